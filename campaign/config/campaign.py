@@ -1,0 +1,34 @@
+"""The ``[campaign]`` section: what is sent, as whom, and when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from campaign.config.slice import Slice
+from campaign.config.units import AddressText, MailboxText
+
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class CampaignSlice(Slice):
+    """Names the campaign and its edition; the pair decides who has been served."""
+
+    name: FolderName = Field(description="names the campaign: letters, digits, dot, dash, underscore")
+    edition: str = Field("", description="which issue of it: text, or a date pattern such as %Y-%m filled in at start")
+    sender: MailboxText = Field(alias="from", description="the From header: 'Name <address>'")
+    reply_to: MailboxText | None = Field(None, description="the Reply-To header")
+    return_path: AddressText | None = Field(None, description="envelope sender, where bounces go (default: from)")
+    secret_file: Path = Field(
+        Path("campaign.secret"),
+        description="signs Message-IDs and unsubscribe tokens; made at first use, or CAMPAIGN_SECRET",
+    )
+    not_before: AwareDatetime | None = Field(None, description="earlier, the run waits (or exits 75 with --no-wait)")
+    not_after: AwareDatetime | None = Field(None, description="later, nothing more is sent and the rest expire")
+
+    def edition_at(self, now: datetime) -> str:
+        """The edition with its date pattern filled in from ``now`` (aware, local time zone)."""
+        return now.strftime(self.edition)

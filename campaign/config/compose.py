@@ -1,0 +1,44 @@
+"""The ``[compose]`` section: what each one gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from campaign.config.slice import Slice
+from campaign.config.units import Duration
+
+
+class DkimSlice(Slice):
+    """Sign each letter ourselves, for relays that do not."""
+
+    domain: str = Field(description="the d= domain")
+    selector: str = Field(description="the s= selector")
+    key_file: Path = Field(description="PEM private key, RSA or Ed25519")
+
+
+class ComposeSlice(Slice):
+    """Templates and resources; everything that shapes a letter."""
+
+    subject: str = Field(description="template of the Subject header")
+    html: str = Field("", description="template file of the HTML part")
+    markdown: str = Field("", description="template file in Markdown, in place of html")
+    mjml: str = Field("", description="template file in MJML, in place of html")
+    text: str = Field("", description="template file of the text part (default: derived from the HTML)")
+    inline_css: bool = Field(True, description="move style rules into the elements, for mail readers that drop <style>")
+    inliner: Literal["premailer", "css-inline"] = Field("premailer", description="which library inlines")
+    images: Literal["cid", "data", "link"] = Field("cid", description="embed images as parts, as data, or leave links")
+    attachments: list[str] = Field(default_factory=list, description="templates of file names under root, per row")
+    root: Path = Field(Path(), description="nothing outside this folder is ever read into a letter")
+    locale: str = Field("en", description="locale of the filters for dates, numbers and money, or {{ column }}")
+    unsubscribe: str = Field("", max_length=900, description="https URL template; adds List-Unsubscribe and One-Click")
+    unsubscribe_mailto: str = Field("", description="address that also takes unsubscribes")
+    unsubscribe_id: str = Field("", description="column that the token stands for (default: the address, encrypted)")
+    headers: dict[str, str] = Field(default_factory=dict, description="further headers; values are templates")
+    dkim: DkimSlice | list[DkimSlice] | None = Field(None, description="domain, selector, key_file; or a list of such")
+    processes: Literal["auto"] | int = Field(1, description="render in this many processes; auto: one per spare core")
+    max_letter_size: int = Field(20_000_000, gt=0, description="octets; a larger letter is an error of its row")
+    max_attachment_size: int = Field(10_000_000, gt=0, description="octets per file")
+    row_timeout: Duration = Field(5.0, gt=0, description="how long one row may take to render")

@@ -1,0 +1,24 @@
+"""The ``[ledger]`` section: where it is written down, and what doubt means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from campaign.config.slice import Slice
+
+InDoubt = Literal["hold", "resend", "skip"]
+Durability = Literal["process", "power"]
+
+
+class LedgerSlice(Slice):
+    """The checkpoint's folder and promises."""
+
+    directory: Path = Field(Path("runs"), description="where run folders live")
+    in_doubt: InDoubt = Field(
+        "hold", description="hold: list them, exit 4; resend: same bytes again; skip: never again"
+    )
+    durability: Durability = Field("process", description="process: survives any kill; power: also a power loss")
+    must_exist: bool = Field(False, description="refuse (73) when the folder or the secret is missing")

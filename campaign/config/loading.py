@@ -1,0 +1,127 @@
+"""From a TOML file and the environment to frozen settings, or to every mistake at once.
+
+Values set as ``CAMPAIGN__SECTION__KEY`` in the environment replace those of the file. Nothing is read here
+but the campaign file itself: sources, templates and passwords are opened by the stage that needs them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from campaign.config.audience import AudienceSlice
+from campaign.config.campaign import CampaignSlice
+from campaign.config.compose import ComposeSlice
+from campaign.config.delivery import DeliverySlice
+from campaign.config.ledger import LedgerSlice
+from campaign.config.slice import Slice
+from campaign.errors import ConfigError
+
+PREFIX = "CAMPAIGN__"
+
+
+class CampaignFile(Slice):
+    """The sections of a campaign file."""
+
+    campaign: CampaignSlice
+    audience: AudienceSlice
+    compose: ComposeSlice
+    delivery: DeliverySlice = DeliverySlice()
+    ledger: LedgerSlice = LedgerSlice()
+
+
+class Settings(CampaignFile):
+    """A parsed campaign file and where it lies. ``base`` is its folder: relative paths are relative to it."""
+
+    base: Path
+    file: Path
+
+
+def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Parse ``file`` with the environment laid over it. Raises ConfigError naming every mistake."""
+    data = _read(file)
+    _overlay(data, os.environ if environment is None else environment)
+    try:
+        parsed = CampaignFile.model_validate(data)
+    except ValidationError as error:
+        mistakes = [_sentence(one) for one in error.errors()]
+        raise ConfigError(
+            f"{file} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}.",
+            evidence=mistakes,
+            next_step=f"mend {file} and run `campaign check {file}`; every key is explained in docs/reference.md",
+        ) from None
+    return Settings(**dict(parsed), base=file.resolve().parent, file=file.resolve())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no campaign file {file}.", next_step="name an existing one, such as sample_data/newsletter.toml"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"The campaign file {file} cannot be read.", evidence=str(error)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file} is not UTF-8.", evidence=f"byte {error.start}: {error.reason}", next_step=f"save {file} as UTF-8"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML.", evidence=str(error), next_step=f"mend {file}") from None
+
+
+def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, text in sorted(environment.items()):
+        if not name.startswith(PREFIX):
+            continue
+        *tables, key = name[len(PREFIX) :].lower().split("__")
+        target = data
+        for table in tables:
+            target = target.setdefault(table, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{name} points into a value that is not a table.", evidence=".".join([*tables, key]))
+        target[key] = _environment_value(text)
+
+
+def _environment_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _sentence(error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{path}: unknown key{_suggestion(error['loc'])}"
+    if error["type"] == "missing":
+        return f"{path}: required, and not there"
+    return f"{path}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _suggestion(path: tuple[str | int, ...]) -> str:
+    model = _model_at(path[:-1])
+    known = [field.alias or name for name, field in model.model_fields.items()] if model else []
+    close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}" if known else ""
+
+
+def _model_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = CampaignFile
+    for part in path:
+        field = model.model_fields.get(str(part)) if model else None
+        model = next(iter(_models_in(field.annotation)), None) if field else None
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models_in(inner)

@@ -1,0 +1,97 @@
+"""How people write durations, rates and mailboxes, and what the code gets instead.
+
+Annotated types for the settings: each turns the written form into a plain value or says what it wanted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from campaign.model import Mailbox
+
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|hour|h|day|d)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|m|hour|h|day|d)")
+_MAILBOX = re.compile(r"(?:(?P<name>[^<>\x00-\x1f\x7f]*?)\s*<(?P<inner>[^<>]*)>|(?P<bare>[^<>\s]+))")
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` letters in every sliding window of ``per`` seconds."""
+
+    count: float
+    per: float
+
+    @property
+    def per_second(self) -> float:
+        """Letters a second, as a mean."""
+        return self.count / self.per
+
+    def __str__(self) -> str:
+        units = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "day"}
+        return f"{self.count:g}/{units.get(self.per, f'{self.per:g}s')}"
+
+
+def duration(value: object) -> float:
+    """``"24h"`` -> 86400.0 seconds; a bare number is seconds. Raises ValueError on anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    parts = _DURATION.findall(str(value)) if isinstance(value, str) else []
+    if not parts or _DURATION.sub("", str(value)).strip():
+        raise ValueError(f"{value!r} is not a duration; write one such as '30s', '15m', '24h' or '2d'")
+    return sum(float(number) * SECONDS[unit] for number, unit in parts)
+
+
+def rate(value: object) -> Rate:
+    """``"50/s"`` -> Rate(50, 1.0); also ``/min``, ``/h``, ``/day`` and ``/10s``. Raises ValueError."""
+    if isinstance(value, Rate):
+        return value
+    match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or float(match[1]) <= 0:
+        raise ValueError(f"{value!r} is not a rate; write one such as '50/s', '1000/h' or '100000/day'")
+    return Rate(float(match[1]), float(match[2] or 1) * SECONDS[match[3]])
+
+
+def rates(value: object) -> tuple[Rate, ...]:
+    """One rate or a list of them; each holds in every sliding window of its length."""
+    many = value if isinstance(value, list | tuple) else [value]
+    return tuple(rate(one) for one in many)
+
+
+def mailbox(value: object) -> Mailbox:
+    """``"Ada <ada@example.com>"`` or a bare address -> Mailbox. Raises ValueError."""
+    if isinstance(value, Mailbox):
+        return value
+    match = _MAILBOX.fullmatch(value.strip()) if isinstance(value, str) else None
+    address = (match["inner"] or match["bare"] or "") if match else ""
+    if match is None or not _ADDRESS.fullmatch(address):
+        raise ValueError(f"{value!r} is not a mailbox; write one such as 'Ada <ada@example.com>'")
+    local, _, domain = address.rpartition("@")
+    return Mailbox((match["name"] or "").strip().strip('"').strip(), f"{local}@{_ascii_domain(domain)}")
+
+
+def bare_address(value: object) -> str:
+    """An address with no display name, domain in ASCII. Raises ValueError."""
+    found = mailbox(value)
+    if found.name:
+        raise ValueError(f"{value!r} should be a bare address, without a name")
+    return found.address
+
+
+def _ascii_domain(domain: str) -> str:
+    try:
+        return domain.lower() if domain.isascii() else domain.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"{domain!r} is not a domain name") from error
+
+
+Duration = Annotated[float, BeforeValidator(duration)]
+OneRate = Annotated[Rate, BeforeValidator(rate), PlainSerializer(str)]
+Rates = Annotated[tuple[Rate, ...], BeforeValidator(rates), PlainSerializer(lambda many: [str(one) for one in many])]
+MailboxText = Annotated[Mailbox, BeforeValidator(mailbox)]
+AddressText = Annotated[str, BeforeValidator(bare_address)]

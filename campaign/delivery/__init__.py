@@ -1,0 +1,1 @@
+"""SEND: how it goes out. Connections, transactions, pacing and what a reply means."""

@@ -1,0 +1,159 @@
+"""The nouns every stage shares: frozen, slotted, no behaviour.
+
+This room knows no stage and imports nothing of ours. A stage receives these values, or a callable,
+and never another stage. All of them can be pickled, so that rendering may run in other processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+#: What a column may hold by the time a template sees it: plain values only, nothing with power.
+Value = str | int | float | bool | date | list["Value"] | dict[str, "Value"] | None
+
+
+class Verdict(StrEnum):
+    """What became of a recipient of the plan. The list is closed; `docs/contract.md` explains each."""
+
+    WAITING = "waiting"
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"
+    REJECTED = "rejected"
+    UNRENDERABLE = "unrenderable"
+    IN_DOUBT = "in_doubt"
+    WITHDRAWN = "withdrawn"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+#: Verdicts that end a recipient's story within a run. ``in_doubt`` is not among them: a person decides.
+FINAL = frozenset(
+    {
+        Verdict.ACCEPTED,
+        Verdict.REJECTED,
+        Verdict.UNRENDERABLE,
+        Verdict.WITHDRAWN,
+        Verdict.CANCELLED,
+        Verdict.EXPIRED,
+    }
+)
+
+
+class Screened(StrEnum):
+    """Why a row of the source never entered the plan."""
+
+    INVALID = "invalid"
+    DUPLICATE = "duplicate"
+    MERGED = "merged"
+    SUPPRESSED = "suppressed"
+    FILTERED = "filtered"
+    ALREADY = "already"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One numbered line of the plan.
+
+    ``address`` is what goes on the wire: local part as given (NFC), domain as lower-case A-labels.
+    ``key`` is what makes the letter one of a kind within an edition. ``line`` is the 1-based line (CSV)
+    or row of the source, for messages to people.
+    """
+
+    number: int
+    address: str
+    key: str
+    name: str
+    line: int
+    row: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """The rendered bytes for one recipient, complete and canonical (CRLF, no line over 998 octets).
+
+    ``content`` is what the receiving side stores: header block, empty line, body, not dot-stuffed, and it
+    ends in CRLF. ``digest`` is its SHA-256 (32 raw bytes). ``sender`` and ``recipient`` are the envelope.
+    """
+
+    number: int
+    message_id: str
+    sender: str
+    recipient: str
+    content: bytes
+    digest: bytes
+    smtputf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unrenderable:
+    """A row that cannot be made into a letter, and why, in words for the person who owns the list."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One SMTP reply: code 200-599, enhanced code such as ``"5.1.1"`` or ``""``, text (lines joined by a blank)."""
+
+    code: int
+    enhanced: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt at one recipient ended in; the journal writes it down as it is.
+
+    ``counted`` says whether the attempt counts against the recipient (a 421 never does). ``retry_after`` is
+    the least number of seconds before the next attempt, ``None`` where the reply gave no hint.
+    """
+
+    number: int
+    verdict: Verdict
+    reason: str = ""
+    code: int = 0
+    enhanced: str = ""
+    relay: str = ""
+    counted: bool = True
+    suppress: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The conservation check in numbers: rows read by what screening made of them, and the plan's size."""
+
+    read: int = 0
+    invalid: int = 0
+    duplicate: int = 0
+    merged: int = 0
+    suppressed: int = 0
+    filtered: int = 0
+    already: int = 0
+    planned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A display name (may be empty) and a bare address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes letters of one edition one of a kind; feeds Message-IDs, boundaries and tokens.
+
+    ``generation`` is 1 and grows by one with each ``--again``. ``test`` letters have identities of their own.
+    """
+
+    campaign: str
+    edition: str
+    generation: int
+    secret: bytes = field(repr=False)
+    test: bool = False

@@ -1,0 +1,1 @@
+"""REPORT: what the operator sees, while it runs and afterwards."""
