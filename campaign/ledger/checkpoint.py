@@ -1,0 +1,258 @@
+"""The checkpoint of one run: its journal open for writing, and its history kept up to date with every append.
+
+This is the seam between the pipeline and the ledger. The pipeline needs no more than this class offers: open, reserve,
+intent, verdict, history, end; a ledger that many machines share would offer the same. Nothing here knows SMTP,
+templates or the source of the list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from campaign.errors import DamageError, StorageError
+from campaign.ledger import journal, storage
+from campaign.ledger.history import History
+from campaign.ledger.records import (
+    Changed,
+    Ended,
+    Frontier,
+    Intent,
+    Opened,
+    Pass,
+    Record,
+    Settled,
+    Started,
+    Synced,
+    encode,
+)
+from campaign.model import Letter, Outcome, Verdict
+
+#: Recipients reserved at first; the block grows until one sync covers about two seconds of drawing.
+FIRST_BLOCK = 64
+LARGEST_BLOCK = 65_536
+BLOCK_SECONDS = 2.0
+
+
+def boot_identity() -> str:
+    """What changes with every boot of this machine, and only then."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
+
+
+def create(folder: Path, opened: Opened) -> None:
+    """Put the journal's first line in place, durably and whole. Raises StorageError."""
+    storage.write_whole(folder / journal.NAME, encode(opened))
+
+
+def read_history(folder: Path) -> History:
+    """The history of a run as far as it is written, for reading only. Raises DamageError or StorageError."""
+    path, reading = folder / journal.NAME, journal.Reading()
+    history = _replay(path, reading)
+    journal.refuse_damage(path, reading, boot_identity())
+    return history
+
+
+def _replay(path: Path, reading: journal.Reading) -> History:
+    try:
+        return History.replay(journal.read(path, reading))
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        if reading.lines == 0:
+            journal.refuse_damage(path, reading, "")
+        raise DamageError(
+            "The journal contradicts itself, so nothing is sent.",
+            evidence=f"{path}:{reading.lines}: {error}",
+            next_step=f"see what can be saved: campaign repair {path.parent} --dry-run",
+        ) from error
+
+
+class Checkpoint:
+    """One run's journal, locked by this process. ``notices`` are sentences about what was found at opening."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durability: str = "process",
+        clock: Callable[[], float] = time.time,
+        boot: str | None = None,
+        open_file: Callable[[Path], storage.AppendOnly] = storage.AppendOnly,
+    ) -> None:
+        """Lock, replay, cut off a torn tail, mark what is in doubt.
+
+        Raises UnfinishedError (locked), DamageError, StorageError.
+        """
+        self.folder = folder
+        self.notices: list[str] = []
+        self._clock = clock
+        self._power = durability == "power"
+        self._dots: dict[int, float] = {}
+        self._block, self._block_at = FIRST_BLOCK, 0.0
+        self._file = open_file(folder / journal.NAME)
+        try:
+            self._boot = boot_identity() if boot is None else boot
+            self.history = self._recover()
+            self._file.load_ballast()
+            self._begin(durability)
+        except BaseException:
+            self._file.close()
+            raise
+        self._sync = GroupSync(self._file, self._mark)
+
+    def begin_pass(self) -> int:
+        """Begin a sweep over all that is due now; returns its date in POSIX seconds."""
+        now = int(self._clock())
+        self._append(Pass(self.history.passes + 1, now))
+        self._block_at = 0.0
+        return now
+
+    def reserve(self, number: int) -> None:
+        """Call before ``number`` is drawn: makes sure that a loss of power later knows it may have been drawn."""
+        if number < self.history.frontier:
+            return
+        now = time.monotonic()
+        took = now - self._block_at
+        self._block = FIRST_BLOCK if not self._block_at else self._fit(took)
+        self._block_at = now
+        self._append(Frontier(number + self._block))
+        self.sync()
+
+    def date_of(self, number: int) -> int:
+        """The Date of this recipient's letter: that of its first try, else of the current pass."""
+        return self.history.dates[number] or self.history.pass_at
+
+    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
+        """Write down that the dot is about to leave. Under ``power`` the caller awaits the sync before it does."""
+        number = letter.number
+        if self._file.in_need:
+            raise storage.unwritable(self._file.path, self._file.in_need)
+        self._append(Intent(number, letter.digest.hex(), self.date_of(number), relay))
+        self._dots[number] = time.monotonic()
+        return self._sync.wait() if self._power else None
+
+    def verdict(self, outcome: Outcome, not_before: float = 0.0) -> None:
+        """Write down what became of one recipient; tried again with the ballast's room when the disk is full."""
+        number = outcome.number
+        dot = self._dots.pop(number, None)
+        record = Settled(
+            number,
+            outcome.verdict.value,
+            at=round(self._clock(), 3),
+            code=outcome.code,
+            enhanced=outcome.enhanced,
+            reason=outcome.reason,
+            relay=outcome.relay,
+            took=0.0 if dot is None else round(time.monotonic() - dot, 4),
+            counted=outcome.counted,
+            date=0.0 if dot is not None else self.date_of(number),
+            not_before=not_before,
+        )
+        self._file.append_in_need(encode(record))
+        self.history.apply(record)
+
+    def settle(self, number: int, verdict: Verdict, reason: str) -> None:
+        """Write down a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved."""
+        record = Settled(number, verdict.value, at=round(self._clock(), 3), reason=reason, counted=False)
+        self._append(record)
+
+    def accept_changes(self, fingerprints: Mapping[str, str]) -> None:
+        """Write down that the operator goes on with changed inputs."""
+        self._append(Changed(round(self._clock(), 3), dict(fingerprints)))
+
+    def end(self, exit_code: int, *, abandoned: bool = False) -> None:
+        """Leave the run in good order, synced."""
+        self._append(Ended(round(self._clock(), 3), exit_code, abandoned))
+        self.sync()
+
+    def sync(self) -> None:
+        """Everything appended so far is on disk when this returns. Raises StorageError."""
+        self._mark(self._file.sync())
+
+    def close(self) -> None:
+        """Give back the ballast, the lock and the file."""
+        self._file.drop_ballast()
+        self._file.close()
+
+    def _append(self, record: Record) -> None:
+        self._file.append(encode(record))
+        self.history.apply(record)
+
+    def _mark(self, upto: int) -> None:
+        self._append(Synced(upto))
+
+    def _fit(self, took: float) -> int:
+        wanted = self._block * BLOCK_SECONDS / max(took, 0.001)
+        return int(min(max(wanted, FIRST_BLOCK), 2 * self._block, LARGEST_BLOCK))
+
+    def _recover(self) -> History:
+        path, reading = self._file.path, journal.Reading()
+        history = _replay(path, reading)
+        journal.refuse_damage(path, reading, self._boot)
+        if reading.completed:
+            self._file.append(b"\n")
+        elif not reading.whole:
+            self._cut(reading.octets)
+        return history
+
+    def _cut(self, octets: int) -> None:
+        tail = self._file.size - octets
+        self.notices.append(f"The last {tail} octets of the journal were torn by an earlier end and have been cut off.")
+        storage.write_whole(self.folder / f"torn-tail-{octets}", self._read_tail(octets))
+        self._file.truncate(octets)
+
+    def _read_tail(self, octets: int) -> bytes:
+        with self._file.path.open("rb") as file:
+            file.seek(octets)
+            return file.read()
+
+    def _begin(self, durability: str) -> None:
+        power_lost = bool(self.history.boot) and self.history.boot != self._boot
+        doubtful = self.history.settle_interrupted(power_lost=power_lost)
+        for number in doubtful:
+            reason = "the dot was sent and the process ended before a reply was recorded"
+            date = float(self.history.dates[number])
+            self._append(
+                Settled(
+                    number, Verdict.IN_DOUBT.value, at=round(self._clock(), 3), reason=reason, date=date, counted=False
+                )
+            )
+        self._append(Started(round(self._clock(), 3), self._boot, os.getpid(), durability))
+        self.sync()
+
+
+class GroupSync:
+    """One sync for all who wait: the next one begins when the last has ended, so many letters share it."""
+
+    def __init__(self, file: storage.AppendOnly, mark: Callable[[int], None]) -> None:
+        self._file = file
+        self._mark = mark
+        self._waiting: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def wait(self) -> asyncio.Future[None]:
+        """A future that is done once everything appended before this call is on disk; StorageError if it cannot be."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(future)
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._run())
+        return future
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                self._mark(await asyncio.to_thread(self._file.sync))
+            except StorageError as error:
+                for future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for future in batch:
+                    if not future.done():
+                        future.set_result(None)

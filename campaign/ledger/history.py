@@ -1,0 +1,199 @@
+"""Replay: what the journal's records add up to, in ten octets a recipient.
+
+The state of every recipient of one run, rebuilt by streaming the records and kept up to date while the run goes on.
+Pure bookkeeping: it reads no file and writes none. A letter whose intent has no verdict after the last record
+is in doubt, and so is, after a loss of power under ``durability = "process"``, whoever may have been drawn since the
+last sync: that is what the frontier bounds.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+
+from campaign.ledger.records import (
+    Changed,
+    Ended,
+    Frontier,
+    Intent,
+    Opened,
+    Pass,
+    Record,
+    Settled,
+    Started,
+    Synced,
+)
+from campaign.model import FINAL, Verdict
+
+VERDICTS = tuple(Verdict)
+CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}
+WAITING, DEFERRED, IN_DOUBT = CODE[Verdict.WAITING], CODE[Verdict.DEFERRED], CODE[Verdict.IN_DOUBT]
+FINAL_CODES = frozenset(CODE[verdict] for verdict in FINAL)
+UNSETTLED_CODES = frozenset({WAITING, DEFERRED})
+
+
+class History:
+    """Where each recipient of the run stands.
+
+    ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
+    and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 where there is none. ``pending`` maps the
+    recipients between dot and reply to their intents, ``digests`` those in doubt to the SHA-256 of their letter (hex).
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.fingerprints = dict(opened.fingerprints)
+        size = opened.recipients
+        self.state = bytearray(size)
+        self.attempts = bytearray(size)
+        self.dates = array("I", bytes(4 * size))
+        self.not_before = array("I", bytes(4 * size))
+        self.counts = [size] + [0] * (len(VERDICTS) - 1)
+        self.pending: dict[int, Intent] = {}
+        self.digests: dict[int, str] = {}
+        self.passes = 0
+        self.pass_at = 0
+        self.frontier = 0
+        self.boot = ""
+        self.durability = ""
+        self.synced = 0
+        self.ended: Ended | None = None
+        self._apply = {
+            Started: self._started,
+            Changed: self._changed,
+            Pass: self._passed,
+            Frontier: self._reached,
+            Intent: self._intended,
+            Settled: self._settled,
+            Synced: self._synced,
+            Ended: self._left,
+        }
+
+    @classmethod
+    def replay(cls, records: Iterable[Record]) -> History:
+        """Rebuild from all records, the first of which must be `Opened`. Raises ValueError where they make no sense."""
+        stream = iter(records)
+        opened = next(stream, None)
+        if not isinstance(opened, Opened):
+            raise ValueError("the first record does not say which campaign this is")  # noqa: TRY004 - data, not a call
+        history = cls(opened)
+        apply = history._apply
+        for record in stream:
+            apply[type(record)](record)  # type: ignore[operator] # each handler takes its own kind
+        return history
+
+    def apply(self, record: Record) -> None:
+        """Take one more record into account. Raises ValueError or IndexError where it makes no sense."""
+        self._apply[type(record)](record)  # type: ignore[operator] # as above
+
+    def settle_interrupted(self, *, power_lost: bool) -> list[int]:
+        """After the last record of a process that is gone: mark who is in doubt now and return their numbers."""
+        doubtful = dict.fromkeys(self.pending)
+        if power_lost and self.durability == "process":
+            doubtful.update(dict.fromkeys(number for number in self.due(self.pass_at) if number < self.frontier))
+        for number in doubtful:
+            intent = self.pending.pop(number, None)
+            if intent:
+                self.digests[number] = intent.sha256
+            self.dates[number] = int(intent.date) if intent else self.dates[number] or self.pass_at
+            self._move(number, IN_DOUBT)
+        return list(doubtful)
+
+    def due(self, now: float, start: int = 0) -> Iterator[int]:
+        """Numbers that a pass beginning at ``now`` takes up, ascending."""
+        state, not_before = self.state, self.not_before
+        for number in range(start, len(state)):
+            code = state[number]
+            if code == WAITING or (code == DEFERRED and not_before[number] <= now):
+                yield number
+
+    def is_due(self, number: int) -> bool:
+        """Whether the current pass takes this recipient up."""
+        code = self.state[number]
+        return code == WAITING or (code == DEFERRED and self.not_before[number] <= self.pass_at)
+
+    def next_due(self) -> float | None:
+        """The earliest POSIX time at which a pass has something to do; 0.0 = at once, None = never."""
+        if self.counts[WAITING]:
+            return 0.0
+        if not self.counts[DEFERRED]:
+            return None
+        return float(min(self.not_before[n] for n, code in enumerate(self.state) if code == DEFERRED))
+
+    def numbers(self, *verdicts: Verdict) -> Iterator[int]:
+        """Numbers of the recipients with one of these verdicts, ascending."""
+        codes = frozenset(CODE[verdict] for verdict in verdicts)
+        return (number for number, code in enumerate(self.state) if code in codes)
+
+    def verdict(self, number: int) -> Verdict:
+        """What the journal says of one recipient; between dot and reply that is what it was before."""
+        return VERDICTS[self.state[number]]
+
+    def tally(self) -> dict[str, int]:
+        """How many recipients have each of the nine verdicts."""
+        return {verdict.value: self.counts[code] for code, verdict in enumerate(VERDICTS)}
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left that a pass could take up."""
+        return self.abandoned or not (self.counts[WAITING] or self.counts[DEFERRED])
+
+    @property
+    def abandoned(self) -> bool:
+        """A fresh run took over; this one is never continued."""
+        return self.ended is not None and self.ended.abandoned
+
+    def _move(self, number: int, code: int) -> None:
+        self.counts[self.state[number]] -= 1
+        self.counts[code] += 1
+        self.state[number] = code
+
+    def _started(self, record: Started) -> None:
+        self.settle_interrupted(power_lost=bool(self.boot) and record.boot != self.boot)
+        self.boot, self.durability = record.boot, record.durability
+        self.frontier = 0
+        self.ended = None
+
+    def _changed(self, record: Changed) -> None:
+        self.fingerprints = dict(record.fingerprints)
+
+    def _passed(self, record: Pass) -> None:
+        self.passes, self.pass_at, self.frontier = record.number, int(record.at), 0
+
+    def _reached(self, record: Frontier) -> None:
+        self.frontier = record.until
+
+    def _intended(self, record: Intent) -> None:
+        self.pending[record.number] = record
+        self.dates[record.number] = int(record.date)
+
+    def _settled(self, record: Settled) -> None:
+        number, code = record.number, CODE[Verdict(record.verdict)]
+        intent = self.pending.pop(number, None)
+        self.counts[self.state[number]] -= 1
+        self.counts[code] += 1
+        self.state[number] = code
+        if code == IN_DOUBT:
+            if intent:
+                self.digests[number] = intent.sha256
+        elif self.digests and code != WAITING:
+            self.digests.pop(number, None)
+        if record.counted and intent_like(code) and self.attempts[number] < 255:
+            self.attempts[number] += 1
+        if record.date:
+            self.dates[number] = int(record.date)
+        self.not_before[number] = int(record.not_before + 0.999)
+
+    def _synced(self, record: Synced) -> None:
+        self.synced = record.upto
+
+    def _left(self, record: Ended) -> None:
+        self.ended = record
+
+
+def intent_like(code: int) -> bool:
+    """Whether a verdict ends an attempt (as against a decision that needed none)."""
+    return code in ATTEMPT_CODES
+
+
+ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})

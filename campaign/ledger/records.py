@@ -1,0 +1,122 @@
+"""The journal's records: one struct each, and the line they become.
+
+A line is the CRC-32 of the rest as eight hex digits, a space, JSON, and a line feed. The JSON is an object whose
+``is`` names the kind; fields at their defaults are left out. What the records *mean* is told by `history.py`.
+"""
+
+from __future__ import annotations
+
+from binascii import crc32
+
+import msgspec
+
+VERSION = 1
+
+
+class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True):
+    """First line of every journal: which campaign this is, and the hashes of all that shapes its letters."""
+
+    campaign: str
+    edition: str
+    run: str
+    generation: int
+    recipients: int
+    plan: str
+    fingerprints: dict[str, str]
+    inlining: str
+    at: float
+    trace: str
+    version: int = VERSION
+
+
+class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True, frozen=True):
+    """A process took up the run. ``boot`` tells a power loss from a kill."""
+
+    at: float
+    boot: str
+    pid: int
+    durability: str
+
+
+class Changed(msgspec.Struct, tag="changed", tag_field="is", omit_defaults=True, frozen=True):
+    """The operator accepted that these fingerprints differ from those the run was opened with."""
+
+    at: float
+    fingerprints: dict[str, str]
+
+
+class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, frozen=True):
+    """A sweep over what is still waiting began; letters first tried in it carry ``at`` as their Date."""
+
+    number: int
+    at: float
+
+
+class Frontier(msgspec.Struct, tag="frontier", tag_field="is", omit_defaults=True, frozen=True):
+    """Synced before anyone numbered ``until`` or above is drawn in this pass; bounds who can be in doubt."""
+
+    until: int
+
+
+class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, frozen=True):
+    """The content is out and the final dot is about to follow. ``sha256`` is that of the letter, in hex."""
+
+    number: int
+    sha256: str
+    date: float
+    relay: str = ""
+
+
+class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True):
+    """What became of one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time."""
+
+    number: int
+    verdict: str
+    at: float
+    code: int = 0
+    enhanced: str = ""
+    reason: str = ""
+    relay: str = ""
+    took: float = 0.0
+    counted: bool = True
+    date: float = 0.0
+    not_before: float = 0.0
+
+
+class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, frozen=True):
+    """Every octet of the journal before offset ``upto`` was on disk when this was written."""
+
+    upto: int
+
+
+class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, frozen=True):
+    """The process left the run in good order. ``abandoned``: a fresh run has taken over for good."""
+
+    at: float
+    exit_code: int
+    abandoned: bool = False
+
+
+Record = Opened | Started | Changed | Pass | Frontier | Intent | Settled | Synced | Ended
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """The whole line, line feed included."""
+    body = _encoder.encode(record)
+    return b"%08x %b\n" % (crc32(body), body)
+
+
+def decode(line: bytes) -> Record | None:
+    """The record of one line (without its line feed), or None where the line is damaged."""
+    if len(line) < 10 or line[8:9] != b" ":
+        return None
+    body = line[9:]
+    if line[:8] != b"%08x" % crc32(body):
+        return None
+    try:
+        return _decoder.decode(body)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,158 @@
+"""The journal's file: appends that are whole or undone, syncs that are never repeated after a failure.
+
+One descriptor, opened for appending and held under ``flock``; the lock dies with the process, so a kill leaves
+nothing stale. A ballast file keeps room for the replies in flight when the disk fills up: it is given back to the
+file system the moment an append is refused for want of space. (``posix_fallocate`` on the journal itself would
+append zeros.) What the bytes mean is not known here.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from campaign.errors import StorageError, UnfinishedError
+
+BALLAST_OCTETS = 256 * 1024
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class AppendOnly:
+    """An append-only file owned by this process alone."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create ``path`` (0600) and lock it. Raises StorageError, or UnfinishedError when it is locked."""
+        self.path = path
+        self.broken: OSError | None = None
+        self.in_need: OSError | None = None
+        self._unsyncable = False
+        self._ballast = path.with_name("ballast")
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise UnfinishedError(
+                "Another process is serving this run.",
+                evidence=str(path),
+                next_step="wait for it, or run `campaign status`",
+            ) from None
+        self.size = os.fstat(self._descriptor).st_size
+
+    def append(self, data: bytes) -> None:
+        """Write ``data`` at the end with one call. Raises StorageError; then nothing of it is left behind."""
+        if self.broken:
+            raise unwritable(self.path, self.broken)
+        try:
+            written = os.write(self._descriptor, data)
+            if written != len(data):
+                self._finish(data, written)
+        except OSError as error:
+            self._undo(error)
+            raise unwritable(self.path, error) from error
+        self.size += len(data)
+
+    def append_in_need(self, data: bytes) -> None:
+        """As `append`, for what must not be lost: when space runs out, drop the ballast and try once more."""
+        try:
+            self.append(data)
+        except StorageError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in NO_SPACE or not self.drop_ballast():
+                raise
+            self.in_need = cause
+            self.append(data)
+
+    def sync(self) -> int:
+        """Force all appended octets to disk and return how many. After one failure it refuses for ever (fsyncgate)."""
+        if self._unsyncable:
+            raise StorageError(f"{self.path} could not be synced before and is not trusted again by this process.")
+        upto = self.size
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._unsyncable = True
+            raise unwritable(self.path, error) from error
+        return upto
+
+    def truncate(self, size: int) -> None:
+        """Cut the file back to ``size`` octets. Raises StorageError."""
+        try:
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self.size = size
+
+    def load_ballast(self) -> None:
+        """Reserve room beside the journal for the replies of letters in flight; StorageError when there is none."""
+        try:
+            descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, BALLAST_OCTETS)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            self.drop_ballast()
+            raise unwritable(self._ballast, error) from error
+
+    def drop_ballast(self) -> bool:
+        """Give the reserved room back; says whether there was any."""
+        try:
+            self._ballast.unlink()
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Release the lock and the descriptor."""
+        os.close(self._descriptor)
+
+    def _finish(self, data: bytes, written: int) -> None:
+        while written < len(data):
+            written += os.write(self._descriptor, data[written:])
+
+    def _undo(self, error: OSError) -> None:
+        try:
+            os.ftruncate(self._descriptor, self.size)
+        except OSError:
+            self.broken = error
+
+
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """The one sentence for a disk that says no."""
+    hint = "free some space" if error.errno in NO_SPACE else "see to the disk"
+    return StorageError(
+        f"{path} cannot be written.",
+        evidence=f"{errno.errorcode.get(error.errno or 0, '?')}: {error.strerror}",
+        next_step=f"{hint}, then run the same command again; it continues where it stopped",
+    )
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace ``path`` durably: temporary file, sync, rename, sync of the folder. Raises StorageError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new name in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
