@@ -10,6 +10,22 @@ from campaign.config.slice import Slice
 from campaign.config.units import Duration, Rates
 
 
+class Timeouts(Slice):
+    """How long each step of the conversation may take (RFC 5321 4.5.3.2), and a letter as a whole."""
+
+    connect: Duration = Field(30.0, gt=0, description="to open a TCP connection, per address of the relay")
+    banner: Duration = Field(300.0, gt=0, description="for the greeting, and for TLS before it")
+    ehlo: Duration = Field(300.0, gt=0, description="for the answer to EHLO and to STARTTLS")
+    auth: Duration = Field(60.0, gt=0, description="for the answer to each step of a login")
+    mail: Duration = Field(300.0, gt=0, description="for the answer to MAIL, and to RSET")
+    rcpt: Duration = Field(300.0, gt=0, description="for the answer to RCPT")
+    data: Duration = Field(120.0, gt=0, description="for the 354 that lets the content go")
+    content: Duration = Field(180.0, gt=0, description="for the network to take each block of content")
+    dot: Duration = Field(600.0, gt=0, description="for the answer to the final dot; shorter means more in doubt")
+    quit: Duration = Field(5.0, gt=0, description="for the answer to QUIT")
+    letter: Duration = Field(1200.0, gt=0, description="for a letter as a whole, from MAIL to the final dot")
+
+
 class DeliverySlice(Slice):
     """Relays, limits and patience."""
 
@@ -17,13 +33,47 @@ class DeliverySlice(Slice):
         ("mailbox",), description="smtps://user@host, smtp://host, a preset or mailbox; or a list"
     )
     password_file: Path | None = Field(None, description="file that holds the relay's password, mode 0600")
+    password_files: dict[str, Path] = Field(
+        default_factory=dict, description="password files by host of the relay, where each has its own"
+    )
     password_command: str = Field("", description="command that prints the password (or CAMPAIGN_RELAY_PASSWORD)")
+    token_file: Path | None = Field(None, description="file that holds an OAuth2 access token; logs in by XOAUTH2")
+    token_command: str = Field("", description="command that prints an OAuth2 access token; logs in by XOAUTH2")
+    tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the relay's certificate")
+    tls_fingerprint: str = Field(
+        "",
+        pattern=r"^$|^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$",
+        description="SHA-256 of the relay's certificate in hex; alone, it takes the place of an authority",
+    )
+    local_hostname: str = Field(
+        "",
+        pattern=r"^$|^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^\[[0-9A-Fa-f.:A-Z]{3,60}\]$",
+        description="the name we give in EHLO (default: this machine's)",
+    )
     connections: int = Field(20, ge=1, le=1000, description="open connections at most")
+    letters_per_connection: int = Field(500, ge=1, description="letters after which a connection is opened anew")
+    connection_age: Duration = Field(300.0, gt=0, description="age at which a connection is opened anew")
+    connection_idle: Duration = Field(30.0, gt=0, description="a connection idle for longer is closed")
     rate: Rates = Field((), description="limits such as '50/s'; each holds in every sliding window of its length")
     domain_rate: dict[str, Rates] = Field(default_factory=dict, description="limits per recipient domain")
     attempts: int = Field(5, ge=1, le=100, description="tries per letter before it is rejected")
     give_up_after: Duration = Field(86400.0, description="age at which a deferred letter is rejected")
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")
+    relay_patience: Duration = Field(
+        120.0, description="how long the run waits for a relay that worked before and cannot be reached now"
+    )
+    stop_connections: int = Field(
+        5, ge=1, description="connections in a row without one acceptance after which a relay is left"
+    )
+    stop_replies: int = Field(
+        3, ge=1, description="refusals in a row that would hit everybody after which the run stops"
+    )
+    stop_share: float = Field(
+        0.1, gt=0, le=1, description="share of letters refused by policy, of the last stop_window, that stops the run"
+    )
+    stop_window: int = Field(200, ge=10, description="how many letters stop_share looks back on")
+    drain: Duration = Field(30.0, description="how long letters in flight may take to finish after a first signal")
+    timeouts: Timeouts = Field(Timeouts(), description="time limits of each step: connect, banner, mail, dot, ...")
 
     @field_validator("relay", mode="before")
     @classmethod
