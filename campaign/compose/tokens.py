@@ -1,0 +1,97 @@
+"""Opaque tokens for unsubscribe links: they stand for a recipient and show nothing of them.
+
+A token is the JSON list [subject, campaign, edition, test], filled up with blanks to a multiple of sixteen octets,
+under AES-SIV (RFC 5297): authenticated, and equal for equal input, so letters stay reproducible. Before it stands
+the number of the key, so that a secret can be replaced while old links go on working. `docs/unsubscribe.md` shows
+how another program opens one. Links and headers are not made here.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from campaign.errors import ConfigError
+from campaign.model import Identity
+
+PURPOSE = b"campaign unsubscribe token 1"
+NUMBER = 3  #: octets that name the key
+LEAST = 16  #: octets of a secret worth the name
+LONGEST = 2_000  #: characters of a token that is looked at
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{48,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a token stands for; a ``test`` token stands for nobody and its ``subject`` is empty."""
+
+    subject: str
+    campaign: str
+    edition: str
+    test: bool
+
+
+class Tokens:
+    """Makes and opens tokens. ``secret`` holds one secret a line: the first makes them, all open them.
+
+    Raises ConfigError where there is no secret, or one of less than 16 octets.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+        secrets = [line.strip() for line in secret.splitlines() if line.strip()]
+        if not secrets or min(map(len, secrets)) < LEAST:
+            raise ConfigError(
+                f"The campaign's secret needs one line of at least {LEAST} octets, and no shorter one.",
+                next_step="make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`",
+            )
+        keys = [hmac.digest(line, PURPOSE, "sha512") for line in secrets]
+        numbers = [hmac.digest(key, b"number", "sha256")[:NUMBER] for key in keys]
+        self._ciphers = {number: AESSIV(key) for number, key in reversed(list(zip(numbers, keys, strict=True)))}
+        self._number, self._cipher = numbers[0], self._ciphers[numbers[0]]
+
+    def token(self, identity: Identity, subject: str) -> str:
+        """The token of ``subject`` (an address, or the column the user chose) in this campaign and edition."""
+        head, tail = _frame(identity)
+        clear = (head + json.encoder.encode_basestring_ascii("" if identity.test else subject) + tail).encode("ascii")
+        sealed = self._cipher.encrypt(clear + b" " * (-len(clear) % 16), None)
+        return urlsafe_b64encode(self._number + sealed).rstrip(b"=").decode("ascii")
+
+    def open(self, token: str) -> Opened:
+        """What ``token`` stands for. Raises ValueError for everything that was not made with one of the secrets."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            sealed = _octets(token)
+            clear = self._ciphers[sealed[:NUMBER]].decrypt(sealed[NUMBER:], None)
+            return Opened(*_fields(clear))
+        except (KeyError, InvalidTag):
+            raise ValueError("this is not one of our unsubscribe tokens") from None
+
+
+def _octets(token: str) -> bytes:
+    """Strict base64: one spelling for each token, or a ValueError."""
+    if len(token) > LONGEST or not _TOKEN.fullmatch(token):
+        raise ValueError("this is not one of our unsubscribe tokens")
+    octets = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    if urlsafe_b64encode(octets).rstrip(b"=") != token.encode("ascii"):
+        raise ValueError("this is not one of our unsubscribe tokens")
+    return octets
+
+
+def _fields(clear: bytes) -> tuple[str, str, str, bool]:
+    fields: list[Any] = json.loads(clear)
+    subject, campaign, edition, test = fields
+    return str(subject), str(campaign), str(edition), bool(test)
+
+
+@lru_cache(maxsize=16)
+def _frame(identity: Identity) -> tuple[str, str]:
+    rest = json.dumps([identity.campaign, identity.edition, int(identity.test)], separators=(",", ":"))
+    return "[", "," + rest[1:]
