@@ -1,0 +1,104 @@
+"""What the pipeline tells this stage about a run: plain values, gathered once, read by every report.
+
+Nothing here is computed from files of other stages, and nothing here is a secret: the caller leaves passwords
+and tokens out of ``settings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from campaign.model import Books, Value
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTally:
+    """One kind of reply and how often it came. ``reason`` is the relay's text, untrusted; ``advice`` is ours."""
+
+    code: int
+    enhanced: str
+    reason: str
+    verdict: str
+    count: int
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineBucket:
+    """What ended in the ``RunFacts.bucket_seconds`` seconds from ``at`` (POSIX seconds). Empty ones may be left out."""
+
+    at: float
+    accepted: int
+    deferred: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtRow:
+    """A letter whose final dot was sent and whose reply was never recorded. ``at`` is POSIX seconds."""
+
+    number: int
+    address: str
+    message_id: str
+    relay: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """One row for ``failed.csv``: ``values`` in the order of the source's columns, then what became of it."""
+
+    values: Sequence[Value]
+    verdict: str
+    code: int
+    enhanced_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Everything a report says about one run.
+
+    ``started`` and ``ended`` are POSIX seconds. ``verdicts`` counts recipients by the nine values of `Verdict`
+    (one left out is 0). ``by_domain`` holds the largest recipient domains, each with its own verdicts.
+    ``latency`` maps ``p50``, ``p90``, ``p99`` and ``max`` to seconds from the final dot to its reply;
+    ``latency_buckets`` maps upper bounds in seconds to how many letters took at most that and more than
+    the bound before (not cumulative; ``float("inf")`` last), ``latency_sum`` is the sum in seconds.
+    ``relays`` maps a relay to the letters it accepted. ``file`` is the campaign file as it was typed.
+    """
+
+    campaign: str
+    edition: str
+    run: str
+    folder: str
+    generation: int
+    started: float
+    ended: float
+    books: Books
+    verdicts: Mapping[str, int]
+    by_domain: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    by_reply: Sequence[ReplyTally] = ()
+    timeline: Sequence[TimelineBucket] = ()
+    latency: Mapping[str, float] = field(default_factory=dict)
+    relays: Mapping[str, int] = field(default_factory=dict)
+    passes: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    exit_code: int = 0
+    in_doubt: Sequence[DoubtRow] = ()
+    file: str = ""
+    notes: Sequence[str] = ()
+    trace_id: str = ""
+    latency_buckets: Mapping[float, int] = field(default_factory=dict)
+    latency_sum: float = 0.0
+    bucket_seconds: float = 1.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, never negative (a wall clock may step back)."""
+        return max(0.0, self.ended - self.started)
+
+    def count(self, verdict: str) -> int:
+        """How many recipients ended in ``verdict``."""
+        return self.verdicts.get(verdict, 0)

@@ -1,0 +1,192 @@
+"""The end of a run in three forms: do the books balance, `summary.json`, and the tally for the terminal.
+
+Everything comes from `RunFacts`; nothing is read back from files. The tables are written by `exports`, which
+is named again here so that the end of a run needs one import.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from campaign.model import Books, Verdict
+from campaign.report import wording
+from campaign.report.exports import guard, unguard, write_failed, write_in_doubt
+from campaign.report.facts import FailedRow, ReplyTally, RunFacts
+from campaign.report.files import replacing
+from campaign.report.timeline import rebinned
+
+__all__ = [
+    "FailedRow", "balance", "guard", "next_steps", "summary", "tally", "unguard", "write_failed", "write_in_doubt",
+    "write_summary",
+]  # fmt: skip
+
+SCHEMA_VERSION = 1
+SCREENS = ("invalid", "duplicate", "merged", "suppressed", "filtered", "already")
+TIMELINE_POINTS = 300
+
+
+def balance(books: Books, verdicts: Mapping[str, int]) -> list[str]:
+    """What does not add up, one sentence each; empty when the books balance.
+
+    rows read = invalid + duplicate + merged + suppressed + filtered + already + planned, and
+    planned = the sum over the nine verdicts.
+    """
+    complaints = [f"{name} is {count}, below nothing" for name, count in _all(books, verdicts) if count < 0]
+    complaints += [f"{name!r} is no verdict" for name in verdicts if name not in set(Verdict)]
+    screened = books.planned + sum(getattr(books, name) for name in SCREENS)
+    if books.read != screened:
+        parts = " + ".join(f"{getattr(books, name):,} {name}" for name in (*SCREENS, "planned"))
+        complaints.append(f"{books.read:,} rows were read, but {parts} make {screened:,}")
+    ended = sum(verdicts.values())
+    if books.planned != ended:
+        parts = " + ".join(f"{verdicts.get(name, 0):,} {wording.verdict(name)}" for name in wording.READING_ORDER)
+        complaints.append(f"{books.planned:,} recipients were planned, but {parts} make {ended:,}")
+    return complaints
+
+
+def _all(books: Books, verdicts: Mapping[str, int]) -> list[tuple[str, int]]:
+    rows = [(name, getattr(books, name)) for name in ("read", *SCREENS, "planned")]
+    return rows + [(wording.verdict(name), count) for name, count in verdicts.items()]
+
+
+def write_summary(folder: Path, facts: RunFacts) -> None:
+    """Write ``summary.json`` (0600), as `summary.schema.json` beside this module describes it. Raises StorageError."""
+    with replacing(folder / "summary.json") as stream:
+        stream.write(json.dumps(summary(facts), ensure_ascii=False, indent=2) + "\n")
+
+
+def summary(facts: RunFacts) -> dict[str, Any]:
+    """``summary.json`` as plain values. No recipient's address is in it: texts of relays lose theirs."""
+    complaints = balance(facts.books, facts.verdicts)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "campaign": facts.campaign,
+        "edition": facts.edition,
+        "run": facts.run,
+        "folder": facts.folder,
+        "file": facts.file,
+        "generation": facts.generation,
+        "trace_id": facts.trace_id,
+        "started": wording.iso(facts.started),
+        "ended": wording.iso(facts.ended),
+        "seconds": round(facts.seconds, 3),
+        "passes": facts.passes,
+        "exit_code": facts.exit_code,
+        "balanced": not complaints,
+        "complaints": complaints,
+        "books": {name: getattr(facts.books, name) for name in ("read", *SCREENS, "planned")},
+        "verdicts": {name: facts.count(name) for name in Verdict},
+        "domains": {domain: dict(counts) for domain, counts in facts.by_domain.items()},
+        "replies": [_reply(one) for one in facts.by_reply],
+        "latency_seconds": {name: round(value, 6) for name, value in facts.latency.items() if math.isfinite(value)},
+        "timeline": _timeline(facts),
+        "relays": dict(facts.relays),
+        "settings": dict(facts.settings),
+        "fingerprints": dict(facts.fingerprints),
+        "notes": [wording.without_addresses(note) for note in facts.notes],
+    }
+
+
+def _reply(one: ReplyTally) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "enhanced_code": one.enhanced,
+        "verdict": one.verdict,
+        "count": one.count,
+        "reason": wording.without_addresses(wording.printable(one.reason)),
+        "advice": one.advice,
+    }
+
+
+def _timeline(facts: RunFacts) -> dict[str, Any]:
+    width, bins = rebinned(facts.timeline, facts.bucket_seconds, TIMELINE_POINTS)
+    return {
+        "started": wording.iso(bins[0].at) if bins else None,
+        "bucket_seconds": width,
+        "accepted": [one.accepted for one in bins],
+        "deferred": [one.deferred for one in bins],
+        "rejected": [one.rejected for one in bins],
+    }
+
+
+def tally(facts: RunFacts) -> str:
+    """The text that ends a run on the terminal: verdicts, books, where the report is, what to type next."""
+    blocks = [_headline(facts), _verdict_table(facts), _facts_lines(facts), _next_lines(facts)]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _headline(facts: RunFacts) -> list[str]:
+    edition = f" {facts.edition}" if facts.edition else ""
+    accepted, planned = facts.count(Verdict.ACCEPTED), facts.books.planned
+    pace = f" at {wording.rate(accepted / facts.seconds)}" if accepted and facts.seconds else ""
+    nothing = "nobody was left to serve" if not planned else f"{accepted:,} of {planned:,} accepted"
+    return [f"{facts.campaign}{edition}: {nothing}, {wording.duration(facts.seconds)}{pace}"]
+
+
+def _verdict_table(facts: RunFacts) -> list[str]:
+    seen = [name for name in wording.READING_ORDER if facts.count(name) or name == Verdict.ACCEPTED]
+    width = max(len(wording.number(facts.count(name))) for name in seen)
+    return [
+        f"  {wording.verdict(name):<13}{wording.number(facts.count(name)):>{width}}"
+        f"  {wording.share(facts.count(name), facts.books.planned):>7}"
+        for name in seen
+        if facts.books.planned
+    ]
+
+
+def _facts_lines(facts: RunFacts) -> list[str]:
+    complaints = balance(facts.books, facts.verdicts)
+    parts = [f"{getattr(facts.books, name):,} {name}" for name in SCREENS if getattr(facts.books, name)]
+    sums = " + ".join([*parts, f"{facts.books.planned:,} planned"])
+    lines = [
+        f"Books   {wording.counted(facts.books.read, 'row')} read = {sums}{'' if complaints else '; they balance'}"
+    ]
+    lines += [f"        THE BOOKS DO NOT BALANCE: {one}" for one in complaints]
+    lines += [f"Note    {wording.printable(note)}" for note in facts.notes]
+    return [*lines, f"Report  {Path(facts.folder) / 'report.html'}"]
+
+
+def _next_lines(facts: RunFacts) -> list[str]:
+    steps = next_steps(facts)
+    width = max((len(command) for command, _ in steps), default=0)
+    return [f"{'Next' if at == 0 else '':<8}{command:<{width}}  # {why}" for at, (command, why) in enumerate(steps)]
+
+
+def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
+    """What to type now: (command, why) for each situation this run ended in; empty when nothing is left to do."""
+    file, run = shlex.quote(facts.file or "FILE"), shlex.quote(facts.folder)
+    again, left = f"campaign send {file}", facts.count(Verdict.DEFERRED) + facts.count(Verdict.WAITING)
+    if balance(facts.books, facts.verdicts):
+        return [(f"campaign repair {run} --dry-run", "keep this folder as it is; this says what the journal holds")]
+    steps = []
+    if facts.exit_code == 5:
+        steps.append((f"campaign resume {run}", f"release it; {wording.number(left)} still to go"))
+    elif facts.exit_code in (69, 77):
+        why = "ask the relay why it refuses" if facts.exit_code == 69 else "mend the login first, this tries it once"
+        steps += [(f"campaign check {file} --relay", why), (again, "then go on where it stopped")]
+    elif left:
+        steps.append((again, f"go on; {wording.number(left)} deferred or waiting"))
+    return steps + _doubts(facts, file, run) + ([] if left else _failures(facts, file))
+
+
+def _doubts(facts: RunFacts, file: str, run: str) -> list[tuple[str, str]]:
+    count = facts.count(Verdict.IN_DOUBT)
+    if not count:
+        return []
+    ids = "settle those whose Message-ID is in the relay's log"
+    return [
+        (f"campaign resolve {run} --accepted IDS.txt", f"{count:,} in doubt: {ids}"),
+        (f"campaign retry {file} --in-doubt", "or send them once more; some may get it twice"),
+    ]
+
+
+def _failures(facts: RunFacts, file: str) -> list[tuple[str, str]]:
+    failed = facts.count(Verdict.REJECTED) + facts.count(Verdict.UNRENDERABLE)
+    if not failed:
+        return []
+    return [(f"campaign retry {file}", f"{failed:,} failed: see failed.csv, mend what can be mended, try those again")]

@@ -1,0 +1,104 @@
+"""How this stage says numbers, times and untrusted text: one spelling for terminal, page and log.
+
+Pure functions from a value to a short English text. No layout and no markup.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from campaign.model import Verdict
+
+#: Terminal controls, and the format characters that reorder or hide text (threats S9 and U1).
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]")
+_ATOM = r"[^\s@<>\"'(),:;\[\]\\]"
+# From the first character of a word only: linear on any text. A URL keeps its slashes.
+_ADDRESS = re.compile(rf"(?<!{_ATOM})(//)?{_ATOM}+@(?={_ATOM})")
+
+#: The verdicts in the order in which people want to read them: good news, work to do, the rest.
+READING_ORDER: tuple[str, ...] = (
+    Verdict.ACCEPTED,
+    Verdict.DEFERRED,
+    Verdict.REJECTED,
+    Verdict.IN_DOUBT,
+    Verdict.UNRENDERABLE,
+    Verdict.WITHDRAWN,
+    Verdict.CANCELLED,
+    Verdict.EXPIRED,
+    Verdict.WAITING,
+)
+
+
+def number(count: int) -> str:
+    """``12345`` -> ``"12,345"``."""
+    return f"{count:,}"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """``(1, "row")`` -> ``"1 row"``, ``(2, "row")`` -> ``"2 rows"``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def share(part: int, whole: int) -> str:
+    """``(123, 1000)`` -> ``"12.3 %"``; says 100 % only of all and 0 % only of none."""
+    if whole <= 0 or part <= 0:
+        return "0.0 %"
+    percent = 100 * part / whole
+    if percent < 0.1:
+        return "<0.1 %"
+    return f"{min(percent, 99.9) if part < whole else percent:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """``1770`` -> ``"29m30s"``; the two largest units, one decimal under ten seconds."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f}s".replace(".0s", "s")
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // smaller:02}{name}"
+    return f"{whole}s"
+
+
+def latency(seconds: float) -> str:
+    """``0.0423`` -> ``"42 ms"``, ``1.5`` -> ``"1.50 s"``."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s" if seconds < 100 else duration(seconds)
+
+
+def rate(per_second: float) -> str:
+    """``48.93`` -> ``"48.9/s"``; slow ones per minute or hour."""
+    for factor, unit in ((1, "s"), (60, "min")):
+        if per_second * factor >= 1 or per_second == 0:
+            return f"{per_second * factor:,.1f}/{unit}" if per_second * factor < 1000 else f"{per_second:,.0f}/s"
+    return f"{per_second * 3600:,.1f}/h"
+
+
+def moment(at: float) -> str:
+    """POSIX seconds -> ``"2026-11-24 08:00:00 UTC"``."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def iso(at: float) -> str:
+    """POSIX seconds -> ``"2026-11-24T08:00:00Z"``."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def verdict(name: str) -> str:
+    """``"in_doubt"`` -> ``"in doubt"``."""
+    return name.replace("_", " ")
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, with control, bidirectional and invisible characters shown as escapes."""
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def without_addresses(text: str) -> str:
+    """``"no mailbox ada@example.com"`` -> ``"no mailbox ***@example.com"``; the domain stays."""
+    return _ADDRESS.sub(r"\1***@", text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
