@@ -86,7 +86,7 @@ class Lane:
                 due = max(due, free)
         if self._warmup:
             due = max(due, self._warm(sent, now))
-        return due if due > cells[HELD] else cells[HELD]
+        return max(cells[HELD], due)
 
     def spend(self, now: float) -> None:
         """Remember a letter that leaves now. Written so that a kill half-way errs on the safe side."""
@@ -156,7 +156,7 @@ class Lane:
         """Move every remembered time, when the clock they were taken from is replaced by another."""
         cells, sent = self.cells, int(self.cells[SENT])
         for place in TIMES:
-            if cells[place] or sent and place in (NEXT, LAST, BORN):
+            if cells[place] or (sent and place in (NEXT, LAST, BORN)):
                 cells[place] += seconds
         for level in range(LEVELS):
             base = HEADER + level * RING
@@ -230,4 +230,3 @@ def _window(limit: Rate) -> tuple[int, float, int, int]:
     if level >= LEVELS:
         raise ConfigError(f"The limit {limit} is too large to be kept exactly.", next_step="write it per second")
     return count, per, level, HEADER + level * RING
-

@@ -133,7 +133,9 @@ class Throttle:
     def _lane_to_steer(self, name: str) -> Lane:
         if name == ACCOUNT:
             return self._account
-        return self._lanes.setdefault(name, Lane(self._cells(name), ())) if name not in self._lanes else self._lanes[name]
+        return (
+            self._lanes.setdefault(name, Lane(self._cells(name), ())) if name not in self._lanes else self._lanes[name]
+        )
 
     def _all(self) -> dict[str, Lane]:
         return {ACCOUNT: self._account, **self._lanes}
