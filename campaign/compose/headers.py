@@ -34,6 +34,7 @@ __all__ = [
     "list_unsubscribe",
     "mailbox",
     "message_id",
+    "refuse_controls",
 ]
 
 COLUMNS = 78  #: a line should not be longer (RFC 5322, section 2.1.1)
@@ -75,7 +76,7 @@ def encode_text(name: str, value: str) -> str:
             return value
         if len(value) <= LONGEST_TEXT and (folded := _folded(len(name) + 2, value)):
             return folded
-    _refuse_forbidden(name, value, LONGEST_TEXT)
+    refuse_controls(name, value, LONGEST_TEXT)
     return encoded_words(value, len(name) + 2)
 
 
@@ -164,12 +165,20 @@ def disposition(kind: Literal["inline", "attachment"], filename: str) -> str:
 
     ``filename`` is a bare name, at most 255 octets. Raises HeaderRefused for folders and control characters.
     """
-    _refuse_forbidden("file name", filename, 255)
+    refuse_controls("file name", filename, 255)
     if not filename.strip(". ") or "/" in filename or "\\" in filename:
         raise HeaderRefused(f"{filename!r} is not the name of a file")
     if _FILE_NAME.fullmatch(filename):
         return f'{kind}; filename="{filename}"'
     return f"{kind};{FOLD}filename*=utf-8''{quote(filename, safe='')}"
+
+
+def refuse_controls(what: str, value: str, longest: int) -> None:
+    """Raises HeaderRefused where ``value`` holds a control character, a bidi control or half a surrogate pair."""
+    if found := _FORBIDDEN.search(value):
+        raise HeaderRefused(f"the {what} holds {_describe(found[0])}")
+    if len(value) > longest:
+        raise HeaderRefused(f"the {what} is {len(value):,} characters long; at most {longest:,} are possible")
 
 
 def _folded(column: int, value: str) -> str:
@@ -188,7 +197,7 @@ def _phrase(name: str) -> str:
     """A display name as atoms, as a quoted string (RFC 5322, section 3.2.4) or as encoded words."""
     if _ATOMS.fullmatch(name) and len(name) <= 60:
         return name
-    _refuse_forbidden("display name", name, LONGEST_NAME)
+    refuse_controls("display name", name, LONGEST_NAME)
     if name.isascii() and "=?" not in name and len(name) <= 60:
         return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return encoded_words(name, len("Reply-To: "))
@@ -206,13 +215,6 @@ def _prefix(identity: Identity, purpose: bytes) -> bytes:
     numbers = (str(identity.generation).encode("ascii"), b"test" if identity.test else b"")
     parts = (purpose, identity.campaign.encode("utf-8"), identity.edition.encode("utf-8"), *numbers)
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-
-
-def _refuse_forbidden(what: str, value: str, longest: int) -> None:
-    if found := _FORBIDDEN.search(value):
-        raise HeaderRefused(f"the {what} holds {_describe(found[0])}")
-    if len(value) > longest:
-        raise HeaderRefused(f"the {what} is {len(value):,} characters long; at most {longest:,} are possible")
 
 
 def _describe(character: str) -> str:

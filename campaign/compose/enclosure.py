@@ -1,0 +1,51 @@
+"""One file read from under a folder, and no other: no link is followed, nothing but a regular file is opened.
+
+The way there is walked folder by folder with each one held open, so that nobody can swap a folder for a link between
+the check and the reading. What the file is for is not known here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+def read_beneath(root: Path, inside: Path, longest: int) -> bytes:
+    """The content of ``root / inside``; both are resolved, ``inside`` relative. At most ``longest`` octets.
+
+    Raises OSError with a plain ``strerror`` for links, folders, devices, pipes, sockets, empty and overlong files,
+    and for a file that changes while it is read.
+    """
+    folder = os.open(root, _FOLDER)
+    try:
+        for part in inside.parts[:-1]:
+            inner = os.open(part, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        file = os.open(inside.name, _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        return _content(file, longest)
+    finally:
+        os.close(file)
+
+
+def _content(file: int, longest: int) -> bytes:
+    about = os.fstat(file)
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    if about.st_size == 0:
+        raise OSError(errno.ENODATA, "it is empty")
+    if about.st_size > longest:
+        raise OSError(errno.EFBIG, f"it has {about.st_size:,} octets, more than the {longest:,} allowed")
+    with os.fdopen(os.dup(file), "rb") as stream:
+        content = stream.read(about.st_size + 1)
+    if len(content) != about.st_size:
+        raise OSError(errno.ESTALE, "it changed while it was read")
+    return content
