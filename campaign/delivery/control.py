@@ -1,0 +1,174 @@
+"""How an operator steers a run from outside: a small file in the run folder that the run looks at.
+
+``control.json`` holds what is wanted: state, rate, connections. It is written whole (temporary file, rename),
+survives a restart, and is believed only when it belongs to the owner of the run and nobody else can write it.
+This room carries wishes; `dispatch` fulfils them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from campaign.config.units import Rate, rates
+from campaign.errors import ConfigError, StorageError
+
+State = Literal["run", "pause", "stop", "cancel"]
+
+NAME = "control.json"
+#: The file is looked at no more often than this (seconds).
+EVERY = 0.25
+#: A larger file is not ours.
+LARGEST = 64 * 1024
+MOST_CONNECTIONS = 1000
+
+
+class Control:
+    """The reader's side. ``state``, ``rate``, ``connections`` are what is wanted; None: as the campaign file says.
+
+    ``warning`` is a sentence when there is a file that cannot be believed; the last good wishes stay in force.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        self._looked = float("-inf")
+        self._seen: tuple[int, ...] | None = None
+        self.state: State = "run"
+        self.rate: tuple[Rate, ...] | None = None
+        self.connections: int | None = None
+        self.warning = ""
+
+    def poll(self, now: float) -> bool:
+        """Look at the file unless just looked at (``now`` in seconds); True when something wanted has changed."""
+        if 0 <= now - self._looked < EVERY:
+            return False
+        self._looked = now
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return False
+        seen = (found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode, found.st_uid)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        return self._take_up()
+
+    def _take_up(self) -> bool:
+        try:
+            state, rate, connections = _wishes(_read(self._path))
+        except (StorageError, ConfigError) as error:
+            self.warning = error.what
+            return False
+        before = (self.state, self.rate, self.connections)
+        self.state, self.rate, self.connections, self.warning = state, rate, connections, ""
+        return before != (state, rate, connections)
+
+
+def write_control(
+    folder: Path,
+    *,
+    state: State | None = None,
+    rate: str | Sequence[str | Rate] | Rate | None = None,
+    connections: int | None = None,
+) -> None:
+    """Change what is wanted of the run in ``folder``; what is None stays. Takes effect within a second.
+
+    Raises StorageError when there is no such folder, the file is not ours, or it cannot be written; ConfigError
+    when a value makes no sense.
+    """
+    changes: dict[str, Any] = {"state": state, "connections": connections}
+    changes["rate"] = None if rate is None else [str(one) for one in _rates(rate)]
+    with _alone(folder):
+        path = folder / NAME
+        wanted = _read(path) if os.path.lexists(path) else {}
+        wanted.update({key: value for key, value in changes.items() if value is not None})
+        _wishes(wanted)
+        _write(path, json.dumps(wanted).encode() + b"\n")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two operators at once: one after the other. The lock lies on the folder itself."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StorageError(
+            f"There is no run in {folder}.", evidence=str(error), next_step="`campaign status` lists the runs"
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's content, when it is a plain file of ours alone. Raises StorageError in a sentence."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", next_step=f"remove {path}") from None
+    with os.fdopen(handle, "rb") as file:
+        _believe(path, os.fstat(handle))
+        try:
+            content = json.loads(file.read(LARGEST))
+        except (ValueError, RecursionError) as error:
+            content = f"it is not JSON: {error}"
+    if not isinstance(content, dict):
+        raise StorageError(
+            f"{path} is not what `campaign set` writes.", evidence=str(content)[:200], next_step=f"remove {path}"
+        )
+    return content
+
+
+def _believe(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        why = "is not a plain file"
+    elif found.st_uid != os.geteuid():
+        why = f"belongs to user {found.st_uid}, not to {os.geteuid()}"
+    elif found.st_mode & 0o022:
+        why = "can be written by others"
+    else:
+        return
+    raise StorageError(f"{path} {why}; it is not obeyed.", next_step=f"remove {path} and give the command again")
+
+
+def _wishes(content: dict[str, Any]) -> tuple[State, tuple[Rate, ...] | None, int | None]:
+    state, connections = content.get("state", "run"), content.get("connections")
+    if state not in get_args(State):
+        raise ConfigError(f"{state!r} is no state of a run.", evidence=f"known: {', '.join(get_args(State))}")
+    if connections is not None and (
+        not isinstance(connections, int) or isinstance(connections, bool) or not 1 <= connections <= MOST_CONNECTIONS
+    ):
+        raise ConfigError(f"connections = {connections!r} is not a number from 1 to {MOST_CONNECTIONS}.")
+    rate = content.get("rate")
+    return state, None if rate is None else _rates(rate), connections
+
+
+def _rates(value: object) -> tuple[Rate, ...]:
+    try:
+        return rates(value)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}.", next_step="make room there, or check whose folder it is"
+        ) from None

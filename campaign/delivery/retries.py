@@ -1,0 +1,83 @@
+"""When is a deferred letter tried again, and when is it given up? A pure decision, without clock or dice.
+
+Retry is a later pass (docs/contract.md): this room names the time before which the pass must not take the letter
+up. It sleeps nowhere and keeps nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from campaign.model import Outcome
+
+#: No wait of our own is longer than this; a server's own hint may be.
+LONGEST = 4 * 3600.0
+#: A wait is spread over this share of itself, so that letters refused together do not come back together.
+SPREAD = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again, not before this time (seconds, on the caller's clock)."""
+
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Out of attempts or too old; ``reason`` is for the report."""
+
+    reason: str
+
+
+def decide_retry(
+    outcome: Outcome,
+    attempts: int,
+    first_try: float,
+    now: float,
+    *,
+    limit: int,
+    give_up_after: float,
+    first_delay: float,
+    key: int,
+) -> Retry | GiveUp:
+    """Whether the deferred letter behind ``outcome`` gets another try.
+
+    ``attempts`` are those that counted, this one included; ``first_try`` is when its first one began. ``limit``
+    is the number of tries, ``give_up_after`` the age (seconds) at which no further one begins, ``first_delay`` the
+    wait before the second try, doubled with each further one up to `LONGEST`. ``key`` is any number that is the
+    letter's own: the same letter always waits equally long. The server's hint is a minimum.
+    """
+    if attempts >= limit:
+        return GiveUp(f"given up after {attempts} attempt{'' if attempts == 1 else 's'}{_last(outcome)}")
+    not_before = now + max(_delay(max(1, attempts), first_delay, key), outcome.retry_after or 0.0)
+    if not_before - first_try > give_up_after:
+        return GiveUp(f"given up after {_words(now - first_try)}{_last(outcome)}")
+    return Retry(not_before)
+
+
+def _delay(attempt: int, first_delay: float, key: int) -> float:
+    """Seconds after the ``attempt``-th try: exponential, between 100 % and 125 % of the round figure, capped."""
+    plain = min(LONGEST, first_delay * 2.0 ** min(attempt - 1, 60))
+    return min(LONGEST, plain * (1 + SPREAD * _share(key, attempt)))
+
+
+def _share(key: int, attempt: int) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments (the finaliser of SplitMix64)."""
+    mask = (1 << 64) - 1
+    mixed = (key * 0x9E3779B97F4A7C15 + attempt * 0xD1B54A32D192ED03) & mask
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & mask
+    return (mixed ^ (mixed >> 31)) / 2.0**64
+
+
+def _last(outcome: Outcome) -> str:
+    said = " ".join(part for part in (str(outcome.code or ""), outcome.enhanced, outcome.reason) if part)
+    return f"; last: {said}" if said else ""
+
+
+def _words(seconds: float) -> str:
+    for size, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
