@@ -20,6 +20,7 @@ from campaign.config.campaign import CampaignSlice
 from campaign.config.compose import ComposeSlice
 from campaign.config.delivery import DeliverySlice
 from campaign.config.ledger import LedgerSlice
+from campaign.config.report import ReportSlice
 from campaign.config.slice import Slice
 from campaign.errors import ConfigError
 
@@ -34,6 +35,7 @@ class CampaignFile(Slice):
     compose: ComposeSlice
     delivery: DeliverySlice = DeliverySlice()
     ledger: LedgerSlice = LedgerSlice()
+    report: ReportSlice = ReportSlice()
 
 
 class Settings(CampaignFile):

@@ -50,11 +50,17 @@ def create(folder: Path, opened: Opened) -> None:
     storage.write_whole(folder / journal.NAME, encode(opened))
 
 
-def read_history(folder: Path) -> History:
-    """The history of a run as far as it is written, for reading only. Raises DamageError or StorageError."""
+def read_history(folder: Path, *, running: bool = False) -> History:
+    """The history of a run as far as it is written, for reading only. Raises DamageError or StorageError.
+
+    Unless a process is ``running`` it, letters between dot and reply are in doubt.
+    """
     path, reading = folder / journal.NAME, journal.Reading()
     history = _replay(path, reading)
-    journal.refuse_damage(path, reading, boot_identity())
+    boot = boot_identity()
+    journal.refuse_damage(path, reading, boot)
+    if not running:
+        history.settle_interrupted(power_lost=bool(history.boot) and history.boot != boot)
     return history
 
 

@@ -106,7 +106,7 @@ def new_stamp(folder: Path, now: datetime) -> Path:
 
 
 def named_run(folder: Path, name: str) -> Path:
-    """The run folder called ``name`` (a bare name, or a path to it) inside ``folder``; ConfigError for any other place."""
+    """The run folder called ``name`` (a bare name, or a path to it) inside ``folder``; else ConfigError."""
     path = Path(name)
     inside = folder / path if len(path.parts) == 1 else path.absolute()
     if inside.parent.resolve() != folder.resolve() or not _STAMP.fullmatch(inside.name):

@@ -14,7 +14,11 @@ VERSION = 1
 
 
 class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True):
-    """First line of every journal: which campaign this is, and the hashes of all that shapes its letters."""
+    """First line of every journal: which campaign this is, and the hashes of all that shapes its letters.
+
+    ``file`` is the campaign file; ``by`` is the option that made the run (fresh, again, retry), so that the same
+    option continues it.
+    """
 
     campaign: str
     edition: str
@@ -26,6 +30,8 @@ class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, f
     inlining: str
     at: float
     trace: str
+    file: str = ""
+    by: str = ""
     version: int = VERSION
 
 

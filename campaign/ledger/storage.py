@@ -11,11 +11,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from campaign.errors import StorageError, UnfinishedError
 
 BALLAST_OCTETS = 256 * 1024
+LOCK_TRIES, LOCK_PAUSE = 10, 0.04
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -33,15 +35,13 @@ class AppendOnly:
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise unwritable(path, error) from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(self._descriptor):
             os.close(self._descriptor)
             raise UnfinishedError(
                 "Another process is serving this run.",
                 evidence=str(path),
                 next_step="wait for it, or run `campaign status`",
-            ) from None
+            )
         self.size = os.fstat(self._descriptor).st_size
 
     def append(self, data: bytes) -> None:
@@ -121,6 +121,18 @@ class AppendOnly:
             os.ftruncate(self._descriptor, self.size)
         except OSError:
             self.broken = error
+
+
+def lock(descriptor: int) -> bool:
+    """Take the exclusive lock, or say no within half a second; `campaign status` may hold it for a blink."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE)
+        else:
+            return True
+    return False
 
 
 def unwritable(path: Path, error: OSError) -> StorageError:

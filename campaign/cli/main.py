@@ -1,0 +1,95 @@
+"""The group of commands, loaded one at a time so that the light ones start fast, and how every command ends.
+
+Commands return an `ExitCode` or raise a `CampaignError`; nothing else leaves here but a number and a sentence.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from campaign import __version__
+from campaign.errors import CampaignError
+from campaign.exit_codes import ExitCode, of_error
+
+#: Command -> module of this folder; the order is that of a campaign's life.
+COMMANDS = {
+    "check": "check",
+    "preview": "preview",
+    "test": "test",
+    "send": "send",
+    "retry": "retry",
+    "status": "status",
+    "set": "steer",
+    "pause": "steer",
+    "resume": "steer",
+    "stop": "steer",
+    "cancel": "steer",
+    "resolve": "resolve",
+    "repair": "repair",
+    "report": "report",
+    "unsubscribe-token": "unsubscribe_token",
+}
+
+
+class Commands(click.Group):
+    """Imports a command's module only when the command is asked for."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """All commands, in the order of a campaign's life."""
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """One command, imported now."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"campaign.cli.{COMMANDS[name]}")
+        command = getattr(module, f"{name.replace('-', '_')}_command")
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="campaign")
+def cli() -> None:
+    """Send a campaign to everybody on a list, each exactly once.
+
+    \b
+    A first campaign:
+      campaign check newsletter.toml      everything short of sending
+      campaign preview newsletter.toml    look at the letters in a browser
+      campaign test newsletter.toml --to me@example.com
+      campaign send newsletter.toml       again after any stop: it continues
+
+    Exit codes: 0 all served, 3 some failed, 4 some in doubt, 5 held, 75 run it again later; all of them are in
+    docs/contract.md.
+    """  # noqa: D301 - click wants a real backspace before text it must not wrap
+
+
+def main() -> None:
+    """Run the command line and exit with the contract's code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except CampaignError as error:
+        click.echo(str(error), err=True)
+        code = of_error(error)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = ExitCode.DONE
+    sys.exit(int(code or 0))
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM before anything is sent: leave as on an exception, so that nothing half-made stays behind."""
+    sys.exit(int(ExitCode.TERMINATED))

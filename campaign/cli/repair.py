@@ -1,0 +1,33 @@
+"""``campaign repair``: save what can be saved of a damaged journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.exit_codes import ExitCode
+
+
+@click.command("repair")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--dry-run", is_flag=True, help="Only say what would be saved and who would be in doubt.")
+def repair_command(run: Path, dry_run: bool) -> ExitCode:
+    """Keep every sound line of RUN's journal. Whoever the lost lines may have told of becomes in doubt, not unsent."""
+    from campaign.ledger import journal
+    from campaign.ledger.repair import inspect, repair
+
+    path = run / journal.NAME
+    salvage = inspect(path) if dry_run else repair(path)
+    if not salvage.lost_lines:
+        click.echo("No line is damaged; nothing needs repair.", err=True)
+        return ExitCode.DONE
+    shown = ", ".join(map(str, salvage.lost_lines[:10]))
+    more = " ..." if len(salvage.lost_lines) > 10 else ""
+    click.echo(f"{len(salvage.records):,} sound lines, {len(salvage.lost_lines):,} lost (line {shown}{more})", err=True)
+    click.echo(f"{len(salvage.doubtful):,} recipients {'would be' if dry_run else 'are'} in doubt", err=True)
+    step = (
+        f"campaign repair {run}" if dry_run else "campaign send FILE serves the others; campaign resolve settles doubts"
+    )
+    click.echo(f"Next: {step}", err=True)
+    return ExitCode.DONE

@@ -1,0 +1,22 @@
+"""``campaign report``: the HTML report and the summary again."""
+
+from __future__ import annotations
+
+import click
+
+from campaign.cli.options import run_argument
+from campaign.exit_codes import ExitCode
+
+
+@click.command("report")
+@run_argument(required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the tally.")
+def report_command(run: str, as_json: bool) -> ExitCode:
+    """Write RUN's report.html, summary.json and failed.csv again, and print the tally."""
+    from campaign.pipeline.upkeep import find_run, report
+    from campaign.report.summary import tally
+
+    folder = find_run(run)
+    facts = report(folder)
+    click.echo((folder / "summary.json").read_text(encoding="utf-8") if as_json else tally(facts))
+    return ExitCode.DONE

@@ -1,0 +1,30 @@
+"""``campaign resolve``: settle doubts from the relay's log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.cli.options import run_argument
+from campaign.exit_codes import ExitCode
+
+
+@click.command("resolve")
+@run_argument()
+@click.option(
+    "--accepted",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="LIST",
+    help="Message-IDs the relay took; its log will do.",
+)
+def resolve_command(run: str, accepted: Path) -> ExitCode:
+    """Settle RUN's letters in doubt whose Message-ID stands in LIST: the relay took them. The others stay in doubt."""
+    from campaign.pipeline.upkeep import find_run, resolve
+
+    settled, left = resolve(find_run(run), accepted)
+    click.echo(f"{settled:,} settled as accepted, {left:,} still in doubt", err=True)
+    if left:
+        click.echo("Next: to send those again with the same bytes, campaign retry FILE --in-doubt", err=True)
+    return ExitCode.IN_DOUBT if left else ExitCode.DONE

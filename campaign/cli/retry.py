@@ -1,0 +1,39 @@
+"""``campaign retry``: only those who failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.cli.options import DurationType, campaign_file
+from campaign.exit_codes import ExitCode
+
+
+@click.command("retry")
+@campaign_file()
+@click.option("--in-doubt", is_flag=True, help="Also send again to those left in doubt, with the same bytes.")
+@click.option("--accept-changes", is_flag=True, help="Go on although templates, resources or settings changed.")
+@click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
+@click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def retry_command(
+    file: Path, in_doubt: bool, accept_changes: bool, relay: str, max_duration: float | None, quiet: bool
+) -> ExitCode:
+    """Serve again those of FILE's edition who were rejected, unrenderable, cancelled or expired.
+
+    Rows are read afresh from the source, so mend them there first.
+    """
+    from campaign.config import load
+    from campaign.pipeline.console import Console
+    from campaign.pipeline.job import Options
+    from campaign.pipeline.send import retry
+
+    options = Options(
+        in_doubt="resend" if in_doubt else None,
+        accept_changes=accept_changes,
+        relay=relay,
+        max_duration=max_duration,
+        quiet=quiet,
+    )
+    return retry(load(file), options, Console(quiet=quiet))

@@ -1,0 +1,40 @@
+"""``campaign send``: the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.cli.options import DurationType, campaign_file
+from campaign.exit_codes import ExitCode
+
+
+@click.command("send")
+@campaign_file()
+@click.option("--limit", type=click.IntRange(min=1), help="Serve at most this many recipients, then exit 75.")
+@click.option(
+    "--fresh", is_flag=True, help="Leave an unfinished run behind and start a new one; the served stay served."
+)
+@click.option("--again", is_flag=True, help="Serve everybody of this edition once more, with new Message-IDs.")
+@click.option("--in-doubt", type=click.Choice(["hold", "resend", "skip"]), help="What to do about letters in doubt.")
+@click.option("--accept-changes", is_flag=True, help="Go on although templates, resources or settings changed.")
+@click.option("--run", default="", metavar="DIR", help="Name the run's folder inside the ledger's directory.")
+@click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
+@click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
+@click.option("--no-wait", is_flag=True, help="Before not_before, exit 75 instead of waiting.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def send_command(file: Path, no_wait: bool, quiet: bool, **options: object) -> ExitCode:
+    """Serve everybody in FILE's list who has not been served; continue where an earlier run stopped.
+
+    A first Ctrl-C finishes and records the letters in flight; a second stops at once.
+    """
+    from campaign.config import load
+    from campaign.pipeline.console import Console
+    from campaign.pipeline.job import Options
+    from campaign.pipeline.send import send
+
+    if options["fresh"] and options["again"]:
+        raise click.UsageError("--fresh and --again exclude each other.")
+    asked = Options(wait=not no_wait, quiet=quiet, **options)  # type: ignore[arg-type] # click has checked each of them
+    return send(load(file), asked, Console(quiet=quiet))

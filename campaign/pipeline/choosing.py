@@ -1,0 +1,231 @@
+"""Which run: the newest unfinished one is continued, otherwise a new one is made for whoever is not served yet.
+
+Called with the edition's folder locked. A new run's plan is frozen and its letters' fingerprints are taken before its
+journal opens; from then on only the plan is read. Sending is not this room's business.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Literal, cast
+from uuid import uuid4
+
+from campaign.audience.plan import Plan, freeze
+from campaign.audience.screening import KeySet, digest
+from campaign.audience.sources import open_source
+from campaign.compose.composer import Composer
+from campaign.errors import ConfigError, UnfinishedError
+from campaign.ledger import checkpoint, folders
+from campaign.ledger.history import History
+from campaign.ledger.records import Opened
+from campaign.model import Recipient, Verdict
+from campaign.pipeline.job import Job, Options
+
+#: Verdicts that `retry` takes up again.
+FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
+#: Verdicts after which nobody but `retry`, `resolve` or `--again` may mail this recipient again.
+CLOSED = (*FAILED, Verdict.ACCEPTED, Verdict.WITHDRAWN, Verdict.IN_DOUBT)
+#: Rows that decide how CSS is inlined: the first of the plan and some spread over all of it.
+FIRST_ROWS, SPREAD_ROWS = 20, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A run to serve: its folder, its frozen plan, a composer that fits it, and whether it is continued."""
+
+    folder: Path
+    plan: Plan
+    composer: Composer
+    generation: int
+    continued: bool
+    notes: tuple[str, ...] = ()
+
+
+def choose(job: Job, options: Options, progress: Callable[[int], None] | None = None) -> Chosen | None:
+    """The run that this command serves; None when nobody is left to be served. Raises ConfigError, UnfinishedError."""
+    newest = newest_opened(job)
+    history = checkpoint.read_history(newest) if newest else None
+    if options.run:
+        return _named(job, options, newest, history, progress)
+    if newest and history and continues(options, history):
+        return _continue(job, newest, history)
+    _leave_behind(job, options, newest, history)
+    generation = next_generation(options, history)
+    return _make(job, options, folders.new_stamp(job.folder, datetime.now(UTC)), generation, progress)
+
+
+def newest_opened(job: Job) -> Path | None:
+    """The newest run that has a journal. A plan whose journal was never opened served nobody and is cleared away."""
+    runs = folders.runs(job.folder)
+    for run in [run for run in runs if not has_journal(run)]:
+        folders.refuse_lost_journal(run)
+        shutil.rmtree(run)
+        runs.remove(run)
+    return runs[-1] if runs else None
+
+
+def has_journal(run: Path) -> bool:
+    """Whether this run was ever opened."""
+    return folders.birth(run) != float("inf")
+
+
+def continues(options: Options, history: History) -> bool:
+    """Whether the newest run is the one that these options mean."""
+    if history.finished:
+        return bool(options.in_doubt == "resend" and not options.retry and history.tally()["in_doubt"])
+    wanted = "fresh" if options.fresh else "again" if options.again else ""
+    return not wanted or history.opened.by == wanted
+
+
+def next_generation(options: Options, history: History | None) -> int:
+    """1 for the first run of an edition; one more with each ``--again``."""
+    current = history.opened.generation if history else 1
+    return current + 1 if options.again and history else current
+
+
+def served(job: Job, generation: int) -> Iterator[tuple[History, Plan]]:
+    """Every opened run of this edition and generation, with its plan."""
+    for run in folders.runs(job.folder):
+        if has_journal(run):
+            history = checkpoint.read_history(run)
+            if history.opened.generation == generation:
+                yield history, Plan.open(run / folders.PLAN)
+
+
+def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...]) -> KeySet:
+    """The keys of all recipients that have one of these verdicts in one of these runs; 16 octets each."""
+    keys = KeySet()
+    for history, plan in runs:
+        wanted = bytearray(plan.size)
+        for number in history.numbers(*verdicts):
+            wanted[number] = 1
+        found = plan.recipients(wanted.__getitem__)
+        while batch := [digest(recipient.key) for recipient in islice(found, 10_000)]:
+            keys.add(batch)
+    return keys
+
+
+def _named(
+    job: Job, options: Options, newest: Path | None, history: History | None, progress: Callable[[int], None] | None
+) -> Chosen | None:
+    folder = folders.named_run(job.folder, options.run)
+    if not folders.has_run(folder):
+        _leave_behind(job, options, newest, history)
+        return _make(job, options, folder, next_generation(options, history), progress)
+    if folder != newest or not history:
+        raise ConfigError(
+            f"{folder} is not the newest run of this edition, so it is not continued.",
+            evidence=f"{newest} came later and serves whoever was left",
+            next_step=f"campaign send {job.settings.file}",
+        )
+    return _continue(job, folder, history)
+
+
+def _leave_behind(job: Job, options: Options, newest: Path | None, history: History | None) -> None:
+    if not newest or not history or history.finished:
+        return
+    if options.retry:
+        raise UnfinishedError(
+            "There is an unfinished run of this edition, so there is nothing to retry yet.",
+            evidence=str(newest),
+            next_step=f"campaign send {job.settings.file}",
+        )
+    with_journal = checkpoint.Checkpoint(newest)
+    try:
+        with_journal.end(75, abandoned=True)
+    finally:
+        with_journal.close()
+
+
+def _continue(job: Job, folder: Path, history: History) -> Chosen:
+    plan = Plan.open(folder / folders.PLAN)
+    composer = Composer(
+        job.brief(plan.columns, history.opened.generation), cast("Literal['shape', 'row']", history.opened.inlining)
+    )
+    return Chosen(folder, plan, composer, history.opened.generation, continued=True)
+
+
+def _make(
+    job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None
+) -> Chosen | None:
+    audience, base = job.settings.audience, job.settings.base
+    Composer(job.brief(open_source(audience, base).columns, generation))
+    suppression = job.suppression()
+    already, only = _screens(job, options, generation)
+    folders.make_folder(folder)
+    try:
+        plan = freeze(audience, base, folder, suppression=suppression, already=already, only=only, progress=progress)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if not plan.size and not plan.books.invalid:
+        shutil.rmtree(folder)
+        return None
+    by = "again" if options.again else "fresh" if options.fresh else "retry" if options.retry else ""
+    return _open(job, folder, plan, generation, by)
+
+
+def _screens(job: Job, options: Options, generation: int) -> tuple[KeySet, Callable[[str], bool] | None]:
+    if not options.retry:
+        return keys_with(served(job, generation), CLOSED), None
+    failed = keys_with(served(job, generation), FAILED)
+    kept = tuple(verdict for verdict in CLOSED if verdict not in FAILED)
+    return keys_with(served(job, generation), kept), lambda key: failed.contains([digest(key)])[0]
+
+
+def _open(job: Job, folder: Path, plan: Plan, generation: int, by: str) -> Chosen:
+    brief = job.brief(plan.columns, generation)
+    composer = Composer(brief)
+    inlining, why = composer.choose_inlining(list(sample(plan)))
+    if inlining != "shape":
+        composer = Composer(brief, inlining)
+    opened = Opened(
+        campaign=job.settings.campaign.name,
+        edition=job.edition,
+        run=folder.name,
+        generation=generation,
+        recipients=plan.size,
+        plan=plan.sha256(),
+        fingerprints=composer.fingerprints(),
+        inlining=inlining,
+        at=round(time.time(), 3),
+        trace=uuid4().hex,
+        file=str(job.settings.file),
+        by=by,
+    )
+    checkpoint.create(folder, opened)
+    notes = (f"CSS is inlined row by row: {why}",) if inlining == "row" and why else ()
+    return Chosen(folder, plan, composer, generation, continued=False, notes=notes)
+
+
+def sample(plan: Plan) -> Iterator[Recipient]:
+    """Some recipients of the plan: the first, and others spread evenly over the rest."""
+    wanted = set(range(min(FIRST_ROWS, plan.size)))
+    wanted.update(range(0, plan.size, max(plan.size // SPREAD_ROWS, 1)))
+    return plan.recipients(lambda number: number in wanted)
+
+
+def refuse_changes(run: Path, history: History, plan: Plan, current: Mapping[str, str], file: Path) -> None:
+    """Compare what the run was opened with and what there is now. Raises ConfigError naming each difference."""
+    before = history.fingerprints
+    changed = [f"{name} changed" for name in sorted(before.keys() & current.keys()) if before[name] != current[name]]
+    changed += [f"{name} is gone" for name in sorted(before.keys() - current.keys())]
+    changed += [f"{name} is new" for name in sorted(current.keys() - before.keys())]
+    if plan.sha256() != history.opened.plan:
+        raise ConfigError(
+            "The frozen plan of this run was changed, so nothing is sent.",
+            evidence=str(run / folders.PLAN),
+            next_step="restore it from a backup; the journal knows recipients by their number in it",
+        )
+    if changed:
+        raise ConfigError(
+            "What shapes the letters changed since this run began, so nothing is sent.",
+            evidence=changed,
+            next_step=f"undo the change, or go on with it: campaign send {file} --accept-changes",
+        )

@@ -1,0 +1,241 @@
+"""The end of a run: the facts, drawn from plan and journal in two streams, and everything written from them.
+
+Also what `campaign report` calls again later. No decision about any recipient is made here.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from campaign.audience.plan import Plan
+from campaign.compose.headers import message_id
+from campaign.config.ledger import InDoubt
+from campaign.errors import InternalError
+from campaign.exit_codes import ExitCode, first_of
+from campaign.ledger import journal
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.ledger.history import History
+from campaign.ledger.records import Intent, Pass, Settled, Started
+from campaign.model import Verdict
+from campaign.pipeline.choosing import FAILED, Chosen
+from campaign.pipeline.console import Console
+from campaign.pipeline.job import Job
+from campaign.pipeline.serving import Ending
+from campaign.report.exports import write_failed, write_in_doubt
+from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.metrics import write_metrics
+from campaign.report.page import write_page
+from campaign.report.summary import balance, tally, write_summary
+
+LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, math.inf)
+TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS = 25, 25, 1000
+_FINE = 400  # latency is tallied in steps of 2.5 % over nine decades: exact enough for percentiles, flat in memory
+
+
+@dataclass(slots=True)
+class Stream:
+    """What one walk through the journal adds up to."""
+
+    started: float = 0.0
+    ended: float = 0.0
+    passes: int = 0
+    latencies: Counter[int] = field(default_factory=Counter)
+    latency_sum: float = 0.0
+    latency_max: float = 0.0
+    seconds: dict[int, list[int]] = field(default_factory=dict)
+    relays: Counter[str] = field(default_factory=Counter)
+    replies: Counter[tuple[int, str, str, str]] = field(default_factory=Counter)
+    last: dict[int, Settled] = field(default_factory=dict)
+    sent_at: dict[int, tuple[float, str]] = field(default_factory=dict)
+
+    def settled(self, record: Settled) -> None:
+        """One verdict."""
+        self.ended = max(self.ended, record.at)
+        at = self.seconds.setdefault(int(record.at), [0, 0, 0])
+        if record.verdict == Verdict.ACCEPTED:
+            at[0] += 1
+            self.relays[record.relay] += 1
+            self.last.pop(record.number, None)
+        else:
+            at[1] += record.verdict == Verdict.DEFERRED
+            at[2] += record.verdict == Verdict.REJECTED
+            self.last[record.number] = record
+            if record.code or record.reason:
+                self.replies[record.code, record.enhanced, record.reason[:200], record.verdict] += 1
+        if record.took and record.verdict != Verdict.IN_DOUBT:
+            self.latencies[_step(record.took)] += 1
+            self.latency_sum += record.took
+            self.latency_max = max(self.latency_max, record.took)
+
+
+def walk(path: Path) -> Stream:
+    """Stream the journal once; memory grows with failures and seconds, not with recipients."""
+    stream = Stream()
+    for record in journal.read(path, journal.Reading()):
+        match record:
+            case Settled():
+                stream.settled(record)
+            case Started():
+                stream.started = stream.started or record.at
+                stream.ended = max(stream.ended, record.at)
+            case Pass():
+                stream.passes += 1
+            case Intent():
+                pass
+    return stream
+
+
+def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, console: Console) -> ExitCode:
+    """Write what the run leaves behind, tell the tally, return the exit code. Raises InternalError, StorageError."""
+    policy = job.settings.ledger.in_doubt
+    stream = walk(chosen.folder / journal.NAME)
+    facts = draw_up(job, chosen.folder, chosen.plan, checkpoint.history, stream)
+    complaints = balance(chosen.plan.books, facts.verdicts)
+    codes = ending.codes | verdict_codes(checkpoint.history, policy)
+    code = ExitCode.INTERNAL if complaints else first_of(codes)
+    facts = replace(facts, exit_code=int(code), notes=(*chosen.notes, *_error_note(ending)))
+    checkpoint.end(int(code))
+    write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
+    console.say(tally(facts))
+    if complaints:
+        raise InternalError("The books do not balance, which is a fault of ours.", evidence=complaints)
+    if ending.error:
+        console.tell(str(ending.error))
+    return code
+
+
+def verdict_codes(history: History, policy: InDoubt) -> set[ExitCode]:
+    """The exit codes that the verdicts themselves ask for."""
+    counts = history.tally()
+    codes = set()
+    if any(counts[verdict] for verdict in FAILED):
+        codes.add(ExitCode.SOME_FAILED)
+    if counts[Verdict.IN_DOUBT]:
+        codes.add(ExitCode.SOME_FAILED if policy == "skip" else ExitCode.IN_DOUBT)
+    if counts[Verdict.WAITING] or counts[Verdict.DEFERRED]:
+        codes.add(ExitCode.UNFINISHED)
+    return codes
+
+
+def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream) -> RunFacts:
+    """All that a report says about this run."""
+    opened = history.opened
+    return RunFacts(
+        campaign=opened.campaign,
+        edition=opened.edition,
+        run=opened.run,
+        folder=str(folder),
+        generation=opened.generation,
+        started=stream.started,
+        ended=stream.ended,
+        books=plan.books,
+        verdicts=history.tally(),
+        by_domain=_by_domain(plan, history),
+        by_reply=_by_reply(stream),
+        timeline=[TimelineBucket(float(at), *counts) for at, counts in sorted(stream.seconds.items())],
+        latency=_percentiles(stream),
+        relays=dict(stream.relays),
+        passes=stream.passes,
+        settings=settings_in_words(job),
+        fingerprints=dict(history.fingerprints),
+        exit_code=history.ended.exit_code if history.ended else int(ExitCode.UNFINISHED),
+        in_doubt=list(_doubts(job, plan, history, stream))[:LISTED_DOUBTS],
+        file=str(job.settings.file),
+        trace_id=opened.trace,
+        latency_buckets=_buckets(stream),
+        latency_sum=stream.latency_sum,
+    )
+
+
+def write_all(job: Job, folder: Path, plan: Plan, history: History, stream: Stream, facts: RunFacts) -> None:
+    """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics file."""
+    write_failed(folder, plan.columns, _failures(plan, history, stream))
+    write_in_doubt(folder, _doubts(job, plan, history, stream))
+    write_page(folder, facts)
+    write_summary(folder, facts)
+    metrics_file = job.settings.report.metrics_file
+    if metrics_file:
+        write_metrics(job.settings.base / metrics_file, facts)
+
+
+def settings_in_words(job: Job) -> dict[str, str]:
+    """The settings that explain a run's pace and promises; no secret is among them."""
+    delivery, ledger = job.settings.delivery, job.settings.ledger
+    return {
+        "source": job.settings.audience.source,
+        "subject": job.settings.compose.subject,
+        "relay": ", ".join(delivery.relay),
+        "connections": str(delivery.connections),
+        "rate": ", ".join(map(str, delivery.rate)) or "no limit",
+        "attempts": str(delivery.attempts),
+        "in_doubt": ledger.in_doubt,
+        "durability": ledger.durability,
+    }
+
+
+def _failures(plan: Plan, history: History, stream: Stream) -> Iterator[FailedRow]:
+    wanted = bytearray(plan.size)
+    for number in history.numbers(*FAILED):
+        wanted[number] = 1
+    for recipient in plan.recipients(wanted.__getitem__):
+        last = stream.last.get(recipient.number)
+        if last:
+            values = [recipient.row.get(column) for column in plan.columns]
+            yield FailedRow(values, last.verdict, last.code, last.enhanced, last.reason)
+
+
+def _doubts(job: Job, plan: Plan, history: History, stream: Stream) -> Iterator[DoubtRow]:
+    identity = job.identity(history.opened.generation)
+    domain = job.settings.campaign.sender.address.rpartition("@")[2]
+    for number in history.numbers(Verdict.IN_DOUBT):
+        recipient, last = plan.recipient(number), stream.last.get(number)
+        relay, at = (last.relay, last.at) if last else ("", float(history.dates[number]))
+        yield DoubtRow(number, recipient.address, message_id(identity, domain, recipient.key), relay, at)
+
+
+def _by_domain(plan: Plan, history: History) -> dict[str, dict[str, int]]:
+    domains: dict[str, Counter[str]] = {}
+    for recipient in plan.recipients():
+        domain = recipient.address.rpartition("@")[2]
+        domains.setdefault(domain, Counter())[history.verdict(recipient.number).value] += 1
+    largest = sorted(domains.items(), key=lambda one: (-one[1].total(), one[0]))[:TOP_DOMAINS]
+    return {domain: dict(counts) for domain, counts in largest}
+
+
+def _by_reply(stream: Stream) -> list[ReplyTally]:
+    return [
+        ReplyTally(code, enhanced, reason, verdict, count)
+        for (code, enhanced, reason, verdict), count in stream.replies.most_common(TOP_REPLIES)
+    ]
+
+
+def _step(seconds: float) -> int:
+    return int(math.log10(max(seconds, 1e-6)) * _FINE / 9)
+
+
+def _percentiles(stream: Stream) -> dict[str, float]:
+    total, seen, found = stream.latencies.total(), 0, {}
+    wanted = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+    for step, count in sorted(stream.latencies.items()):
+        seen += count
+        for name, share in wanted.items():
+            if name not in found and seen >= share * total:
+                found[name] = min(10 ** ((step + 0.5) * 9 / _FINE), stream.latency_max)
+    return {**found, "max": stream.latency_max} if found else {}
+
+
+def _buckets(stream: Stream) -> dict[float, int]:
+    buckets = dict.fromkeys(LATENCY_BOUNDS, 0)
+    for step, count in stream.latencies.items():
+        seconds = 10 ** ((step + 0.5) * 9 / _FINE)
+        buckets[LATENCY_BOUNDS[bisect_left(LATENCY_BOUNDS, seconds)]] += count
+    return buckets
+
+
+def _error_note(ending: Ending) -> tuple[str, ...]:
+    return (ending.error.what,) if ending.error else ()

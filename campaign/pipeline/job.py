@@ -1,0 +1,97 @@
+"""What every verb of the pipeline starts from: a campaign file, its edition, its secret, the options of a command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from campaign.audience.screening import Suppression
+from campaign.compose.composer import Brief
+from campaign.config import Settings
+from campaign.config.ledger import InDoubt
+from campaign.config.secret import load_secret
+from campaign.errors import StorageError
+from campaign.ledger import folders, suppressed
+from campaign.model import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line adds to the campaign file for one command."""
+
+    limit: int | None = None
+    fresh: bool = False
+    again: bool = False
+    retry: bool = False
+    in_doubt: InDoubt | None = None
+    accept_changes: bool = False
+    run: str = ""
+    relay: str = ""
+    max_duration: float | None = None
+    wait: bool = True
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A campaign at a given moment: settings with the options laid over, edition, folders and secret."""
+
+    settings: Settings
+    edition: str
+    directory: Path
+    folder: Path
+    secret: bytes = field(repr=False)
+
+    def identity(self, generation: int, *, test: bool = False) -> Identity:
+        """What makes this edition's letters one of a kind."""
+        return Identity(self.settings.campaign.name, self.edition, generation, self.secret, test)
+
+    def brief(self, columns: tuple[str, ...], generation: int, *, test: bool = False) -> Brief:
+        """All that rendering needs to know."""
+        campaign = self.settings.campaign
+        return Brief(
+            identity=self.identity(generation, test=test),
+            sender=campaign.sender,
+            reply_to=campaign.reply_to,
+            return_path=campaign.return_path,
+            settings=self.settings.compose,
+            base=self.settings.base,
+            columns=columns,
+        )
+
+    def suppression(self) -> Suppression:
+        """Who must not get it, read afresh: the campaign's own lists and the addresses that relays called dead."""
+        return Suppression.load(
+            self.settings.audience, self.settings.base, extra_files=(self.directory / suppressed.NAME,)
+        )
+
+
+def prepare(settings: Settings, *, now: datetime | None = None, environment: Mapping[str, str] | None = None) -> Job:
+    """Fill in the edition, find the folders, load or make the secret. Raises ConfigError or StorageError."""
+    environment = os.environ if environment is None else environment
+    edition = settings.campaign.edition_at(now or datetime.now().astimezone())
+    directory = settings.base / settings.ledger.directory
+    if settings.ledger.must_exist and not directory.is_dir():
+        raise StorageError(
+            f"{directory} does not exist, and must_exist forbids making it.",
+            next_step="mount the disk that holds the earlier runs; without them people would be served twice",
+        )
+    folder = folders.edition_folder(directory, settings.campaign.name, edition)
+    secret = load_secret(
+        settings.base / settings.campaign.secret_file, must_exist=settings.ledger.must_exist, environment=environment
+    )
+    return Job(settings, edition, directory, folder, secret)
+
+
+def lay_over(settings: Settings, options: Options) -> Settings:
+    """The settings with ``--relay`` and ``--in-doubt`` in force."""
+    if options.relay:
+        delivery = settings.delivery.model_copy(update={"relay": (options.relay,)})
+        settings = settings.model_copy(update={"delivery": delivery})
+    if options.in_doubt:
+        ledger = settings.ledger.model_copy(update={"in_doubt": options.in_doubt})
+        settings = settings.model_copy(update={"ledger": ledger})
+    return settings

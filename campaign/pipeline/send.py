@@ -1,0 +1,186 @@
+"""The run on one page: choose or make it, serve it, settle what is left, draw up the facts, say how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from campaign.config import Settings
+from campaign.delivery.control import Control
+from campaign.errors import ConfigError, UnfinishedError
+from campaign.exit_codes import ExitCode, first_of
+from campaign.ledger import folders
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.model import Verdict
+from campaign.pipeline.choosing import Chosen, choose, refuse_changes
+from campaign.pipeline.closing import close_run
+from campaign.pipeline.console import Console
+from campaign.pipeline.job import Job, Options, lay_over, prepare
+from campaign.pipeline.serving import Ending, Service
+from campaign.report.log import open_log
+from campaign.report.progress import Counts, Progress
+
+
+def send(settings: Settings, options: Options, console: Console) -> ExitCode:
+    """Serve everybody who is not served yet in this edition. Raises CampaignError for what ends it before it begins."""
+    settings = lay_over(settings, options)
+    refuse_late(settings)
+    wait_for_start(settings, options, console)
+    job = prepare(settings)
+    folders.make_folder(job.folder)
+    with folders.locked(job.folder):
+        chosen = choose(job, options, console.loading)
+        if chosen is None:
+            console.say("Nobody is left to be served: everybody in the list has been, or is suppressed.")
+            return ExitCode.DONE
+        with opened(job, chosen) as checkpoint:
+            announce(job, chosen, checkpoint, console)
+            agree_on_inputs(job, options, chosen, checkpoint)
+            settle_doubts(job, checkpoint)
+            ending = held(chosen) or serve(job, options, chosen, checkpoint, console)
+            settle_the_rest(job, chosen, checkpoint)
+            return close_run(job, chosen, checkpoint, ending, console)
+
+
+def retry(settings: Settings, options: Options, console: Console) -> ExitCode:
+    """Serve again only those who failed, and with ``in_doubt="resend"`` first those left in doubt."""
+    codes = [send(settings, replace(options, in_doubt="resend"), console)] if options.in_doubt == "resend" else []
+    codes.append(send(settings, replace(options, retry=True, in_doubt=None), console))
+    return first_of(codes)
+
+
+def refuse_late(settings: Settings) -> None:
+    """No stale newsletter after an outage. Raises ConfigError once ``not_after`` has passed."""
+    moment = settings.campaign.not_after
+    if moment is not None and time.time() >= moment.timestamp():
+        raise ConfigError(
+            "The time for this campaign is over, so nothing is sent.",
+            evidence=f"campaign.not_after = {moment.isoformat()}",
+            next_step=f"set a later not_after in {settings.file} if it should still go out",
+        )
+
+
+def wait_for_start(settings: Settings, options: Options, console: Console) -> None:
+    """Sleep until ``not_before``; with ``--no-wait`` raise UnfinishedError instead."""
+    moment = settings.campaign.not_before
+    if moment is None or time.time() >= moment.timestamp():
+        return
+    if not options.wait:
+        raise UnfinishedError("The time for this campaign has not come.", evidence=f"not_before = {moment.isoformat()}")
+    console.say(f"waiting until {moment.isoformat()} (campaign.not_before)")
+    while (left := moment.timestamp() - time.time()) > 0:
+        time.sleep(min(left, 60.0))
+
+
+@contextlib.contextmanager
+def opened(job: Job, chosen: Chosen) -> Iterator[Checkpoint]:
+    """The run's checkpoint, locked while the block runs."""
+    checkpoint = Checkpoint(chosen.folder, durability=job.settings.ledger.durability)
+    try:
+        yield checkpoint
+    finally:
+        checkpoint.close()
+
+
+def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console) -> None:
+    """Say which run this is and what was found in it."""
+    tally, plan = checkpoint.history.tally(), chosen.plan
+    for note in (*chosen.notes, *checkpoint.notices):
+        console.say(note)
+    if not chosen.continued:
+        console.say(f"new run {chosen.folder}: {plan.size:,} recipients planned of {plan.books.read:,} rows read")
+        return
+    settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]
+    console.say(
+        f"continuing run {chosen.folder}: {settled:,} of {plan.size:,} settled earlier, "
+        f"{tally['in_doubt']:,} in doubt, {tally['waiting'] + tally['deferred']:,} to go"
+    )
+    if tally["in_doubt"]:
+        console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
+
+
+DOUBT_WORDS = {
+    "hold": "they are listed and not sent again (in_doubt = hold); the others go on",
+    "resend": "they are sent again with the same Message-ID and bytes (in_doubt = resend)",
+    "skip": "they are never sent again (in_doubt = skip)",
+}
+
+
+def agree_on_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint) -> None:
+    """A resume whose inputs differ is refused by name, unless the operator said to go on. Raises ConfigError."""
+    current = chosen.composer.fingerprints()
+    if options.accept_changes:
+        if current != checkpoint.history.fingerprints:
+            checkpoint.accept_changes(current)
+    else:
+        refuse_changes(chosen.folder, checkpoint.history, chosen.plan, current, job.settings.file)
+
+
+def settle_doubts(job: Job, checkpoint: Checkpoint) -> None:
+    """Under ``resend`` those in doubt wait again; their letters keep the bytes that the intents recorded."""
+    if job.settings.ledger.in_doubt == "resend":
+        for number in list(checkpoint.history.numbers(Verdict.IN_DOUBT)):
+            checkpoint.settle(number, Verdict.WAITING, "sent again, as in_doubt = resend asks")
+
+
+def held(chosen: Chosen) -> Ending | None:
+    """An operator stopped this run and has not released it."""
+    control = Control(chosen.folder)
+    control.poll(time.monotonic())
+    if control.state == "cancel":
+        return Ending()
+    return Ending({ExitCode.HELD}) if control.state == "stop" else None
+
+
+def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, console: Console) -> Ending:
+    """All passes of this process, with progress on the console and turns in the log."""
+    counts = counts_of(checkpoint, job)
+    progress = Progress(
+        counts,
+        stream=console.stream,
+        is_terminal=console.is_terminal,
+        label=f"{job.settings.campaign.name} {job.edition}".strip(),
+        interval=job.settings.report.interval,
+        quiet=options.quiet,
+    )
+    with open_log(
+        chosen.folder,
+        checkpoint.history.opened.trace,
+        secrets=[job.secret],
+        show_addresses=job.settings.report.show_addresses,
+    ) as log:
+        log.event("run started", run=str(chosen.folder), recipients=counts.total, done_before=counts.done_before)
+        progress.start()
+        try:
+            return asyncio.run(Service(job, options, chosen, checkpoint, progress, counts, log).serve())
+        finally:
+            progress.finish()
+            log.event("run left", tally=checkpoint.history.tally())
+
+
+def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
+    """The numbers on the screen as this process finds them."""
+    tally = checkpoint.history.tally()
+    limit = min((rate.per_second for rate in job.settings.delivery.rate), default=None)
+    total = sum(tally.values())
+    return Counts(
+        total=total, done_before=total - tally["waiting"] - tally["deferred"], deferred=tally["deferred"], limit=limit
+    )
+
+
+def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint) -> None:
+    """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled."""
+    moment = job.settings.campaign.not_after
+    control = Control(chosen.folder)
+    control.poll(time.monotonic())
+    if control.state == "cancel":
+        verdict, reason = Verdict.CANCELLED, "campaign cancel ended the run before its turn"
+    elif moment is not None and time.time() >= moment.timestamp():
+        verdict, reason = Verdict.EXPIRED, f"not_after ({moment.isoformat()}) passed before its turn"
+    else:
+        return
+    for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
+        checkpoint.settle(number, verdict, reason)

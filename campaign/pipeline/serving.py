@@ -1,0 +1,281 @@
+"""Serving a run: passes over those who wait, until nobody is left or somebody says stop.
+
+Each recipient is drawn only when a slot is free, rendered then, and recorded by the checkpoint before the dot and after
+the reply. A retry is a later pass, never a sleeping letter. How a letter travels is delivery's business, and what the
+verdicts add up to is `closing.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass, field, replace
+
+from campaign.audience.screening import Suppression
+from campaign.delivery.control import Control
+from campaign.delivery.dispatch import Dispatcher
+from campaign.delivery.mailbox import MailboxRelay
+from campaign.delivery.relays import open_relays
+from campaign.delivery.retries import GiveUp, decide_retry
+from campaign.errors import CampaignError, RelayError
+from campaign.exit_codes import ExitCode, of_error
+from campaign.ledger import suppressed
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
+from campaign.pipeline.choosing import Chosen
+from campaign.pipeline.job import Job, Options
+from campaign.report.log import Log
+from campaign.report.progress import Counts, Progress
+
+WATCH_SECONDS = 0.25
+SUPPRESSION_SECONDS = 3600.0
+#: A pass in which nobody got a verdict is followed by this pause, and this many such passes end the run.
+IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
+_SIGNAL_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+@dataclass(slots=True)
+class Ending:
+    """Why the passes ended: exit codes that apply, and the error that ended them, if one did."""
+
+    codes: set[ExitCode] = field(default_factory=set)
+    error: CampaignError | None = None
+
+    def fail(self, error: CampaignError) -> None:
+        """Note an error; the first one is kept."""
+        self.codes.add(of_error(error))
+        self.error = self.error or error
+
+
+class Recorder:
+    """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to."""
+
+    def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint, counts: Counts) -> None:
+        self._job, self._plan, self._checkpoint, self._counts = job, chosen.plan, checkpoint, counts
+
+    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
+        """Before the dot."""
+        return self._checkpoint.intent(letter, relay)
+
+    def verdict(self, outcome: Outcome) -> None:
+        """After the reply, or instead of one."""
+        not_before = 0.0
+        if outcome.verdict is Verdict.DEFERRED:
+            outcome, not_before = self._put_off(outcome)
+        before = self._checkpoint.history.verdict(outcome.number)
+        self._checkpoint.verdict(outcome, not_before)
+        count(self._counts, before, outcome.verdict)
+        if outcome.suppress:
+            self._remember_dead(outcome)
+
+    def settle(self, number: int, verdict: Verdict, reason: str) -> None:
+        """A verdict that took no attempt."""
+        before = self._checkpoint.history.verdict(number)
+        self._checkpoint.settle(number, verdict, reason)
+        count(self._counts, before, verdict)
+
+    def _remember_dead(self, outcome: Outcome) -> None:
+        address = self._plan.recipient(outcome.number).address
+        code = outcome.enhanced or str(outcome.code)
+        name = self._job.settings.campaign.name
+        suppressed.add(self._job.directory, address, reason=outcome.reason, code=code, at=time.time(), campaign=name)
+
+    def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
+        delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
+        decision = decide_retry(
+            outcome,
+            history.attempts[number] + outcome.counted,
+            float(history.dates[number] or history.pass_at),
+            time.time(),
+            limit=delivery.attempts,
+            give_up_after=delivery.give_up_after,
+            first_delay=delivery.retry_after,
+            key=number,
+        )
+        if isinstance(decision, GiveUp):
+            return replace(outcome, verdict=Verdict.REJECTED, reason=decision.reason), 0.0
+        return outcome, decision.not_before
+
+
+def count(counts: Counts, before: Verdict, after: Verdict) -> None:
+    """Move one recipient between the numbers on the screen."""
+    if before is not Verdict.WAITING:
+        _add(counts, before, -1)
+    _add(counts, after, 1)
+
+
+def _add(counts: Counts, verdict: Verdict, by: int) -> None:
+    name = verdict.value if verdict.value in _COUNTED else "other"
+    setattr(counts, name, getattr(counts, name) + by)
+
+
+_COUNTED = frozenset({"accepted", "deferred", "rejected", "in_doubt"})
+
+
+class Service:
+    """One process's turn at a run: `serve` sweeps until nobody is left, or until it is told to stop."""
+
+    def __init__(
+        self,
+        job: Job,
+        options: Options,
+        chosen: Chosen,
+        checkpoint: Checkpoint,
+        progress: Progress,
+        counts: Counts,
+        log: Log,
+    ) -> None:
+        self._job, self._options, self._chosen, self._checkpoint = job, options, chosen, checkpoint
+        self._progress, self._log = progress, log
+        self._recorder = Recorder(job, chosen, checkpoint, counts)
+        self._control = Control(chosen.folder)
+        self._ending = Ending()
+        self._stop = asyncio.Event()
+        self._began = time.monotonic()
+        self._left = options.limit if options.limit is not None else -1
+        self._suppression: Suppression = job.suppression()
+        self._suppression_read = time.monotonic()
+        self._dispatcher: Dispatcher | None = None
+
+    async def serve(self) -> Ending:
+        """All passes. Errors that end the run are in the ending, not raised; everything in flight is recorded first."""
+        self._watch_signals()
+        helpers = [asyncio.create_task(self._watch()), asyncio.create_task(self._progress.paint())]
+        try:
+            await self._with_relays()
+        except CampaignError as error:
+            self._ending.fail(error)
+        finally:
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+        return self._ending
+
+    async def _with_relays(self) -> None:
+        delivery, base = self._job.settings.delivery, self._job.settings.base
+        with contextlib.ExitStack() as stack:
+            mailbox = (
+                stack.enter_context(MailboxRelay(self._chosen.folder / "mailbox"))
+                if "mailbox" in delivery.relay
+                else None
+            )
+            relays = await open_relays(delivery, base, os.environ, mailbox.url if mailbox else None)
+            self._dispatcher = Dispatcher(delivery, relays, self._recorder, control=self._control)
+            try:
+                await self._passes(self._dispatcher)
+            finally:
+                await self._dispatcher.close()
+
+    async def _passes(self, dispatcher: Dispatcher) -> None:
+        history, idle = self._checkpoint.history, 0
+        while not self._stop.is_set():
+            due_at = history.next_due()
+            if due_at is None:
+                return
+            if not await self._wait_until(due_at):
+                return
+            self._checkpoint.begin_pass()
+            self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
+            before = list(history.counts)
+            await dispatcher.sweep(self._due(), self._compose)
+            idle = 0 if history.counts != before else idle + 1
+            await self._refuse_idling(idle)
+
+    async def _refuse_idling(self, idle: int) -> None:
+        if idle >= IDLE_PASSES:
+            raise RelayError(
+                "Several passes in a row got nobody an answer, so the run stops.",
+                next_step="look at the relay's log, then run the same command again; it continues where it stopped",
+            )
+        if idle:
+            await self._wait_until(time.time() + IDLE_PASS_SECONDS)
+
+    def _due(self) -> Iterator[Recipient]:
+        """Recipients of this pass, drawn one by one; the withdrawn are settled here, before anything is rendered."""
+        for recipient in self._chosen.plan.recipients(self._checkpoint.history.is_due):
+            if self._stop.is_set():
+                return
+            if not self._left:
+                self._halt(ExitCode.UNFINISHED)
+                return
+            self._checkpoint.reserve(recipient.number)
+            if reason := self._suppression.covers(recipient.address):
+                self._recorder.settle(recipient.number, Verdict.WITHDRAWN, reason)
+                continue
+            self._left -= 1
+            yield recipient
+
+    def _compose(self, recipient: Recipient) -> Letter | None:
+        """The recipient's letter, or None when it was settled here instead."""
+        number = recipient.number
+        letter = self._chosen.composer.compose(recipient, float(self._checkpoint.date_of(number)))
+        if isinstance(letter, Unrenderable):
+            self._recorder.settle(number, Verdict.UNRENDERABLE, letter.reason)
+            return None
+        expected = self._checkpoint.history.digests.get(number)
+        if expected and letter.digest.hex() != expected:
+            reason = "the letter cannot be made again with the bytes that are in doubt, so it is not sent again"
+            self._recorder.settle(number, Verdict.IN_DOUBT, reason)
+            return None
+        return letter
+
+    async def _wait_until(self, moment: float) -> bool:
+        """Wait for a POSIX time; False when told to stop first."""
+        while not self._stop.is_set() and (left := moment - time.time()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), min(left, 60.0))
+        return not self._stop.is_set()
+
+    def _halt(self, *codes: ExitCode) -> None:
+        """Draw no more; what is in flight is finished and recorded."""
+        self._ending.codes.update(codes)
+        self._stop.set()
+        if self._dispatcher:
+            self._dispatcher.drain()
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNAL_CODES:
+            loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._ending.codes & set(_SIGNAL_CODES.values()):
+            self._progress.note("stopping at once; letters between dot and reply are listed as in doubt")
+            if self._dispatcher:
+                self._dispatcher.abort()
+            return
+        self._log.event("stopping", signal=signal.Signals(number).name)
+        self._progress.note("stopping: letters in flight are finished and recorded (once more: stop at once)")
+        self._halt(_SIGNAL_CODES[signal.Signals(number)])
+
+    async def _watch(self) -> None:
+        """Operator, clock and suppression lists, looked at a few times a second."""
+        while True:
+            self._obey()
+            self._look_at_the_clock()
+            if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
+                self._suppression_read = time.monotonic()
+                self._suppression = await asyncio.to_thread(self._job.suppression)
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _obey(self) -> None:
+        if self._control.poll(time.monotonic()):
+            self._log.event("steered", state=self._control.state)
+        if self._control.state in {"stop", "cancel"} and not self._stop.is_set():
+            self._progress.note(f"an operator asked to {self._control.state}: letters in flight are finished")
+            self._halt(*[ExitCode.HELD] if self._control.state == "stop" else [])
+
+    def _look_at_the_clock(self) -> None:
+        limit, not_after = self._options.max_duration, self._job.settings.campaign.not_after
+        if self._stop.is_set():
+            return
+        if limit is not None and time.monotonic() - self._began >= limit:
+            self._progress.note("the longest duration asked for is over: letters in flight are finished")
+            self._halt(ExitCode.UNFINISHED)
+        if not_after is not None and time.time() >= not_after.timestamp():
+            self._progress.note("not_after has passed: nothing more is sent, the rest expire")
+            self._halt()

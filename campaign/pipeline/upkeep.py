@@ -1,0 +1,176 @@
+"""Tending to a run that exists: where it stands, steering it, ending it, settling doubts, its report, its repair.
+
+Nothing here sends a letter. A run that another process is serving is only read, or steered through its control file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.audience.plan import Plan
+from campaign.compose.headers import message_id
+from campaign.config import load
+from campaign.config.units import Rate
+from campaign.delivery.control import write_control
+from campaign.errors import ConfigError, InputError, UnfinishedError
+from campaign.exit_codes import ExitCode, first_of
+from campaign.ledger import folders, journal
+from campaign.ledger.checkpoint import Checkpoint, read_history
+from campaign.ledger.history import History
+from campaign.model import Verdict
+from campaign.pipeline.closing import draw_up, verdict_codes, walk, write_all
+from campaign.pipeline.job import Job, prepare
+from campaign.report.facts import RunFacts
+
+LARGEST_LIST = 200_000_000  # octets of a file of Message-IDs
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands: its history, and whether a process is serving it now."""
+
+    folder: Path
+    history: History
+    running: bool
+
+
+def find_run(named: str) -> Path:
+    """The run folder meant by a path: itself, or the newest run below an edition, a campaign or ``runs``.
+
+    Raises ConfigError where there is none.
+    """
+    place = Path(named or "runs")
+    if place.suffix == ".toml":
+        place = prepare(load(place)).folder
+    if folders.has_run(place):
+        return place
+    found = [run.parent for run in place.rglob(journal.NAME)] if place.is_dir() else []
+    if not found:
+        raise ConfigError(
+            f"There is no run in {place}.", next_step="name a run folder, such as runs/gazette/20261124T080000Z"
+        )
+    return max(found, key=folders.birth)
+
+
+def standing(run: Path) -> Standing:
+    """Where ``run`` stands, also while another process serves it."""
+    running = is_running(run)
+    return Standing(run, read_history(run, running=running), running)
+
+
+def is_running(run: Path) -> bool:
+    """Whether a process holds the run's journal."""
+    try:
+        descriptor = os.open(run / journal.NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def steer(
+    run: Path, *, state: str | None = None, rate: tuple[Rate, ...] | None = None, connections: int | None = None
+) -> bool:
+    """Write the run's control file; says whether a process is there to obey it now."""
+    write_control(run, state=state, rate=rate, connections=connections)
+    return is_running(run)
+
+
+def cancel(run: Path) -> tuple[bool, ExitCode]:
+    """End the run for good. A process that serves it does so (True); otherwise it is done here."""
+    if steer(run, state="cancel"):
+        return True, ExitCode.SOME_FAILED
+    with folders.locked(run.parent), checkpoint_of(run) as checkpoint:
+        for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
+            checkpoint.settle(number, Verdict.CANCELLED, "campaign cancel ended the run before its turn")
+        code = first_of(verdict_codes(checkpoint.history, "hold"))
+        checkpoint.end(int(code))
+    report(run)
+    return False, code
+
+
+def resolve(run: Path, accepted: Path) -> tuple[int, int]:
+    """Settle doubts from a list of Message-IDs that the relay took; how many were settled, and how many are left."""
+    known = set(message_ids(accepted))
+    job = job_of(run)
+    domain = job.settings.campaign.sender.address.rpartition("@")[2]
+    with folders.locked(run.parent), checkpoint_of(run) as checkpoint:
+        plan, history = Plan.open(run / folders.PLAN), checkpoint.history
+        identity = job.identity(history.opened.generation)
+        doubtful = list(history.numbers(Verdict.IN_DOUBT))
+        for number in doubtful:
+            if message_id(identity, domain, plan.recipient(number).key) in known:
+                checkpoint.settle(number, Verdict.ACCEPTED, f"found in {accepted.name}")
+        left = history.tally()[Verdict.IN_DOUBT]
+        checkpoint.end(int(first_of(verdict_codes(history, "hold"))))
+    report(run)
+    return len(doubtful) - left, left
+
+
+def report(run: Path) -> RunFacts:
+    """Write the report and summary again, from plan and journal alone."""
+    job, plan = job_of(run), Plan.open(run / folders.PLAN)
+    history = read_history(run, running=is_running(run))
+    stream = walk(run / journal.NAME)
+    facts = draw_up(job, run, plan, history, stream)
+    write_all(job, run, plan, history, stream, facts)
+    return facts
+
+
+def job_of(run: Path) -> Job:
+    """The campaign that a run belongs to, from the file its journal names, with its own edition. Raises ConfigError."""
+    opened = read_history(run, running=True).opened
+    if not opened.file or not Path(opened.file).exists():
+        raise ConfigError(
+            "The campaign file of this run is gone.",
+            evidence=f"{run}: {opened.file or 'no file recorded'}",
+            next_step="put it back; its secret and settings are needed",
+        )
+    job = prepare(load(Path(opened.file)))
+    return Job(job.settings, opened.edition, job.directory, run.parent, job.secret)
+
+
+def message_ids(file: Path) -> Iterator[str]:
+    """Every ``<...@...>`` in a text file, such as a relay's log. Raises InputError."""
+    try:
+        if file.stat().st_size > LARGEST_LIST:
+            raise InputError(
+                f"{file} is larger than {LARGEST_LIST:,} octets.", next_step="keep the lines of this run only"
+            )
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                yield from _bracketed(line)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read.", evidence=str(error)) from error
+
+
+def _bracketed(line: str) -> Iterable[str]:
+    parts = line.split("<")[1:]
+    found = [f"<{part.partition('>')[0]}>" for part in parts if ">" in part and "@" in part]
+    bare = line.strip()
+    return found or ([f"<{bare}>"] if "@" in bare and " " not in bare else [])
+
+
+@contextmanager
+def checkpoint_of(run: Path) -> Iterator[Checkpoint]:
+    """The run's checkpoint, when nobody else holds it. Raises UnfinishedError."""
+    if is_running(run):
+        raise UnfinishedError(
+            "A process is serving this run.", evidence=str(run), next_step=f"campaign stop {run}, then again"
+        )
+    checkpoint = Checkpoint(run)
+    try:
+        yield checkpoint
+    finally:
+        checkpoint.close()
