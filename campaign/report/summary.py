@@ -152,9 +152,8 @@ def _facts_lines(facts: RunFacts) -> list[str]:
 
 
 def _next_lines(facts: RunFacts) -> list[str]:
-    steps = next_steps(facts)
-    width = max((len(command) for command, _ in steps), default=0)
-    return [f"{'Next' if at == 0 else '':<8}{command:<{width}}  # {why}" for at, (command, why) in enumerate(steps)]
+    lines = [line for command, why in next_steps(facts) for line in (f"        {why}:", f"          {command}")]
+    return [f"Next    {lines[0].strip()}", *lines[1:]] if lines else []
 
 
 def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
