@@ -37,7 +37,8 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Html:
     """``tag("p", "a < b", cls="note")`` -> ``<p class="note">a &lt; b</p>``.
 
     Children are Html, text, numbers, or iterables of such; None and False are left out. In attribute names
-    ``cls`` stands for class and ``_`` for a hyphen; True gives a bare attribute, None and False give none.
+    ``cls`` stands for class, ``for_`` for for and ``_`` for a hyphen; True gives a bare attribute, None and
+    False give none.
     """
     opening = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
     return Html(opening if name in VOID else f"{opening}{join(children)}</{name}>")
@@ -48,8 +49,11 @@ def join(children: Iterable[Child]) -> Html:
     return Html("".join(_child(one) for one in children))
 
 
-def document(title: str, style: str, *body: Child) -> Html:
-    """A whole page: one file, its style inside, forbidden to load or run anything. ``style`` names a file here."""
+def document(title: str, style: str, *body: Child, rules: str = "") -> Html:
+    """A whole page: one file, its style inside, forbidden to load or run anything.
+
+    ``style`` names a file here; ``rules`` are further style rules, from our own constants only.
+    """
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -59,7 +63,7 @@ def document(title: str, style: str, *body: Child) -> Html:
         tag("meta", name="robots", content="noindex"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("title", title),
-        tag("style", Html(_style(style))),
+        tag("style", Html(_style(style) + rules)),
     )
     return Html(f"<!doctype html>\n{tag('html', head, tag('body', *body), lang='en')}\n")
 
@@ -86,5 +90,5 @@ def _child(child: Child) -> str:
 def _attribute(key: str, value: object) -> str:
     if value is None or value is False:
         return ""
-    name = "class" if key == "cls" else key.replace("_", "-")
+    name = "class" if key == "cls" else key.rstrip("_").replace("_", "-")
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'

@@ -74,6 +74,14 @@ def rate(per_second: float) -> str:
     return f"{per_second * 3600:,.1f}/h"
 
 
+def size(octets: int) -> str:
+    """``34210`` -> ``"34.2 kB"`` (thousands, as mail limits count)."""
+    for limit, unit in ((1_000_000, "MB"), (1_000, "kB")):
+        if octets >= limit:
+            return f"{octets / limit:.1f} {unit}"
+    return f"{octets} B"
+
+
 def moment(at: float) -> str:
     """POSIX seconds -> ``"2026-11-24 08:00:00 UTC"``."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
