@@ -5,7 +5,8 @@ several processes map. Times are kept at several resolutions: level ``i`` holds,
 ``2**i`` letters, when the last letter of each chunk left. A window of up to 4095 letters is exact; a longer one
 counts a chunk as old when its *last* letter is, which errs by less than 1/2000 and only on the safe side.
 
-    cells: [sent, next, last, factor, slowed, base, held, began, born, 7 spare] [4096 times] * 16 levels
+    cells: [sent, next, last, factor, slowed, base, held, began, born, flushed, promised, 5 spare]
+           [4096 times] * 16 levels
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CELLS = HEADER + RING * LEVELS
 _MASK = RING - 1
 
 # Places in the header.
-SENT, NEXT, LAST, FACTOR, SLOWED, BASE, HELD, BEGAN, BORN = range(9)
+SENT, NEXT, LAST, FACTOR, SLOWED, BASE, HELD, BEGAN, BORN, FLUSHED, PROMISED = range(11)
 #: Header places that hold a time, and move with the clock when state passes to another boot.
 TIMES = (NEXT, LAST, SLOWED, HELD, BEGAN, BORN)
 

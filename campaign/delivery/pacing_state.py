@@ -1,0 +1,171 @@
+"""How the throttle's state is kept under ``<ledger directory>/pacing/``, one folder per relay account.
+
+Every process that uses the account maps the same files and takes each turn under one lock, so that a limit
+holds over all runs and campaigns in sum, also at the same time and after a kill. This room decides nothing
+about pace (`throttle` does) and nothing about files (`pacing_file` does). It needs a local file system.
+
+    pacing/smtp.example.com-1a2b3c4d/lock
+    pacing/smtp.example.com-1a2b3c4d/account.times, gmail.com-5e6f7a8b.times ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from campaign.config.pacing import Ramp
+from campaign.config.units import Rate
+from campaign.delivery.letter_times import Cells, in_memory
+from campaign.delivery.pacing_file import LaneFile, Machine
+from campaign.delivery.throttle import ACCOUNT, Throttle
+from campaign.errors import StorageError
+
+#: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms.
+AHEAD = 30.0
+LEAST = 256
+MOST = 100_000
+#: Another process holds the lock, for microseconds; ask again after this (seconds).
+BUSY = 0.001
+
+
+class SharedThrottle(Throttle):
+    """A throttle whose memory belongs to the relay account. Close it; a kill in place of that costs nothing.
+
+    Times given to it are on ``clock`` (default: `time.monotonic`, as the event loop's). ``directory`` is the
+    ledger's, ``account`` any text that names who logs in where. Campaigns that share an account should state the
+    same limits: each keeps its own against what *all* of them send. Raises StorageError.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        account: str,
+        limits: Sequence[Rate],
+        domain_limits: Mapping[str, Sequence[Rate]] | None = None,
+        *,
+        groups: Mapping[str, str] | None = None,
+        ramp: Ramp | None = None,
+        warmup: Sequence[int] = (),
+        clock: Callable[[], float] = time.monotonic,
+        machine: Machine | None = None,
+    ) -> None:
+        self._machine, self._clock = machine or Machine(), clock
+        self._shift, self._shift_until = 0.0, float("-inf")
+        self._files: dict[str, LaneFile] = {}
+        self._kept = {ACCOUNT, *(domain_limits or {})}
+        self._folder, self._lock = _open_folder(directory / "pacing" / _file_name(account))
+        with self._alone():
+            super().__init__(limits, domain_limits, groups=groups, ramp=ramp, warmup=warmup, cells=self._cells_of)
+        self._own_file = self._files[ACCOUNT]
+
+    def wait(self, domain: str, now: float) -> float:
+        """As `Throttle.wait`; another process may be faster, so get a turn with `take`."""
+        return super().wait(domain, self._boot_time(now))
+
+    def take(self, domain: str, now: float) -> float:
+        """As `Throttle.take`, and atomic among all processes."""
+        now = self._boot_time(now)
+        if wait := super().wait(domain, now):
+            return wait
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return BUSY
+        try:
+            wait = super().wait(domain, now)
+            if not wait:
+                self._spend_promised(domain, now)
+            return wait
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def spend(self, domain: str, now: float) -> None:
+        """As `Throttle.spend`."""
+        with self._alone():
+            self._spend_promised(domain, self._boot_time(now))
+
+    def held_by(self, domain: str, now: float) -> tuple[str, Rate | None, float]:
+        """As `Throttle.held_by`."""
+        return super().held_by(domain, self._boot_time(now))
+
+    def slow(self, domain: str | None, now: float, factor: float = 0.5) -> str:
+        """As `Throttle.slow`; other processes on this account slow down with us."""
+        with self._alone():
+            return super().slow(domain, self._boot_time(now), factor)
+
+    def hold(self, domain: str | None, now: float, seconds: float) -> str:
+        """As `Throttle.hold`; the account and limited domains are held for other processes too."""
+        with self._alone():
+            return super().hold(domain, self._boot_time(now), seconds)
+
+    def forget_recovered(self, now: float) -> None:
+        """As `Throttle.forget_recovered`."""
+        super().forget_recovered(self._boot_time(now))
+
+    def close(self) -> None:
+        """Sync and let go of the files."""
+        if self._lock < 0:
+            return
+        with self._alone():
+            for file in self._files.values():
+                file.close()
+        os.close(self._lock)
+        self._lock = -1
+
+    def _spend_promised(self, domain: str, now: float) -> None:
+        if self._own_file.spent:
+            self._promise(ACCOUNT)
+        group = self._groups.get(domain, domain)
+        if group in self._files and self._files[group].spent:
+            self._promise(group)
+        super().spend(domain, now)
+
+    def _promise(self, name: str) -> None:
+        lane = self._all()[name]
+        pace = lane.per_second(self._machine.clock())
+        self._files[name].promise(int(min(MOST, max(LEAST, pace * AHEAD))))
+
+    def _cells_of(self, name: str) -> Cells:
+        if name not in self._kept:  # slowed without a limit: of no use beyond this run
+            return in_memory()
+        file = "account.times" if name == ACCOUNT else f"{_file_name(name)}.times"
+        self._files[name] = LaneFile(self._folder / file, self._machine)
+        return self._files[name].cells
+
+    def _boot_time(self, now: float) -> float:
+        """``now`` on the clock of the files; they part when the machine sleeps, so look again each second."""
+        if now >= self._shift_until:
+            self._shift, self._shift_until = self._machine.clock() - self._clock(), now + 1.0
+        return now + self._shift
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+
+def _open_folder(folder: Path) -> tuple[Path, int]:
+    try:
+        for one in (folder.parent, folder):
+            one.mkdir(mode=0o700, exist_ok=True)
+        return folder, os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(
+            f"The pacing state cannot be kept in {folder}: {error.strerror}.",
+            next_step="check [ledger] directory in the campaign file, and whose folder it is",
+        ) from None
+
+
+def _file_name(text: str) -> str:
+    """A file name for any text: readable, and different for different texts."""
+    readable = re.sub(r"[^A-Za-z0-9.@-]+", "_", text).strip(".")[-60:]
+    return f"{readable}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
