@@ -18,6 +18,9 @@ class AudienceSlice(Slice):
     source: str = Field(description=".csv .tsv .xlsx .parquet, or a database URL with query")
     query: str = Field("", description="the select statement, for a database")
     parameters: dict[str, str | int | float] = Field(default_factory=dict, description="bound values of the query")
+    header: list[str] = Field(
+        default_factory=list, description="names of the columns, for a text file without a header line"
+    )
     address: str = Field("email", description="the column that holds the address")
     display_name: str = Field("", description="the column that holds the name shown in To")
     key: str = Field("", description="the column that makes a letter one of a kind (default: the address)")

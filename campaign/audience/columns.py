@@ -1,0 +1,154 @@
+"""Columns that are more than text: each cell of a typed column becomes its value, or makes its row invalid."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+
+from campaign.audience.values import EXACT, plain
+from campaign.config.audience import ColumnType
+from campaign.model import Value
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,16}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+#: Levels of lists and tables within one JSON cell.
+DEPTH = 20
+
+
+class CellError(ValueError):
+    """A cell that does not hold what its column promises."""
+
+
+class Typing:
+    """The conversions a row goes through, in place; blank cells become None."""
+
+    def __init__(self, columns: Sequence[str], types: Mapping[str, ColumnType]) -> None:
+        self._steps = [(columns.index(name), name, CONVERSIONS[kind]) for name, kind in types.items()]
+
+    def __bool__(self) -> bool:
+        return bool(self._steps)
+
+    def apply(self, row: Sequence[Value]) -> list[Value]:
+        """The row with its typed cells converted. Raises CellError naming the column."""
+        cells = list(row)
+        for at, name, convert in self._steps:
+            try:
+                cells[at] = convert(cells[at])
+            except ValueError as error:
+                raise CellError(f"column {name!r}: {error}") from None
+        return cells
+
+
+def text(cell: Value) -> Value:
+    """Any plain value as text; dates in ISO form."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, list | dict):
+        return json.dumps(cell, ensure_ascii=False, default=str)
+    return cell.isoformat() if isinstance(cell, date) else str(cell)
+
+
+def integer(cell: Value) -> Value:
+    """A whole number of at most 53 bits."""
+    if isinstance(cell, str):
+        stripped = cell.strip()
+        if not stripped:
+            return None
+        if not _INTEGER.fullmatch(stripped):
+            raise ValueError(f"{_shown(cell)} is not a whole number")
+        cell = int(stripped)
+    if cell is None or (isinstance(cell, int) and not isinstance(cell, bool) and abs(cell) <= EXACT):
+        return cell
+    raise ValueError(f"{_shown(cell)} is not a whole number of at most {EXACT}")
+
+
+def number(cell: Value) -> Value:
+    """A finite number with a decimal point, never a comma: 1,5 may be anything."""
+    if isinstance(cell, str):
+        stripped = cell.strip()
+        if not stripped:
+            return None
+        if not _NUMBER.fullmatch(stripped) or math.isinf(float(stripped)):
+            raise ValueError(f"{_shown(cell)} is not a number (write 1234.5)")
+        return float(stripped)
+    if cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool)):
+        return cell
+    raise ValueError(f"{_shown(cell)} is not a number")
+
+
+def boolean(cell: Value) -> Value:
+    """true/false, yes/no, on/off, 1/0, in any case."""
+    if isinstance(cell, str) and not cell.strip():
+        return None
+    if cell is None or isinstance(cell, bool):
+        return cell
+    truth = _TRUTH.get(str(cell).strip().lower())
+    if truth is None:
+        raise ValueError(f"{_shown(cell)} is neither true nor false (yes, no, on, off, 1, 0)")
+    return truth
+
+
+def day(cell: Value) -> Value:
+    """An ISO date, or a date with time; only one written order of day and month is safe to read."""
+    if cell is None or isinstance(cell, date):
+        return cell
+    stripped = str(cell).strip()
+    if not stripped:
+        return None
+    try:
+        return date.fromisoformat(stripped) if _DATE.fullmatch(stripped) else _moment(stripped)
+    except ValueError:
+        raise ValueError(f"{_shown(cell)} is not a date (write 2026-12-31, or 2026-12-31T18:00)") from None
+
+
+def document(cell: Value) -> Value:
+    """JSON: anything it can say, without NaN, to a bounded depth."""
+    if not isinstance(cell, str):
+        return cell
+    if not cell.strip():
+        return None
+    try:
+        found = json.loads(cell, parse_constant=_no_constant)
+        _within_depth(found, DEPTH)
+        return plain(found)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{_shown(cell)} is not JSON ({error})") from None
+
+
+CONVERSIONS: dict[str, Callable[[Value], Value]] = {
+    "text": text,
+    "integer": integer,
+    "number": number,
+    "boolean": boolean,
+    "date": day,
+    "json": document,
+}
+
+
+def _moment(stripped: str) -> datetime:
+    if not _DATE.match(stripped):
+        raise ValueError
+    return datetime.fromisoformat(stripped)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _within_depth(value: object, depth: int) -> None:
+    if depth < 0:
+        raise ValueError(f"nested deeper than {DEPTH} levels")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        _within_depth(item, depth - 1)
+
+
+def _shown(cell: object) -> str:
+    return repr(cell) if len(str(cell)) <= 60 else repr(str(cell)[:60]) + "…"

@@ -1,0 +1,97 @@
+"""A source file, opened the careful way: regular, not a URL, bounded, unchanged while it is read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from campaign.errors import ConfigError, InputError
+
+SUFFIX_OF = {"gzip": ".gz", "zstd": ".zst"}
+
+
+def locate(text: str, base: Path, key: str = "audience.source") -> Path:
+    """The regular file that ``text`` names, relative to ``base``. URLs are never fetched (threat D1)."""
+    if "://" in text:
+        raise ConfigError(
+            f"{key} = {text.partition('?')[0]!r} is a URL; only files and databases are read.",
+            next_step="download the file first, and name it by its path",
+        )
+    path = base / text
+    try:
+        kind = path.stat().st_mode
+    except OSError as error:
+        raise InputError(
+            f"{key} names {path}, which cannot be opened.",
+            evidence=error.strerror or str(error),
+            next_step=f"check the path; it is relative to the campaign file's folder {base}",
+        ) from None
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "not a regular file (a pipe, socket or device)"
+        raise InputError(f"{key} names {path}, which is {what}.", next_step="name a regular file")
+    return path
+
+
+@contextmanager
+def opened(path: Path, compression: str = "") -> Iterator[BinaryIO]:
+    """The bytes of ``path``, decompressed on request. Raises InputError if it changes meanwhile."""
+    refuse_unasked_compression(path, compression)
+    try:
+        with path.open("rb") as raw:
+            before = os.fstat(raw.fileno())
+            with _decompressed(raw, compression) as stream:
+                yield stream
+            after = os.fstat(raw.fileno())
+    except UnicodeError:
+        raise  # a ValueError, and not ours to explain: the reader of the text knows its encoding
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path} cannot be read.", evidence=str(error)) from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise InputError(f"{path} changed while it was read.", next_step="run again when it is complete")
+
+
+def refuse_unasked_compression(path: Path, compression: str) -> None:
+    """Decompress only when asked: a name alone never makes us unpack (threats D1, R4)."""
+    for kind, suffix in SUFFIX_OF.items():
+        if path.suffix == suffix and compression != kind:
+            raise ConfigError(
+                f"{path} looks compressed.", next_step=f'set compression = "{kind}" under [audience], or unpack it'
+            )
+
+
+def bare_suffix(path: Path) -> str:
+    """``.csv`` for ``list.CSV`` and for ``list.csv.gz``."""
+    return (Path(path.stem).suffix if path.suffix in SUFFIX_OF.values() else path.suffix).lower()
+
+
+def identity(path: Path) -> dict[str, str | int]:
+    """Size in bytes and SHA-256 of the file as it lies on disk."""
+    with path.open("rb") as raw:
+        found = hashlib.file_digest(raw, "sha256").hexdigest()
+        return {"bytes": raw.tell(), "sha256": found}
+
+
+@contextmanager
+def _decompressed(raw: BinaryIO, compression: str) -> Iterator[BinaryIO]:
+    if compression == "gzip":
+        with gzip.GzipFile(fileobj=raw) as stream:
+            yield cast("BinaryIO", stream)
+    elif compression == "zstd":
+        yield _zstd(raw)
+    else:
+        yield raw
+
+
+def _zstd(raw: BinaryIO) -> BinaryIO:
+    try:
+        import zstandard
+    except ImportError:
+        raise ConfigError("zstd needs a library.", next_step="pip install 'campaign[zstd]'") from None
+    reader: BinaryIO = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(raw, read_across_frames=True)
+    return reader

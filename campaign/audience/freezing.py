@@ -1,0 +1,136 @@
+"""Source to plan: the whole LOAD stage in one sweep, in flat memory, both files or neither.
+
+Rows come in chunks, are sifted, and go out at once; only the digests of their keys stay. Files are written
+under a temporary name, synced and renamed, screened.csv first: the plan's name is the commit point.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from campaign.audience.chunks import Source
+from campaign.audience.exports import csv_line
+from campaign.audience.frozen import chill
+from campaign.audience.plan import AS_THEY_ARE, FORMAT, PLAN, SCREENED
+from campaign.audience.screening import Aside, Kept, KeySet, Screener, Suppression
+from campaign.audience.sources import open_source
+from campaign.config.audience import AudienceSlice
+from campaign.errors import InputError, InternalError, StorageError
+from campaign.model import Books
+
+HEADINGS = ("source", "line", "address", "reason", "detail")
+
+
+def write(
+    settings: AudienceSlice,
+    base: Path,
+    folder: Path,
+    *,
+    suppression: Suppression,
+    already: KeySet | None,
+    progress: Callable[[int], None] | None,
+    only: Callable[[str], bool] | None,
+) -> None:
+    """As `plan.freeze` promises."""
+    source = open_source(settings, base)
+    screener = Screener(settings, source.columns, suppression, already, only)
+    types = column_types(source, settings)
+    with _file(folder / PLAN) as plan, _file(folder / SCREENED) as screened:
+        clerk = Clerk(source.name, types, plan, screened)
+        clerk.begin(source.identity())
+        for chunk in source.chunks():
+            sifted = screener.sift(chunk)
+            clerk.read += len(chunk.rows) + len(chunk.bad)
+            clerk.plan(sifted.kept)
+            clerk.set_aside(sifted.aside)
+            if progress:
+                progress(clerk.read)
+        clerk.end()
+    sync_folder(folder)
+
+
+class Clerk:
+    """Writes plan lines and screened lines, and keeps the books."""
+
+    def __init__(self, source: str, types: dict[str, str], plan: BinaryIO, screened: BinaryIO) -> None:
+        self.source, self.types = source, types
+        self.read, self.planned, self.counts = 0, 0, Counter[str]()
+        self._plan, self._screened = plan, screened
+        self._encoder = msgspec.json.Encoder()
+        self._odd = [at for at, kind in enumerate(types.values()) if kind not in AS_THEY_ARE]
+
+    def begin(self, identity: Any) -> None:
+        """The plan's header and the headings of screened.csv."""
+        header = {"plan": FORMAT, "source": self.source, "identity": identity, "columns": self.types}
+        self._plan.write(self._encoder.encode(header) + b"\n")
+        self._screened.write(csv_line(HEADINGS))
+
+    def plan(self, kept: Iterable[Kept]) -> None:
+        """One numbered line each."""
+        lines = [(number, *self._writable(row)) for number, row in enumerate(kept, self.planned)]
+        self._plan.write(self._encoder.encode_lines(lines))
+        self.planned += len(lines)
+
+    def set_aside(self, aside: Iterable[Aside]) -> None:
+        """One line of screened.csv each."""
+        for line, address, kind, detail in aside:
+            self._screened.write(csv_line((self.source, str(line), address, kind.value, detail)))
+            self.counts[kind.value] += 1
+
+    def end(self) -> None:
+        """The footer with the books. Raises InputError on no rows, InternalError when the books do not balance."""
+        if not self.read:
+            raise InputError(f"{self.source} has no rows.", next_step="check the file, or the query")
+        books = Books(read=self.read, planned=self.planned, **self.counts)
+        if self.read != self.planned + sum(self.counts.values()):
+            raise InternalError("The rows read are not those screened and planned.", evidence=repr(books))
+        self._plan.write(self._encoder.encode({"books": asdict(books)}) + b"\n")
+
+    def _writable(self, row: Kept) -> Kept:
+        if not self._odd:
+            return row
+        values = list(row.values)
+        for at in self._odd:
+            values[at] = chill(values[at])
+        return row._replace(values=values)
+
+
+def column_types(source: Source, settings: AudienceSlice) -> dict[str, str]:
+    """Each column and what its values are."""
+    return {name: settings.columns.get(name, source.value_type) for name in source.columns}
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the renamed files' names durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name complete and synced, or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(handle, "wb", buffering=1 << 20) as file:  # noqa: PTH123  a descriptor with its own flags
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written.", evidence=error.strerror or str(error), next_step="check space and rights"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""A set of recipients' keys in 16 bytes a key, for lists of many millions.
+
+Keys are kept as 128-bit digests in sorted numpy segments. Two different keys with the same digest are not
+expected before 10^19 keys, so a digest stands for its key. No key can be read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Words = NDArray[np.uint64]
+
+#: Bytes of a digest.
+WIDTH = 16
+#: Keys in a segment that is merged no more: bounds the copying, and the peak it costs, at 16 MB.
+SEGMENT = 1 << 20
+
+
+def digest(key: str) -> bytes:
+    """16 bytes, BLAKE2b, of a recipient's key."""
+    return hashlib.blake2b(key.encode(), digest_size=WIDTH).digest()
+
+
+class KeySet:
+    """Digests seen so far. ``add`` and ``contains`` take batches; a few thousand at a time is fast."""
+
+    def __init__(self) -> None:
+        self._segments: list[tuple[Words, Words]] = []
+
+    def __len__(self) -> int:
+        return sum(len(high) for high, _ in self._segments)
+
+    def add(self, digests: Sequence[bytes]) -> list[bool]:
+        """Take in ``digests``; for each, True where it is new (not seen before, nor earlier in the batch)."""
+        import numpy as np
+
+        high, low = _words(digests)
+        order = np.lexsort((low, high))  # stable: of equal digests the earliest stays first
+        high, low = high[order], low[order]
+        fresh = np.ones(len(high), dtype=bool)
+        fresh[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        fresh &= ~self._seen(high, low)
+        self._keep(high[fresh], low[fresh])
+        answer = np.empty(len(high), dtype=bool)
+        answer[order] = fresh
+        return answer.tolist()
+
+    def contains(self, digests: Sequence[bytes]) -> list[bool]:
+        """For each digest, whether it was added before."""
+        import numpy as np
+
+        if not self._segments:
+            return [False] * len(digests)
+        high, low = _words(digests)
+        order = np.argsort(high)  # sorted needles walk a segment in order: several times faster in large ones
+        answer = np.empty(len(high), dtype=bool)
+        answer[order] = self._seen(high[order], low[order])
+        return answer.tolist()
+
+    def _seen(self, high: Words, low: Words) -> NDArray[np.bool_]:
+        import numpy as np
+
+        seen = np.zeros(len(high), dtype=bool)
+        for segment in self._segments:
+            seen |= _within(segment, high, low)
+        return seen
+
+    def _keep(self, high: Words, low: Words) -> None:
+        """Append a sorted segment, then merge small neighbours so that few segments remain."""
+        import numpy as np
+
+        if len(high):
+            self._segments.append((high, low))
+        while len(self._segments) > 1 and _mergeable(*self._segments[-2:]):
+            (old_high, old_low), (new_high, new_low) = self._segments[-2:]
+            high, low = np.concatenate((old_high, new_high)), np.concatenate((old_low, new_low))
+            order = np.lexsort((low, high))
+            self._segments[-2:] = [(high[order], low[order])]
+
+
+def _words(digests: Sequence[bytes]) -> tuple[Words, Words]:
+    import numpy as np
+
+    pairs = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+
+def _within(segment: tuple[Words, Words], high: Words, low: Words) -> NDArray[np.bool_]:
+    """Membership in one segment, sorted by (high, low). ``high`` alone nearly always decides."""
+    import numpy as np
+
+    seg_high, seg_low = segment
+    at = np.searchsorted(seg_high, high)
+    at[at == len(seg_high)] = 0
+    found = np.asarray(seg_high[at] == high)
+    for i in np.flatnonzero(found & (seg_low[at] != low)):  # the same 64 bits, another key: look further
+        stop = np.searchsorted(seg_high, high[i], side="right")
+        found[i] = bool(np.any(seg_low[at[i] : stop] == low[i]))
+    return found
+
+
+def _mergeable(old: tuple[Words, Words], new: tuple[Words, Words]) -> bool:
+    size = len(old[0]) + len(new[0])
+    return size <= SEGMENT and len(old[0]) <= 4 * len(new[0])

@@ -1,0 +1,78 @@
+"""Opens whatever ``[audience] source`` names: text files, workbooks, Parquet, databases.
+
+Each kind lives in a room of its own and is imported only when it is asked for; this one knows which is
+which, and checks that the columns the settings speak of are there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from campaign.audience.chunks import CHUNK_ROWS, BadRow, Chunk, Source
+from campaign.audience.delimited import DelimitedFile
+from campaign.audience.files import bare_suffix, locate
+from campaign.config.audience import AudienceSlice
+from campaign.errors import ConfigError
+
+__all__ = ["CHUNK_ROWS", "BadRow", "Chunk", "Source", "open_source"]
+
+TEXT = {".csv", ".tsv", ".tab", ".txt"}
+WORKBOOKS = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+FRAMES = {".parquet", ".dta", ".sas7bdat", ".xpt"}
+DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
+
+
+def open_source(settings: AudienceSlice, base: Path) -> Source:
+    """The source that ``settings`` names, its columns known and checked; paths are relative to ``base``.
+
+    Raises InputError when it cannot be read, ConfigError when its kind is unknown or a column that the
+    settings name is not in it.
+    """
+    source = open_rows(settings, base)
+    named = [settings.address, settings.display_name, settings.key, *settings.columns, *settings.items]
+    require_columns(source, (name for name in named if name))
+    return source
+
+
+def open_rows(settings: AudienceSlice, base: Path, key: str = "audience.source") -> Source:
+    """As `open_source`, without asking for any column."""
+    if settings.source.partition(":")[0].partition("+")[0].lower() in DATABASES and ":" in settings.source:
+        from campaign.audience.databases import DatabaseQuery
+
+        return DatabaseQuery(settings, base, key)
+    path = locate(settings.source, base, key)
+    suffix = bare_suffix(path)
+    if suffix in TEXT:
+        return DelimitedFile(path, settings)
+    if suffix in WORKBOOKS:
+        from campaign.audience.workbooks import Workbook
+
+        return Workbook(path, settings)
+    if suffix in FRAMES:
+        from campaign.audience.frames import FrameFile
+
+        return FrameFile(path)
+    raise ConfigError(
+        f"{key} = {settings.source!r} is of no kind known here.",
+        next_step="name a .csv, .tsv, .xlsx or .parquet file, or a database URL (sqlite, postgresql, mysql)",
+    )
+
+
+def require_columns(source: Source, names: Iterable[str]) -> None:
+    """Raises ConfigError for each of ``names`` that is no column of ``source``."""
+    missing = [name for name in dict.fromkeys(names) if name not in source.columns]
+    if not missing:
+        return
+    close = [f"{match!r} is there" for name in missing for match in _alike(name, source.columns)]
+    raise ConfigError(
+        f"{source.name} has no column {' and no column '.join(map(repr, missing))}.",
+        evidence=[f"its columns: {', '.join(source.columns)}", *close],
+        next_step="mend the names under [audience], or the header",
+    )
+
+
+def _alike(name: str, columns: Iterable[str]) -> list[str]:
+    folded = {column.casefold(): column for column in columns}
+    return [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]
