@@ -54,6 +54,7 @@ _ADDRESS_UTF8 = re.compile(_ADDRESS.pattern.replace(_ATOM, _ATOM[:-1] + "\u00a0-
 _URL = re.compile(rf"https://{_DOMAIN.pattern}(?::[0-9]{{1,5}})?(?:[/?#][A-Za-z0-9._~:/?#@!$&'()*+;=%\[\]-]*)?")
 _MAILTO = re.compile(rf"{_ADDRESS.pattern}(?:\?[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+(][A-Za-z0-9 ._+()-]{0,59}")
+_FOLDERS = re.compile(r"[/\\]")
 _CUSTOM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")
 _RESERVED = re.compile(
     r"from|sender|to|cc|bcc|reply-to|subject|date|message-id|mime-version|content-.*|list-unsubscribe(-post)?|"
@@ -163,11 +164,14 @@ def check_custom_name(name: str) -> None:
 def disposition(kind: Literal["inline", "attachment"], filename: str) -> str:
     """Content-Disposition with a file name: quoted where it is harmless, else by RFC 2231 in UTF-8.
 
-    ``filename`` is a bare name, at most 255 octets. Raises HeaderRefused for folders and control characters.
+    ``filename`` is a bare name, at most 255 octets. Raises HeaderRefused for folders, control characters, and for the
+    blanks, quotes and brackets around a name that readers take away.
     """
     refuse_controls("file name", filename, 255)
-    if not filename.strip(". ") or "/" in filename or "\\" in filename:
-        raise HeaderRefused(f"{filename!r} is not the name of a file")
+    if not filename.strip(".") or filename != filename.strip() or filename[0] in '"<' or _FOLDERS.search(filename):
+        raise HeaderRefused(f"{filename!r} is not a name that a file of a letter may have")
+    if len(filename.encode("utf-8")) > 255:
+        raise HeaderRefused("the file name is longer than 255 octets")
     if _FILE_NAME.fullmatch(filename):
         return f'{kind}; filename="{filename}"'
     return f"{kind};{FOLD}filename*=utf-8''{quote(filename, safe='')}"
