@@ -1,0 +1,51 @@
+"""What readers wrote in the guest book, by language; the letter quotes it."""
+
+from __future__ import annotations
+
+NOTES = {
+    "en": [
+        "Saw Saturn for the first time at 61. Still smiling.",
+        "My daughter now wants a telescope. Thank you, I think.",
+        "The cocoa was as good as the comet.",
+        'A stranger said "just look up" and lent me his coat.',
+        "Clouds, clouds, clouds, and then ten perfect minutes.",
+        "We counted 43 meteors, three satellites & one owl.",
+    ],
+    "de": [
+        "Zum ersten Mal die Ringe gesehen – unvergesslich.",
+        "Kalte Füße, warmes Herz.",
+        "Danke für den Tee im Dunkeln!",
+    ],
+    "fr": [
+        "Une nuit douce, et la Voie lactée d’un bout à l’autre.",
+        "Merci d’avoir éteint les lampes du village.",
+        "J’y pense encore.",
+    ],
+    "es": ["Mi abuela conocía todos los nombres. Ahora yo también.", "¡Qué silencio tan lleno de estrellas!"],
+    "pt": ["Nunca tinha visto tantas estrelas.", "Volto na primavera, se não chover."],
+    "it": ["Ho visto la Luna come non l’avevo vista mai.", "Che freddo, e che meraviglia."],
+    "pl": ["Najpiękniejsza noc tego roku.", "Pierścienie Saturna naprawdę istnieją!"],
+    "cs": ["Děti usnuly až po půlnoci. Stálo to za to."],
+    "hu": ["Életem legszebb csillagos éjszakája."],
+    "tr": ["Yıldızların altında çay, daha ne olsun."],
+    "sv": ["Mörkt, kallt och alldeles underbart."],
+    "is": ["Norðurljósin og Satúrnus á sömu nóttu!"],
+    "vi": ["Lần đầu tiên tôi nhìn thấy Dải Ngân Hà."],
+    "el": ["Ο ουρανός ήταν πιο κοντά από ποτέ.", "Ευχαριστώ για τη σιωπή."],
+    "ru": ["Кольца Сатурна — как на картинке, только настоящие.", "Спасибо за тишину и чай."],
+    "uk": ["Небо було зовсім поруч.", "Дякую за цю ніч."],
+    "bg": ["Никога няма да забравя тази нощ."],
+    "hy": ["Աստղերն այսքան մոտ երբեք չեն եղել։"],
+    "ka": ["ეს ღამე არ დამავიწყდება."],
+    "zh": ["第一次看见土星的光环。", "夜空比我记忆中更亮。"],
+    "ja": ["流れ星を七つ数えました。", "土星の輪が本当に見えました。"],
+    "ko": ["별을 보러 또 오겠습니다.", "은하수를 처음 봤어요."],
+    "ar": ["رأيت حلقات زحل لأول مرة.", "ليلة لا تُنسى."],
+    "fa": ["آسمان هیچ‌وقت این‌قدر نزدیک نبود."],
+    "he": ["לילה שלא אשכח.", "ראיתי את הטבעות של שבתאי!"],
+    "hi": ["पहली बार शनि के वलय देखे।", "तारों भरी रात, धन्यवाद।"],
+    "bn": ["এমন আকাশ আগে কখনও দেখিনি।"],
+    "ta": ["இவ்வளவு நட்சத்திரங்களை நான் பார்த்ததே இல்லை."],
+    "th": ["ดาวเสาร์สวยกว่าที่คิดไว้มาก"],
+    "am": ["እንዲህ ያለ ሰማይ አይቼ አላውቅም።"],
+}
