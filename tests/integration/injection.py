@@ -162,7 +162,10 @@ def check(field, payload):
         message = email.message_from_bytes(octets + b"\r\nbody\r\n", policy=policy)
         if message.keys() != [name for name, _ in pairs] or message.get_payload() != "body\r\n":
             complaints.append(f"read as {message.keys()}")
-        complaints += _read_back(message, field, payload, policy is email.policy.compat32)
+        try:
+            complaints += _read_back(message, field, payload, policy is email.policy.compat32)
+        except (ValueError, LookupError, AttributeError) as error:
+            complaints.append(f"the reader stumbles: {error!r}")
     return False, complaints
 
 
@@ -230,10 +233,7 @@ def _name_read_back(header, name, plainly):
 
 
 def _decoded(text):
-    try:
-        return str(make_header(decode_header(text)))
-    except (LookupError, UnicodeError) as error:
-        return f"not readable: {error}"
+    return str(make_header(decode_header(text)))
 
 
 def _unfolded(text):
