@@ -1,0 +1,95 @@
+"""Relays by name: ``gmail``, ``ses:eu-west-1``, ``sendgrid``. The figures are data, each with its source.
+
+This room answers what a name stands for. Passwords and connections are other rooms' business.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from campaign.config.units import Rate, rates
+from campaign.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What is known of a relay. ``connections`` and ``letters`` (per connection) are 0 where nothing limits us.
+
+    ``rate`` is empty where limits differ from account to account. ``sources`` name the vendor's page behind each
+    figure, or say that it is a caution of ours.
+    """
+
+    name: str
+    title: str
+    host: str
+    port: int
+    tls: Literal["implicit", "starttls"]
+    username: str
+    connections: int
+    letters: int
+    rate: tuple[Rate, ...]
+    notes: str
+    sources: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """The relay as it could stand in the campaign file, without a user."""
+        return f"{'smtps' if self.tls == 'implicit' else 'smtp'}://{self.host}:{self.port}"
+
+
+def lookup(text: str) -> Preset | None:
+    """The preset that ``text`` names, with its region after a colon; None when it names none.
+
+    Raises ConfigError when the name is known and the region is missing, malformed or not wanted.
+    """
+    name, _, region = text.strip().lower().partition(":")
+    table = _tables().get(name)
+    return None if table is None else _preset(name, region, table)
+
+
+def known() -> list[str]:
+    """Every name that `lookup` knows, for did-you-mean and for the docs."""
+    return sorted(_tables())
+
+
+def suggestion(text: str) -> str:
+    """``"did you mean 'sendgrid'?"``, or the list of names."""
+    close = difflib.get_close_matches(text.strip().lower().partition(":")[0], known(), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known presets: {', '.join(known())}"
+
+
+def _preset(name: str, region: str, table: dict[str, Any]) -> Preset:
+    pattern = table.get("region", "")
+    if bool(pattern) != bool(region) or not re.fullmatch(pattern, region):
+        example = f"{name}:{table['region_example']}" if pattern else name
+        raise ConfigError(
+            f"The relay {name}{':' + region if region else ''} has no such region."
+            if region
+            else f"The relay {name} needs its region.",
+            next_step=f'write it as relay = "{example}"',
+        )
+    return Preset(
+        name=f"{name}:{region}" if region else name,
+        title=table["title"],
+        host=table["host"].format(region=region),
+        port=table["port"],
+        tls=table["tls"],
+        username=table["username"],
+        connections=table["connections"],
+        letters=table["letters"],
+        rate=rates(table["rate"]),
+        notes=table["notes"],
+        sources=tuple(table["sources"]),
+    )
+
+
+@cache
+def _tables() -> dict[str, dict[str, Any]]:
+    data = tomllib.loads(resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8"))
+    return {name: table for table in data["preset"] for name in table["names"]}
