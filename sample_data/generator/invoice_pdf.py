@@ -48,13 +48,23 @@ def _content(invoice: Invoice) -> str:
     y = 548
     for line in invoice.lines:
         parts += [_text(LEFT, y, 11, line.article), _right(380, y, 11, str(line.quantity))]
-        parts += [_right(455, y, 11, money(line.unit_cents)), _right(RIGHT, y, 11, money(line.cents)), _rule(y - 9, 0.3)]
+        parts += [
+            _right(455, y, 11, money(line.unit_cents)),
+            _right(RIGHT, y, 11, money(line.cents)),
+            _rule(y - 9, 0.3),
+        ]
         y -= 26
     parts += [
         _text(LEFT, y - 12, 13, "Total", bold=True),
         _right(RIGHT, y - 12, 13, money(invoice.cents), bold=True),
         _text(LEFT, 96, 9, "All prices include value added tax. Account: EXAMPLE 0000 0000 0000.", colour=GREY),
-        _text(LEFT, 82, 9, "Lantern Hill Observatory, 1 Example Lane, Exampleton. Thank you, and clear skies.", colour=GREY),
+        _text(
+            LEFT,
+            82,
+            9,
+            "Lantern Hill Observatory, 1 Example Lane, Exampleton. Thank you, and clear skies.",
+            colour=GREY,
+        ),
     ]
     return "\n".join(parts)
 

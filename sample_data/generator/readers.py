@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,14 @@ _LATIN = str.maketrans(
 
 
 class Readers:
-    """An endless supply of readers, no two with the same address."""
+    """An endless supply of readers, no two with the same address and none with one of ``taken``."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, taken: Iterable[str]) -> None:
         self._chance = chance
         with (Path(__file__).parent / "people.toml").open("rb") as file:
             self._peoples: dict[str, dict[str, Any]] = tomllib.load(file)
         self._bag = [code for code, people in self._peoples.items() for _ in range(people["weight"])]
-        self._taken: set[str] = set()
+        self._taken = {address.lower() for address in taken}
         self._member = 100
 
     def __iter__(self) -> Iterator[list[str]]:

@@ -38,7 +38,8 @@ def write(folder: Path) -> list[Placed]:
 def _rows() -> Iterator[tuple[list[str], Planted | None]]:
     """The thousand records in their order: the opening ones, then the planted among ordinary readers."""
     chance = Chance(SEED)
-    readers = iter(Readers(chance))
+    planned = [one["email"] for one in OPENING] + [one.columns.get("email", "") for one in PLANTED]
+    readers = iter(Readers(chance, [*planned, *(address for address, _ in UNSUBSCRIBED)]))
     rest: list[Planted | None] = [*PLANTED, *[None] * (RECORDS - len(OPENING) - len(PLANTED))]
     chance.shuffle(rest)
     for opening in OPENING:

@@ -12,7 +12,8 @@ create table customer (
     customer_id integer primary key, name text not null, email text not null, city text not null, country text not null
 );
 create table invoice (
-    invoice_id text primary key, customer_id integer not null references customer, issued text not null, due text not null
+    invoice_id text primary key, customer_id integer not null references customer,
+    issued text not null, due text not null
 );
 create table line (
     invoice_id text not null references invoice, position integer not null, article text not null,
