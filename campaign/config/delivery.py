@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
+from campaign.config.pacing import RampText
 from campaign.config.slice import Slice
 from campaign.config.units import Duration, Rates
 
@@ -55,7 +57,24 @@ class DeliverySlice(Slice):
     connection_age: Duration = Field(300.0, gt=0, description="age at which a connection is opened anew")
     connection_idle: Duration = Field(30.0, gt=0, description="a connection idle for longer is closed")
     rate: Rates = Field((), description="limits such as '50/s'; each holds in every sliding window of its length")
-    domain_rate: dict[str, Rates] = Field(default_factory=dict, description="limits per recipient domain")
+    domain_rate: dict[str, Rates] = Field(
+        default_factory=dict, description="limits per recipient domain, or per group of domain_groups"
+    )
+    domain_groups: dict[str, list[str]] = Field(
+        default_factory=dict, description="domains that count as one, by the name of the group: google = ['gmail.com']"
+    )
+    ramp: RampText = Field(
+        None, description="a pace that grows, such as '10/s..200/s over 30m'; starts again when the account was idle"
+    )
+    warmup_file: Path | None = Field(
+        None, description="most letters a day for a new account: a file of lines 'day,letters', day 1 first"
+    )
+    reply_rules: list[dict[str, Any]] = Field(
+        default_factory=list, description="rules about replies that come before ours: text, code, enhanced, action, ..."
+    )
+    limit_wait: Duration = Field(
+        900.0, description="a limit that holds everything for longer ends the run (75), to be continued later"
+    )
     attempts: int = Field(5, ge=1, le=100, description="tries per letter before it is rejected")
     give_up_after: Duration = Field(86400.0, description="age at which a deferred letter is rejected")
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")
@@ -64,9 +83,6 @@ class DeliverySlice(Slice):
     )
     stop_connections: int = Field(
         5, ge=1, description="connections in a row without one acceptance after which a relay is left"
-    )
-    stop_replies: int = Field(
-        3, ge=1, description="refusals in a row that would hit everybody after which the run stops"
     )
     stop_share: float = Field(
         0.1, gt=0, le=1, description="share of letters refused by policy, of the last stop_window, that stops the run"

@@ -32,8 +32,10 @@ class Ramp:
 
 def ramp(value: object) -> Ramp | None:
     """``"10/s..200/s over 30m"`` -> Ramp; ``""`` -> None. Raises ValueError on anything else."""
-    if value is None or value == "" or isinstance(value, Ramp):
-        return value or None
+    if value is None or value == "":
+        return None
+    if isinstance(value, Ramp):
+        return value
     match = _RAMP.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r} is not a ramp; write one such as '10/s..200/s over 30m'")

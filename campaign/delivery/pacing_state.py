@@ -19,12 +19,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from campaign.config.delivery import DeliverySlice
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
 from campaign.delivery.letter_times import Cells, in_memory
 from campaign.delivery.pacing_file import LaneFile, Machine
 from campaign.delivery.throttle import ACCOUNT, Throttle
-from campaign.errors import StorageError
+from campaign.errors import ConfigError, StorageError
 
 #: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms.
 AHEAD = 30.0
@@ -58,10 +59,15 @@ class SharedThrottle(Throttle):
         self._machine, self._clock = machine or Machine(), clock
         self._shift, self._shift_until = 0.0, float("-inf")
         self._files: dict[str, LaneFile] = {}
-        self._kept = {ACCOUNT, *(domain_limits or {})}
+        self._groups = dict(groups or {})
+        self._kept = {ACCOUNT, *self.by_lane(domain_limits or {})}
         self._folder, self._lock = _open_folder(directory / "pacing" / _file_name(account))
-        with self._alone():
-            super().__init__(limits, domain_limits, groups=groups, ramp=ramp, warmup=warmup, cells=self._cells_of)
+        try:
+            with self._alone():
+                super().__init__(limits, domain_limits, groups=groups, ramp=ramp, warmup=warmup, cells=self._cells_of)
+        except BaseException:
+            self.close()
+            raise
         self._own_file = self._files[ACCOUNT]
 
     def wait(self, domain: str, now: float) -> float:
@@ -103,10 +109,6 @@ class SharedThrottle(Throttle):
         """As `Throttle.hold`; the account and limited domains are held for other processes too."""
         with self._alone():
             return super().hold(domain, self._boot_time(now), seconds)
-
-    def forget_recovered(self, now: float) -> None:
-        """As `Throttle.forget_recovered`."""
-        super().forget_recovered(self._boot_time(now))
 
     def close(self) -> None:
         """Sync and let go of the files."""
@@ -151,6 +153,57 @@ class SharedThrottle(Throttle):
             yield
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+
+def open_throttle(
+    settings: DeliverySlice, directory: Path, account: str, base: Path, *, clock: Callable[[], float] = time.monotonic
+) -> SharedThrottle:
+    """The throttle of ``account`` under ``settings``. ``directory`` is the ledger's, ``base`` the campaign file's.
+
+    Raises ConfigError (warm-up file, a limit too large to keep) and StorageError.
+    """
+    return SharedThrottle(
+        directory,
+        account,
+        settings.rate,
+        {_domain(name): limits for name, limits in settings.domain_rate.items()},
+        groups={
+            _domain(domain): _domain(group) for group, domains in settings.domain_groups.items() for domain in domains
+        },
+        ramp=settings.ramp,
+        warmup=read_warmup(base / settings.warmup_file) if settings.warmup_file else (),
+        clock=clock,
+    )
+
+
+def read_warmup(file: Path) -> tuple[int, ...]:
+    """Most letters on day 1, 2, ... of an account's life, from lines ``day,letters``. Raises ConfigError."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The warm-up plan {file} cannot be read.", evidence=str(error)) from None
+    caps: list[int] = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text or (not caps and text.replace(" ", "").lower() == "day,letters"):
+            continue
+        match = re.fullmatch(r"(\d+)\s*,\s*(\d+)", text)
+        if match is None or int(match[1]) != len(caps) + 1 or int(match[2]) < 1:
+            raise ConfigError(
+                f"The warm-up plan {file} is wrong.",
+                evidence=f"{file}:{number}: {line!r}; expected '{len(caps) + 1},' and a number of letters",
+                next_step=f"mend {file}",
+            )
+        caps.append(int(match[2]))
+    return tuple(caps)
+
+
+def _domain(name: str) -> str:
+    """A domain as recipients' addresses have it: lower case, A-labels; the name of a group stays as it is."""
+    try:
+        return name.lower() if name.isascii() else name.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return name
 
 
 def _open_folder(folder: Path) -> tuple[Path, int]:

@@ -44,7 +44,7 @@ class Throttle:
         self._groups = dict(groups or {})
         self.limits = tuple(limits)
         self._account = Lane(cells(ACCOUNT), limits, ramp, warmup)
-        self._lanes = {name: Lane(cells(name), many) for name, many in (domain_limits or {}).items()}
+        self._lanes = {name: Lane(cells(name), many) for name, many in self.by_lane(domain_limits or {}).items()}
 
     def wait(self, domain: str, now: float) -> float:
         """Seconds until a letter to ``domain`` may go; 0.0 = now."""
@@ -85,6 +85,7 @@ class Throttle:
         It recovers by steps. Returns a sentence for the log, or "" when it was cut a moment ago: replies to
         letters that were on their way count once.
         """
+        self._forget_recovered(now)
         name = ACCOUNT if domain is None else self._groups.get(domain, domain)
         lane = self._lane_to_steer(name)
         base = lane.per_second(now) or self._account.per_second(now)
@@ -104,11 +105,6 @@ class Throttle:
         """Other limits for the account from now on; what has left already counts under them."""
         self.limits = tuple(limits)
         self._account.set_limits(self.limits)
-
-    def forget_recovered(self, now: float) -> None:
-        """Drop lanes that exist only because they were slowed and are back at full pace; call it now and then."""
-        for name in [name for name, lane in self._lanes.items() if lane.idle(now)]:
-            del self._lanes[name]
 
     def state(self) -> dict[str, Any]:
         """Everything remembered, as plain values that fit JSON, on the caller's clock."""
@@ -130,12 +126,24 @@ class Throttle:
             throttle._lane_to_steer(name).restore(remembered)
         return throttle
 
+    def by_lane(self, domain_limits: Mapping[str, Sequence[Rate]]) -> dict[str, list[Rate]]:
+        """Limits by lane: a limit written for a domain that counts in a group holds for the whole group."""
+        lanes: dict[str, list[Rate]] = {}
+        for name, many in domain_limits.items():
+            lanes.setdefault(self._groups.get(name, name), []).extend(many)
+        return lanes
+
     def _lane_to_steer(self, name: str) -> Lane:
         if name == ACCOUNT:
             return self._account
-        return (
-            self._lanes.setdefault(name, Lane(self._cells(name), ())) if name not in self._lanes else self._lanes[name]
-        )
+        if name not in self._lanes:
+            self._lanes[name] = Lane(self._cells(name), ())
+        return self._lanes[name]
+
+    def _forget_recovered(self, now: float) -> None:
+        """Drop lanes that exist only because they were slowed and are back at full pace."""
+        for name in [name for name, lane in self._lanes.items() if lane.idle(now)]:
+            del self._lanes[name]
 
     def _all(self) -> dict[str, Lane]:
         return {ACCOUNT: self._account, **self._lanes}
