@@ -7,7 +7,7 @@ counts all runs, the rate only this one. Not here: the end-of-run tally (`summar
 
 from __future__ import annotations
 
-import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -110,7 +110,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         label: str = "",
         quiet: bool = False,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[object]] | None = None,
     ) -> None:
         self._counts, self._stream, self._interval = counts, stream, interval
         self._clock, self._label, self._sleep = clock, wording.printable(label), sleep
@@ -132,8 +132,10 @@ class Progress:
 
     async def paint(self) -> None:
         """Paint until cancelled; to be run as one task beside the work."""
+        from asyncio import sleep  # not for those who only read the words above
+
         while True:
-            await self._sleep(PERIOD if self._bar is not None else min(1.0, self._interval))
+            await (self._sleep or sleep)(PERIOD if self._bar is not None else min(1.0, self._interval))
             self.tick()
 
     def tick(self) -> None:
@@ -157,8 +159,8 @@ class Progress:
     def finish(self) -> None:
         """Take the bar down and say how this process ended, over its whole time."""
         if self._bar is not None:
-            self._guarded(lambda: self._repaint(0.0))
-            self._guarded(self._bar.close)
+            self._guarded(self._bar.clear)
+            self._bar.close()
             self._bar = None
         counts, seconds = self._counts, self._clock() - self._began
         pace = f" at {wording.rate(counts.done_now / seconds)}" if seconds > 0 and counts.done_now else ""
@@ -197,7 +199,7 @@ def _bar(counts: Counts, stream: TextIO) -> Any:
         initial=counts.done_before,
         unit="msg",
         disable=False,
-        leave=False,
+        delay=math.inf,  # it paints when it is told to, and never as it is thrown away
         dynamic_ncols=True,
         mininterval=PERIOD,
         smoothing=0.05,

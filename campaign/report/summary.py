@@ -167,7 +167,7 @@ def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
         steps.append((f"campaign resume {run}", f"release it; {wording.number(left)} still to go"))
     elif facts.exit_code in (69, 77):
         why = "ask the relay why it refuses" if facts.exit_code == 69 else "mend the login first, this tries it once"
-        steps += [(f"campaign check {file} --relay", why), (again, "then go on where it stopped")]
+        steps += [(f"campaign check {file}", why), (again, "then go on where it stopped")]
     elif left:
         steps.append((again, f"go on; {wording.number(left)} deferred or waiting"))
     return steps + _doubts(facts, file, run) + ([] if left else _failures(facts, file))

@@ -1,0 +1,95 @@
+"""What a check says."""
+
+from campaign.report.findings import Findings
+
+
+def some() -> Findings:
+    findings = Findings()
+    findings.add("unverified", "reputation", "Nobody can look at your reputation from here.")
+    for row in range(2, 1250):
+        findings.add(
+            "warning", "empty-name", 'It says "Dear ,".', row=row, where="body.html.j2:3", remedy="give a default"
+        )
+    findings.add("error", "undefined", "{{ plan }} is no column.", row=17, where="body.html.j2:14", remedy="name one")
+    return findings
+
+
+def test_findings_of_one_kind_are_one_with_its_first_rows_and_how_many_there_are():
+    assert some().render_text() == (
+        "error: undefined  body.html.j2:14\n"
+        "  {{ plan }} is no column.\n"
+        "  row 17\n"
+        "  remedy: name one\n"
+        "\n"
+        "warning: empty-name  body.html.j2:3\n"
+        '  It says "Dear ,".\n'
+        "  rows 2, 3, 4, 5, 6 and 1,243 more\n"
+        "  remedy: give a default\n"
+        "\n"
+        "not verified: reputation\n"
+        "  Nobody can look at your reputation from here.\n"
+        "\n"
+        "1 error, 1 warning, 1 not verified.\n"
+    )
+
+
+def test_the_same_fault_twice_in_a_row_is_that_row_once():
+    findings = Findings()
+    for row in (4, 4, 9):
+        findings.add("error", "no-alt", "An image has no alternative text.", row=row)
+    assert "rows 4, 9\n" in findings.render_text()
+
+
+def test_only_errors_make_a_campaign_unsound():
+    findings = Findings()
+    assert findings.sound
+    findings.add("warning", "w", "m")
+    findings.add("unverified", "u", "m")
+    assert findings.sound
+    findings.add("error", "e", "m")
+    assert not findings.sound
+
+
+def test_places_and_severities_keep_findings_apart():
+    findings = Findings()
+    findings.add("error", "c", "m", where="a")
+    findings.add("error", "c", "m", where="b")
+    findings.add("warning", "c", "m", where="a")
+    assert len(findings) == 3
+
+
+def test_what_workers_found_is_merged_with_the_lowest_rows_first():
+    left, right = Findings(), Findings()
+    for row in (40, 50, 60):
+        left.add("error", "c", "m", row=row, remedy="r")
+    for row in (1, 2, 3, 4):
+        right.add("error", "c", "m", row=row, remedy="r")
+    right.add("warning", "other", "m")
+    left.merge(right)
+    assert "rows 1, 2, 3, 4, 40 and 2 more" in left.render_text()
+    assert len(left) == 2
+
+
+def test_json_says_the_same():
+    said = some().render_json()
+    assert said["sound"] is False
+    assert said["counts"] == {"error": 1, "warning": 1, "unverified": 1}
+    assert said["findings"][1] == {
+        "severity": "warning",
+        "code": "empty-name",
+        "message": 'It says "Dear ,".',
+        "where": "body.html.j2:3",
+        "rows": [2, 3, 4, 5, 6],
+        "count": 1248,
+        "remedy": "give a default",
+    }
+
+
+def test_nothing_found_is_said():
+    assert Findings().render_text() == "Nothing was found.\n"
+
+
+def test_data_cannot_repaint_the_terminal():
+    findings = Findings()
+    findings.add("error", "c", "bad value \x1b[2J", where="x\ny")
+    assert "\x1b" not in findings.render_text()

@@ -1,0 +1,304 @@
+"""The end of a run: books, summary.json, failed.csv, in-doubt.csv, the tally and what to type next."""
+
+import csv
+import json
+import os
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import campaign.report
+from campaign.errors import StorageError
+from campaign.model import Books, Verdict
+from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.files import replacing
+from campaign.report.summary import (
+    balance,
+    guard,
+    next_steps,
+    summary,
+    tally,
+    unguard,
+    write_failed,
+    write_in_doubt,
+    write_summary,
+)
+from campaign.report.timeline import rebinned
+
+
+def facts(**changes) -> RunFacts:
+    given = {
+        "campaign": "gazette",
+        "edition": "2026-11",
+        "run": "20261124T080000Z",
+        "folder": "runs/gazette/2026-11/20261124T080000Z",
+        "generation": 1,
+        "started": 1795507200.0,
+        "ended": 1795507220.4,
+        "books": Books(read=1010, invalid=4, duplicate=6, planned=1000),
+        "verdicts": {"accepted": 996, "rejected": 3, "in_doubt": 1},
+        "exit_code": 4,
+        "file": "gazette.toml",
+    }
+    return RunFacts(**(given | changes))
+
+
+def test_books_that_balance_leave_nothing_to_say():
+    assert balance(facts().books, facts().verdicts) == []
+
+
+@pytest.mark.parametrize("screen", ["read", "invalid", "duplicate", "merged", "suppressed", "filtered", "already"])
+def test_one_row_too_many_anywhere_in_the_screening_is_noticed(screen):
+    counts = {"read": 10, "invalid": 1, "planned": 9}
+    counts[screen] = counts.get(screen, 0) + 1
+    complaints = balance(Books(**counts), {"accepted": 9})
+    assert len(complaints) == 1
+    assert "rows were read" in complaints[0]
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_one_recipient_too_many_under_any_verdict_is_noticed(verdict):
+    books = Books(read=5, planned=5)
+    assert balance(books, {"accepted": 5} if verdict == "accepted" else {"accepted": 4, verdict: 1}) == []
+    complaints = balance(books, {"accepted": 5, verdict: 1} if verdict != "accepted" else {"accepted": 6})
+    assert len(complaints) == 1
+    assert "5 recipients were planned" in complaints[0]
+    assert complaints[0].endswith("make 6")
+
+
+def test_negative_counts_and_strange_verdicts_are_noticed_though_the_sums_agree():
+    assert "waiting is -1" in balance(Books(read=5, planned=5), {"accepted": 6, "waiting": -1})[0]
+    assert "'lost' is no verdict" in balance(Books(read=5, planned=5), {"accepted": 4, "lost": 1})[0]
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+49 30 1", "-5", "@SUM(A1)", "\tx", "\rx", "\nx", "\0x", "'=1", "''@x"])
+def test_a_cell_a_spreadsheet_would_run_gets_an_apostrophe_which_comes_off_again(cell):
+    assert guard(cell) == "'" + cell
+    assert unguard(guard(cell)) == cell
+
+
+@pytest.mark.parametrize("cell", ["", "Ada", "'tis", "'", "a=1", " =1", "007", "Null"])
+def test_innocent_cells_stay_as_they_are(cell):
+    assert guard(cell) == cell
+    assert unguard(cell) == cell
+
+
+@given(st.text(alphabet=st.sampled_from("'=+-@\t\r\n\0ab "), max_size=6))
+def test_guarding_loses_nothing_and_leaves_nothing_to_run(cell):
+    guarded = guard(cell)
+    assert unguard(guarded) == cell
+    assert guarded[:1] not in set("=+-@\t\r\n\0")
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def test_failed_rows_keep_the_sources_own_columns_and_feed_back_in_unchanged(tmp_path):
+    values = ["ada@example.com", 'Lovelace, "Ada"\r\n', "=cmd|' /C calc'!A0", "007", "张伟"]
+    rows = [FailedRow(values, "rejected", 550, "5.1.1", "no such user\nhere"), FailedRow(values, "expired", 0, "", "")]
+    assert write_failed(tmp_path, ["email", "name", "@x", "id", "who"], iter(rows)) == 2
+    header, first, second = read(tmp_path / "failed.csv")
+    assert [unguard(name) for name in header[:5]] == ["email", "name", "@x", "id", "who"]
+    assert header[5:] == ["verdict", "code", "enhanced_code", "reason"]
+    assert [unguard(cell) for cell in first[:5]] == values
+    assert first[5:] == ["rejected", "550", "5.1.1", r"no such user\nhere"]
+    assert second[5:] == ["expired", "", "", ""]
+
+
+def test_typed_values_are_written_as_a_source_would_write_them(tmp_path):
+    values = [None, True, 3, 2.5, date(2026, 11, 24), ["a", {"when": date(2026, 1, 2)}]]
+    write_failed(tmp_path, list("abcdef"), [FailedRow(values, "rejected", 550, "", "")])
+    assert read(tmp_path / "failed.csv")[1][:6] == [
+        "",
+        "true",
+        "3",
+        "2.5",
+        "2026-11-24",
+        '["a", {"when": "2026-01-02"}]',
+    ]
+
+
+def test_a_failed_list_fed_in_again_has_its_four_columns_replaced_not_doubled(tmp_path):
+    columns = ["email", "verdict", "code", "enhanced_code", "reason"]
+    write_failed(
+        tmp_path, columns, [FailedRow(["a@example.com", "old", "1", "2", "3"], "rejected", 550, "5.1.1", "new")]
+    )
+    assert read(tmp_path / "failed.csv") == [columns, ["a@example.com", "rejected", "550", "5.1.1", "new"]]
+
+
+def test_a_column_of_the_source_that_has_our_name_is_kept_and_ours_is_renamed(tmp_path):
+    write_failed(tmp_path, ["email", "code"], [FailedRow(["a@example.com", "SAVE10"], "rejected", 550, "5.1.1", "no")])
+    header, row = read(tmp_path / "failed.csv")
+    assert header == ["email", "code", "verdict", "campaign_code", "enhanced_code", "reason"]
+    assert row[:2] == ["a@example.com", "SAVE10"]
+
+
+def test_letters_in_doubt_are_listed_with_what_finds_them_in_the_relays_log(tmp_path):
+    rows = [DoubtRow(7, "=1@example.com", "<k@example.com>", "smtp://relay.test", 1795507220.4)]
+    assert write_in_doubt(tmp_path, rows) == 1
+    assert read(tmp_path / "in-doubt.csv") == [
+        ["number", "address", "message_id", "relay", "at"],
+        ["7", "'=1@example.com", "<k@example.com>", "smtp://relay.test", "2026-11-24T08:00:20Z"],
+    ]
+
+
+def test_files_are_for_the_owner_only_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        write_summary(tmp_path, facts())
+        write_failed(tmp_path, [], [])
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "summary.json": 0o600,
+        "failed.csv": 0o600,
+    }
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
+    write_failed(tmp_path, ["email"], [])
+    before = (tmp_path / "failed.csv").read_bytes()
+
+    def rows():
+        yield FailedRow(["a@example.com"], "rejected", 550, "", "")
+        raise RuntimeError("the source of rows broke")
+
+    with pytest.raises(RuntimeError):
+        write_failed(tmp_path, ["email"], rows())
+    assert (tmp_path / "failed.csv").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["failed.csv"]
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    dead, alive = tmp_path / ".a.json.4194999.new", tmp_path / ".a.json.1.new"
+    dead.touch()
+    alive.touch()
+    with replacing(tmp_path / "a.json") as stream:
+        stream.write("{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.json.1.new", "a.json"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(StorageError, match=r"summary\.json cannot be written") as caught:
+        write_summary(tmp_path / "gone", facts())
+    assert "campaign report" in caught.value.next_step
+
+
+KINDS = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
+
+
+def check(value, schema, path="summary") -> None:
+    """The part of JSON Schema that the schema uses."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    assert any(value is None if kind == "null" else isinstance(value, KINDS[kind]) for kind in kinds), path
+    if isinstance(value, dict):
+        assert set(schema.get("required", [])) <= set(value), path
+        for name, inner in value.items():
+            rest = schema.get("additionalProperties")
+            assert name in schema.get("properties", {}) or rest, f"{path}.{name} is not documented"
+            check(inner, schema.get("properties", {}).get(name, rest), f"{path}.{name}")
+    elif isinstance(value, list):
+        for inner in value:
+            check(inner, schema["items"], f"{path}[]")
+
+
+def described(schema) -> bool:
+    return all("description" in inner and described(inner) for inner in schema.get("properties", {}).values())
+
+
+def test_the_summary_is_what_its_schema_documents(tmp_path):
+    schema = json.loads((Path(campaign.report.__file__).parent / "summary.schema.json").read_text("utf-8"))
+    assert described(schema)
+    rich = facts(
+        by_domain={"example.com": {"accepted": 9}},
+        by_reply=[ReplyTally(550, "5.1.1", "no", "rejected", 3, "take it off")],
+        timeline=[TimelineBucket(1795507200.0, 5, 1, 0)],
+        latency={"p50": 0.04, "max": float("nan")},
+        relays={"smtp://relay.test": 996},
+        settings={"delivery.rate": "50/s"},
+        fingerprints={"body": "00"},
+        notes=["a note"],
+    )
+    for one in (rich, facts()):
+        write_summary(tmp_path, one)
+        check(json.loads((tmp_path / "summary.json").read_text("utf-8")), schema)
+
+
+def test_the_summary_holds_no_recipients_address():
+    spoken = summary(
+        facts(
+            by_reply=[ReplyTally(550, "5.1.1", "<ada@example.com>: unknown", "rejected", 1)],
+            in_doubt=[DoubtRow(1, "grace@example.com", "<m@example.com>", "r", 0.0)],
+            notes=["grace@example.com bounced"],
+        )
+    )
+    text = json.dumps(spoken)
+    assert "ada@" not in text
+    assert "grace@" not in text
+    assert spoken["replies"][0]["reason"] == "<***@example.com>: unknown"
+
+
+def test_the_tally_says_how_it_went_where_the_report_is_and_what_to_type():
+    assert tally(facts()) == (
+        "gazette 2026-11: 996 of 1,000 accepted, 20s at 48.8/s\n"
+        "\n"
+        "  accepted     996   99.6 %\n"
+        "  rejected       3    0.3 %\n"
+        "  in doubt       1    0.1 %\n"
+        "\n"
+        "Books   1,010 rows read = 4 invalid + 6 duplicate + 1,000 planned; they balance\n"
+        "Report  runs/gazette/2026-11/20261124T080000Z/report.html\n"
+        "\n"
+        "Next    1 in doubt: settle those whose Message-ID is in the relay's log:\n"
+        "          campaign resolve runs/gazette/2026-11/20261124T080000Z --accepted IDS.txt\n"
+        "        or send them once more; some may get it twice:\n"
+        "          campaign retry gazette.toml --in-doubt\n"
+        "        3 failed: see failed.csv, mend what can be mended, try those again:\n"
+        "          campaign retry gazette.toml\n"
+    )
+
+
+def test_books_that_do_not_balance_are_shouted():
+    assert "THE BOOKS DO NOT BALANCE: 1,000 recipients were planned" in tally(facts(verdicts={"accepted": 999}))
+
+
+def test_nothing_left_to_serve_is_said_plainly():
+    text = tally(facts(books=Books(read=3, already=3), verdicts={}, exit_code=0))
+    assert text.startswith("gazette 2026-11: nobody was left to serve")
+    assert "Next" not in text
+
+
+RUN = "runs/gazette/2026-11/20261124T080000Z"
+SITUATIONS = [
+    (0, {"accepted": 1000}, []),
+    (3, {"accepted": 990, "unrenderable": 10}, ["campaign retry 'my list.toml'"]),
+    (3, {"accepted": 990, "expired": 10}, []),
+    (5, {"accepted": 900, "waiting": 100}, [f"campaign resume {RUN}"]),
+    (75, {"accepted": 900, "deferred": 90, "rejected": 10}, ["campaign send 'my list.toml'"]),
+    (143, {"accepted": 900, "waiting": 100}, ["campaign send 'my list.toml'"]),
+    (69, {"accepted": 900, "waiting": 100}, ["campaign check 'my list.toml'", "campaign send 'my list.toml'"]),
+    (77, {"waiting": 1000}, ["campaign check 'my list.toml'", "campaign send 'my list.toml'"]),
+    (70, {"accepted": 1}, [f"campaign repair {RUN} --dry-run"]),
+]
+
+
+@pytest.mark.parametrize(("code", "verdicts", "commands"), SITUATIONS)
+def test_each_situation_names_the_next_thing_to_type(code, verdicts, commands):
+    ended = facts(exit_code=code, verdicts=verdicts, file="my list.toml")
+    assert [command for command, _ in next_steps(ended)] == commands
+
+
+@given(st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 9)), max_size=40), st.integers(1, 300))
+def test_folding_the_timeline_keeps_every_letter_and_the_number_of_columns(seconds, most):
+    buckets = [TimelineBucket(1000.0 + at, count, 0, 1) for at, count in seconds]
+    width, bins = rebinned(buckets, 1.0, most)
+    assert len(bins) <= most
+    assert sum(one.accepted for one in bins) == sum(one.accepted for one in buckets)
+    assert sum(one.rejected for one in bins) == len(buckets)
+    assert all(later.at - earlier.at == width for earlier, later in pairwise(bins))
