@@ -46,8 +46,8 @@ class History:
         size = opened.recipients
         self.state = bytearray(size)
         self.attempts = bytearray(size)
-        self.dates = array("I", bytes(4 * size))
-        self.not_before = array("I", bytes(4 * size))
+        self.dates = array("I", bytes(4)) * size
+        self.not_before = array("I", bytes(4)) * size
         self.counts = [size] + [0] * (len(VERDICTS) - 1)
         self.pending: dict[int, Intent] = {}
         self.digests: dict[int, str] = {}

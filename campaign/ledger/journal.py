@@ -7,7 +7,7 @@ past the last sync mark. Damage anywhere else is refused with its line number, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from campaign.errors import DamageError, StorageError
 from campaign.ledger.records import Record, Started, Synced, decode
 
 NAME = "checkpoint.journal"
-_CHUNK = 1 << 20
 
 
 @dataclass(slots=True)
@@ -29,7 +28,6 @@ class Reading:
     completed: bool = False
     synced: int = 0
     boot: str = ""
-    later_records: int = 0
 
     @property
     def whole(self) -> bool:
@@ -44,19 +42,18 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
     except OSError as error:
         raise StorageError(f"{path} cannot be read.", evidence=str(error)) from error
     with file:
-        while lines := file.readlines(_CHUNK):
-            for line in lines:
-                record = decode(line[:-1]) if line.endswith(b"\n") else _last(line, reading)
-                if record is None:
-                    _note_damage(line, reading, lines[-1] is line and not file.read(1))
-                    return
-                reading.octets += len(line)
-                reading.lines += 1
-                if type(record) is Synced:
-                    reading.synced = record.upto
-                elif type(record) is Started:
-                    reading.boot = record.boot
-                yield record
+        for line in file:
+            record = decode(line[:-1]) if line.endswith(b"\n") else _last(line, reading)
+            if record is None:
+                _note_damage(line, reading, file)
+                return
+            reading.octets += len(line)
+            reading.lines += 1
+            if type(record) is Synced:
+                reading.synced = record.upto
+            elif type(record) is Started:
+                reading.boot = record.boot
+            yield record
 
 
 def _last(line: bytes, reading: Reading) -> Record | None:
@@ -66,11 +63,16 @@ def _last(line: bytes, reading: Reading) -> Record | None:
     return record
 
 
-def _note_damage(line: bytes, reading: Reading, is_last: bool) -> None:
-    if is_last and not line.endswith(b"\n") and decode(line[:-1]) is None:
+def _note_damage(line: bytes, reading: Reading, rest: Iterable[bytes]) -> None:
+    """A line without its end is torn; anything else is damage, older than every sync mark that follows it."""
+    if not line.endswith(b"\n") and decode(line[:-1]) is None:
         reading.torn = True
-    else:
-        reading.damaged_line = reading.lines + 1
+        return
+    reading.damaged_line = reading.lines + 1
+    for later in rest:
+        record = decode(later.rstrip(b"\n"))
+        if type(record) is Synced:
+            reading.synced = max(reading.synced, record.upto)
 
 
 def refuse_damage(path: Path, reading: Reading, boot: str) -> None:

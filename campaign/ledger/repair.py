@@ -90,7 +90,7 @@ def _decoded(lines: list[bytes]) -> Iterator[Record]:
 
 
 def _bound(salvage: Salvage, history: History) -> int:
-    """Nobody at or above this number can have been drawn: the highest frontier and one block, as that line may be lost."""
+    """Nobody at or above it can have been drawn: the highest frontier and one block, as that line may be lost."""
     highest = 0
     for record in _decoded(salvage.records):
         if isinstance(record, Frontier):

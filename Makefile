@@ -1,0 +1,87 @@
+# The front door. `make` alone prints this help.
+#
+# Make turns every failure into its own exit 2. Where the code matters (schedules, scripts), call
+# .venv/bin/campaign itself: docs/contract.md lists its exit codes.
+
+CAMPAIGN ?= sample_data/newsletter.toml
+ARGS     ?=
+PYTHON   ?= python3
+VENV     := .venv
+BIN      := $(VENV)/bin
+PIP      := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check preview send status report retry setup lint types ci torture bench clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
+	@printf '\nVariables: CAMPAIGN=path.toml (now %s), ARGS="further options"\n' '$(CAMPAIGN)'
+
+##@ To see it work
+
+demo: $(VENV)/installed ## Send the sample newsletter to a mailbox in this folder, over real SMTP
+	@$(BIN)/campaign send sample_data/newsletter.toml --again $(ARGS); code=$$?; \
+	 if [ $$code -eq 3 ]; then printf '\nExit code 3 is right: one row of the sample cannot be made into a letter, on purpose (sample_data/ABOUT.md).\n'; \
+	 elif [ $$code -ne 0 ]; then printf '\ncampaign exited with %s; docs/contract.md says what that means. Run make demo again to continue.\n' $$code; exit 1; fi
+
+##@ For your own campaign (CAMPAIGN=path.toml)
+
+check: $(VENV)/installed ## Everything short of sending: data, every letter, the relay
+	@$(call run,check $(CAMPAIGN))
+
+preview: $(VENV)/installed ## Some letters as .eml files and a page for the browser
+	@$(call run,preview $(CAMPAIGN))
+
+send: $(VENV)/installed ## Send; again after any stop, it continues
+	@$(call run,send $(CAMPAIGN))
+
+status: $(VENV)/installed ## Where the newest run stands
+	@$(call run,status $(CAMPAIGN))
+
+report: $(VENV)/installed ## The report of the newest run again
+	@$(call run,report $(CAMPAIGN))
+
+retry: $(VENV)/installed ## Only those who failed
+	@$(call run,retry $(CAMPAIGN))
+
+##@ For developers
+
+setup: $(VENV)/developing ## The virtual environment with everything in it
+
+test: $(VENV)/developing ## All tests
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/developing ## Style and errors
+	@$(BIN)/ruff format --check campaign tests benchmarks torture sample_data
+	@$(BIN)/ruff check campaign tests benchmarks torture sample_data
+
+types: $(VENV)/developing ## Types
+	@$(BIN)/mypy
+
+torture: $(VENV)/developing ## Kill it, break it, fill the disk: KILLS=200
+	@$(BIN)/python -m torture $(if $(KILLS),--kills $(KILLS)) $(ARGS)
+
+bench: $(VENV)/developing ## Speed, beside what else one might use
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+ci: lint types test torture ## What decides whether a change lands
+
+clean: ## Remove the environment and the demo's runs
+	rm -rf $(VENV) sample_data/runs
+
+# $(call run,COMMAND): the console script, its real exit code named before make turns it into 2.
+define run
+$(BIN)/campaign $(1) $(ARGS) || { code=$$?; printf '\ncampaign exited with %s; docs/contract.md says what that means.\n' $$code >&2; exit $$code; }
+endef
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@printf 'Setting up %s (once; a minute or so) ...\n' '$(VENV)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	@printf 'Adding what the tests need ...\n'
+	@$(PIP) install --constraint constraints.txt --editable '.[all]' --group dev
+	@touch $@

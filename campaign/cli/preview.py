@@ -1,0 +1,36 @@
+"""``campaign preview``: look at the letters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.cli.options import campaign_file
+from campaign.exit_codes import ExitCode
+
+
+@click.command("preview")
+@campaign_file()
+@click.option(
+    "--row",
+    "rows",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Show this row of the plan, from 1; may be repeated.",
+)
+@click.option("--to", default="", metavar="ADDRESS", help="Show the letter of this recipient.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to (default: beside the runs)."
+)
+def preview_command(file: Path, rows: tuple[int, ...], to: str, output: Path | None) -> ExitCode:
+    """Write some of FILE's letters as .eml files and one gallery page, and print where it is. Nothing is sent."""
+    from campaign.config import load
+    from campaign.pipeline.console import Console
+    from campaign.pipeline.job import prepare
+    from campaign.pipeline.rehearsal import preview
+
+    page = preview(prepare(load(file)), Console(), rows=rows, to=to, output=output)
+    click.echo("open this page in a browser:", err=True)
+    click.echo(page)
+    return ExitCode.DONE

@@ -1,0 +1,32 @@
+"""``campaign test``: send real rows to yourself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.cli.options import campaign_file
+from campaign.exit_codes import ExitCode
+
+
+@click.command("test")
+@campaign_file()
+@click.option("--to", required=True, metavar="ADDRESS", help="Where the test letters go.")
+@click.option(
+    "--row",
+    "rows",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Use this row of the plan, from 1; may be repeated.",
+)
+@click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
+def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str) -> ExitCode:
+    """Send FILE's letter for a real row to ADDRESS. Nobody in the list gets it; its unsubscribe link does nothing."""
+    from campaign.config import load
+    from campaign.pipeline.console import Console
+    from campaign.pipeline.job import Options, lay_over, prepare
+    from campaign.pipeline.rehearsal import send_tests
+
+    settings = lay_over(load(file), Options(relay=relay))
+    return send_tests(prepare(settings), Console(), to=to, rows=rows)

@@ -1,0 +1,33 @@
+"""``campaign unsubscribe-token``: open a token from an unsubscribe link."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from campaign.cli.options import campaign_file
+from campaign.errors import InputError
+from campaign.exit_codes import ExitCode
+
+
+@click.command("unsubscribe-token")
+@campaign_file()
+@click.option("--open", "token", required=True, metavar="TOKEN", help="The token from the link.")
+def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
+    """Say whom an unsubscribe TOKEN of FILE's campaign stands for, as JSON.
+
+    docs/unsubscribe.md has a verifier for your own endpoint.
+    """
+    from campaign.compose.tokens import Tokens
+    from campaign.config import load
+    from campaign.pipeline.job import prepare
+
+    try:
+        opened = Tokens(prepare(load(file)).secret).open(token)
+    except ValueError as error:
+        raise InputError("This token was not made with this campaign's secret.", evidence=str(error)) from error
+    facts = {"subject": opened.subject, "campaign": opened.campaign, "edition": opened.edition, "test": opened.test}
+    click.echo(json.dumps(facts, ensure_ascii=False))
+    return ExitCode.DONE

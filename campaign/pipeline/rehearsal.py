@@ -1,0 +1,173 @@
+"""Everything short of the run: look at letters (`preview`), send real rows to yourself (`test`).
+
+Works on a plan frozen into a temporary folder, so nothing is left behind and nobody is served. The inspection of a
+whole campaign is `checking.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from campaign.audience.addresses import Refusal, parse
+from campaign.audience.plan import Plan, freeze
+from campaign.audience.sources import open_source
+from campaign.compose.composer import Composer
+from campaign.compose.reading import read
+from campaign.delivery.dispatch import Dispatcher
+from campaign.delivery.relays import open_relays
+from campaign.errors import ConfigError, InputError
+from campaign.exit_codes import ExitCode
+from campaign.ledger.folders import make_folder
+from campaign.ledger.storage import write_whole
+from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
+from campaign.pipeline.console import Console
+from campaign.pipeline.job import Job
+from campaign.report.gallery import Preview, write_gallery
+
+PREVIEWED = 6
+
+
+@contextlib.contextmanager
+def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tuple[Plan, Composer]]:
+    """A plan frozen for looking only, and the composer for it. Raises what `send` would raise."""
+    audience, base = job.settings.audience, job.settings.base
+    Composer(job.brief(open_source(audience, base).columns, 1, test=test))
+    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
+        plan = freeze(
+            audience, base, Path(folder), suppression=job.suppression(), already=None, progress=console.loading
+        )
+        if not plan.size:
+            raise InputError(
+                f"{audience.source} has nobody to write to.",
+                evidence=f"{plan.books.read:,} rows read, none of them kept",
+                next_step=f"campaign check {job.settings.file}",
+            )
+        yield plan, Composer(job.brief(plan.columns, 1, test=test))
+
+
+def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output: Path | None) -> Path:
+    """Write some letters as .eml files and one gallery page; returns the page. Raises CampaignError."""
+    folder = output or job.directory / job.settings.campaign.name / "preview"
+    make_folder(folder)
+    with rehearsed(job, console) as (plan, composer):
+        shown = [_previewed(folder, composer, label, one) for label, one in picked(plan, rows, to)]
+    write_gallery(folder, shown)
+    return folder / "index.html"
+
+
+def picked(plan: Plan, rows: Sequence[int], to: str) -> list[tuple[str, Recipient]]:
+    """Whom to show: the rows asked for (counted from 1), or the first and some that stretch the layout."""
+    if rows:
+        return [(f"row {row}", _row(plan, row)) for row in rows]
+    if to:
+        wanted = [one for one in plan.recipients() if one.address.casefold() == to.strip().casefold()]
+        if not wanted:
+            raise ConfigError(f"{to} is not in the plan.", next_step="it may be screened out; campaign check says why")
+        return [(to, wanted[0])]
+    return _spread(plan)
+
+
+def _row(plan: Plan, row: int) -> Recipient:
+    if not 1 <= row <= plan.size:
+        raise ConfigError(f"There is no row {row}: the plan has {plan.size:,}.", next_step="rows are counted from 1")
+    return plan.recipient(row - 1)
+
+
+def _spread(plan: Plan) -> list[tuple[str, Recipient]]:
+    recipients = plan.recipients()
+    first = shortest = longest = next(recipients)
+    for one in recipients:
+        longest = max(longest, one, key=_length)
+        shortest = min(shortest, one, key=_length)
+    found = {first.number: ("first", first)}
+    found.setdefault(longest.number, ("longest", longest))
+    found.setdefault(shortest.number, ("shortest", shortest))
+    for number in range(0, plan.size, max(plan.size // PREVIEWED, 1)):
+        if len(found) < PREVIEWED:
+            found.setdefault(number, (f"row {number + 1}", plan.recipient(number)))
+    return list(found.values())
+
+
+def _length(recipient: Recipient) -> int:
+    return sum(len(str(value)) for value in recipient.row.values())
+
+
+def _previewed(folder: Path, composer: Composer, label: str, recipient: Recipient) -> Preview:
+    letter = composed(composer, recipient)
+    seen, name = read(letter.content), f"row-{recipient.number + 1}.eml"
+    write_whole(folder / name, letter.content)
+    return Preview(
+        label=label,
+        row=recipient.number + 1,
+        to=recipient.address,
+        subject=seen.header("Subject"),
+        headers=seen.headers,
+        html=seen.standalone_html,
+        text=seen.text,
+        size=len(letter.content),
+        eml_name=name,
+    )
+
+
+def composed(composer: Composer, recipient: Recipient) -> Letter:
+    """The letter as it would be if it were sent now. Raises InputError for a row that makes none."""
+    letter = composer.compose(recipient, float(int(time.time())))
+    if isinstance(letter, Unrenderable):
+        raise InputError(
+            "This row cannot be made into a letter.",
+            evidence=f"line {recipient.line}: {letter.reason}",
+            next_step="mend the row, or choose another with --row",
+        )
+    return letter
+
+
+@dataclass(slots=True)
+class Noted:
+    """A recorder without a ledger: what became of each test letter."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def intent(self, letter: Letter, relay: str) -> None:
+        """Nothing to write down."""
+
+    def verdict(self, outcome: Outcome) -> None:
+        """Keep it for the operator."""
+        self.outcomes.append(outcome)
+
+
+def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> ExitCode:
+    """Send real rows to ``to``, with identities of their own. Raises CampaignError."""
+    address = parse(to)
+    if isinstance(address, Refusal):
+        raise ConfigError(f"{to} is not an address: {address.reason}.")
+    if "mailbox" in job.settings.delivery.relay:
+        raise ConfigError(
+            "The relay is the embedded mailbox, so a test letter would reach nobody.",
+            next_step=f"look at the letters: campaign preview {job.settings.file}; or give --relay URL",
+        )
+    with rehearsed(job, console, test=True) as (plan, composer):
+        chosen = [replace(one, address=address.wire) for _, one in picked(plan, rows or [1], "")]
+        outcomes = asyncio.run(_deliver(job, [composed(composer, one) for one in chosen], chosen))
+    for outcome in outcomes:
+        console.tell(f"{outcome.verdict.value}: {outcome.code or ''} {outcome.reason}".strip())
+    served = [outcome for outcome in outcomes if outcome.verdict is Verdict.ACCEPTED]
+    console.tell(f"{len(served)} of {len(chosen)} test letters accepted for {to}")
+    return ExitCode.DONE if len(served) == len(chosen) else ExitCode.SOME_FAILED
+
+
+async def _deliver(job: Job, letters: Sequence[Letter], recipients: Sequence[Recipient]) -> list[Outcome]:
+    noted, by_number = Noted(), {letter.number: letter for letter in letters}
+    relays = await open_relays(job.settings.delivery, job.settings.base, os.environ, None)
+    dispatcher = Dispatcher(job.settings.delivery, relays, noted)
+    try:
+        await dispatcher.sweep(iter(recipients), lambda one: by_number[one.number])
+    finally:
+        await dispatcher.close()
+    return noted.outcomes

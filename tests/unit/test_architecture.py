@@ -1,0 +1,128 @@
+"""The house stands as drawn: who imports whom, which library has which door, how large rooms are."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "campaign"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+STAGES = {"audience", "compose", "delivery", "ledger", "report"}
+#: Room -> the rooms it may import from, besides its own.
+ARROWS = {
+    **{stage: {"model", "errors", "config"} for stage in STAGES},
+    "model": set(),
+    "errors": set(),
+    "config": {"model", "errors"},
+    "exit_codes": {"errors"},
+    "pipeline": {*STAGES, "model", "errors", "config", "exit_codes"},
+    "cli": {"pipeline", "config", "errors", "exit_codes", "report", "ledger", "compose", ""},
+    "__main__": {"cli"},
+    "": set(),
+}
+#: Library -> the modules or folders that may import it.
+DOORS = {
+    "aiosmtpd": {"campaign.delivery.mailbox"},
+    "aiosmtplib": {"campaign.delivery.connection"},
+    "babel": {"campaign.compose.filters"},
+    "charset_normalizer": {"campaign.audience.encodings"},
+    "click": {"campaign.cli"},
+    "cryptography": {"campaign.compose.signing", "campaign.compose.tokens", "campaign.delivery"},
+    "email_validator": {"campaign.audience.addresses"},
+    "inscriptis": {"campaign.compose.plaintext"},
+    "jinja2": {"campaign.compose"},
+    "lxml": {"campaign.compose"},
+    "markdown_it": {"campaign.compose.markup"},
+    "msgspec": {"campaign.audience", "campaign.ledger"},
+    "numpy": {"campaign.audience"},
+    "pandas": {"campaign.audience"},
+    "premailer": {"campaign.compose"},
+    "prometheus_client": {"campaign.report.metrics"},
+    "pydantic": {"campaign.config"},
+    "sqlalchemy": {"campaign.audience.databases"},
+    "structlog": {"campaign.report.log"},
+    "tqdm": {"campaign.report.progress"},
+}
+LONGEST_FILE, LONGEST_FUNCTION = 300, 50
+DRAWERS = {"utils", "util", "helpers", "common", "misc"}
+
+
+def room(module: str) -> str:
+    return ([*module.split("."), ""])[1]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path} imports relatively"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else node.module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    own = room(module)
+    reached = {room(name) for name in imports(MODULES[module]) if name.split(".")[0] == "campaign"}
+    assert reached <= ARROWS[own] | {own}, f"{module} reaches into {reached - ARROWS[own] - {own}}"
+
+
+def test_no_circle_of_modules() -> None:
+    edges = {name: {one for one in imports(path) if one in MODULES} for name, path in MODULES.items()}
+    finished: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail, name])
+        if name not in finished:
+            for one in edges[name] - {name}:
+                visit(one, (*trail, name))
+            finished.add(name)
+
+    for name in edges:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_library_has_one_door(module: str) -> None:
+    for name in imports(MODULES[module]):
+        doors = DOORS.get(name.split(".")[0])
+        if doors is not None:
+            assert any(module == door or module.startswith(door + ".") for door in doors), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_rooms_are_small(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, f"{module}.{node.name}"
+
+
+def test_most_functions_are_short() -> None:
+    sizes = sorted(
+        (node.end_lineno or 0) - node.lineno + 1
+        for path in MODULES.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert sizes[len(sizes) // 2] <= 10
+    assert sizes[len(sizes) * 9 // 10] <= 30
+
+
+def test_no_drawer_for_everything() -> None:
+    assert not {name for name in MODULES if name.rpartition(".")[2] in DRAWERS}
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert all(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES.values())

@@ -1,0 +1,178 @@
+"""The checkpoint: what is written before and after, and what happens when the disk says no."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from campaign.errors import StorageError, UnfinishedError
+from campaign.ledger import journal, storage
+from campaign.ledger.checkpoint import FIRST_BLOCK, Checkpoint, create, read_history
+from campaign.ledger.records import Opened
+from campaign.model import Letter, Outcome, Verdict
+
+
+def letter(number: int) -> Letter:
+    return Letter(
+        number, f"<{number}@example.com>", "a@example.com", f"{number}@example.org", b"x\r\n", bytes([number]) * 32
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    create(tmp_path, Opened("gazette", "", "run", 1, 200, "plan", {}, "shape", 1.0, "trace"))
+    return tmp_path
+
+
+@pytest.fixture
+def checkpoint(run: Path):
+    opened = Checkpoint(run, clock=lambda: 1000.5)
+    yield opened
+    opened.close()
+
+
+def failing(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, call: str, code: int, *, after: int = 0) -> None:
+    real, left = getattr(os, call), [after]
+
+    def fail(*args: object) -> object:
+        if left[0]:
+            left[0] -= 1
+            return real(*args)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(f"campaign.ledger.storage.os.{call}", fail)
+
+
+def test_intent_then_verdict_are_in_the_file_before_the_call_returns(run: Path, checkpoint: Checkpoint) -> None:
+    checkpoint.begin_pass()
+    assert checkpoint.intent(letter(4), "relay") is None
+    assert list(read_history(run, running=True).pending) == [4]
+    checkpoint.verdict(Outcome(4, Verdict.ACCEPTED, code=250, relay="relay"))
+    assert read_history(run, running=True).verdict(4) is Verdict.ACCEPTED
+
+
+def test_a_second_process_is_refused_with_75(run: Path, checkpoint: Checkpoint) -> None:
+    with pytest.raises(UnfinishedError):
+        Checkpoint(run)
+
+
+def test_an_intent_left_behind_is_recorded_as_in_doubt_at_the_next_opening(run: Path) -> None:
+    first = Checkpoint(run)
+    first.begin_pass()
+    first.intent(letter(7), "relay")
+    first.close()
+    second = Checkpoint(run)
+    second.close()
+    assert read_history(run, running=True).verdict(7) is Verdict.IN_DOUBT
+
+
+async def test_under_power_the_dot_waits_for_a_sync_that_many_share(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs = []
+    checkpoint = Checkpoint(run, durability="power")
+    checkpoint.begin_pass()
+    monkeypatch.setattr(checkpoint._file, "sync", lambda: syncs.append(1) or checkpoint._file.size)
+    waits = [checkpoint.intent(letter(number), "relay") for number in range(50)]
+    await asyncio.gather(*waits)
+    checkpoint.close()
+    assert 1 <= len(syncs) <= 3
+
+
+async def test_under_power_a_failed_sync_reaches_every_waiting_letter_and_is_never_repeated(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint(run, durability="power")
+    checkpoint.begin_pass()
+    failing(checkpoint, monkeypatch, "fdatasync", errno.EIO)
+    waits = [checkpoint.intent(letter(number), "relay") for number in range(3)]
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    assert all(isinstance(result, StorageError) for result in results)
+    monkeypatch.undo()
+    with pytest.raises(StorageError, match="not trusted"):
+        checkpoint.sync()
+    checkpoint.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+def test_no_dot_after_an_intent_that_could_not_be_written(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    checkpoint.begin_pass()
+    failing(checkpoint, monkeypatch, "write", code)
+    with pytest.raises(StorageError, match=errno.errorcode[code]):
+        checkpoint.intent(letter(1), "relay")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_verdict_finds_room_when_the_disk_is_full_and_then_no_further_dot_leaves(
+    run: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    checkpoint.begin_pass()
+    checkpoint.intent(letter(1), "relay")
+    real = os.write
+
+    def full_until_the_ballast_is_dropped(descriptor: int, data: bytes) -> int:
+        if (run / "ballast").exists():
+            raise OSError(code, os.strerror(code))
+        return real(descriptor, data)
+
+    monkeypatch.setattr("campaign.ledger.storage.os.write", full_until_the_ballast_is_dropped)
+    checkpoint.verdict(Outcome(1, Verdict.ACCEPTED, code=250))
+    assert read_history(run, running=True).verdict(1) is Verdict.ACCEPTED
+    with pytest.raises(StorageError):
+        checkpoint.intent(letter(2), "relay")
+
+
+def test_a_short_write_is_finished_or_undone(
+    run: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.begin_pass()
+    before = (run / journal.NAME).read_bytes()
+    real, calls = os.write, []
+
+    def short_then_full(descriptor: int, data: bytes) -> int:
+        calls.append(len(data))
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "full")
+        return real(descriptor, data[:5])
+
+    monkeypatch.setattr("campaign.ledger.storage.os.write", short_then_full)
+    with pytest.raises(StorageError):
+        checkpoint.intent(letter(1), "relay")
+    assert (run / journal.NAME).read_bytes() == before
+
+
+def test_drawing_is_bounded_by_a_synced_frontier(run: Path, checkpoint: Checkpoint) -> None:
+    checkpoint.begin_pass()
+    checkpoint.reserve(0)
+    assert checkpoint.history.frontier == FIRST_BLOCK
+    marks = checkpoint.history.synced
+    checkpoint.reserve(FIRST_BLOCK - 1)
+    assert checkpoint.history.synced == marks
+    checkpoint.reserve(FIRST_BLOCK)
+    assert checkpoint.history.frontier > FIRST_BLOCK
+    assert checkpoint.history.synced > marks
+
+
+def test_a_deferred_letter_keeps_the_date_of_its_first_try(run: Path, checkpoint: Checkpoint) -> None:
+    checkpoint.begin_pass()
+    checkpoint.verdict(Outcome(3, Verdict.DEFERRED, code=450), not_before=2000.0)
+    checkpoint._clock = lambda: 3000.0
+    checkpoint.begin_pass()
+    assert checkpoint.date_of(3) == 1000
+    assert checkpoint.date_of(4) == 3000
+
+
+def test_the_ballast_is_there_while_the_run_is_open_and_gone_afterwards(run: Path) -> None:
+    checkpoint = Checkpoint(run)
+    assert (run / "ballast").stat().st_blocks * 512 >= storage.BALLAST_OCTETS
+    checkpoint.close()
+    assert not (run / "ballast").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be written"):
+        create(tmp_path / "nowhere", Opened("g", "", "r", 1, 1, "p", {}, "shape", 1.0, "t"))

@@ -1,0 +1,118 @@
+"""Replay: what records add up to."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaign.ledger.history import History
+from campaign.ledger.records import Changed, Ended, Frontier, Intent, Opened, Pass, Record, Settled, Started, Synced
+from campaign.model import Verdict
+
+OPENED = Opened("gazette", "", "run", 1, 6, "plan", {"a": "1"}, "shape", 1.0, "trace")
+BOOT = Started(2.0, "boot", 7, "process")
+
+
+def replay(*records: Record) -> History:
+    return History.replay([OPENED, BOOT, *records])
+
+
+def test_nothing_recorded_means_everybody_waits() -> None:
+    assert replay().tally() == {verdict.value: 6 if verdict is Verdict.WAITING else 0 for verdict in Verdict}
+    assert replay().next_due() == 0.0
+
+
+def test_an_intent_without_a_verdict_is_in_doubt_once_its_process_is_gone() -> None:
+    history = replay(Pass(1, 50), Intent(3, "aa", 50.0))
+    assert history.verdict(3) is Verdict.WAITING
+    assert history.settle_interrupted(power_lost=False) == [3]
+    assert history.verdict(3) is Verdict.IN_DOUBT
+    assert history.digests == {3: "aa"}
+    assert history.dates[3] == 50
+
+
+def test_the_next_start_settles_what_the_last_process_left() -> None:
+    history = replay(Pass(1, 50), Intent(3, "aa", 50.0), Started(9.0, "boot", 8, "process"))
+    assert history.verdict(3) is Verdict.IN_DOUBT
+
+
+@pytest.mark.parametrize("verdict", [v for v in Verdict if v is not Verdict.WAITING])
+def test_a_verdict_settles_its_intent(verdict: Verdict) -> None:
+    history = replay(Pass(1, 50), Intent(3, "aa", 50.0), Settled(3, verdict.value, 4.0))
+    assert history.verdict(3) is verdict
+    assert not history.pending
+    assert history.tally()[verdict.value] == 1
+
+
+def test_after_a_power_loss_whoever_may_have_been_drawn_is_in_doubt_under_process() -> None:
+    history = replay(Pass(1, 50), Frontier(4), Settled(0, "accepted", 3.0))
+    assert history.settle_interrupted(power_lost=True) == [1, 2, 3]
+    assert history.verdict(4) is Verdict.WAITING
+
+
+def test_after_a_power_loss_only_synced_intents_are_in_doubt_under_power() -> None:
+    opened = Started(2.0, "boot", 7, "power")
+    history = History.replay([OPENED, opened, Pass(1, 50), Frontier(4), Intent(2, "aa", 50.0)])
+    assert history.settle_interrupted(power_lost=True) == [2]
+
+
+def test_the_deferred_are_due_when_their_time_has_come() -> None:
+    history = replay(*[Settled(n, "accepted", 3.0) for n in range(5)], Settled(5, "deferred", 3.0, not_before=99.2))
+    assert history.next_due() == 100.0
+    assert list(history.due(99.9)) == []
+    assert list(history.due(100.0)) == [5]
+    assert history.attempts[5] == 1
+
+
+def test_an_attempt_that_does_not_count_is_not_counted() -> None:
+    assert replay(Settled(5, "deferred", 3.0, counted=False)).attempts[5] == 0
+
+
+def test_the_date_is_that_of_the_first_try_and_stays() -> None:
+    history = replay(Pass(1, 50), Intent(0, "aa", 50.0), Settled(0, "deferred", 4.0, not_before=60.0), Pass(2, 70))
+    assert history.dates[0] == 50
+
+
+def test_those_sent_again_keep_their_digest_until_a_verdict() -> None:
+    history = replay(Pass(1, 50), Intent(0, "aa", 50.0), Started(6.0, "boot", 8, "process"), Settled(0, "waiting", 7.0))
+    assert history.digests == {0: "aa"}
+    assert history.is_due(0)
+    history.apply(Settled(0, "accepted", 8.0))
+    assert history.digests == {}
+
+
+def test_a_run_is_finished_when_nobody_waits_or_is_deferred() -> None:
+    done = [Settled(n, "accepted", 3.0) for n in range(5)]
+    assert not replay(*done).finished
+    assert replay(*done, Settled(5, "in_doubt", 3.0)).finished
+    assert not replay(*done, Settled(5, "deferred", 3.0)).finished
+
+
+def test_an_abandoned_run_is_finished_whatever_is_left() -> None:
+    assert replay(Ended(5.0, 75, abandoned=True)).finished
+    assert not replay(Ended(5.0, 75)).finished
+
+
+def test_accepted_changes_and_sync_marks_are_remembered() -> None:
+    history = replay(Changed(3.0, {"a": "2"}), Synced(77))
+    assert history.fingerprints == {"a": "2"}
+    assert history.synced == 77
+
+
+@pytest.mark.parametrize("record", [Settled(6, "accepted", 3.0), Settled(0, "vanished", 3.0), Intent(6, "", 5e12)])
+def test_a_record_that_makes_no_sense_is_refused(record: Record) -> None:
+    with pytest.raises((ValueError, IndexError, OverflowError)):
+        replay(record)
+
+
+def test_a_journal_that_does_not_begin_with_its_campaign_is_refused() -> None:
+    with pytest.raises(ValueError, match="first record"):
+        History.replay([BOOT])
+
+
+def test_ten_million_recipients_take_ten_octets_each() -> None:
+    import sys
+
+    big = Opened("g", "", "run", 1, 1_000_000, "plan", {}, "shape", 1.0, "t")
+    history = History.replay([big])
+    sizes = [sys.getsizeof(part) for part in (history.state, history.attempts, history.dates, history.not_before)]
+    assert sum(sizes) < 10_001_000

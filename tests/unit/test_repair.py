@@ -1,0 +1,68 @@
+"""Saving what can be saved: sound lines stay, doubt takes the place of what was lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from campaign.errors import DamageError
+from campaign.ledger import journal
+from campaign.ledger.checkpoint import read_history
+from campaign.ledger.records import Frontier, Intent, Opened, Pass, Settled, Started, encode
+from campaign.ledger.repair import inspect, repair
+from campaign.model import Verdict
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    lines = [
+        encode(Opened("g", "", "r", 1, 100_000, "p", {}, "shape", 1.0, "t")),
+        encode(Started(2.0, "boot", 7, "process")),
+        encode(Pass(1, 100)),
+        encode(Frontier(64)),
+        encode(Intent(0, "aa", 100.0)),
+        encode(Settled(0, "accepted", 3.0)),
+        encode(Intent(1, "bb", 100.0)),
+        b"rubbish where a verdict stood\n",
+        encode(Intent(2, "cc", 100.0)),
+        encode(Settled(2, "rejected", 3.0)),
+    ]
+    path = tmp_path / journal.NAME
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_inspecting_changes_nothing(damaged: Path) -> None:
+    before = damaged.read_bytes()
+    assert inspect(damaged).lost_lines == [8]
+    assert damaged.read_bytes() == before
+
+
+def test_whoever_the_lost_lines_may_have_told_of_is_in_doubt_and_nobody_else(damaged: Path) -> None:
+    repair(damaged)
+    history = read_history(damaged.parent)
+    assert history.verdict(0) is Verdict.ACCEPTED
+    assert history.verdict(1) is Verdict.IN_DOUBT
+    assert history.verdict(2) is Verdict.REJECTED
+    assert history.verdict(63) is Verdict.IN_DOUBT
+    assert history.verdict(99_999) is Verdict.WAITING
+
+
+def test_the_damaged_original_is_kept(damaged: Path) -> None:
+    before = damaged.read_bytes()
+    repair(damaged)
+    assert damaged.with_name("checkpoint.journal.damaged-1").read_bytes() == before
+
+
+def test_a_sound_journal_is_left_alone(damaged: Path) -> None:
+    repair(damaged)
+    before = damaged.read_bytes()
+    assert repair(damaged).lost_lines == []
+    assert damaged.read_bytes() == before
+
+
+def test_without_a_sound_first_line_nothing_can_be_saved(damaged: Path) -> None:
+    damaged.write_bytes(b"x" + damaged.read_bytes())
+    with pytest.raises(DamageError, match="Nothing can be saved"):
+        repair(damaged)
