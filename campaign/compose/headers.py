@@ -46,11 +46,11 @@ LONGEST_URL = 900  #: octets; List-Unsubscribe stays on one line of less than 99
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _BREAK = re.compile(r"(?<=[^ ]) (?=[^ ])")
 _ATOMS = re.compile(r"[A-Za-z0-9'_-]+(?: [A-Za-z0-9'_-]+)*")
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
+_ATOM = r"[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ADDRESS = re.compile(rf"{_ATOM}+(?:\.{_ATOM}+)*@{_DOMAIN.pattern}")
-_ADDRESS_UTF8 = re.compile(_ADDRESS.pattern.replace(_ATOM, _ATOM[:-1] + "\u00a0-\U0010ffff]"))
+_ADDRESS_UTF8 = re.compile(_ADDRESS.pattern.replace(_ATOM, f"{_ATOM[:-1]}\u00a1-\U0010ffff]"))
 _URL = re.compile(rf"https://{_DOMAIN.pattern}(?::[0-9]{{1,5}})?(?:[/?#][A-Za-z0-9._~:/?#@!$&'()*+;=%\[\]-]*)?")
 _MAILTO = re.compile(rf"{_ADDRESS.pattern}(?:\?[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+(][A-Za-z0-9 ._+()-]{0,59}")
@@ -233,13 +233,12 @@ def _describe(character: str) -> str:
 
 
 def _refuse_address(address: str, smtputf8: bool) -> None:
-    local = address.rpartition("@")[0]
-    octets = (len(local), len(address)) if address.isascii() else (len(local.encode("utf-8", "replace")), len(address))
-    grammar = _ADDRESS_UTF8 if smtputf8 else _ADDRESS
-    if "=?" in address or octets[0] > 64 or octets[1] > 254 or not grammar.fullmatch(address):
+    if not (_ADDRESS_UTF8 if smtputf8 else _ADDRESS).fullmatch(address) or "=?" in address:
         raise HeaderRefused(f"{address[:260]!r} is not a bare address")
-    if _FORBIDDEN.search(address):
-        raise HeaderRefused(f"{address[:260]!r} holds a character that may not stand in an address")
+    refuse_controls("address", address, 254)
+    local, _, domain = address.rpartition("@")
+    if len(local) > 64 or len(local.encode("utf-8")) > 64 or len(domain) > 253:
+        raise HeaderRefused(f"{address!r} is longer than an address may be")
 
 
 def _refuse_url(url: str) -> None:
