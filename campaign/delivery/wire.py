@@ -31,7 +31,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u
 RawReply = tuple[int, bytes]
 
 
-class Broken(Exception):
+class Broken(Exception):  # noqa: N818 - not an error of ours but a state of the world
     """The connection is of no more use; ``str`` says why, in words for the operator."""
 
 
@@ -84,6 +84,7 @@ class Wire(asyncio.Protocol):
     # -- what the transport tells us
 
     def data_received(self, data: bytes) -> None:
+        """Cut what came into replies."""
         if self._why:
             return
         *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
@@ -111,10 +112,12 @@ class Wire(asyncio.Protocol):
             self._lines, self._size = [], 0
 
     def eof_received(self) -> bool:
+        """The relay says no more; what it said stays readable."""
         self._break("the relay closed the connection")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
         self._break(f"the connection was lost: {clean(str(exc))}" if exc else "the relay closed the connection")
         if self._timer:
             self._timer.cancel()
@@ -123,10 +126,12 @@ class Wire(asyncio.Protocol):
             self._gone.set_result(None)
 
     def pause_writing(self) -> None:
+        """Something is unsent."""
         if self._room is None:
             self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
+        """Everything is sent."""
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)

@@ -1,0 +1,256 @@
+"""Opening a connection: TCP, TLS, EHLO and login by aiosmtplib, which then hands the transport over to `Wire`.
+
+The only room that uses aiosmtplib. What it does not do: choose a relay, try again, or carry letters. A
+connection that could not be opened is a `NotOpened` with its stage and, where there was one, the relay's reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+
+import aiosmtplib
+
+from campaign.config.delivery import Timeouts
+from campaign.delivery.credentials import Login
+from campaign.delivery.relays import Relay
+from campaign.delivery.replies import Stage
+from campaign.delivery.wire import Wire, clean, reply
+from campaign.model import Reply
+
+#: Ways to log in with a password, best first. The first that the relay offers gets exactly one try:
+#: trying the next after a refusal is how accounts get locked.
+MECHANISMS = ("plain", "login", "cram-md5")
+
+
+class NotOpened(Exception):  # noqa: N818 - it says what is, as `Broken` does
+    """No usable connection. ``hopeless`` means that trying again would end the same way."""
+
+    def __init__(self, stage: Stage, why: str, *, reply: Reply | None = None, hopeless: bool = False) -> None:
+        super().__init__(why)
+        self.stage = stage
+        self.why = why
+        self.reply = reply
+        self.hopeless = hopeless
+
+
+@dataclass(eq=False)
+class Connection:
+    """An open, greeted and logged-in connection. ``size`` is the relay's limit in octets, 0 for none stated.
+
+    ``opened`` is on the loop's clock; ``letters`` and ``accepted`` count what it has carried.
+    """
+
+    wire: Wire
+    relay: Relay
+    extensions: dict[str, str]
+    size: int
+    opened: float
+    took: float
+    tls: str = ""
+    certificate: bytes = b""
+    expires: str = ""
+    letters: int = 0
+    accepted: int = 0
+
+    @property
+    def pipelining(self) -> bool:
+        """Whether MAIL, RCPT and DATA may go in one flight (RFC 2920)."""
+        return "pipelining" in self.extensions
+
+    @property
+    def smtputf8(self) -> bool:
+        """Whether addresses may hold other letters than ASCII (RFC 6531)."""
+        return "smtputf8" in self.extensions
+
+
+async def open_connection(relay: Relay, limits: Timeouts) -> Connection:
+    """Dial, greet, secure and log in. Raises NotOpened; nothing is left open when it does."""
+    opening = _Opening(relay, limits)
+    try:
+        return await opening.run()
+    except NotOpened:
+        opening.drop()
+        raise
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        opening.drop()
+        raise _not_opened(opening.stage, error) from error
+    except BaseException:
+        opening.drop()
+        raise
+
+
+class _Opening:
+    """One attempt; ``stage`` says how far it got."""
+
+    def __init__(self, relay: Relay, limits: Timeouts) -> None:
+        self.relay = relay
+        self.limits = limits
+        self.stage = Stage.CONNECT
+        self.socket: socket.socket | None = None
+        # A new client each time: aiosmtplib's cannot be used again after its transport was handed over.
+        self.client = aiosmtplib.SMTP(
+            hostname=relay.host,
+            use_tls=relay.tls == "implicit",
+            start_tls=False,
+            tls_context=relay.context,
+            timeout=limits.banner,
+        )
+
+    async def run(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.socket = await _dial(self.relay, self.limits.connect)
+        self.stage = Stage.BANNER
+        client = self.client
+        await client.connect(
+            sock=self.socket, port=None, local_hostname=self.relay.local_hostname or _literal(self.socket)
+        )
+        if self.relay.tls == "implicit":
+            self._check_fingerprint()
+        await self._greet()
+        if self.relay.tls == "starttls":
+            await self._secure()
+        if self.relay.login is not None:
+            self.stage = Stage.AUTH
+            await self._log_in(self.relay.login)
+        return self._hand_over(loop.time(), loop.time() - began)
+
+    def drop(self) -> None:
+        """Close whatever is open, at once."""
+        transport = self.client.transport
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+        elif self.socket is not None:
+            self.socket.close()
+
+    async def _greet(self) -> None:
+        self.stage = Stage.EHLO
+        try:
+            await self.client.ehlo(timeout=self.limits.ehlo)
+        except aiosmtplib.SMTPHeloError as refused:
+            if not 500 <= refused.code <= 504:
+                raise
+            await self.client.helo(timeout=self.limits.ehlo)
+
+    async def _secure(self) -> None:
+        self.stage = Stage.STARTTLS
+        if not self.client.supports_extension("starttls"):
+            raise NotOpened(
+                self.stage, "the relay does not offer STARTTLS, so nothing was sent in the clear", hopeless=True
+            )
+        # Whatever arrives in clear behind the 220 is thrown away by aiosmtplib >= 5.1.2 (injected replies).
+        await self.client.starttls(timeout=self.limits.ehlo)
+        self._check_fingerprint()
+        await self._greet()
+
+    def _check_fingerprint(self) -> None:
+        wanted = self.relay.fingerprint
+        found = hashlib.sha256(self._tls().getpeercert(binary_form=True) or b"").digest()
+        if wanted and not hmac.compare_digest(wanted, found):
+            raise NotOpened(
+                Stage.STARTTLS, f"the relay's certificate has another fingerprint: {found.hex()}", hopeless=True
+            )
+
+    def _tls(self) -> ssl.SSLObject:
+        found = self.client.get_transport_info("ssl_object")
+        if not isinstance(found, ssl.SSLObject | ssl.SSLSocket):
+            raise NotOpened(Stage.STARTTLS, "the connection is not encrypted", hopeless=True)
+        return found  # type: ignore[return-value]  # uvloop and asyncio give one or the other; both answer alike
+
+    async def _log_in(self, login: Login) -> None:
+        self._tls()  # a login in clear is impossible, whatever the settings say
+        offered = self.client.server_auth_methods
+        wanted = ("xoauth2",) if login.kind == "token" else MECHANISMS
+        chosen = next((name for name in wanted if name in offered), None)
+        if chosen is None:
+            raise NotOpened(
+                self.stage,
+                f"the relay offers no way to log in that we take: it offers {clean(' '.join(offered)) or 'none'}, "
+                f"we take {' '.join(wanted)}",
+                hopeless=True,
+            )
+        secret = await login.fetch()
+        speak = getattr(self.client, "auth_" + chosen.replace("-", ""))
+        await speak(login.user, secret, timeout=self.limits.auth)
+
+    def _hand_over(self, now: float, took: float) -> Connection:
+        transport = self.client.transport
+        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+            raise NotOpened(self.stage, "the relay closed the connection")
+        extensions = dict(self.client.esmtp_extensions)
+        size = _size(extensions.get("size", ""))
+        connection = Connection(Wire(transport), self.relay, extensions, size, now, took)
+        encrypted = transport.get_extra_info("ssl_object")
+        if encrypted is not None:
+            connection.tls = f"{encrypted.version()} {encrypted.cipher()[0]}"
+            connection.certificate = encrypted.getpeercert(binary_form=True) or b""
+            connection.expires = (encrypted.getpeercert() or {}).get("notAfter", "")
+        return connection
+
+
+async def _dial(relay: Relay, limit: float) -> socket.socket:
+    """A connected TCP socket: every address of the host in turn, each with its own time limit."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await asyncio.wait_for(
+            loop.getaddrinfo(relay.host, relay.port, type=socket.SOCK_STREAM), max(limit, 5.0)
+        )
+    except (OSError, TimeoutError) as error:
+        raise NotOpened(Stage.CONNECT, f"the name {relay.host} cannot be looked up: {_words(error)}") from error
+    failures = []
+    for family, kind, protocol, _, address in found:
+        line = socket.socket(family, kind, protocol)
+        try:
+            line.setblocking(False)
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.wait_for(loop.sock_connect(line, address), limit)
+        except (OSError, TimeoutError) as error:
+            line.close()
+            failures.append(f"{address[0]}: {_words(error)}")
+        except BaseException:
+            line.close()
+            raise
+        else:
+            return line
+    raise NotOpened(Stage.CONNECT, "no connection: " + "; ".join(failures))
+
+
+def _not_opened(stage: Stage, error: Exception) -> NotOpened:
+    """What went wrong, in our words, from an exception of aiosmtplib or ssl."""
+    code = getattr(error, "code", 0)
+    if isinstance(error, aiosmtplib.SMTPResponseException) and 200 <= code <= 599:
+        answer = reply((code, error.message.encode("utf-8", "surrogateescape")))
+        return NotOpened(
+            stage, f"the relay answered {code} {answer.enhanced} {answer.text}".replace("  ", " "), reply=answer
+        )
+    encrypted = next((one for one in (error, error.__cause__) if isinstance(one, ssl.SSLError)), None)
+    if encrypted is not None and not isinstance(encrypted, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        why = getattr(encrypted, "verify_message", "") or encrypted.reason or str(encrypted)
+        return NotOpened(Stage.STARTTLS, f"no trusted encryption: {clean(str(why))}", hopeless=True)
+    return NotOpened(stage, _words(error))
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return clean(str(error)) or type(error).__name__
+
+
+def _size(text: str) -> int:
+    """The SIZE limit in octets (RFC 1870); 0 where the relay states none."""
+    with suppress(ValueError):
+        return max(0, int(text.split()[0])) if text.split() else 0
+    return 0
+
+
+def _literal(line: socket.socket) -> str:
+    address = str(line.getsockname()[0]).partition("%")[0]
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -1,0 +1,163 @@
+"""Passwords and tokens: where they come from, and that they stay out of everything printed.
+
+A secret comes from a file, a command, the environment, or a service manager's credentials folder; never from
+a command line and never from a URL. This room reads and hands over; it speaks no SMTP and stores nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import stat
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from campaign.config.delivery import DeliverySlice
+from campaign.errors import ConfigError
+
+#: Seconds a command may take to print a secret, and a token is used again before it is asked for anew.
+COMMAND_LIMIT = 60.0
+TOKEN_REUSE = 60.0
+#: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
+LONGEST = 64 * 1024
+
+Fetch = Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in, with what kind of secret, and how to get at it just before it is needed."""
+
+    user: str
+    kind: Literal["password", "token"]
+    fetch: Fetch = field(repr=False)
+
+
+async def find_login(
+    user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+) -> Login:
+    """The login for relay number ``position`` (from 1). Passwords are read now, tokens at each login.
+
+    Raises ConfigError when there is no secret or it cannot be read.
+    """
+    token = _token_source(settings, base)
+    if token is not None:
+        return Login(user, "token", Reused(token))
+    password = await _password(host, position, settings, base, environment)
+    if not password:
+        raise ConfigError(
+            f"There is no password for {user} at {host}.",
+            next_step="set delivery.password_file or delivery.password_command, or CAMPAIGN_RELAY_PASSWORD",
+        )
+    return Login(user, "password", _always(password))
+
+
+async def _password(
+    host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+) -> str:
+    for name in (f"CAMPAIGN_RELAY_PASSWORD_{position}", "CAMPAIGN_RELAY_PASSWORD"):
+        if environment.get(name):
+            return environment[name]
+    if host in settings.password_files:
+        return read_secret(base / settings.password_files[host])
+    if settings.password_file is not None:
+        return read_secret(base / settings.password_file)
+    if settings.password_command:
+        return await run_for_secret(settings.password_command, base)
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    offered = Path(folder) / "relay-password" if folder else None
+    return read_secret(offered) if offered is not None and offered.exists() else ""
+
+
+def _token_source(settings: DeliverySlice, base: Path) -> Fetch | None:
+    if settings.token_command:
+        return lambda: run_for_secret(settings.token_command, base)
+    if settings.token_file is not None:
+        path = base / settings.token_file
+
+        async def from_file() -> str:
+            return read_secret(path)
+
+        return from_file
+    return None
+
+
+def read_secret(path: Path) -> str:
+    """The first line of a file that nobody but its owner may read. Raises ConfigError."""
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ConfigError(f"The secret file {path} is not a regular file.")
+        if stat.S_IMODE(facts.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(
+                f"The secret file {path} can be read by others.",
+                evidence=f"its mode is {stat.S_IMODE(facts.st_mode):04o}",
+                next_step=f"chmod 600 {path}",
+            )
+        with path.open(encoding="utf-8") as file:
+            return _first_line(file.read(LONGEST), str(path))
+    except OSError as error:
+        raise ConfigError(f"The secret file {path} cannot be read.", evidence=error.strerror or "") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The secret file {path} is not UTF-8.") from None
+
+
+async def run_for_secret(command: str, base: Path) -> str:
+    """The first line a command prints. Run without a shell, in the campaign's folder. Raises ConfigError.
+
+    What the command wrote is never shown, not even when it fails.
+    """
+    words = shlex.split(command)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words, cwd=base, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"The command {words[0]} for a secret cannot be run.", evidence=error.strerror or ""
+        ) from None
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), COMMAND_LIMIT)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise ConfigError(f"The command {words[0]} for a secret took over {COMMAND_LIMIT:.0f} s.") from None
+    if process.returncode:
+        raise ConfigError(f"The command {words[0]} for a secret failed with exit code {process.returncode}.")
+    return _first_line(output[:LONGEST].decode("utf-8", "replace"), words[0])
+
+
+def _first_line(text: str, where: str) -> str:
+    secret = text.partition("\n")[0].rstrip("\r")
+    if not secret:
+        raise ConfigError(f"{where} gave an empty secret.")
+    if "\0" in secret:
+        raise ConfigError(f"{where} gave a secret with a NUL in it.")
+    return secret
+
+
+def _always(secret: str) -> Fetch:
+    async def fetch() -> str:
+        return secret
+
+    return fetch
+
+
+class Reused:
+    """A token used for `TOKEN_REUSE` seconds before it is fetched again; a burst of logins runs one command."""
+
+    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._token = ""
+        self._until = float("-inf")
+
+    async def __call__(self) -> str:
+        """The token."""
+        if self._clock() >= self._until:
+            self._token = await self._fetch()
+            self._until = self._clock() + TOKEN_REUSE
+        return self._token

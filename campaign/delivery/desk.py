@@ -1,0 +1,216 @@
+"""What all lanes share in a sweep: the gate, the accounts, the relays' state, and what a reply means beyond its letter.
+
+A lane asks here which relay to dial and tells what it met; pace, breakers and stop rules are kept up to date. How
+many lanes there are, and when they end, is the dispatcher's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+from campaign.config.delivery import DeliverySlice
+from campaign.config.units import Rate
+from campaign.delivery import judgement
+from campaign.delivery.backlog import Errand
+from campaign.delivery.connection import Connection, NotOpened
+from campaign.delivery.failover import Board, Breaker
+from campaign.delivery.gate import NAP, Account, Gate
+from campaign.delivery.relays import Relay
+from campaign.delivery.replies import Action, Decision, Rules, Stage
+from campaign.delivery.stops import Stops, shown, stop
+from campaign.delivery.throttle import Throttle
+from campaign.errors import CampaignError
+from campaign.model import Letter, Outcome, Recipient, Reply, Verdict
+
+log = logging.getLogger(__name__)
+
+Throttles = Callable[[Relay], Throttle]
+
+#: Makes the letter of a recipient, at once or later; ``None``: there is none, and the caller has recorded why.
+Compose = Callable[[Recipient], Letter | Awaitable[Letter | None] | None]
+
+#: Connections being opened at once when the relay works; before that, and after a failure, one.
+OPENING_AT_ONCE = 4
+#: Seconds during which no further connection is tried after a relay took no more of them.
+ENOUGH = 30.0
+
+
+class Recorder(Protocol):
+    """Where intents and verdicts go. Raising StorageError stops the run before the next dot."""
+
+    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
+        """The dot of ``letter`` is about to leave; ``None`` when that is durable already."""
+
+    def verdict(self, outcome: Outcome) -> None:
+        """What became of an attempt; exactly one per attempt that ended."""
+
+
+class Desk:
+    """One for a dispatcher; `begin` gives it the gate and the composer of each sweep. Times are the loop's."""
+
+    gate: Gate
+    compose: Compose
+
+    def __init__(
+        self,
+        settings: DeliverySlice,
+        relays: Sequence[Relay],
+        recorder: Recorder,
+        *,
+        clock: Callable[[], float],
+        rules: Rules,
+        throttles: Throttles | None,
+        fail: Callable[[CampaignError], None],
+    ) -> None:
+        self.settings = settings
+        self.recorder = recorder
+        self.board = Board(relays, settings.relay_patience, settings.stop_connections)
+        #: Lanes told to end after what they hold.
+        self.leaving: set[object] = set()
+        self._accounts: dict[str, Account] = {}
+        self._clock = clock
+        self._rules = rules
+        self._throttles = throttles or self._own_throttle
+        self._fail = fail
+        self._stops = Stops(settings.stop_share, settings.stop_window)
+        self._dialling = 0
+        self._enough: tuple[float, int] = (0.0, 0)
+
+    def begin(self, gate: Gate, compose: Compose) -> None:
+        """A new sweep."""
+        self.gate, self.compose = gate, compose
+        self.leaving.clear()
+
+    # -- before a connection
+
+    def account(self, breaker: Breaker) -> Account:
+        """The account whose limits count at this relay."""
+        key = breaker.relay.account
+        if key not in self._accounts:
+            self._accounts[key] = Account(self._throttles(breaker.relay))
+        return self._accounts[key]
+
+    async def relay_for(self, lane: object) -> Breaker | None:
+        """The relay to dial next, waiting for one to recover if need be; ``None``: this lane is not needed.
+
+        Raises RelayError when no relay will ever do.
+        """
+        while not self.gate.closed and self.gate.backlog.more() and lane not in self.leaving:
+            found = self.board.choose(_now())
+            if isinstance(found, Breaker):
+                return found
+            await asyncio.sleep(min(found, NAP))
+        return None
+
+    def may_dial(self, breaker: Breaker) -> bool:
+        """Count one more connection being opened; no: somebody else dials already and will call for more lanes."""
+        # The first login goes alone: a wrong password tried twenty times at once locks the account.
+        if self._dialling >= (OPENING_AT_ONCE if breaker.worked and not breaker.failures else 1):
+            return False
+        self._dialling += 1
+        return True
+
+    def dialled(self) -> None:
+        """An attempt to open a connection is over."""
+        self._dialling -= 1
+
+    def opened(self, breaker: Breaker, connection: Connection) -> None:
+        """A connection stands."""
+        breaker.connections += 1
+        log.debug("%s: connection open after %.3f s", breaker.relay.name, connection.took)
+
+    def not_opened(self, breaker: Breaker, failure: NotOpened) -> bool:
+        """Whether the lane should try again: not when the relay serves enough of us already, or the run ends."""
+        log.warning("%s: not connected: %s", breaker.relay.name, failure.why)
+        decision = None
+        if failure.reply is not None:
+            decision = self._rules.decide(failure.stage, failure.reply, relay=breaker.relay.host)
+            if decision.login or decision.quota:
+                self._fail(stop(decision, failure.reply, breaker.relay.name))
+                return False
+        hopeless = failure.hopeless or (decision is not None and decision.action is Action.STOP)
+        if breaker.connections and not hopeless:
+            self._enough = (_now() + ENOUGH, breaker.connections)
+            return False
+        self.board.failed(breaker, failure.why, _now(), hopeless=hopeless)
+        return True
+
+    def closed(self, breaker: Breaker, connection: Connection, why: str) -> None:
+        """A connection is gone; ``why`` when it broke."""
+        breaker.connections -= 1
+        if why:
+            log.info("%s: connection lost after %d letters: %s", breaker.relay.name, connection.letters, why)
+        if not connection.accepted and (why or connection.letters) and not self.gate.closed:
+            reason = why or "a connection was used up without one letter accepted"
+            self.board.barren(breaker, reason, connection.opened, _now())
+
+    # -- how many
+
+    def wants_lane(self) -> bool:
+        """Whether there is work that no idle lane would take."""
+        gate = self.gate
+        return not (gate.closed or gate.paused or gate.idle or self._dialling) and gate.backlog.more()
+
+    def most(self, wanted: int) -> int:
+        """Lanes at most: what is wanted, what presets allow, and what a relay was seen to take."""
+        allowed = [one.relay.connections for one in self.board.breakers if one.relay.connections and not one.out]
+        until, enough = self._enough
+        return max(1, min([wanted, *allowed, *([enough] if _now() < until else [])]))
+
+    def limit(self, lanes: int, most: int, candidates: Collection[object]) -> None:
+        """Tell lanes above the limit to end after what they hold."""
+        for lane in candidates:
+            if lanes - len(self.leaving) <= most:
+                return
+            self.leaving.add(lane)
+
+    def dismissed(self, lane: object, idle: float) -> bool:
+        """Whether this lane should end: one too many, or idle for long while others are idle too."""
+        return lane in self.leaving or (idle > self.settings.connection_idle and self.gate.idle > 1)
+
+    # -- what replies mean
+
+    def judge(
+        self, breaker: Breaker, connection: Connection, errand: Errand, stage: Stage, reply: Reply
+    ) -> Outcome | None:
+        """What a reply makes of a recipient; pace, relays and the run take their share of it."""
+        number, relay = errand.recipient.number, breaker.relay.name
+        if stage is Stage.DOT and reply.code < 300:
+            connection.accepted += 1
+            self.board.accepted(breaker)
+            self._stops.accepted()
+            return Outcome(number, Verdict.ACCEPTED, reply.text, reply.code, reply.enhanced, relay)
+        decision = self._rules.decide(stage, reply, recipient_domain=errand.domain, relay=breaker.relay.host)
+        self._heed(breaker, errand.domain, decision, reply)
+        return judgement.judge(number, stage, reply, decision, relay)
+
+    def set_rate(self, limits: Sequence[Rate]) -> None:
+        """Other limits for every account, from outside; a preset's own stay in force."""
+        for breaker in self.board.breakers:
+            self.account(breaker).throttle.set_rate((*limits, *breaker.relay.limits))
+
+    def _heed(self, breaker: Breaker, domain: str, decision: Decision, reply: Reply) -> None:
+        error = self._stops.look(decision, reply, breaker.relay.name)
+        if error is not None:
+            self._fail(error)
+        if decision.action is Action.NEXT_RELAY:
+            self.board.failed(breaker, shown(reply), _now())
+        if decision.action is Action.BACK_OFF and decision.scope in ("domain", "relay"):
+            throttle, now = self.account(breaker).throttle, self._clock()
+            whose = domain if decision.scope == "domain" else None
+            if decision.retry_after and whose is not None:
+                sentence = throttle.hold(whose, now, decision.retry_after)
+            else:
+                sentence = throttle.slow(whose, now)
+            if sentence:
+                log.warning("%s, because %s answered %s", sentence, breaker.relay.name, shown(reply))
+
+    def _own_throttle(self, relay: Relay) -> Throttle:
+        return Throttle((*self.settings.rate, *relay.limits), self.settings.domain_rate)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,210 @@
+"""Many lanes at once: how many, for how long, over which relay, and how a sweep ends.
+
+A `Dispatcher` serves one sweep at a time: it opens lanes one by one as there is work for them, heeds what replies
+ask of the pace, the relays or the run, obeys `Control`, and stops in one of three ways: nothing left, drained, or
+aborted. It composes nothing, records nothing itself, and never decides about a recipient on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery.backlog import Backlog
+from campaign.delivery.control import Control
+from campaign.delivery.desk import Compose, Desk, Recorder, Throttles
+from campaign.delivery.gate import LEAD, NAP, Gate
+from campaign.delivery.lane import Lane
+from campaign.delivery.relays import Relay
+from campaign.delivery.replies import Rules
+from campaign.errors import CampaignError, ConfigError, StorageError, UnfinishedError
+from campaign.model import Recipient
+
+__all__ = ["Compose", "Dispatcher", "Recorder", "Source"]
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """What a sweep draws from: recipients, one at a time, cheap and in order."""
+
+    def __next__(self) -> Recipient: ...
+
+
+class Dispatcher:
+    """Sends what it is given, within every bound of ``settings``.
+
+    ``throttles`` gives the throttle of an account (`Relay.account`), to be kept across runs; without it each
+    account gets one of its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies.
+    """
+
+    def __init__(
+        self,
+        settings: DeliverySlice,
+        relays: Sequence[Relay],
+        recorder: Recorder,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        control: Control | None = None,
+        throttles: Throttles | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        if not relays:
+            raise ConfigError("There is no relay to send through.", next_step="set delivery.relay")
+        self._settings = settings
+        self._clock = clock
+        self._control = control
+        self._rate = None if control is None else control.rate
+        self._desk = Desk(
+            settings, relays, recorder, clock=clock, rules=rules or Rules.load(), throttles=throttles, fail=self._fail
+        )
+        self._lanes: dict[asyncio.Task[None], Lane] = {}
+        self._error: BaseException | None = None
+        self._stopping = False
+        self._drain_alarm: asyncio.TimerHandle | None = None
+
+    # -- what the pipeline calls
+
+    @property
+    def in_flight(self) -> int:
+        """Letters drawn whose attempt has not ended."""
+        return sum(len(lane.hand) for lane in self._lanes.values())
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return sum(lane.connection is not None for lane in self._lanes.values())
+
+    async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
+        """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.
+
+        Raises RelayError, LoginError or UnfinishedError when the run cannot go on (what was in flight is finished
+        first), and whatever the recorder or ``compose`` raises (then every connection is cut at once).
+        """
+        if self._stopping:
+            return
+        self._error = None
+        self._desk.begin(self._new_gate(recipients), compose)
+        watching = asyncio.create_task(self._watch())
+        try:
+            self._grow()
+            while self._lanes:
+                done, _ = await asyncio.wait(self._lanes, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._ended(task)
+        except BaseException:
+            await self._cut()
+            raise
+        finally:
+            watching.cancel()
+            self._silence_alarm()
+        if self._error is not None:
+            raise self._error
+        if self._desk.gate.stuck and not self._stopping:
+            raise _limited(self._desk.gate.stuck)
+
+    def drain(self) -> None:
+        """First signal: draw no more and finish what is past its envelope, within `settings.drain` seconds."""
+        self._stopping = True
+        self._close()
+
+    def abort(self) -> None:
+        """Second signal: cut every connection. Letters past their dot become in doubt, the others get no verdict."""
+        self._stopping = True
+        self._desk.gate.close()
+        for task, lane in self._lanes.items():
+            if lane.connection is not None:
+                lane.connection.wire.abort("we were told to stop at once")
+            if not lane.delicate:
+                task.cancel()
+
+    # -- inside
+
+    def _new_gate(self, recipients: Iterator[Recipient]) -> Gate:
+        backlog = Backlog(recipients, self._may_draw, self._settings.limit_wait)
+        return Gate(backlog, self._clock, self._settings.limit_wait)
+
+    def _may_draw(self, domain: str) -> int:
+        """Letters of a domain that waits which may be drawn before their turn."""
+        limits = self._settings.domain_rate.get(domain, ())
+        return max(1, int(min((one.per_second for one in limits), default=0.0) * LEAD))
+
+    def _grow(self) -> None:
+        """One more lane, if there is work that no idle lane would take and no bound forbids it."""
+        if len(self._lanes) < self._most() and self._desk.wants_lane():
+            lane = Lane(self._desk)
+            task = asyncio.create_task(lane.run())
+            self._lanes[task] = lane
+
+    def _most(self) -> int:
+        wanted = self._control.connections if self._control is not None else None
+        return self._desk.most(wanted or self._settings.connections)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._desk.leaving.discard(self._lanes.pop(task))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        elif not self._lanes:
+            self._grow()
+
+    def _fail(self, error: BaseException) -> None:
+        """The run ends with the first error: gently where only sending is over, at once where recording is."""
+        self._error = self._error or error
+        if isinstance(error, CampaignError) and not isinstance(error, StorageError):
+            self._close()
+        else:
+            self.abort()
+
+    def _close(self) -> None:
+        self._desk.gate.close()
+        for task, lane in self._lanes.items():
+            if lane.connection is None and task is not asyncio.current_task():
+                task.cancel()
+        if self._drain_alarm is None and self._lanes:
+            self._drain_alarm = asyncio.get_running_loop().call_later(self._settings.drain, self.abort)
+
+    def _silence_alarm(self) -> None:
+        if self._drain_alarm is not None:
+            self._drain_alarm.cancel()
+            self._drain_alarm = None
+
+    async def _cut(self) -> None:
+        self.abort()
+        if self._lanes:
+            await asyncio.wait(self._lanes)
+            self._lanes.clear()
+
+    async def _watch(self) -> None:
+        """What changes while nothing happens: wishes from outside, and room for another lane."""
+        while True:
+            if self._control is not None:
+                self._control.poll(asyncio.get_running_loop().time())
+                self._obey(self._control)
+            self._desk.limit(len(self._lanes), self._most(), self._lanes.values())
+            self._grow()
+            await asyncio.sleep(NAP)
+
+    def _obey(self, control: Control) -> None:
+        gate = self._desk.gate
+        if control.state in ("stop", "cancel") and not self._stopping:
+            self.drain()
+        if gate.paused != (control.state == "pause"):
+            gate.paused = control.state == "pause"
+            log.info("paused" if gate.paused else "resumed")
+            gate.ring()
+        if control.rate != self._rate:
+            self._rate = control.rate
+            self._desk.set_rate(self._settings.rate if control.rate is None else control.rate)
+            gate.ring()
+
+
+def _limited(seconds: float) -> UnfinishedError:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return UnfinishedError(
+        f"A limit is used up; the next letter may go in {hours} h {minutes} min.",
+        next_step="run the same command again then; delivery.limit_wait says how long a run waits by itself",
+    )

@@ -1,0 +1,135 @@
+"""Where connections wait for their next errand: the throttle, the backlog and stop signs in one place.
+
+An errand is drawn when its content may leave within `LEAD`, so that its envelope travels while its turn comes;
+the turn itself is taken, exactly, when the content leaves. One waiter at a time watches the clock, the others
+queue behind it. The room moves no letter and knows no relay but its account's throttle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from campaign.delivery.backlog import Backlog, Errand
+from campaign.delivery.letter_times import Lane
+from campaign.delivery.throttle import Throttle
+
+#: Seconds before its turn that a recipient may be drawn. A far relay needs them for the envelope.
+LEAD = 0.5
+#: A letter whose turn is further away than this does not hold a connection in DATA.
+PATIENCE = 20.0
+#: Longest nap, so that stop and pause are noticed.
+NAP = 0.25
+
+
+class NotNow(Exception):  # noqa: N818 - nothing is wrong
+    """The letter's turn is too far away, or the run pauses: it is put back, and nobody is to blame."""
+
+
+class Account:
+    """One relay account: its throttle, and how many letters are drawn whose content has not left yet."""
+
+    def __init__(self, throttle: Throttle) -> None:
+        self.throttle = throttle
+        self.drawn = 0
+
+    def ahead(self) -> float:
+        """How many letters may be drawn before their turn: as many as turns come up within `LEAD`."""
+        paced = [one.per_second for one in self.throttle.limits if one.per <= Lane.PACED_UP_TO]
+        return max(1, math.floor(min(paced) * LEAD)) if paced else math.inf
+
+    def wait(self, domain: str, now: float) -> float:
+        """Seconds until a letter to ``domain`` may be drawn, 0 or less for now."""
+        if self.drawn >= self.ahead():
+            return NAP  # a turn taken rings the bell sooner
+        return self.throttle.wait(domain, now) - LEAD
+
+
+class Gate:
+    """Hands out errands. ``closed``: no more are handed out. ``paused``: none for the time being."""
+
+    def __init__(self, backlog: Backlog, clock: Callable[[], float], limit_wait: float) -> None:
+        self.backlog = backlog
+        self.closed = False
+        self.paused = False
+        self.idle = 0
+        #: Seconds a limit holds everything up, once it is longer than anybody should wait for.
+        self.stuck = 0.0
+        self._clock = clock
+        self._limit_wait = limit_wait
+        self._line = asyncio.Lock()
+        self._bell: asyncio.Future[None] | None = None
+
+    def draw_now(self, account: Account) -> Errand | float | None:
+        """An errand, or the seconds until there may be one, or ``None`` when this gate has no more."""
+        if self.closed:
+            return None
+        if self.paused:
+            return NAP
+        now = self._clock()
+        found = self.backlog.take(now, lambda domain: account.wait(domain, now))
+        if isinstance(found, Errand):
+            found.account = account
+            account.drawn += 1
+        return found
+
+    async def draw(self, account: Account, dismissed: Callable[[], bool] = lambda: False) -> Errand | None:
+        """Wait for the next errand; ``None`` when there will be none, or when ``dismissed`` says so."""
+        found = self.draw_now(account) if not self._line.locked() else 0.0
+        if not isinstance(found, float):
+            return found
+        self.idle += 1
+        try:
+            async with self._line:
+                while isinstance(found := None if dismissed() else self.draw_now(account), float):
+                    if found > self._limit_wait:
+                        self.stuck, self.closed = found, True
+                    await self._nap(found)
+                return found
+        finally:
+            self.idle -= 1
+
+    async def turn(self, errand: Errand) -> None:
+        """Return when the content may leave, the turn taken. Raises NotNow."""
+        account: Account = errand.account
+        while wait := account.throttle.take(errand.domain, self._clock()):
+            if self.closed or self.paused or wait > PATIENCE:
+                raise NotNow
+            await asyncio.sleep(min(wait, NAP))
+        self.release(errand)
+
+    def release(self, errand: Errand) -> None:
+        """The errand holds no place among the drawn any more: its turn is taken or it needs none."""
+        self.backlog.settle(errand)
+        if errand.account is not None:
+            errand.account.drawn -= 1
+            errand.account = None
+            if self._bell is not None:
+                self.ring()
+
+    def put_back(self, errand: Errand) -> None:
+        """The errand goes back to be drawn again, before all others."""
+        self.release(errand)
+        self.backlog.put_back(errand)
+        self.ring()
+
+    def close(self) -> None:
+        """Hand out no more."""
+        self.closed = True
+        self.ring()
+
+    def ring(self) -> None:
+        """Something changed: whoever waits should look again."""
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+
+    async def _nap(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._bell = loop.create_future()
+        alarm = loop.call_later(min(seconds, NAP), self.ring)
+        try:
+            await self._bell
+        finally:
+            alarm.cancel()
+            self._bell = None

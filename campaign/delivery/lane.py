@@ -1,0 +1,267 @@
+"""One lane: a coroutine that keeps one connection at a time and carries letter after letter over it.
+
+It strings the rooms together: an errand from the gate, a connection, the transaction, the recorder's intent
+before the dot and the verdict after it. What it must never lose is which letters it holds and whether one of
+them is past its dot: that decides between put back, recorded, and in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+from campaign.delivery import judgement
+from campaign.delivery.backlog import Errand
+from campaign.delivery.connection import Connection, NotOpened, open_connection
+from campaign.delivery.desk import Desk
+from campaign.delivery.failover import Breaker
+from campaign.delivery.gate import Account, NotNow
+from campaign.delivery.replies import Stage
+from campaign.delivery.transaction import Refused, Transaction, unfit
+from campaign.delivery.wire import Broken
+from campaign.errors import InternalError
+from campaign.model import Outcome, Verdict
+
+#: Connections that may break under one recipient, in one sweep, before it is left for a later pass.
+MOST_BREAKS = 3
+
+
+class Lane:
+    """``hand`` holds the errands drawn and not ended. ``delicate`` is true from an intent to its verdict."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._gate = desk.gate
+        self._settings = desk.settings
+        self._limits = desk.settings.timeouts
+        self._following: Errand | None = None
+        self.hand: list[Errand] = []
+        self.connection: Connection | None = None
+        self.delicate = False
+        self.idle_since = 0.0
+
+    async def run(self) -> None:
+        """Carry until the gate has no more for this lane. Errors of the run are raised; the hand is empty after."""
+        while (breaker := await self._desk.relay_for(self)) is not None:
+            if not await self._work_for(breaker) or not self._desk.may_dial(breaker):
+                return
+            try:
+                connection = await open_connection(breaker.relay, self._limits)
+            except NotOpened as failure:
+                if self._desk.not_opened(breaker, failure):
+                    continue
+                return
+            finally:
+                self._desk.dialled()
+            await self._use(breaker, connection)
+
+    async def _work_for(self, breaker: Breaker) -> bool:
+        """Whether there is somebody to write to: no connection is opened for nothing."""
+        errand = await self._gate.draw(self._desk.account(breaker), self._dismissed)
+        if errand is not None:
+            self._gate.put_back(errand)
+        return errand is not None
+
+    async def _use(self, breaker: Breaker, connection: Connection) -> None:
+        why = ""
+        self.connection = connection
+        self._desk.opened(breaker, connection)
+        try:
+            await self._serve(breaker, connection)
+            await connection.wire.quit(self._limits.quit)
+        except Broken as broken:
+            why = str(broken)
+            self._blame(why, breaker.relay.name)
+        except NotNow:
+            pass
+        finally:
+            connection.wire.abort()
+            self._empty_hand()
+            self.connection = None
+            self._desk.closed(breaker, connection, why)
+
+    async def _serve(self, breaker: Breaker, connection: Connection) -> None:
+        talk = Transaction(connection, self._limits)
+        account = self._desk.account(breaker)
+        errand = await self._next(connection, account)
+        offered = False
+        while errand is not None:
+            if not offered:
+                talk.offer(errand.letter)  # type: ignore[arg-type]  # an errand in hand has its letter
+            if not self._last(connection, breaker):
+                self._look_ahead(account)
+            refused = await talk.answer()
+            if refused is None:
+                offered = await self._carry(breaker, connection, errand, talk)
+            else:
+                offered = False
+                self._turned_away(breaker, connection, errand, refused)
+            connection.letters += 1
+            if connection.wire.broken:
+                raise Broken(connection.wire.broken)
+            if self._following is None and self._last(connection, breaker, ahead=0):
+                return
+            errand = await self._next(connection, account)
+
+    async def _carry(self, breaker: Breaker, connection: Connection, errand: Errand, talk: Transaction) -> bool:
+        """Content, intent, dot, verdict; whether the following letter's envelope went with the dot."""
+        letter, relay = errand.letter, breaker.relay.name
+        if letter is None:
+            raise InternalError("A letter was carried before it was composed.")
+        await self._gate.turn(errand)
+        await talk.content(letter)
+        following = self._ready(connection)
+        self.delicate = True
+        try:
+            durable = self._desk.recorder.intent(letter, relay)
+            if durable is not None:
+                await durable
+            self._end(errand, await self._last_word(breaker, connection, errand, talk, following))
+        finally:
+            self.delicate = False
+        return following is not None
+
+    async def _last_word(
+        self, breaker: Breaker, connection: Connection, errand: Errand, talk: Transaction, following: Errand | None
+    ) -> Outcome:
+        """The dot and its reply. A broken connection is noticed by the caller at its next step."""
+        number, relay = errand.recipient.number, breaker.relay.name
+        try:
+            talk.dot(following.letter if following is not None else None)
+        except Broken as broken:
+            return judgement.held_back(number, f"not sent: {broken}", relay)
+        try:
+            reply = await talk.verdict()
+        except Broken as broken:
+            return judgement.broken(number, str(broken), relay)
+        outcome = self._desk.judge(breaker, connection, errand, Stage.DOT, reply)
+        return outcome or judgement.held_back(number, reply.text, relay)
+
+    # -- drawing and composing
+
+    async def _next(self, connection: Connection, account: Account) -> Errand | None:
+        """The errand looked ahead at, or the next the gate gives, with a letter fit for this connection."""
+        while True:
+            errand, self._following = self._following, None
+            if errand is None:
+                errand = await self._draw(connection, account)
+                if errand is None:
+                    return None
+                self._begin(errand)
+            if errand.composing is not None:
+                errand.letter, errand.composing = await errand.composing, None
+            if errand.ready or self._fit(errand, connection):
+                return errand
+
+    async def _draw(self, connection: Connection, account: Account) -> Errand | None:
+        clock = asyncio.get_running_loop().time
+        self.idle_since = clock()
+        errand = await self._gate.draw(account, self._dismissed)
+        idle, self.idle_since = clock() - self.idle_since, 0.0
+        if errand is not None and (
+            connection.wire.broken or connection.wire.unread or idle > self._settings.connection_idle
+        ):
+            # It went quiet, or said goodbye while we had nothing for it: a new one, and nobody is to blame.
+            self._gate.put_back(errand)
+            return None
+        return errand
+
+    def _look_ahead(self, account: Account) -> None:
+        if self._following is None:
+            errand = self._gate.draw_now(account)
+            if isinstance(errand, Errand):
+                self._begin(errand)
+                self._following = errand
+
+    def _begin(self, errand: Errand) -> None:
+        self.hand.append(errand)
+        if errand.postponed:
+            return
+        composed = self._desk.compose(errand.recipient)
+        if inspect.isawaitable(composed):
+            errand.composing = asyncio.ensure_future(composed)
+        else:
+            errand.letter = composed
+
+    def _ready(self, connection: Connection) -> Errand | None:
+        """The following errand if its letter is there; one that turned out to have none is dropped."""
+        errand = self._following
+        if errand is None or (errand.composing is not None and not errand.composing.done()):
+            return None
+        if errand.composing is not None:
+            errand.letter, errand.composing = errand.composing.result(), None
+        if errand.ready or self._fit(errand, connection):
+            return errand
+        self._following = None
+        return None
+
+    def _fit(self, errand: Errand, connection: Connection) -> bool:
+        if errand.postponed:
+            why = "the limits for its domain hold it"
+            self._end(
+                errand,
+                Outcome(errand.recipient.number, Verdict.DEFERRED, why, counted=False, retry_after=errand.postponed),
+            )
+            return False
+        if errand.letter is None:
+            self._drop(errand)
+            return False
+        outcome = unfit(errand.letter, connection)
+        if outcome is not None:
+            self._end(errand, outcome)
+        errand.ready = outcome is None
+        return errand.ready
+
+    def _last(self, connection: Connection, breaker: Breaker, ahead: int = 1) -> bool:
+        """Whether the letter ``ahead`` of the ones carried so far is the last for this connection."""
+        age = asyncio.get_running_loop().time() - connection.opened
+        return (
+            connection.letters + ahead >= self._settings.letters_per_connection
+            or age >= self._settings.connection_age
+            or breaker.out
+            or breaker.open_until > asyncio.get_running_loop().time()
+            or self._dismissed()
+        )
+
+    def _dismissed(self) -> bool:
+        idle = asyncio.get_running_loop().time() - self.idle_since if self.idle_since else 0.0
+        return self._desk.dismissed(self, idle)
+
+    # -- ends
+
+    def _turned_away(self, breaker: Breaker, connection: Connection, errand: Errand, refused: Refused) -> None:
+        outcome = self._desk.judge(breaker, connection, errand, refused.stage, refused.reply)
+        if outcome is not None:
+            self._end(errand, outcome)
+        else:
+            self._again(errand, f"{refused.reply.code} {refused.reply.text}", breaker.relay.name)
+
+    def _blame(self, why: str, relay: str) -> None:
+        """The connection broke under the letter that was under way, if one was."""
+        current = next((one for one in self.hand if one is not self._following and one.letter is not None), None)
+        if current is not None:
+            self._again(current, why, relay)
+
+    def _again(self, errand: Errand, why: str, relay: str) -> None:
+        errand.breaks += 1
+        if errand.breaks >= MOST_BREAKS:
+            self._end(errand, judgement.set_aside(errand.recipient.number, errand.breaks, why, relay))
+        else:
+            self._drop(errand)
+            self._gate.put_back(errand)
+
+    def _end(self, errand: Errand, outcome: Outcome) -> None:
+        self._drop(errand)
+        self._desk.recorder.verdict(outcome)
+
+    def _drop(self, errand: Errand) -> None:
+        self.hand.remove(errand)
+        self._gate.release(errand)
+
+    def _empty_hand(self) -> None:
+        self._following = None
+        for errand in reversed(self.hand):
+            if errand.composing is not None:
+                errand.composing.cancel()
+            self._gate.put_back(errand)
+        self.hand.clear()

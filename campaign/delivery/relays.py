@@ -1,0 +1,193 @@
+"""Which servers take our letters: URLs and presets in, checked `Relay` values out, ready to be dialled.
+
+A relay that would carry a password in clear, skip certificates, or take parameters from a URL cannot be written
+here. Which of several relays is used at a moment, and when one is left alone, is decided in `failover`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from campaign.config.delivery import DeliverySlice
+from campaign.config.units import Rate
+from campaign.delivery.credentials import Login, find_login
+from campaign.errors import ConfigError
+
+Tls = Literal["implicit", "starttls", "none"]
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
+_USER = re.compile(r"[^\x00-\x20\x7f]{1,254}")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
+
+
+@dataclass(frozen=True)
+class Relay:
+    """A server that takes letters, and how we meet it.
+
+    ``name`` is safe to print and to record. ``tls`` is ``none`` only on loopback and without a login.
+    ``fingerprint`` is the SHA-256 (32 octets) that the certificate must have, or empty. ``local_hostname`` is
+    empty where the address literal of our own socket serves. ``limits`` and ``connections`` come from a preset.
+    """
+
+    name: str
+    host: str
+    port: int
+    tls: Tls
+    login: Login | None = None
+    context: ssl.SSLContext | None = field(default=None, repr=False)
+    fingerprint: bytes = b""
+    local_hostname: str = ""
+    limits: tuple[Rate, ...] = ()
+    connections: int | None = None
+
+    @property
+    def account(self) -> str:
+        """Whose limits count together: the user at this host and port."""
+        return f"{self.login.user if self.login else ''}@{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A relay as written: scheme, user, host and port (0: the scheme's own)."""
+
+    scheme: str
+    user: str
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the host is this machine itself, so that no byte can be read on the way."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+async def open_relays(
+    settings: DeliverySlice, base: Path, environment: Mapping[str, str], mailbox_url: str | None = None
+) -> list[Relay]:
+    """The relays of ``settings`` in their order, secrets resolved. Dials nobody.
+
+    ``mailbox_url`` is where the embedded relay listens; it serves ``relay = "mailbox"``. Raises ConfigError.
+    """
+    hostname = settings.local_hostname or await _own_name()
+    context = await asyncio.to_thread(tls_context, settings, base)
+    relays = []
+    for position, written in enumerate(settings.relay, 1):
+        limits: tuple[Rate, ...] = ()
+        connections: int | None = None
+        if written == "mailbox":
+            written = _mailbox(mailbox_url)
+        elif "://" not in written:
+            written, limits, connections = _preset(written)
+        where = parse(written)
+        login = await find_login(where.user, where.host, position, settings, base, environment) if where.user else None
+        relays.append(_relay(where, login, context, hostname, limits, connections, settings))
+    return relays
+
+
+def parse(text: str) -> Where:
+    """``smtps://user@host:port`` or ``smtp://host`` taken apart. Raises ConfigError with what is wrong."""
+    shown = re.sub(r"://[^/]*@", "://...@", text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port or 0
+    except ValueError as error:
+        raise ConfigError(f"The relay {shown!r} is not a URL.", evidence=str(error)) from None
+    if parts.scheme not in ("smtp", "smtps"):
+        raise ConfigError(f"The relay {shown!r} begins with neither smtp:// nor smtps://.")
+    if parts.password is not None:
+        raise ConfigError(
+            "A relay's URL holds a password; URLs end up in logs.",
+            evidence=shown,
+            next_step="take it out and set delivery.password_file or CAMPAIGN_RELAY_PASSWORD",
+        )
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ConfigError(f"The relay {shown!r} has something after its host; only user, host and port belong there.")
+    user, host = unquote(parts.username or ""), parts.hostname or ""
+    if not _HOST.fullmatch(host) or (parts.username is not None and not _USER.fullmatch(user)):
+        raise ConfigError(f"The relay {shown!r} has no usable host or user name.")
+    return Where(parts.scheme, user, host, port)
+
+
+def _relay(
+    where: Where,
+    login: Login | None,
+    context: ssl.SSLContext,
+    hostname: str,
+    limits: tuple[Rate, ...],
+    connections: int | None,
+    settings: DeliverySlice,
+) -> Relay:
+    tls = tls_for(where, pinned=bool(settings.tls_ca_file or settings.tls_fingerprint))
+    port = where.port or {"implicit": 465, "starttls": 587, "none": 25}[tls]
+    host = f"[{where.host}]" if ":" in where.host else where.host
+    return Relay(
+        name=f"{where.scheme}://{where.user + '@' if where.user else ''}{host}:{port}",
+        host=where.host,
+        port=port,
+        tls=tls,
+        login=login,
+        context=None if tls == "none" else context,
+        fingerprint=bytes.fromhex(settings.tls_fingerprint.replace(":", "")),
+        local_hostname=hostname,
+        limits=limits,
+        connections=connections,
+    )
+
+
+def tls_for(where: Where, *, pinned: bool) -> Tls:
+    """The kind of TLS a relay gets: always one, except on loopback where there is nothing to protect."""
+    if where.scheme == "smtps":
+        return "implicit"
+    return "none" if where.loopback and not where.user and not pinned else "starttls"
+
+
+def tls_context(settings: DeliverySlice, base: Path) -> ssl.SSLContext:
+    """TLS 1.2 or newer, certificate and name checked. A pinned fingerprint alone takes the place of that check.
+
+    Raises ConfigError when the authority's file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(
+            cafile=str(base / settings.tls_ca_file) if settings.tls_ca_file is not None else None
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"delivery.tls_ca_file {settings.tls_ca_file} cannot be used.", evidence=error.strerror or str(error)
+        ) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.tls_fingerprint and settings.tls_ca_file is None:
+        # The peer is known by its very certificate; `connection` compares before a byte of SMTP is sent.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _own_name() -> str:
+    """This machine's full name if it has one that a server will take (RFC 5321 4.1.4), otherwise ``""``."""
+    try:
+        name = await asyncio.wait_for(asyncio.to_thread(socket.getfqdn), 5.0)
+    except TimeoutError:
+        return ""
+    return name if _NAME.fullmatch(name) and not name.endswith((".localdomain", ".in-addr.arpa", ".ip6.arpa")) else ""
+
+
+def _mailbox(url: str | None) -> str:
+    if url is None:
+        raise ConfigError('relay = "mailbox" needs the embedded relay, which was not started here.')
+    return url
+
+
+def _preset(name: str) -> tuple[str, tuple[Rate, ...], int | None]:
+    raise ConfigError(f"There is no relay preset {name!r}.")

@@ -1,0 +1,225 @@
+"""One letter after another over one connection: envelope, content, dot, reply, in as few flights as RFC 2920 allows.
+
+    us    MAIL RCPT DATA | content |          dot MAIL RCPT DATA | content | ...
+    relay                 250 250 354                 250 250 250 354
+
+Between content and dot lies a gap in which the caller records its intent. The room keeps the rules of that
+conversation: RSET after a failed envelope, no dot while anything is unread, no flush once 354 has come. It
+decides nothing about recipients, and it does not know that there are other connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from campaign.config.delivery import Timeouts
+from campaign.delivery.connection import Connection
+from campaign.delivery.replies import Stage
+from campaign.delivery.wire import Broken, RawReply, reply
+from campaign.errors import InternalError
+from campaign.model import Letter, Outcome, Reply, Verdict
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_DOMAIN}")
+# RFC 6531: letters of any script in the local part, still no blanks, controls, brackets or quotes.
+_WIDE = re.compile(rf"[^\x00-\x20\x7f-\xa0()<>\[\]\\,;:@\"\u2028\u2029\u202a-\u202e\u2066-\u2069]+@{_DOMAIN}")
+_LONGEST_ADDRESS = 254
+
+Ask = Callable[[Stage, float], Awaitable[RawReply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The relay would not take the envelope: the command it refused, and its words."""
+
+    stage: Stage
+    reply: Reply
+
+
+def stuffed(content: bytes) -> bytes:
+    """``content`` with every leading dot doubled (RFC 5321 4.5.2); nearly always it is returned as it is."""
+    if b"\n." in content:
+        content = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + content if content.startswith(b".") else content
+
+
+def unfit(letter: Letter, connection: Connection) -> Outcome | None:
+    """What becomes of a letter that must not be offered here; ``None`` for nearly all. Asks nobody.
+
+    The relay's own limits end in ``rejected``; a letter that could smuggle something in is ``unrenderable``.
+    """
+    content = letter.content
+    lines = content.count(b"\r\n")
+    if not (content.endswith(b"\r\n") and lines == content.count(b"\n") == content.count(b"\r")) or b"\0" in content:
+        return Outcome(letter.number, Verdict.UNRENDERABLE, "the letter holds a bare CR, LF or NUL")
+    pattern = _WIDE if letter.smtputf8 else _ADDRESS
+    for address in (letter.recipient, letter.sender) if letter.sender else (letter.recipient,):
+        if len(address.encode("utf-8", "replace")) > _LONGEST_ADDRESS or not pattern.fullmatch(address):
+            return Outcome(letter.number, Verdict.UNRENDERABLE, "an address of the envelope is not fit for the wire")
+    if letter.smtputf8 and not connection.smtputf8:
+        why = "the address needs SMTPUTF8, which the relay does not offer"
+        return Outcome(letter.number, Verdict.REJECTED, why, relay=connection.relay.name)
+    if connection.size and len(content) > connection.size:
+        why = f"the letter has {len(content)} octets, the relay takes {connection.size}"
+        return Outcome(letter.number, Verdict.REJECTED, why, relay=connection.relay.name)
+    return None
+
+
+class Transaction:
+    """The conversation about letters on one connection. One coroutine at a time; after Broken it is over.
+
+    For each letter, in this order: `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot` is
+    offered with it. At most two writes a letter when the next one is there in time and PIPELINING is offered.
+    """
+
+    def __init__(self, connection: Connection, limits: Timeouts) -> None:
+        self._connection = connection
+        self._wire = connection.wire
+        self._limits = limits
+        self._clock = asyncio.get_running_loop().time
+        self._unclean = False
+        self._resetting = False
+        self._offered: Letter | None = None
+        self._until = 0.0
+
+    def offer(self, letter: Letter) -> None:
+        """Send the envelope of ``letter``, or keep it for `answer` where the relay wants one command at a time."""
+        flight = self._envelope(letter)
+        if self._connection.pipelining:
+            self._wire.write(flight)
+
+    async def answer(self) -> Refused | None:
+        """What the relay says to the envelope offered last. ``None``: it waits for the content.
+
+        After a Refused the connection is clean for the next `offer`, unless the reply was a 421.
+        """
+        ask = self._read if self._connection.pipelining else self._ask
+        if self._resetting:
+            self._resetting = False
+            self._must(await ask(Stage.RSET, self._limits.mail), 2)
+        mail = await ask(Stage.MAIL, self._limits.mail)
+        if mail[0] == 421 or (mail[0] >= 400 and not self._connection.pipelining):
+            return self._refused(Stage.MAIL, mail)
+        try:
+            return await self._recipient(ask, mail)
+        except Broken:
+            if mail[0] < 400:
+                raise
+            return self._refused(Stage.MAIL, mail)  # it said no before it went away; that is an answer
+
+    async def content(self, letter: Letter) -> None:
+        """Send everything of ``letter`` but the dot, and wait until the network took it."""
+        self._silence()
+        await self._wire.flow(stuffed(letter.content), self._limit(self._limits.content))
+
+    def dot(self, following: Letter | None = None) -> None:
+        """End the letter, and offer the ``following`` one in the same write. Raises Broken before anything is sent."""
+        self._silence()
+        flight = self._envelope(following) if following is not None else b""
+        self._wire.write(b".\r\n" + flight if self._connection.pipelining else b".\r\n")
+
+    async def verdict(self) -> Reply:
+        """The one well-formed reply that decides; Broken is everything else, and then the connection is gone."""
+        try:
+            raw = await self._wire.read(self._limits.dot)
+        except Broken as broken:
+            self._wire.abort(str(broken))
+            raise
+        if raw[0] < 400:
+            self._must(raw, 2)
+        return reply(raw)
+
+    # -- inside
+
+    def _envelope(self, letter: Letter) -> bytes:
+        self._offered = letter
+        self._until = self._clock() + self._limits.letter
+        self._resetting, self._unclean = self._unclean, False
+        return (b"RSET\r\n" if self._resetting else b"") + b"".join(
+            (self._command(Stage.MAIL), self._command(Stage.RCPT), b"DATA\r\n")
+        )
+
+    def _command(self, stage: Stage) -> bytes:
+        letter = self._offered
+        if letter is None:
+            raise InternalError("An answer was asked for before an envelope was offered.")
+        if stage is Stage.MAIL:
+            size = f" SIZE={len(letter.content)}" if "size" in self._connection.extensions else ""
+            return f"MAIL FROM:<{letter.sender}>{size}{' SMTPUTF8' if letter.smtputf8 else ''}\r\n".encode()
+        if stage is Stage.RCPT:
+            return f"RCPT TO:<{letter.recipient}>\r\n".encode()
+        return b"DATA\r\n" if stage is Stage.DATA else b"RSET\r\n"
+
+    def _limit(self, stage: float) -> float:
+        return max(0.0, min(stage, self._until - self._clock()))
+
+    async def _read(self, _: Stage, limit: float) -> RawReply:
+        return await self._wire.read(self._limit(limit))
+
+    async def _ask(self, stage: Stage, limit: float) -> RawReply:
+        self._silence()
+        self._wire.write(self._command(stage))
+        return await self._wire.read(self._limit(limit))
+
+    async def _recipient(self, ask: Ask, mail: RawReply) -> Refused | None:
+        rcpt = await ask(Stage.RCPT, self._limits.rcpt)
+        if rcpt[0] == 421 or (rcpt[0] >= 400 and not self._connection.pipelining):
+            return self._refused(Stage.RCPT, rcpt)
+        try:
+            data = await ask(Stage.DATA, self._limits.data)
+        except Broken:
+            if rcpt[0] < 400 or mail[0] >= 400:
+                raise
+            return self._refused(Stage.RCPT, rcpt)
+        return await self._weigh(mail, rcpt, data)
+
+    async def _weigh(self, mail: RawReply, rcpt: RawReply, data: RawReply) -> Refused | None:
+        if mail[0] >= 400:
+            if data[0] == 354:
+                self._wire.abort("the relay took DATA without a sender")
+            return self._refused(Stage.MAIL, mail)
+        self._must(mail, 2)
+        if rcpt[0] >= 400:
+            if data[0] == 354:
+                await self._end_empty()
+            return self._refused(Stage.RCPT, rcpt)
+        self._must(rcpt, 2)
+        if data[0] >= 400:
+            return self._refused(Stage.DATA, data)
+        if data[0] != 354:
+            self._must(data, 3)
+        return None
+
+    async def _end_empty(self) -> None:
+        # RFC 2920 3.1: sender taken, recipient refused, and 354 all the same: nothing can be delivered to nobody.
+        try:
+            self._wire.write(b".\r\n")
+            await self._wire.read(self._limits.dot)
+        except Broken as broken:
+            self._wire.abort(str(broken))
+
+    def _refused(self, stage: Stage, raw: RawReply) -> Refused:
+        self._unclean = True
+        if raw[0] == 421:
+            self._wire.abort("the relay is closing the connection")
+        return Refused(stage, reply(raw))
+
+    def _must(self, raw: RawReply, first: int) -> None:
+        if raw[0] // 100 != first:
+            answer = reply(raw)
+            self._lose(f"the relay lost its place and answered {answer.code} {answer.text}")
+
+    def _silence(self) -> None:
+        """Nothing may be unread now: whatever it is, it would be taken for the answer to what comes next."""
+        if self._wire.broken:
+            self._lose(self._wire.broken)
+        if self._wire.unread:
+            self._lose("the relay spoke out of turn")
+
+    def _lose(self, why: str) -> None:
+        self._wire.abort(why)
+        raise Broken(why)
