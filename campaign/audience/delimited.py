@@ -61,8 +61,8 @@ class DelimitedFile:
                 yield from cutter.cut(body.first, body.lines, body.final)
                 for first, lines, final in body.more:
                     yield from cutter.cut(first, lines, final)
-            except UnicodeDecodeError as error:
-                raise explain(self.path, self.codec, error) from None
+            except UnicodeDecodeError:
+                raise explain(self.path, self.settings.compression, self.codec) from None
 
     def _read_columns(self) -> tuple[str, ...]:
         if self.settings.header:
@@ -70,8 +70,8 @@ class DelimitedFile:
         with opened(self.path, self.settings.compression) as stream:
             try:
                 header, _ = self._after_header(numbered_lines(blocks(stream, self.codec), self.name))
-            except UnicodeDecodeError as error:
-                raise explain(self.path, self.codec, error) from None
+            except UnicodeDecodeError:
+                raise explain(self.path, self.settings.compression, self.codec) from None
         return named_columns(header, self.name)
 
     def _after_header(self, numbered: Iterator[tuple[int, list[str], bool]]) -> tuple[list[str], _Body]:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from campaign.audience.candidates import likeliest, telling
+from campaign.audience.files import opened
 from campaign.errors import ConfigError, InputError
 
 _BOMS = (
@@ -23,6 +27,10 @@ _BOMS = (
 )
 #: Characters decoded at a time, and the longest line there may be.
 BLOCK = 1 << 20
+#: Lines from the first undecodable one on that suggestions are drawn from.
+SAMPLE_LINES = 2000
+#: Encodings whose lines do not end in a byte LF: nothing is suggested for them.
+_WIDE = frozenset({"utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
 
 
 def settle(head: bytes, wanted: str, path: Path) -> str:
@@ -68,6 +76,58 @@ def blocks(stream: BinaryIO, codec: str) -> Iterator[str]:
             text.detach()  # or its end would close the stream, which is not ours
 
 
-def explain(path: Path, codec: str, error: UnicodeDecodeError) -> InputError:
-    """The sentence for text that is not ``codec``: where, and what it would be in other encodings."""
-    return InputError(f"{path} is not {codec}.", evidence=error.reason, next_step='set encoding = "…" under [audience]')
+def explain(path: Path, compression: str, codec: str) -> InputError:
+    """The sentence for a file that is not ``codec``: line and column, and that line in likelier encodings."""
+    with opened(path, compression) as stream:
+        fault = _first_fault(stream, codec)
+    with opened(path, compression) as stream:
+        lines = list(islice(stream, fault.line - 1, fault.line + SAMPLE_LINES))
+    where = f"{path.name}:{fault.line}, column {fault.column}: {fault.reason}"
+    if fault.others_read_well:
+        where += f" (the lines before it do read as {codec}: the file may be of two encodings)"
+    likely = likeliest(telling(lines)) if codec not in _WIDE else []
+    readings = [f"as {name}: {_shown(lines[0].decode(name, 'replace'))}" for name in likely]
+    return InputError(
+        f"{path} is not {codec.removesuffix('-sig').upper()}.",
+        evidence=[where, *readings],
+        next_step=f'if a line above reads right, set encoding = "{likely[0]}" (its name) under [audience]'
+        if likely
+        else "set encoding under [audience] to what it was saved in, or save it as UTF-8",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    line: int
+    column: int
+    reason: str
+    others_read_well: bool
+
+
+def _first_fault(stream: BinaryIO, codec: str) -> _Fault:
+    """Where decoding fails first: 1-based line and column in characters."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    lines, column, foreign = 1, 1, False
+    while True:
+        data = stream.read(BLOCK)
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            text = bytes(error.object[: error.start]).decode(codec, "ignore")
+            lines, column = _advance(lines, column, text)
+            byte = error.object[error.start]
+            return _Fault(lines, column, f"byte 0x{byte:02X}, {error.reason}", foreign or not text.isascii())
+        lines, column = _advance(lines, column, text)
+        foreign = foreign or not text.isascii()
+        if not data:
+            return _Fault(lines, column, "it changed while it was read", foreign)
+
+
+def _advance(lines: int, column: int, text: str) -> tuple[int, int]:
+    last = text.rfind("\n")
+    return lines + text.count("\n"), (len(text) - last if last >= 0 else column + len(text))
+
+
+def _shown(line: str) -> str:
+    text = line.strip()[:120]
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -66,10 +66,13 @@ def require_columns(source: Source, names: Iterable[str]) -> None:
     if not missing:
         return
     close = [f"{match!r} is there" for name in missing for match in _alike(name, source.columns)]
+    headless = any("@" in column for column in source.columns)
     raise ConfigError(
         f"{source.name} has no column {' and no column '.join(map(repr, missing))}.",
         evidence=[f"its columns: {', '.join(source.columns)}", *close],
-        next_step="mend the names under [audience], or the header",
+        next_step="its first line looks like data: name the columns with header = [...] under [audience]"
+        if headless
+        else "mend the names under [audience], or the header",
     )
 
 

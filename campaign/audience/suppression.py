@@ -212,8 +212,8 @@ def _text_entries(path: Path, settings: AudienceSlice) -> Iterator[tuple[int, st
     with opened(path, compression) as stream:
         try:
             yield from _column(_cells(numbered_lines(blocks(stream, codec), path.name), dialect), settings, path.name)
-        except UnicodeDecodeError as error:
-            raise explain(path, codec, error) from None
+        except UnicodeDecodeError:
+            raise explain(path, compression, codec) from None
 
 
 def _cells(numbered: Iterable[tuple[int, list[str], bool]], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
