@@ -76,12 +76,13 @@ class Tokens:
 
 
 def _octets(token: str) -> bytes:
-    """Strict base64: one spelling for each token, or a ValueError."""
-    if len(token) > LONGEST or not _TOKEN.fullmatch(token):
-        raise ValueError("this is not one of our unsubscribe tokens")
-    octets = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    if urlsafe_b64encode(octets).rstrip(b"=") != token.encode("ascii"):
-        raise ValueError("this is not one of our unsubscribe tokens")
+    """Strict base64: one spelling for each token, and a KeyError for what is none."""
+    padded = token + "=" * (-len(token) % 4)
+    if len(token) > LONGEST or not _TOKEN.fullmatch(token) or len(token) % 4 == 1:
+        raise KeyError(token)
+    octets = urlsafe_b64decode(padded)
+    if urlsafe_b64encode(octets) != padded.encode("ascii"):
+        raise KeyError(token)
     return octets
 
 
