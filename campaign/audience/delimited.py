@@ -13,6 +13,7 @@ from pathlib import Path
 
 from campaign.audience.chunks import Chunk
 from campaign.audience.encodings import blocks, explain, settle
+from campaign.audience.exports import is_export, restored
 from campaign.audience.files import bare_suffix, identity, opened
 from campaign.audience.records import Cutter, Dialect, Tape, numbered_lines
 from campaign.config.audience import AudienceSlice
@@ -47,6 +48,10 @@ class DelimitedFile:
         self.columns = self._read_columns()
         shown = "tab" if self.dialect.delimiter == "\t" else self.dialect.delimiter
         self.notes: tuple[str, ...] = (f"encoding {self.codec}", f"delimiter {shown}")
+        self._exported = is_export(self.columns)
+        if self._exported:
+            self.columns = tuple(map(restored, self.columns))
+            self.notes += ("a list of failed rows: the apostrophes before formulas are taken off again",)
 
     def identity(self) -> dict[str, str | int]:
         """Size and SHA-256 of the file."""
@@ -54,6 +59,12 @@ class DelimitedFile:
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows in order."""
+        for chunk in self._chunks():
+            if self._exported:
+                chunk.rows = [[restored(str(cell)) for cell in row] for row in chunk.rows]
+            yield chunk
+
+    def _chunks(self) -> Iterator[Chunk]:
         cutter = Cutter(self.dialect, len(self.columns), self.name)
         with opened(self.path, self.settings.compression) as stream:
             try:

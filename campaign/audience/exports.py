@@ -6,10 +6,12 @@ OWASP, CWE-1236. `restored` takes the apostrophe off again, so that an export ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 #: A cell that a spreadsheet would compute, or that would be taken for an escaped one.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n\0＝＋－＠]")
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\0]")
+#: The columns that a list of failed rows ends in; where the source had such a name, ours has a prefix.
+_LAST_COLUMNS = ["verdict", "code", "enhanced_code", "reason"]
 _SPECIAL = re.compile(r'[",\r\n]')
 
 
@@ -26,6 +28,11 @@ def escaped(cell: str) -> str:
 def restored(cell: str) -> str:
     """``'=1+1`` -> ``=1+1``; undoes `escaped` for every text."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def is_export(columns: Sequence[str]) -> bool:
+    """Whether a file with these columns is a list of failed rows, written by us and fed in again."""
+    return [name.removeprefix("campaign_") for name in columns[-len(_LAST_COLUMNS) :]] == _LAST_COLUMNS
 
 
 def _cell(cell: str) -> str:

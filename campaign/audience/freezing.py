@@ -11,17 +11,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
-from campaign.audience.chunks import Source
+from campaign.audience.chunks import CHUNK_ROWS, Source
 from campaign.audience.exports import csv_line
 from campaign.audience.frozen import chill
+from campaign.audience.gathering import Gatherer
 from campaign.audience.plan import AS_THEY_ARE, FORMAT, PLAN, SCREENED
 from campaign.audience.screening import Aside, Kept, KeySet, Screener, Suppression
-from campaign.audience.sources import open_source
+from campaign.audience.shapes import ITEMS
+from campaign.audience.sources import item_shape, open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError, InternalError, StorageError
 from campaign.model import Books
@@ -42,34 +45,61 @@ def write(
     """As `plan.freeze` promises."""
     source = open_source(settings, base)
     screener = Screener(settings, source.columns, suppression, already, only)
-    types = column_types(source, settings)
     with _file(folder / PLAN) as plan, _file(folder / SCREENED) as screened:
-        clerk = Clerk(source.name, types, plan, screened)
-        clerk.begin(source.identity())
-        for chunk in source.chunks():
-            sifted = screener.sift(chunk)
-            clerk.read += len(chunk.rows) + len(chunk.bad)
-            clerk.plan(sifted.kept)
-            clerk.set_aside(sifted.aside)
-            if progress:
-                progress(clerk.read)
+        clerk = Clerk(source, settings, plan, screened)
+        clerk.begin()
+        sifted = _sweep(source, screener, clerk, progress)
+        if settings.items:
+            with Gatherer(folder, item_shape(settings, source.columns)) as gatherer:
+                _gather(sifted, gatherer, clerk)
+        else:
+            for kept in sifted:
+                clerk.plan(kept)
         clerk.end()
     sync_folder(folder)
+
+
+def _sweep(
+    source: Source, screener: Screener, clerk: Clerk, progress: Callable[[int], None] | None
+) -> Iterator[list[Kept]]:
+    """The rows that are kept, a chunk at a time; those set aside are written down on the way."""
+    for chunk in source.chunks():
+        sifted = screener.sift(chunk)
+        clerk.read += len(chunk.rows) + len(chunk.bad)
+        clerk.set_aside(sifted.aside)
+        yield sifted.kept
+        if progress:
+            progress(clerk.read)
+
+
+def _gather(sifted: Iterable[list[Kept]], gatherer: Gatherer, clerk: Clerk) -> None:
+    for kept in sifted:
+        gatherer.add(kept)
+    groups = gatherer.groups()
+    while some := list(islice(groups, CHUNK_ROWS)):
+        clerk.plan([one for one, _ in some])
+        clerk.set_aside(chain.from_iterable(merged for _, merged in some))
 
 
 class Clerk:
     """Writes plan lines and screened lines, and keeps the books."""
 
-    def __init__(self, source: str, types: dict[str, str], plan: BinaryIO, screened: BinaryIO) -> None:
-        self.source, self.types = source, types
+    def __init__(self, source: Source, settings: AudienceSlice, plan: BinaryIO, screened: BinaryIO) -> None:
+        self.source, self.types = source, column_types(source, settings)
         self.read, self.planned, self.counts = 0, 0, Counter[str]()
         self._plan, self._screened = plan, screened
         self._encoder = msgspec.json.Encoder()
         self._odd = [at for at, kind in enumerate(types.values()) if kind not in AS_THEY_ARE]
 
-    def begin(self, identity: Any) -> None:
+    def begin(self) -> None:
         """The plan's header and the headings of screened.csv."""
-        header = {"plan": FORMAT, "source": self.source, "identity": identity, "columns": self.types}
+        header = {
+            "plan": FORMAT,
+            "source": self.source.name,
+            "identity": self.source.identity(),
+            "input": self.source.columns,
+            "columns": self.types,
+        }
         self._plan.write(self._encoder.encode(header) + b"\n")
         self._screened.write(csv_line(HEADINGS))
 
@@ -82,13 +112,13 @@ class Clerk:
     def set_aside(self, aside: Iterable[Aside]) -> None:
         """One line of screened.csv each."""
         for line, address, kind, detail in aside:
-            self._screened.write(csv_line((self.source, str(line), address, kind.value, detail)))
+            self._screened.write(csv_line((self.source.name, str(line), address, kind.value, detail)))
             self.counts[kind.value] += 1
 
     def end(self) -> None:
         """The footer with the books. Raises InputError on no rows, InternalError when the books do not balance."""
         if not self.read:
-            raise InputError(f"{self.source} has no rows.", next_step="check the file, or the query")
+            raise InputError(f"{self.source.name} has no rows.", next_step="check the file, or the query")
         books = Books(read=self.read, planned=self.planned, **self.counts)
         if self.read != self.planned + sum(self.counts.values()):
             raise InternalError("The rows read are not those screened and planned.", evidence=repr(books))
@@ -105,7 +135,11 @@ class Clerk:
 
 def column_types(source: Source, settings: AudienceSlice) -> dict[str, str]:
     """Each column and what its values are."""
-    return {name: settings.columns.get(name, source.value_type) for name in source.columns}
+    types: dict[str, str] = {name: settings.columns.get(name, source.value_type) for name in source.columns}
+    if not settings.items:
+        return types
+    names = item_shape(settings, source.columns).columns
+    return {name: types[name] for name in names[:-1]} | {ITEMS: "list"}
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import msgspec
 
 from campaign.audience.frozen import thaw
+from campaign.audience.shapes import ITEMS
 from campaign.config.audience import AudienceSlice
 from campaign.errors import StorageError
-from campaign.model import Books, Recipient
+from campaign.model import Books, Recipient, Value
 
 if TYPE_CHECKING:
     from campaign.audience.screening import KeySet, Suppression
@@ -34,11 +35,15 @@ TAIL = 8192
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A complete plan on disk. ``size`` recipients, numbered from 0; ``types`` aligned with ``columns``."""
+    """A complete plan on disk: ``size`` recipients, numbered from 0.
+
+    ``types`` is aligned with ``columns``, which are what a template sees; ``input_columns`` are the source's own.
+    """
 
     path: Path
     columns: tuple[str, ...]
     types: tuple[str, ...]
+    input_columns: tuple[str, ...]
     source: str
     books: Books
     size: int
@@ -58,8 +63,8 @@ class Plan:
                 next_step="run `campaign send FILE --fresh` to freeze a new plan",
             )
         books = Books(**footer["books"])
-        columns = header["columns"]
-        return cls(path, tuple(columns), tuple(columns.values()), header["source"], books, books.planned)
+        columns, given = header["columns"], tuple(header["input"])
+        return cls(path, tuple(columns), tuple(columns.values()), given, header["source"], books, books.planned)
 
     def sha256(self) -> str:
         """The file's SHA-256 in hex; reads it once."""
@@ -85,6 +90,12 @@ class Plan:
         if not 0 <= number < self.size:
             raise IndexError(number)
         return next(self.recipients(start=number))
+
+    def input_rows(self, recipient: Recipient) -> list[list[Value]]:
+        """The source's rows that made ``recipient``, aligned with ``input_columns``: one, or one an item."""
+        items = recipient.row.get(ITEMS) if self.columns != self.input_columns else None
+        parts = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else [{}]
+        return [[part.get(name, recipient.row.get(name)) for name in self.input_columns] for part in parts]
 
     def _seek(self, file: BinaryIO, number: int) -> None:
         """Set ``file`` to the beginning of a recipient's line: every line begins with its number."""

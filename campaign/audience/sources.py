@@ -7,16 +7,17 @@ which, and checks that the columns the settings speak of are there.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from campaign.audience.chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.delimited import DelimitedFile
 from campaign.audience.files import bare_suffix, locate
+from campaign.audience.shapes import Shape
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError
 
-__all__ = ["CHUNK_ROWS", "BadRow", "Chunk", "Source", "open_source"]
+__all__ = ["CHUNK_ROWS", "BadRow", "Chunk", "Source", "open_source", "template_columns"]
 
 TEXT = {".csv", ".tsv", ".tab", ".txt"}
 WORKBOOKS = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
@@ -34,6 +35,20 @@ def open_source(settings: AudienceSlice, base: Path) -> Source:
     named = [settings.address, settings.display_name, settings.key, *settings.columns, *settings.items]
     require_columns(source, (name for name in named if name))
     return source
+
+
+def template_columns(settings: AudienceSlice, base: Path) -> tuple[str, ...]:
+    """The columns a template sees: those of the source, or with ``items`` the single ones and ``items``.
+
+    Raises as `open_source` does.
+    """
+    columns = open_source(settings, base).columns
+    return item_shape(settings, columns).columns if settings.items else columns
+
+
+def item_shape(settings: AudienceSlice, columns: Sequence[str]) -> Shape:
+    """How the columns part under ``audience.items``. Raises ConfigError where they cannot."""
+    return Shape(columns, settings.items, (settings.address, settings.display_name, settings.key))
 
 
 def open_rows(settings: AudienceSlice, base: Path, key: str = "audience.source") -> Source:
