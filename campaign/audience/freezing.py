@@ -89,7 +89,7 @@ class Clerk:
         self.read, self.planned, self.counts = 0, 0, Counter[str]()
         self._plan, self._screened = plan, screened
         self._encoder = msgspec.json.Encoder()
-        self._odd = [at for at, kind in enumerate(types.values()) if kind not in AS_THEY_ARE]
+        self._odd = [at for at, kind in enumerate(self.types.values()) if kind not in AS_THEY_ARE]
 
     def begin(self) -> None:
         """The plan's header and the headings of screened.csv."""
