@@ -23,7 +23,7 @@ def stacked(counts: Mapping[str, int], *, label: str) -> Html:
     present = [(name, counts[name]) for name in wording.READING_ORDER if counts.get(name)]
     words = ", ".join(f"{count:,} {wording.verdict(name)}" for name, count in present) or "nothing"
     parts = (tag("i", cls=name, style=f"flex-grow:{count}") for name, count in present)
-    return tag("div", parts, cls="bar", role="img", aria_label=f"{label}: {words}")
+    return tag("div", parts, cls="bar", role="img", aria_label=wording.printable(f"{label}: {words}"))
 
 
 def timeline(facts: RunFacts) -> Html:

@@ -22,7 +22,7 @@ PERIOD = 0.2
 #: The rate shown is that of the last so many seconds: a stall shows, a hiccup does not.
 WINDOW = 30.0
 #: Characters of the terminal that the bar itself takes.
-BAR = 16
+BAR = 10
 
 
 @dataclass(slots=True)
@@ -91,6 +91,19 @@ def line(counts: Counts, pace: float) -> str:
     """``sent 12,345 of 100,000 (12.3 %) · 48.9/s · deferred 12 · …``: one line for a log under cron."""
     done = f"sent {counts.done:,} of {counts.total:,} ({wording.share(counts.done, counts.total)})"
     return f"{done} · {wording.rate(pace)} · {standing(counts, pace)}"
+
+
+def caption(counts: Counts, pace: float) -> str:
+    """Beside the bar, where room is scarce: the estimate first, then only what there is some of."""
+    left = remaining(counts, pace)
+    parts = [wording.rate(pace), "no estimate yet" if left is None else f"{wording.duration(left)} left"]
+    some = {
+        "in doubt": counts.in_doubt,
+        "rejected": counts.rejected,
+        "deferred": counts.deferred,
+        "other": counts.other,
+    }
+    return " · ".join([*parts, *(f"{name} {count:,}" for name, count in some.items() if count)])
 
 
 class Progress:
@@ -169,7 +182,7 @@ class Progress:
         self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {wording.duration(seconds)}{pace}")
 
     def _repaint(self, pace: float) -> None:
-        self._bar.set_description_str(f"{wording.rate(pace)} · {standing(self._counts, pace)}", refresh=False)
+        self._bar.set_description_str(caption(self._counts, pace), refresh=False)
         self._bar.update(self._counts.done - self._bar.n)
         self._bar.refresh()
 

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from campaign.report.progress import Counts, Pace, Progress, line, remaining
+from campaign.report.progress import Counts, Pace, Progress, caption, line, remaining
 
 
 class Clock:
@@ -108,9 +108,15 @@ def test_a_terminal_gets_one_bar_that_is_taken_down_again():
     text = stream.getvalue()
     assert "\r" in text
     assert " 58%|" in text
-    assert "580 of 1,000 · 40.0/s · deferred 0" in text
+    assert "580 of 1,000 · 40.0/s · 10s left" in text
+    assert "rejected" not in text.rsplit("\r", 2)[0]
     last = text.rsplit("\r", 1)[-1]
     assert last.startswith("ended gazette 2026-11: 580 of 1,000")
+
+
+def test_beside_the_bar_stands_what_there_is_some_of():
+    counts = Counts(total=100, accepted=40, rejected=3, in_doubt=1, deferred=1200)
+    assert caption(counts, 2.0) == "2.0/s · 28s left · in doubt 1 · rejected 3 · deferred 1,200"
 
 
 def test_messages_pass_through_without_breaking_the_bar():

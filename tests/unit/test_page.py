@@ -1,0 +1,210 @@
+"""The report page: what it says, and that it is one file that runs and loads nothing."""
+
+import math
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+from campaign.model import Books
+from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.markup import Html, document, join, tag
+from campaign.report.page import headline, page, write_page
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[31m\u202egnp.exe\r\n"
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+def facts(**changes) -> RunFacts:
+    given = {
+        "campaign": "gazette",
+        "edition": "2026-11",
+        "run": "20261124T080000Z",
+        "folder": "runs/gazette/2026-11/20261124T080000Z",
+        "generation": 1,
+        "started": 1795507200.0,
+        "ended": 1795507220.4,
+        "books": Books(read=1010, invalid=4, duplicate=6, planned=1000),
+        "verdicts": {"accepted": 996, "rejected": 3, "in_doubt": 1},
+        "by_domain": {"example.com": {"accepted": 600, "rejected": 3}, "example.net": {"accepted": 396, "in_doubt": 1}},
+        "by_reply": [ReplyTally(550, "5.1.1", "No such user", "rejected", 3, "The mailbox does not exist.")],
+        "timeline": [TimelineBucket(1795507200.0 + at, 49, 0, 1) for at in range(20)],
+        "latency": {"p50": 0.042, "p90": 0.118, "p99": 0.71, "max": 3.4},
+        "relays": {"smtps://smtp.example.com:465": 996},
+        "settings": {"delivery.rate": "50/s"},
+        "fingerprints": {"body.html.j2": "9f2c" * 16},
+        "exit_code": 4,
+        "in_doubt": [
+            DoubtRow(512, "grace@example.net", "<k3v7@example.com>", "smtps://smtp.example.com:465", 1795507210.0)
+        ],
+        "file": "gazette.toml",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    return RunFacts(**(given | changes))
+
+
+class Reader(HTMLParser):
+    """Checks that elements nest, and keeps tags, attributes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], set(), [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.text.append(data)
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("accepted", "planned", "said"),
+    [
+        (996, 1000, "996 of 1,000 accepted"),
+        (1000, 1000, "All 1,000 accepted"),
+        (1, 1, "The one letter was accepted"),
+        (0, 5, "0 of 5 accepted"),
+        (0, 0, "Nobody was left to serve"),
+    ],
+)
+def test_the_headline_says_it_in_words(accepted, planned, said):
+    assert headline(facts(books=Books(read=planned, planned=planned), verdicts={"accepted": accepted})) == said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "996 of 1,000 accepted",
+        "3 are rejected and 1 is in doubt.",
+        "Finished, some in doubt",
+        "They balance: 1,010 rows read = 4 invalid + 6 duplicate + 1,000 planned; every recipient has one verdict.",
+        "The mailbox does not exist.",
+        "No such user",
+        "550 5.1.1",
+        "grace@example.net",
+        "<k3v7@example.com>",
+        "42 ms",
+        "3.40 s",
+        "50/s",
+        "9f2c" * 16,
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+        "980 accepted, 0 deferred, 20 rejected over 20s; at most 49.0/s accepted, at 08:00:00 UTC.",
+    ],
+)
+def test_the_page_says(said):
+    assert said in "".join(read(page(facts())).text)
+
+
+def test_commands_on_the_page_can_be_copied_whole():
+    text = "".join(read(page(facts())).text)
+    assert "campaign resolve runs/gazette/2026-11/20261124T080000Z --accepted IDS.txt " in text
+
+
+def test_nothing_runs_and_nothing_is_fetched():
+    html = page(facts())
+    reader = read(html)
+    assert not reader.tags & {"script", "iframe", "object", "embed", "link", "img", "form", "base"}
+    assert not [
+        name for name, _ in reader.attributes if name.startswith("on") or name in {"src", "href", "srcset", "action"}
+    ]
+    assert not re.search(r"@import|url\(|//", re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1])
+    assert "default-src 'none'" in unescape(html)
+
+
+def everything_hostile() -> RunFacts:
+    return facts(
+        campaign=HOSTILE,
+        edition=HOSTILE,
+        run=HOSTILE,
+        folder=HOSTILE,
+        file=HOSTILE,
+        trace_id=HOSTILE,
+        notes=[HOSTILE],
+        relays={HOSTILE: 1},
+        settings={HOSTILE: HOSTILE},
+        fingerprints={HOSTILE: HOSTILE},
+        by_domain={HOSTILE: {"accepted": 3, "rejected": 1}},
+        by_reply=[ReplyTally(550, HOSTILE, HOSTILE, "rejected", 1, HOSTILE)],
+        in_doubt=[DoubtRow(1, HOSTILE, HOSTILE, HOSTILE, 0.0)],
+    )
+
+
+def test_what_relays_and_rows_say_is_text_and_never_markup():
+    html = page(everything_hostile())
+    plain, hostile = read(page(facts())), read(html)
+    assert hostile.tags == plain.tags
+    assert {name for name, _ in hostile.attributes} == {name for name, _ in plain.attributes}
+    assert not set(html) & set("\x1b\u202e\r")
+    assert html.count("&lt;script&gt;") >= 14
+
+
+def test_books_that_do_not_balance_are_an_alarm():
+    html = page(facts(verdicts={"accepted": 999}, exit_code=70))
+    assert 'class="alarm"' in html
+    assert "They do not balance: 1,000 recipients were planned, but" in html
+
+
+def test_a_run_without_anything_still_has_a_page():
+    empty = RunFacts("a", "", "r", "f", 1, 0.0, 0.0, Books(), {})
+    text = "".join(read(page(empty)).text)
+    assert "Nobody was left to serve" in text
+    assert "In doubt" not in text
+
+
+def test_long_lists_are_cut_and_say_so():
+    doubts = [DoubtRow(at, f"a{at}@example.com", "<m>", "r", 0.0) for at in range(250)]
+    domains = {f"d{at}.example": {"accepted": 1000 - at} for at in range(30)}
+    text = "".join(read(page(facts(in_doubt=doubts, by_domain=domains))).text)
+    assert "And 150 more, in in-doubt.csv." in text
+    assert "And 10 domains more." in text
+    assert "a99@example.com" in text
+    assert "a100@example.com" not in text
+    assert "d29.example" not in text
+
+
+@pytest.mark.parametrize("seconds", [1, 7, 119, 121, 3600, 90_000])
+def test_the_timeline_never_has_more_columns_than_can_be_seen(seconds):
+    html = page(facts(timeline=[TimelineBucket(float(at), 50, 0, 0) for at in range(seconds)]))
+    columns = html.count('class="hit"')
+    assert math.ceil(seconds / 1000) <= columns <= 120
+    assert "50 accepted" in html or "50.0 accepted" in html
+    heights = [float(height) for height in re.findall(r'height="([\d.]+)" class="accepted"', html)]
+    assert max(heights) <= 100
+
+
+def test_the_page_is_for_the_owner_only_and_small(tmp_path):
+    path = write_page(tmp_path, facts())
+    assert path.name == "report.html"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_size < 60_000
+
+
+def test_only_markup_is_markup():
+    assert tag("p", "a < b", Html("<b>c</b>"), None, False, 1234, ["x", ["&"]]) == "<p>a &lt; b<b>c</b>1,234x&amp;</p>"
+    assert tag("a", cls='"><x', for_="y", aria_label="z", open=True, gone=None) == (
+        '<a class="&quot;&gt;&lt;x" for="y" aria-label="z" open></a>'
+    )
+    assert join([Html("<i></i>"), "<i>"]) == "<i></i>&lt;i&gt;"
+    with pytest.raises(TypeError, match="float is no child"):
+        tag("p", 1.5)
+
+
+def test_a_document_forbids_everything_before_anything_is_read():
+    head = document("t", "page.css", "x").split("</head>")[0]
+    assert head.index("Content-Security-Policy") < head.index("<title>")
