@@ -1,0 +1,201 @@
+"""One recipient in, one letter out: pure, so it may run anywhere, in any order, as often as one likes.
+
+Everything that can be known without a row is checked when a `Composer` is made, and is a ConfigError. Whatever a row
+breaks is an `Unrenderable` with its reason. Nothing here knows of sending, of journals, or of the clock: the date is
+given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from campaign.compose import headers
+from campaign.compose.filters import known_locale
+from campaign.compose.letterhead import Letterhead
+from campaign.compose.letters import assembled
+from campaign.compose.likeness import difference
+from campaign.compose.quoting import Encoded
+from campaign.compose.resources import ResourceError, Resources
+from campaign.compose.shapes import Inlining
+from campaign.compose.signing import Signer
+from campaign.compose.stationery import Stationery
+from campaign.compose.templates import Page, RowRefused
+from campaign.compose.tokens import Tokens
+from campaign.config.compose import ComposeSlice, DkimSlice
+from campaign.errors import ConfigError
+from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
+
+#: What a template may use besides the row's columns.
+EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
+_UNSHAPING = {"processes", "row_timeout", "dkim"}  # settings that no letter shows, or that are told apart below
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What a campaign's letters are made of. ``base`` is the campaign file's folder, ``columns`` those of a row."""
+
+    identity: Identity
+    sender: Mailbox
+    reply_to: Mailbox | None
+    return_path: str | None
+    settings: ComposeSlice
+    base: Path
+    columns: tuple[str, ...]
+
+    @property
+    def root(self) -> Path:
+        """The folder outside which nothing is read into a letter, resolved."""
+        return (self.base / self.settings.root).resolve()
+
+
+class Composer:
+    """Makes the letters of one campaign. ``inlining`` is what `choose_inlining` found, or was found before.
+
+    Raises ConfigError for everything that would fail for each row: templates, variables, pictures, keys.
+    """
+
+    def __init__(self, brief: Brief, inlining: Inlining = "shape") -> None:
+        self.brief, self.inlining = brief, inlining
+        self._resources = Resources(brief.root, brief.settings)
+        self._stationery = Stationery(brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources)
+        self._head = Letterhead(
+            brief.sender, brief.reply_to, brief.settings, self._stationery.subject, self._stationery.custom
+        )
+        self._tokens = Tokens(brief.identity.secret)
+        dkim = brief.settings.dkim
+        keys = [dkim] if isinstance(dkim, DkimSlice) else list(dkim or ())
+        self._signer = Signer(keys, brief.base) if keys else None
+        self._sender = brief.return_path or brief.sender.address
+        self._domain = brief.sender.address.rpartition("@")[2]
+        self._check_unsubscribe_id()
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences for the operator, as far as they are known by now."""
+        shapes = self._stationery.shapes
+        remark = shapes.remark() if shapes and self.inlining == "shape" else ""
+        return [*(self._signer.warnings if self._signer else ()), *([remark] if remark else ())]
+
+    @property
+    def shapes(self) -> int:
+        """How many shapes have been built so far."""
+        return self._stationery.shapes.built if self._stationery.shapes else 0
+
+    @property
+    def premailer_runs(self) -> int:
+        """How often the inliner has run so far."""
+        return self._stationery.shapes.runs if self._stationery.shapes else 0
+
+    def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
+        """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes."""
+        try:
+            return self._letter(recipient, date)
+        except ResourceError as error:
+            return Unrenderable(recipient.number, error.what)
+        except ConfigError as error:
+            return Unrenderable(recipient.number, error.what)
+        except (RowRefused, headers.HeaderRefused) as refused:
+            return Unrenderable(recipient.number, str(refused))
+        except UnicodeEncodeError:
+            return Unrenderable(recipient.number, "a value holds half of a surrogate pair, which no letter can")
+
+    def fingerprints(self) -> dict[str, str]:
+        """Everything that shapes letters, by name: hashes of files, texts of settings."""
+        brief, stationery = self.brief, self._stationery
+        settings = brief.settings.model_dump(mode="json", exclude=_UNSHAPING)
+        found = {f"compose.{key}": _text(value) for key, value in settings.items()}
+        found |= {"campaign.from": _text(brief.sender), "campaign.reply_to": _text(brief.reply_to)}
+        found |= {"campaign.return_path": _text(brief.return_path), "compose.dkim": _text(brief.settings.dkim)}
+        found["campaign.secret"] = hmac.digest(brief.identity.secret, b"fingerprint", "sha256").hex()
+        return {**found, **stationery.fingerprints(), **self._resources.fingerprints()}
+
+    def choose_inlining(self, sample: Sequence[Recipient]) -> tuple[Inlining, str]:
+        """Whether inlining by shape gives what inlining per row gives, for ``sample``; the reason if it does not."""
+        shapes = self._stationery.shapes
+        if shapes is None or not self.brief.settings.inline_css:
+            return "shape", ""
+        for recipient in sample:
+            try:
+                variables = self._variables(recipient)
+                found = difference(shapes.html(variables, "row"), shapes.html(variables, "shape"))
+            except (RowRefused, ConfigError):
+                continue
+            if found:
+                return "row", f"line {recipient.line}: {found}"
+        return "shape", ""
+
+    def _letter(self, recipient: Recipient, date: float) -> Letter:
+        variables = self._variables(recipient)
+        text, html, images = self._parts(variables)
+        attachments = self._attachments(variables)
+        identity, key = self.brief.identity, recipient.key
+        message_id = headers.message_id(identity, self._domain, key)
+        boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
+        letter = assembled(text, html, images, attachments, boundary)
+        to = Mailbox(recipient.name, recipient.address)
+        day = headers.date(date)
+        block = self._head.block(to, variables, day, message_id, variables["unsubscribe_url"], letter)
+        if self._signer is not None:
+            block = self._signer.sign(block, letter.body, date) + block
+        content = block + b"\r\n" + letter.body
+        if len(content) > self.brief.settings.max_letter_size:
+            raise RowRefused(f"the letter has {len(content):,} octets, more than compose.max_letter_size")
+        return Letter(
+            recipient.number,
+            message_id,
+            self._sender,
+            recipient.address,
+            content,
+            hashlib.sha256(content).digest(),
+            not recipient.address.isascii(),
+        )
+
+    def _parts(self, variables: Mapping[str, Any]) -> tuple[Encoded | None, Encoded | None, list[bytes]]:
+        stationery = self._stationery
+        text = stationery.text.part(variables) if stationery.text else None
+        if stationery.shapes is None:
+            return text, None, []
+        bodies = stationery.shapes.bodies(variables, self.inlining)
+        return text or bodies.text, bodies.html, [image.part for image in bodies.images]
+
+    def _attachments(self, variables: Mapping[str, Any]) -> list[bytes]:
+        names = [page.text(variables).strip() for page in self._stationery.attachments]
+        return [self._resources.attachment(name) for name in names if name]
+
+    def _variables(self, recipient: Recipient) -> dict[str, Any]:
+        identity = self.brief.identity
+        variables: dict[str, Any] = {**recipient.row, "campaign": identity.campaign, "edition": identity.edition}
+        variables["unsubscribe_token"] = self._tokens.token(identity, self._subject_of(recipient))
+        page = self._stationery.unsubscribe
+        variables["unsubscribe_url"] = page.text(variables) if page else ""
+        self._stationery.set_locale(variables)
+        return variables
+
+    def _subject_of(self, recipient: Recipient) -> str:
+        """Whom the unsubscribe token stands for."""
+        column = self.brief.settings.unsubscribe_id
+        value = str(recipient.row.get(column) or "") if column else recipient.address
+        if not value:
+            raise RowRefused(f"the column {column} is empty, and the unsubscribe token stands for it")
+        return value
+
+    def _check_unsubscribe_id(self) -> None:
+        column = self.brief.settings.unsubscribe_id
+        if column and column not in self.brief.columns:
+            raise ConfigError(
+                f"compose.unsubscribe_id names the column {column!r}, which no row has.",
+                evidence=f"columns: {', '.join(self.brief.columns)}",
+            )
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 200 else hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+__all__ = ["Brief", "Composer", "Page", "known_locale"]

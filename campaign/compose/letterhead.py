@@ -1,0 +1,74 @@
+"""The header block of a letter: constant fields encoded once, the recipient's own filled in and gated.
+
+What a header value may be is decided by `headers.py`; which fields a letter has, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from campaign.compose import headers
+from campaign.compose.letters import Assembled
+from campaign.compose.templates import Page
+from campaign.config.compose import ComposeSlice
+from campaign.errors import ConfigError
+from campaign.model import Mailbox
+
+
+class Letterhead:
+    """Builds header blocks. ``custom`` are the pages of the user's own headers. Raises ConfigError."""
+
+    def __init__(
+        self,
+        sender: Mailbox,
+        reply_to: Mailbox | None,
+        settings: ComposeSlice,
+        subject: Page,
+        custom: Mapping[str, Page],
+    ) -> None:
+        self._subject, self._custom, self._mailto = subject, dict(custom), settings.unsubscribe_mailto
+        for name in custom:
+            headers.check_custom_name(name)
+        try:
+            fields = self._fields(sender, reply_to, settings)
+            self._single = headers.Skeleton([*fields, ("Content-Transfer-Encoding", None)])
+            self._multi = headers.Skeleton(fields)
+        except headers.HeaderRefused as refused:
+            raise ConfigError(f"A header of every letter cannot be written: {refused}.") from None
+
+    def _fields(
+        self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSlice
+    ) -> list[tuple[str, str | None]]:
+        fields: list[tuple[str, str | None]] = [
+            ("From", headers.mailbox(sender.name, sender.address)),
+            ("To", None),
+        ]
+        if reply_to is not None:
+            fields.append(("Reply-To", headers.mailbox(reply_to.name, reply_to.address)))
+        fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
+        for name, value in headers.list_unsubscribe(
+            "https://example.com/" if settings.unsubscribe else "", settings.unsubscribe_mailto
+        ):
+            fields.append((name, None if name == "List-Unsubscribe" else value))
+        fields += [(name, None) for name in self._custom]
+        return [*fields, ("MIME-Version", "1.0"), ("Content-Type", None)]
+
+    def block(
+        self, to: Mailbox, variables: Mapping[str, Any], date: str, message_id: str, unsubscribe: str, letter: Assembled
+    ) -> bytes:
+        """The finished block, ending in CRLF, without the empty line. Raises HeaderRefused, RowRefused."""
+        smtputf8 = not to.address.isascii()
+        values = [
+            headers.mailbox(to.name, to.address, smtputf8=smtputf8),
+            headers.encode_text("Subject", self._subject.text(variables)),
+            date,
+            message_id,
+        ]
+        if unsubscribe or self._mailto:
+            values.append(headers.list_unsubscribe(unsubscribe, self._mailto)[0][1])
+        values += [headers.custom(name, page.text(variables)) for name, page in self._custom.items()]
+        values.append(letter.content_type)
+        if letter.encoding:
+            return self._single.fill(*values, letter.encoding, smtputf8=smtputf8)
+        return self._multi.fill(*values, smtputf8=smtputf8)

@@ -1,0 +1,189 @@
+"""The fence around templates: what a template may do, how much it may make, and how its output is taken apart.
+
+Templates are trusted but fallible, rows are hostile: the sandbox of Jinja keeps both away from anything with power,
+and this room adds what the sandbox does not have, bounds. Every operation that can grow a text or a number is looked
+at before (widths, factors, exponents) or right after (``~``), every loop round ticks a clock. What cannot be stopped:
+one single filter call on a text within the bounds, such as a word wrap of two megabytes (about a second).
+
+The generated code yields the template's own text, and ``None`` where a value was printed; the values are kept aside,
+raw. Nothing of e-mail, CSS or files is known here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from types import BuiltinMethodType
+from typing import Any
+
+from jinja2 import StrictUndefined, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.environment import Template, TemplateModule
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup, escape
+
+from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_method, check_width, guarded
+
+OPEN, CLOSE = "\x02", "\x03"  #: around a value inside captured text: OPEN value OPEN CLOSE
+MOST_ROUNDS = 1_000_000  #: of all loops of one row together
+MOST_EVENTS = 200_000  #: pieces one template may print for one row
+
+
+class _Generator(CodeGenerator):
+    """Emits ``environment.put(value)`` for what is printed; unmarked text inside ``set`` and ``filter`` blocks.
+
+    Their text may be compared, measured and cut by the template, so it has to be what it seems.
+    """
+
+    _captured = 0
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002 - Jinja calls it so
+        self.write("environment.shown(" if self._captured else "environment.put(")
+        if frame.eval_ctx.volatile:
+            self.write("(identity if context.eval_ctx.autoescape else Markup)(")
+        else:
+            self.write("(" if frame.eval_ctx.autoescape or not self.environment.autoescape else "Markup(")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002 - as above
+        self.write("))")
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
+        self._captured += 1
+        super().visit_AssignBlock(node, frame)
+        self._captured -= 1
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
+        self._captured += 1
+        super().visit_FilterBlock(node, frame)
+        self._captured -= 1
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
+        self.write("environment.bounded(")
+        super().visit_Concat(node, frame)
+        self.write(")")
+
+
+class _Template(Template):
+    """Keeps what an imported template prints at its top level out of the importing letter."""
+
+    def make_module(self, *args: Any, **options: Any) -> TemplateModule:
+        environment: Any = self.environment
+        module = super().make_module(*args, **options)
+        module._body_stream = [environment.concat(module._body_stream)]  # noqa: SLF001 - no public door
+        return module
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """A Jinja environment within bounds. ``html`` turns escaping on, whatever a file is called.
+
+    ``marking`` off leaves captured text without marks: what plain Jinja would print. ``clock`` is monotonic seconds.
+    """
+
+    code_generator_class = _Generator
+    template_class = _Template
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def __init__(self, *, html: bool, clock: Callable[[], float] = time.monotonic, **options: Any) -> None:
+        super().__init__(
+            autoescape=html, undefined=StrictUndefined, auto_reload=False, cache_size=-1, enable_async=False, **options
+        )
+        self.values: list[Any] = []
+        self.put: Callable[[Any], None] = self.values.append
+        self.concat = self._concat  # type: ignore[method-assign]  # Jinja declares a class attribute; it reads it from self
+        self.marking = html
+        self.locale = "en"
+        self._clock, self._deadline, self._rounds = clock, float("inf"), 0
+        self.globals.pop("lipsum")
+        for name, check in FILTERS.items():
+            self.filters[name] = guarded(self.filters[name], check)
+
+    def begin(self, seconds: float) -> None:
+        """Forget what is left of the last row; the next one may take so long."""
+        self.values.clear()
+        self._rounds = 0
+        self._deadline = self._clock() + seconds
+
+    def check_clock(self) -> None:
+        """Raises TooMuch when the row's time is over."""
+        if self._clock() > self._deadline:
+            raise TooMuch("the template took longer than compose.row_timeout for this row")
+
+    @property
+    def heartbeat(self) -> None:
+        """Read by the generated code once a loop round."""
+        self._rounds += 1
+        if not self._rounds & 0xFF:
+            self.check_clock()
+            if self._rounds > MOST_ROUNDS:
+                raise TooMuch(f"the template's loops took more than {MOST_ROUNDS:,} rounds for this row")
+
+    def strict_put(self, value: Any) -> None:
+        """Slower than `put`, but fails where the template stands: for finding the line of an error."""
+        printed(value)
+        self.values.append(value)
+
+    def shown(self, value: Any) -> str:
+        """A value inside captured text, without marks."""
+        text = printed(value)
+        return str(escape(text)) if self.autoescape else text
+
+    def bounded(self, text: str) -> str:
+        """The result of ``~``, if it is not too large."""
+        if len(text) > LARGEST:
+            raise TooMuch(f"the template makes a text of more than {LARGEST:,} characters for this row")
+        return text
+
+    def _concat(self, events: Iterable[str | None]) -> str:
+        """Captured events as one text, the values in marks, so that they are still known as values later."""
+        found = list(events)
+        count = found.count(None)
+        if not count:
+            return "".join(found)  # type: ignore[arg-type]  # there is no None in it
+        own = self.values[-count:]
+        del self.values[-count:]
+        texts = map(self._marked, own)
+        return self.bounded("".join([next(texts) if event is None else event for event in found]))
+
+    def _marked(self, value: Any) -> str:
+        text = self.shown(value)
+        if not self.marking or isinstance(value, Markup) or not text.strip() or OPEN in text:
+            return text
+        return f"{OPEN}{text}{OPEN}{CLOSE}"
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """``order.items`` is the field of that name where the row has one, and only then the method."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # as its
+        """Call ``obj`` if it is safe and will not make too much."""
+        if isinstance(obj, BuiltinMethodType):
+            check_method(obj, args, kwargs)
+        return super().call(context, obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """``str.format`` without widths of five digits and without nested fields."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is not None:
+            check_width(value.__self__)
+        return wrapped
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """``*``, ``**``, ``%`` and ``+``, with a look at what will come of them."""
+        OPERATORS[operator](left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
+        for loop in list(source.find_all(nodes.For)):
+            tick = nodes.EnvironmentAttribute("heartbeat", lineno=loop.lineno)
+            loop.body.insert(0, nodes.ExprStmt(tick, lineno=loop.lineno))
+        return super()._generate(source, *args, **options)
+
+
+def printed(value: Any) -> str:
+    """What a printed value looks like: nothing for ``None``; Markup stays Markup. Raises for undefined ones."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else str(value)

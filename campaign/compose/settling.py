@@ -1,0 +1,115 @@
+"""What a template printed for one row, put in order: text that shapes the letter on one side, values on the other.
+
+A blank value becomes part of the shape (``:empty`` may match it), and so does markup: what a macro printed is taken
+apart again by the marks around its values, what is printed with ``|safe`` stays whole. Values leave as plain text,
+cleaned of control characters, not escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any, NamedTuple
+
+from markupsafe import Markup, escape
+
+from campaign.compose.sandbox import CLOSE, OPEN, printed
+from campaign.compose.templates import Drawn, Statics
+
+_TEXT = {str}
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+
+
+class Settled(NamedTuple):
+    """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank, in order.
+
+    ``lines``: some value holds a line feed, or another character that does not print.
+    """
+
+    statics: Statics
+    values: list[str]
+    lines: bool
+
+
+def settle(drawn: Drawn, *, html: bool) -> Settled:
+    """Put ``drawn`` in order. Raises what an undefined value raises, and ValueError for lone surrogates."""
+    statics, values = drawn
+    if set(map(type, values)) != _TEXT:
+        values = [value if type(value) is str else _shown(value) for value in values]
+    try:
+        if all(map(str.strip, values)) and "".join(values).isprintable():
+            return Settled(statics, values, lines=False)
+    except TypeError:
+        pass
+    return _settled(statics, values, html)
+
+
+def _shown(value: Any) -> Any:
+    """A value as text; markup without tags is text too, the rest stays Markup."""
+    text = printed(value)
+    if isinstance(text, Markup) and "<" not in text and OPEN not in text:
+        return unescape(str(text))
+    return text
+
+
+def _settled(statics: Statics, values: list[Any], html: bool) -> Settled:
+    own: list[str | None] = []
+    kept: list[str] = []
+    for kind, text in _pieces(statics, iter(values), html):
+        if kind and text.strip():
+            own.append(None)
+            kept.append(text)
+        elif text:
+            own.append(text)
+    return Settled(tuple(own), kept, lines=not "".join(kept).isprintable())
+
+
+def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tuple[bool, str]]:
+    """Pairs of whether it is a value, and the text."""
+    for piece in statics:
+        if piece is not None:
+            yield False, piece
+            continue
+        value = next(values)
+        if html and isinstance(value, Markup):
+            yield from _unmarked(str(value))
+        elif not html and OPEN in value:
+            yield True, cleaned(value.replace(OPEN + CLOSE, "").replace(OPEN, ""))
+        else:
+            yield True, cleaned(value)
+
+
+def _unmarked(markup: str) -> Iterator[tuple[bool, str]]:
+    """Markup taken apart at its marks: OPEN value OPEN CLOSE. Marks that a filter broke are dropped."""
+    parts = markup.split(OPEN)
+    if (
+        len(parts) % 2
+        and all(part.startswith(CLOSE) for part in parts[2::2])
+        and markup.count(CLOSE) == len(parts) // 2
+    ):
+        yield False, cleaned(parts[0])
+        for value, text in zip(parts[1::2], parts[2::2], strict=True):
+            yield True, cleaned(unescape(value))
+            yield False, cleaned(text.removeprefix(CLOSE))
+    else:
+        yield False, cleaned(markup)
+
+
+def cleaned(text: str) -> str:
+    """Without control characters and non-characters, line ends as LF. Raises ValueError for lone surrogates."""
+    if text.isprintable():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a value holds half of a surrogate pair, which no letter can") from None
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def escaped(values: list[str]) -> list[str]:
+    """All values escaped for HTML, in one go."""
+    return str(escape(OPEN.join(values))).split(OPEN) if values else []
+
+
+__all__ = ["Settled", "cleaned", "escaped", "settle"]

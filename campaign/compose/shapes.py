@@ -1,0 +1,351 @@
+"""The HTML body: inlined once per shape, filled per recipient.
+
+A shape is what a template printed with the values cut out, together with the values that can change what a style
+rule matches (`places.py`). Converting, inlining, pictures, the derived text and the encoding of everything constant
+are done once per shape and kept for the next row; a row costs its values. `row` mode goes the whole way for each row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from markupsafe import escape
+
+from campaign.compose.bounds import LARGEST
+from campaign.compose.pictures import elsewhere, replaced
+from campaign.compose.places import Kind, Tokens, kinds
+from campaign.compose.plaintext import derived
+from campaign.compose.quoting import Encoded, Gapped
+from campaign.compose.resources import Image
+from campaign.compose.settling import Settled, escaped, settle
+from campaign.compose.templates import Page, RowRefused, Statics
+
+MOST_SHAPES = 512  #: kept at a time
+Inlining = Literal["shape", "row"]
+Picture = Callable[[str], Image]  #: from a reference to the picture
+
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
+_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid", "webcal"})
+_BARE = re.compile(r"[\w.%#-]+")
+_UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(", re.IGNORECASE)
+_URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  # what the HTML writer of lxml leaves as it is in a link
+
+
+class Bodies(NamedTuple):
+    """The parts of one letter: HTML, the text derived from it (if asked for), and the pictures in it."""
+
+    html: Encoded
+    text: Encoded | None
+    images: Sequence[Image]
+
+
+@dataclass(slots=True)
+class Outline:
+    """What a template printed, as HTML with gaps. ``order`` says which value stands in each gap."""
+
+    number: int
+    pieces: list[str]
+    order: list[int]
+    straight: bool
+    tokens: Tokens
+    kinds: list[Kind]
+    shaping: list[int] = field(init=False)
+    urls: list[int] = field(init=False)
+    links: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.links = [gap for gap, kind in enumerate(self.kinds) if kind is Kind.LINK]
+        self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
+        self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
+
+    def prepared(self, values: list[str], *, lines: bool) -> tuple[list[str], list[str]]:
+        """The value of each gap, plain (links percent-encoded), and escaped. Raises RowRefused for a link's scheme."""
+        for gap in self.links:
+            _check_scheme(values[gap])
+        changed = [gap for gap in self.urls if lines or not values[gap].isascii() or " " in values[gap]]
+        if changed:
+            values = values.copy()
+            for gap in changed:
+                values[gap] = quote(values[gap].lstrip() if gap in self.links else values[gap], safe=_URL_SAFE)
+        return values, escaped(values)
+
+
+@dataclass(slots=True)
+class Shape:
+    """A finished body with gaps. ``pictures``: references with values in them, looked up for each row."""
+
+    html: Gapped
+    order: list[int]
+    size: int
+    images: tuple[Image, ...]
+    pictures: list[tuple[list[str], list[int]]]
+    text: Gapped | None
+    text_order: list[int]
+
+
+class Shapes:
+    """The HTML bodies of one campaign.
+
+    ``inline`` moves styles into elements (None: leave them). ``images`` and ``picture`` say what becomes of pictures.
+    ``shaping`` finds the gaps that conversion itself depends on.
+    """
+
+    def __init__(
+        self,
+        page: Page,
+        *,
+        convert: Callable[[str], str] | None,
+        shaping: Callable[[Sequence[str]], list[int]] | None,
+        inline: Callable[[str], str] | None,
+        images: Literal["cid", "data", "link"],
+        picture: Picture,
+        derive: Literal["html", "source", ""],
+    ) -> None:
+        self._page, self._convert, self._shaping, self._inline = page, convert, shaping, inline
+        self._images, self._picture, self._derive = images, picture, derive
+        self._outlines: OrderedDict[Statics, Outline] = OrderedDict()
+        self._shapes: OrderedDict[tuple[int, tuple[str, ...]], Shape] = OrderedDict()
+        self._numbers = 0
+        self.rows = self.built = self.runs = 0
+
+    def bodies(self, variables: Mapping[str, Any], inlining: Inlining) -> Bodies:
+        """The parts for one row. Raises RowRefused."""
+        self.rows += 1
+        settled = self.settled(variables)
+        outline = self._outline(settled)
+        values = settled.values if outline.straight else [settled.values[at] for at in outline.order]
+        plain, ready = outline.prepared(values, lines=settled.lines)
+        if inlining == "row":
+            return self._of_row(outline, plain, ready, lines=settled.lines)
+        shape = self._shape(outline, plain, ready)
+        return self._filled(shape, plain, ready, lines=settled.lines)
+
+    def settled(self, variables: Mapping[str, Any]) -> Settled:
+        """What the template prints for one row. Raises RowRefused."""
+        drawn = self._page.draw(variables)
+        try:
+            settled = settle(drawn, html=True)
+        except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
+            raise self._page.explain(variables, error) from None
+        if self._shaping is not None:
+            settled = self._spliced(settled)
+        return settled
+
+    def html(self, variables: Mapping[str, Any], inlining: Inlining) -> str:
+        """The HTML for one row, as text. Raises RowRefused."""
+        settled = self.settled(variables)
+        outline = self._outline(settled)
+        plain, ready = outline.prepared([settled.values[at] for at in outline.order], lines=settled.lines)
+        if inlining == "row":
+            return self._finished(_filled(outline.pieces, ready), [])[0]
+        shape = self._shape(outline, plain, ready)
+        return shape.html.plain(self._picked(shape, plain, ready, []))
+
+    def remark(self) -> str:
+        """A sentence for the operator when nearly every row needs a shape of its own, else empty."""
+        if self.rows < 200 or self.built < 0.9 * self.rows:
+            return ""
+        kinds_seen = {kind for outline in self._outlines.values() for kind in outline.kinds}
+        where = " or ".join(
+            words
+            for kind, words in (
+                (Kind.SHAPING, "in class or id attributes, or in attributes that a selector names"),
+                (Kind.CSS, "in style attributes or style elements"),
+                (Kind.BARE, "outside of quotes in tags"),
+            )
+            if kind in kinds_seen
+        )
+        reason = f"values stand {where}" if where else "markup is printed with |safe, or the rows are built differently"
+        return f"{self.built:,} of {self.rows:,} rows had to be inlined on their own, which is slow: {reason}."
+
+    def _outline(self, settled: Settled) -> Outline:
+        outline = self._outlines.get(settled.statics)
+        if outline is None:
+            outline = self._outlined(settled)
+            _keep(self._outlines, settled.statics, outline)
+        elif len(self._outlines) > MOST_SHAPES // 2:
+            self._outlines.move_to_end(settled.statics)
+        return outline
+
+    def _outlined(self, settled: Settled) -> Outline:
+        self._numbers += 1
+        pieces, count = text_pieces(settled.statics), len(settled.values)
+        _check_size(sum(map(len, pieces)))
+        order = list(range(count))
+        tokens = Tokens.for_pieces(pieces)
+        if self._convert is not None:
+            pieces, order = tokens.split(self._converted(tokens.joined(pieces)))
+        html = tokens.joined(pieces)
+        found = kinds(html, tokens, len(order)) if html.strip() else []
+        return Outline(self._numbers, pieces, order, order == list(range(count)), tokens, found)
+
+    def _converted(self, text: str) -> str:
+        try:
+            return self._convert(text) if self._convert else text
+        except ValueError as error:
+            raise RowRefused(f"{self._page.name}: {error}") from None
+
+    def _spliced(self, settled: Settled) -> Settled:
+        """``settled`` with the values that conversion needs as part of its text."""
+        needed = set(self._shaping(text_pieces(settled.statics))) if self._shaping else set()
+        if not needed:
+            return settled
+        statics: list[str | None] = []
+        values, gap = [], 0
+        for piece in settled.statics:
+            if piece is None and gap in needed:
+                statics.append(str(escape(settled.values[gap])))
+            else:
+                statics.append(piece)
+                values += [settled.values[gap]] if piece is None else []
+            gap += piece is None
+        return Settled(tuple(statics), values, settled.lines)
+
+    def _shape(self, outline: Outline, plain: list[str], ready: list[str]) -> Shape:
+        key = (outline.number, tuple([plain[gap] for gap in outline.shaping]))
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._built(outline, plain, ready)
+            _keep(self._shapes, key, shape)
+        elif len(self._shapes) > MOST_SHAPES // 2:
+            self._shapes.move_to_end(key)
+        return shape
+
+    def _built(self, outline: Outline, plain: list[str], ready: list[str]) -> Shape:
+        _check_shaping(outline, plain, self._page.name)
+        self.built += 1
+        tokens = outline.tokens
+        stand_ins = [ready[gap] if gap in outline.shaping else tokens.token(gap) for gap in range(len(outline.kinds))]
+        pictures: list[tuple[list[str], list[int]]] = []
+        html, images = self._finished(_filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
+        pieces, order = tokens.split(html)
+        text, text_order = self._text(outline, html)
+        size = sum(map(len, pieces))
+        return Shape(Gapped(pieces), order, size, tuple(images), pictures, text, text_order)
+
+    def _finished(
+        self,
+        html: str,
+        pictures: list[tuple[list[str], list[int]]],
+        tokens: Tokens | None = None,
+        gaps: int = 0,
+    ) -> tuple[str, list[Image]]:
+        """``html`` inlined and with its pictures; those whose names hold tokens become gaps of their own."""
+        _check_size(len(html))
+        if self._inline is not None:
+            self.runs += 1
+            try:
+                html = self._inline(html)
+            except ValueError as error:
+                raise RowRefused(f"{self._page.name} cannot be inlined: {error}") from None
+        images: dict[str, Image] = {}
+
+        def replace(reference: str) -> str:
+            if tokens is not None and tokens.salt in reference:
+                pictures.append(tokens.split(unescape(reference)))
+                return tokens.token(gaps + len(pictures) - 1)
+            return self._shown(unescape(reference), images)
+
+        if self._images != "link":
+            html = replaced(html, replace)
+        return html, list(images.values())
+
+    def _shown(self, reference: str, images: dict[str, Image]) -> str:
+        image = self._picture(reference)
+        if self._images == "data":
+            return image.data_uri
+        images[image.cid] = image
+        return f"cid:{image.cid}"
+
+    def _text(self, outline: Outline, html: str) -> tuple[Gapped | None, list[int]]:
+        if not self._derive:
+            return None, []
+        pieces, order = outline.tokens.split(derived(html))
+        return Gapped(pieces), order
+
+    def _filled(self, shape: Shape, plain: list[str], ready: list[str], *, lines: bool) -> Bodies:
+        images: list[Image] = []
+        picked = self._picked(shape, plain, ready, images)
+        _check_size(shape.size + sum(map(len, picked)))
+        html = shape.html.fill(picked, lines=lines)
+        text = None
+        if shape.text is not None:
+            shown = [" ".join(value.split()) for value in plain] if lines else plain
+            text = shape.text.fill([shown[gap] for gap in shape.text_order])
+        return Bodies(html, text, (*shape.images, *images) if images else shape.images)
+
+    def _picked(self, shape: Shape, plain: list[str], ready: list[str], images: list[Image]) -> list[str]:
+        """The escaped values in the order of the shape's gaps; pictures of this row go to ``images``."""
+        if shape.pictures:
+            known = {image.cid: image for image in shape.images}
+            found = dict(known)
+            ready = [*ready, *(self._of_reference(pieces, order, plain, found) for pieces, order in shape.pictures)]
+            images += [image for cid, image in found.items() if cid not in known]
+        return [ready[gap] for gap in shape.order]
+
+    def _of_reference(self, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]) -> str:
+        reference = _filled(pieces, [plain[gap] for gap in order])
+        if elsewhere(reference):
+            return str(escape(quote(reference, safe=_URL_SAFE)))
+        _check_scheme(reference)
+        return self._shown(reference, found)
+
+    def _of_row(self, outline: Outline, plain: list[str], ready: list[str], *, lines: bool) -> Bodies:
+        _check_shaping(outline, plain, self._page.name)
+        html, images = self._finished(_filled(outline.pieces, ready), [])
+        text = None
+        if self._derive:
+            text = self._filled(self._shape(outline, plain, ready), plain, ready, lines=lines).text
+        return Bodies(Gapped([html]).fill([]), text, images)
+
+
+def text_pieces(statics: Statics) -> list[str]:
+    """The text between the gaps: one piece more than gaps."""
+    pieces: list[list[str]] = [[]]
+    for text in statics:
+        if text is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(text)
+    return ["".join(piece) for piece in pieces]
+
+
+def _filled(pieces: Sequence[str], values: Sequence[str]) -> str:
+    form = [""] * (2 * len(pieces) - 1)
+    form[0::2], form[1::2] = pieces, values
+    return "".join(form)
+
+
+def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    kept[key] = value
+    if len(kept) > MOST_SHAPES:
+        kept.popitem(last=False)
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise RowRefused(f"the HTML part would have {size:,} characters; at most {LARGEST:,} are possible")
+
+
+def _check_scheme(value: str) -> None:
+    match = _SCHEME.match(value)
+    if match and match[1].lower() not in _SCHEMES:
+        raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
+
+
+def _check_shaping(outline: Outline, values: list[str], name: str) -> None:
+    """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
+    for gap in outline.shaping:
+        kind, value = outline.kinds[gap], values[gap]
+        if kind is Kind.BARE and not _BARE.fullmatch(value):
+            raise RowRefused(
+                f"{name}: {value[:60]!r} stands outside of quotes in a tag; put quotes around the {{{{ … }}}} there"
+            )
+        if kind is Kind.CSS and _UNSAFE_CSS.search(value):
+            raise RowRefused(f"{name}: {value[:60]!r} stands in a style and holds more than a plain value")

@@ -1,0 +1,134 @@
+"""Everything of a campaign's letters that its files hold: templates, styles, pictures, attachments, opened once.
+
+Decides which settings go together, opens them, and looks through the templates for files that will be needed, so that
+a missing one is told before the first letter. What is made of them for a row is `composer.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from campaign.compose import markup
+from campaign.compose.filters import known_locale
+from campaign.compose.pictures import replaced
+from campaign.compose.resources import ResourceError, Resources
+from campaign.compose.shapes import Shapes
+from campaign.compose.styles import Styles
+from campaign.compose.templates import Page, RowRefused, Templates
+from campaign.compose.textpart import TextPart
+from campaign.config.compose import ComposeSlice
+from campaign.errors import ConfigError
+
+
+class Stationery:
+    """Opened templates and resources. Raises ConfigError."""
+
+    def __init__(
+        self,
+        settings: ComposeSlice,
+        base: Path,
+        root: Path,
+        columns: Iterable[str],
+        extras: Iterable[str],
+        resources: Resources,
+    ) -> None:
+        self._settings, self._base, self._resources = settings, base, resources
+        kind, name = _body(settings)
+        body = (base / (name or settings.text)).resolve()
+        self._folder = body.parent
+        self.templates = Templates(root, self._folder, columns, extras, settings.row_timeout)
+        open_source = self.templates.source
+        self.subject = open_source(settings.subject, "compose.subject")
+        self.custom = {key: open_source(value, f"compose.headers.{key}") for key, value in settings.headers.items()}
+        self.unsubscribe = open_source(settings.unsubscribe, "compose.unsubscribe") if settings.unsubscribe else None
+        self.attachments = [open_source(value, "compose.attachments") for value in settings.attachments]
+        self._locale = open_source(settings.locale, "compose.locale")
+        self._styles = Styles(root, tuple(dict.fromkeys((self._folder, root))), settings.inliner)
+        self.text = TextPart(self._file(settings.text, html=False)) if settings.text else None
+        self.shapes = self._shapes(kind, body) if kind else None
+        self._look_through()
+
+    def set_locale(self, variables: Mapping[str, Any]) -> None:
+        """The filters' locale for the row that is rendered next. Raises RowRefused."""
+        if self._locale.constant:
+            return
+        name = self._locale.text(variables).strip() or "en"
+        try:
+            known_locale(name)
+        except ValueError as error:
+            raise RowRefused(f"compose.locale: {error}") from None
+        self.templates.set_locale(name)
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of every template and sheet, by path under the root."""
+        return {**self.templates.fingerprints(), **self._styles.fingerprints()}
+
+    def _file(self, name: str, *, html: bool) -> Page:
+        return self.templates.file((self._base / name).resolve(), html=html)
+
+    def _shapes(self, kind: str, body: Path) -> Shapes:
+        settings = self._settings
+        convert = {"markdown": markup.markdown, "mjml": markup.mjml}.get(kind)
+        return Shapes(
+            self.templates.file(body, html=True),
+            convert=convert() if convert else None,
+            shaping=markup.shaping_gaps if kind == "mjml" else None,
+            inline=self._styles.inline if settings.inline_css else None,
+            images=settings.images,
+            picture=lambda reference: self._resources.image(reference, self._folder),
+            derive="" if settings.text else "source" if kind == "markdown" else "html",
+        )
+
+    def _look_through(self) -> None:
+        """Sheets, pictures, attachments and the locale that no row decides: missing ones are told now."""
+        for page in self.attachments:
+            if page.constant:
+                self._resources.attachment(page.text({}).strip(), constant=True)
+        if self._locale.constant:
+            try:
+                self.templates.set_locale(self._locale.text({}).strip() or "en")
+                known_locale(self.templates.html.locale)
+            except ValueError as error:
+                raise ConfigError(f"compose.locale: {error}.") from None
+        if self.shapes is None:
+            return
+        for name, source in self.templates.sources():
+            self._look_through_source(name, source)
+
+    def _look_through_source(self, name: str, source: str) -> None:
+        if self._settings.inline_css:
+            self._styles.parted(source)
+
+        def look(reference: str) -> str:
+            if "{{" not in reference and "{%" not in reference:
+                try:
+                    self._resources.image(unescape(reference), self._folder)
+                except ResourceError as error:
+                    line = source.count("\n", 0, max(0, source.find(reference))) + 1
+                    raise ResourceError(
+                        error.what, evidence=[f"{name}:{line}", *error.evidence], next_step=error.next_step
+                    ) from None
+            return reference
+
+        if self._settings.images != "link":
+            replaced(source, look)
+
+
+def _body(settings: ComposeSlice) -> tuple[str, str]:
+    """Which setting names the HTML body, and the file; both empty for a letter of text alone."""
+    given: Sequence[tuple[str, str]] = [
+        (kind, name)
+        for kind, name in (("html", settings.html), ("markdown", settings.markdown), ("mjml", settings.mjml))
+        if name
+    ]
+    if len(given) > 1:
+        raise ConfigError(
+            f"compose names {' and '.join(kind for kind, _ in given)}; a letter has one body.",
+            next_step="keep one of them",
+        )
+    if not given and not settings.text:
+        raise ConfigError("compose names no body.", next_step='add html = "body.html.j2", markdown, mjml or text')
+    return given[0] if given else ("", "")

@@ -1,0 +1,173 @@
+"""Style rules moved into the elements they match, by premailer or css-inline, without a step outside the root.
+
+The inliner sees only what `sheets.py` hands it; conditional comments, ``&nbsp;`` and the document type are taken out
+of its reach and put back. Local sheets, linked or imported, are read from under the root; remote ones stay links in
+the letter and are never fetched. Nothing is known here of rows or of shapes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any, Literal
+
+from campaign.compose.enclosure import read_beneath
+from campaign.compose.sheets import VEIL, part, unveiled, veiled
+from campaign.errors import ConfigError
+
+LONGEST_SHEET = 1_000_000  #: octets
+_NBSP = "\ue0a0"
+_REVEALED = "campaign-revealed-"
+_STYLE = re.compile(r"<!--.*?-->|<style\b([^>]*)>(.*?)</style\s*>|<link\b([^>]*)>", re.IGNORECASE | re.DOTALL)
+_CONDITION = re.compile(r"<!--.*?-->|<!\[((?:if\s[^\]>]*)|endif)\]>", re.IGNORECASE | re.DOTALL)
+_DOCTYPE = re.compile(r"\s*(<!doctype[^>]*>)", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"([\w:-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+_STYLED = re.compile(r"(?<=\s)(style\s*=\s*)(\"[^\"]*\"|'[^']*')", re.IGNORECASE)
+_VEILED_ATTRIBUTE = re.compile(rf' (?:width|height|bgcolor|align|valign)="{VEIL}[0-9a-f]+-"')  # no HTML attribute
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
+
+
+class Styles:
+    """Inlines the style sheets of whole documents. ``folders`` are where relative sheets are looked up, in order."""
+
+    def __init__(self, root: Path, folders: tuple[Path, ...], inliner: Literal["premailer", "css-inline"]) -> None:
+        self._root, self._folders = root, folders
+        self._inline = _premailer() if inliner == "premailer" else _css_inline()
+        self._sheets: dict[str, str] = {}
+        self._fingerprints: dict[str, str] = {}
+
+    def inline(self, html: str) -> str:
+        """``html`` with its rules in its elements. Raises ConfigError for a sheet that is not there, ValueError."""
+        doctype = _DOCTYPE.match(html)
+        body = html[doctype.end() :] if doctype else html
+        if not body.strip():
+            return html
+        conditions: list[str] = []
+        body = _CONDITION.sub(lambda match: _hidden(match, conditions), body.replace("&nbsp;", _NBSP))
+        body = _STYLED.sub(lambda match: match[1] + veiled(match[2]), self.parted(body))
+        body = unveiled(_VEILED_ATTRIBUTE.sub("", self._inline(body).strip()))
+        for number, condition in enumerate(conditions):
+            body = body.replace(f"<!--{_REVEALED}{number}-->", condition)
+        return (f"{doctype[1]}\n" if doctype else "") + body.replace(_NBSP, "&nbsp;")
+
+    def parted(self, html: str) -> str:
+        """``html`` with linked sheets in place, and each sheet in two: for the inliner, and to stay."""
+        return _STYLE.sub(self._element, html)
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of every sheet read so far, by its path under the root."""
+        return dict(sorted(self._fingerprints.items()))
+
+    def _element(self, match: re.Match[str]) -> str:
+        if match[0].startswith("<!--"):
+            return match[0]
+        attributes = _attributes(match[1] if match[3] is None else match[3])
+        if match[3] is not None:
+            if "stylesheet" not in attributes.get("rel", "").lower().split():
+                return match[0]
+            css = self._read(attributes.get("href", ""))
+        else:
+            css = match[2]
+        if css is None or "data-premailer" in attributes:
+            return match[0]
+        media = attributes.get("media", "")
+        if media.lower() not in ("", "all", "screen"):
+            return match[0] if match[3] is None else _style(css, media, stays=True)
+        parted = part(css, self._read)
+        return _style("\n".join(parted.inlined), "", stays=False) + _style(parted.staying, media, stays=True)
+
+    def _read(self, reference: str) -> str | None:
+        """The text of a local sheet; None where the reference leads to the network."""
+        name = unescape(reference).strip()
+        if _REMOTE.match(name) and not name.lower().startswith("file:"):
+            return None
+        if name not in self._sheets:
+            self._sheets[name] = self._load(name)
+        return self._sheets[name]
+
+    def _load(self, name: str) -> str:
+        for folder in self._folders:
+            path = (folder / name).resolve()
+            if not name.startswith("/") and path.is_relative_to(self._root) and path.is_file():
+                return self._text(path)
+        raise ConfigError(
+            f"The template asks for the style sheet {name!r}, which is not there.",
+            evidence=[f"looked in {folder}" for folder in self._folders],
+            next_step="correct the name; sheets outside compose.root are never read",
+        )
+
+    def _text(self, path: Path) -> str:
+        inside = path.relative_to(self._root)
+        try:
+            octets = read_beneath(self._root, inside, LONGEST_SHEET)
+            text = octets.decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"The style sheet {inside} cannot be used.", evidence=str(error)) from None
+        self._fingerprints[inside.as_posix()] = hashlib.sha256(octets).hexdigest()
+        return text
+
+
+def _hidden(match: re.Match[str], conditions: list[str]) -> str:
+    """``<![if !mso]>`` as a comment of ours: parsers would turn it into one that hides what it should show."""
+    if match[1] is None:
+        return match[0]
+    conditions.append(match[0])
+    return f"<!--{_REVEALED}{len(conditions) - 1}-->"
+
+
+def _attributes(text: str) -> dict[str, str]:
+    return {name.lower(): double or single or bare for name, double, single, bare in _ATTRIBUTE.findall(text)}
+
+
+def _style(css: str, media: str, *, stays: bool) -> str:
+    """A style element; one that stays carries the marks by which both inliners leave it alone."""
+    if not css.strip():
+        return ""
+    left_alone = ' data-premailer="ignore" data-css-inline="ignore"' if stays else ""
+    return f'<style type="text/css"{f" media={media!r}" if media else ""}{left_alone}>\n{css}\n</style>'
+
+
+def _premailer() -> Callable[[str], str]:
+    """premailer, with every way to the network shut: also the one of the CSS parser below it."""
+    import cssutils
+    import cssutils.util
+    import premailer
+
+    def refuse(url: str) -> Any:  # noqa: ARG001 - the signature of cssutils' fetcher
+        return None
+
+    cssutils.util._defaultFetcher = refuse  # noqa: SLF001 - premailer offers no way to give its parser a fetcher
+
+    def inline(html: str) -> str:
+        worker = premailer.Premailer(
+            html,
+            strip_important=False,
+            disable_validation=True,
+            cssutils_logging_level=logging.CRITICAL,
+            allow_network=False,
+            allow_loading_external_files=False,
+        )
+        return str(worker.transform(pretty_print=False)).replace(' data-css-inline="ignore"', "")
+
+    return inline
+
+
+def _css_inline() -> Callable[[str], str]:
+    try:
+        import css_inline
+    except ImportError:
+        raise ConfigError(
+            'compose.inliner = "css-inline" needs a library that is not installed.',
+            next_step="pip install 'campaign[css-inline]'",
+        ) from None
+    worker = css_inline.CSSInliner(keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False)
+
+    def inline(html: str) -> str:
+        done = worker.inline(html).replace(' data-premailer="ignore"', "")
+        return re.sub(r' data-css-inline="ignore"', "", done)
+
+    return inline

@@ -1,0 +1,236 @@
+"""Templates: found inside the root, compiled once, checked before anything is sent, and drawn for a row.
+
+A `Page` is one template with everything it includes. Drawing it gives the template's own text and the row's values
+apart (`Drawn`); what is done with them, escaping included, is the business of `shapes.py` and `letters.py`. Every
+mistake that can be seen without a row is a ConfigError that names file and line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from jinja2 import BaseLoader, Environment, TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.environment import Template
+from markupsafe import Markup
+
+from campaign.compose.bounds import LARGEST, TooMuch
+from campaign.compose.declared import Closure, undeclared
+from campaign.compose.filters import FILTERS
+from campaign.compose.sandbox import CLOSE, MOST_EVENTS, OPEN, Sandbox, printed
+from campaign.errors import ConfigError
+
+Statics = tuple[str | None, ...]  #: the template's own text, None where a value stands
+
+
+class Drawn(NamedTuple):
+    """A template drawn for one row: its text, with ``None`` for each value, and the values, raw and in order."""
+
+    statics: Statics
+    values: list[Any]
+
+
+class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
+    """Why a row cannot be rendered, in words for the person who owns the list."""
+
+
+class _Loader(BaseLoader):
+    """Reads templates beside the first one or under the root; symbolic links must end inside the root."""
+
+    def __init__(self, folders: Iterable[Path], root: Path) -> None:
+        self.folders, self.root = tuple(folders), root
+        self.read: dict[str, bytes] = {}
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:  # noqa: ARG002 - Jinja's
+        for folder in self.folders:
+            path = (folder / template).resolve()
+            if path.is_relative_to(self.root) and path.is_file():
+                return self._source(path), str(path), None
+        raise TemplateNotFound(template)
+
+    def _source(self, path: Path) -> str:
+        octets = path.read_bytes()
+        self.read[path.relative_to(self.root).as_posix()] = octets
+        return decoded(octets, path)
+
+
+def decoded(octets: bytes, path: Path) -> str:
+    """The text of a template file. Raises ConfigError where it is not UTF-8 or holds control characters."""
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = octets[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"The template {path.name} is not UTF-8.", evidence=f"{path}:{line}", next_step=f"save {path} as UTF-8"
+        ) from None
+    if found := re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ConfigError(
+            f"The template {path.name} holds a control character (U+{ord(found[0]):04X}).", evidence=f"{path}:{line}"
+        )
+    return text
+
+
+class Page:
+    """One template and what it includes, ready to be drawn for rows."""
+
+    def __init__(self, environment: Sandbox, template: Template, name: str, seconds: float, *, constant: bool) -> None:
+        self.name, self.constant = name, constant
+        self._environment, self._template, self._seconds = environment, template, seconds
+        self._globals = environment.globals
+
+    def draw(self, variables: Mapping[str, Any]) -> Drawn:
+        """The template for one row. Raises RowRefused with template, line and reason."""
+        environment = self._environment
+        environment.begin(self._seconds)
+        try:
+            context = self._template.new_context({**self._globals, **variables}, shared=True)
+            statics = tuple(islice(self._template.root_render_func(context), MOST_EVENTS))
+            environment.check_clock()
+        except Exception as error:  # noqa: BLE001 - a template may fail in any way; the reason is kept for the row
+            raise RowRefused(self._reason(error)) from None
+        if len(statics) == MOST_EVENTS:
+            raise RowRefused(f"{self.name} prints more than {MOST_EVENTS:,} pieces for this row")
+        return Drawn(statics, environment.values.copy())
+
+    def explain(self, variables: Mapping[str, Any], error: Exception) -> RowRefused:
+        """``error`` came up when a printed value was looked at: draw once more to find the template's line."""
+        environment = self._environment
+        put, environment.put = environment.put, environment.strict_put
+        try:
+            self.draw(variables)
+        except RowRefused as refused:
+            return refused
+        finally:
+            environment.put = put
+        return RowRefused(f"{self.name}: {error}")
+
+    def text(self, variables: Mapping[str, Any]) -> str:
+        """The template for one row as one text. Raises RowRefused."""
+        drawn = self.draw(variables)
+        values = iter(drawn.values)
+        try:
+            text = "".join([str(printed(next(values))) if piece is None else piece for piece in drawn.statics])
+        except Exception as error:  # noqa: BLE001 - an undefined value, or one that cannot be shown
+            raise self.explain(variables, error) from None
+        if len(text) > LARGEST:
+            raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
+        return text.replace(OPEN + CLOSE, "").replace(OPEN, "")
+
+    def _reason(self, error: Exception) -> str:
+        what = str(error) or type(error).__name__
+        if isinstance(error, RecursionError):
+            what = "the template calls itself too deeply"
+        return f"{_place(error, self.name)}: {what}"
+
+
+def _place(error: BaseException, name: str) -> str:
+    """``template:line`` of the innermost template frame of ``error``'s traceback."""
+    place, trace = name, error.__traceback__
+    while isinstance(trace, TracebackType):
+        template = trace.tb_frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            place = f"{_shown(template.name)}:{template.get_corresponding_lineno(trace.tb_lineno)}"
+        trace = trace.tb_next
+    return place
+
+
+def _shown(name: str | None) -> str:
+    return name or "the template"
+
+
+class Templates:
+    """Opens templates. ``columns`` are the names a row has; ``extras`` what the program adds.
+
+    ``folder`` is where relative names of includes are looked up first; then ``root``. Both are resolved.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folder: Path,
+        columns: Iterable[str],
+        extras: Iterable[str],
+        seconds: float,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.loader = _Loader(dict.fromkeys((folder, root)), root)
+        self._columns, self._extras, self._seconds = tuple(columns), tuple(extras), seconds
+        clocks = {} if clock is None else {"clock": clock}
+        self.html = Sandbox(html=True, loader=self.loader, **clocks)
+        self.plain = Sandbox(html=False, loader=self.loader, **clocks)
+        for environment in (self.html, self.plain):
+            environment.filters.update(FILTERS)
+        self.closures: list[Closure] = []
+
+    def set_locale(self, locale: str) -> None:
+        """The locale of the filters until the next call."""
+        self.html.locale = self.plain.locale = locale
+
+    def file(self, path: Path, *, html: bool) -> Page:
+        """The template in ``path`` (resolved). Raises ConfigError."""
+        if not path.is_relative_to(self.loader.root) or not path.is_file():
+            raise ConfigError(
+                f"There is no template {path} inside {self.loader.root}.",
+                next_step="correct the name in [compose], or compose.root, outside which nothing is read",
+            )
+        name = path.relative_to(self.loader.root).as_posix()
+        return self._page(decoded(path.read_bytes(), path), name, path, html=html)
+
+    def source(self, source: str, name: str) -> Page:
+        """A template written in the campaign file; ``name`` is its key, such as ``compose.subject``."""
+        return self._page(source, name, None, html=False)
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Path under the root and text of every template file that was read."""
+        return [(name, octets.decode("utf-8-sig")) for name, octets in sorted(self.loader.read.items())]
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of every template file that was read, by its path under the root."""
+        if any(closure.dynamic for closure in self.closures):
+            for folder in self.loader.folders[:1]:
+                self._read_all(folder)
+        return {name: hashlib.sha256(octets).hexdigest() for name, octets in sorted(self.loader.read.items())}
+
+    def _read_all(self, folder: Path) -> None:
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.resolve().is_relative_to(self.loader.root):
+                self.loader.read.setdefault(path.relative_to(self.loader.root).as_posix(), path.read_bytes())
+
+    def _page(self, source: str, name: str, path: Path | None, *, html: bool) -> Page:
+        environment = self.html if html else self.plain
+        try:
+            if path is not None:
+                self.loader.read[name] = path.read_bytes()
+            closure = Closure(environment, name, source)
+            code = environment.compile(source, name, str(path) if path else name)
+            template = environment.template_class.from_code(environment, code, environment.globals)
+        except TemplateNotFound as error:
+            raise _not_found(error, name, self.loader.folders) from None
+        except TemplateSyntaxError as error:
+            raise ConfigError(
+                f"The template {error.name or name} is not valid: {error.message}",
+                evidence=f"{error.name or name}:{error.lineno}",
+            ) from None
+        except TemplateError as error:
+            raise ConfigError(f"The template {name} cannot be used: {error}", evidence=_place(error, name)) from None
+        self.closures.append(closure)
+        undeclared(closure, self._columns, (*self._extras, *environment.globals))
+        constant = not closure.dynamic and not any(part.tree.find(nodes.Name) for part in closure.parts.values())
+        return Page(environment, template, name, self._seconds, constant=constant)
+
+
+def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:
+    return ConfigError(
+        f"The template {name} asks for {error.message!r}, which is not there.",
+        evidence=[f"looked in {folder}" for folder in folders],
+        next_step="correct the name; templates outside compose.root are never read",
+    )
+
+
+__all__ = ["Drawn", "Markup", "Page", "RowRefused", "Statics", "Templates", "TooMuch"]

@@ -1,0 +1,37 @@
+"""The text part from the user's own template: its constant text encoded once per shape, like the HTML part."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from campaign.compose.bounds import LARGEST
+from campaign.compose.quoting import Encoded, Gapped
+from campaign.compose.settling import settle
+from campaign.compose.shapes import MOST_SHAPES, text_pieces
+from campaign.compose.templates import Page, RowRefused, Statics
+
+
+class TextPart:
+    """Text parts of one campaign."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._shapes: OrderedDict[Statics, Gapped] = OrderedDict()
+
+    def part(self, variables: Mapping[str, Any]) -> Encoded:
+        """The text part for one row. Raises RowRefused."""
+        drawn = self._page.draw(variables)
+        try:
+            settled = settle(drawn, html=False)
+        except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
+            raise self._page.explain(variables, error) from None
+        shape = self._shapes.get(settled.statics)
+        if shape is None:
+            shape = self._shapes[settled.statics] = Gapped(text_pieces(settled.statics))
+            if len(self._shapes) > MOST_SHAPES:
+                self._shapes.popitem(last=False)
+        if shape.length + sum(map(len, settled.values)) > LARGEST:
+            raise RowRefused(f"the text part would have more than {LARGEST:,} characters")
+        return shape.fill(settled.values, lines=settled.lines)
