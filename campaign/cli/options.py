@@ -13,7 +13,7 @@ from campaign.config.units import duration
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[float]):
     """``2h``, ``90s``; seconds as a float."""
 
     name = "duration"

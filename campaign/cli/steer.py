@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from campaign.cli.options import run_argument
 from campaign.exit_codes import ExitCode
 
+State = Literal["run", "pause", "stop", "cancel"]
 NOT_RUNNING = "no process serves this run now; it is noted for the next one"
 
 
@@ -69,7 +72,7 @@ def cancel_command(run: str) -> ExitCode:
     return ExitCode.DONE if by_its_process or code is ExitCode.SOME_FAILED else code
 
 
-def _steer(run: str, state: str, word: str) -> ExitCode:
+def _steer(run: str, state: State, word: str) -> ExitCode:
     from campaign.pipeline.upkeep import find_run, steer
 
     _say(word, steer(find_run(run), state=state))

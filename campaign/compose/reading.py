@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import cast
 
 _CID = re.compile(r"cid:([^\s\"'()<>]+)")
 
@@ -48,7 +47,7 @@ class ReadLetter:
 
 def read(content: bytes) -> ReadLetter:
     """Parse the bytes of one letter."""
-    message = cast("EmailMessage", message_from_bytes(content, policy=policy.default))
+    message = message_from_bytes(content, policy=policy.default)
     html, text, images, attachments = "", "", {}, []
     for part in message.walk():
         kind = part.get_content_type()

@@ -105,7 +105,7 @@ def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...
         wanted = bytearray(plan.size)
         for number in history.numbers(*verdicts):
             wanted[number] = 1
-        found = plan.recipients(wanted.__getitem__)
+        found = plan.recipients(lambda number, wanted=wanted: bool(wanted[number]))  # type: ignore[misc] # bound early
         while batch := [digest(recipient.key) for recipient in islice(found, 10_000)]:
             keys.add(batch)
     return keys
@@ -148,6 +148,7 @@ def _continue(job: Job, folder: Path, history: History) -> Chosen:
     composer = Composer(
         job.brief(plan.columns, history.opened.generation), cast("Literal['shape', 'row']", history.opened.inlining)
     )
+    composer.choose_inlining(list(sample(plan)))  # reads the same pictures as when the run was opened
     return Chosen(folder, plan, composer, history.opened.generation, continued=True)
 
 

@@ -182,7 +182,7 @@ def _failures(plan: Plan, history: History, stream: Stream) -> Iterator[FailedRo
     wanted = bytearray(plan.size)
     for number in history.numbers(*FAILED):
         wanted[number] = 1
-    for recipient in plan.recipients(wanted.__getitem__):
+    for recipient in plan.recipients(lambda number: bool(wanted[number])):
         last = stream.last.get(recipient.number)
         if last:
             values = [recipient.row.get(column) for column in plan.columns]

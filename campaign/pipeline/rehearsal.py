@@ -166,8 +166,5 @@ async def _deliver(job: Job, letters: Sequence[Letter], recipients: Sequence[Rec
     noted, by_number = Noted(), {letter.number: letter for letter in letters}
     relays = await open_relays(job.settings.delivery, job.settings.base, os.environ, None)
     dispatcher = Dispatcher(job.settings.delivery, relays, noted)
-    try:
-        await dispatcher.sweep(iter(recipients), lambda one: by_number[one.number])
-    finally:
-        await dispatcher.close()
+    await dispatcher.sweep(iter(recipients), lambda one: by_number[one.number])
     return noted.outcomes

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from campaign.audience.screening import Suppression
 from campaign.delivery.control import Control
 from campaign.delivery.dispatch import Dispatcher
-from campaign.delivery.mailbox import MailboxRelay
-from campaign.delivery.relays import open_relays
+from campaign.delivery.mailbox import Mailbox
+from campaign.delivery.pacing_state import SharedThrottle, open_throttle
+from campaign.delivery.relays import Relay, open_relays
 from campaign.delivery.retries import GiveUp, decide_retry
 from campaign.errors import CampaignError, RelayError
 from campaign.exit_codes import ExitCode, of_error
@@ -157,18 +158,22 @@ class Service:
 
     async def _with_relays(self) -> None:
         delivery, base = self._job.settings.delivery, self._job.settings.base
-        with contextlib.ExitStack() as stack:
-            mailbox = (
-                stack.enter_context(MailboxRelay(self._chosen.folder / "mailbox"))
-                if "mailbox" in delivery.relay
-                else None
-            )
-            relays = await open_relays(delivery, base, os.environ, mailbox.url if mailbox else None)
-            self._dispatcher = Dispatcher(delivery, relays, self._recorder, control=self._control)
-            try:
-                await self._passes(self._dispatcher)
-            finally:
-                await self._dispatcher.close()
+        async with contextlib.AsyncExitStack() as stack:
+            box = None
+            if "mailbox" in delivery.relay:
+                box = await stack.enter_async_context(Mailbox(self._chosen.folder / "mailbox"))
+            relays = await open_relays(delivery, base, os.environ, box.url if box else None)
+
+            def throttle(relay: Relay) -> SharedThrottle:
+                account = "mailbox" if box and relay.name == box.url else relay.account
+                limited = delivery.model_copy(update={"rate": (*delivery.rate, *relay.limits)})
+                return stack.enter_context(
+                    contextlib.closing(open_throttle(limited, self._job.directory, account, base))
+                )
+
+            dispatcher = Dispatcher(delivery, relays, self._recorder, control=self._control, throttles=throttle)
+            self._dispatcher = dispatcher
+            await self._passes(dispatcher)
 
     async def _passes(self, dispatcher: Dispatcher) -> None:
         history, idle = self._checkpoint.history, 0

@@ -16,7 +16,7 @@ from campaign.audience.plan import Plan
 from campaign.compose.headers import message_id
 from campaign.config import load
 from campaign.config.units import Rate
-from campaign.delivery.control import write_control
+from campaign.delivery.control import State, write_control
 from campaign.errors import ConfigError, InputError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders, journal
@@ -80,7 +80,7 @@ def is_running(run: Path) -> bool:
 
 
 def steer(
-    run: Path, *, state: str | None = None, rate: tuple[Rate, ...] | None = None, connections: int | None = None
+    run: Path, *, state: State | None = None, rate: tuple[Rate, ...] | None = None, connections: int | None = None
 ) -> bool:
     """Write the run's control file; says whether a process is there to obey it now."""
     write_control(run, state=state, rate=rate, connections=connections)
