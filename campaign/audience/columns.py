@@ -43,6 +43,14 @@ class Typing:
                 raise CellError(f"column {name!r}: {error}") from None
         return cells
 
+    def lenient(self, at: int, cell: Value) -> Value:
+        """The cell at index ``at`` converted, or as it stands where it cannot be."""
+        convert = next((step for index, _, step in self._steps if index == at), text)
+        try:
+            return convert(cell)
+        except ValueError:
+            return cell
+
 
 def text(cell: Value) -> Value:
     """Any plain value as text; dates in ISO form."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain, islice
@@ -51,7 +51,7 @@ def write(
         sifted = _sweep(source, screener, clerk, progress)
         if settings.items:
             with Gatherer(folder, item_shape(settings, source.columns)) as gatherer:
-                _gather(sifted, gatherer, clerk)
+                _gather(sifted, gatherer, clerk, screener.spoiled)
         else:
             for kept in sifted:
                 clerk.plan(kept)
@@ -72,13 +72,13 @@ def _sweep(
             progress(clerk.read)
 
 
-def _gather(sifted: Iterable[list[Kept]], gatherer: Gatherer, clerk: Clerk) -> None:
+def _gather(sifted: Iterable[list[Kept]], gatherer: Gatherer, clerk: Clerk, spoiled: Mapping[str, int]) -> None:
     for kept in sifted:
         gatherer.add(kept)
-    groups = gatherer.groups()
+    groups = gatherer.groups(spoiled)
     while some := list(islice(groups, CHUNK_ROWS)):
-        clerk.plan([one for one, _ in some])
-        clerk.set_aside(chain.from_iterable(merged for _, merged in some))
+        clerk.plan([one for one, _ in some if one])
+        clerk.set_aside(chain.from_iterable(aside for _, aside in some))
 
 
 class Clerk:

@@ -8,7 +8,7 @@ gives the recipient's address and single columns; the further ones are counted a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ from campaign.audience.shapes import Shape
 from campaign.errors import StorageError
 from campaign.model import Screened, Value
 
-_Group = tuple[Kept, list[Aside]]
+_Group = tuple[Kept | None, list[Aside]]
 
 
 class Gatherer:
@@ -51,17 +51,24 @@ class Gatherer:
         except sqlite3.Error as error:
             raise StorageError(f"{self._path} cannot be written.", evidence=str(error)) from None
 
-    def groups(self) -> Iterator[_Group]:
-        """One recipient a key, in the order of first lines, with the lines that were merged into it."""
+    def groups(self, spoiled: Mapping[str, int]) -> Iterator[_Group]:
+        """One recipient a key, in the order of first lines, with the lines that were merged into it.
+
+        None in place of the recipient where another line of the key is invalid (``spoiled`` says which): a
+        letter that lacks an item is worse than none.
+        """
         in_order = "SELECT row, MIN(n) OVER (PARTITION BY key) AS first FROM part ORDER BY first, n"  # sorted on disk
         try:
             for _, rows in groupby(self._database.execute(in_order), key=lambda found: found[1]):
-                yield self._group([_revived(row) for row, _ in rows])
+                yield self._group([_revived(row) for row, _ in rows], spoiled)
         except sqlite3.Error as error:
             raise StorageError(f"{self._path} cannot be read.", evidence=str(error)) from None
 
-    def _group(self, rows: Sequence[Kept]) -> _Group:
+    def _group(self, rows: Sequence[Kept], spoiled: Mapping[str, int]) -> _Group:
         first, *further = rows
+        if first.key in spoiled:
+            why = f"line {spoiled[first.key]}, of the same key, is invalid"
+            return None, [Aside(row.line, row.address, Screened.INVALID, why) for row in rows]
         items: Value = [self._shape.item(row.values) for row in rows]
         merged = [Aside(row.line, row.address, Screened.MERGED, _joined(row, first)) for row in further]
         return first._replace(values=[*self._shape.single(first.values), items]), merged

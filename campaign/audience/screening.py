@@ -74,6 +74,8 @@ class Screener:
         self._suppression, self._already, self._only = suppression, already, only
         self._seen = KeySet()
         self._first: dict[bytes, int] = {}
+        #: Keys with an invalid line, and which: a letter gathered from the rest would lack an item.
+        self.spoiled: dict[str, int] = {}
 
     def sift(self, chunk: Chunk) -> Sifted:
         """Every row of ``chunk``, either kept or set aside."""
@@ -87,6 +89,7 @@ class Screener:
                 admitted.append(found)
             else:
                 sifted.aside.append(found)
+                self._spoil(row, found)
         if admitted:
             self._settle(admitted, sifted)
         sifted.aside.sort(key=lambda one: one.line)
@@ -111,6 +114,11 @@ class Screener:
             return Aside(line, raw, Screened.INVALID, f"the key column {self._key_name!r} is empty")
         name = "" if self._name is None else str(text(values[self._name])).strip()
         return Kept(key, wire, name, line, values)
+
+    def _spoil(self, row: Sequence[Value], found: Aside) -> None:
+        if self._grouped and self._key is not None and found.kind is Screened.INVALID:
+            key = self._typing.lenient(self._key, row[self._key])
+            self.spoiled.setdefault(str(text(key)).strip(), found.line)
 
     def _settle(self, admitted: list[Kept], sifted: Sifted) -> None:
         """Against the lists, the earlier runs and the earlier rows, a chunk at a time."""
