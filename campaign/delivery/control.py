@@ -112,14 +112,17 @@ def _read(path: Path) -> dict[str, Any]:
     """The file's content, when it is a plain file of ours alone. Raises StorageError in a sentence."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            _believe(path, os.fstat(handle))
+            raw = os.read(handle, LARGEST)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.", next_step=f"remove {path}") from None
-    with os.fdopen(handle, "rb") as file:
-        _believe(path, os.fstat(handle))
-        try:
-            content = json.loads(file.read(LARGEST))
-        except (ValueError, RecursionError) as error:
-            content = f"it is not JSON: {error}"
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        content = f"it is not JSON: {error}"
     if not isinstance(content, dict):
         raise StorageError(
             f"{path} is not what `campaign set` writes.", evidence=str(content)[:200], next_step=f"remove {path}"
@@ -169,6 +172,7 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(handle)
         temporary.replace(path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise StorageError(
             f"{path} cannot be written: {error.strerror}.", next_step="make room there, or check whose folder it is"
         ) from None

@@ -1,0 +1,91 @@
+"""Relays by name."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from campaign.delivery.presets import known, lookup, suggestion
+from campaign.errors import ConfigError
+
+REGION = {"ses": ":eu-west-1", "aliyun-intl": ":us-east-1", "directmail-intl": ":us-east-1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("gmail", "smtps://smtp.gmail.com:465"),
+        ("workspace", "smtps://smtp.gmail.com:465"),
+        ("workspace-relay", "smtp://smtp-relay.gmail.com:587"),
+        ("office365", "smtp://smtp.office365.com:587"),
+        ("ses:eu-west-1", "smtps://email-smtp.eu-west-1.amazonaws.com:465"),
+        ("ses:us-gov-west-1", "smtps://email-smtp.us-gov-west-1.amazonaws.com:465"),
+        ("sendgrid", "smtps://smtp.sendgrid.net:465"),
+        ("mailgun", "smtps://smtp.mailgun.org:465"),
+        ("mailgun-eu", "smtps://smtp.eu.mailgun.org:465"),
+        ("postmark", "smtp://smtp.postmarkapp.com:587"),
+        ("postmark-broadcast", "smtp://smtp-broadcasts.postmarkapp.com:587"),
+        ("brevo", "smtps://smtp-relay.brevo.com:465"),
+        ("qq", "smtps://smtp.qq.com:465"),
+        ("exmail", "smtps://smtp.exmail.qq.com:465"),
+        ("163", "smtps://smtp.163.com:465"),
+        ("aliyun", "smtps://smtpdm.aliyun.com:465"),
+        ("aliyun-intl:ap-southeast-1", "smtps://smtpdm-ap-southeast-1.aliyuncs.com:465"),
+        (" Gmail ", "smtps://smtp.gmail.com:465"),
+    ],
+)
+def test_a_name_stands_for_a_relay(name: str, url: str) -> None:
+    preset = lookup(name)
+    assert preset is not None
+    assert preset.url == url
+
+
+@pytest.mark.parametrize("name", known())
+def test_every_preset_is_whole_and_every_figure_has_a_source(name: str) -> None:
+    preset = lookup(name + REGION.get(name, ""))
+    assert preset is not None
+    assert preset.tls == ("implicit" if preset.port in (465, 2465) else "starttls")
+    assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", preset.host)
+    assert preset.username
+    assert preset.notes
+    said = " ".join(preset.sources)
+    assert re.search(r"[a-z0-9-]+\.(com|org)\b", said), "the vendor's page is named"
+    if preset.connections or preset.letters or preset.rate:
+        assert "connections" in said or "messages" in said
+
+
+def test_published_limits_are_kept() -> None:
+    limits = {
+        name: [str(one) for one in preset.rate] for name in ("gmail", "office365", "aliyun") if (preset := lookup(name))
+    }
+    assert limits == {
+        "gmail": ["1/s", "500/day"],
+        "office365": ["30/min", "10000/day"],
+        "aliyun": ["27/s", "5000/180s", "2000/day"],
+    }
+    office = lookup("office365")
+    assert office is not None
+    assert office.connections == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["smtps://user@smtp.example.com", "mailbox", "localhost:25", "", "sendgird", "[::1]:25"]
+)
+def test_what_is_no_preset_is_left_to_others(text: str) -> None:
+    assert lookup(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["ses", "ses:", "ses:eu", "ses:../../evil", "ses:eu-west-1.evil.example", "gmail:eu", "ses:EU-WEST-1@x"]
+)
+def test_a_wrong_region_is_refused_with_the_form_it_should_have(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        lookup(text)
+    assert refused.value.next_step.startswith('write it as relay = "')
+
+
+def test_a_slip_of_the_pen_is_answered_with_the_name_meant() -> None:
+    assert suggestion("sendgird") == "did you mean 'sendgrid'?"
+    assert suggestion("office356") == "did you mean 'office365'?"
+    assert "gmail" in suggestion("zzz")
