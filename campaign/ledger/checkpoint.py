@@ -17,6 +17,7 @@ from campaign.errors import DamageError, StorageError
 from campaign.ledger import journal, storage
 from campaign.ledger.history import History
 from campaign.ledger.records import (
+    NONE,
     Changed,
     Ended,
     Frontier,
@@ -153,10 +154,10 @@ class Checkpoint:
             enhanced=outcome.enhanced,
             reason=outcome.reason,
             relay=outcome.relay,
-            took=0.0 if dot is None else round(time.monotonic() - dot, 4),
+            took=NONE if dot is None else round(time.monotonic() - dot, 4),
             counted=outcome.counted,
-            date=0.0 if dot is not None else self.date_of(number),
-            not_before=not_before,
+            date=NONE if dot is not None else self.date_of(number),
+            not_before=not_before or NONE,
         )
         self._file.append_in_need(encode(record))
         self.history.apply(record)

@@ -11,6 +11,8 @@ from binascii import crc32
 import msgspec
 
 VERSION = 1
+#: Numbers that mean "none" are these very objects, so that they are left out of the line.
+NONE = 0.0
 
 
 class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True):
@@ -83,10 +85,10 @@ class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True,
     enhanced: str = ""
     reason: str = ""
     relay: str = ""
-    took: float = 0.0
+    took: float = NONE
     counted: bool = True
-    date: float = 0.0
-    not_before: float = 0.0
+    date: float = NONE
+    not_before: float = NONE
 
 
 class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, frozen=True):
