@@ -1,0 +1,138 @@
+"""An auditor's own reading of what a sender left behind: journals, plans, summaries and the oracle's log.
+
+Reads the files as docs describe them, with none of the product's code, so that an error in its replay cannot hide itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(slots=True)
+class Run:
+    """One run folder: numbers to addresses, what the journal says last of each, intents, and who was ever in doubt."""
+
+    folder: Path
+    planned: dict[int, str] = field(default_factory=dict)
+    verdicts: dict[int, str] = field(default_factory=dict)
+    intents: dict[int, list[str]] = field(default_factory=dict)
+    doubts: dict[int, int] = field(default_factory=dict)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    torn: bool = False
+    finished: bool = False
+
+    def tally(self) -> dict[str, int]:
+        """Verdict -> how many."""
+        counts: dict[str, int] = {}
+        for verdict in self.verdicts.values():
+            counts[verdict] = counts.get(verdict, 0) + 1
+        return counts
+
+
+@dataclass(slots=True)
+class Oracular:
+    """What the oracle wrote: letters taken per address (Message-ID, hash, size), answers, and broken envelopes."""
+
+    taken: dict[str, list[tuple[str, str, int]]] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    broke: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def copies(self) -> int:
+        """All letters taken."""
+        return sum(map(len, self.taken.values()))
+
+
+def read_oracle(log: Path) -> Oracular:
+    """The oracle's log, from its beginning."""
+    found = Oracular()
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        event = json.loads(line)
+        match event["is"]:
+            case "took":
+                for address in event["to"] or [""]:
+                    found.taken.setdefault(address, []).append((event["id"], event["sha"], event["size"]))
+            case "answered":
+                for address in event["to"]:
+                    found.answered[address] = found.answered.get(address, 0) + event["reply"].startswith("2")
+            case "lost":
+                found.lost.append(event)
+            case "broke":
+                found.broke.append(event)
+    return found
+
+
+def read_runs(edition: Path) -> list[Run]:
+    """All runs of an edition that have a journal, in the order they were opened."""
+    runs = [read_run(journal.parent) for journal in edition.glob("*/checkpoint.journal")]
+    return sorted(runs, key=lambda run: (run.records[0]["at"] if run.records else 0.0, run.folder.name))
+
+
+def read_run(folder: Path) -> Run:
+    """One run folder, replayed."""
+    run = Run(folder)
+    for line in (folder / "plan.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if isinstance(entry, list):
+            run.planned[entry[0]] = entry[2]
+            run.verdicts[entry[0]] = "waiting"
+    pending: dict[int, str] = {}
+    for record in _records(folder / "checkpoint.journal", run):
+        run.records.append(record)
+        _replay(run, record, pending)
+    for number in pending:
+        _doubt(run, number)
+    return run
+
+
+def _replay(run: Run, record: dict[str, Any], pending: dict[int, str]) -> None:
+    number = record.get("number")
+    match record["is"]:
+        case "intent":
+            pending[number] = record["sha256"]
+            run.intents.setdefault(number, []).append(record["sha256"])
+        case "verdict":
+            interrupted = pending.pop(number, None)
+            if record["verdict"] == "in_doubt" and (interrupted or run.verdicts[number] != "in_doubt"):
+                _doubt(run, number)
+            run.verdicts[number] = record["verdict"]
+        case "ended":
+            run.finished = True
+        case "started":
+            run.finished = False
+
+
+def _doubt(run: Run, number: int) -> None:
+    run.doubts[number] = run.doubts.get(number, 0) + 1
+    run.verdicts[number] = "in_doubt"
+
+
+def _records(path: Path, run: Run) -> Iterator[dict[str, Any]]:
+    for line in path.read_bytes().split(b"\n"):
+        if not line:
+            continue
+        if len(line) < 10 or line[:8] != f"{zlib.crc32(line[9:]):08x}".encode():
+            run.torn = True
+            return
+        yield json.loads(line[9:])
+
+
+def listed_doubts(run: Path) -> list[str]:
+    """The addresses in in-doubt.csv."""
+    path = run / "in-doubt.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [next((cell for name, cell in row.items() if "address" in name), "") for row in csv.DictReader(file)]
+
+
+def summary(run: Path) -> dict[str, Any]:
+    """summary.json."""
+    return dict(json.loads((run / "summary.json").read_text(encoding="utf-8")))

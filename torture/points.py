@@ -1,0 +1,162 @@
+"""The named points at which a sender is killed, each a place in the product's code: before, in the middle, after.
+
+The points are patched into the running process; the product has no hook for them. ``BLAMELESS`` are those at which, with one
+connection, nobody can be in doubt; at all others exactly one letter is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torture.calls import die
+
+IN_DOUBT = (
+    "intent after", "dot before", "dot after", "reply after", "verdict before", "verdict torn",
+)  # fmt: skip
+BLAMELESS = (
+    "plan rename before", "plan rename after", "journal rename before", "journal rename after", "started before",
+    "started torn", "started after", "pass before", "pass after", "frontier before", "frontier after", "content before",
+    "content after", "intent before", "intent torn", "verdict after", "sync before", "sync after", "report before",
+    "report torn", "report after", "ended before", "ended torn", "ended after",
+)  # fmt: skip
+ALL = IN_DOUBT + BLAMELESS
+#: Points that a small run passes once; the others once a letter.
+ONCE = frozenset(point for point in BLAMELESS if point.split()[0] not in {"content", "intent", "verdict", "sync"})
+_RECORDS = frozenset({"started", "pass", "frontier", "intent", "verdict", "ended"})
+_METHODS = {"content": "content", "dot": "dot", "reply": "verdict"}
+
+
+def install(point: str, nth: int) -> None:
+    """Die at the ``nth`` passage of ``point`` (from 1)."""
+    what, _, when = point.rpartition(" ")
+    passed = _Passages(nth)
+    if what in _RECORDS:
+        _at_record(what, when, passed)
+    elif what in _METHODS:
+        _at_method(_METHODS[what], when, passed)
+    elif what == "sync":
+        _at_sync(when, passed)
+    elif what.endswith("rename"):
+        _at_rename({"plan rename": "plan.jsonl", "journal rename": "checkpoint.journal"}[what], when, passed)
+    else:
+        _at_report(when, passed)
+
+
+class _Passages:
+    def __init__(self, nth: int) -> None:
+        self.left = nth
+
+    def due(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+def _at_record(kind: str, when: str, passed: _Passages) -> None:
+    from campaign.ledger.storage import AppendOnly
+
+    original, mark = AppendOnly.append, f'"is":"{kind}"'.encode()
+
+    def append(self: AppendOnly, data: bytes) -> None:
+        due = mark in data and passed.due()
+        if due and when == "before":
+            die()
+        if due and when == "torn":
+            os.write(self._descriptor, data[: len(data) // 2])
+            die()
+        original(self, data)
+        if due:
+            die()
+
+    AppendOnly.append = append  # type: ignore[method-assign]
+
+
+def _at_method(name: str, when: str, passed: _Passages) -> None:
+    from campaign.delivery.transaction import Transaction
+
+    original: Callable[..., Any] = getattr(Transaction, name)
+
+    def plain(self: Transaction, *args: Any) -> Any:
+        due = passed.due()
+        if due and when == "before":
+            die()
+        result = original(self, *args)
+        if due:
+            die()
+        return result
+
+    async def waited(self: Transaction, *args: Any) -> Any:
+        due = passed.due()
+        if due and when == "before":
+            die()
+        result = await original(self, *args)
+        if due:
+            die()
+        return result
+
+    setattr(Transaction, name, plain if name == "dot" else waited)
+
+
+def _at_sync(when: str, passed: _Passages) -> None:
+    from campaign.ledger.storage import AppendOnly
+
+    original = AppendOnly.sync
+
+    def sync(self: AppendOnly) -> int:
+        due = passed.due()
+        if due and when == "before":
+            die()
+        result = original(self)
+        if due:
+            die()
+        return result
+
+    AppendOnly.sync = sync  # type: ignore[method-assign]
+
+
+def _at_rename(name: str, when: str, passed: _Passages) -> None:
+    original = os.replace
+
+    def replace(source: Any, target: Any, **more: Any) -> None:
+        due = os.path.basename(os.fspath(target)) == name and passed.due()
+        if due and when == "before":
+            die()
+        original(source, target, **more)
+        if due:
+            die()
+
+    os.replace = replace  # type: ignore[assignment]
+
+
+def _at_report(when: str, passed: _Passages) -> None:
+    from campaign.pipeline import closing
+
+    if when == "torn":
+        _at_rename("summary.json", "before", passed)
+        return
+    original = closing.write_all
+
+    def write_all(*args: Any) -> None:
+        if when == "before":
+            die()
+        original(*args)
+        die()
+
+    closing.write_all = write_all
+
+
+def settle(orders: Mapping[str, Any]) -> None:
+    """Everything a launch may be ordered to do, in place before the command runs."""
+    from torture import recording, refusing
+
+    if "point" in orders:
+        install(orders["point"], orders["nth"])
+    if "refuse" in orders:
+        refusing.install(**orders["refuse"])
+    if "record" in orders:
+        recording.install(**orders["record"])
+    if "boot" in orders:
+        from campaign.ledger import checkpoint
+
+        checkpoint.boot_identity = lambda: str(orders["boot"])

@@ -1,0 +1,33 @@
+"""Writes down, in order, everything a run did to its files and every dot that left: what a loss of power is played with."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from torture.calls import Calls
+
+
+def install(under: str, into: str) -> None:
+    """One line an event into the file ``into``: kind, path and octets (hex), or the number of a letter at its dot."""
+    log = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    write = os.write
+
+    def note(kind: str, path: str, data: bytes) -> str:
+        write(log, f"{kind}\t{path}\t{data.hex()}\n".encode())
+        return ""
+
+    Calls(under, note).install()
+    _watch_dots(lambda number: note("dot", str(number), b""))
+
+
+def _watch_dots(told: Any) -> None:
+    from campaign.delivery.lane import Lane
+
+    original = Lane._last_word
+
+    async def last_word(self: Lane, breaker: Any, errand: Any, *more: Any) -> Any:
+        told(errand.recipient.number)
+        return await original(self, breaker, errand, *more)
+
+    Lane._last_word = last_word  # type: ignore[method-assign]
