@@ -70,34 +70,37 @@ class Resources:
         if file not in self._images:
             content = self._read(file, name)
             self._images[file] = _image(name, content)
-            self._fingerprints[file.relative_to(self._root).as_posix()] = hashlib.sha256(content).hexdigest()
+            self._fingerprint(file, content)
         return self._images[file]
 
     def attachment(self, name: str, *, constant: bool = False) -> bytes:
         """The complete MIME part of the file ``name`` under the root, ending in CRLF, without boundaries.
 
-        ``constant`` says that every letter has it: then it counts among the `fingerprints`. The parts used last are
-        kept, up to 64 MB. Raises ResourceError.
+        ``constant`` says that every letter has it: ask for it so once, and it counts among the `fingerprints`. The
+        parts used last are kept, up to 64 MB. Raises ResourceError.
         """
         part = self._attachments.get(name)
-        if part is None:
-            file = self._found(name, [self._root])
-            content = self._read(file, name)
-            part = _attachment(name, content)
-            if constant:
-                self._fingerprints[file.relative_to(self._root).as_posix()] = hashlib.sha256(content).hexdigest()
-            self._keep(name, part)
-        else:
+        if part is not None and not constant:
             self._attachments.move_to_end(name)
+            return part
+        file = self._found(name, [self._root])
+        content = self._read(file, name)
+        part = _attachment(name, content)
+        if constant:
+            self._fingerprint(file, content)
+        self._keep(name, part)
         return part
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of every image used so far and of every constant attachment, by path under the root."""
         return dict(sorted(self._fingerprints.items()))
 
+    def _fingerprint(self, file: Path, content: bytes) -> None:
+        self._fingerprints[file.relative_to(self._root).as_posix()] = hashlib.sha256(content).hexdigest()
+
     def _keep(self, name: str, part: bytes) -> None:
+        self._cached += len(part) - len(self._attachments.pop(name, b""))
         self._attachments[name] = part
-        self._cached += len(part)
         while self._cached > CACHE:
             self._cached -= len(self._attachments.popitem(last=False)[1])
 
