@@ -27,10 +27,13 @@ from campaign.delivery.pacing_file import LaneFile, Machine
 from campaign.delivery.throttle import ACCOUNT, Throttle
 from campaign.errors import ConfigError, StorageError
 
-#: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms.
+#: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms,
 AHEAD = 30.0
 LEAST = 256
 MOST = 100_000
+#: but no more than this share of what may go in a long window (seconds): it is lost when the power goes.
+SHARE = 0.02
+LONG = 3600.0
 #: Another process holds the lock, for microseconds; ask again after this (seconds).
 BUSY = 0.001
 
@@ -130,8 +133,9 @@ class SharedThrottle(Throttle):
 
     def _promise(self, name: str) -> None:
         lane = self._all()[name]
-        pace = lane.per_second(self._machine.clock())
-        self._files[name].promise(int(min(MOST, max(LEAST, pace * AHEAD))))
+        letters = max(LEAST, lane.per_second(self._machine.clock()) * AHEAD)
+        allowances = [limit.count * SHARE for limit in lane.limits if limit.per >= LONG]
+        self._files[name].promise(int(max(1, min([MOST, letters, *allowances]))))
 
     def _cells_of(self, name: str) -> Cells:
         if name not in self._kept:  # slowed without a limit: of no use beyond this run
