@@ -123,8 +123,8 @@ def test_svg_is_refused_with_advice_whatever_it_is_called(root, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["..", "/etc/passwd", "../secret.png", "images/../../secret.png", "images/..", "%2e%2e/secret.png", "%2fetc%2fx",
-     "file:///etc/passwd", "FILE:secret.png", "http://example.com/x.png", "https://example.com/x", "//example.com/x.png",
+    ["..", "/etc/passwd", "../secret.png", "images/../../secret.png", "images/..", "%2e%2e/secret.png", "%2fx",
+     "file:///etc/passwd", "FILE:secret.png", "http://example.com/x.png", "https://example.com/x", "//example.com/x",
      "data:image/png;base64,AAAA", "cid:x", "\\\\server\\share\\x.png", "images\\hero.png", "C:\\x.png", "%2525",
      "images%5chero.png", "images/hero.png\0", "images/hero.png%00", "a\r\nb.png", "%0d%0a.png", "\u202egnp.exe",
      "x%ff.png", "", "x" * 5_000, "javascript:alert(1)"],
