@@ -17,7 +17,7 @@ from campaign.exit_codes import ExitCode
     required=True,
     type=click.Path(path_type=Path),
     metavar="LIST",
-    help="Message-IDs the relay took; its log will do.",
+    help="Message-IDs the relay took: a list, its log, or a Maildir.",
 )
 def resolve_command(run: str, accepted: Path) -> ExitCode:
     """Settle RUN's letters in doubt whose Message-ID stands in LIST: the relay took them. The others stay in doubt."""

@@ -25,6 +25,7 @@ from campaign.ledger import checkpoint, folders
 from campaign.ledger.history import History
 from campaign.ledger.records import Opened
 from campaign.model import Recipient, Verdict
+from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, Options
 
 #: Verdicts that `retry` takes up again.
@@ -122,7 +123,7 @@ def _named(
         raise ConfigError(
             f"{folder} is not the newest run of this edition, so it is not continued.",
             evidence=f"{newest} came later and serves whoever was left",
-            next_step=f"campaign send {job.settings.file}",
+            next_step=f"campaign send {shown(job.settings.file)}",
         )
     return _continue(job, folder, history)
 
@@ -134,7 +135,7 @@ def _leave_behind(job: Job, options: Options, newest: Path | None, history: Hist
         raise UnfinishedError(
             "There is an unfinished run of this edition, so there is nothing to retry yet.",
             evidence=str(newest),
-            next_step=f"campaign send {job.settings.file}",
+            next_step=f"campaign send {shown(job.settings.file)}",
         )
     with_journal = checkpoint.Checkpoint(newest)
     try:
@@ -165,7 +166,7 @@ def _make(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if not plan.size and not plan.books.invalid:
+    if not plan.size and (plan.books.already or not plan.books.invalid):
         shutil.rmtree(folder)
         return None
     by = "again" if options.again else "fresh" if options.fresh else "retry" if options.retry else ""
@@ -228,5 +229,5 @@ def refuse_changes(run: Path, history: History, plan: Plan, current: Mapping[str
         raise ConfigError(
             "What shapes the letters changed since this run began, so nothing is sent.",
             evidence=changed,
-            next_step=f"undo the change, or go on with it: campaign send {file} --accept-changes",
+            next_step=f"undo the change, or go on with it: campaign send {shown(file)} --accept-changes",
         )

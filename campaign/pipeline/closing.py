@@ -23,7 +23,7 @@ from campaign.ledger.history import History
 from campaign.ledger.records import Intent, Pass, Settled, Started
 from campaign.model import Verdict
 from campaign.pipeline.choosing import FAILED, Chosen
-from campaign.pipeline.console import Console
+from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
 from campaign.pipeline.serving import Ending
 from campaign.report.exports import write_failed, write_in_doubt
@@ -129,7 +129,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         campaign=opened.campaign,
         edition=opened.edition,
         run=opened.run,
-        folder=str(folder),
+        folder=shown(folder),
         generation=opened.generation,
         started=stream.started,
         ended=stream.ended,
@@ -145,7 +145,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         fingerprints=dict(history.fingerprints),
         exit_code=history.ended.exit_code if history.ended else int(ExitCode.UNFINISHED),
         in_doubt=list(_doubts(job, plan, history, stream))[:LISTED_DOUBTS],
-        file=str(job.settings.file),
+        file=shown(job.settings.file),
         trace_id=opened.trace,
         latency_buckets=_buckets(stream),
         latency_sum=stream.latency_sum,

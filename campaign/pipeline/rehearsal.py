@@ -27,7 +27,7 @@ from campaign.exit_codes import ExitCode
 from campaign.ledger.folders import make_folder
 from campaign.ledger.storage import write_whole
 from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
-from campaign.pipeline.console import Console
+from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
 from campaign.report.gallery import Preview, write_gallery
 
@@ -47,7 +47,7 @@ def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tup
             raise InputError(
                 f"{audience.source} has nobody to write to.",
                 evidence=f"{plan.books.read:,} rows read, none of them kept",
-                next_step=f"campaign check {job.settings.file}",
+                next_step=f"campaign check {shown(job.settings.file)}",
             )
         yield plan, Composer(job.brief(plan.columns, 1, test=test))
 
@@ -91,7 +91,7 @@ def _spread(plan: Plan) -> list[tuple[str, Recipient]]:
     found.setdefault(shortest.number, ("shortest", shortest))
     for number in range(0, plan.size, max(plan.size // PREVIEWED, 1)):
         if len(found) < PREVIEWED:
-            found.setdefault(number, (f"row {number + 1}", plan.recipient(number)))
+            found.setdefault(number, ("between", plan.recipient(number)))
     return list(found.values())
 
 
@@ -150,7 +150,7 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
     if "mailbox" in job.settings.delivery.relay:
         raise ConfigError(
             "The relay is the embedded mailbox, so a test letter would reach nobody.",
-            next_step=f"look at the letters: campaign preview {job.settings.file}; or give --relay URL",
+            next_step=f"look at the letters: campaign preview {shown(job.settings.file)}; or give --relay URL",
         )
     with rehearsed(job, console, test=True) as (plan, composer):
         chosen = [replace(one, address=address.wire) for _, one in picked(plan, rows or [1], "")]

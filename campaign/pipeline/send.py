@@ -17,10 +17,11 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Verdict
 from campaign.pipeline.choosing import Chosen, choose, refuse_changes
 from campaign.pipeline.closing import close_run
-from campaign.pipeline.console import Console
+from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.serving import Ending, Service
 from campaign.report.log import open_log
+from campaign.report.notices import passed_on
 from campaign.report.progress import Counts, Progress
 
 
@@ -59,7 +60,7 @@ def refuse_late(settings: Settings) -> None:
         raise ConfigError(
             "The time for this campaign is over, so nothing is sent.",
             evidence=f"campaign.not_after = {moment.isoformat()}",
-            next_step=f"set a later not_after in {settings.file} if it should still go out",
+            next_step=f"set a later not_after in {shown(settings.file)} if it should still go out",
         )
 
 
@@ -91,11 +92,13 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
     for note in (*chosen.notes, *checkpoint.notices):
         console.say(note)
     if not chosen.continued:
-        console.say(f"new run {chosen.folder}: {plan.size:,} recipients planned of {plan.books.read:,} rows read")
+        console.say(
+            f"new run {shown(chosen.folder)}: {plan.size:,} recipients planned of {plan.books.read:,} rows read"
+        )
         return
     settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]
     console.say(
-        f"continuing run {chosen.folder}: {settled:,} of {plan.size:,} settled earlier, "
+        f"continuing run {shown(chosen.folder)}: {settled:,} of {plan.size:,} settled earlier, "
         f"{tally['in_doubt']:,} in doubt, {tally['waiting'] + tally['deferred']:,} to go"
     )
     if tally["in_doubt"]:
@@ -155,7 +158,8 @@ def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, co
         log.event("run started", run=str(chosen.folder), recipients=counts.total, done_before=counts.done_before)
         progress.start()
         try:
-            return asyncio.run(Service(job, options, chosen, checkpoint, progress, counts, log).serve())
+            with passed_on(log, progress.note):
+                return asyncio.run(Service(job, options, chosen, checkpoint, progress, counts, log).serve())
         finally:
             progress.finish()
             log.event("run left", tally=checkpoint.history.tally())

@@ -142,15 +142,17 @@ def job_of(run: Path) -> Job:
 
 
 def message_ids(file: Path) -> Iterator[str]:
-    """Every ``<...@...>`` in a text file, such as a relay's log. Raises InputError."""
+    """Every ``<...@...>`` in a text file, such as a relay's log, or in the files of a folder, such as a Maildir.
+
+    Raises InputError.
+    """
     try:
-        if file.stat().st_size > LARGEST_LIST:
-            raise InputError(
-                f"{file} is larger than {LARGEST_LIST:,} octets.", next_step="keep the lines of this run only"
-            )
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                yield from _bracketed(line)
+        for one in [path for path in file.rglob("*") if path.is_file()] if file.is_dir() else [file]:
+            if one.stat().st_size > LARGEST_LIST:
+                raise InputError(f"{one} has over {LARGEST_LIST:,} octets.", next_step="keep the lines of this run")
+            with one.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    yield from _bracketed(line)
     except OSError as error:
         raise InputError(f"{file} cannot be read.", evidence=str(error)) from error
 
