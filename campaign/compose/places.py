@@ -15,6 +15,7 @@ from typing import Any
 
 _SELECTED = re.compile(r"\[\s*([A-Za-z_][\w:.-]*)")
 _URLS = frozenset({"href", "src", "action"})
+_DANGEROUS = re.compile(r"[\s\x00-\x20]*(?:javascript:|vbscript:|file:|data:(?!image/))", re.IGNORECASE)
 _RAW = frozenset({"style", "script"})
 _SHAPING = frozenset({"class", "id", "style"})
 
@@ -64,7 +65,7 @@ class Tokens:
 
 
 def kinds(html: str, tokens: Tokens, count: int) -> list[Kind]:
-    """The kind of each of ``count`` values whose tokens stand in ``html``."""
+    """The kind of each of ``count`` values whose tokens stand in ``html``. Raises ValueError for a link that runs."""
     from lxml import etree
 
     # Two words: where a parser sees only the first of them, the value is not between quotes.
@@ -93,6 +94,8 @@ def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: list
     for name, value in element.attrib.items():
         _mark(name, tokens, Kind.BARE, found)
         _mark(value, tokens, _kind_in(element.tag, name, selected), found)
+        if name in _URLS and _DANGEROUS.match(value):
+            raise ValueError(f"a link begins with {value[:40]!r}")
         begins = tokens.pattern.match(value.strip())
         if begins and found[int(begins[1])] is Kind.URL and name in _URLS:
             found[int(begins[1])] = Kind.LINK

@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+from datetime import time as time_of_day
+from decimal import Decimal
 from types import BuiltinMethodType
 from typing import Any
 
-from jinja2 import StrictUndefined, nodes
+from jinja2 import StrictUndefined, Undefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.environment import Template, TemplateModule
-from jinja2.runtime import Context
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Cycler, Joiner, Namespace
 from markupsafe import Markup, escape
 
 from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_method, check_width, guarded
@@ -28,6 +32,12 @@ from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_
 OPEN, CLOSE = "\x02", "\x03"  #: around a value inside captured text: OPEN value OPEN CLOSE
 MOST_ROUNDS = 1_000_000  #: of all loops of one row together
 MOST_EVENTS = 200_000  #: pieces one template may print for one row
+
+#: Whose attributes a template may use.
+_KNOWN = (
+    *(str, bytes, int, float, bool, type(None), date, time_of_day, timedelta, Decimal, list, tuple, dict, range),
+    *(LoopContext, Namespace, Cycler, Joiner, TemplateReference, BlockReference, TemplateModule, Macro, Undefined),
+)
 
 
 class _Generator(CodeGenerator):
@@ -151,13 +161,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return text
         return f"{OPEN}{text}{OPEN}{CLOSE}"
 
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Only plain values and what Jinja itself hands out have attributes; a stranger has none."""
+        return isinstance(obj, _KNOWN) and super().is_safe_attribute(obj, attr, value)
+
     def getattr(self, obj: Any, attribute: str) -> Any:
         """``order.items`` is the field of that name where the row has one, and only then the method."""
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
 
-    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # as its
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call ``obj`` if it is safe and will not make too much."""
         if isinstance(obj, BuiltinMethodType):
             check_method(obj, args, kwargs)

@@ -35,22 +35,23 @@ class Settled(NamedTuple):
 def settle(drawn: Drawn, *, html: bool) -> Settled:
     """Put ``drawn`` in order. Raises what an undefined value raises, and ValueError for lone surrogates."""
     statics, values = drawn
+    whole = True
     if set(map(type, values)) != _TEXT:
-        values = [value if type(value) is str else _shown(value) for value in values]
-    try:
-        if all(map(str.strip, values)) and "".join(values).isprintable():
-            return Settled(statics, values, lines=False)
-    except TypeError:
-        pass
+        values = [value if type(value) is str else _shown(value, html) for value in values]
+        whole = Markup not in set(map(type, values))
+    if whole and all(map(str.strip, values)) and "".join(values).isprintable():
+        return Settled(statics, values, lines=False)
     return _settled(statics, values, html)
 
 
-def _shown(value: Any) -> Any:
-    """A value as text; markup without tags is text too, the rest stays Markup."""
+def _shown(value: Any, html: bool) -> str:
+    """A value as text; markup without tags is text too, other markup stays Markup where it means something."""
     text = printed(value)
-    if isinstance(text, Markup) and "<" not in text and OPEN not in text:
-        return unescape(str(text))
-    return text
+    if not isinstance(text, Markup):
+        return text
+    if html and ("<" in text or OPEN in text):
+        return text
+    return unescape(text) if html else str(text)
 
 
 def _settled(statics: Statics, values: list[Any], html: bool) -> Settled:

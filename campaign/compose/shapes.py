@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import unescape
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -18,23 +18,19 @@ from urllib.parse import quote
 from markupsafe import escape
 
 from campaign.compose.bounds import LARGEST
+from campaign.compose.outlines import URL_SAFE, Outline, check_scheme, filled, text_pieces
 from campaign.compose.pictures import elsewhere, replaced
 from campaign.compose.places import Kind, Tokens, kinds
 from campaign.compose.plaintext import derived
 from campaign.compose.quoting import Encoded, Gapped
 from campaign.compose.resources import Image
-from campaign.compose.settling import Settled, escaped, settle
+from campaign.compose.settling import Settled, settle
 from campaign.compose.templates import Page, RowRefused, Statics
 
 MOST_SHAPES = 512  #: kept at a time
+_TAG = re.compile(r"<[A-Za-z!/]")
 Inlining = Literal["shape", "row"]
 Picture = Callable[[str], Image]  #: from a reference to the picture
-
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
-_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid", "webcal"})
-_BARE = re.compile(r"[\w.%#-]+")
-_UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(", re.IGNORECASE)
-_URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  # what the HTML writer of lxml leaves as it is in a link
 
 
 class Bodies(NamedTuple):
@@ -43,37 +39,6 @@ class Bodies(NamedTuple):
     html: Encoded
     text: Encoded | None
     images: Sequence[Image]
-
-
-@dataclass(slots=True)
-class Outline:
-    """What a template printed, as HTML with gaps. ``order`` says which value stands in each gap."""
-
-    number: int
-    pieces: list[str]
-    order: list[int]
-    straight: bool
-    tokens: Tokens
-    kinds: list[Kind]
-    shaping: list[int] = field(init=False)
-    urls: list[int] = field(init=False)
-    links: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.links = [gap for gap, kind in enumerate(self.kinds) if kind is Kind.LINK]
-        self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
-        self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
-
-    def prepared(self, values: list[str], *, lines: bool) -> tuple[list[str], list[str]]:
-        """The value of each gap, plain (links percent-encoded), and escaped. Raises RowRefused for a link's scheme."""
-        for gap in self.links:
-            _check_scheme(values[gap])
-        changed = [gap for gap in self.urls if lines or not values[gap].isascii() or " " in values[gap]]
-        if changed:
-            values = values.copy()
-            for gap in changed:
-                values[gap] = quote(values[gap].lstrip() if gap in self.links else values[gap], safe=_URL_SAFE)
-        return values, escaped(values)
 
 
 @dataclass(slots=True)
@@ -87,6 +52,7 @@ class Shape:
     pictures: list[tuple[list[str], list[int]]]
     text: Gapped | None
     text_order: list[int]
+    from_source: bool
 
 
 class Shapes:
@@ -117,18 +83,17 @@ class Shapes:
     def bodies(self, variables: Mapping[str, Any], inlining: Inlining) -> Bodies:
         """The parts for one row. Raises RowRefused."""
         self.rows += 1
-        settled = self.settled(variables)
+        settled = self._settled(variables, inlining)
         outline = self._outline(settled)
         values = settled.values if outline.straight else [settled.values[at] for at in outline.order]
         plain, ready = outline.prepared(values, lines=settled.lines)
         if inlining == "row":
-            return self._of_row(outline, plain, ready, lines=settled.lines)
-        shape = self._shape(outline, plain, ready)
-        return self._filled(shape, plain, ready, lines=settled.lines)
+            return self._of_row(outline, settled, plain, ready)
+        return self._filled(self._shape(outline, plain, ready), settled, plain, ready)
 
-    def settled(self, variables: Mapping[str, Any]) -> Settled:
+    def _settled(self, variables: Mapping[str, Any], inlining: Inlining) -> Settled:
         """What the template prints for one row. Raises RowRefused."""
-        drawn = self._page.draw(variables)
+        drawn = self._page.draw(variables, marking=inlining == "shape")
         try:
             settled = settle(drawn, html=True)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
@@ -139,11 +104,11 @@ class Shapes:
 
     def html(self, variables: Mapping[str, Any], inlining: Inlining) -> str:
         """The HTML for one row, as text. Raises RowRefused."""
-        settled = self.settled(variables)
+        settled = self._settled(variables, inlining)
         outline = self._outline(settled)
         plain, ready = outline.prepared([settled.values[at] for at in outline.order], lines=settled.lines)
         if inlining == "row":
-            return self._finished(_filled(outline.pieces, ready), [])[0]
+            return self._finished(filled(outline.pieces, ready), [])[0]
         shape = self._shape(outline, plain, ready)
         return shape.html.plain(self._picked(shape, plain, ready, []))
 
@@ -177,13 +142,16 @@ class Shapes:
         self._numbers += 1
         pieces, count = text_pieces(settled.statics), len(settled.values)
         _check_size(sum(map(len, pieces)))
-        order = list(range(count))
+        order, source = list(range(count)), pieces
         tokens = Tokens.for_pieces(pieces)
         if self._convert is not None:
             pieces, order = tokens.split(self._converted(tokens.joined(pieces)))
         html = tokens.joined(pieces)
-        found = kinds(html, tokens, len(order)) if html.strip() else []
-        return Outline(self._numbers, pieces, order, order == list(range(count)), tokens, found)
+        try:
+            found = kinds(html, tokens, len(order)) if html.strip() else []
+        except ValueError as error:
+            raise RowRefused(f"{self._page.name}: {error}") from None
+        return Outline(self._numbers, pieces, order, order == list(range(count)), tokens, found, source)
 
     def _converted(self, text: str) -> str:
         try:
@@ -218,16 +186,17 @@ class Shapes:
         return shape
 
     def _built(self, outline: Outline, plain: list[str], ready: list[str]) -> Shape:
-        _check_shaping(outline, plain, self._page.name)
+        outline.check_shaping(plain, self._page.name)
         self.built += 1
         tokens = outline.tokens
         stand_ins = [ready[gap] if gap in outline.shaping else tokens.token(gap) for gap in range(len(outline.kinds))]
         pictures: list[tuple[list[str], list[int]]] = []
-        html, images = self._finished(_filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
+        html, images = self._finished(filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
         pieces, order = tokens.split(html)
         text, text_order = self._text(outline, html)
         size = sum(map(len, pieces))
-        return Shape(Gapped(pieces), order, size, tuple(images), pictures, text, text_order)
+        from_source = self._from_source(outline)
+        return Shape(Gapped(pieces), order, size, tuple(images), pictures, text, text_order, from_source)
 
     def _finished(
         self,
@@ -264,21 +233,33 @@ class Shapes:
         return f"cid:{image.cid}"
 
     def _text(self, outline: Outline, html: str) -> tuple[Gapped | None, list[int]]:
+        """The text part of the shape, and which value stands in each gap of it."""
         if not self._derive:
             return None, []
+        if self._from_source(outline):
+            return Gapped(outline.source), list(range(len(outline.source) - 1))
         pieces, order = outline.tokens.split(derived(html))
         return Gapped(pieces), order
 
-    def _filled(self, shape: Shape, plain: list[str], ready: list[str], *, lines: bool) -> Bodies:
+    def _from_source(self, outline: Outline) -> bool:
+        """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
+        return self._derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
+
+    def _filled(self, shape: Shape, settled: Settled, plain: list[str], ready: list[str]) -> Bodies:
         images: list[Image] = []
         picked = self._picked(shape, plain, ready, images)
         _check_size(shape.size + sum(map(len, picked)))
-        html = shape.html.fill(picked, lines=lines)
+        html = shape.html.fill(picked, lines=settled.lines)
         text = None
         if shape.text is not None:
-            shown = [" ".join(value.split()) for value in plain] if lines else plain
-            text = shape.text.fill([shown[gap] for gap in shape.text_order])
+            text = self._filled_text(shape, shape.text, settled, plain)
         return Bodies(html, text, (*shape.images, *images) if images else shape.images)
+
+    def _filled_text(self, shape: Shape, text: Gapped, settled: Settled, plain: list[str]) -> Encoded:
+        if shape.from_source:
+            return text.fill(settled.values, lines=settled.lines)
+        shown = [" ".join(value.split()) for value in plain] if settled.lines else plain
+        return text.fill([shown[gap] for gap in shape.text_order])
 
     def _picked(self, shape: Shape, plain: list[str], ready: list[str], images: list[Image]) -> list[str]:
         """The escaped values in the order of the shape's gaps; pictures of this row go to ``images``."""
@@ -290,36 +271,21 @@ class Shapes:
         return [ready[gap] for gap in shape.order]
 
     def _of_reference(self, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]) -> str:
-        reference = _filled(pieces, [plain[gap] for gap in order])
+        reference = filled(pieces, [plain[gap] for gap in order])
         if elsewhere(reference):
-            return str(escape(quote(reference, safe=_URL_SAFE)))
-        _check_scheme(reference)
+            return str(escape(quote(reference, safe=URL_SAFE)))
+        check_scheme(reference)
         return self._shown(reference, found)
 
-    def _of_row(self, outline: Outline, plain: list[str], ready: list[str], *, lines: bool) -> Bodies:
-        _check_shaping(outline, plain, self._page.name)
-        html, images = self._finished(_filled(outline.pieces, ready), [])
+    def _of_row(self, outline: Outline, settled: Settled, plain: list[str], ready: list[str]) -> Bodies:
+        outline.check_shaping(plain, self._page.name)
+        html, images = self._finished(filled(outline.pieces, ready), [])
         text = None
-        if self._derive:
-            text = self._filled(self._shape(outline, plain, ready), plain, ready, lines=lines).text
+        if self._from_source(outline):
+            text = Gapped(outline.source).fill(settled.values, lines=settled.lines)
+        elif self._derive:
+            text = Gapped([derived(html)]).fill([])
         return Bodies(Gapped([html]).fill([]), text, images)
-
-
-def text_pieces(statics: Statics) -> list[str]:
-    """The text between the gaps: one piece more than gaps."""
-    pieces: list[list[str]] = [[]]
-    for text in statics:
-        if text is None:
-            pieces.append([])
-        else:
-            pieces[-1].append(text)
-    return ["".join(piece) for piece in pieces]
-
-
-def _filled(pieces: Sequence[str], values: Sequence[str]) -> str:
-    form = [""] * (2 * len(pieces) - 1)
-    form[0::2], form[1::2] = pieces, values
-    return "".join(form)
 
 
 def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
@@ -331,21 +297,3 @@ def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
 def _check_size(size: int) -> None:
     if size > LARGEST:
         raise RowRefused(f"the HTML part would have {size:,} characters; at most {LARGEST:,} are possible")
-
-
-def _check_scheme(value: str) -> None:
-    match = _SCHEME.match(value)
-    if match and match[1].lower() not in _SCHEMES:
-        raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
-
-
-def _check_shaping(outline: Outline, values: list[str], name: str) -> None:
-    """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
-    for gap in outline.shaping:
-        kind, value = outline.kinds[gap], values[gap]
-        if kind is Kind.BARE and not _BARE.fullmatch(value):
-            raise RowRefused(
-                f"{name}: {value[:60]!r} stands outside of quotes in a tag; put quotes around the {{{{ … }}}} there"
-            )
-        if kind is Kind.CSS and _UNSAFE_CSS.search(value):
-            raise RowRefused(f"{name}: {value[:60]!r} stands in a style and holds more than a plain value")

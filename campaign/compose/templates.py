@@ -84,9 +84,13 @@ class Page:
         self._environment, self._template, self._seconds = environment, template, seconds
         self._globals = environment.globals
 
-    def draw(self, variables: Mapping[str, Any]) -> Drawn:
-        """The template for one row. Raises RowRefused with template, line and reason."""
+    def draw(self, variables: Mapping[str, Any], *, marking: bool = True) -> Drawn:
+        """The template for one row. Raises RowRefused with template, line and reason.
+
+        ``marking`` off: captured text holds no marks, as in Jinja itself, so its values are not told apart.
+        """
         environment = self._environment
+        environment.marking = marking
         environment.begin(self._seconds)
         try:
             context = self._template.new_context({**self._globals, **variables}, shared=True)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from campaign.compose.bounds import LARGEST
+from campaign.compose.outlines import text_pieces
 from campaign.compose.quoting import Encoded, Gapped
 from campaign.compose.settling import settle
-from campaign.compose.shapes import MOST_SHAPES, text_pieces
+from campaign.compose.shapes import MOST_SHAPES
 from campaign.compose.templates import Page, RowRefused, Statics
 
 

@@ -1,0 +1,93 @@
+"""A template's output as HTML with gaps, and how values are made fit for the gaps they stand in.
+
+Escaping alone is not enough in a link, outside of quotes, and in CSS: what may stand there is decided here. Inlining
+and encoding come later (`shapes.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from campaign.compose.places import Kind, Tokens
+from campaign.compose.settling import escaped
+from campaign.compose.templates import RowRefused, Statics
+
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
+_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid", "webcal"})
+_BARE = re.compile(r"[\w.%#-]+")
+_UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(", re.IGNORECASE)
+URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what the HTML writer of lxml leaves as it is in a link
+
+
+@dataclass(slots=True)
+class Outline:
+    """What a template printed, as HTML with gaps. ``order`` says which value stands in each gap.
+
+    ``source`` is the text with its gaps before it was converted to HTML; ``straight``: gap n holds value n.
+    """
+
+    number: int
+    pieces: list[str]
+    order: list[int]
+    straight: bool
+    tokens: Tokens
+    kinds: list[Kind]
+    source: list[str]
+    shaping: list[int] = field(init=False)
+    urls: list[int] = field(init=False)
+    links: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.links = [gap for gap, kind in enumerate(self.kinds) if kind is Kind.LINK]
+        self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
+        self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
+
+    def prepared(self, values: list[str], *, lines: bool) -> tuple[list[str], list[str]]:
+        """The value of each gap, plain (links percent-encoded), and escaped. Raises RowRefused for a link's scheme."""
+        for gap in self.links:
+            check_scheme(values[gap])
+        changed = [gap for gap in self.urls if lines or not values[gap].isascii() or " " in values[gap]]
+        if changed:
+            values = values.copy()
+            for gap in changed:
+                values[gap] = quote(values[gap].lstrip() if gap in self.links else values[gap], safe=URL_SAFE)
+        return values, escaped(values)
+
+    def check_shaping(self, values: list[str], name: str) -> None:
+        """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
+        for gap in self.shaping:
+            kind, value = self.kinds[gap], values[gap]
+            if kind is Kind.BARE and not _BARE.fullmatch(value):
+                raise RowRefused(
+                    f"{name}: {value[:60]!r} stands outside of quotes in a tag; put quotes around the {{{{ … }}}} there"
+                )
+            if kind is Kind.CSS and _UNSAFE_CSS.search(value):
+                raise RowRefused(f"{name}: {value[:60]!r} stands in a style and holds more than a plain value")
+
+
+def check_scheme(value: str) -> None:
+    """Raises RowRefused where ``value`` begins a link with a scheme that is not for mail."""
+    match = _SCHEME.match(value)
+    if match and match[1].lower() not in _SCHEMES:
+        raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
+
+
+def text_pieces(statics: Statics) -> list[str]:
+    """The text between the gaps: one piece more than gaps."""
+    pieces: list[list[str]] = [[]]
+    for text in statics:
+        if text is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(text)
+    return ["".join(piece) for piece in pieces]
+
+
+def filled(pieces: Sequence[str], values: Sequence[str]) -> str:
+    """``pieces`` with ``values`` in the gaps between them."""
+    form = [""] * (2 * len(pieces) - 1)
+    form[0::2], form[1::2] = pieces, values
+    return "".join(form)

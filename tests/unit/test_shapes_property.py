@@ -1,0 +1,151 @@
+"""Random templates and rows: what is inlined once per shape is, as a tree, what premailer makes of each row alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import premailer
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from campaign.compose.composer import Brief, Composer
+from campaign.compose.likeness import difference
+from campaign.config.compose import ComposeSlice
+from campaign.model import Identity, Letter, Mailbox, Recipient
+
+RULES = [
+    "p { color: #333 }",
+    ".a { font-weight: bold; margin: 0 }",
+    ".b { text-align: right; width: 50px }",
+    "#x { background-color: #abc }",
+    "td { vertical-align: top }",
+    "p.a { color: red !important }",
+    "a[href^='https'] { color: green }",
+    "td[align=right] { padding: 1px }",
+    "div > p { line-height: 2 }",
+    "p + p { margin-top: 3px }",
+    "li:first-child { font-size: 9px }",
+    "a:hover { color: blue }",
+    "@media (max-width: 9px) { p { color: black } }",
+    "td { width: calc(100% - 2px) }",
+]
+PARTS = [
+    "<p>{{ one }}</p>",
+    "<p class='{{ two }}'>{{ one }} and {{ three }}</p>",
+    '<p id="{{ two }}">x{{ one }}y{{ two }}</p>',
+    '<a href="https://example.com/{{ one }}?q={{ three }}">{{ one }}</a>',
+    '<a href="https://example.com/" title="{{ three }}">link</a>',
+    '<img src="https://example.com/{{ one }}.png" alt="{{ one }}">',
+    '<table><tr><td align="{{ two }}">{{ three }}</td><td>{{ one }}</td></tr></table>',
+    '<div>{% if three %}<p class="a">{{ three }}</p>{% else %}<p>none</p>{% endif %}</div>',
+    "<ul>{% for word in words %}<li class='b'>{{ word }}{{ loop.index }}</li>{% endfor %}</ul>",
+    "{% macro card(text) %}<div class='a'><p>{{ text }}</p></div>{% endmacro %}{{ card(one) }}{{ card(three) }}",
+    "{% set whole %}{{ one }} - {{ three }}{% endset %}<p>{{ whole }}</p>",
+    "{% filter upper %}<p>{{ one }}</p>{% endfilter %}",
+    "<!--[if mso]><p>{{ one }}</p><![endif]-->",
+    '<p style="font-size: {{ size }}px">&nbsp;{{ size }} &copy;</p>',
+    "<p>{{ three|upper }} {{ words|join(', ') }} {{ one|e }}</p>",
+    "<b>{{ one ~ three }}</b>",
+]
+TEXT = st.text(
+    st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00\r\ufffe\uffff"), max_size=12
+)
+NAME = st.sampled_from(["a", "b", "x", "a b", "right", "zz"])
+ROW = st.fixed_dictionaries(
+    {
+        "one": TEXT,
+        "two": NAME,
+        "three": st.one_of(st.just(""), TEXT, st.sampled_from(["<b>", "a&b", "&amp;", '"', "'", "中文 链接", " "])),
+        "words": st.lists(TEXT, max_size=3),
+        "size": st.integers(1, 40),
+    }
+)
+SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def page(rules: list[str], parts: list[str]) -> str:
+    return (
+        f"<!DOCTYPE html><html><head><meta charset='utf-8'><style>{' '.join(rules)}</style></head>"
+        f"<body>{''.join(parts)}</body></html>"
+    )
+
+
+def composer(folder: Path, source: str, **more: Any) -> Composer:
+    (folder / "body.html.j2").write_text(source, encoding="utf-8")
+    compose = ComposeSlice(subject="s", html="body.html.j2", **more)
+    identity = Identity("demo", "1", 1, b"k" * 32)
+    columns = ("one", "two", "three", "words", "size")
+    return Composer(Brief(identity, Mailbox("", "a@example.com"), None, None, compose, folder, columns))
+
+
+def recipient(row: dict[str, Any], number: int = 0) -> Recipient:
+    return Recipient(number, "b@example.com", "b@example.com", "", number + 2, row)
+
+
+def printable(row: dict[str, Any]) -> dict[str, Any]:
+    """What the composer makes of control characters is its own rule; the comparison is about the rest."""
+    from campaign.compose.settling import cleaned
+
+    return {
+        key: cleaned(value) if isinstance(value, str) else [cleaned(v) for v in value] if key == "words" else value
+        for key, value in row.items()
+    }
+
+
+@SLOW
+@given(st.lists(st.sampled_from(RULES), max_size=6), st.lists(st.sampled_from(PARTS), max_size=6), st.lists(ROW, min_size=1, max_size=4))
+def test_the_tree_by_shape_is_the_tree_per_row(tmp_path_factory, rules, parts, rows):
+    made = composer(tmp_path_factory.mktemp("shape"), page(rules, parts))
+    shapes = made._stationery.shapes
+    for row in rows:
+        variables = made._variables(recipient(row))
+        assert difference(shapes.html(variables, "row"), shapes.html(variables, "shape")) == ""
+
+
+@SLOW
+@given(
+    st.lists(st.sampled_from([rule for rule in RULES if not rule.startswith("@") and ":hover" not in rule and "calc" not in rule]), max_size=6),
+    st.lists(st.sampled_from(PARTS), min_size=1, max_size=6),
+    st.lists(ROW, min_size=1, max_size=3),
+)
+def test_the_tree_is_that_of_plain_jinja_and_plain_premailer(tmp_path_factory, rules, parts, rows):
+    source = page(rules, parts)
+    made = composer(tmp_path_factory.mktemp("plain"), source)
+    plain = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+    for row in map(printable, rows):
+        variables = made._variables(recipient(row))
+        ours = made._stationery.shapes.html(variables, "shape")
+        theirs = premailer.Premailer(
+            plain.render(**variables),
+            strip_important=False,
+            disable_validation=True,
+            cssutils_logging_level=logging.CRITICAL,
+            allow_network=False,
+        ).transform(pretty_print=False)
+        assert difference(theirs, ours) == ""
+
+
+@SLOW
+@given(st.lists(st.sampled_from(PARTS), max_size=4), st.lists(ROW, min_size=2, max_size=4))
+def test_letters_are_the_same_in_any_order_and_in_any_company(tmp_path_factory, parts, rows):
+    folder = tmp_path_factory.mktemp("order")
+    source = page(RULES[:4], parts)
+    forward, backward = composer(folder, source), composer(folder, source)
+    people = [recipient(row, number) for number, row in enumerate(rows)]
+    ahead = {one.number: forward.compose(one, 1.0e9) for one in people}
+    back = {one.number: backward.compose(one, 1.0e9) for one in reversed(people)}
+    assert ahead == back
+    for letter in ahead.values():
+        if isinstance(letter, Letter):
+            assert letter.content.isascii()
+            assert all(len(line) <= 998 for line in letter.content.split(b"\r\n"))
+            assert b"\n" not in letter.content.replace(b"\r\n", b"")
+            assert b"\r" not in letter.content.replace(b"\r\n", b"")
+
+
+if __name__ == "__main__":
+    pytest.main([__file__, "-n0"])
