@@ -173,6 +173,13 @@ def test_the_mean_under_saturation_is_the_limit_within_one_percent(limit: Rate) 
     assert len(left) == pytest.approx(limit.count * periods, rel=0.01)
 
 
+@pytest.mark.parametrize("count", [RING - 1, RING, RING + 1, 2 * RING - 2, 2 * RING - 1, 5 * RING, 20_000])
+def test_large_windows_let_through_what_they_allow(count: int) -> None:
+    left = saturate(Throttle([Rate(float(count), 60.0)]), until=180.0)
+    assert len(left) == pytest.approx(3 * count, rel=0.001)
+    assert most_in_any_window(left, 60.0) <= count
+
+
 @settings(max_examples=40, deadline=None)
 @given(first=windows, second=windows, third=windows)
 def test_a_limit_changed_on_the_way_holds_from_then_on_for_what_has_left_too(
