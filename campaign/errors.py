@@ -18,11 +18,19 @@ class CampaignError(Exception):
         self.evidence = (evidence,) if isinstance(evidence, str) else tuple(evidence)
         self.next_step = next_step
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross between processes whole."""
+        return _rebuild, (type(self), self.what, self.evidence, self.next_step)
+
     def __str__(self) -> str:
         lines = [self.what, *(f"  {line}" for line in self.evidence)]
         if self.next_step:
             lines.append(f"Next: {self.next_step}")
         return "\n".join(lines)
+
+
+def _rebuild(kind: type[CampaignError], what: str, evidence: tuple[str, ...], next_step: str) -> CampaignError:
+    return kind(what, evidence=evidence, next_step=next_step)
 
 
 class ConfigError(CampaignError):

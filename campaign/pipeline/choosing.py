@@ -77,8 +77,8 @@ def has_journal(run: Path) -> bool:
 
 
 def continues(options: Options, history: History) -> bool:
-    """Whether the newest run is the one that these options mean."""
-    if history.finished:
+    """Whether the newest run is the one that these options mean; one that nobody closed is, to be reported on."""
+    if history.finished and (history.ended or options.retry):
         return bool(options.in_doubt == "resend" and not options.retry and history.tally()["in_doubt"])
     wanted = "fresh" if options.fresh else "again" if options.again else ""
     return not wanted or history.opened.by == wanted

@@ -99,8 +99,9 @@ def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, 
     codes = ending.codes | verdict_codes(checkpoint.history, policy)
     code = ExitCode.INTERNAL if complaints else first_of(codes)
     facts = replace(facts, exit_code=int(code), notes=(*chosen.notes, *_error_note(ending)))
-    checkpoint.end(int(code))
+    # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
     write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
+    checkpoint.end(int(code))
     console.say(tally(facts))
     if complaints:
         raise InternalError("The books do not balance, which is a fault of ours.", evidence=complaints)

@@ -12,8 +12,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from campaign.audience.screening import Suppression
 from campaign.delivery.control import Control
@@ -21,14 +21,14 @@ from campaign.delivery.dispatch import Dispatcher
 from campaign.delivery.mailbox import Mailbox
 from campaign.delivery.pacing_state import SharedThrottle, open_throttle
 from campaign.delivery.relays import Relay, open_relays
-from campaign.delivery.retries import GiveUp, decide_retry
 from campaign.errors import CampaignError, RelayError
 from campaign.exit_codes import ExitCode, of_error
-from campaign.ledger import suppressed
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
+from campaign.model import Letter, Recipient, Unrenderable, Verdict
 from campaign.pipeline.choosing import Chosen
 from campaign.pipeline.job import Job, Options
+from campaign.pipeline.kitchen import Kitchen, workers_for
+from campaign.pipeline.recording import Recorder
 from campaign.report.log import Log
 from campaign.report.progress import Counts, Progress
 
@@ -50,71 +50,6 @@ class Ending:
         """Note an error; the first one is kept."""
         self.codes.add(of_error(error))
         self.error = self.error or error
-
-
-class Recorder:
-    """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to."""
-
-    def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint, counts: Counts) -> None:
-        self._job, self._plan, self._checkpoint, self._counts = job, chosen.plan, checkpoint, counts
-
-    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
-        """Before the dot."""
-        return self._checkpoint.intent(letter, relay)
-
-    def verdict(self, outcome: Outcome) -> None:
-        """After the reply, or instead of one."""
-        not_before = 0.0
-        if outcome.verdict is Verdict.DEFERRED:
-            outcome, not_before = self._put_off(outcome)
-        before = self._checkpoint.history.verdict(outcome.number)
-        self._checkpoint.verdict(outcome, not_before)
-        count(self._counts, before, outcome.verdict)
-        if outcome.suppress:
-            self._remember_dead(outcome)
-
-    def settle(self, number: int, verdict: Verdict, reason: str) -> None:
-        """A verdict that took no attempt."""
-        before = self._checkpoint.history.verdict(number)
-        self._checkpoint.settle(number, verdict, reason)
-        count(self._counts, before, verdict)
-
-    def _remember_dead(self, outcome: Outcome) -> None:
-        address = self._plan.recipient(outcome.number).address
-        code = outcome.enhanced or str(outcome.code)
-        name = self._job.settings.campaign.name
-        suppressed.add(self._job.directory, address, reason=outcome.reason, code=code, at=time.time(), campaign=name)
-
-    def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
-        delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
-        decision = decide_retry(
-            outcome,
-            history.attempts[number] + outcome.counted,
-            float(history.dates[number] or history.pass_at),
-            time.time(),
-            limit=delivery.attempts,
-            give_up_after=delivery.give_up_after,
-            first_delay=delivery.retry_after,
-            key=number,
-        )
-        if isinstance(decision, GiveUp):
-            return replace(outcome, verdict=Verdict.REJECTED, reason=decision.reason), 0.0
-        return outcome, decision.not_before
-
-
-def count(counts: Counts, before: Verdict, after: Verdict) -> None:
-    """Move one recipient between the numbers on the screen."""
-    if before is not Verdict.WAITING:
-        _add(counts, before, -1)
-    _add(counts, after, 1)
-
-
-def _add(counts: Counts, verdict: Verdict, by: int) -> None:
-    name = verdict.value if verdict.value in _COUNTED else "other"
-    setattr(counts, name, getattr(counts, name) + by)
-
-
-_COUNTED = frozenset({"accepted", "deferred", "rejected", "in_doubt"})
 
 
 class Service:
@@ -141,6 +76,7 @@ class Service:
         self._suppression: Suppression = job.suppression()
         self._suppression_read = time.monotonic()
         self._dispatcher: Dispatcher | None = None
+        self._kitchen: Kitchen | None = None
 
     async def serve(self) -> Ending:
         """All passes. Errors that end the run are in the ending, not raised; everything in flight is recorded first."""
@@ -158,7 +94,12 @@ class Service:
 
     async def _with_relays(self) -> None:
         delivery, base = self._job.settings.delivery, self._job.settings.base
+        workers = workers_for(self._job.settings.compose.processes)
         async with contextlib.AsyncExitStack() as stack:
+            if workers:
+                brief = self._chosen.composer.brief
+                kitchen = Kitchen(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
+                self._kitchen = stack.enter_context(kitchen)
             box = None
             if "mailbox" in delivery.relay:
                 box = await stack.enter_async_context(Mailbox(self._chosen.folder / "mailbox"))
@@ -186,7 +127,10 @@ class Service:
             self._checkpoint.begin_pass()
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
             before = list(history.counts)
-            await dispatcher.sweep(self._due(), self._compose)
+            if self._kitchen:
+                await dispatcher.sweep(self._kitchen.recipients(self._due()), self._compose_elsewhere)
+            else:
+                await dispatcher.sweep(self._due(), self._compose)
             idle = 0 if history.counts != before else idle + 1
             await self._refuse_idling(idle)
 
@@ -216,8 +160,15 @@ class Service:
 
     def _compose(self, recipient: Recipient) -> Letter | None:
         """The recipient's letter, or None when it was settled here instead."""
-        number = recipient.number
-        letter = self._chosen.composer.compose(recipient, float(self._checkpoint.date_of(number)))
+        date = float(self._checkpoint.date_of(recipient.number))
+        return self._settled_or_letter(self._chosen.composer.compose(recipient, date))
+
+    async def _compose_elsewhere(self, recipient: Recipient) -> Letter | None:
+        assert self._kitchen is not None  # noqa: S101 - for the type checker
+        return self._settled_or_letter(await self._kitchen.compose(recipient))
+
+    def _settled_or_letter(self, letter: Letter | Unrenderable) -> Letter | None:
+        number = letter.number
         if isinstance(letter, Unrenderable):
             self._recorder.settle(number, Verdict.UNRENDERABLE, letter.reason)
             return None

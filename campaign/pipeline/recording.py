@@ -1,0 +1,83 @@
+"""What delivery reports to: intents and verdicts go into the checkpoint, dead addresses to those that are remembered.
+
+Also where a passing failure becomes *not before* or *given up*, by the pure decision of `delivery.retries`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from campaign.delivery.retries import GiveUp, decide_retry
+from campaign.ledger import suppressed
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.model import Letter, Outcome, Verdict
+from campaign.pipeline.choosing import Chosen
+from campaign.pipeline.job import Job
+from campaign.report.progress import Counts
+
+
+class Recorder:
+    """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to."""
+
+    def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint, counts: Counts) -> None:
+        self._job, self._plan, self._checkpoint, self._counts = job, chosen.plan, checkpoint, counts
+
+    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
+        """Before the dot."""
+        return self._checkpoint.intent(letter, relay)
+
+    def verdict(self, outcome: Outcome) -> None:
+        """After the reply, or instead of one."""
+        not_before = 0.0
+        if outcome.verdict is Verdict.DEFERRED:
+            outcome, not_before = self._put_off(outcome)
+        before = self._checkpoint.history.verdict(outcome.number)
+        self._checkpoint.verdict(outcome, not_before)
+        count(self._counts, before, outcome.verdict)
+        if outcome.suppress:
+            self._remember_dead(outcome)
+
+    def settle(self, number: int, verdict: Verdict, reason: str) -> None:
+        """A verdict that took no attempt."""
+        before = self._checkpoint.history.verdict(number)
+        self._checkpoint.settle(number, verdict, reason)
+        count(self._counts, before, verdict)
+
+    def _remember_dead(self, outcome: Outcome) -> None:
+        address = self._plan.recipient(outcome.number).address
+        code = outcome.enhanced or str(outcome.code)
+        name = self._job.settings.campaign.name
+        suppressed.add(self._job.directory, address, reason=outcome.reason, code=code, at=time.time(), campaign=name)
+
+    def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
+        delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
+        decision = decide_retry(
+            outcome,
+            history.attempts[number] + outcome.counted,
+            float(history.dates[number] or history.pass_at),
+            time.time(),
+            limit=delivery.attempts,
+            give_up_after=delivery.give_up_after,
+            first_delay=delivery.retry_after,
+            key=number,
+        )
+        if isinstance(decision, GiveUp):
+            return replace(outcome, verdict=Verdict.REJECTED, reason=decision.reason), 0.0
+        return outcome, decision.not_before
+
+
+def count(counts: Counts, before: Verdict, after: Verdict) -> None:
+    """Move one recipient between the numbers on the screen."""
+    if before is not Verdict.WAITING:
+        _add(counts, before, -1)
+    _add(counts, after, 1)
+
+
+def _add(counts: Counts, verdict: Verdict, by: int) -> None:
+    name = verdict.value if verdict.value in _COUNTED else "other"
+    setattr(counts, name, getattr(counts, name) + by)
+
+
+_COUNTED = frozenset({"accepted", "deferred", "rejected", "in_doubt"})
