@@ -12,6 +12,7 @@ import os
 import re
 from binascii import b2a_base64
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,6 +24,7 @@ from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 
 CACHE = 64_000_000  #: octets of encoded attachments that are kept for the next letter
+_SECRETS = frozenset({".secret", ".password"})
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\")
 
 
@@ -45,10 +47,16 @@ class Image:
 
 
 class Resources:
-    """The files under ``root`` that letters may contain. Raises ConfigError where ``root`` is no folder."""
+    """The files under ``root`` that letters may contain. Raises ConfigError where ``root`` is no folder.
 
-    def __init__(self, root: Path, settings: ComposeSlice) -> None:
+    ``private`` names files and whole folders that lie under the root and still belong in no letter: a row that names
+    the secret, the list or the journal as its attachment must not get it. Hidden files, private keys, and files
+    called ``.secret`` or ``.password`` are refused in any case.
+    """
+
+    def __init__(self, root: Path, settings: ComposeSlice, private: Iterable[Path] = ()) -> None:
         self._root = root.resolve()
+        self._private = tuple(path.resolve() for path in private)
         self._longest = settings.max_attachment_size
         self._images: dict[Path, Image] = {}
         self._attachments: OrderedDict[str, bytes] = OrderedDict()
@@ -119,6 +127,9 @@ class Resources:
             )
         if not file.is_relative_to(self._root):
             raise _outside(name, self._root)
+        hidden = any(part.startswith(".") for part in file.relative_to(self._root).parts)
+        if hidden or file.suffix in _SECRETS or any(file.is_relative_to(path) for path in self._private):
+            raise _kept_back(name)
         return file
 
     def _read(self, file: Path, name: str) -> bytes:
@@ -144,6 +155,8 @@ def _image(name: str, content: bytes) -> Image:
 
 
 def _attachment(name: str, content: bytes) -> bytes:
+    if b"PRIVATE KEY-----" in content:
+        raise _kept_back(name)
     kind = attachment_type(content, Path(name).suffix)
     return _part(name, kind, b2a_base64(content, newline=False), [], "attachment")
 
@@ -192,6 +205,14 @@ def _outside(name: str, root: Path) -> ResourceError:
         f"The file {name!r} leads out of the root.",
         evidence=f"a link on its way leaves {root}",
         next_step="copy the file into the root, or set compose.root to a folder that holds both",
+    )
+
+
+def _kept_back(name: str) -> ResourceError:
+    return ResourceError(
+        f"The file {name!r} is not for letters.",
+        evidence="hidden files, keys, secrets, and the campaign's own files are never put into one",
+        next_step="put what letters may contain into a folder of its own, and set compose.root to it",
     )
 
 

@@ -48,6 +48,10 @@ class Signer:
         self.warnings: list[str] = []
         self._keys = [_Key(one, base, self.warnings) for one in settings]
 
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of each public key, by its key file: another key signs the same letter differently."""
+        return {f"compose.dkim.{key.name}": key.fingerprint for key in self._keys}
+
     def sign(self, header_block: bytes, body: bytes, seconds: float) -> bytes:
         """The DKIM-Signature fields, each ending in CRLF, to put before ``header_block``.
 
@@ -73,6 +77,7 @@ class _Key:
                 )
         file = base / settings.key_file
         key = _private_key(file, warnings)
+        self.name, self.fingerprint = str(settings.key_file), _fingerprint(key)
         self._sign, algorithm = _way_of_signing(key, file, warnings)
         self._start = f"v=1; a={algorithm}; c=relaxed/relaxed; d={settings.domain}; s={settings.selector};\r\n "
 
@@ -182,6 +187,13 @@ def _way_of_signing(
         warnings.append(f"The DKIM key {file} has {key.key_size} bits; {GOOD_BITS} are expected today.")
     padding, algorithm = PKCS1v15(), SHA256()
     return lambda text: key.sign(text, padding, algorithm), "rsa-sha256"
+
+
+def _fingerprint(key: RSAPrivateKey | Ed25519PrivateKey) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(public).hexdigest()
 
 
 def _refused(file: Path, what: str, evidence: str) -> ConfigError:

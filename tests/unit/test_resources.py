@@ -157,6 +157,33 @@ def test_links_are_followed_only_within_the_root(root, tmp_path):
             shelf.image(name, root)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "campaign.secret",
+        "relay.password",
+        ".env",
+        ".git/config",
+        "dkim.pem",
+        "list.csv",
+        "runs/a/plan.jsonl",
+        "alias.pdf",
+    ],
+)
+def test_what_is_private_is_put_into_no_letter_whatever_a_row_names(root, name):
+    for own in ("campaign.secret", "relay.password", ".env", ".git/config", "list.csv", "runs/a/plan.jsonl"):
+        (root / own).parent.mkdir(parents=True, exist_ok=True)
+        (root / own).write_bytes(PDF)
+    (root / "dkim.pem").write_bytes(b"-----BEGIN RSA PRIVATE KEY-----\nMII\n")
+    (root / "alias.pdf").symlink_to("campaign.secret")
+    shelf = Resources(root, ComposeSlice(subject="x"), private=[root / "list.csv", root / "runs"])
+    for take in (shelf.attachment, lambda one: shelf.image(one, root)):
+        with pytest.raises(ResourceError, match=r"not for letters|neither PNG"):
+            take(name)
+    (root / "runs2.pdf").write_bytes(PDF)
+    assert shelf.attachment("runs2.pdf")
+
+
 def test_a_root_that_is_itself_a_link_is_fine(root, tmp_path):
     (tmp_path / "link").symlink_to(root)
     assert resources(tmp_path / "link").image("images/hero.png", tmp_path / "link" / "templates").size == len(PNG)

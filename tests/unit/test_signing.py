@@ -159,6 +159,14 @@ def test_the_same_letter_is_signed_the_same(keys):
     assert one.sign(BLOCK, b"x\r\n", SECONDS) != one.sign(BLOCK, b"x\r\n", SECONDS + 1)
 
 
+def test_a_fingerprint_is_of_the_public_key(keys, tmp_path):
+    found = signer(keys, "rsa", "ed").fingerprints()
+    assert list(found) == ["compose.dkim.rsa", "compose.dkim.ed"]
+    assert found == signer(keys, "rsa", "ed").fingerprints()
+    (tmp_path / "ed").write_bytes(pem(ed25519.Ed25519PrivateKey.generate()))
+    assert signer(tmp_path, "ed").fingerprints() != signer(keys, "ed").fingerprints()
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
