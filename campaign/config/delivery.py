@@ -34,6 +34,7 @@ class DeliverySlice(Slice):
     relay: tuple[str, ...] = Field(
         ("mailbox",), description="smtps://user@host, smtp://host, a preset or mailbox; or a list"
     )
+    user: str = Field("", description="who logs in where the relay does not say, as with a preset: relay = 'gmail'")
     password_file: Path | None = Field(None, description="file that holds the relay's password, mode 0600")
     password_files: dict[str, Path] = Field(
         default_factory=dict, description="password files by host of the relay, where each has its own"

@@ -34,6 +34,8 @@ Compose = Callable[[Recipient], Letter | Awaitable[Letter | None] | None]
 
 #: Connections being opened at once when the relay works; before that, and after a failure, one.
 OPENING_AT_ONCE = 4
+#: Letters accepted before an account without limits has a pace worth halving.
+KNOWN_PACE = 100
 #: Seconds during which no further connection is tried after a relay took no more of them.
 ENOUGH = 30.0
 
@@ -77,6 +79,7 @@ class Desk:
         self._fail = fail
         self._stops = Stops(settings.stop_share, settings.stop_window)
         self._dialling = 0
+        self._accepted = 0
         self._enough: tuple[float, int] = (0.0, 0)
 
     def begin(self, gate: Gate, compose: Compose) -> None:
@@ -90,7 +93,10 @@ class Desk:
         """The account whose limits count at this relay."""
         key = breaker.relay.account
         if key not in self._accounts:
-            self._accounts[key] = Account(self._throttles(breaker.relay))
+            throttle = self._throttles(breaker.relay)
+            if missing := [limit for limit in breaker.relay.limits if limit not in throttle.limits]:
+                throttle.set_rate((*throttle.limits, *missing))
+            self._accounts[key] = Account(throttle)
         return self._accounts[key]
 
     async def relay_for(self, lane: object) -> Breaker | None:
@@ -180,11 +186,12 @@ class Desk:
         number, relay = errand.recipient.number, breaker.relay.name
         if stage is Stage.DOT and reply.code < 300:
             connection.accepted += 1
+            self._accepted += 1
             self.board.accepted(breaker)
             self._stops.accepted()
             return Outcome(number, Verdict.ACCEPTED, reply.text, reply.code, reply.enhanced, relay)
         decision = self._rules.decide(stage, reply, recipient_domain=errand.domain, relay=breaker.relay.host)
-        self._heed(breaker, errand.domain, decision, reply)
+        self._heed(breaker, connection, errand.domain, decision, reply)
         return judgement.judge(number, stage, reply, decision, relay)
 
     def set_rate(self, limits: Sequence[Rate]) -> None:
@@ -192,24 +199,33 @@ class Desk:
         for breaker in self.board.breakers:
             self.account(breaker).throttle.set_rate((*limits, *breaker.relay.limits))
 
-    def _heed(self, breaker: Breaker, domain: str, decision: Decision, reply: Reply) -> None:
+    def _heed(self, breaker: Breaker, connection: Connection, domain: str, decision: Decision, reply: Reply) -> None:
         error = self._stops.look(decision, reply, breaker.relay.name)
         if error is not None:
             self._fail(error)
         if decision.action is Action.NEXT_RELAY:
             self.board.failed(breaker, shown(reply), _now())
         if decision.action is Action.BACK_OFF and decision.scope in ("domain", "relay"):
-            throttle, now = self.account(breaker).throttle, self._clock()
-            whose = domain if decision.scope == "domain" else None
-            if decision.retry_after and whose is not None:
-                sentence = throttle.hold(whose, now, decision.retry_after)
-            else:
-                sentence = throttle.slow(whose, now)
-            if sentence:
-                log.warning("%s, because %s answered %s", sentence, breaker.relay.name, shown(reply))
+            self._ease(breaker, connection, domain if decision.scope == "domain" else None, decision, reply)
+
+    def _ease(
+        self, breaker: Breaker, connection: Connection, domain: str | None, decision: Decision, reply: Reply
+    ) -> None:
+        """Less of it for a while: a hold where the reply says how long for a domain, half the pace otherwise."""
+        throttle, now = self.account(breaker).throttle, self._clock()
+        if domain is not None and decision.retry_after:
+            sentence = throttle.hold(domain, now, decision.retry_after)
+        elif domain is None and not (throttle.limits or self._accepted >= KNOWN_PACE):
+            return  # nothing to halve yet; the breaker's pause before the next connection has to do
+        elif reply.code == 421 and connection.accepted:
+            return  # many relays end a connection so after some letters; a new one is all they ask for
+        else:
+            sentence = throttle.slow(domain, now)
+        if sentence:
+            log.warning("%s, because %s answered %s", sentence, breaker.relay.name, shown(reply))
 
     def _own_throttle(self, relay: Relay) -> Throttle:
-        return Throttle((*self.settings.rate, *relay.limits), self.settings.domain_rate)
+        return Throttle((*self.settings.rate, *relay.limits), self.settings.domain_rate, ramp=self.settings.ramp)
 
 
 def _now() -> float:

@@ -60,7 +60,13 @@ class Dispatcher:
         self._control = control
         self._rate = None if control is None else control.rate
         self._desk = Desk(
-            settings, relays, recorder, clock=clock, rules=rules or Rules.load(), throttles=throttles, fail=self._fail
+            settings,
+            relays,
+            recorder,
+            clock=clock,
+            rules=rules or Rules.load(settings.reply_rules),
+            throttles=throttles,
+            fail=self._fail,
         )
         self._lanes: dict[asyncio.Task[None], Lane] = {}
         self._error: BaseException | None = None

@@ -90,14 +90,21 @@ class Gate:
         finally:
             self.idle -= 1
 
+    def take_turn(self, errand: Errand) -> bool:
+        """Take the errand's turn if it has come."""
+        account: Account = errand.account
+        if self.paused or account.throttle.take(errand.domain, self._clock()):
+            return False
+        self.release(errand)
+        return True
+
     async def turn(self, errand: Errand) -> None:
         """Return when the content may leave, the turn taken. Raises NotNow."""
-        account: Account = errand.account
-        while wait := account.throttle.take(errand.domain, self._clock()):
+        while not self.take_turn(errand):
+            wait = errand.account.throttle.wait(errand.domain, self._clock())
             if self.closed or self.paused or wait > PATIENCE:
                 raise NotNow
             await asyncio.sleep(min(wait, NAP))
-        self.release(errand)
 
     def release(self, errand: Errand) -> None:
         """The errand holds no place among the drawn any more: its turn is taken or it needs none."""

@@ -8,7 +8,7 @@ them is past its dot: that decides between put back, recorded, and in doubt.
 from __future__ import annotations
 
 import asyncio
-import inspect
+import math
 
 from campaign.delivery import judgement
 from campaign.delivery.backlog import Errand
@@ -20,7 +20,7 @@ from campaign.delivery.replies import Stage
 from campaign.delivery.transaction import Refused, Transaction, unfit
 from campaign.delivery.wire import Broken
 from campaign.errors import InternalError
-from campaign.model import Outcome, Verdict
+from campaign.model import Letter, Outcome, Verdict
 
 #: Connections that may break under one recipient, in one sweep, before it is left for a later pass.
 MOST_BREAKS = 3
@@ -90,7 +90,7 @@ class Lane:
                 talk.offer(errand.letter)  # type: ignore[arg-type]  # an errand in hand has its letter
             if not self._last(connection, breaker):
                 self._look_ahead(account)
-            refused = await talk.answer()
+            refused = None if talk.agreed() else await talk.answer()
             if refused is None:
                 offered = await self._carry(breaker, connection, errand, talk)
             else:
@@ -108,8 +108,11 @@ class Lane:
         letter, relay = errand.letter, breaker.relay.name
         if letter is None:
             raise InternalError("A letter was carried before it was composed.")
-        await self._gate.turn(errand)
-        await talk.content(letter)
+        if not self._gate.take_turn(errand):
+            await self._gate.turn(errand)
+        unsent = talk.content(letter)
+        if unsent is not None:
+            await unsent
         following = self._ready(connection)
         self.delicate = True
         try:
@@ -178,10 +181,10 @@ class Lane:
         if errand.postponed:
             return
         composed = self._desk.compose(errand.recipient)
-        if inspect.isawaitable(composed):
-            errand.composing = asyncio.ensure_future(composed)
-        else:
+        if composed is None or isinstance(composed, Letter):
             errand.letter = composed
+        else:
+            errand.composing = asyncio.ensure_future(composed)
 
     def _ready(self, connection: Connection) -> Errand | None:
         """The following errand if its letter is there; one that turned out to have none is dropped."""
@@ -216,7 +219,8 @@ class Lane:
         """Whether the letter ``ahead`` of the ones carried so far is the last for this connection."""
         age = asyncio.get_running_loop().time() - connection.opened
         return (
-            connection.letters + ahead >= self._settings.letters_per_connection
+            connection.letters + ahead >= (breaker.relay.letters or math.inf)
+            or connection.letters + ahead >= self._settings.letters_per_connection
             or age >= self._settings.connection_age
             or breaker.out
             or breaker.open_until > asyncio.get_running_loop().time()

@@ -23,8 +23,6 @@ if TYPE_CHECKING:  # aiosmtpd costs a tenth of a second; only runs that use the 
 
 #: Largest letter taken, in octets; announced as SIZE.
 LARGEST = 64 * 1024 * 1024
-#: Letters of several hundred a second want their lines in few reads.
-_READ_AHEAD = 256 * 1024
 
 
 class Mailbox:
@@ -73,16 +71,16 @@ class Mailbox:
     ) -> None:
         await self.stop()
 
-    # -- what aiosmtpd calls, under names it chose
+    # -- what aiosmtpd calls, under names it chose, with arguments in its order
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
-        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         """Offer PIPELINING too: aiosmtpd reads one command after another from what is there."""
         session.host_name = hostname
         return [*responses[:-1], "250-PIPELINING", "250-8BITMIME", "250-ENHANCEDSTATUSCODES", responses[-1]]
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
         """File the letter, then answer."""
         content: Any = envelope.original_content
         try:

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from campaign.config.delivery import DeliverySlice
 from campaign.config.units import Rate
 from campaign.delivery.credentials import Login, find_login
+from campaign.delivery.presets import Preset, lookup, suggestion
 from campaign.errors import ConfigError
 
 Tls = Literal["implicit", "starttls", "none"]
@@ -35,7 +36,8 @@ class Relay:
 
     ``name`` is safe to print and to record. ``tls`` is ``none`` only on loopback and without a login.
     ``fingerprint`` is the SHA-256 (32 octets) that the certificate must have, or empty. ``local_hostname`` is
-    empty where the address literal of our own socket serves. ``limits`` and ``connections`` come from a preset.
+    empty where the address literal of our own socket serves. ``limits``, ``connections`` and ``letters`` (per
+    connection) come from a preset, 0 where it names none.
     """
 
     name: str
@@ -47,7 +49,8 @@ class Relay:
     fingerprint: bytes = b""
     local_hostname: str = ""
     limits: tuple[Rate, ...] = ()
-    connections: int | None = None
+    connections: int = 0
+    letters: int = 0
 
     @property
     def account(self) -> str:
@@ -84,16 +87,31 @@ async def open_relays(
     context = await asyncio.to_thread(tls_context, settings, base)
     relays = []
     for position, written in enumerate(settings.relay, 1):
-        limits: tuple[Rate, ...] = ()
-        connections: int | None = None
-        if written == "mailbox":
-            written = _mailbox(mailbox_url)
-        elif "://" not in written:
-            written, limits, connections = _preset(written)
-        where = parse(written)
-        login = await find_login(where.user, where.host, position, settings, base, environment) if where.user else None
-        relays.append(_relay(where, login, context, hostname, limits, connections, settings))
+        where, preset = find(written, mailbox_url)
+        user = where.user or (settings.user if written != "mailbox" else "")
+        login = await find_login(user, where.host, position, settings, base, environment) if user else None
+        relays.append(_relay(where, login, context, hostname, preset, settings))
     return relays
+
+
+def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | None]:
+    """What stands in ``delivery.relay``: a URL, ``mailbox``, or a preset such as ``user@ses:eu-west-1``."""
+    if written == "mailbox":
+        if mailbox_url is None:
+            raise ConfigError('relay = "mailbox" needs the embedded relay, which was not started here.')
+        return parse(mailbox_url), None
+    if "://" in written:
+        return parse(written), None
+    user, _, name = written.rpartition("@")
+    preset = lookup(name)
+    if preset is None:
+        raise ConfigError(
+            f"There is no relay preset {name!r}.",
+            evidence=suggestion(name),
+            next_step="or write a URL such as smtps://user@smtp.example.com",
+        )
+    where = parse(preset.url)
+    return Where(where.scheme, user, where.host, where.port), preset
 
 
 def parse(text: str) -> Where:
@@ -125,15 +143,15 @@ def _relay(
     login: Login | None,
     context: ssl.SSLContext,
     hostname: str,
-    limits: tuple[Rate, ...],
-    connections: int | None,
+    preset: Preset | None,
     settings: DeliverySlice,
 ) -> Relay:
-    tls = tls_for(where, pinned=bool(settings.tls_ca_file or settings.tls_fingerprint))
+    pinned = bool(settings.tls_ca_file or settings.tls_fingerprint)
+    tls = tls_for(where, protect=pinned or login is not None)
     port = where.port or {"implicit": 465, "starttls": 587, "none": 25}[tls]
     host = f"[{where.host}]" if ":" in where.host else where.host
     return Relay(
-        name=f"{where.scheme}://{where.user + '@' if where.user else ''}{host}:{port}",
+        name=f"{where.scheme}://{login.user + '@' if login else ''}{host}:{port}",
         host=where.host,
         port=port,
         tls=tls,
@@ -141,16 +159,18 @@ def _relay(
         context=None if tls == "none" else context,
         fingerprint=bytes.fromhex(settings.tls_fingerprint.replace(":", "")),
         local_hostname=hostname,
-        limits=limits,
-        connections=connections,
+        # Whoever states a rate knows the account better than a preset does.
+        limits=preset.rate if preset is not None and not settings.rate else (),
+        connections=preset.connections if preset is not None else 0,
+        letters=preset.letters if preset is not None else 0,
     )
 
 
-def tls_for(where: Where, *, pinned: bool) -> Tls:
-    """The kind of TLS a relay gets: always one, except on loopback where there is nothing to protect."""
+def tls_for(where: Where, *, protect: bool) -> Tls:
+    """The kind of TLS a relay gets: always one, except on loopback where nothing is to be protected."""
     if where.scheme == "smtps":
         return "implicit"
-    return "none" if where.loopback and not where.user and not pinned else "starttls"
+    return "starttls" if protect or not where.loopback else "none"
 
 
 def tls_context(settings: DeliverySlice, base: Path) -> ssl.SSLContext:
@@ -181,13 +201,3 @@ async def _own_name() -> str:
     except TimeoutError:
         return ""
     return name if _NAME.fullmatch(name) and not name.endswith((".localdomain", ".in-addr.arpa", ".ip6.arpa")) else ""
-
-
-def _mailbox(url: str | None) -> str:
-    if url is None:
-        raise ConfigError('relay = "mailbox" needs the embedded relay, which was not started here.')
-    return url
-
-
-def _preset(name: str) -> tuple[str, tuple[Rate, ...], int | None]:
-    raise ConfigError(f"There is no relay preset {name!r}.")

@@ -11,6 +11,7 @@ decides nothing about recipients, and it does not know that there are other conn
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from campaign.config.delivery import Timeouts
 from campaign.delivery.connection import Connection
 from campaign.delivery.replies import Stage
-from campaign.delivery.wire import Broken, RawReply, reply
+from campaign.delivery.wire import BLOCK, Broken, RawReply, reply
 from campaign.errors import InternalError
 from campaign.model import Letter, Outcome, Reply, Verdict
 
@@ -28,6 +29,9 @@ _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_DOMAIN}")
 # RFC 6531: letters of any script in the local part, still no blanks, controls, brackets or quotes.
 _WIDE = re.compile(rf"[^\x00-\x20\x7f-\xa0()<>\[\]\\,;:@\"\u2028\u2029\u202a-\u202e\u2066-\u2069]+@{_DOMAIN}")
 _LONGEST_ADDRESS = 254
+_LEADING_DOT = re.compile(rb"\n\.")
+_BARE_CR = re.compile(rb"\r[^\n]")
+_AGREED = (250, 250, 354)
 
 Ask = Callable[[Stage, float], Awaitable[RawReply]]
 
@@ -42,9 +46,19 @@ class Refused:
 
 def stuffed(content: bytes) -> bytes:
     """``content`` with every leading dot doubled (RFC 5321 4.5.2); nearly always it is returned as it is."""
-    if b"\n." in content:
+    if _LEADING_DOT.search(content):
         content = content.replace(b"\r\n.", b"\r\n..")
     return b"." + content if content.startswith(b".") else content
+
+
+def smuggles(content: bytes) -> bool:
+    """Whether ``content`` could end early on a server that takes a bare CR or LF for the end of a line.
+
+    Letters are canonical when they are composed; this holds the wire to it, in two fast searches.
+    """
+    if not content.endswith(b"\r\n") or b"\0" in content or _BARE_CR.search(content):
+        return True
+    return bool(_LEADING_DOT.search(content)) and content.count(b"\n.") != content.count(b"\r\n.")
 
 
 def unfit(letter: Letter, connection: Connection) -> Outcome | None:
@@ -52,21 +66,22 @@ def unfit(letter: Letter, connection: Connection) -> Outcome | None:
 
     The relay's own limits end in ``rejected``; a letter that could smuggle something in is ``unrenderable``.
     """
-    content = letter.content
-    lines = content.count(b"\r\n")
-    if not (content.endswith(b"\r\n") and lines == content.count(b"\n") == content.count(b"\r")) or b"\0" in content:
-        return Outcome(letter.number, Verdict.UNRENDERABLE, "the letter holds a bare CR, LF or NUL")
+    if smuggles(letter.content):
+        return Outcome(letter.number, Verdict.UNRENDERABLE, "the letter holds a bare CR or LF, or a NUL")
     pattern = _WIDE if letter.smtputf8 else _ADDRESS
-    for address in (letter.recipient, letter.sender) if letter.sender else (letter.recipient,):
-        if len(address.encode("utf-8", "replace")) > _LONGEST_ADDRESS or not pattern.fullmatch(address):
-            return Outcome(letter.number, Verdict.UNRENDERABLE, "an address of the envelope is not fit for the wire")
+    if not (_fits(letter.recipient, pattern) and (not letter.sender or _fits(letter.sender, pattern))):
+        return Outcome(letter.number, Verdict.UNRENDERABLE, "an address of the envelope is not fit for the wire")
     if letter.smtputf8 and not connection.smtputf8:
         why = "the address needs SMTPUTF8, which the relay does not offer"
         return Outcome(letter.number, Verdict.REJECTED, why, relay=connection.relay.name)
-    if connection.size and len(content) > connection.size:
-        why = f"the letter has {len(content)} octets, the relay takes {connection.size}"
+    if connection.size and len(letter.content) > connection.size:
+        why = f"the letter has {len(letter.content)} octets, the relay takes {connection.size}"
         return Outcome(letter.number, Verdict.REJECTED, why, relay=connection.relay.name)
     return None
+
+
+def _fits(address: str, pattern: re.Pattern[str]) -> bool:
+    return pattern.fullmatch(address) is not None and len(address.encode()) <= _LONGEST_ADDRESS
 
 
 class Transaction:
@@ -81,6 +96,8 @@ class Transaction:
         self._wire = connection.wire
         self._limits = limits
         self._clock = asyncio.get_running_loop().time
+        self._pipelining = connection.pipelining
+        self._sized = "size" in connection.extensions
         self._unclean = False
         self._resetting = False
         self._offered: Letter | None = None
@@ -89,20 +106,24 @@ class Transaction:
     def offer(self, letter: Letter) -> None:
         """Send the envelope of ``letter``, or keep it for `answer` where the relay wants one command at a time."""
         flight = self._envelope(letter)
-        if self._connection.pipelining:
+        if self._pipelining:
             self._wire.write(flight)
+
+    def agreed(self) -> bool:
+        """Whether the relay has taken the envelope already, so that there is no `answer` to wait for."""
+        return self._pipelining and not self._resetting and self._wire.taken(_AGREED)
 
     async def answer(self) -> Refused | None:
         """What the relay says to the envelope offered last. ``None``: it waits for the content.
 
         After a Refused the connection is clean for the next `offer`, unless the reply was a 421.
         """
-        ask = self._read if self._connection.pipelining else self._ask
+        ask = self._read if self._pipelining else self._ask
         if self._resetting:
             self._resetting = False
             self._must(await ask(Stage.RSET, self._limits.mail), 2)
         mail = await ask(Stage.MAIL, self._limits.mail)
-        if mail[0] == 421 or (mail[0] >= 400 and not self._connection.pipelining):
+        if mail[0] == 421 or (mail[0] >= 400 and not self._pipelining):
             return self._refused(Stage.MAIL, mail)
         try:
             return await self._recipient(ask, mail)
@@ -111,24 +132,30 @@ class Transaction:
                 raise
             return self._refused(Stage.MAIL, mail)  # it said no before it went away; that is an answer
 
-    async def content(self, letter: Letter) -> None:
-        """Send everything of ``letter`` but the dot, and wait until the network took it."""
+    def content(self, letter: Letter) -> Awaitable[None] | None:
+        """Send everything of ``letter`` but the dot. What is returned waits until the network took it all."""
         self._silence()
-        await self._wire.flow(stuffed(letter.content), self._limit(self._limits.content))
+        data = stuffed(letter.content)
+        if len(data) > BLOCK:
+            return self._wire.flow(data, self._limits.content)
+        self._wire.write(data)
+        return self._wire.drained(self._limits.content) if self._wire.full else None
 
     def dot(self, following: Letter | None = None) -> None:
         """End the letter, and offer the ``following`` one in the same write. Raises Broken before anything is sent."""
         self._silence()
         flight = self._envelope(following) if following is not None else b""
-        self._wire.write(b".\r\n" + flight if self._connection.pipelining else b".\r\n")
+        self._wire.write(b".\r\n" + flight if self._pipelining else b".\r\n")
 
     async def verdict(self) -> Reply:
         """The one well-formed reply that decides; Broken is everything else, and then the connection is gone."""
+        self._wire.until = math.inf  # a letter cut short now would be in doubt
         try:
             raw = await self._wire.read(self._limits.dot)
         except Broken as broken:
             self._wire.abort(str(broken))
             raise
+        self._wire.until = self._until
         if raw[0] < 400:
             self._must(raw, 2)
         return reply(raw)
@@ -137,37 +164,37 @@ class Transaction:
 
     def _envelope(self, letter: Letter) -> bytes:
         self._offered = letter
-        self._until = self._clock() + self._limits.letter
+        self._until = self._wire.until = self._clock() + self._limits.letter
         self._resetting, self._unclean = self._unclean, False
-        return (b"RSET\r\n" if self._resetting else b"") + b"".join(
-            (self._command(Stage.MAIL), self._command(Stage.RCPT), b"DATA\r\n")
-        )
+        rset = "RSET\r\n" if self._resetting else ""
+        sender = f"MAIL FROM:<{letter.sender}>{self._parameters(letter)}\r\n"
+        return f"{rset}{sender}RCPT TO:<{letter.recipient}>\r\nDATA\r\n".encode()
+
+    def _parameters(self, letter: Letter) -> str:
+        size = f" SIZE={len(letter.content)}" if self._sized else ""
+        return f"{size} SMTPUTF8" if letter.smtputf8 else size
 
     def _command(self, stage: Stage) -> bytes:
         letter = self._offered
         if letter is None:
             raise InternalError("An answer was asked for before an envelope was offered.")
         if stage is Stage.MAIL:
-            size = f" SIZE={len(letter.content)}" if "size" in self._connection.extensions else ""
-            return f"MAIL FROM:<{letter.sender}>{size}{' SMTPUTF8' if letter.smtputf8 else ''}\r\n".encode()
+            return f"MAIL FROM:<{letter.sender}>{self._parameters(letter)}\r\n".encode()
         if stage is Stage.RCPT:
             return f"RCPT TO:<{letter.recipient}>\r\n".encode()
         return b"DATA\r\n" if stage is Stage.DATA else b"RSET\r\n"
 
-    def _limit(self, stage: float) -> float:
-        return max(0.0, min(stage, self._until - self._clock()))
-
     async def _read(self, _: Stage, limit: float) -> RawReply:
-        return await self._wire.read(self._limit(limit))
+        return await self._wire.read(limit)
 
     async def _ask(self, stage: Stage, limit: float) -> RawReply:
         self._silence()
         self._wire.write(self._command(stage))
-        return await self._wire.read(self._limit(limit))
+        return await self._wire.read(limit)
 
     async def _recipient(self, ask: Ask, mail: RawReply) -> Refused | None:
         rcpt = await ask(Stage.RCPT, self._limits.rcpt)
-        if rcpt[0] == 421 or (rcpt[0] >= 400 and not self._connection.pipelining):
+        if rcpt[0] == 421 or (rcpt[0] >= 400 and not self._pipelining):
             return self._refused(Stage.RCPT, rcpt)
         try:
             data = await ask(Stage.DATA, self._limits.data)

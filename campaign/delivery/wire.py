@@ -8,8 +8,12 @@ It does not know what a letter is, which reply belongs to which command, or what
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+import socket
+import struct
 from collections import deque
+from contextlib import suppress
 
 from campaign.model import Reply
 
@@ -23,7 +27,8 @@ MAX_TEXT = 1000
 #: ``get_write_buffer_size`` does not look, so back-pressure only works between writes of a bounded size.
 BLOCK = 64 * 1024
 
-_LINE = re.compile(rb"[2-5][0-9]{2}(?:[ -].*)?", re.DOTALL)
+_CODES = {b"%d" % code: code for code in range(200, 600)}
+_ENDS = (b" ", b"-", b"")
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:\s+|$)")
 # C0, DEL, C1, line and paragraph separators, and the marks that reorder text on a terminal.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]+")
@@ -37,18 +42,23 @@ class Broken(Exception):  # noqa: N818 - not an error of ours but a state of the
 
 def clean(text: str) -> str:
     """Server text made safe to print: control and reordering characters become one blank, long text is cut."""
-    return _UNPRINTABLE.sub(" ", text).strip()[:MAX_TEXT]
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())[:MAX_TEXT]
 
 
 def reply(raw: RawReply) -> Reply:
     """The reply in ``raw`` (code, lines joined by LF) with its enhanced code (RFC 2034) taken out of the text."""
     code, content = raw
-    lines = [line.strip() for line in content.decode("utf-8", "replace").split("\n")]
-    first = _ENHANCED.match(lines[0])
+    text = content.decode("utf-8", "replace")
+    first = _ENHANCED.match(text)
     enhanced = first[1] if first else ""
-    if enhanced:
-        lines = [line[len(enhanced) :].lstrip() if line.startswith(enhanced) else line for line in lines]
-    return Reply(code, enhanced, clean(" ".join(line for line in lines if line)))
+    if "\n" in text:
+        lines = (line.strip() for line in text.split("\n"))
+        text = " ".join(line.removeprefix(enhanced).lstrip() for line in lines).strip()
+    else:
+        text = text[len(enhanced) :].strip()
+    return Reply(
+        code, enhanced, text if text.isascii() and text.isprintable() and len(text) <= MAX_TEXT else clean(text)
+    )
 
 
 class Wire(asyncio.Protocol):
@@ -74,6 +84,8 @@ class Wire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         #: Octets handed to the transport so far.
         self.sent = 0
+        #: The loop's time after which nothing is waited for, whatever its own limit.
+        self.until = math.inf
         # One octet unsent is "not drained"; zero would never resume over TLS, whose comparison includes the mark.
         transport.set_write_buffer_limits(high=1, low=0)
         transport.set_protocol(self)
@@ -89,7 +101,12 @@ class Wire(asyncio.Protocol):
             return
         *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
         for line in lines:
-            self._take_line(line[:-1] if line.endswith(b"\r") else line)
+            # Nearly every reply is one line; the rest of this loop is for the others.
+            code = _CODES.get(line[:3])
+            if code is not None and line[3:4] == b" " and not self._lines and len(line) <= MAX_REPLY:
+                self._replies.append((code, line[4:]))
+            elif not self._take_line(code, line.rstrip(b"\r")):
+                break
         if self._size + len(self._rest) > MAX_REPLY:
             self._break("the relay sent a reply without an end")
         elif len(self._replies) > MAX_UNREAD:
@@ -97,19 +114,18 @@ class Wire(asyncio.Protocol):
         if self._replies:
             self._wake()
 
-    def _take_line(self, line: bytes) -> None:
-        if self._why:
-            return
-        code = line[:3]
-        if _LINE.fullmatch(line) is None or (self._lines and code != self._lines[0][:3]):
-            self._break(f"the relay sent something that is not a reply: {clean(repr(line[:80])[2:-1])}")
-            return
-        self._lines.append(line)
+    def _take_line(self, code: int | None, line: bytes) -> bool:
         self._size += len(line)
-        if line[3:4] != b"-" and self._size <= MAX_REPLY:
-            text = self._lines[0][4:] if len(self._lines) == 1 else b"\n".join(one[4:] for one in self._lines)
-            self._replies.append((int(code), text))
+        if code is None or line[3:4] not in _ENDS or (self._lines and line[:3] != self._lines[0][:3]):
+            self._break(f"the relay sent something that is not a reply: {clean(repr(line[:80])[2:-1])}")
+            return False
+        self._lines.append(line)
+        if self._size > MAX_REPLY:
+            return False
+        if line[3:4] != b"-":
+            self._replies.append((code, b"\n".join(one[4:] for one in self._lines)))
             self._lines, self._size = [], 0
+        return True
 
     def eof_received(self) -> bool:
         """The relay says no more; what it said stays readable."""
@@ -155,16 +171,15 @@ class Wire(asyncio.Protocol):
         self.sent += len(data)
         self._transport.write(data)
 
+    @property
+    def full(self) -> bool:
+        """Whether something written is still unsent."""
+        return self._room is not None
+
     async def flow(self, data: bytes, limit: float) -> None:
         """Write ``data`` in blocks, each when the network took the one before. Raises Broken after ``limit`` s."""
-        if len(data) <= BLOCK:
-            self.write(data)
-        else:
-            view = memoryview(data)
-            for start in range(0, len(data), BLOCK):
-                self.write(bytes(view[start : start + BLOCK]))
-                await self.drained(limit)
-        if self._room is not None:
+        for start in range(0, len(data), BLOCK):
+            self.write(data[start : start + BLOCK])
             await self.drained(limit)
 
     async def drained(self, limit: float) -> None:
@@ -173,6 +188,15 @@ class Wire(asyncio.Protocol):
             await self._expect(self._room, limit)
         if self._why:
             raise Broken(self._why)
+
+    def taken(self, codes: tuple[int, ...]) -> bool:
+        """Take the next replies if they are there already and have exactly these codes; otherwise take none."""
+        replies = self._replies
+        if len(replies) < len(codes) or any(replies[at][0] != code for at, code in enumerate(codes)):
+            return False
+        for _ in codes:
+            replies.popleft()
+        return True
 
     async def read(self, limit: float) -> RawReply:
         """The next reply, in the order they came. Raises Broken when none comes in ``limit`` s."""
@@ -184,8 +208,17 @@ class Wire(asyncio.Protocol):
         return self._replies.popleft()
 
     def abort(self, why: str = "we ended the connection") -> None:
-        """End at once, throwing away what is unsent: after 354 a flush could be taken for a letter."""
+        """End at once with a reset, throwing away what is unsent.
+
+        A polite end would flush, and a server that saw 354 could take what it has, even nothing, for a letter.
+        """
         self._break(why)
+        if self._gone.done():
+            return
+        line = self._transport.get_extra_info("socket")
+        if line is not None:
+            with suppress(OSError):
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     async def quit(self, limit: float) -> None:
@@ -214,7 +247,7 @@ class Wire(asyncio.Protocol):
 
     async def _expect(self, what: asyncio.Future[None], limit: float) -> None:
         # One timer per wire, moved only when a deadline comes forward: a timer per reply costs more than the reply.
-        self._deadline = self._loop.time() + limit
+        self._deadline = min(self._loop.time() + limit, self.until)
         if self._timer is None or self._timer.when() > self._deadline:
             if self._timer is not None:
                 self._timer.cancel()
