@@ -6,7 +6,7 @@ Looked at before the operation is done, since afterwards the memory is gone. `sa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jinja2.exceptions import SecurityError
@@ -129,13 +129,17 @@ FILTERS: dict[str, Callable[..., None]] = {
 
 
 def guarded(function: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
-    """The filter behind its check; what Jinja passes first (context, environment) is kept from the check."""
+    """The filter behind its check.
+
+    What Jinja passes first (context, environment) is kept from the check; what can be walked only once is walked here.
+    """
     passed = 1 if hasattr(function, "jinja_pass_arg") else 0
 
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        args = tuple([list(arg) if isinstance(arg, Iterator | range) else arg for arg in args])
         check(*args[passed:], **kwargs)
         return function(*args, **kwargs)
 
     if passed:
-        guarded.jinja_pass_arg = function.jinja_pass_arg  # type: ignore[attr-defined]  # how Jinja marks its filters
-    return guarded
+        checked.jinja_pass_arg = function.jinja_pass_arg  # type: ignore[attr-defined]  # how Jinja marks its filters
+    return checked

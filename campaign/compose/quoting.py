@@ -47,16 +47,9 @@ class Gapped:
         Raises UnicodeEncodeError for lone surrogates.
         """
         length = sum(map(len, values))
-        if self._least + length > 1.4 * (self._octets + 3 * length) + 8:
+        if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
             return self._base64(values)  # not even the template's own text is smaller as quoted-printable
-        form = self._form.copy()
-        rooms = zip(values, self._rooms, strict=False)
-        whole = "".join(values)
-        if lines or "=" in whole or not whole.isascii():
-            form[1::2] = [_value(value, room) for value, room in rooms]
-        else:
-            form[1::2] = [value if len(value) <= room else _folded(value) for value, room in rooms]
-        quoted = "".join(form)
+        quoted = self._quoted(values, lines=lines)
         if len(quoted) > 1.35 * (self._octets + length):
             other = self._base64(values)
             if len(other.data) < len(quoted):
@@ -67,6 +60,16 @@ class Gapped:
         """The text as it is, with ``values`` in its gaps."""
         form = [""] * (2 * len(self._pieces) - 1)
         form[0::2], form[1::2] = self._pieces, values
+        return "".join(form)
+
+    def _quoted(self, values: Sequence[str], *, lines: bool) -> str:
+        form = self._form.copy()
+        rooms = zip(values, self._rooms, strict=False)
+        whole = "".join(values)
+        if lines or "=" in whole or not whole.isascii():
+            form[1::2] = [_value(value, room) for value, room in rooms]
+        else:
+            form[1::2] = [value if len(value) <= room else _folded(value) for value, room in rooms]
         return "".join(form)
 
     def _base64(self, values: Sequence[str]) -> Encoded:

@@ -51,9 +51,7 @@ PARTS = [
     "<p>{{ three|upper }} {{ words|join(', ') }} {{ one|e }}</p>",
     "<b>{{ one ~ three }}</b>",
 ]
-TEXT = st.text(
-    st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00\r\ufffe\uffff"), max_size=12
-)
+TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00\r\ufffe\uffff"), max_size=12)
 NAME = st.sampled_from(["a", "b", "x", "a b", "right", "zz"])
 ROW = st.fixed_dictionaries(
     {
@@ -97,7 +95,11 @@ def printable(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @SLOW
-@given(st.lists(st.sampled_from(RULES), max_size=6), st.lists(st.sampled_from(PARTS), max_size=6), st.lists(ROW, min_size=1, max_size=4))
+@given(
+    st.lists(st.sampled_from(RULES), max_size=6),
+    st.lists(st.sampled_from(PARTS), max_size=6),
+    st.lists(ROW, min_size=1, max_size=4),
+)
 def test_the_tree_by_shape_is_the_tree_per_row(tmp_path_factory, rules, parts, rows):
     made = composer(tmp_path_factory.mktemp("shape"), page(rules, parts))
     shapes = made._stationery.shapes
@@ -108,7 +110,12 @@ def test_the_tree_by_shape_is_the_tree_per_row(tmp_path_factory, rules, parts, r
 
 @SLOW
 @given(
-    st.lists(st.sampled_from([rule for rule in RULES if not rule.startswith("@") and ":hover" not in rule and "calc" not in rule]), max_size=6),
+    st.lists(
+        st.sampled_from(
+            [rule for rule in RULES if not rule.startswith("@") and ":hover" not in rule and "calc" not in rule]
+        ),
+        max_size=6,
+    ),
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=6),
     st.lists(ROW, min_size=1, max_size=3),
 )
