@@ -49,7 +49,7 @@ class Lane:
     #: The shortest window is paced evenly up to this length: 1000/h goes out one by one, 2000/day as fast as it may.
     PACED_UP_TO: ClassVar[float] = 3600.0
     #: A letter that leaves late by at most this many seconds does not delay the ones after it; timers are coarse.
-    CATCH_UP: ClassVar[float] = 0.05
+    CATCH_UP: ClassVar[float] = 0.1
     #: After a cut the pace grows by this share of the full pace, each time this many seconds have passed.
     STEP: ClassVar[float] = 0.1
     STEP_EVERY: ClassVar[float] = 30.0

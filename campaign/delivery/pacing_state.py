@@ -34,6 +34,8 @@ MOST = 100_000
 #: but no more than this share of what may go in a long window (seconds): it is lost when the power goes.
 SHARE = 0.02
 LONG = 3600.0
+#: Clocks that differ by no more than this from one look to the next (seconds) have not parted; we were only slow.
+APART = 0.25
 #: Another process holds the lock, for microseconds; ask again after this (seconds).
 BUSY = 0.001
 
@@ -60,7 +62,7 @@ class SharedThrottle(Throttle):
         machine: Machine | None = None,
     ) -> None:
         self._machine, self._clock = machine or Machine(), clock
-        self._shift, self._shift_until = 0.0, float("-inf")
+        self._shift, self._shift_until = float("-inf"), float("-inf")
         self._files: dict[str, LaneFile] = {}
         self._groups = dict(groups or {})
         self._kept = {ACCOUNT, *self.by_lane(domain_limits or {})}
@@ -145,9 +147,11 @@ class SharedThrottle(Throttle):
         return self._files[name].cells
 
     def _boot_time(self, now: float) -> float:
-        """``now`` on the clock of the files; they part when the machine sleeps, so look again each second."""
+        """``now`` on the clock of the files; the two part when the machine sleeps, so look again each second."""
         if now >= self._shift_until:
-            self._shift, self._shift_until = self._machine.clock() - self._clock(), now + 1.0
+            shift, self._shift_until = self._machine.clock() - self._clock(), now + 1.0
+            if abs(shift - self._shift) > APART:
+                self._shift = shift
         return now + self._shift
 
     @contextlib.contextmanager

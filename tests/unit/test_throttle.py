@@ -402,4 +402,4 @@ def test_a_year_of_letters_needs_no_more_memory_than_a_day() -> None:
 
 
 def test_pacing_constants_are_what_the_docs_say() -> None:
-    assert (Lane.STEP, Lane.STEP_EVERY, Lane.CATCH_UP) == (0.1, 30.0, 0.05)
+    assert (Lane.STEP, Lane.STEP_EVERY, Lane.CATCH_UP) == (0.1, 30.0, 0.1)
