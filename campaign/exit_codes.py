@@ -57,6 +57,8 @@ PRECEDENCE = (
     ExitCode.LOGIN_REFUSED,
     ExitCode.NO_RELAY,
     ExitCode.CANNOT_WRITE,
+    ExitCode.BAD_CONFIG,
+    ExitCode.BAD_INPUT,
     ExitCode.INTERRUPTED,
     ExitCode.TERMINATED,
     ExitCode.HELD,

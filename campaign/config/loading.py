@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,25 @@ from campaign.config.slice import Slice
 from campaign.errors import ConfigError
 
 PREFIX = "CAMPAIGN__"
+
+#: Where a value may be of several kinds, pydantic puts the kind it tried into the path; people know keys only.
+_KIND = re.compile(r"[a-z-]+\[.*\]|int|float|str|bool|[A-Z]\w*Slice", re.DOTALL)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_WORDS = {
+    "missing": "required, and not there",
+    "bool_parsing": "should be true or false",
+    "bool_type": "should be true or false",
+    "dict_type": "should be a table",
+    "float_parsing": "should be a number",
+    "float_type": "should be a number",
+    "int_parsing": "should be a whole number",
+    "int_type": "should be a whole number",
+    "list_type": "should be a list",
+    "model_type": "should be a table",
+    "path_type": "should be text in quotes",
+    "string_type": "should be text in quotes",
+    "tuple_type": "should be text in quotes, or a list",
+}
 
 
 class CampaignFile(Slice):
@@ -52,7 +72,7 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
     try:
         parsed = CampaignFile.model_validate(data)
     except ValidationError as error:
-        mistakes = [_sentence(one) for one in error.errors()]
+        mistakes = list(_mistakes(error.errors()))
         raise ConfigError(
             f"{file} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}.",
             evidence=mistakes,
@@ -69,7 +89,11 @@ def _read(file: Path) -> dict[str, Any]:
             f"There is no campaign file {file}.", next_step="name an existing one, such as sample_data/newsletter.toml"
         ) from None
     except OSError as error:
-        raise ConfigError(f"The campaign file {file} cannot be read.", evidence=str(error)) from None
+        raise ConfigError(
+            f"The campaign file {file} cannot be read.",
+            evidence=error.strerror or str(error),
+            next_step="name a file that you may read, such as newsletter.toml",
+        ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{file} is not UTF-8.", evidence=f"byte {error.start}: {error.reason}", next_step=f"save {file} as UTF-8"
@@ -98,13 +122,29 @@ def _environment_value(text: str) -> Any:
         return text
 
 
-def _sentence(error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"])
+def _mistakes(errors: Iterable[Any]) -> Iterator[str]:
+    """One sentence a path. Of a value that fits none of several kinds, only what its own keys lack is told."""
+    told: dict[tuple[str | int, ...], list[str]] = {}
+    for error in errors:
+        path = tuple(part for part in error["loc"] if isinstance(part, int) or not _KIND.fullmatch(part))
+        complaint = _complaint(error, path)
+        if complaint not in told.setdefault(path, []):
+            told[path].append(complaint)
+    tables = {path[:length] for path in told for length in range(1, len(path))}
+    for path, complaints in told.items():
+        if path not in tables:
+            yield f"{_dotted(path)}: {', or '.join(complaints)}"
+
+
+def _complaint(error: Any, path: tuple[str | int, ...]) -> str:
     if error["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_suggestion(error['loc'])}"
-    if error["type"] == "missing":
-        return f"{path}: required, and not there"
-    return f"{path}: {error['msg'].removeprefix('Value error, ')}"
+        return f"unknown key{_suggestion(path)}"
+    plain = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return _WORDS.get(error["type"], plain)
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(f'"{part}"' if not _BARE_KEY.fullmatch(str(part)) else str(part) for part in path)
 
 
 def _suggestion(path: tuple[str | int, ...]) -> str:
@@ -117,7 +157,9 @@ def _suggestion(path: tuple[str | int, ...]) -> str:
 def _model_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
     model: type[BaseModel] | None = CampaignFile
     for part in path:
-        field = model.model_fields.get(str(part)) if model else None
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part) if model else None
         model = next(iter(_models_in(field.annotation)), None) if field else None
     return model
 

@@ -41,7 +41,11 @@ def _from_file(file: Path, must_exist: bool) -> bytes:
             ) from None
         return _make(file)
     except OSError as error:
-        raise StorageError(f"The secret {file} cannot be read.", evidence=str(error)) from error
+        raise StorageError(
+            f"The secret {file} cannot be read.",
+            evidence=error.strerror or str(error),
+            next_step=f"make it readable for this user, or set {VARIABLE}",
+        ) from error
 
 
 def _make(file: Path) -> bytes:
@@ -56,7 +60,9 @@ def _make(file: Path) -> bytes:
         return _keep_first(temporary, file, secret)
     except OSError as error:
         raise StorageError(
-            f"The secret {file} cannot be made.", evidence=str(error), next_step=f"set secret_file or {VARIABLE}"
+            f"The secret {file} cannot be made.",
+            evidence=error.strerror or str(error),
+            next_step=f"set secret_file or {VARIABLE}",
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
