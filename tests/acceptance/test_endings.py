@@ -1,0 +1,233 @@
+"""Every way a command ends, as the number that schedules act upon; docs/contract.md lists them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import signal
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.acceptance.stand import Ended, Stand, recipient, until
+from tests.integration.servers.shelf import FIN, STALL, Shelf, say
+
+LATER = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+
+
+# -- 0 and 2
+
+
+async def test_0_when_everybody_was_accepted(stand: Stand) -> None:
+    ended = (await stand.send()).ends(0, "20 planned", "they balance", "report.html")
+    assert ended.out == ""
+    assert stand.verdicts() == {"accepted": 20}
+    assert sorted(map(recipient, stand.kept())) == sorted(f"p{n}@example.com" for n in range(20))
+
+
+async def test_0_when_nobody_is_left_to_be_served(stand: Stand) -> None:
+    await stand.send()
+    (await stand.send()).ends(0, "Nobody is left to be served")
+    assert len(stand.runs) == 1
+    assert len(stand.kept()) == 20
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["send"],
+        ["sned", "gazette.toml"],
+        ["send", "gazette.toml", "--limt", "3"],
+        ["send", "gazette.toml", "--limit", "0"],
+        ["send", "gazette.toml", "--in-doubt", "perhaps"],
+        ["send", "gazette.toml", "--fresh", "--again"],
+        ["send", "gazette.toml", "--max-duration", "soon"],
+        ["preview", "gazette.toml", "--row", "0"],
+        ["set", "runs", "colour=green"],
+        ["set", "runs", "rate=fast"],
+        ["resolve", "runs"],
+    ],
+)
+async def test_2_when_the_command_line_is_wrong(stand: Stand, words: list[str]) -> None:
+    ended = (await stand.campaign(*words)).ends(2, "Usage:", "Error:")
+    assert ended.out == ""
+    assert not stand.runs
+
+
+# -- 3, 4, 5
+
+
+async def test_3_when_some_were_refused_for_good(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p7@example.com"] = "550 5.7.1 not from you"
+    (await stand.send()).ends(3, "rejected", "campaign retry")
+    assert stand.verdicts() == {"accepted": 19, "rejected": 1}
+    failed = (stand.run / "failed.csv").read_text(encoding="utf-8").split("\n")
+    assert failed[0] == "email,name,verdict,code,enhanced_code,reason"
+    assert failed[1].startswith("p7@example.com,Person 7,rejected,550,5.7.1,")
+
+
+async def test_3_when_a_row_makes_no_letter(stand: Stand) -> None:
+    stand.write("letter.txt", "{{ 100 // (name|length - 8) }} for {{ name }}\n")
+    ended = await stand.send()
+    ended.ends(3, "unrenderable")
+    assert stand.verdicts() == {"accepted": 10, "unrenderable": 10}
+    assert (stand.run / "failed.csv").read_text(encoding="utf-8").count("unrenderable") == 10
+
+
+async def test_4_when_the_relay_closes_after_the_dot(stand: Stand, shelf: Shelf) -> None:
+    shelf.break_at("dot", FIN, after=4)
+    (await stand.send()).ends(4, "in doubt", "campaign resolve", "campaign retry")
+    assert stand.verdicts() == {"accepted": 19, "in_doubt": 1}
+    listed = (stand.run / "in-doubt.csv").read_text(encoding="utf-8")
+    assert shelf.recipients[4] in listed
+    assert len(shelf.letters) == len(set(shelf.recipients)) == 20
+
+
+async def test_5_while_an_operator_holds_the_run(stand: Stand, shelf: Shelf) -> None:
+    sending = await stand.set(delivery__rate="20/s").sending()
+    await until(lambda: len(shelf.letters) >= 3, "some letters are there")
+    (await stand.campaign("stop", stand.run)).ends(0, "stopped")
+    (await sending.end()).ends(5, "campaign resume")
+    taken = len(shelf.letters)
+    assert taken < 20
+    (await stand.send()).ends(5, "campaign resume")
+    assert len(shelf.letters) == taken
+    (await stand.campaign("resume", stand.run)).ends(0, "released")
+    (await stand.set(delivery__rate=[]).send()).ends(0, "continuing run")
+    assert sorted(shelf.recipients) == sorted(f"p{n}@example.com" for n in range(20))
+
+
+# -- 69 and 77
+
+
+async def test_69_when_the_relay_refuses_the_connection(stand: Stand) -> None:
+    async with Shelf() as gone:
+        stand.set(delivery__relay=gone.url)
+    (await stand.send()).tells(69, f"127.0.0.1:{gone.port}")
+    assert stand.verdicts() == {"waiting": 20}
+    (await stand.send("--relay", "mailbox")).ends(0, "0 of 20 settled earlier", "20 to go")
+
+
+async def test_69_when_the_relay_turns_everybody_away(stand: Stand, shelf: Shelf) -> None:
+    shelf.always["mail"] = say("550 5.7.26 this sender is not authenticated")
+    (await stand.send()).tells(69, "5.7.26")
+    assert not shelf.letters
+    assert sum(stand.verdicts().values()) == 20
+
+
+async def test_69_when_policy_refuses_too_many(stand: Stand, shelf: Shelf) -> None:
+    shelf.always["rcpt"] = say("554 5.7.1 this looks like spam")
+    (await stand.set(delivery__stop_window=10).send()).tells(69, "refused by policy", "looks like spam")
+    verdicts = stand.verdicts()
+    assert verdicts["rejected"] >= 10
+    assert verdicts["waiting"] + verdicts["rejected"] == 20
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
+    made = trustme.CA()
+    file = tmp_path / "authority.pem"
+    made.cert_pem.write_to_path(str(file))
+    return made, file
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp"])
+async def test_77_when_the_relay_refuses_our_login(
+    stand: Stand, authority: tuple[trustme.CA, Path], scheme: str
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority[0].issue_cert("127.0.0.1").configure_cert(context)
+    right = "AUTH PLAIN " + base64.b64encode(b"\0ada\0secret word").decode()
+    stand.variables["CAMPAIGN_RELAY_PASSWORD"] = "wrong word"
+    shelf = Shelf(users={right: "ada"}, **{"implicit" if scheme == "smtps" else "starttls": context})
+    async with shelf:
+        stand.set(delivery__relay=f"{scheme}://ada@127.0.0.1:{shelf.port}", delivery__tls_ca_file=str(authority[1]))
+        ended = (await stand.send()).tells(77, "login", "535")
+        assert shelf.told("AUTH") <= 3, "a wrong password tried again and again locks the account"
+        assert "wrong word" not in ended.err
+        assert not shelf.told("MAIL")
+        await stand.leave()
+
+
+async def test_a_password_never_travels_in_clear(stand: Stand, shelf: Shelf) -> None:
+    stand.variables["CAMPAIGN_RELAY_PASSWORD"] = "secret word"
+    shelf.users["any"] = "ada"
+    (await stand.set(delivery__relay=f"smtp://ada@127.0.0.1:{shelf.port}").send()).tells(69, "TLS")
+    assert not shelf.told("AUTH")
+    assert not shelf.letters
+
+
+# -- 75
+
+
+async def test_75_after_the_limit_and_the_next_call_goes_on(stand: Stand) -> None:
+    (await stand.send("--limit", 3)).ends(75, "campaign send")
+    assert stand.verdicts() == {"accepted": 3, "waiting": 17}
+    (await stand.send()).ends(0, "3 of 20 settled earlier, 0 in doubt, 17 to go")
+    assert len(set(map(recipient, stand.kept()))) == len(stand.kept()) == 20
+
+
+async def test_75_within_a_second_for_whoever_comes_second(stand: Stand, shelf: Shelf) -> None:
+    shelf.break_at("dot", STALL, after=2)
+    first = await stand.sending()
+    await until(lambda: len(shelf.letters) == 3, "the first process waits for an answer")
+    began = asyncio.get_running_loop().time()
+    (await stand.send()).tells(75, "Another process", step="campaign status")
+    assert asyncio.get_running_loop().time() - began < 2.0  # with the start of an interpreter on a busy machine
+    assert len(shelf.letters) == 3
+    await first.kill()
+
+
+async def test_75_when_the_time_is_up_and_deferred_letters_are_left(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "450 4.2.1 too quickly, later please"
+    (await stand.send("--max-duration", "1500ms")).ends(75)
+    assert stand.verdicts() == {"accepted": 19, "deferred": 1}
+    assert shelf.told("RCPT TO:<P3@") == 1
+
+
+async def test_75_before_the_time_has_come(stand: Stand) -> None:
+    (await stand.set(campaign__not_before=LATER).send("--no-wait")).ends(75, "has not come", LATER[:10])
+    assert not stand.runs
+
+
+# -- 130 and 143
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_lets_letters_in_flight_finish(
+    stand: Stand, shelf: Shelf, number: signal.Signals, code: int
+) -> None:
+    sending = await stand.set(delivery__rate="40/s", delivery__connections=3).sending()
+    await until(lambda: len(shelf.letters) >= 5, "letters are on their way")
+    sending.signal(number)
+    (await sending.end()).ends(code, "letters in flight")
+    assert "in_doubt" not in stand.verdicts()
+    assert stand.verdicts()["accepted"] == len(shelf.letters) < 20
+    (await stand.set(delivery__rate=[]).send()).ends(0, "0 in doubt")
+    assert sorted(shelf.recipients) == sorted(f"p{n}@example.com" for n in range(20))
+
+
+async def test_a_second_signal_stops_at_once_and_says_who_is_in_doubt(stand: Stand, shelf: Shelf) -> None:
+    shelf.break_at("dot", STALL, after=2)
+    sending = await stand.sending()
+    await until(lambda: len(shelf.letters) == 3, "the third letter waits for its answer")
+    sending.signal(signal.SIGTERM)
+    await until(lambda: "stopping" in sending.talk, "the first signal was heard")
+    sending.signal(signal.SIGTERM)
+    (await sending.end()).ends(143, "in doubt")
+    assert stand.verdicts() == {"accepted": 2, "in_doubt": 1, "waiting": 17}
+    (await stand.send()).ends(4, "1 in doubt", "not sent again")
+    assert len(set(shelf.recipients)) == len(shelf.letters) == 20
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_before_the_start_leaves_nothing_behind(stand: Stand, number: signal.Signals, code: int) -> None:
+    sending = await stand.set(campaign__not_before=LATER).sending()
+    await until(lambda: "waiting until" in sending.talk, "it waits for its time")
+    sending.signal(number)
+    ended: Ended = await sending.end()
+    assert ended.code == code
+    assert not stand.runs
