@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from campaign.errors import ConfigError, InputError
 
@@ -45,7 +46,8 @@ def opened(path: Path, compression: str = "") -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as raw:
             before = os.fstat(raw.fileno())
-            with _decompressed(raw, compression) as stream:
+            bounded = io.BufferedReader(_Bounded(raw, before.st_size), 1 << 18)
+            with _decompressed(cast("BinaryIO", bounded), compression) as stream:
                 yield stream
             after = os.fstat(raw.fileno())
     except UnicodeError:
@@ -75,6 +77,22 @@ def identity(path: Path) -> dict[str, str | int]:
     with path.open("rb") as raw:
         found = hashlib.file_digest(raw, "sha256").hexdigest()
         return {"bytes": raw.tell(), "sha256": found}
+
+
+class _Bounded(io.RawIOBase):
+    """The first ``size`` bytes of a file: one that grows as fast as it is read still has an end."""
+
+    def __init__(self, raw: BinaryIO, size: int) -> None:
+        self._raw, self._left = raw, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._raw.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
 
 
 @contextmanager

@@ -19,9 +19,8 @@ import msgspec
 
 from campaign.audience.chunks import CHUNK_ROWS, Source
 from campaign.audience.exports import csv_line
-from campaign.audience.frozen import chill
+from campaign.audience.frozen import AS_THEY_ARE, FORMAT, PLAN, SCREENED, chill
 from campaign.audience.gathering import Gatherer
-from campaign.audience.plan import AS_THEY_ARE, FORMAT, PLAN, SCREENED
 from campaign.audience.screening import Aside, Kept, KeySet, Screener, Suppression
 from campaign.audience.shapes import ITEMS
 from campaign.audience.sources import item_shape, open_source
@@ -144,11 +143,14 @@ def column_types(source: Source, settings: AudienceSlice) -> dict[str, str]:
 
 def sync_folder(folder: Path) -> None:
     """Make the renamed files' names durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StorageError(f"The folder {folder} cannot be synced.", evidence=error.strerror or str(error)) from error
 
 
 @contextmanager

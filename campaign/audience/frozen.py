@@ -1,4 +1,4 @@
-"""Values that JSON does not know, written so that they come back as they were: dates and moments.
+"""What the writer and the reader of a plan agree on, above all how values that JSON does not know are written.
 
 A date is ``{"$date": "2026-12-31"}``. A table whose only name begins with ``$`` is wrapped as
 ``{"$value": …}``, so that data can never pass for a date.
@@ -10,6 +10,11 @@ from datetime import date, datetime
 from typing import Any
 
 from campaign.model import Value
+
+FORMAT = 1
+PLAN, SCREENED = "plan.jsonl", "screened.csv"
+#: Types whose values JSON holds as they are; all others are chilled.
+AS_THEY_ARE = frozenset({"text", "integer", "number", "boolean"})
 
 
 def chill(value: Value) -> Any:

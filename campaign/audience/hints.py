@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
+from campaign.audience.addresses import refuses_mail
 from campaign.model import Recipient
 
 #: A domain this many times commoner than its neighbour makes the neighbour look like a typing error.
@@ -104,18 +105,9 @@ def without_mail(domains: Iterable[str], ask: Callable[[str], str] | None = None
     """
     names = list(domains)
     with ThreadPoolExecutor(ASKERS) as pool:
-        return {name: reason for name, reason in zip(names, pool.map(ask or _ask_dns, names), strict=True) if reason}
-
-
-def _ask_dns(domain: str) -> str:
-    from email_validator import EmailUndeliverableError
-    from email_validator.deliverability import validate_email_deliverability
-
-    try:
-        validate_email_deliverability(domain, domain)
-    except EmailUndeliverableError as error:
-        return str(error)
-    return ""
+        return {
+            name: reason for name, reason in zip(names, pool.map(ask or refuses_mail, names), strict=True) if reason
+        }
 
 
 def _one_letter_off(name: str) -> Iterator[str]:

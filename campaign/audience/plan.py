@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import msgspec
 
-from campaign.audience.frozen import thaw
+from campaign.audience.frozen import AS_THEY_ARE, FORMAT, PLAN, thaw
 from campaign.audience.shapes import ITEMS
 from campaign.config.audience import AudienceSlice
 from campaign.errors import StorageError
@@ -25,10 +25,6 @@ from campaign.model import Books, Recipient, Value
 if TYPE_CHECKING:
     from campaign.audience.screening import KeySet, Suppression
 
-FORMAT = 1
-PLAN, SCREENED = "plan.jsonl", "screened.csv"
-#: Types whose values JSON holds as they are; all others go through `frozen`.
-AS_THEY_ARE = frozenset({"text", "integer", "number", "boolean"})
 #: Bytes of the file's end in which the footer must stand.
 TAIL = 8192
 
