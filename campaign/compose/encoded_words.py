@@ -14,7 +14,7 @@ FRAME = len("=?utf-8?q??=")
 FOLD = "\r\n "
 
 #: The one safe alphabet for text and for display names (RFC 2047, section 5, rule 3); all else is =XX.
-_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_PLAIN = b" ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 _QUOTED = ["_" if byte == 0x20 else chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256)]
 _MIDDLE_OF_A_CHARACTER = frozenset({"=8", "=9", "=A", "=B"})
 
@@ -26,8 +26,9 @@ def encoded_words(text: str, column: int) -> str:
     two words (RFC 2047, section 5). Raises UnicodeEncodeError for lone surrogates.
     """
     octets = text.encode("utf-8")
-    quoted = "".join(map(_QUOTED.__getitem__, octets))
-    if len(quoted) <= (len(octets) + 2) // 3 * 4:
+    escapes = len(octets.translate(None, delete=_PLAIN))
+    if len(octets) + 2 * escapes <= (len(octets) + 2) // 3 * 4:
+        quoted = "".join(map(_QUOTED.__getitem__, octets))
         return FOLD.join(f"=?utf-8?q?{piece}?=" for piece in _quoted_pieces(quoted, column))
     return FOLD.join(f"=?utf-8?b?{piece}?=" for piece in _base64_pieces(octets, column))
 
