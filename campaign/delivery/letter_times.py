@@ -16,13 +16,14 @@ import mmap
 from array import array
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
 from campaign.errors import ConfigError
 
-Cells = memoryview  # of float64; CELLS of them
+#: `CELLS` numbers of float64, in memory or in a mapped file.
+Cells: TypeAlias = "memoryview[float]"
 
 RING = 4096
 LEVELS = 16
@@ -63,14 +64,13 @@ class Lane:
         self.cells = cells
         self._ramp = ramp
         self._warmup = tuple(warmup)
-        self._day = -1
         self.set_limits(limits)
 
     def set_limits(self, limits: Sequence[Rate]) -> None:
         """Other limits; remembered letters count under them."""
         self.limits = tuple(limits)
         self._windows = tuple(_window(limit) for limit in self.limits)
-        shortest = min(self.limits, key=lambda limit: limit.per, default=None)
+        shortest = min(self.limits, key=lambda limit: (limit.per, limit.count), default=None)
         self._interval = 1 / shortest.per_second if shortest and shortest.per <= self.PACED_UP_TO else 0.0
 
     def due(self, now: float) -> float:
@@ -103,6 +103,8 @@ class Lane:
             cells[at + (index & _MASK)] = now
         if not sent:
             cells[BORN] = now
+        if cells[FACTOR] and self._factor(now) >= 1.0:
+            cells[FACTOR] = 0.0
         if self._ramp is not None:
             self._begin_ramp(now)
         interval = self._interval if not cells[FACTOR] and self._ramp is None else self._pace(now)
@@ -133,7 +135,7 @@ class Lane:
         if cells[FACTOR] and now - cells[SLOWED] < self.SAME_EVENT:
             return None
         current = self._factor(now)
-        if not cells[FACTOR]:
+        if current >= 1.0:
             cells[BASE] = base or 1.0
         cells[SLOWED] = now
         cells[FACTOR] = max(self.LEAST_FACTOR, current * factor)

@@ -100,7 +100,7 @@ def _checked(table: Mapping[str, Any], place: str) -> Rule:
     rule = _rule({"code": ["4xx", "5xx"], **table}, name)
     if rule.codes is not None and any(code < 400 for code in rule.codes):
         raise _wrong(name, "code: only 4xx and 5xx can be given another meaning; a 2xx is an acceptance")
-    if rule.action is Action.ACCEPT and rule.stages != {Stage.DOT}:
+    if rule.action is Action.ACCEPT and rule.stages != frozenset({Stage.DOT}):
         raise _wrong(name, "action: a refusal can only be taken for an acceptance at stage = 'dot'")
     return rule
 

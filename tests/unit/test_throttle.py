@@ -260,6 +260,19 @@ def test_replies_to_letters_under_way_together_count_as_one_cut() -> None:
     assert "from 10/s to 5/s" in throttle.slow(None, 16.0)
 
 
+def test_a_cut_after_full_recovery_starts_from_the_limit_of_that_time() -> None:
+    throttle = Throttle(limits("20/s"))
+    throttle.slow(None, 10.0)
+    throttle.set_rate(limits("100/s"))
+    assert "from 100/s to 50/s" in throttle.slow(None, 1000.0)
+
+
+def test_of_two_limits_of_the_same_length_the_lower_one_sets_the_pace() -> None:
+    left = saturate(Throttle(limits("50/s", "30/s", "40/s")), until=2.0)
+    assert len(left) == 60
+    assert min(later - earlier for earlier, later in itertools.pairwise(left)) == pytest.approx(1 / 30)
+
+
 def test_cuts_without_end_leave_a_trickle() -> None:
     throttle = Throttle(limits("100/s"))
     for number in range(60):
