@@ -90,7 +90,7 @@ class Stand:
             "ledger": {},
         }
         self.variables: dict[str, str] = {}
-        self.identity: dict[str, Any] = {}
+        self.through: list[str] = []
         self._begun: list[Running] = []
         self.write("letter.txt", "Dear {{ name }},\nthe news is good.\n")
         self.people(range(people))
@@ -121,9 +121,9 @@ class Stand:
         out, err = (place / f"{len(self._begun)}.{name}" for name in ("out", "err"))
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "campaign", *map(str, words),
+                *self.through, sys.executable, "-m", "campaign", *map(str, words),
                 cwd=self.folder, stdin=asyncio.subprocess.DEVNULL, stdout=to_out, stderr=to_err,
-                env={**clean_environment(), **self.variables}, **self.identity,
+                env={**clean_environment(), **self.variables},
             )  # fmt: skip
         running = Running(process, out, err)
         self._begun.append(running)
