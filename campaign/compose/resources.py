@@ -121,7 +121,7 @@ class Resources:
                 break
         else:
             raise ResourceError(
-                f"There is no file {name!r}.",
+                f"There is no file {_shown(name)}.",
                 evidence=[f"looked in {folder}" for folder in folders],
                 next_step="mend the name, or put the file there",
             )
@@ -137,10 +137,14 @@ class Resources:
             return read_beneath(self._root, file.relative_to(self._root), self._longest)
         except OSError as error:
             raise ResourceError(
-                f"The file {name!r} cannot be put into a letter: {error.strerror}.",
+                f"The file {_shown(name)} cannot be put into a letter: {error.strerror}.",
                 evidence=str(file),
                 next_step="mend the file, or raise compose.max_attachment_size where it is meant to be that large",
             ) from None
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 120 else f"{name[:120]}…")
 
 
 def _image(name: str, content: bytes) -> Image:
@@ -165,7 +169,7 @@ def _part(name: str, kind: str, encoded: bytes, extra: list[tuple[str, str]], us
     try:
         where = disposition("inline" if use == "inline" else "attachment", Path(name).name)
     except HeaderRefused as refused:
-        raise ResourceError(f"The file {name!r} cannot be named in a letter: {refused}.") from None
+        raise ResourceError(f"The file {_shown(name)} cannot be named in a letter: {refused}.") from None
     head = block(
         [
             ("Content-Type", kind),
@@ -181,7 +185,7 @@ def _part(name: str, kind: str, encoded: bytes, extra: list[tuple[str, str]], us
 def _refuse_name(name: str) -> None:
     if _SCHEME.match(name):
         raise ResourceError(
-            f"{name!r} is not the name of a file under the root.",
+            f"{_shown(name)} is not the name of a file under the root.",
             next_step='put the file into the folder and name it relatively, or set compose.images = "link"',
         )
     if not name or name.startswith("/") or "\\" in name or ".." in name.split("/"):
@@ -194,7 +198,7 @@ def _refuse_name(name: str) -> None:
 
 def _refused(name: str, evidence: str) -> ResourceError:
     return ResourceError(
-        f"{name[:260]!r} is not a name that files of a letter may have.",
+        f"{_shown(name)} is not a name that files of a letter may have.",
         evidence=evidence,
         next_step="name the file relatively to compose.root",
     )
@@ -202,7 +206,7 @@ def _refused(name: str, evidence: str) -> ResourceError:
 
 def _outside(name: str, root: Path) -> ResourceError:
     return ResourceError(
-        f"The file {name!r} leads out of the root.",
+        f"The file {_shown(name)} leads out of the root.",
         evidence=f"a link on its way leaves {root}",
         next_step="copy the file into the root, or set compose.root to a folder that holds both",
     )
@@ -210,7 +214,7 @@ def _outside(name: str, root: Path) -> ResourceError:
 
 def _kept_back(name: str) -> ResourceError:
     return ResourceError(
-        f"The file {name!r} is not for letters.",
+        f"The file {_shown(name)} is not for letters.",
         evidence="hidden files, keys, secrets, and the campaign's own files are never put into one",
         next_step="put what letters may contain into a folder of its own, and set compose.root to it",
     )
@@ -219,11 +223,11 @@ def _kept_back(name: str) -> ResourceError:
 def _no_image(name: str, content: bytes) -> ResourceError:
     if is_svg(content):
         return ResourceError(
-            f"The image {name!r} is SVG, which may carry scripts and which most mail readers do not show.",
+            f"The image {_shown(name)} is SVG, which may carry scripts and which most mail readers do not show.",
             next_step=f"convert it, such as with `rsvg-convert -o {Path(name).stem}.png {name}`, and name that file",
         )
     return ResourceError(
-        f"The image {name!r} is neither PNG, JPEG, GIF nor WebP.",
+        f"The image {_shown(name)} is neither PNG, JPEG, GIF nor WebP.",
         evidence=f"it begins with {content[:16]!r}",
         next_step="convert it to PNG or JPEG",
     )
