@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, BinaryIO, cast
 
 from campaign.errors import ConfigError, InputError
 
+#: Bytes unpacked at a step: a bomb of zstd's densest blocks (4 bytes for 128 kB) makes 32 MB of them, no more.
+PACKED = 1 << 10
 SUFFIX_OF = {"gzip": ".gz", "zstd": ".zst"}
 
 
@@ -52,8 +55,12 @@ def opened(path: Path, compression: str = "") -> Iterator[BinaryIO]:
             after = os.fstat(raw.fileno())
     except UnicodeError:
         raise  # a ValueError, and not ours to explain: the reader of the text knows its encoding
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path} cannot be read.", evidence=str(error)) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read.",
+            evidence=str(error),
+            next_step="check that it is whole, and that audience.compression is what it was packed with",
+        ) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise InputError(f"{path} changed while it was read.", next_step="run again when it is complete")
 
@@ -111,5 +118,38 @@ def _zstd(raw: BinaryIO) -> BinaryIO:
         import zstandard
     except ImportError:
         raise ConfigError("zstd needs a library.", next_step="pip install 'campaign[zstd]'") from None
-    reader: BinaryIO = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(raw, read_across_frames=True)
-    return reader
+    unpacked = io.BufferedReader(_Frames(raw, zstandard), 1 << 18)
+    return cast("BinaryIO", unpacked)
+
+
+class _Frames(io.RawIOBase):
+    """Unpacked zstd frames. The library's own reader takes a file that was cut off for a shorter one."""
+
+    def __init__(self, raw: BinaryIO, library: Any) -> None:
+        self._raw, self._library = raw, library
+        self._ready, self._packed, self._frame = b"", b"", None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and self._more():
+            pass
+        data, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _more(self) -> bool:
+        """Unpack some; False at the end. A window over 128 MB is refused, whatever the frame asks for."""
+        packed = self._packed or self._raw.read(PACKED)
+        if not packed:
+            if self._frame is not None:
+                raise EOFError("the last zstd frame is cut off")
+            return False
+        frame = self._frame or self._library.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+        try:
+            self._ready = frame.decompress(packed)
+        except self._library.ZstdError as error:
+            raise EOFError(str(error)) from None
+        self._packed, self._frame = frame.unused_data, None if frame.eof else frame
+        return True
