@@ -85,7 +85,8 @@ def _constants(node: nodes.Node) -> list[str] | None:
 
 def undeclared(closure: Closure, columns: Iterable[str], extras: Iterable[str]) -> None:
     """Raises ConfigError naming every variable that nothing provides: template, line, name, and the columns."""
-    columns, always = tuple(columns), frozenset(extras)
+    columns, extras = tuple(columns), tuple(extras)
+    always = frozenset(extras) | frozenset(closure.environment.globals)
     stored = {part.name: _stored(part.tree) for part in closure.parts.values()}
     evidence = []
     for part in closure.parts.values():
@@ -93,13 +94,13 @@ def undeclared(closure: Closure, columns: Iterable[str], extras: Iterable[str]) 
         provided = always if part.alone else always | elsewhere | frozenset(columns)
         missing = meta.find_undeclared_variables(part.tree) - provided - _optional(part.tree)
         evidence += [
-            f"{part.name}:{_line(part.tree, name)}: {name}{_hint(name, columns, part.alone)}"
+            f"{part.name}:{_line(part.tree, name)}: {name}{_hint(name, columns, extras, part.alone)}"
             for name in sorted(missing, key=lambda name: (_line(part.tree, name), name))
         ]
     if evidence:
         raise ConfigError(
             f"{closure.name} uses {len(evidence)} variable{'s' if len(evidence) > 1 else ''} that no row has.",
-            evidence=[*evidence, f"columns: {', '.join(columns) or 'none'}"],
+            evidence=[*evidence, f"columns: {', '.join(columns) or 'none'}", f"always there: {', '.join(extras)}"],
             next_step="correct the template, or write {{ name|default('') }} where a column may be missing",
         )
 
@@ -124,8 +125,8 @@ def _line(tree: nodes.Template, name: str) -> int:
     return min((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), default=1)
 
 
-def _hint(name: str, columns: tuple[str, ...], alone: bool) -> str:
+def _hint(name: str, columns: tuple[str, ...], extras: tuple[str, ...], alone: bool) -> str:
     if alone and name in columns:
         return " (imported without context: pass it as an argument, or import … with context)"
-    close = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, (*columns, *extras), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Undefined, pass_environment
+from jinja2 import Undefined, pass_context
 
 
 @lru_cache(maxsize=256)
@@ -27,49 +27,50 @@ def known_locale(name: str) -> Any:
         raise ValueError(f"{name!r} is not a locale; write one such as en, de_AT or zh_Hans_CN") from None
 
 
-@pass_environment
-def date_filter(environment: Any, value: Any, form: str = "medium", locale: str = "") -> str:
+@pass_context
+def date_filter(context: Any, value: Any, form: str = "medium", locale: str = "") -> str:
     """``2026-11-24`` as ``Nov 24, 2026``; ``form`` is short, medium, long, full or a pattern of Babel's."""
     from babel.dates import format_date
 
-    return format_date(_date(value), form, locale=_locale(environment, locale))
+    return format_date(_date(value), form, locale=_locale(context, locale))
 
 
-@pass_environment
-def datetime_filter(environment: Any, value: Any, form: str = "medium", locale: str = "") -> str:
+@pass_context
+def datetime_filter(context: Any, value: Any, form: str = "medium", locale: str = "") -> str:
     """A date with its time; a time zone in the value is kept as it is."""
     from babel.dates import format_datetime
 
     moment = _datetime(value)
-    return format_datetime(moment, form, tzinfo=moment.tzinfo, locale=_locale(environment, locale))
+    return format_datetime(moment, form, tzinfo=moment.tzinfo, locale=_locale(context, locale))
 
 
-@pass_environment
-def number_filter(environment: Any, value: Any, form: str = "", locale: str = "") -> str:
+@pass_context
+def number_filter(context: Any, value: Any, form: str = "", locale: str = "") -> str:
     """``1234.5`` as ``1,234.5``; ``form`` is a pattern such as ``#,##0.00``."""
     from babel.numbers import format_decimal
 
-    return format_decimal(_number(value), form or None, locale=_locale(environment, locale))
+    return format_decimal(_number(value), form or None, locale=_locale(context, locale))
 
 
-@pass_environment
-def currency_filter(environment: Any, value: Any, code: str, locale: str = "") -> str:
+@pass_context
+def currency_filter(context: Any, value: Any, code: str, locale: str = "") -> str:
     """``1234.5`` with ``"EUR"`` as ``€1,234.50``."""
     from babel.numbers import format_currency
 
-    return format_currency(_number(value), code, locale=_locale(environment, locale))
+    return format_currency(_number(value), code, locale=_locale(context, locale))
 
 
-@pass_environment
-def percent_filter(environment: Any, value: Any, form: str = "", locale: str = "") -> str:
+@pass_context
+def percent_filter(context: Any, value: Any, form: str = "", locale: str = "") -> str:
     """``0.25`` as ``25%``."""
     from babel.numbers import format_percent
 
-    return format_percent(_number(value), form or None, locale=_locale(environment, locale))
+    return format_percent(_number(value), form or None, locale=_locale(context, locale))
 
 
-def _locale(environment: Any, given: str) -> Any:
-    return known_locale(given or environment.locale)
+def _locale(context: Any, given: str) -> Any:
+    # From the context and not the environment: Jinja would work out a constant once, in whatever locale came first.
+    return known_locale(given or context.environment.locale)
 
 
 def _date(value: Any) -> date:

@@ -224,7 +224,7 @@ class Templates:
         except TemplateError as error:
             raise ConfigError(f"The template {name} cannot be used: {error}", evidence=_place(error, name)) from None
         self.closures.append(closure)
-        undeclared(closure, self._columns, (*self._extras, *environment.globals))
+        undeclared(closure, self._columns, self._extras)
         constant = not closure.dynamic and not any(part.tree.find(nodes.Name) for part in closure.parts.values())
         return Page(environment, template, name, self._seconds, constant=constant)
 
