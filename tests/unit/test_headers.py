@@ -4,6 +4,7 @@ import email
 import email.policy
 import hashlib
 import hmac
+import re
 from dataclasses import replace
 from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,7 @@ from campaign.errors import ConfigError
 from campaign.model import Identity
 
 IDENTITY = Identity("gazette", "2026-11", 1, b"secret of the tests, 32 octets..")
+SINGLE_BLANK = re.compile("(?<=[^ ]) (?=[^ ])")  # the only places where a line is folded
 BIDI = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 writable = st.text(
     st.characters(
@@ -76,7 +78,7 @@ def test_any_text_reads_back_character_by_character(text):
     value = encode_text("Subject", text)
     assert str(read("Subject", value)) == text
     assert str(make_header(decode_header(read("Subject", value, email.policy.compat32).replace("\r\n", "")))) == text
-    assert max(map(len, f"Subject: {value}".split("\r\n"))) <= max(78, 9 + max(map(len, text.split(" "))))
+    assert max(map(len, f"Subject: {value}".split("\r\n"))) <= max(78, 9 + max(map(len, SINGLE_BLANK.split(text))))
 
 
 @given(writable | tricky, st.integers(1, 50))
@@ -165,7 +167,8 @@ def test_a_display_name_is_written_by_what_it_holds(name, value):
 
 @pytest.mark.parametrize(
     "address",
-    ["", "ada", "ada@", "@example.com", "a b@example.com", "ada@example.com>", "a@b, c@d", '"a b"@example.com', "a..b@c.de",
+    ["", "ada", "ada@", "@example.com", "a b@example.com", "ada@example.com>", "a@b, c@d",
+     '"a b"@example.com', "a..b@c.de",
      "ada@[127.0.0.1]", "ada@example.com\n", "=?utf-8?q?x?=@example.com", "a" * 65 + "@example.com", "zoë@example.com",
      "ada@exämple.com", "a@" + "b." * 127 + "de", "ada@-example.com", "ada(c)@example.com"],
 )  # fmt: skip
@@ -256,7 +259,8 @@ def test_unsubscribing_by_mail_alone_promises_no_one_click():
 @pytest.mark.parametrize(
     "url",
     ["http://example.com/", "http://localhost/", "https://", "https:///u", "ftp://example.com", "HTTPS://example.com",
-     "//example.com", "https://user:word@example.com/", "https://example.com/a b", "https://example.com/a,b", "https://example.com/>",
+     "//example.com", "https://user:word@example.com/", "https://example.com/a b", "https://example.com/a,b",
+     "https://example.com/>",
      "https://example.com/\r\n", "https://example.com/ä", "https://exämple.com/", "https://example.com/?a=?utf-8?q?x?=",
      "https://example.com@evil.test/", "https://-x.test/", 'https://example.com/"'],
 )  # fmt: skip
