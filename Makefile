@@ -6,12 +6,15 @@
 CAMPAIGN ?= sample_data/newsletter.toml
 ARGS     ?=
 PYTHON   ?= python3
+WHEN     ?= Mon *-*-* 08:00
 VENV     := .venv
+UNITS    := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/systemd/user
+UNIT     := campaign@$(basename $(notdir $(CAMPAIGN)))
 BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check preview send status report retry setup lint types ci torture bench clean
+.PHONY: help demo test check preview send status report retry schedule unschedule setup lint types ci torture bench clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
@@ -43,6 +46,18 @@ report: $(VENV)/installed ## The report of the newest run again
 
 retry: $(VENV)/installed ## Only those who failed
 	@$(call run,retry $(CAMPAIGN))
+
+schedule: $(VENV)/installed ## A systemd user timer: WHEN="Mon 08:00"
+	@mkdir -p $(UNITS)/$(UNIT).service.d $(UNITS)/$(UNIT).timer.d
+	@cp deploy/systemd/campaign@.service deploy/systemd/campaign@.timer $(UNITS)/
+	@printf '[Service]\nEnvironment=CAMPAIGN_HOME=%s CAMPAIGN_BIN=%s\n' '$(abspath $(dir $(CAMPAIGN)))' '$(abspath $(BIN)/campaign)' > $(UNITS)/$(UNIT).service.d/here.conf
+	@test -e '$(dir $(CAMPAIGN))relay.password' || printf 'LoadCredential=\nEnvironment=CAMPAIGN__DELIVERY__PASSWORD_FILE=\n' >> $(UNITS)/$(UNIT).service.d/here.conf
+	@printf '[Timer]\nOnCalendar=\nOnCalendar=%s\n' '$(WHEN)' > $(UNITS)/$(UNIT).timer.d/when.conf
+	systemctl --user daemon-reload && systemctl --user enable --now $(UNIT).timer
+
+unschedule: ## Remove that timer
+	systemctl --user disable --now $(UNIT).timer
+	@rm -rf $(UNITS)/$(UNIT).service.d $(UNITS)/$(UNIT).timer.d && systemctl --user daemon-reload
 
 ##@ For developers
 

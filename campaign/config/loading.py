@@ -104,7 +104,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:
     for name, text in sorted(environment.items()):
-        if not name.startswith(PREFIX):
+        if not name.startswith(PREFIX) or not text:
             continue
         *tables, key = name[len(PREFIX) :].lower().split("__")
         target = data
