@@ -27,6 +27,8 @@ def derived(html: str) -> str:
     if tree is None:
         return ""
     _drop_hidden(tree)
+    for element in tree.iter():
+        element.attrib.pop("style", "")  # margins and paddings would become blanks and empty lines
     for link in list(tree.iter("a")):
         _name_address(link)
     for picture in list(tree.iter("img")):

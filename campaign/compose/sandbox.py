@@ -104,7 +104,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.marking = html
         self.locale = "en"
         self._clock, self._deadline, self._rounds = clock, float("inf"), 0
-        self.globals.pop("lipsum")
+        del self.globals["lipsum"], self.filters["random"]  # a letter has to come out the same each time
         for name, check in FILTERS.items():
             self.filters[name] = guarded(self.filters[name], check)
 
@@ -198,6 +198,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 def printed(value: Any) -> str:
     """What a printed value looks like: nothing for ``None``; Markup stays Markup. Raises for undefined ones."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else str(value)
+    if isinstance(value, str) or value is None:
+        return value or ""
+    text = str(value)
+    if callable(value):
+        raise TypeError(f"a function is printed: {getattr(value, '__name__', 'it')} wants brackets, as in name.upper()")
+    return text

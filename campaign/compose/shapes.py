@@ -28,6 +28,7 @@ from campaign.compose.settling import Settled, settle
 from campaign.compose.templates import Page, RowRefused, Statics
 
 MOST_SHAPES = 512  #: kept at a time
+_OTHERWISE = "markup is printed with |safe or from {% set %}…{% endset %}, or hardly two rows take the same branches"
 _TAG = re.compile(r"<[A-Za-z!/]")
 Inlining = Literal["shape", "row"]
 Picture = Callable[[str], Image]  #: from a reference to the picture
@@ -47,7 +48,6 @@ class Shape:
 
     html: Gapped
     order: list[int]
-    size: int
     images: tuple[Image, ...]
     pictures: list[tuple[list[str], list[int]]]
     text: Gapped | None
@@ -126,7 +126,7 @@ class Shapes:
             )
             if kind in kinds_seen
         )
-        reason = f"values stand {where}" if where else "markup is printed with |safe, or the rows are built differently"
+        reason = f"values stand {where}" if where else _OTHERWISE
         return f"{self.built:,} of {self.rows:,} rows had to be inlined on their own, which is slow: {reason}."
 
     def _outline(self, settled: Settled) -> Outline:
@@ -189,14 +189,15 @@ class Shapes:
         outline.check_shaping(plain, self._page.name)
         self.built += 1
         tokens = outline.tokens
+        if any(tokens.salt in plain[gap] for gap in outline.shaping):
+            raise RowRefused(f"{self._page.name}: a value holds one of our own words, {tokens.salt}")
         stand_ins = [ready[gap] if gap in outline.shaping else tokens.token(gap) for gap in range(len(outline.kinds))]
         pictures: list[tuple[list[str], list[int]]] = []
         html, images = self._finished(filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
         pieces, order = tokens.split(html)
         text, text_order = self._text(outline, html)
-        size = sum(map(len, pieces))
         from_source = self._from_source(outline)
-        return Shape(Gapped(pieces), order, size, tuple(images), pictures, text, text_order, from_source)
+        return Shape(Gapped(pieces), order, tuple(images), pictures, text, text_order, from_source)
 
     def _finished(
         self,
@@ -248,7 +249,7 @@ class Shapes:
     def _filled(self, shape: Shape, settled: Settled, plain: list[str], ready: list[str]) -> Bodies:
         images: list[Image] = []
         picked = self._picked(shape, plain, ready, images)
-        _check_size(shape.size + sum(map(len, picked)))
+        _check_size(shape.html.length + sum(map(len, picked)))
         html = shape.html.fill(picked, lines=settled.lines)
         text = None
         if shape.text is not None:

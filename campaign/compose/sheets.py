@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+Change = Callable[[str], str]
 Reader = Callable[[str], str | None]  #: the text of a local sheet, None for one that is somewhere on the network
 
 _SPECIAL = re.compile(
@@ -22,11 +23,10 @@ _IMPORT = re.compile(r"@import\s+(?:url\(\s*)?[\"']?([^\"')\s]+)[\"']?\s*\)?\s*(
 _IMPORTANT = re.compile(r"!\s*important\s*$", re.IGNORECASE)
 _GROUPS = ("@media", "@supports", "@container", "@layer", "@scope", "@starting-style", "@-moz-document")
 _FILTERING = frozenset({":last-child", ":first-child", ":nth-child"})  # the ones that premailer inlines
-VEIL = "campaign-veiled-"
+_TYPE = re.compile(r"(?:^|(?<=[\s>+~,]))[A-Za-z][A-Za-z0-9]*(?![^\[]*\])")  # P matches p, for browsers
 _FUNCTION = re.compile(
     r"(?<![\w-])(?!url\(|src\()[A-Za-z-]+\([^()\"'<>&]*(?:\([^()\"'<>&]*\)[^()\"'<>&]*)*\)", re.IGNORECASE
 )
-_VEILED = re.compile(rf"{VEIL}((?:[0-9a-f]{{2}})+)-")
 MOST_DEPTH = 8  #: sheets importing sheets, rules inside rules
 
 
@@ -44,19 +44,19 @@ class Parted:
         return "\n".join([*self.imports, *self.kept])
 
 
-def part(css: str, read: Reader, depth: int = 0) -> Parted:
-    """Take ``css`` apart. Imported local sheets are taken apart in their place."""
+def part(css: str, read: Reader, veil: Change = str, depth: int = 0) -> Parted:
+    """Take ``css`` apart, imported local sheets in their place; ``veil`` is done to what will be inlined."""
     parted = Parted()
     for prelude, block in _statements(_unwrapped(css)):
         lower = prelude.lower()
         if lower.startswith("@import"):
-            _import(prelude, read, parted, depth)
+            _import(prelude, read, parted, veil, depth)
         elif lower.startswith("@charset"):
             continue
         elif prelude.startswith("@"):
             parted.kept.append(_at_rule(prelude, block))
         elif block is not None:
-            _rule(prelude, block, parted)
+            _rule(prelude, block, parted, veil)
     return parted
 
 
@@ -65,7 +65,7 @@ def _unwrapped(css: str) -> str:
     return css.replace("<!--", "").replace("-->", "")
 
 
-def _import(prelude: str, read: Reader, parted: Parted, depth: int) -> None:
+def _import(prelude: str, read: Reader, parted: Parted, veil: Change, depth: int) -> None:
     match = _IMPORT.match(prelude)
     text = read(match[1]) if match and depth < MOST_DEPTH else None
     if match is None:
@@ -73,7 +73,7 @@ def _import(prelude: str, read: Reader, parted: Parted, depth: int) -> None:
     if text is None:
         parted.imports.append(f"{prelude};")
         return
-    inner = part(text, read, depth + 1)
+    inner = part(text, read, veil, depth + 1)
     condition = match[2].strip()
     parted.imports += inner.imports
     if condition:
@@ -106,7 +106,7 @@ def _urgent(block: str, depth: int = 0) -> str:
     return "\n  " + "\n  ".join(rules) + "\n" if rules else ""
 
 
-def _rule(prelude: str, block: str, parted: Parted) -> None:
+def _rule(prelude: str, block: str, parted: Parted, veil: Change) -> None:
     """One style rule, shared out by its selectors."""
     plain: list[str] = []
     hovering: list[str] = []
@@ -117,21 +117,35 @@ def _rule(prelude: str, block: str, parted: Parted) -> None:
         else:
             (starred if "*" in selector else plain).append(selector)
     if plain:
-        parted.inlined.append(f"{', '.join(plain)} {{{veiled(block)}}}")
+        parted.inlined.append(f"{_TYPE.sub(_lower, ', '.join(plain))} {{{veil(block)}}}")
     if starred:
         parted.kept.append(f"{', '.join(starred)} {{{block}}}")
     if hovering:
         parted.kept.append(f"{', '.join(hovering)} {{ {_important(block)} }}")
 
 
-def veiled(declarations: str) -> str:
-    """Functions such as ``rgb(0 0 0 / 50%)`` as plain words, which every CSS parser lets pass; see `unveiled`."""
-    return _FUNCTION.sub(lambda match: f"{VEIL}{match[0].encode('utf-8').hex()}-", declarations)
+def _lower(match: re.Match[str]) -> str:
+    return match[0].lower()
 
 
-def unveiled(text: str) -> str:
-    """The functions back in their places."""
-    return _VEILED.sub(lambda match: bytes.fromhex(match[1]).decode("utf-8"), text)
+class Veil:
+    """Functions such as ``rgb(0 0 0 / 50%)`` as plain words, which every CSS parser lets pass, and back again.
+
+    ``salt`` is a word that the document cannot hold, so that nothing in it can pass for one of ours.
+    """
+
+    def __init__(self, salt: str) -> None:
+        self._salt = salt
+        self._veiled = re.compile(rf"{salt}((?:[0-9a-f]{{2}})+)-")
+        self._attribute = re.compile(rf' (?:width|height|bgcolor|align|valign)="{salt}[0-9a-f]+-"')
+
+    def on(self, declarations: str) -> str:
+        """``declarations`` with words for functions."""
+        return _FUNCTION.sub(lambda match: f"{self._salt}{match[0].encode('utf-8').hex()}-", declarations)
+
+    def off(self, html: str) -> str:
+        """The functions back in their places; attributes that an inliner made of one, which HTML knows not, go."""
+        return self._veiled.sub(lambda match: bytes.fromhex(match[1]).decode("utf-8"), self._attribute.sub("", html))
 
 
 def _important(block: str) -> str:

@@ -16,18 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from campaign.compose.enclosure import read_beneath
-from campaign.compose.sheets import VEIL, part, unveiled, veiled
+from campaign.compose.sheets import Change, Veil, part
 from campaign.errors import ConfigError
 
 LONGEST_SHEET = 1_000_000  #: octets
-_NBSP = "\ue0a0"
-_REVEALED = "campaign-revealed-"
 _STYLE = re.compile(r"<!--.*?-->|<style\b([^>]*)>(.*?)</style\s*>|<link\b([^>]*)>", re.IGNORECASE | re.DOTALL)
 _CONDITION = re.compile(r"<!--.*?-->|<!\[((?:if\s[^\]>]*)|endif)\]>", re.IGNORECASE | re.DOTALL)
 _DOCTYPE = re.compile(r"\s*(<!doctype[^>]*>)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([\w:-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 _STYLED = re.compile(r"(?<=\s)(style\s*=\s*)(\"[^\"]*\"|'[^']*')", re.IGNORECASE)
-_VEILED_ATTRIBUTE = re.compile(rf' (?:width|height|bgcolor|align|valign)="{VEIL}[0-9a-f]+-"')  # no HTML attribute
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
 
@@ -46,23 +43,25 @@ class Styles:
         body = html[doctype.end() :] if doctype else html
         if not body.strip():
             return html
-        conditions: list[str] = []
-        body = _CONDITION.sub(lambda match: _hidden(match, conditions), body.replace("&nbsp;", _NBSP))
-        body = _STYLED.sub(lambda match: match[1] + veiled(match[2]), self.parted(body))
-        body = unveiled(_VEILED_ATTRIBUTE.sub("", self._inline(body).strip()))
+        salt = f"c{hashlib.sha256(html.encode('utf-8', 'replace')).hexdigest()[:12]}x"  # html cannot hold its own hash
+        veil, conditions = Veil(salt), list[str]()
+        blank = next(mark for mark in map(chr, range(0xE000, 0xF900)) if mark not in html)  # a private character
+        body = _CONDITION.sub(lambda match: _hidden(match, conditions, salt), body.replace("&nbsp;", blank))
+        body = _STYLED.sub(lambda match: match[1] + veil.on(match[2]), self.parted(body, veil.on))
+        body = veil.off(self._inline(body).strip())
         for number, condition in enumerate(conditions):
-            body = body.replace(f"<!--{_REVEALED}{number}-->", condition)
-        return (f"{doctype[1]}\n" if doctype else "") + body.replace(_NBSP, "&nbsp;")
+            body = body.replace(f"<!--{salt}{number}-->", condition)
+        return (f"{doctype[1]}\n" if doctype else "") + body.replace(blank, "&nbsp;")
 
-    def parted(self, html: str) -> str:
+    def parted(self, html: str, veil: Change = str) -> str:
         """``html`` with linked sheets in place, and each sheet in two: for the inliner, and to stay."""
-        return _STYLE.sub(self._element, html)
+        return _STYLE.sub(lambda match: self._element(match, veil), html)
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of every sheet read so far, by its path under the root."""
         return dict(sorted(self._fingerprints.items()))
 
-    def _element(self, match: re.Match[str]) -> str:
+    def _element(self, match: re.Match[str], veil: Change) -> str:
         if match[0].startswith("<!--"):
             return match[0]
         attributes = _attributes(match[1] if match[3] is None else match[3])
@@ -77,7 +76,7 @@ class Styles:
         media = attributes.get("media", "")
         if media.lower() not in ("", "all", "screen"):
             return match[0] if match[3] is None else _style(css, media, stays=True)
-        parted = part(css, self._read)
+        parted = part(css, self._read, veil)
         return _style("\n".join(parted.inlined), "", stays=False) + _style(parted.staying, media, stays=True)
 
     def _read(self, reference: str) -> str | None:
@@ -111,12 +110,12 @@ class Styles:
         return text
 
 
-def _hidden(match: re.Match[str], conditions: list[str]) -> str:
+def _hidden(match: re.Match[str], conditions: list[str], salt: str) -> str:
     """``<![if !mso]>`` as a comment of ours: parsers would turn it into one that hides what it should show."""
     if match[1] is None:
         return match[0]
     conditions.append(match[0])
-    return f"<!--{_REVEALED}{len(conditions) - 1}-->"
+    return f"<!--{salt}{len(conditions) - 1}-->"
 
 
 def _attributes(text: str) -> dict[str, str]:

@@ -75,6 +75,12 @@ def test_a_rule_with_and_without_hover_is_shared_out():
     assert parted.kept == ["a:hover { color: red !important }"]
 
 
+@pytest.mark.parametrize("selector", ["P", "DIV > P", "P.Big", "div P.Big", "H1, P"])
+def test_names_of_elements_match_in_any_case_and_classes_do_not(tmp_path, selector):
+    done = inline(tmp_path, f"{selector} {{ COLOR: red }} .big {{ top: 0 }}", "<div><P class=Big>x</P></div>")
+    assert '<p class="Big" style="color:red">' in done.replace("COLOR", "color")
+
+
 def test_important_survives_in_an_element(tmp_path):
     assert "margin:0 !important" in inline(
         tmp_path, "p { margin: 0 !important } p.a { margin: 3px }", "<p class=a>x</p>"
@@ -191,3 +197,8 @@ def test_broken_css_does_not_break_the_letter(tmp_path, css):
 
 def test_an_empty_document_stays_empty(tmp_path):
     assert Styles(tmp_path, (tmp_path,), "premailer").inline(" \n") == " \n"
+
+
+def test_a_value_cannot_pass_for_a_word_that_stands_for_something_else(tmp_path):
+    hostile = "<p>campaign-veiled-3c623e- c0123456789abx3c623e- <!--x--> \ue000\ue0a0</p>"
+    assert hostile in inline(tmp_path, "p:hover { top: 0 }", hostile + "&nbsp;")

@@ -125,6 +125,17 @@ def test_a_failing_expression_is_told_with_its_line(tmp_path):
         page(tmp_path, "x\n{{ 1 // price }}").text({"price": 0})
 
 
+@pytest.mark.parametrize("source", ["{{ name.upper }}", "{{ cycler }}", "{{ items.keys }}"])
+def test_a_forgotten_pair_of_brackets_is_no_text(tmp_path, source):
+    with pytest.raises(RowRefused, match=r"page\.html:1: a function is printed"):
+        page(tmp_path, source).text({"name": "x", "items": {}})
+
+
+def test_chance_has_no_place_in_a_letter(tmp_path):
+    with pytest.raises(ConfigError, match="random"):
+        page(tmp_path, "{{ items|random }}")
+
+
 def test_printing_at_the_top_of_an_imported_template_stays_out_of_the_letter(tmp_path):
     write(tmp_path, macros="{{ 'noise'|upper }}{% macro hello(x) %}<b>{{ x }}</b>{% endmacro %}")
     drawn = page(tmp_path, "{{ name }}{% from 'macros.html' import hello %}{{ hello(name) }}").draw({"name": "A"})
