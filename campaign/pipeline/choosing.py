@@ -56,6 +56,8 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
         return _named(job, options, newest, history, progress)
     if newest and history and continues(options, history):
         return _continue(job, newest, history)
+    if doubtful := in_doubt_to_resend(job, options, history):
+        return _continue(job, *doubtful)
     _leave_behind(job, options, newest, history)
     generation = next_generation(options, history)
     return _make(job, options, folders.new_stamp(job.folder, datetime.now(UTC)), generation, progress)
@@ -77,11 +79,25 @@ def has_journal(run: Path) -> bool:
 
 
 def continues(options: Options, history: History) -> bool:
-    """Whether the newest run is the one that these options mean; one that nobody closed is, to be reported on."""
-    if history.finished and (history.ended or options.retry):
-        return bool(options.in_doubt == "resend" and not options.retry and history.tally()["in_doubt"])
-    wanted = "fresh" if options.fresh else "again" if options.again else ""
-    return not wanted or history.opened.by == wanted
+    """Whether the newest run is the one that these options mean."""
+    wanted = next((option for option in ("fresh", "again", "retry") if getattr(options, option)), "")
+    return not history.finished and (not wanted or history.opened.by == wanted)
+
+
+def in_doubt_to_resend(job: Job, options: Options, newest: History | None) -> tuple[Path, History] | None:
+    """When nothing is unfinished and doubts are to be sent again: the newest run of this generation that has any.
+
+    A run left behind by ``--fresh`` is never taken up: whoever still waits in it was planned anew.
+    """
+    wanted = job.settings.ledger.in_doubt == "resend" and (options.in_doubt == "resend" or not options.retry)
+    if not wanted or options.fresh or options.again or newest is None or not newest.finished:
+        return None
+    for run in reversed([run for run in folders.runs(job.folder) if has_journal(run)]):
+        history = checkpoint.read_history(run)
+        same = history.opened.generation == newest.opened.generation
+        if same and not history.abandoned and history.tally()[Verdict.IN_DOUBT]:
+            return run, history
+    return None
 
 
 def next_generation(options: Options, history: History | None) -> int:

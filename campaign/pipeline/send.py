@@ -13,9 +13,9 @@ from campaign.delivery.control import Control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders
-from campaign.ledger.checkpoint import Checkpoint
+from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.model import Verdict
-from campaign.pipeline.choosing import Chosen, choose, refuse_changes
+from campaign.pipeline.choosing import FAILED, Chosen, choose, newest_opened, refuse_changes
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job, Options, lay_over, prepare
@@ -35,7 +35,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     with folders.locked(job.folder):
         chosen = choose(job, options, console.loading)
         if chosen is None:
-            console.say("Nobody is left to be served: everybody in the list has been, or is suppressed.")
+            console.say(nobody_left(job))
             return ExitCode.DONE
         with opened(job, chosen) as checkpoint:
             announce(job, chosen, checkpoint, console)
@@ -48,9 +48,13 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
 
 def retry(settings: Settings, options: Options, console: Console) -> ExitCode:
     """Serve again only those who failed, and with ``in_doubt="resend"`` first those left in doubt."""
-    codes = [send(settings, replace(options, in_doubt="resend"), console)] if options.in_doubt == "resend" else []
-    codes.append(send(settings, replace(options, retry=True, in_doubt=None), console))
-    return first_of(codes)
+    options = replace(options, retry=True)
+    if options.in_doubt != "resend":
+        return send(settings, options, console)
+    first = send(settings, options, console)
+    if first not in {ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.IN_DOUBT}:
+        return first
+    return first_of({first, send(settings, replace(options, in_doubt=None), console)})
 
 
 def refuse_late(settings: Settings) -> None:
@@ -103,6 +107,19 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
     )
     if tally["in_doubt"]:
         console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
+
+
+def nobody_left(job: Job) -> str:
+    """Nothing to do, said plainly, with what the newest run still leaves to the operator."""
+    text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
+    newest = newest_opened(job)
+    tally = read_history(newest).tally() if newest else {}
+    failed, doubts = sum(tally.get(verdict, 0) for verdict in FAILED), tally.get(Verdict.IN_DOUBT, 0)
+    if failed:
+        text += f"\n  {failed:,} failed; to try them again: campaign retry {shown(job.settings.file)}"
+    if doubts and newest:
+        text += f"\n  {doubts:,} in doubt; from the relay's log: campaign resolve {shown(newest)} --accepted LIST"
+    return text
 
 
 DOUBT_WORDS = {
