@@ -162,7 +162,7 @@ class Stand:
     def kept(self, run: Path | None = None) -> list[bytes]:
         """The letters in the embedded mailbox, in the order of their names."""
         places = [run] if run else self.runs
-        return [path.read_bytes() for place in places for path in sorted((place / "mailbox" / "new").iterdir())]
+        return [path.read_bytes() for place in places for path in sorted(place.glob("mailbox/new/*"))]
 
 
 def toml(sections: dict[str, dict[str, Any]]) -> str:
