@@ -79,7 +79,8 @@ class Composer:
         """Sentences for the operator, as far as they are known by now."""
         shapes = self._stationery.shapes
         remark = shapes.remark() if shapes and self.inlining == "shape" else ""
-        return [*(self._signer.warnings if self._signer else ()), *([remark] if remark else ())]
+        signer = self._signer.warnings if self._signer else []
+        return [*signer, *self._stationery.warnings, *([remark] if remark else [])]
 
     @property
     def shapes(self) -> int:

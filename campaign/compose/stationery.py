@@ -6,6 +6,7 @@ a missing one is told before the first letter. What is made of them for a row is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import unescape
 from pathlib import Path
@@ -21,6 +22,8 @@ from campaign.compose.templates import Page, RowRefused, Templates
 from campaign.compose.textpart import TextPart
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
+
+_UNESCAPED = re.compile(r"\|\s*safe\b|\{%-?\s*autoescape\s+false")
 
 
 class Stationery:
@@ -46,9 +49,11 @@ class Stationery:
         self.unsubscribe = open_source(settings.unsubscribe, "compose.unsubscribe") if settings.unsubscribe else None
         self.attachments = [open_source(value, "compose.attachments") for value in settings.attachments]
         self._locale = open_source(settings.locale, "compose.locale")
-        self._styles = Styles(root, tuple(dict.fromkeys((self._folder, root))), settings.inliner)
+        folders = tuple(dict.fromkeys((self._folder, root)))
+        self._styles = Styles(root, folders, settings.inliner) if kind and settings.inline_css else None
         self.text = TextPart(self._file(settings.text, html=False)) if settings.text else None
         self.shapes = self._shapes(kind, body) if kind else None
+        self.warnings: list[str] = []
         self._look_through()
 
     def set_locale(self, variables: Mapping[str, Any]) -> None:
@@ -64,7 +69,8 @@ class Stationery:
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of every template and sheet, by path under the root."""
-        return {**self.templates.fingerprints(), **self._styles.fingerprints()}
+        sheets = self._styles.fingerprints() if self._styles else {}
+        return {**self.templates.fingerprints(), **sheets}
 
     def _file(self, name: str, *, html: bool) -> Page:
         return self.templates.file((self._base / name).resolve(), html=html)
@@ -76,7 +82,7 @@ class Stationery:
             self.templates.file(body, html=True),
             convert=convert() if convert else None,
             shaping=markup.shaping_gaps if kind == "mjml" else None,
-            inline=self._styles.inline if settings.inline_css else None,
+            inline=self._styles.inline if self._styles else None,
             images=settings.images,
             picture=lambda reference: self._resources.image(reference, self._folder),
             derive="" if settings.text else "source" if kind == "markdown" else "html",
@@ -99,7 +105,10 @@ class Stationery:
             self._look_through_source(name, source)
 
     def _look_through_source(self, name: str, source: str) -> None:
-        if self._settings.inline_css:
+        for match in _UNESCAPED.finditer(source):
+            line = source.count("\n", 0, match.start()) + 1
+            self.warnings.append(f"{name}:{line} prints a value unescaped ({match[0]}): a row could write HTML there.")
+        if self._styles:
             self._styles.parted(source)
 
         def look(reference: str) -> str:

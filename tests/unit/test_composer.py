@@ -324,6 +324,12 @@ def test_the_number_of_shapes_kept_is_bounded_and_a_new_shape_for_each_row_is_to
     assert "class or id" in composer.warnings[0]
 
 
+def test_what_is_printed_unescaped_is_listed(tmp_path):
+    composer = Composer(brief(tmp_path, "<p>\n{{ name|safe }}</p>"))
+    assert composer.warnings == ["body.html:2 prints a value unescaped (|safe): a row could write HTML there."]
+    assert "<b>x</b>" in html_of(letter(composer, recipient(name="<b>x</b>")))
+
+
 def test_inlining_by_shape_is_chosen_where_it_is_exact(tmp_path):
     composer = Composer(brief(tmp_path, "<style>p { color: red }</style><p>{{ name }}</p><a href='{{ link }}'>x</a>"))
     assert composer.choose_inlining([recipient(number) for number in range(5)]) == ("shape", "")
