@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from campaign.audience.chunks import CHUNK_ROWS, Chunk
+from campaign.audience.chunks import Chunk
 from campaign.audience.delimited import named_columns
 from campaign.audience.values import chunk_of
 from campaign.config.audience import AudienceSlice
@@ -32,6 +32,8 @@ DRIVERS = {
 }
 EXTRAS = {"psycopg": "postgresql", "pymysql": "mysql"}
 PASSWORD = "CAMPAIGN_DATABASE_PASSWORD"  # noqa: S105  the variable's name, not a password
+#: Rows fetched at a time: rows of a database may be wide.
+FETCHED = 2_000
 #: Seconds to wait for a connection.
 CONNECT_TIMEOUT = 15
 
@@ -69,21 +71,32 @@ class DatabaseQuery:
 
     def _begin(self) -> tuple[str, ...]:
         columns: list[str] = []
-        self._answer = self._run(columns)
+        self._answer = _answer(self.url, self.settings, self.name, columns)
         next(self._answer)  # an empty chunk: the statement is accepted and its columns are known
         return tuple(columns)
 
-    def _run(self, columns: list[str]) -> Iterator[Chunk]:
-        from sqlalchemy import text
 
-        with _told(self.name), _connected(self.url, self.settings.statement_timeout) as connection:
-            result = connection.execute(text(self.settings.query), self.settings.parameters)
-            columns += named_columns(list(result.keys()), self.name)
+def _answer(url: URL, settings: AudienceSlice, name: str, columns: list[str]) -> Iterator[Chunk]:
+    """An empty chunk once ``columns`` is filled, then the rows.
+
+    A function that knows nothing of its `DatabaseQuery`: an answer that nobody reads to its end is closed the
+    moment it is let go of, and not whenever the collector of circles comes by.
+    """
+    from sqlalchemy import text
+
+    with _told(name), _connected(url, settings.statement_timeout) as connection:
+        raw = connection.connection.dbapi_connection
+        result = connection.execute(text(settings.query), settings.parameters)
+        try:
+            columns += named_columns(list(result.keys()), name)
             yield Chunk()
             first = 1
-            for rows in result.partitions(CHUNK_ROWS):
+            for rows in result.partitions(FETCHED):
                 yield chunk_of(rows, first)
                 first += len(rows)
+        finally:
+            _let_go(connection, raw)
+            result.close()
 
 
 def resolve(settings: AudienceSlice, base: Path, key: str) -> URL:
@@ -149,16 +162,24 @@ def _told(name: str) -> Iterator[None]:
 @contextmanager
 def _connected(url: URL, timeout: float) -> Iterator[Connection]:
     engine = _engine(url, timeout)
-    connection = engine.connect().execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS)
+    connection = engine.connect().execution_options(stream_results=True, max_row_buffer=FETCHED)
     try:
         _restrain(connection, timeout)
         yield connection
-    except BaseException:
-        connection.invalidate()  # drop it as it is: PyMySQL would first read the rest of the answer
-        raise
     finally:
         connection.close()
         engine.dispose()
+
+
+def _let_go(connection: Connection, raw: object) -> None:
+    """Drop a MySQL connection as it is: PyMySQL would read the rest of the answer first, however long it is."""
+    if connection.dialect.name not in {"mysql", "mariadb"}:
+        return
+    answer = getattr(raw, "_result", None)
+    if answer is not None:
+        answer.unbuffered_active, answer.connection = False, None
+    if not connection.invalidated:
+        connection.invalidate()
 
 
 def _engine(url: URL, timeout: float) -> Engine:

@@ -80,8 +80,7 @@ def _sheet(path: Path, name: str) -> Any:
 
 
 def _rows(sheet: Any) -> Iterator[Row]:
-    first = (sheet.start or (0, 0))[0] + 1
-    for line, cells in enumerate(sheet.iter_rows(), first):
+    for line, cells in enumerate(sheet.iter_rows(), 1):
         if any(cell not in ("", None) for cell in cells):
             yield line, cells
 
