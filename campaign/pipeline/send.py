@@ -15,7 +15,7 @@ from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders
 from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.model import Verdict
-from campaign.pipeline.choosing import FAILED, Chosen, choose, newest_opened, refuse_changes
+from campaign.pipeline.choosing import FAILED, Chosen, choose, continues, newest_opened, refuse_changes
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job, Options, lay_over, prepare
@@ -28,11 +28,11 @@ from campaign.report.progress import Counts, Progress
 def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     """Serve everybody who is not served yet in this edition. Raises CampaignError for what ends it before it begins."""
     settings = lay_over(settings, options)
-    refuse_late(settings)
     wait_for_start(settings, options, console)
     job = prepare(settings)
     folders.make_folder(job.folder)
     with folders.locked(job.folder):
+        refuse_late(job, options)
         chosen = choose(job, options, console.loading)
         if chosen is None:
             console.say(nobody_left(job))
@@ -41,7 +41,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
             announce(job, chosen, checkpoint, console)
             agree_on_inputs(job, options, chosen, checkpoint)
             settle_doubts(job, checkpoint)
-            ending = held(chosen) or serve(job, options, chosen, checkpoint, console)
+            ending = held(chosen) or over(job, console) or serve(job, options, chosen, checkpoint, console)
             settle_the_rest(job, chosen, checkpoint)
             return close_run(job, chosen, checkpoint, ending, console)
 
@@ -57,14 +57,25 @@ def retry(settings: Settings, options: Options, console: Console) -> ExitCode:
     return first_of({first, send(settings, replace(options, in_doubt=None), console)})
 
 
-def refuse_late(settings: Settings) -> None:
-    """No stale newsletter after an outage. Raises ConfigError once ``not_after`` has passed."""
+def is_late(settings: Settings) -> bool:
+    """Whether ``not_after`` has passed."""
     moment = settings.campaign.not_after
-    if moment is not None and time.time() >= moment.timestamp():
+    return moment is not None and time.time() >= moment.timestamp()
+
+
+def refuse_late(job: Job, options: Options) -> None:
+    """No stale newsletter after an outage: once ``not_after`` has passed no run begins. Raises ConfigError.
+
+    One that is unfinished is taken up all the same, for the rest of it to expire.
+    """
+    if not is_late(job.settings):
+        return
+    newest = newest_opened(job)
+    if newest is None or options.run or not continues(options, read_history(newest)):
         raise ConfigError(
             "The time for this campaign is over, so nothing is sent.",
-            evidence=f"campaign.not_after = {moment.isoformat()}",
-            next_step=f"set a later not_after in {shown(settings.file)} if it should still go out",
+            evidence=f"campaign.not_after = {job.settings.campaign.not_after}",
+            next_step=f"set a later not_after in {shown(job.settings.file)} if it should still go out",
         )
 
 
@@ -155,6 +166,14 @@ def held(chosen: Chosen) -> Ending | None:
     return Ending({ExitCode.HELD}) if control.state == "stop" else None
 
 
+def over(job: Job, console: Console) -> Ending | None:
+    """The campaign's time is over: nothing more is sent."""
+    if not is_late(job.settings):
+        return None
+    console.say("not_after has passed: nothing more is sent, the rest expire")
+    return Ending()
+
+
 def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, console: Console) -> Ending:
     """All passes of this process, with progress on the console and turns in the log."""
     counts = counts_of(checkpoint, job)
@@ -194,13 +213,13 @@ def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
 
 def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint) -> None:
     """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled."""
-    moment = job.settings.campaign.not_after
     control = Control(chosen.folder)
     control.poll(time.monotonic())
     if control.state == "cancel":
         verdict, reason = Verdict.CANCELLED, "campaign cancel ended the run before its turn"
-    elif moment is not None and time.time() >= moment.timestamp():
-        verdict, reason = Verdict.EXPIRED, f"not_after ({moment.isoformat()}) passed before its turn"
+    elif is_late(job.settings):
+        moment = job.settings.campaign.not_after
+        verdict, reason = Verdict.EXPIRED, f"not_after ({moment}) passed before its turn"
     else:
         return
     for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
