@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from campaign.compose.places import Kind, Tokens
-from campaign.compose.settling import escaped
+from campaign.compose.settling import Settled, cleaned, escaped
 from campaign.compose.templates import RowRefused, Statics
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
@@ -45,16 +45,22 @@ class Outline:
         self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
         self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
 
-    def prepared(self, values: list[str], *, lines: bool) -> tuple[list[str], list[str]]:
+    def prepared(self, settled: Settled) -> tuple[list[str], list[str]]:
         """The value of each gap, plain (links percent-encoded), and escaped. Raises RowRefused for a link's scheme."""
+        values = settled.values if self.straight else [settled.values[number] for number in self.order]
         for gap in self.links:
             check_scheme(values[gap])
-        changed = [gap for gap in self.urls if lines or not values[gap].isascii() or " " in values[gap]]
+        changed = [gap for gap in self.urls if settled.lines or not values[gap].isascii() or " " in values[gap]]
         if changed:
             values = values.copy()
             for gap in changed:
                 values[gap] = quote(values[gap].lstrip() if gap in self.links else values[gap], safe=URL_SAFE)
-        return values, escaped(values)
+        ready = escaped(values)
+        if settled.markup:
+            for gap, number in enumerate(self.order):
+                if number in settled.markup and gap not in self.urls:
+                    ready[gap] = settled.markup[number]
+        return values, ready
 
     def check_shaping(self, values: list[str], name: str) -> None:
         """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
@@ -83,7 +89,7 @@ def text_pieces(statics: Statics) -> list[str]:
             pieces.append([])
         else:
             pieces[-1].append(text)
-    return ["".join(piece) for piece in pieces]
+    return [cleaned("".join(piece)) for piece in pieces]
 
 
 def filled(pieces: Sequence[str], values: Sequence[str]) -> str:

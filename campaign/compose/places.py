@@ -16,7 +16,6 @@ from typing import Any
 _SELECTED = re.compile(r"\[\s*([A-Za-z_][\w:.-]*)")
 _URLS = frozenset({"href", "src", "action"})
 _DANGEROUS = re.compile(r"[\s\x00-\x20]*(?:javascript:|vbscript:|file:|data:(?!image/))", re.IGNORECASE)
-_RAW = frozenset({"style", "script"})
 _SHAPING = frozenset({"class", "id", "style"})
 
 
@@ -58,6 +57,16 @@ class Tokens:
         parts = self.pattern.split(text)
         return parts[0::2], [int(number) for number in parts[1::2]]
 
+    def paired(self, text: str, first: int) -> tuple[str, list[tuple[int, int]]]:
+        """``text`` with one token, numbered from ``first``, for each ``token (token)``; and the numbers of the two."""
+        pairs: list[tuple[int, int]] = []
+
+        def one(match: re.Match[str]) -> str:
+            pairs.append((int(match[1]), int(match[2])))
+            return self.token(first + len(pairs) - 1)
+
+        return re.sub(rf"{self.pattern.pattern} \({self.pattern.pattern}\)", one, text), pairs
+
     @property
     def pattern(self) -> re.Pattern[str]:
         """Matches a token; group 1 is its number."""
@@ -84,8 +93,7 @@ def _sheets(tree: Any) -> Iterator[str]:
 
 
 def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: list[Kind]) -> None:
-    raw = element.tag in _RAW
-    _mark(element.text, tokens, Kind.CSS if raw else Kind.FREE, found)
+    _mark(element.text, tokens, Kind.CSS if element.tag == "style" else Kind.FREE, found)
     _mark(element.tail, tokens, Kind.FREE, found)
     if not isinstance(element.tag, str):
         _mark_links_in_comment(element.text or "", tokens, found)

@@ -47,15 +47,17 @@ class _Generator(CodeGenerator):
     """
 
     _captured = 0
+    _inside = 0
+    _result: Frame | None = None
 
-    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002 - Jinja calls it so
+    def _output_child_pre(self, node: Any, frame: Frame, finalize: Any) -> None:  # noqa: ARG002 - Jinja calls it so
         self.write("environment.shown(" if self._captured else "environment.put(")
         if frame.eval_ctx.volatile:
             self.write("(identity if context.eval_ctx.autoescape else Markup)(")
         else:
             self.write("(" if frame.eval_ctx.autoescape or not self.environment.autoescape else "Markup(")
 
-    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:  # noqa: ARG002 - as above
+    def _output_child_post(self, node: Any, frame: Frame, finalize: Any) -> None:  # noqa: ARG002 - as above
         self.write("))")
 
     def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
@@ -64,9 +66,32 @@ class _Generator(CodeGenerator):
         self._captured -= 1
 
     def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
-        self._captured += 1
-        super().visit_FilterBlock(node, frame)
-        self._captured -= 1
+        self._printing(super().visit_FilterBlock, node, frame, captured=1)
+
+    def visit_CallBlock(self, node: nodes.CallBlock, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
+        self._printing(super().visit_CallBlock, node, frame, captured=0)
+
+    def _printing(self, visit: Callable[[Any, Frame], None], node: nodes.Node, frame: Frame, captured: int) -> None:
+        """Visit a block that writes its result itself, in ``frame``: that is a printed value too.
+
+        ``captured`` is 1 where the text inside the block is captured unmarked; its result no longer is.
+        """
+        outer = self._result, self._inside
+        self._result, self._inside = frame, captured
+        self._captured += captured
+        visit(node, frame)
+        self._result, self._inside = outer
+
+    def start_write(self, frame: Frame, node: nodes.Node | None = None) -> None:
+        super().start_write(frame, node)
+        if frame is self._result:
+            self._captured -= self._inside
+            self._output_child_pre(node, frame, None)
+
+    def end_write(self, frame: Frame) -> None:
+        if frame is self._result:
+            self._output_child_post(None, frame, None)
+        super().end_write(frame)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
         self.write("environment.bounded(")

@@ -18,18 +18,21 @@ from campaign.compose.sandbox import CLOSE, OPEN, printed
 from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}
+_NONE: dict[int, str] = {}
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 
 
 class Settled(NamedTuple):
     """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank, in order.
 
-    ``lines``: some value holds a line feed, or another character that does not print.
+    ``lines``: some value holds a line feed, or another character that does not print. ``markup``: how to write those
+    values, by number, that came escaped in a way of their own, such as by ``|tojson``.
     """
 
     statics: Statics
     values: list[str]
     lines: bool
+    markup: dict[int, str]
 
 
 def settle(drawn: Drawn, *, html: bool) -> Settled:
@@ -40,7 +43,7 @@ def settle(drawn: Drawn, *, html: bool) -> Settled:
         values = [value if type(value) is str else _shown(value, html) for value in values]
         whole = Markup not in set(map(type, values))
     if whole and all(map(str.strip, values)) and "".join(values).isprintable():
-        return Settled(statics, values, lines=False)
+        return Settled(statics, values, False, _NONE)
     return _settled(statics, values, html)
 
 
@@ -49,21 +52,25 @@ def _shown(value: Any, html: bool) -> str:
     text = printed(value)
     if not isinstance(text, Markup):
         return text
-    if html and ("<" in text or OPEN in text):
-        return text
-    return unescape(text) if html else str(text)
+    if html:
+        plain = unescape(text)
+        return plain if escape(plain) == text and OPEN not in text else text
+    return str(text)
 
 
 def _settled(statics: Statics, values: list[Any], html: bool) -> Settled:
     own: list[str | None] = []
     kept: list[str] = []
+    markup: dict[int, str] = {}
     for kind, text in _pieces(statics, iter(values), html):
         if kind and text.strip():
+            if isinstance(text, Markup):
+                markup[len(kept)], text = str(text), unescape(text)
             own.append(None)
             kept.append(text)
         elif text:
             own.append(text)
-    return Settled(tuple(own), kept, lines=not "".join(kept).isprintable())
+    return Settled(tuple(own), kept, not "".join(kept).isprintable(), markup)
 
 
 def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tuple[bool, str]]:
@@ -83,6 +90,9 @@ def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tup
 
 def _unmarked(markup: str) -> Iterator[tuple[bool, str]]:
     """Markup taken apart at its marks: OPEN value OPEN CLOSE. Marks that a filter broke are dropped."""
+    if "<" not in markup and OPEN not in markup:
+        yield True, Markup(cleaned(markup))  # noqa: S704 - it is markup already
+        return
     parts = markup.split(OPEN)
     if (
         len(parts) % 2

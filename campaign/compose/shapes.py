@@ -44,7 +44,10 @@ class Bodies(NamedTuple):
 
 @dataclass(slots=True)
 class Shape:
-    """A finished body with gaps. ``pictures``: references with values in them, looked up for each row."""
+    """A finished body with gaps. ``pictures``: references with values in them, looked up for each row.
+
+    ``pairs``: gaps of the text that stand as ``text (address)``, which are written once where both are the same.
+    """
 
     html: Gapped
     order: list[int]
@@ -52,6 +55,7 @@ class Shape:
     pictures: list[tuple[list[str], list[int]]]
     text: Gapped | None
     text_order: list[int]
+    pairs: list[tuple[int, int]]
     from_source: bool
 
 
@@ -85,8 +89,7 @@ class Shapes:
         self.rows += 1
         settled = self._settled(variables, inlining)
         outline = self._outline(settled)
-        values = settled.values if outline.straight else [settled.values[at] for at in outline.order]
-        plain, ready = outline.prepared(values, lines=settled.lines)
+        plain, ready = outline.prepared(settled)
         if inlining == "row":
             return self._of_row(outline, settled, plain, ready)
         return self._filled(self._shape(outline, plain, ready), settled, plain, ready)
@@ -106,7 +109,7 @@ class Shapes:
         """The HTML for one row, as text. Raises RowRefused."""
         settled = self._settled(variables, inlining)
         outline = self._outline(settled)
-        plain, ready = outline.prepared([settled.values[at] for at in outline.order], lines=settled.lines)
+        plain, ready = outline.prepared(settled)
         if inlining == "row":
             return self._finished(filled(outline.pieces, ready), [])[0]
         shape = self._shape(outline, plain, ready)
@@ -173,7 +176,7 @@ class Shapes:
                 statics.append(piece)
                 values += [settled.values[gap]] if piece is None else []
             gap += piece is None
-        return Settled(tuple(statics), values, settled.lines)
+        return Settled(tuple(statics), values, settled.lines, {})
 
     def _shape(self, outline: Outline, plain: list[str], ready: list[str]) -> Shape:
         key = (outline.number, tuple([plain[gap] for gap in outline.shaping]))
@@ -195,9 +198,9 @@ class Shapes:
         pictures: list[tuple[list[str], list[int]]] = []
         html, images = self._finished(filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
         pieces, order = tokens.split(html)
-        text, text_order = self._text(outline, html)
+        text, text_order, pairs = self._text(outline, html)
         from_source = self._from_source(outline)
-        return Shape(Gapped(pieces), order, tuple(images), pictures, text, text_order, from_source)
+        return Shape(Gapped(pieces), order, tuple(images), pictures, text, text_order, pairs, from_source)
 
     def _finished(
         self,
@@ -233,14 +236,15 @@ class Shapes:
         images[image.cid] = image
         return f"cid:{image.cid}"
 
-    def _text(self, outline: Outline, html: str) -> tuple[Gapped | None, list[int]]:
-        """The text part of the shape, and which value stands in each gap of it."""
+    def _text(self, outline: Outline, html: str) -> tuple[Gapped | None, list[int], list[tuple[int, int]]]:
+        """The text part of the shape, which value stands in each gap of it, and which gaps are pairs."""
         if not self._derive:
-            return None, []
+            return None, [], []
         if self._from_source(outline):
-            return Gapped(outline.source), list(range(len(outline.source) - 1))
-        pieces, order = outline.tokens.split(derived(html))
-        return Gapped(pieces), order
+            return Gapped(outline.source), list(range(len(outline.source) - 1)), []
+        text, pairs = outline.tokens.paired(derived(html), len(outline.kinds))
+        pieces, order = outline.tokens.split(text)
+        return Gapped(pieces), order, pairs
 
     def _from_source(self, outline: Outline) -> bool:
         """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
@@ -260,6 +264,9 @@ class Shapes:
         if shape.from_source:
             return text.fill(settled.values, lines=settled.lines)
         shown = [" ".join(value.split()) for value in plain] if settled.lines else plain
+        if shape.pairs:
+            named = [(shown[name], shown[address]) for name, address in shape.pairs]
+            shown = [*shown, *(name if name == address else f"{name} ({address})" for name, address in named)]
         return text.fill([shown[gap] for gap in shape.text_order])
 
     def _picked(self, shape: Shape, plain: list[str], ready: list[str], images: list[Image]) -> list[str]:

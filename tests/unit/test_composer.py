@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
+import re
 import struct
 import zlib
 from dataclasses import replace
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from campaign.compose.composer import Brief, Composer
 from campaign.compose.shapes import MOST_SHAPES
@@ -322,6 +325,45 @@ def test_the_number_of_shapes_kept_is_bounded_and_a_new_shape_for_each_row_is_to
         letter(composer, recipient(number, name=f"N{number}"))
     assert len(composer._stationery.shapes._shapes) == MOST_SHAPES
     assert "class or id" in composer.warnings[0]
+
+
+def test_inheritance_includes_macros_calls_and_scopes_all_end_in_one_shape(tmp_path):
+    (tmp_path / "base.html").write_text("<p>{{ name }}</p>{% block body %}<i>{{ plan }}</i>{% endblock %}")
+    (tmp_path / "part.html").write_text("<b>{{ name }} {{ word }}</b>")
+    (tmp_path / "macros.html").write_text("{% macro box(x) %}<u>{{ x }}{{ caller() }}</u>{% endmacro %}")
+    html = """{% extends 'base.html' %}{% from 'macros.html' import box %}{% block body %}{{ super() }}
+    {% for word in words %}{% include 'part.html' %}{% endfor %}{% call box(name) %}<s>{{ plan }}</s>{% endcall %}
+    {% set short %}{{ name }}!{% endset %}<h1>{{ short }}</h1>{% with x = name %}{{ x }}{% endwith %}
+    {% filter upper %}{{ plan }}{% endfilter %}{% endblock %}"""
+    composer = Composer(brief(tmp_path, html))
+    for name in ("Zoë", "<b>", "A & B"):
+        found = html_of(letter(composer, recipient(name=name)))
+        safe = str(escape(name))
+        assert f"<p>{safe}</p><i>pro</i>" in found
+        assert f"<b>{safe} two</b><u>{safe}<s>pro</s></u>" in found
+        assert f"<h1>{safe}!</h1>{safe}" in found
+        assert "PRO" in found
+    assert composer.shapes == 1
+
+
+def test_data_in_a_script_element_stays_data(tmp_path):
+    html = '<script type="application/ld+json">{"name": {{ name|tojson }}, "n": {{ words|tojson }}}</script><p>x</p>'
+    composer = Composer(brief(tmp_path, html))
+    for name in ("Zo\"ë @ <x> & '", "plain"):
+        found = re.search(r"json\">(.*)</script>", html_of(letter(composer, recipient(name=name))))
+        assert found is not None
+        assert json.loads(found[1]) == {"name": name, "n": ["one", "two"]}
+    assert composer.shapes == 1
+
+
+def test_an_address_that_is_its_own_link_stands_once_in_the_text(tmp_path):
+    composer = Composer(brief(tmp_path, "<p><a href='{{ link }}'>{{ plan }}</a></p>"))
+    assert (
+        text_of(letter(composer, recipient(link="https://example.com/", plan="https://example.com/")))
+        == "https://example.com/\n"
+    )
+    assert text_of(letter(composer, recipient(link="https://example.com/", plan="go"))) == "go (https://example.com/)\n"
+    assert composer.shapes == 1
 
 
 def test_what_is_printed_unescaped_is_listed(tmp_path):

@@ -11,6 +11,7 @@ import premailer
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from campaign.compose.composer import Brief, Composer
 from campaign.compose.likeness import difference
@@ -46,6 +47,11 @@ PARTS = [
     "{% macro card(text) %}<div class='a'><p>{{ text }}</p></div>{% endmacro %}{{ card(one) }}{{ card(three) }}",
     "{% set whole %}{{ one }} - {{ three }}{% endset %}<p>{{ whole }}</p>",
     "{% filter upper %}<p>{{ one }}</p>{% endfilter %}",
+    "{% macro box(x) %}<u>{{ x }}{{ caller() }}</u>{% endmacro %}{% call box(one) %}<s>{{ three }}</s>{% endcall %}",
+    "{% macro tag(x) %}<em>{{ x }}</em>{% endmacro %}{% set y %}{{ tag(one) }}{{ three }}{% endset %}{{ tag(y) }}",
+    "{% macro all(xs) %}{% for x in xs %}{{ caller(x) }}{% endfor %}{% endmacro %}"  # noqa: ISC004 - one template
+    "{% filter upper %}{% call(z) all(words) %}{{ z }}-{% endcall %}{% endfilter %}",
+    "{% autoescape false %}{{ one|e }}{% endautoescape %}",
     "<!--[if mso]><p>{{ one }}</p><![endif]-->",
     '<p style="font-size: {{ size }}px">&nbsp;{{ size }} &copy;</p>',
     "<p>{{ three|upper }} {{ words|join(', ') }} {{ one|e }}</p>",
@@ -134,6 +140,38 @@ def test_the_tree_is_that_of_plain_jinja_and_plain_premailer(tmp_path_factory, r
             allow_network=False,
         ).transform(pretty_print=False)
         assert difference(theirs, ours) == ""
+
+
+HOSTILE = st.sampled_from(
+    [
+        *("<script>x</script>", "'\" onload=x ", "--><b>", "</style><b>", "]]><b>", "&lt;b&gt;", "<![endif]--><b>"),
+        *("\x02<b>\x02\x03", "\x02", "\x03", "{{ 7 }}", "campaign-veiled-3c623e-", "\ue000\ue0a0", "=3Cb=3E"),
+        *("\u2028<b>", "x\x00<b>", "v0n0z"),
+    ]
+)
+
+
+@SLOW
+@given(
+    st.lists(st.sampled_from(PARTS), min_size=1, max_size=6),
+    HOSTILE,
+    HOSTILE,
+    st.lists(HOSTILE, min_size=2, max_size=2),
+)
+def test_no_value_can_add_an_element_or_an_attribute(tmp_path_factory, parts, one, three, words):
+    made = composer(tmp_path_factory.mktemp("hostile"), page(RULES, parts))
+    mild = {"one": "1", "two": "a", "three": "3", "words": ["w", "w"], "size": 3}
+    for inlining in ("shape", "row"):
+        bones = [
+            skeleton(made._stationery.shapes.html(made._variables(recipient(row)), inlining))
+            for row in (mild, {**mild, "one": one, "three": three, "words": words})
+        ]
+        assert bones[0] == bones[1]
+
+
+def skeleton(html: str) -> list[tuple[str, list[str]]]:
+    tree = etree.fromstring(html.encode(), etree.HTMLParser(encoding="utf-8"))
+    return [(str(element.tag), sorted(element.attrib)) for element in tree.iter() if isinstance(element.tag, str)]
 
 
 @SLOW
