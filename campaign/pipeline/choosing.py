@@ -79,9 +79,10 @@ def has_journal(run: Path) -> bool:
 
 
 def continues(options: Options, history: History) -> bool:
-    """Whether the newest run is the one that these options mean."""
+    """Whether the newest run is the one that these options mean; one that ended before its report is, to be closed."""
     wanted = next((option for option in ("fresh", "again", "retry") if getattr(options, option)), "")
-    return not history.finished and (not wanted or history.opened.by == wanted)
+    closed = history.finished and history.ended is not None
+    return not closed and (not wanted or history.opened.by == wanted)
 
 
 def in_doubt_to_resend(job: Job, options: Options, newest: History | None) -> tuple[Path, History] | None:
