@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 #: Longest any one command or condition of these tests may take, in seconds; reached only when something is wrong.
-PATIENCE = 45.0
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,169 @@
+"""Within one edition everybody is served once, over all runs, however often and by however many it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from tests.acceptance.stand import Stand, message_id, recipient, until
+from tests.integration.servers.shelf import STALL, Shelf, say
+
+EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
+
+
+def inside(**later: float) -> str:
+    return (datetime.now(UTC) + timedelta(**later)).isoformat(timespec="milliseconds")
+
+
+async def test_only_the_newcomer_is_served(stand: Stand, shelf: Shelf) -> None:
+    await stand.send()
+    stand.people([*range(19, -1, -1), 20])
+    (await stand.send()).ends(0, "1 recipients planned of 21 rows read")
+    assert sorted(shelf.recipients) == sorted([*EVERYBODY, "p20@example.com"])
+    assert shelf.recipients[-1] == "p20@example.com"
+    assert (stand.run / "screened.csv").read_text(encoding="utf-8").count("already") == 20
+
+
+async def test_another_edition_serves_everybody(stand: Stand, shelf: Shelf) -> None:
+    await stand.set(campaign__edition="2026-11").send()
+    (await stand.set(campaign__edition="2026-12").send()).ends(0, "20 recipients planned")
+    assert Counter(shelf.recipients) == dict.fromkeys(EVERYBODY, 2)
+    assert len(set(map(message_id, (content for _, _, content in shelf.letters)))) == 40
+
+
+async def test_again_serves_all_once_more_with_new_message_ids(stand: Stand, shelf: Shelf) -> None:
+    await stand.send()
+    (await stand.send("--again")).ends(0, "20 recipients planned")
+    assert Counter(shelf.recipients) == dict.fromkeys(EVERYBODY, 2)
+    assert len({message_id(content) for _, _, content in shelf.letters}) == 40
+    (await stand.send()).ends(0, "Nobody is left")
+    assert len(shelf.letters) == 40
+
+
+async def test_again_continues_its_own_unfinished_run(stand: Stand, shelf: Shelf) -> None:
+    await stand.send()
+    await stand.send("--again", "--limit", 5)
+    (await stand.send("--again")).ends(0, "continuing run", "5 of 20 settled earlier")
+    assert Counter(shelf.recipients) == dict.fromkeys(EVERYBODY, 2)
+
+
+async def test_fresh_leaves_the_unfinished_run_behind(stand: Stand, shelf: Shelf) -> None:
+    await stand.send("--limit", 5)
+    stand.write("letter.txt", "Another letter for {{ name }}.\n")
+    (await stand.send("--fresh", "--limit", 3)).ends(75, "new run", "15 recipients planned of 20 rows read")
+    (await stand.send("--fresh")).ends(0, "continuing run", "3 of 15 settled earlier")
+    assert sorted(shelf.recipients) == EVERYBODY
+    assert len(stand.runs) == 2
+    (await stand.send()).ends(0, "Nobody is left")
+
+
+async def test_two_sends_at_once_make_one_run(stand: Stand, shelf: Shelf) -> None:
+    shelf.break_at("dot", STALL, after=19)
+    both = await asyncio.gather(stand.sending(), stand.sending())
+    await until(lambda: any(one.process.returncode is not None for one in both), "one of them has given up")
+    loser = next(one for one in both if one.process.returncode is not None)
+    (await loser.end()).tells(75, "Another process", step="campaign status")
+    await until(lambda: len(shelf.letters) == 20, "the other goes on")
+    for one in both:
+        await one.kill()
+    assert sorted(shelf.recipients) == EVERYBODY
+    assert len(stand.runs) == 1
+
+
+async def test_who_unsubscribed_between_two_runs_is_withdrawn(stand: Stand, shelf: Shelf) -> None:
+    stand.write("unsubscribed.csv", "email\n")
+    await stand.set(audience__suppress=["unsubscribed.csv"]).send("--limit", 5)
+    waiting = sorted(set(EVERYBODY) - set(shelf.recipients))
+    stand.write("unsubscribed.csv", f"email\n{waiting[0].upper()}\n")
+    (await stand.send()).ends(0, "withdrawn")
+    assert sorted(shelf.recipients) == sorted(set(EVERYBODY) - {waiting[0]})
+    assert stand.verdicts() == {"accepted": 19, "withdrawn": 1}
+
+
+async def test_an_address_that_a_relay_called_dead_is_suppressed_in_every_later_run(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p4@example.com"] = "550 5.1.1 no such user here"
+    (await stand.send()).ends(3)
+    assert "p4@example.com" in (stand.folder / "runs" / "suppressed.csv").read_text(encoding="utf-8")
+    shelf.refuse.clear()
+    (await stand.set(campaign__name="another").send()).ends(0, "19 recipients planned")
+    assert shelf.recipients.count("p4@example.com") == 0
+
+
+async def test_retry_sends_only_to_those_who_failed(stand: Stand, shelf: Shelf) -> None:
+    for number in (3, 4):
+        shelf.refuse[f"p{number}@example.com"] = "550 5.7.1 not today"
+    (await stand.send()).ends(3, "campaign retry")
+    shelf.refuse.clear()
+    stand.people(range(25))
+    (await stand.campaign("retry", stand.file)).ends(0, "2 recipients planned")
+    assert sorted(shelf.recipients) == EVERYBODY
+    first = {message_id(content) for _, _, content in shelf.letters}
+    assert len(first) == 20
+    (await stand.campaign("retry", stand.file)).ends(0, "Nobody is left")
+    (await stand.send()).ends(0, "5 recipients planned")
+    assert max(Counter(shelf.recipients).values()) == 1
+
+
+async def test_failed_csv_can_be_fed_back(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "550 5.7.1 not today"
+    await stand.send()
+    shelf.refuse.clear()
+    (stand.folder / "people.csv").write_bytes((stand.run / "failed.csv").read_bytes())
+    (await stand.set(campaign__edition="mended").send()).ends(0, "1 recipients planned of 1 rows read")
+    assert shelf.recipients[-1] == "p3@example.com"
+
+
+async def test_a_deferred_letter_has_its_later_pass(stand: Stand, shelf: Shelf) -> None:
+    shelf.break_at("rcpt", say("451 a local error in processing"), after=2)
+    (await stand.set(delivery__retry_after="1s").send()).ends(0)
+    assert sorted(shelf.recipients) == EVERYBODY
+    assert stand.summary()["passes"] == 2
+
+
+async def test_attempts_run_out(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "451 a local error in processing"
+    (await stand.set(delivery__retry_after="100ms", delivery__attempts=2).send()).ends(3)
+    assert stand.verdicts() == {"accepted": 19, "rejected": 1}
+    assert shelf.told("RCPT TO:<P3@") == 2
+
+
+async def test_letters_of_one_person_are_told_apart_by_their_key(stand: Stand) -> None:
+    rows = "".join(f"i{n},p{n // 2}@example.com,Person {n // 2}\n" for n in range(6))
+    stand.write("people.csv", f"invoice,email,name\n{rows}i0,p0@example.com,Person 0\n")
+    (await stand.set(audience__key="invoice").send()).ends(0, "6 recipients planned of 7 rows read")
+    assert Counter(map(recipient, stand.kept())) == {f"p{n}@example.com": 2 for n in range(3)}
+    assert len(set(map(message_id, stand.kept()))) == 6
+
+
+# -- the time of a campaign
+
+
+async def test_78_once_its_time_is_over(stand: Stand, shelf: Shelf) -> None:
+    stand.set(campaign__not_after=inside(days=-1))
+    (await stand.send()).tells(78, "is over", "not_after")
+    assert not stand.runs
+    assert not shelf.letters
+
+
+async def test_the_rest_expire_when_its_time_ends_during_the_run(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "451 a local error in processing"
+    sending = await stand.set(campaign__not_after=inside(seconds=4)).sending()
+    (await sending.end()).ends(3, "not_after has passed")
+    assert stand.verdicts() == {"accepted": 19, "expired": 1}
+    assert "expired" in (stand.run / "failed.csv").read_text(encoding="utf-8")
+
+
+async def test_the_rest_of_an_unfinished_run_expires_when_it_is_taken_up_too_late(stand: Stand, shelf: Shelf) -> None:
+    await stand.send("--limit", 5)
+    stand.set(campaign__not_after=inside(days=-1))
+    (await stand.send("--fresh")).tells(78, "is over")
+    (await stand.send()).ends(3, "not_after has passed", "expired")
+    assert stand.verdicts() == {"accepted": 5, "expired": 15}
+    assert len(shelf.letters) == 5
+    (await stand.send()).tells(78, "is over")
+
+
+async def test_a_run_waits_for_its_time(stand: Stand, shelf: Shelf) -> None:
+    (await stand.set(campaign__not_before=inside(seconds=1.5)).send()).ends(0, "waiting until")
+    assert sorted(shelf.recipients) == EVERYBODY

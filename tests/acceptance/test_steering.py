@@ -1,0 +1,75 @@
+"""A run is watched and steered from outside while it runs: status, set, pause, resume, cancel."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.acceptance.stand import Stand, until
+from tests.integration.servers.shelf import Shelf
+
+EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
+
+
+@pytest.fixture
+async def slow(stand: Stand, shelf: Shelf) -> Stand:
+    """Two letters a second: a run that is still there when somebody looks."""
+    return stand.set(delivery__rate="2/s", report__interval="500ms")
+
+
+async def test_status_tells_where_a_run_stands_while_it_runs_and_after(slow: Stand, shelf: Shelf) -> None:
+    sending = await slow.sending()
+    await until(lambda: len(shelf.letters) >= 2, "some letters are there")
+    during = json.loads((await slow.campaign("status", "--json")).ends(0).out)
+    assert during["running"]
+    assert not during["finished"]
+    assert sum(during["verdicts"].values()) == 20
+    assert during["verdicts"]["accepted"] >= 1
+    (await slow.campaign("set", slow.run, "rate=500/s")).ends(0, "set")
+    (await sending.end()).ends(0)
+    after = json.loads((await slow.campaign("status", slow.file, "--json")).ends(0).out)
+    assert not after["running"]
+    assert after["finished"]
+    assert after["verdicts"]["accepted"] == 20
+    assert "finished" in (await slow.campaign("status")).ends(0).out
+
+
+async def test_pause_and_resume(slow: Stand, shelf: Shelf) -> None:
+    sending = await slow.sending()
+    await until(lambda: len(shelf.letters) >= 1, "a letter is there")
+    (await slow.campaign("pause", slow.run)).ends(0, "paused")
+    await slow.campaign("set", slow.run, "rate=1000/s")
+    await until(lambda: "ended" not in sending.talk and (slow.run / "log.jsonl").read_text().count("paus"), "it obeys")
+    taken = len(shelf.letters)
+    await slow.campaign("status", slow.run)
+    assert len(shelf.letters) == taken < 20
+    (await slow.campaign("resume", slow.run)).ends(0, "released")
+    (await sending.end()).ends(0)
+    assert sorted(shelf.recipients) == EVERYBODY
+
+
+async def test_cancel_ends_a_running_campaign_for_good(slow: Stand, shelf: Shelf) -> None:
+    sending = await slow.sending()
+    await until(lambda: len(shelf.letters) >= 2, "some letters are there")
+    (await slow.campaign("cancel", slow.run)).ends(0, "cancelled")
+    (await sending.end()).ends(3)
+    taken = len(shelf.letters)
+    assert slow.verdicts() == {"accepted": taken, "cancelled": 20 - taken}
+    (await slow.send()).ends(0, "Nobody is left")
+    assert len(shelf.letters) == taken < 20
+
+
+async def test_cancel_ends_a_run_whose_process_has_left(stand: Stand, shelf: Shelf) -> None:
+    await stand.send("--limit", 5)
+    (await stand.campaign("cancel", stand.run)).ends(0, "cancelled", "failed.csv")
+    assert stand.verdicts() == {"accepted": 5, "cancelled": 15}
+    (await stand.send()).ends(0, "Nobody is left")
+    (await stand.campaign("retry", stand.file)).ends(0, "15 recipients planned")
+    assert sorted(shelf.recipients) == EVERYBODY
+
+
+async def test_commands_about_a_run_that_is_not_there(stand: Stand) -> None:
+    for command in ("status", "pause", "resume", "stop", "cancel", "report"):
+        (await stand.campaign(command, "runs/none")).tells(78, "runs/none")
+    (await stand.campaign("repair", "runs/none")).tells(73, "runs/none")
