@@ -57,11 +57,25 @@ class KeySet:
 
         if not self._segments:
             return [False] * len(digests)
+        if len(digests) == 1:  # asked before each letter: setting up a batch would cost ten times the look-up
+            return [self._contains_one(digests[0])]
         high, low = _words(digests)
         order = np.argsort(high)  # sorted needles walk a segment in order: several times faster in large ones
         answer = np.empty(len(high), dtype=bool)
         answer[order] = self._seen(high[order], low[order])
         return answer.tolist()
+
+    def _contains_one(self, one: bytes) -> bool:
+        import numpy as np
+
+        high, low = (np.uint64(int.from_bytes(half, "big")) for half in (one[:8], one[8:]))
+        for seg_high, seg_low in self._segments:
+            at = int(seg_high.searchsorted(high))
+            while at < len(seg_high) and seg_high[at] == high:
+                if seg_low[at] == low:
+                    return True
+                at += 1
+        return False
 
     def _seen(self, high: Words, low: Words) -> NDArray[np.bool_]:
         import numpy as np
@@ -80,7 +94,7 @@ class KeySet:
         while len(self._segments) > 1 and _mergeable(*self._segments[-2:]):
             (old_high, old_low), (new_high, new_low) = self._segments[-2:]
             high, low = np.concatenate((old_high, new_high)), np.concatenate((old_low, new_low))
-            order = np.lexsort((low, high))
+            order = np.argsort(high, kind="stable")  # a merge of two sorted runs; `_within` looks past equal highs
             self._segments[-2:] = [(high[order], low[order])]
 
 
@@ -92,7 +106,7 @@ def _words(digests: Sequence[bytes]) -> tuple[Words, Words]:
 
 
 def _within(segment: tuple[Words, Words], high: Words, low: Words) -> NDArray[np.bool_]:
-    """Membership in one segment, sorted by (high, low). ``high`` alone nearly always decides."""
+    """Membership in one segment, sorted by ``high``, which alone nearly always decides."""
     import numpy as np
 
     seg_high, seg_low = segment

@@ -52,7 +52,8 @@ class Plan:
                 header, footer = _decoded(file.readline()), _decoded(_last_line(file))
         except OSError as error:
             raise StorageError(f"The plan {path} cannot be read.", evidence=str(error)) from None
-        if header.get("plan") != FORMAT or "books" not in footer:
+        whole = "books" in footer and header.keys() >= {"source", "input", "columns"}
+        if header.get("plan") != FORMAT or not whole:
             raise StorageError(
                 f"{path} is no complete plan of this version.",
                 evidence=f"header format {header.get('plan')!r}, {'' if 'books' in footer else 'no '}footer",

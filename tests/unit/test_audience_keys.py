@@ -20,6 +20,7 @@ def test_a_key_set_answers_as_a_set_does(batches: list[list[bytes]]) -> None:
     found = KeySet()
     for batch in batches:
         assert found.contains(batch) == [one in known for one in batch]
+        assert [found.contains([one]) for one in batch] == [[one in known] for one in batch]
         expected = []
         for one in batch:
             expected.append(one not in known)
