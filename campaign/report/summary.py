@@ -177,9 +177,9 @@ def _doubts(facts: RunFacts, file: str, run: str) -> list[tuple[str, str]]:
     count = facts.count(Verdict.IN_DOUBT)
     if not count:
         return []
-    ids = "settle those whose Message-ID is in the relay's log"
+    why = "listed in in-doubt.csv; settle those whose Message-ID is in the relay's log"
     return [
-        (f"campaign resolve {run} --accepted IDS.txt", f"{count:,} in doubt: {ids}"),
+        (f"campaign resolve {run} --accepted LOG", f"{count:,} in doubt, {why}"),
         (f"campaign retry {file} --in-doubt", "or send them once more; some may get it twice"),
     ]
 

@@ -113,7 +113,7 @@ def test_the_page_says(said):
 
 def test_commands_on_the_page_can_be_copied_whole():
     text = "".join(read(page(facts())).text)
-    assert "campaign resolve runs/gazette/2026-11/20261124T080000Z --accepted IDS.txt " in text
+    assert "campaign resolve runs/gazette/2026-11/20261124T080000Z --accepted LOG " in text
 
 
 def test_nothing_runs_and_nothing_is_fetched():
