@@ -167,6 +167,11 @@ class Checkpoint:
         record = Settled(number, verdict.value, at=round(self._clock(), 3), reason=reason, counted=False)
         self._append(record)
 
+    def settle_pending(self) -> None:
+        """When sending is over: whoever has an intent and no verdict, because it could not be written, is in doubt."""
+        for number in list(self.history.pending):
+            self.settle(number, Verdict.IN_DOUBT, "the dot was sent and what became of it could not be written down")
+
     def accept_changes(self, fingerprints: Mapping[str, str]) -> None:
         """Write down that the operator goes on with changed inputs."""
         self._append(Changed(round(self._clock(), 3), dict(fingerprints)))

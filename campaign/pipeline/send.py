@@ -42,6 +42,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
             agree_on_inputs(job, options, chosen, checkpoint)
             settle_doubts(job, checkpoint)
             ending = held(chosen) or over(job, console) or serve(job, options, chosen, checkpoint, console)
+            checkpoint.settle_pending()
             settle_the_rest(job, chosen, checkpoint)
             return close_run(job, chosen, checkpoint, ending, console)
 
