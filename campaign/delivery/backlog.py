@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,34 +16,44 @@ from campaign.model import Letter, Recipient
 
 #: Recipients set aside at most because their domain waits; beyond it the sweep waits with them.
 LOOK_AHEAD = 1000
-#: How soon a domain is looked at again that has as many letters drawn as it may.
-AGAIN = 0.05
+#: Seconds between letters taken for a domain that was slowed and has no limit of its own; look again after that.
+SLOWED = 0.5
 
 Wait = Callable[[str], float]
 
 
 @dataclass(eq=False, slots=True)
 class Errand:
-    """One recipient under way: its letter once composed, and how often a connection broke under it."""
+    """One recipient under way: its letter once composed, and how often a connection broke under it.
+
+    ``group`` is what its domain counts as. ``counted``: it is among those drawn of a group that is limited.
+    ``postponed``: seconds its domain has to wait, when that is too long for this sweep.
+    """
 
     recipient: Recipient
     domain: str
+    group: str
     breaks: int = 0
     letter: Letter | None = None
     ready: bool = False
     composing: Any = None
     account: Any = None
-    set_aside: bool = False
+    counted: bool = False
     postponed: float = 0.0
 
 
 @dataclass(eq=False, slots=True)
 class Backlog:
-    """What is left to draw. ``recipients`` is asked for one at a time, and only when that one could go."""
+    """What is left to draw. ``recipients`` is asked for one at a time, and only when that one could go.
+
+    ``intervals`` are the seconds between letters of each limited group, ``groups`` the group of a domain.
+    A domain that waits for more than ``longest`` seconds waits for a later pass.
+    """
 
     recipients: Iterator[Recipient]
-    may_draw: Callable[[str], int]
     longest: float
+    intervals: Mapping[str, float] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
     look_ahead: int = LOOK_AHEAD
     exhausted: bool = False
     _returned: deque[Errand] = field(default_factory=deque)
@@ -52,20 +62,24 @@ class Backlog:
     _due: list[tuple[float, str]] = field(default_factory=list)
     _drawn: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._drawn = dict.fromkeys(self.intervals, 0)
+
     def take(self, now: float, wait: Wait) -> Errand | float | None:
         """The next errand that may go, or the seconds until one may, or ``None`` when nothing is left.
 
-        An errand whose domain waits for more than ``longest`` seconds comes as ``postponed``, for a later pass.
-        ``wait(domain)`` says how many seconds that domain has to wait; the empty domain stands for all.
+        ``wait(domain)`` says how many seconds that domain has to wait beyond all others; the empty domain stands
+        for all. An errand may come as ``postponed``.
         """
         everybody = wait("")
         if everybody > 0:
             return everybody if self.more() else None
-        if self._returned:
-            return self._returned.popleft()
         found = self._from_aside(now, wait) if self._due else None
-        while found is None and not self.exhausted and self._aside_size < self.look_ahead:
-            found = self._fresh(now, wait)
+        while found is None and self._aside_size < self.look_ahead:
+            errand = self._returned.popleft() if self._returned else self._fresh()
+            if errand is None:
+                break
+            found = self._consider(errand, now, wait)
         if found is not None:
             return found
         return max(0.001, self._due[0][0] - now) if self._due else None
@@ -77,70 +91,63 @@ class Backlog:
         self._returned.appendleft(errand)
 
     def settle(self, errand: Errand) -> None:
-        """The errand's turn is spent, or it needs none any more."""
-        if errand.set_aside:
-            errand.set_aside = False
-            self._drawn[errand.domain] -= 1
+        """The errand's turn is taken, or it needs none any more."""
+        if errand.counted:
+            errand.counted = False
+            self._drawn[errand.group] -= 1
 
     def more(self) -> bool:
         """Whether anything may be left to draw."""
         return bool(self._returned or self._aside_size or not self.exhausted)
 
-    def _fresh(self, now: float, wait: Wait) -> Errand | None:
-        recipient = next(self.recipients, None)
+    def _fresh(self) -> Errand | None:
+        recipient = None if self.exhausted else next(self.recipients, None)
         if recipient is None:
             self.exhausted = True
             return None
-        errand = Errand(recipient, recipient.address.rpartition("@")[2])
-        seconds = wait(errand.domain)
-        if seconds > self.longest:
-            errand.postponed = seconds
-            return errand
-        if seconds <= 0 and errand.domain not in self._drawn:
-            return errand
-        if (
-            seconds <= 0
-            and self._drawn[errand.domain] < self.may_draw(errand.domain)
-            and errand.domain not in self._aside
-        ):
-            return self._mark(errand)
-        self._set_aside(errand, now + seconds)
-        return None
+        domain = recipient.address.rpartition("@")[2]
+        return Errand(recipient, domain, self.groups.get(domain, domain))
 
-    def _set_aside(self, errand: Errand, due: float) -> None:
-        queue = self._aside.get(errand.domain)
+    def _consider(self, errand: Errand, now: float, wait: Wait) -> Errand | None:
+        group = errand.group
+        queue = self._aside.get(group)
         if queue is None:
-            queue = self._aside[errand.domain] = deque()
-            self._drawn.setdefault(errand.domain, 0)
-            heapq.heappush(self._due, (due, errand.domain))
+            seconds = self._seconds(group, errand.domain, wait)
+            if seconds <= 0 or seconds > self.longest:
+                return self._hand_out(errand, seconds)
+            queue = self._aside[group] = deque()
+            self._drawn.setdefault(group, 0)
+            heapq.heappush(self._due, (now + seconds, group))
         queue.append(errand)
         self._aside_size += 1
+        return None
 
     def _from_aside(self, now: float, wait: Wait) -> Errand | None:
         while self._due and self._due[0][0] <= now:
-            domain = self._due[0][1]
-            seconds = wait(domain)
-            if seconds <= 0 and self._drawn[domain] >= self.may_draw(domain):
-                seconds = AGAIN
+            group = self._due[0][1]
+            seconds = self._seconds(group, self._aside[group][0].domain, wait)
             if 0 < seconds <= self.longest:
-                heapq.heapreplace(self._due, (now + seconds, domain))
+                heapq.heapreplace(self._due, (now + seconds, group))
                 continue
-            errand = self._pop(domain, now)
-            errand.postponed = max(0.0, seconds)
-            return errand if errand.postponed else self._mark(errand)
+            errand = self._aside[group].popleft()
+            self._aside_size -= 1
+            if self._aside[group]:
+                heapq.heapreplace(self._due, (now, group))
+            else:
+                del self._aside[group]
+                heapq.heappop(self._due)
+            return self._hand_out(errand, seconds)
         return None
 
-    def _pop(self, domain: str, now: float) -> Errand:
-        errand = self._aside[domain].popleft()
-        self._aside_size -= 1
-        if self._aside[domain]:
-            heapq.heapreplace(self._due, (now, domain))
-        else:
-            del self._aside[domain]
-            heapq.heappop(self._due)
-        return errand
+    def _seconds(self, group: str, domain: str, wait: Wait) -> float:
+        """How long a group waits, those drawn and not gone yet included."""
+        drawn = self._drawn.get(group, 0)
+        return wait(domain) + (drawn * self.intervals.get(group, SLOWED) if drawn else 0.0)
 
-    def _mark(self, errand: Errand) -> Errand:
-        errand.set_aside = True
-        self._drawn[errand.domain] += 1
+    def _hand_out(self, errand: Errand, seconds: float) -> Errand:
+        if seconds > self.longest:
+            errand.postponed = seconds
+        elif errand.group in self._drawn:
+            errand.counted = True
+            self._drawn[errand.group] += 1
         return errand

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 import socket
 import ssl
 from contextlib import suppress
@@ -237,10 +238,14 @@ def _not_opened(stage: Stage, error: Exception) -> NotOpened:
 
 
 def _words(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else clean(error.strerror)
+    if isinstance(error, ConnectionError) and not str(error):
+        return "the relay cut the connection"
     return clean(str(error)) or type(error).__name__
 
 

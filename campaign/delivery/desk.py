@@ -66,6 +66,7 @@ class Desk:
         rules: Rules,
         throttles: Throttles | None,
         fail: Callable[[CampaignError], None],
+        grow: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.recorder = recorder
@@ -77,6 +78,7 @@ class Desk:
         self._rules = rules
         self._throttles = throttles or self._own_throttle
         self._fail = fail
+        self._grow = grow
         self._stops = Stops(settings.stop_share, settings.stop_window)
         self._dialling = 0
         self._accepted = 0
@@ -127,6 +129,7 @@ class Desk:
         """A connection stands."""
         breaker.connections += 1
         log.debug("%s: connection open after %.3f s", breaker.relay.name, connection.took)
+        self._grow()
 
     def not_opened(self, breaker: Breaker, failure: NotOpened) -> bool:
         """Whether the lane should try again: not when the relay serves enough of us already, or the run ends."""

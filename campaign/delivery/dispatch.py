@@ -17,7 +17,7 @@ from campaign.config.delivery import DeliverySlice
 from campaign.delivery.backlog import Backlog
 from campaign.delivery.control import Control
 from campaign.delivery.desk import Compose, Desk, Recorder, Throttles
-from campaign.delivery.gate import LEAD, NAP, Gate
+from campaign.delivery.gate import NAP, Gate
 from campaign.delivery.lane import Lane
 from campaign.delivery.relays import Relay
 from campaign.delivery.replies import Rules
@@ -63,13 +63,15 @@ class Dispatcher:
             settings,
             relays,
             recorder,
+            fail=self._fail,
+            grow=self._grow,
             clock=clock,
             rules=rules or Rules.load(settings.reply_rules),
             throttles=throttles,
-            fail=self._fail,
         )
         self._lanes: dict[asyncio.Task[None], Lane] = {}
         self._error: BaseException | None = None
+        self._finished: asyncio.Future[None] | None = None
         self._stopping = False
         self._drain_alarm: asyncio.TimerHandle | None = None
 
@@ -97,11 +99,10 @@ class Dispatcher:
         self._desk.begin(self._new_gate(recipients), compose)
         watching = asyncio.create_task(self._watch())
         try:
+            self._finished = asyncio.get_running_loop().create_future()
             self._grow()
-            while self._lanes:
-                done, _ = await asyncio.wait(self._lanes, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    self._ended(task)
+            if self._lanes:
+                await self._finished
         except BaseException:
             await self._cut()
             raise
@@ -131,13 +132,12 @@ class Dispatcher:
     # -- inside
 
     def _new_gate(self, recipients: Iterator[Recipient]) -> Gate:
-        backlog = Backlog(recipients, self._may_draw, self._settings.limit_wait)
-        return Gate(backlog, self._clock, self._settings.limit_wait)
-
-    def _may_draw(self, domain: str) -> int:
-        """Letters of a domain that waits which may be drawn before their turn."""
-        limits = self._settings.domain_rate.get(domain, ())
-        return max(1, int(min((one.per_second for one in limits), default=0.0) * LEAD))
+        settings = self._settings
+        intervals = {
+            group: 1 / min(one.per_second for one in limits) for group, limits in settings.domain_rate.items() if limits
+        }
+        groups = {domain: group for group, domains in settings.domain_groups.items() for domain in domains}
+        return Gate(Backlog(recipients, settings.limit_wait, intervals, groups), self._clock, settings.limit_wait)
 
     def _grow(self) -> None:
         """One more lane, if there is work that no idle lane would take and no bound forbids it."""
@@ -145,6 +145,7 @@ class Dispatcher:
             lane = Lane(self._desk)
             task = asyncio.create_task(lane.run())
             self._lanes[task] = lane
+            task.add_done_callback(self._ended)
 
     def _most(self) -> int:
         wanted = self._control.connections if self._control is not None else None
@@ -154,8 +155,9 @@ class Dispatcher:
         self._desk.leaving.discard(self._lanes.pop(task))
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
-        elif not self._lanes:
-            self._grow()
+        self._grow()
+        if not self._lanes and self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
 
     def _fail(self, error: BaseException) -> None:
         """The run ends with the first error: gently where only sending is over, at once where recording is."""
@@ -180,9 +182,8 @@ class Dispatcher:
 
     async def _cut(self) -> None:
         self.abort()
-        if self._lanes:
+        while self._lanes:
             await asyncio.wait(self._lanes)
-            self._lanes.clear()
 
     async def _watch(self) -> None:
         """What changes while nothing happens: wishes from outside, and room for another lane."""

@@ -15,8 +15,11 @@ from campaign.delivery.backlog import Backlog, Errand
 from campaign.delivery.letter_times import Lane
 from campaign.delivery.throttle import Throttle
 
-#: Seconds before its turn that a recipient may be drawn. A far relay needs them for the envelope.
-LEAD = 0.5
+#: Seconds before its turn that a recipient may be drawn, besides what the relay takes to answer an envelope. Longer
+#: would have letters wait in connections that could carry others; shorter would waste turns.
+LEAD = 0.02
+#: Longest answer to an envelope that counts for that (seconds).
+SLOWEST = 1.0
 #: A letter whose turn is further away than this does not hold a connection in DATA.
 PATIENCE = 20.0
 #: Longest nap, so that stop and pause are noticed.
@@ -33,17 +36,29 @@ class Account:
     def __init__(self, throttle: Throttle) -> None:
         self.throttle = throttle
         self.drawn = 0
+        #: Seconds the relay took to answer envelopes lately.
+        self.answering = 0.0
 
-    def ahead(self) -> float:
-        """How many letters may be drawn before their turn: as many as turns come up within `LEAD`."""
-        paced = [one.per_second for one in self.throttle.limits if one.per <= Lane.PACED_UP_TO]
-        return max(1, math.floor(min(paced) * LEAD)) if paced else math.inf
+    def answered(self, seconds: float) -> None:
+        """An envelope was answered after ``seconds``."""
+        seconds = min(seconds, SLOWEST)
+        self.answering = self.answering * 0.9 + seconds * 0.1 if self.answering else seconds
 
     def wait(self, domain: str, now: float) -> float:
-        """Seconds until a letter to ``domain`` may be drawn, 0 or less for now."""
-        if self.drawn >= self.ahead():
+        """Seconds until a letter may be drawn, 0 or less for now: to anybody, or what ``domain`` waits beyond that."""
+        everybody = self.throttle.wait("", now)
+        lead = LEAD + 1.5 * self.answering
+        if domain:
+            seconds = self.throttle.wait(domain, now)
+            return seconds - lead if seconds > everybody else 0.0
+        if self.drawn and self.drawn >= self._turns_in(lead):
             return NAP  # a turn taken rings the bell sooner
-        return self.throttle.wait(domain, now) - LEAD
+        return everybody - lead
+
+    def _turns_in(self, seconds: float) -> float:
+        """How many turns come up in so many seconds, at least one."""
+        paced = [one.per_second for one in self.throttle.limits if one.per <= Lane.PACED_UP_TO]
+        return max(1, min(paced) * seconds) if paced else math.inf
 
 
 class Gate:

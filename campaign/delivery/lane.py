@@ -90,7 +90,7 @@ class Lane:
                 talk.offer(errand.letter)  # type: ignore[arg-type]  # an errand in hand has its letter
             if not self._last(connection, breaker):
                 self._look_ahead(account)
-            refused = None if talk.agreed() else await talk.answer()
+            refused = None if talk.agreed() else await self._answer(talk, account)
             if refused is None:
                 offered = await self._carry(breaker, connection, errand, talk)
             else:
@@ -139,6 +139,13 @@ class Lane:
             return judgement.broken(number, str(broken), relay)
         outcome = self._desk.judge(breaker, connection, errand, Stage.DOT, reply)
         return outcome or judgement.held_back(number, reply.text, relay)
+
+    async def _answer(self, talk: Transaction, account: Account) -> Refused | None:
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        refused = await talk.answer()
+        account.answered(clock() - asked)
+        return refused
 
     # -- drawing and composing
 

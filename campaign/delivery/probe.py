@@ -18,7 +18,7 @@ from campaign.delivery.replies import Rules
 from campaign.delivery.stops import stop
 from campaign.errors import RelayError
 
-Severity = Literal["error", "warning", "info"]
+Severity = Literal["error", "warning"]
 
 #: A certificate that ends within so many seconds deserves a word.
 SOON = 14 * 86400.0
@@ -43,18 +43,12 @@ class Greeting:
 
     def remarks(self, now: float) -> list[tuple[Severity, str, str]]:
         """Findings as (severity, code, sentence) for the table of `campaign check`. ``now`` in POSIX seconds."""
-        found: list[tuple[Severity, str, str]] = [("info", "relay", self.summary())]
+        found: list[tuple[Severity, str, str]] = []
         if self.expires and self.expires - now < SOON:
             days = (self.expires - now) / 86400
             found.append(("warning", "relay-certificate", f"its certificate ends in {days:.0f} days"))
-        if "pipelining" not in self.extensions:
-            found.append(("info", "relay-pipelining", "it takes one command at a time: four round trips a letter"))
         if self.size and self.size < SMALL:
             found.append(("warning", "relay-size", f"it takes letters of {self.size:,} octets at most"))
-        if "smtputf8" not in self.extensions:
-            found.append(
-                ("info", "relay-smtputf8", "addresses with other letters than ASCII before the @ are rejected")
-            )
         return found
 
     def summary(self) -> str:
@@ -64,6 +58,10 @@ class Greeting:
             parts.append(f"logged in as {self.login}")
         if self.size:
             parts.append(f"letters up to {self.size:,} octets")
+        if "pipelining" not in self.extensions:
+            parts.append("one command at a time, so four round trips a letter")
+        if "smtputf8" not in self.extensions:
+            parts.append("no SMTPUTF8, so addresses with other letters than ASCII before the @ are rejected")
         return ", ".join(parts)
 
 

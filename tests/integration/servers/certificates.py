@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import ssl
 from functools import cache
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trustme
 
-NOW = datetime.datetime.now(datetime.UTC)
+NOW = dt.datetime.now(dt.UTC)
 
 
 @cache
@@ -25,7 +25,7 @@ def ca_file(folder: Path) -> Path:
 
 
 def server(*names: str, expired: bool = False, oldest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    ends = NOW - datetime.timedelta(days=1) if expired else NOW + datetime.timedelta(days=30)
+    ends = NOW - dt.timedelta(days=1) if expired else NOW + dt.timedelta(days=30)
     certificate = authority().issue_cert(*(names or ("127.0.0.1",)), not_after=ends)
     return _context(certificate, oldest)
 

@@ -32,6 +32,17 @@ def make_letter(recipient: Recipient, content: bytes, **more: Any) -> Letter:
     return Letter(number, f"<{number}@example.com>", "news@example.com", recipient.address, content, digest, **more)
 
 
+class Steered:
+    """A `Control` that a test holds in its hands."""
+
+    def __init__(self, **wishes: Any) -> None:
+        self.state, self.rate, self.connections = "run", None, None
+        self.__dict__.update(wishes)
+
+    def poll(self, now: float) -> bool:
+        return True
+
+
 class Ledger:
     """Records like the journal, and keeps its rules: no verdict twice, no dot without an intent."""
 

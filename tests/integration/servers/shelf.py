@@ -50,6 +50,7 @@ class Shelf:
     implicit: ssl.SSLContext | None = None
     starttls: ssl.SSLContext | None = None
     users: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)  # second line of a login -> reply
     refuse: dict[str, str] = field(default_factory=dict)  # recipient -> reply to RCPT; "" hangs up
     letters: list[tuple[str, str, bytes]] = field(default_factory=list)
     cut: list[bytes] = field(default_factory=list)
@@ -63,6 +64,7 @@ class Shelf:
     letters_per_connection: int = 10**9
     generous: bool = False  # says 354 also when it has refused the recipient
     lone_dots: int = 0
+    most_connections: int = 10**9
     deaf: bool = False  # reads nothing once DATA has begun
 
     async def __aenter__(self) -> Self:
@@ -78,6 +80,13 @@ class Shelf:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await asyncio.sleep(0.001)  # the transports close in the loop's next rounds
+
+    async def die(self) -> None:
+        """Go away as a crashed process does: every connection reset, nobody listening."""
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
 
     @property
     def url(self) -> str:
@@ -137,6 +146,9 @@ class Session:
     async def run(self) -> None:
         if await self._fault("connect"):
             return
+        if self.shelf.open > self.shelf.most_connections:
+            await self.answer("", "421 4.7.0 too many connections")
+            return
         await self.answer("banner", "220 shelf.example ready")
         while True:
             line = await self.reader.readline()
@@ -147,7 +159,9 @@ class Session:
             self.shelf.commands.append(command)
             verb = command.upper().split(" ")[0].split(":")[0]
             handler = getattr(self, f"on_{verb.lower()}", None)
-            if handler is None:
+            if command in self.shelf.passwords:
+                await self.answer("", self.shelf.passwords[command])
+            elif handler is None:
                 await self.answer("", "500 5.5.1 what?")
             else:
                 await handler(command)

@@ -1,0 +1,351 @@
+"""How a sweep goes and ends: bounds, order, limits, control, relays that fail, and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from campaign.delivery import desk, failover, gate
+from campaign.errors import LoginError, RelayError, StorageError, UnfinishedError
+from campaign.model import Verdict
+from tests.integration.servers.sending import (
+    Ledger,
+    Steered,
+    dispatcher,
+    drawn,
+    letter_for,
+    recipients,
+    send,
+    settings,
+)
+from tests.integration.servers.shelf import CLOSING, FIN, STALL, Fault, Shelf, say
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failover, "FIRST_PAUSE", 0.001)
+
+
+async def until(condition) -> None:
+    while not condition():  # noqa: ASYNC110 - what it waits for happens in another room
+        await asyncio.sleep(0.002)
+
+
+def endless():
+    first = recipients(1)[0]
+    return (replace(first, number=n, address=f"u{n}@example.com") for n in count())
+
+
+async def test_everybody_is_served_once_over_many_connections() -> None:
+    async with Shelf() as shelf:
+        ledger = await send(shelf.url, recipients(300), connections=8, letters_per_connection=20)
+    assert sorted(shelf.recipients) == sorted(one.address for one in recipients(300))
+    assert len(ledger.outcomes) == ledger.count(Verdict.ACCEPTED) == 300
+    assert shelf.most_at_once <= 9  # one may be saying goodbye while its successor dials
+    assert shelf.connections >= 15
+
+
+async def test_nothing_to_send_dials_nobody() -> None:
+    async with Shelf() as shelf:
+        await send(shelf.url, [])
+    assert shelf.connections == 0
+
+
+async def test_no_more_letters_are_drawn_than_connections_can_hold() -> None:
+    log: list[int] = []
+    async with Shelf() as shelf:
+        shelf.always["dot"] = STALL
+        served = await dispatcher(settings(shelf.url, connections=3), ledger := Ledger())
+        sweep = asyncio.create_task(served.sweep(drawn(recipients(100), log), letter_for))
+        await until(lambda: len(shelf.letters) == 3)
+        assert len(log) <= 6
+        assert served.in_flight <= 6
+        served.abort()
+        await sweep
+    assert ledger.count(Verdict.IN_DOUBT) == 3
+    assert len(ledger.outcomes) == 3
+
+
+async def test_letters_may_come_later_and_in_any_order() -> None:
+    async def slowly(one):
+        await asyncio.sleep(0.001 * (one.number % 5))
+        return letter_for(one) if one.number % 7 else None
+
+    async with Shelf() as shelf:
+        ledger = await send(shelf.url, recipients(60), slowly, connections=4)
+    assert ledger.count(Verdict.ACCEPTED) == len(shelf.letters) == len([n for n in range(60) if n % 7])
+
+
+async def test_an_error_of_the_composer_ends_the_sweep() -> None:
+    def fails(one):
+        raise ValueError("a fault of ours")
+
+    async with Shelf(greedy=True) as shelf:
+        with pytest.raises(ValueError, match="a fault of ours"):
+            await send(shelf.url, recipients(3), fails)
+    assert not shelf.letters
+
+
+async def test_a_drain_finishes_what_is_in_flight() -> None:
+    async with Shelf() as shelf:
+        served = await dispatcher(settings(shelf.url, connections=2), ledger := Ledger())
+        sweep = asyncio.create_task(served.sweep(endless(), letter_for))
+        await until(lambda: len(ledger.outcomes) > 20)
+        served.drain()
+        await asyncio.wait_for(sweep, 5)
+    assert {outcome.verdict for outcome in ledger.outcomes} == {Verdict.ACCEPTED}
+    assert len(shelf.letters) == len(ledger.outcomes)
+    assert served.in_flight == 0
+
+
+async def test_a_drain_that_takes_too_long_ends_in_doubt() -> None:
+    async with Shelf() as shelf:
+        shelf.always["dot"] = STALL
+        served = await dispatcher(settings(shelf.url, drain=0.05), ledger := Ledger())
+        sweep = asyncio.create_task(served.sweep(iter(recipients(10)), letter_for))
+        await until(lambda: shelf.letters)
+        served.drain()
+        await asyncio.wait_for(sweep, 5)
+    assert [outcome.verdict for outcome in ledger.outcomes] == [Verdict.IN_DOUBT]
+
+
+async def test_an_abort_before_the_dot_leaves_no_verdict_and_no_letter() -> None:
+    async with Shelf(greedy=True) as shelf:
+        served = await dispatcher(settings(shelf.url), ledger := Ledger())
+        shelf.always["body"] = STALL
+        sweep = asyncio.create_task(served.sweep(iter(recipients(10)), lambda one: letter_for(one, b"x\r\n" * 9**7)))
+        await until(lambda: shelf.told("DATA"))
+        served.abort()
+        await asyncio.wait_for(sweep, 5)
+    assert not ledger.outcomes
+    assert not ledger.intents
+    assert not shelf.letters
+
+
+async def test_an_abort_while_an_intent_is_written_sends_no_dot() -> None:
+    written = asyncio.Event()
+    async with Shelf(greedy=True) as shelf:
+        ledger = Ledger()
+        ledger.on_intent = lambda _: written.wait()
+        served = await dispatcher(settings(shelf.url), ledger)
+        sweep = asyncio.create_task(served.sweep(iter(recipients(1)), letter_for))
+        await until(lambda: ledger.intents)
+        served.abort()
+        written.set()
+        await asyncio.wait_for(sweep, 5)
+    assert not shelf.letters
+    assert [(one.verdict, one.counted) for one in ledger.outcomes] == [(Verdict.DEFERRED, False)]
+
+
+async def test_no_dot_leaves_before_its_intent_is_durable() -> None:
+    durable = asyncio.Event()
+    async with Shelf() as shelf:
+        ledger = Ledger()
+        ledger.on_intent = lambda _: durable.wait()
+        sweep = asyncio.create_task(send(shelf.url, recipients(12), letter_for, ledger, connections=3))
+        await until(lambda: len(ledger.intents) == 3)
+        await asyncio.sleep(0.02)
+        assert not any(bytes(raw).endswith(b".\r\n") for raw in shelf.raw)
+        durable.set()
+        await sweep
+    assert len(shelf.letters) == 12
+
+
+async def test_a_journal_that_cannot_be_written_stops_the_next_dot() -> None:
+    async with Shelf(greedy=True) as shelf:
+        ledger = Ledger()
+        ledger.fail_intent = StorageError("disk full")
+        with pytest.raises(StorageError, match="disk full"):
+            await send(shelf.url, recipients(50), letter_for, ledger, connections=5)
+    assert not shelf.letters
+
+
+async def test_a_verdict_that_cannot_be_written_stops_the_run() -> None:
+    async with Shelf() as shelf:
+        ledger = Ledger()
+        ledger.fail_verdict = StorageError("disk full")
+        with pytest.raises(StorageError, match="disk full"):
+            await send(shelf.url, recipients(50), letter_for, ledger, connections=5)
+    assert len(shelf.letters) <= 5
+    assert len(ledger.intents) <= 5
+
+
+async def test_a_cancelled_sweep_cuts_its_connections() -> None:
+    async with Shelf(greedy=True) as shelf:
+        shelf.always["dot"] = STALL
+        served = await dispatcher(settings(shelf.url, connections=2), ledger := Ledger())
+        sweep = asyncio.create_task(served.sweep(iter(recipients(10)), letter_for))
+        await until(lambda: len(shelf.letters) == 2)
+        sweep.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sweep
+    assert ledger.count(Verdict.IN_DOUBT) == 2
+    assert served.connections == 0
+
+
+# -- limits
+
+
+async def test_a_rate_holds_from_the_first_letter() -> None:
+    times: list[float] = []
+    async with Shelf() as shelf:
+        ledger = Ledger()
+        ledger.on_intent = lambda _: times.append(time.monotonic())
+        await send(shelf.url, recipients(60), letter_for, ledger, connections=10, rate="100/s")
+    assert 0.5 < times[-1] - times[0] < 1.5
+    assert max(sum(start <= one < start + 0.1 for one in times) for start in times) <= 12
+    assert shelf.connections < 10
+
+
+async def test_a_used_up_limit_ends_the_run_unfinished() -> None:
+    async with Shelf(greedy=True) as shelf:
+        ledger = Ledger()
+        with pytest.raises(UnfinishedError, match="limit"):
+            await send(shelf.url, recipients(50), letter_for, ledger, connections=4, rate=["1000/s", "10/day"])
+    assert len(shelf.letters) == ledger.count(Verdict.ACCEPTED) == 10
+    assert len(ledger.outcomes) == 10
+
+
+async def test_a_slow_domain_does_not_hold_up_the_rest() -> None:
+    slow, fast = recipients(8, "slow.example"), recipients(200, "fast.example")
+    who = [*slow, *[letter for letter in fast if letter.number >= 8]]
+    async with Shelf() as shelf:
+        await send(shelf.url, who, connections=3, domain_rate={"slow.example": "10/s"})
+    order = [recipient.partition("@")[2] for recipient in shelf.recipients]
+    assert order.count("slow.example") == 8
+    assert order[-1] == "slow.example"
+    assert order.index("fast.example") < 5
+
+
+async def test_a_domain_on_hold_is_left_for_a_later_pass() -> None:
+    async with Shelf(refuse={"u0@qq.com": "550 5.7.1 Mail content denied, frequency limited"}) as shelf:
+        ledger = await send(shelf.url, [*recipients(3, "qq.com"), *recipients(9)[3:]])
+    assert [ledger.last[n].verdict for n in range(3)] == [Verdict.DEFERRED] * 3
+    assert all(ledger.last[n].retry_after > 900 for n in range(1, 3))
+    assert len(shelf.letters) == 6
+
+
+# -- control
+
+
+async def test_a_pause_holds_and_a_resume_goes_on() -> None:
+    control = Steered(state="pause")
+    async with Shelf() as shelf:
+        served = await dispatcher(settings(shelf.url), ledger := Ledger(), control=control)
+        sweep = asyncio.create_task(served.sweep(iter(recipients(5)), letter_for))
+        await asyncio.sleep(2 * gate.NAP)
+        assert not shelf.letters
+        control.state = "run"
+        await asyncio.wait_for(sweep, 5)
+    assert ledger.count(Verdict.ACCEPTED) == 5
+
+
+async def test_a_stop_from_outside_drains() -> None:
+    control = Steered()
+    async with Shelf() as shelf:
+        served = await dispatcher(settings(shelf.url), ledger := Ledger(), control=control)
+        sweep = asyncio.create_task(served.sweep(endless(), letter_for))
+        await until(lambda: shelf.letters)
+        control.state = "stop"
+        await asyncio.wait_for(sweep, 5)
+    assert len(shelf.letters) == ledger.count(Verdict.ACCEPTED)
+
+
+async def test_connections_can_be_changed_while_it_runs() -> None:
+    control = Steered(connections=1)
+    async with Shelf() as shelf:
+        served = await dispatcher(settings(shelf.url, connections=4), ledger := Ledger(), control=control)
+        sweep = asyncio.create_task(served.sweep(endless(), letter_for))
+        await until(lambda: len(ledger.outcomes) > 50)
+        assert shelf.most_at_once == 1
+        control.connections = 6
+        await until(lambda: shelf.open == 6)
+        control.connections = 2
+        await until(lambda: shelf.open == 2)
+        served.drain()
+        await sweep
+
+
+# -- relays
+
+
+async def test_the_next_relay_takes_over_and_nothing_in_doubt_is_sent_again() -> None:
+    async with Shelf() as first, Shelf() as second:
+        served = await dispatcher(settings([first.url, second.url], connections=3), ledger := Ledger())
+        sweep = asyncio.create_task(served.sweep(iter(recipients(2000)), letter_for))
+        await until(lambda: len(first.letters) > 200)
+        await first.die()
+        await asyncio.wait_for(sweep, 20)
+    doubtful = {n for n, outcome in ledger.last.items() if outcome.verdict is Verdict.IN_DOUBT}
+    assert ledger.count(Verdict.ACCEPTED) + len(doubtful) == 2000
+    assert len(doubtful) <= 3
+    twice = set(first.recipients) & set(second.recipients)
+    assert not twice
+    assert len(second.letters) > 1000
+
+
+async def test_a_relay_that_comes_back_is_waited_for() -> None:
+    async with Shelf() as shelf:
+        shelf.break_at("banner", Fault(b"554 5.3.2 not now\r\n", "fin"), after=1, times=4)
+        shelf.break_at("mail", FIN, after=5)
+        ledger = await send(shelf.url, recipients(20))
+    assert ledger.count(Verdict.ACCEPTED) == 20
+
+
+async def test_a_relay_that_was_never_there_is_told_soon() -> None:
+    async with Shelf() as shelf:
+        url = shelf.url
+    with pytest.raises(RelayError, match="Connection refused"):
+        await send(url, recipients(2))
+
+
+async def test_connections_that_carry_nothing_end_the_run() -> None:
+    async with Shelf() as shelf:
+        shelf.always["mail"] = CLOSING
+        with pytest.raises(RelayError, match=r"421|clos"):
+            await send(shelf.url, recipients(100), connections=5)
+    assert shelf.connections <= 6
+    assert not shelf.letters
+
+
+async def test_a_relay_that_takes_no_more_connections_serves_over_those_it_took() -> None:
+    async with Shelf(most_connections=2) as shelf:
+        ledger = await send(shelf.url, recipients(200), connections=10)
+    assert ledger.count(Verdict.ACCEPTED) == 200
+
+
+async def test_a_refusal_that_would_hit_everybody_stops_the_run() -> None:
+    async with Shelf() as shelf:
+        shelf.always["mail"] = say("530 5.7.0 Authentication required")
+        with pytest.raises((RelayError, LoginError), match="530"):
+            await send(shelf.url, recipients(100), connections=5)
+    assert shelf.told("MAIL") <= 10
+
+
+async def test_too_many_refusals_by_policy_stop_the_run() -> None:
+    async with Shelf() as shelf:
+        shelf.always["dot"] = say("550 5.7.1 this looks like spam")
+        with pytest.raises(RelayError, match="refused by policy"):
+            await send(shelf.url, recipients(500), stop_window=50, letters_per_connection=500)
+    assert len(shelf.letters) < 60
+
+
+async def test_a_list_of_dead_addresses_stops_nothing() -> None:
+    who = recipients(300)
+    async with Shelf(refuse={one.address: "550 5.1.1 no such user" for one in who if one.number % 3}) as shelf:
+        ledger = await send(shelf.url, who, stop_window=50)
+    assert ledger.count(Verdict.ACCEPTED) == 100
+    assert sum(outcome.suppress for outcome in ledger.outcomes) == 200
+
+
+async def test_the_first_connection_goes_alone() -> None:
+    async with Shelf() as shelf:
+        shelf.break_at("banner", Fault(then="stall"))
+        chosen = settings(shelf.url, connections=10, timeouts={"banner": 0.3})
+        await (await dispatcher(chosen, ledger := Ledger())).sweep(iter(recipients(50)), letter_for)
+    assert ledger.count(Verdict.ACCEPTED) == 50
+    assert desk.OPENING_AT_ONCE <= 4
