@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from campaign.compose.bounds import LARGEST
 from campaign.compose.places import Kind, Tokens
 from campaign.compose.settling import Settled, cleaned, escaped
 from campaign.compose.templates import RowRefused, Statics
@@ -79,6 +80,12 @@ def check_scheme(value: str) -> None:
     match = _SCHEME.match(value)
     if match and match[1].lower() not in _SCHEMES:
         raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
+
+
+def check_size(size: int) -> None:
+    """Raises RowRefused for more characters than an HTML part may have."""
+    if size > LARGEST:
+        raise RowRefused(f"the HTML part would have {size:,} characters; at most {LARGEST:,} are possible")
 
 
 def text_pieces(statics: Statics) -> list[str]:

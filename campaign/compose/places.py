@@ -30,6 +30,14 @@ class Kind(Enum):
     CSS = "css"  #: like SHAPING, and read as CSS
 
 
+#: Where values of a kind stand that make a shape for each of them, for messages.
+STANDS = {
+    Kind.SHAPING: "in class or id attributes, or in attributes that a selector names",
+    Kind.CSS: "in style attributes or style elements",
+    Kind.BARE: "outside of quotes in tags",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Words that stand for values while HTML is worked on; they occur nowhere in the template."""

@@ -18,6 +18,7 @@ from campaign.compose.sandbox import CLOSE, OPEN, printed
 from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}
+_PLAIN = {str, int, float, bool, type(None)}  # what cannot become Markup
 _NONE: dict[int, str] = {}
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 
@@ -38,10 +39,10 @@ class Settled(NamedTuple):
 def settle(drawn: Drawn, *, html: bool) -> Settled:
     """Put ``drawn`` in order. Raises what an undefined value raises, and ValueError for lone surrogates."""
     statics, values = drawn
-    whole = True
-    if set(map(type, values)) != _TEXT:
+    whole, types = True, set(map(type, values))
+    if types != _TEXT:
         values = [value if type(value) is str else _shown(value, html) for value in values]
-        whole = Markup not in set(map(type, values))
+        whole = types <= _PLAIN or Markup not in set(map(type, values))
     if whole and all(map(str.strip, values)) and "".join(values).isprintable():
         return Settled(statics, values, False, _NONE)
     return _settled(statics, values, html)

@@ -17,10 +17,9 @@ from urllib.parse import quote
 
 from markupsafe import escape
 
-from campaign.compose.bounds import LARGEST
-from campaign.compose.outlines import URL_SAFE, Outline, check_scheme, filled, text_pieces
+from campaign.compose.outlines import URL_SAFE, Outline, check_scheme, check_size, filled, text_pieces
 from campaign.compose.pictures import elsewhere, replaced
-from campaign.compose.places import Kind, Tokens, kinds
+from campaign.compose.places import STANDS, Tokens, kinds
 from campaign.compose.plaintext import derived
 from campaign.compose.quoting import Encoded, Gapped
 from campaign.compose.resources import Image
@@ -44,13 +43,15 @@ class Bodies(NamedTuple):
 
 @dataclass(slots=True)
 class Shape:
-    """A finished body with gaps. ``pictures``: references with values in them, looked up for each row.
+    """A finished body with gaps. ``order``: which value stands in each, None for all as they come.
+
+    ``pictures``: references with values in them, looked up for each row.
 
     ``pairs``: gaps of the text that stand as ``text (address)``, which are written once where both are the same.
     """
 
     html: Gapped
-    order: list[int]
+    order: list[int] | None
     images: tuple[Image, ...]
     pictures: list[tuple[list[str], list[int]]]
     text: Gapped | None
@@ -119,16 +120,8 @@ class Shapes:
         """A sentence for the operator when nearly every row needs a shape of its own, else empty."""
         if self.rows < 200 or self.built < 0.9 * self.rows:
             return ""
-        kinds_seen = {kind for outline in self._outlines.values() for kind in outline.kinds}
-        where = " or ".join(
-            words
-            for kind, words in (
-                (Kind.SHAPING, "in class or id attributes, or in attributes that a selector names"),
-                (Kind.CSS, "in style attributes or style elements"),
-                (Kind.BARE, "outside of quotes in tags"),
-            )
-            if kind in kinds_seen
-        )
+        seen = {kind for outline in self._outlines.values() for kind in outline.kinds}
+        where = " or ".join(words for kind, words in STANDS.items() if kind in seen)
         reason = f"values stand {where}" if where else _OTHERWISE
         return f"{self.built:,} of {self.rows:,} rows had to be inlined on their own, which is slow: {reason}."
 
@@ -144,7 +137,7 @@ class Shapes:
     def _outlined(self, settled: Settled) -> Outline:
         self._numbers += 1
         pieces, count = text_pieces(settled.statics), len(settled.values)
-        _check_size(sum(map(len, pieces)))
+        check_size(sum(map(len, pieces)))
         order, source = list(range(count)), pieces
         tokens = Tokens.for_pieces(pieces)
         if self._convert is not None:
@@ -200,7 +193,10 @@ class Shapes:
         pieces, order = tokens.split(html)
         text, text_order, pairs = self._text(outline, html)
         from_source = self._from_source(outline)
-        return Shape(Gapped(pieces), order, tuple(images), pictures, text, text_order, pairs, from_source)
+        straight = not pictures and order == list(range(len(outline.kinds)))
+        return Shape(
+            Gapped(pieces), None if straight else order, tuple(images), pictures, text, text_order, pairs, from_source
+        )
 
     def _finished(
         self,
@@ -210,7 +206,7 @@ class Shapes:
         gaps: int = 0,
     ) -> tuple[str, list[Image]]:
         """``html`` inlined and with its pictures; those whose names hold tokens become gaps of their own."""
-        _check_size(len(html))
+        check_size(len(html))
         if self._inline is not None:
             self.runs += 1
             try:
@@ -253,7 +249,7 @@ class Shapes:
     def _filled(self, shape: Shape, settled: Settled, plain: list[str], ready: list[str]) -> Bodies:
         images: list[Image] = []
         picked = self._picked(shape, plain, ready, images)
-        _check_size(shape.html.length + sum(map(len, picked)))
+        check_size(shape.html.length + sum(map(len, picked)))
         html = shape.html.fill(picked, lines=settled.lines)
         text = None
         if shape.text is not None:
@@ -276,7 +272,7 @@ class Shapes:
             found = dict(known)
             ready = [*ready, *(self._of_reference(pieces, order, plain, found) for pieces, order in shape.pictures)]
             images += [image for cid, image in found.items() if cid not in known]
-        return [ready[gap] for gap in shape.order]
+        return ready if shape.order is None else [ready[gap] for gap in shape.order]
 
     def _of_reference(self, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]) -> str:
         reference = filled(pieces, [plain[gap] for gap in order])
@@ -300,8 +296,3 @@ def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
     kept[key] = value
     if len(kept) > MOST_SHAPES:
         kept.popitem(last=False)
-
-
-def _check_size(size: int) -> None:
-    if size > LARGEST:
-        raise RowRefused(f"the HTML part would have {size:,} characters; at most {LARGEST:,} are possible")
