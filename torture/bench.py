@@ -200,10 +200,12 @@ class Bench:
             )  # fmt: skip
         return Sender(process.pid, said, process=process)
 
-    def bear(self, folder: Path, *arguments: str, **orders: Any) -> Sender:
+    def bear(self, folder: Path, *arguments: str, environment: dict[str, str] | None = None, **orders: Any) -> Sender:
         """A forked sender with ``orders``."""
         said = self._said(folder)
-        self.nursery.tell(folder=str(folder), arguments=list(arguments), orders=orders, said=str(said))
+        self.nursery.tell(
+            folder=str(folder), arguments=list(arguments), orders=orders, said=str(said), environment=environment or {}
+        )
         while (answer := self.nursery.hear()) is not None:
             if "code" not in answer:
                 sender = Sender(int(answer["pid"]), said, bench=self)

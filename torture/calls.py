@@ -85,17 +85,20 @@ class Calls:
         return self._write(descriptor, data)
 
     def _patched_open(self, path: Any, flags: int, *args: Any, **more: Any) -> int:
-        if isinstance(path, str | os.PathLike):
-            self.judged("open", os.fspath(path))
-        return self._open(path, flags, *args, **more)
+        verdict = self.judged("open", os.fspath(path)) if isinstance(path, str | os.PathLike) else ""
+        descriptor = self._open(path, flags, *args, **more)
+        if verdict == TEAR:
+            die()
+        return descriptor
 
     def _patched_io_open(self, file: Any, mode: str = "r", buffering: int = -1, *args: Any, **more: Any) -> Any:
         named = not isinstance(file, int)
         path = os.path.abspath(os.fspath(file)) if named else self._path(file)
         if not isinstance(path, str) or not path.startswith(self._under):
             return self._io_open(file, mode, buffering, *args, **more)
-        if named:
-            self.judged("open", path)
+        if named and self.judged("open", path) == TEAR:
+            self._io_open(file, mode, buffering, *args, **more)
+            die()
         if not set(mode) & set("wax") or "+" in mode:
             return self._io_open(file, mode, buffering, *args, **more)
         return self._over_raw(file, mode, buffering, path, *args, **more)

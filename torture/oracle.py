@@ -179,6 +179,7 @@ class Session(asyncio.Protocol):
         if self._breaks("tls"):
             return
         self.deaf, self.secure = True, True
+        self.transport.pause_reading()  # what comes next is for TLS; `start_tls` reads again
         self.transport.write(b"220 2.0.0 go ahead\r\n")
         self.upgrading = asyncio.ensure_future(self._upgrade())
 
@@ -330,11 +331,11 @@ class Session(asyncio.Protocol):
             return
         self.oracle.write("broke", to=self.recipients, stage=misdeed.stage, kind=misdeed.kind)
         self.deaf = True
-        if misdeed.stage == "content":
+        if misdeed.stage in {"354", "content"}:
             self.transport.pause_reading()
         if misdeed.stage == "reply" and misdeed.kind in {"421", "garbage"}:
             self.transport.write(half + b"k\r\n")
-        elif half and misdeed.kind != "421":
+        elif half and misdeed.kind not in {"421", "garbage"}:
             self.transport.write(half)
         _KINDS[misdeed.kind](self)
 

@@ -6,8 +6,9 @@ connection, nobody can be in doubt; at all others exactly one letter is.
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from torture.calls import die
@@ -77,25 +78,21 @@ def _at_method(name: str, when: str, passed: _Passages) -> None:
 
     original: Callable[..., Any] = getattr(Transaction, name)
 
-    def plain(self: Transaction, *args: Any) -> Any:
+    def patched(self: Transaction, *args: Any) -> Any:
         due = passed.due()
         if due and when == "before":
             die()
         result = original(self, *args)
-        if due:
+        if due and not inspect.isawaitable(result):
             die()
-        return result
+        return _die_after(result) if due else result
 
-    async def waited(self: Transaction, *args: Any) -> Any:
-        due = passed.due()
-        if due and when == "before":
-            die()
-        result = await original(self, *args)
-        if due:
-            die()
-        return result
+    setattr(Transaction, name, patched)
 
-    setattr(Transaction, name, plain if name == "dot" else waited)
+
+async def _die_after(result: Awaitable[Any]) -> None:
+    await result
+    die()
 
 
 def _at_sync(when: str, passed: _Passages) -> None:
@@ -116,9 +113,14 @@ def _at_sync(when: str, passed: _Passages) -> None:
 
 
 def _at_rename(name: str, when: str, passed: _Passages) -> None:
-    original = os.replace
+    for call in ("replace", "rename"):
+        _wrap(call, name, when, passed)
 
-    def replace(source: Any, target: Any, **more: Any) -> None:
+
+def _wrap(call: str, name: str, when: str, passed: _Passages) -> None:
+    original = getattr(os, call)
+
+    def patched(source: Any, target: Any, **more: Any) -> None:
         due = os.path.basename(os.fspath(target)) == name and passed.due()
         if due and when == "before":
             die()
@@ -126,7 +128,7 @@ def _at_rename(name: str, when: str, passed: _Passages) -> None:
         if due:
             die()
 
-    os.replace = replace  # type: ignore[assignment]
+    setattr(os, call, patched)
 
 
 def _at_report(when: str, passed: _Passages) -> None:

@@ -99,6 +99,7 @@ class Checkpoint:
         self._clock = clock
         self._power = durability == "power"
         self._dots: dict[int, float] = {}
+        self._refused: StorageError | None = None
         self._block, self._block_at = FIRST_BLOCK, 0.0
         self._file = open_file(folder / journal.NAME)
         try:
@@ -138,7 +139,13 @@ class Checkpoint:
         number = letter.number
         if self._file.in_need:
             raise storage.unwritable(self._file.path, self._file.in_need)
-        self._append(Intent(number, letter.digest.hex(), self.date_of(number), relay))
+        if self._refused:
+            raise self._refused
+        try:
+            self._append(Intent(number, letter.digest.hex(), self.date_of(number), relay))
+        except StorageError as error:
+            self._refused = error  # no dot leaves after this, also where the disk is well again a moment later
+            raise
         self._dots[number] = time.monotonic()
         return self._sync.wait() if self._power else None
 

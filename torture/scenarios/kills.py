@@ -10,6 +10,7 @@ from torture import audit, books
 from torture.audit import Tally
 from torture.bench import Bench, Sender, dice
 from torture.case import Case
+from torture.scenarios.points import ended_well
 from torture.scene import Scene
 
 PEOPLE = 2000
@@ -102,9 +103,7 @@ def _to_the_end(bench: Bench, scene: Scene, tally: Tally, policy: str, *argument
     sender = bench.start(scene.folder, *arguments)
     code = sender.wait()
     audit.no_traceback(tally, sender.words(), sender.said)
-    runs = books.read_runs(scene.runs)
-    wanted = audit.expected_code(runs[-1].tally() if runs else {}, policy)
-    tally.must(code == wanted, f"{' '.join(arguments[:1])} exited {code}, not {wanted}: {sender.words()[-300:]}")
+    ended_well(tally, scene, policy, code, sender.words())
 
 
 def settle_by_log(bench: Bench, scene: Scene, tally: Tally) -> None:
