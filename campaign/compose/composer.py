@@ -24,7 +24,7 @@ from campaign.compose.resources import ResourceError, Resources
 from campaign.compose.shapes import Inlining
 from campaign.compose.signing import Signer
 from campaign.compose.stationery import Stationery
-from campaign.compose.templates import Page, RowRefused
+from campaign.compose.templates import Page, RowRefused, Statics
 from campaign.compose.tokens import Tokens
 from campaign.config.compose import ComposeSlice, DkimSlice
 from campaign.errors import ConfigError
@@ -91,6 +91,14 @@ class Composer:
     def premailer_runs(self) -> int:
         """How often the inliner has run so far."""
         return self._stationery.shapes.runs if self._stationery.shapes else 0
+
+    @property
+    def printed(self) -> list[tuple[Statics, list[Any]]]:
+        """What the templates printed for the letter made last: subject, text part, HTML part (as there are)."""
+        stationery = self._stationery
+        subject, text = stationery.subject.latest, stationery.text.latest if stationery.text else None
+        html = stationery.shapes.latest if stationery.shapes else None
+        return [subject, *((one.statics, one.values) for one in (text, html) if one)]
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
         """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes."""

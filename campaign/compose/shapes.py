@@ -84,11 +84,12 @@ class Shapes:
         self._shapes: OrderedDict[tuple[int, tuple[str, ...]], Shape] = OrderedDict()
         self._numbers = 0
         self.rows = self.built = self.runs = 0
+        self.latest: Settled | None = None  #: what the template printed for the row before
 
     def bodies(self, variables: Mapping[str, Any], inlining: Inlining) -> Bodies:
         """The parts for one row. Raises RowRefused."""
         self.rows += 1
-        settled = self._settled(variables, inlining)
+        settled = self.latest = self._settled(variables, inlining)
         outline = self._outline(settled)
         plain, ready = outline.prepared(settled)
         if inlining == "row":

@@ -83,6 +83,7 @@ class Page:
         self.name, self.constant = name, constant
         self._environment, self._template, self._seconds = environment, template, seconds
         self._globals = environment.globals
+        self.latest = Drawn((), [])
 
     def draw(self, variables: Mapping[str, Any], *, marking: bool = True) -> Drawn:
         """The template for one row. Raises RowRefused with template, line and reason.
@@ -100,7 +101,8 @@ class Page:
             raise RowRefused(self._reason(error)) from None
         if len(statics) == MOST_EVENTS:
             raise RowRefused(f"{self.name} prints more than {MOST_EVENTS:,} pieces for this row")
-        return Drawn(statics, environment.values.copy())
+        self.latest = Drawn(statics, environment.values.copy())
+        return self.latest
 
     def explain(self, variables: Mapping[str, Any], error: Exception) -> RowRefused:
         """``error`` came up when a printed value was looked at: draw once more to find the template's line."""

@@ -9,7 +9,7 @@ from typing import Any
 from campaign.compose.bounds import LARGEST
 from campaign.compose.outlines import text_pieces
 from campaign.compose.quoting import Encoded, Gapped
-from campaign.compose.settling import settle
+from campaign.compose.settling import Settled, settle
 from campaign.compose.shapes import MOST_SHAPES
 from campaign.compose.templates import Page, RowRefused, Statics
 
@@ -20,12 +20,13 @@ class TextPart:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._shapes: OrderedDict[Statics, Gapped] = OrderedDict()
+        self.latest: Settled | None = None  #: what the template printed for the row before
 
     def part(self, variables: Mapping[str, Any]) -> Encoded:
         """The text part for one row. Raises RowRefused."""
         drawn = self._page.draw(variables)
         try:
-            settled = settle(drawn, html=False)
+            settled = self.latest = settle(drawn, html=False)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
             raise self._page.explain(variables, error) from None
         shape = self._shapes.get(settled.statics)
