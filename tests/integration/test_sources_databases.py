@@ -26,13 +26,13 @@ ROWS = 30_000
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
-    yield from databases.postgresql(tmp_path_factory.mktemp("postgresql"))
+def postgresql() -> Iterator[sa.Engine]:
+    yield from databases.postgresql()
 
 
 @pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
-    yield from databases.mariadb(tmp_path_factory.mktemp("mariadb"))
+def mariadb() -> Iterator[sa.Engine]:
+    yield from databases.mariadb()
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,73 +22,42 @@ PLACES = os.pathsep.join(
 SECRET = "correct horse"
 
 
-def postgresql(folder: Path) -> Iterator[sa.Engine]:
+def postgresql() -> Iterator[sa.Engine]:
     """A server with a superuser ``postgres`` and a role ``reader`` whose password is `SECRET`."""
-    initdb, control = _needed("initdb"), _needed("pg_ctl")
-    port, data = _free_port(), folder / "data"
-    as_owner = _as("postgres", folder)
-    _run(
-        [
-            *as_owner,
-            initdb,
-            "-D",
-            str(data),
-            "-A",
-            "scram-sha-256",
-            "-U",
-            "postgres",
-            "--no-sync",
-            f"--pwfile={_secret_file(folder)}",
-        ]
-    )
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    _run([*as_owner, control, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start"])
-    try:
-        with _engine(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres") as engine:
+    initdb, server = _needed("initdb"), _needed("postgres")
+    with _folder("postgres") as (folder, prefix):
+        port, data = _free_port(), folder / "data"
+        secret = folder / "secret"
+        secret.write_text(SECRET)
+        secret.chmod(0o644)
+        _run([*prefix, initdb, "-D", str(data), "-A", "scram-sha-256", "-U", "postgres", "-N", f"--pwfile={secret}"])
+        options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        with (
+            _process([*prefix, server, "-D", str(data), *options], folder),
+            _engine(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres") as engine,
+        ):
             with engine.begin() as connection:
                 connection.exec_driver_sql(f"CREATE ROLE reader LOGIN PASSWORD '{SECRET}'")
                 connection.exec_driver_sql("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO reader")
             yield engine
-    finally:
-        _run([*as_owner, control, "-D", str(data), "-m", "immediate", "stop"])
 
 
-def mariadb(folder: Path) -> Iterator[sa.Engine]:
+def mariadb() -> Iterator[sa.Engine]:
     """A server with ``admin`` and ``reader``, both with the password `SECRET`, and a database ``crm``."""
     server, install = _needed("mariadbd"), _needed("mariadb-install-db")
-    port, data, owner = (
-        _free_port(),
-        folder / "data",
-        "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name,
-    )
-    _as(owner, folder)
-    _run(
-        [install, f"--user={owner}", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db"]
-    )
-    setup = folder / "setup.sql"
-    setup.write_text(
-        f"CREATE DATABASE crm CHARACTER SET utf8mb4;\nCREATE USER admin@'127.0.0.1' IDENTIFIED BY '{SECRET}';\n"
-        f"GRANT ALL ON *.* TO admin@'127.0.0.1' WITH GRANT OPTION;\n"
-        f"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{SECRET}';\nGRANT ALL ON crm.* TO reader@'127.0.0.1';\n"
-    )
-    options = [
-        f"--user={owner}",
-        f"--datadir={data}",
-        f"--port={port}",
-        f"--socket={folder}/s",
-        "--bind-address=127.0.0.1",
-        f"--init-file={setup}",
-        "--skip-name-resolve",
-        f"--pid-file={folder}/pid",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([server, "--no-defaults", *options], stdout=log, stderr=log)
-    try:
-        with _engine(f"mysql+pymysql://admin@127.0.0.1:{port}/crm") as engine:
+    with _folder("mysql") as (folder, _):
+        port, data, setup = _free_port(), folder / "data", folder / "setup.sql"
+        own = [f"--user={folder.owner()}", f"--datadir={data}"]
+        _run([install, *own, "--auth-root-authentication-method=normal", "--skip-test-db"])
+        setup.write_text(
+            f"CREATE DATABASE crm CHARACTER SET utf8mb4;\nCREATE USER admin@'127.0.0.1' IDENTIFIED BY '{SECRET}';\n"
+            f"GRANT ALL ON *.* TO admin@'127.0.0.1' WITH GRANT OPTION;\n"
+            f"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{SECRET}';\nGRANT ALL ON crm.* TO reader@'127.0.0.1';\n"
+        )
+        options = [f"--port={port}", f"--socket={folder}/s", "--bind-address=127.0.0.1", f"--init-file={setup}"]
+        command = [server, "--no-defaults", *own, *options, "--skip-name-resolve", f"--pid-file={folder}/pid"]
+        with _process(command, folder), _engine(f"mysql+pymysql://admin@127.0.0.1:{port}/crm") as engine:
             yield engine
-    finally:
-        process.kill()
-        process.wait()
 
 
 def port_of(engine: sa.Engine) -> int:
@@ -104,14 +74,25 @@ def _engine(url: str) -> Iterator[sa.Engine]:
 
 
 def _await(engine: sa.Engine) -> None:
-    """Until it answers; anything but a refused connection is an error at once."""
+    """Until it answers; anything but a server that is not up yet is an error at once."""
     while True:
         try:
             with engine.connect():
                 return
         except sa.exc.OperationalError as error:
-            if "refused" not in str(error).lower():
+            if not any(early in str(error).lower() for early in ("refused", "starting up")):
                 raise
+
+
+@contextlib.contextmanager
+def _process(command: list[str], folder: Path) -> Iterator[None]:
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGQUIT if "postgres" in " ".join(command[:6]) else signal.SIGKILL)
+        process.wait()
 
 
 def _needed(program: str) -> str:
@@ -119,22 +100,19 @@ def _needed(program: str) -> str:
     return found or pytest.skip(f"{program} is not installed")
 
 
-def _as(user: str, folder: Path) -> list[str]:
-    """The prefix that runs a command as ``user``, who gets ``folder``: database servers refuse root."""
-    if os.geteuid() != 0:
-        return []
-    shutil.chown(folder, user)
-    for parent in folder.parents:
-        if parent.owner() == "root" and str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+@contextlib.contextmanager
+def _folder(user: str) -> Iterator[tuple[Path, list[str]]]:
+    """A folder of ``user``'s, and the prefix that runs a command as that user: database servers refuse root.
 
-
-def _secret_file(folder: Path) -> Path:
-    path = folder / "secret"
-    path.write_text(SECRET)
-    path.chmod(0o644)
-    return path
+    Not below pytest's own folder, which it locks for other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if os.geteuid() != 0:
+            yield folder, []
+            return
+        shutil.chown(folder, user)
+        yield folder, ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
 
 
 def _run(command: list[str]) -> None:
