@@ -29,7 +29,9 @@ VERDICTS = tuple(Verdict)
 CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}
 WAITING, DEFERRED, IN_DOUBT = CODE[Verdict.WAITING], CODE[Verdict.DEFERRED], CODE[Verdict.IN_DOUBT]
 FINAL_CODES = frozenset(CODE[verdict] for verdict in FINAL)
-UNSETTLED_CODES = frozenset({WAITING, DEFERRED})
+#: Verdicts that end an attempt, as against those that needed none.
+ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
+_BY_NAME = {verdict.value: code for verdict, code in CODE.items()}
 
 
 class History:
@@ -83,7 +85,7 @@ class History:
         return history
 
     def apply(self, record: Record) -> None:
-        """Take one more record into account. Raises ValueError or IndexError where it makes no sense."""
+        """Take one more record into account. Raises ValueError or LookupError where it makes no sense."""
         self._apply[type(record)](record)  # type: ignore[operator] # as above
 
     def settle_interrupted(self, *, power_lost: bool) -> list[int]:
@@ -168,32 +170,24 @@ class History:
         self.dates[record.number] = int(record.date)
 
     def _settled(self, record: Settled) -> None:
-        number, code = record.number, CODE[Verdict(record.verdict)]
+        number, code, state, counts = record.number, _BY_NAME[record.verdict], self.state, self.counts
         intent = self.pending.pop(number, None)
-        self.counts[self.state[number]] -= 1
-        self.counts[code] += 1
-        self.state[number] = code
+        counts[state[number]] -= 1
+        counts[code] += 1
+        state[number] = code
         if code == IN_DOUBT:
             if intent:
                 self.digests[number] = intent.sha256
         elif self.digests and code != WAITING:
             self.digests.pop(number, None)
-        if record.counted and intent_like(code) and self.attempts[number] < 255:
+        if record.counted and code in ATTEMPT_CODES and self.attempts[number] < 255:
             self.attempts[number] += 1
         if record.date:
             self.dates[number] = int(record.date)
-        self.not_before[number] = int(record.not_before + 0.999)
+        self.not_before[number] = int(record.not_before + 0.999) if record.not_before else 0
 
     def _synced(self, record: Synced) -> None:
         self.synced = record.upto
 
     def _left(self, record: Ended) -> None:
         self.ended = record
-
-
-def intent_like(code: int) -> bool:
-    """Whether a verdict ends an attempt (as against a decision that needed none)."""
-    return code in ATTEMPT_CODES
-
-
-ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})

@@ -7,14 +7,16 @@ past the last sync mark. Damage anywhere else is refused with its line number, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.records import Record, Started, Synced, decode
 
 NAME = "checkpoint.journal"
+_CHUNK = 1 << 20
 
 
 @dataclass(slots=True)
@@ -42,34 +44,48 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
     except OSError as error:
         raise StorageError(f"{path} cannot be read.", evidence=str(error)) from error
     with file:
-        for line in file:
-            record = decode(line[:-1]) if line.endswith(b"\n") else _last(line, reading)
+        yield from _records(file, reading)
+
+
+def _records(file: BinaryIO, reading: Reading) -> Iterator[Record]:
+    """The hot loop of every start: ten million lines go through here."""
+    rest = b""
+    while chunk := file.read(_CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            record = decode(line)
             if record is None:
-                _note_damage(line, reading, file)
+                _note_damage(reading, file)
                 return
-            reading.octets += len(line)
             reading.lines += 1
+            reading.octets += len(line) + 1
             if type(record) is Synced:
                 reading.synced = record.upto
             elif type(record) is Started:
                 reading.boot = record.boot
             yield record
+    if rest:
+        yield from _last(rest, reading)
 
 
-def _last(line: bytes, reading: Reading) -> Record | None:
-    """A last line without line feed: whole all the same if only the line feed is missing."""
-    record = decode(line)
-    reading.completed = record is not None
-    return record
-
-
-def _note_damage(line: bytes, reading: Reading, rest: Iterable[bytes]) -> None:
-    """A line without its end is torn; anything else is damage, older than every sync mark that follows it."""
-    if not line.endswith(b"\n") and decode(line[:-1]) is None:
+def _last(line: bytes, reading: Reading) -> Iterator[Record]:
+    """A last line without line feed: torn, or whole if only the line feed is missing, or damaged in the line feed."""
+    if record := decode(line):
+        reading.completed = True
+        reading.lines += 1
+        reading.octets += len(line)
+        yield record
+    elif decode(line[:-1]):
+        reading.damaged_line = reading.lines + 1
+    else:
         reading.torn = True
-        return
+
+
+def _note_damage(reading: Reading, file: BinaryIO) -> None:
+    """Damage is older than every sync mark that stands anywhere after it, so look for those in the rest."""
     reading.damaged_line = reading.lines + 1
-    for later in rest:
+    file.seek(reading.octets)
+    for later in file:
         record = decode(later.rstrip(b"\n"))
         if type(record) is Synced:
             reading.synced = max(reading.synced, record.upto)

@@ -7,6 +7,7 @@ A line is the CRC-32 of the rest as eight hex digits, a space, JSON, and a line 
 from __future__ import annotations
 
 from binascii import crc32
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,7 +16,7 @@ VERSION = 1
 NONE = 0.0
 
 
-class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True):
+class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """First line of every journal: which campaign this is, and the hashes of all that shapes its letters.
 
     ``file`` is the campaign file; ``by`` is the option that made the run (fresh, again, retry), so that the same
@@ -37,7 +38,7 @@ class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, f
     version: int = VERSION
 
 
-class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True, frozen=True):
+class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """A process took up the run. ``boot`` tells a power loss from a kill."""
 
     at: float
@@ -46,27 +47,27 @@ class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True,
     durability: str
 
 
-class Changed(msgspec.Struct, tag="changed", tag_field="is", omit_defaults=True, frozen=True):
+class Changed(msgspec.Struct, tag="changed", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """The operator accepted that these fingerprints differ from those the run was opened with."""
 
     at: float
     fingerprints: dict[str, str]
 
 
-class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, frozen=True):
+class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """A sweep over what is still waiting began; letters first tried in it carry ``at`` as their Date."""
 
     number: int
     at: float
 
 
-class Frontier(msgspec.Struct, tag="frontier", tag_field="is", omit_defaults=True, frozen=True):
+class Frontier(msgspec.Struct, tag="frontier", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """Synced before anyone numbered ``until`` or above is drawn in this pass; bounds who can be in doubt."""
 
     until: int
 
 
-class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, frozen=True):
+class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """The content is out and the final dot is about to follow. ``sha256`` is that of the letter, in hex."""
 
     number: int
@@ -75,7 +76,7 @@ class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, f
     relay: str = ""
 
 
-class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True):
+class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """What became of one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time."""
 
     number: int
@@ -91,13 +92,13 @@ class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True,
     not_before: float = NONE
 
 
-class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, frozen=True):
+class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """Every octet of the journal before offset ``upto`` was on disk when this was written."""
 
     upto: int
 
 
-class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, frozen=True):
+class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """The process left the run in good order. ``abandoned``: a fresh run has taken over for good."""
 
     at: float
@@ -108,7 +109,7 @@ class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, fro
 Record = Opened | Started | Changed | Pass | Frontier | Intent | Settled | Synced | Ended
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
 
 
 def encode(record: Record) -> bytes:
@@ -119,12 +120,10 @@ def encode(record: Record) -> bytes:
 
 def decode(line: bytes) -> Record | None:
     """The record of one line (without its line feed), or None where the line is damaged."""
-    if len(line) < 10 or line[8:9] != b" ":
-        return None
     body = line[9:]
-    if line[:8] != b"%08x" % crc32(body):
-        return None
     try:
-        return _decoder.decode(body)
-    except msgspec.MsgspecError:
+        if int(line[:8], 16) != crc32(body) or line[8:9] != b" ":
+            return None
+        return _decode(body)
+    except ValueError:  # no hexadecimal number, or no record (msgspec's errors are ValueErrors)
         return None
