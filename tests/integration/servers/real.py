@@ -1,0 +1,169 @@
+"""Real servers, each a private instance on a loopback port: smtp-sink, Postfix, Exim, OpenSMTPD, npm's smtp-server.
+
+Each starter is an async context manager that gives the port, or skips with the reason why this machine cannot.
+Exim and OpenSMTPD may lie unpacked (``dpkg -x``) in the folders that EXIM_ROOT and OPENSMTPD_ROOT name, because
+Debian installs only one mail server at a time. What they take in goes on to an oracle of ours (`shelf.Shelf`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str, *, needs_root: bool = False) -> str:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    if needs_root and os.geteuid() != 0:
+        pytest.skip(f"{name} takes root to start a private instance")
+    return found
+
+
+async def listening(port: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+
+
+async def greeted(port: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                try:
+                    if (await reader.readline()).startswith(b"220"):
+                        writer.write(b"QUIT\r\n")
+                        await reader.readline()
+                        return
+                finally:
+                    writer.close()
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
+            await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str, port: int, greets: bool = True) -> AsyncIterator[int]:
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await (greeted(port) if greets else listening(port))
+        yield port
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def smtp_sink(*flags: str) -> AsyncIterator[int]:
+    sink, port = program("smtp-sink"), free_port()
+    privileges = ("-u", "postfix") if os.geteuid() == 0 else ()
+    async with running(sink, *privileges, *flags, f"127.0.0.1:{port}", "200", port=port, greets=False):
+        yield port
+
+
+@contextlib.contextmanager
+def open_folder(name: str) -> Iterator[Path]:
+    """A folder that a server may enter after it has given up root; pytest's own are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def postfix(oracle: int) -> AsyncIterator[int]:
+    """Postfix that answers by address (dead@: 550, grey@: 451) and hands the rest on to the oracle."""
+    command, port = program("postfix", needs_root=True), free_port()
+    with open_folder("postfix") as folder:
+        etc = _configure_postfix(folder, port, oracle)
+        started = await asyncio.create_subprocess_exec(
+            command, "-c", str(etc), "start", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        _, said = await started.communicate()
+        if started.returncode:
+            pytest.skip(f"postfix does not start here: {said.decode(errors='replace')[-300:]}")
+        try:
+            await greeted(port)
+            yield port
+        finally:
+            stopping = await asyncio.create_subprocess_exec(
+                command, "-c", str(etc), "stop", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            await stopping.wait()
+
+
+def _configure_postfix(folder: Path, port: int, oracle: int) -> Path:
+    etc, queue, data = folder / "etc", folder / "queue", folder / "data"
+    for one in (etc, queue, data):
+        one.mkdir()
+        one.chmod(0o755)
+    shutil.chown(data, "postfix")
+    access = "{ {dead@example.com=550 5.1.1 no such user} {grey@example.com=451 4.7.1 come back later} }"
+    (etc / "main.cf").write_text(
+        f"""compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {data}
+maillog_file = {folder}/log
+maillog_file_prefixes = {folder}
+alias_maps =
+alias_database =
+local_recipient_maps =
+myhostname = postfix.example
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+relayhost = [127.0.0.1]:{oracle}
+disable_dns_lookups = yes
+message_size_limit = 300000
+smtpd_recipient_restrictions = check_recipient_access inline:{access}, permit_mynetworks, reject
+smtpd_peername_lookup = no
+"""
+    )
+    lines = [
+        f"127.0.0.1:{port} inet n - n - - smtpd",
+        "cleanup unix n - n - 0 cleanup",
+        "qmgr unix n - n 300 1 qmgr",
+        "rewrite unix - - n - - trivial-rewrite",
+        "bounce unix - - n - 0 bounce",
+        "defer unix - - n - 0 bounce",
+        "trace unix - - n - 0 bounce",
+        "smtp unix - - n - - smtp",
+        "relay unix - - n - - smtp",
+        "error unix - - n - - error",
+        "retry unix - - n - - error",
+        "anvil unix - - n - 1 anvil",
+        "scache unix - - n - 1 scache",
+        "proxymap unix - - n - - proxymap",
+        "tlsmgr unix - - n 1000? 1 tlsmgr",
+        "postlog unix-dgram n - n - 1 postlogd",
+    ]
+    (etc / "master.cf").write_text("\n".join(lines) + "\n")
+    return etc

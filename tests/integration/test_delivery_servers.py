@@ -1,0 +1,134 @@
+"""The same octets arrive at servers that other people wrote, and their answers are understood."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from campaign.delivery import failover
+from campaign.errors import RelayError
+from campaign.model import Recipient, Verdict
+from tests.integration.servers.real import postfix, smtp_sink
+from tests.integration.servers.sending import Ledger, letter_for, make_letter, recipients, send
+from tests.integration.servers.shelf import Shelf
+
+HEADER = b"Date: Mon, 23 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@example.com>\r\nFrom: news@example.com\r\nTo: %s\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n"
+BODIES = {
+    "plain": b"Hello\r\n",
+    "leading dots": b".\r\n..\r\n...\r\n.a\r\n\r\n.\r\n",
+    "a lone dot at the end": b"end\r\n.\r\n",
+    "an end of data inside": b"before\r\n.\r\nMAIL FROM:<x@example.com>\r\n",
+    "empty": b"",
+    "lines of 998": (b"x" * 998 + b"\r\n") * 60,
+    "60 kB": (b"abcdefghi." * 7 + b"\r\n") * 850,
+    "dots at block ends": b"." * 65533 + b"\r\n" + (b"." * 30 + b"\r\n") * 3000,
+}
+
+
+def letters() -> list[tuple[Recipient, bytes]]:
+    return [
+        (recipient, HEADER % recipient.address.encode() + body)
+        for recipient, body in zip(recipients(len(BODIES)), BODIES.values(), strict=True)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failover, "FIRST_PAUSE", 0.001)
+
+
+async def test_the_same_octets_arrive_at_our_own_oracle() -> None:
+    planned = letters()
+    async with Shelf() as shelf:
+        await send(shelf.url, [one for one, _ in planned], lambda one: make_letter(one, planned[one.number][1]))
+    assert {recipient: content for _, recipient, content in shelf.letters} == {
+        one.address: content for one, content in planned
+    }
+
+
+async def test_the_same_octets_arrive_through_postfix() -> None:
+    planned = letters()
+    async with Shelf() as oracle, postfix(oracle.port) as port:
+        ledger = await send(
+            f"smtp://127.0.0.1:{port}",
+            [one for one, _ in planned],
+            lambda one: make_letter(one, planned[one.number][1]),
+            connections=3,
+        )
+        async with asyncio.timeout(20):
+            while len(oracle.letters) < len(planned):  # noqa: ASYNC110 - Postfix tells nobody when it is done
+                await asyncio.sleep(0.02)
+    assert ledger.count(Verdict.ACCEPTED) == len(planned)
+    arrived = {recipient: content for _, recipient, content in oracle.letters}
+    for recipient, content in planned:
+        received, _, rest = arrived[recipient.address].partition(b"\r\nDate: Mon, 23")
+        assert received.startswith(b"Received:")
+        assert b"Date: Mon, 23" + rest == content
+
+
+async def test_postfix_says_who_is_dead_and_who_is_to_come_later() -> None:
+    who = [
+        Recipient(n, f"{name}@example.com", name, "", n, {}) for n, name in enumerate(["ada", "dead", "grey", "bob"])
+    ]
+    async with Shelf() as oracle, postfix(oracle.port) as port:
+        ledger = await send(f"smtp://127.0.0.1:{port}", who)
+        big = await send(
+            f"smtp://127.0.0.1:{port}", who[:1], lambda one: letter_for(one, b"x" * 80 + b"\r\n" * 200_000)
+        )
+    verdicts = [ledger.last[n] for n in range(4)]
+    assert [one.verdict for one in verdicts] == [
+        Verdict.ACCEPTED,
+        Verdict.REJECTED,
+        Verdict.DEFERRED,
+        Verdict.ACCEPTED,
+    ]
+    assert (verdicts[1].code, verdicts[1].enhanced, verdicts[1].suppress) == (550, "5.1.1", True)
+    assert verdicts[0].reason.startswith("Ok: queued as ")
+    assert big.last[0].verdict is Verdict.REJECTED
+    assert "300000" in big.last[0].reason
+
+
+@pytest.mark.parametrize(
+    "flags", [(), ("-p",), ("-e",), ("-8", "-E", "-N")], ids=["all", "no pipelining", "HELO", "bare"]
+)
+async def test_smtp_sink_takes_everything(flags) -> None:
+    async with smtp_sink(*flags) as port:
+        ledger = await send(f"smtp://127.0.0.1:{port}", recipients(200), connections=5)
+    assert ledger.count(Verdict.ACCEPTED) == len(ledger.outcomes) == 200
+
+
+@pytest.mark.parametrize(
+    ("flag", "command", "verdict"),
+    [
+        ("-f", "RCPT", Verdict.REJECTED),
+        ("-r", "RCPT", Verdict.DEFERRED),
+        ("-r", "MAIL", Verdict.DEFERRED),
+        ("-r", "DATA", Verdict.DEFERRED),
+        ("-f", ".", Verdict.REJECTED),
+        ("-r", ".", Verdict.DEFERRED),
+        ("-Q", ".", Verdict.DEFERRED),
+        ("-q", ".", Verdict.IN_DOUBT),
+    ],
+)
+async def test_smtp_sinks_refusals_become_verdicts(flag, command, verdict) -> None:
+    async with smtp_sink(flag, command, "-B", "550 5.2.0 no") as port:
+        ledger = await send(f"smtp://127.0.0.1:{port}", recipients(2))
+    assert [ledger.last[n].verdict for n in range(2)] == [verdict, verdict]
+
+
+@pytest.mark.parametrize("flag", ["-q", "-Q"])
+@pytest.mark.parametrize("command", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
+async def test_a_sink_that_hangs_up_before_the_dot_costs_nobody_a_verdict(flag, command) -> None:
+    ledger = Ledger()
+    async with smtp_sink(flag, command) as port:
+        with pytest.raises(RelayError):
+            await send(f"smtp://127.0.0.1:{port}", recipients(20), letter_for, ledger)
+    assert not ledger.intents
+    assert all(outcome.verdict is Verdict.DEFERRED and not outcome.counted for outcome in ledger.outcomes)
+
+
+async def test_a_sink_that_refuses_at_354_gets_no_letter() -> None:
+    async with smtp_sink("-A", "0") as port:
+        ledger = await send(f"smtp://127.0.0.1:{port}", recipients(1), lambda one: letter_for(one, b"x\r\n" * 500_000))
+    assert ledger.last[0].verdict is not Verdict.ACCEPTED
