@@ -23,7 +23,12 @@ from torture.oracle import COUNTERS
 
 ROOT = Path(__file__).resolve().parent.parent
 #: One thread each: a machine full of senders has no cores to spare, and a fork takes no threads along.
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(ROOT),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 LONGEST = 120.0
 
 

@@ -26,8 +26,9 @@ def _watch_dots(told: Any) -> None:
 
     original = Lane._last_word
 
-    async def last_word(self: Lane, breaker: Any, errand: Any, *more: Any) -> Any:
+    async def last_word(self: Lane, *given: Any) -> Any:
+        errand = next(one for one in given if hasattr(one, "recipient"))
         told(errand.recipient.number)
-        return await original(self, breaker, errand, *more)
+        return await original(self, *given)
 
     Lane._last_word = last_word  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 
 from campaign.ledger.records import (
+    VERSION,
     Changed,
     Ended,
     Frontier,
@@ -60,6 +61,10 @@ class History:
         self.durability = ""
         self.synced = 0
         self.ended: Ended | None = None
+        #: Who was found in doubt by `settle_interrupted` and is not recorded as such yet.
+        self.interrupted: list[int] = []
+        #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
+        self.replayed = 0
         self._apply = {
             Started: self._started,
             Changed: self._changed,
@@ -78,6 +83,8 @@ class History:
         opened = next(stream, None)
         if not isinstance(opened, Opened):
             raise ValueError("the first record does not say which campaign this is")  # noqa: TRY004 - data, not a call
+        if opened.version > VERSION:
+            raise ValueError(f"it is written in format {opened.version} of a later release; this one knows {VERSION}")
         history = cls(opened)
         apply = history._apply
         for record in stream:
@@ -99,6 +106,7 @@ class History:
                 self.digests[number] = intent.sha256
             self.dates[number] = int(intent.date) if intent else self.dates[number] or self.pass_at
             self._move(number, IN_DOUBT)
+        self.interrupted += doubtful
         return list(doubtful)
 
     def due(self, now: float, start: int = 0) -> Iterator[int]:

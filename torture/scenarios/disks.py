@@ -37,7 +37,9 @@ def cases(kills: int) -> list[Case]:
     ]  # fmt: skip
 
 
-def failing(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, first: int, last: int, ways: int) -> None:
+def failing(
+    bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, first: int, last: int, ways: int
+) -> None:
     """Every k from ``first`` until no call is left to fail."""
     for nth in range(first, last + 1):
         ways_now = dice(seed, kind, nth).sample(FAILURES[kind], min(ways, len(FAILURES[kind])))
@@ -49,7 +51,9 @@ def failing(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, f
 def _fail(bench: Bench, folder: Path, tally: Tally, kind: str, nth: int, how: str, seed: int) -> bool:
     """One run whose ``nth`` call fails; False when it has fewer calls."""
     chance = dice(seed, kind, nth, how)
-    scene = Scene(folder, bench.port, range(PEOPLE), connections=2, durability=chance.choice(("process", "power"))).write()
+    scene = Scene(
+        folder, bench.port, range(PEOPLE), connections=2, durability=chance.choice(("process", "power"))
+    ).write()
     bench.scene(folder)
     told, stays = folder / "refused.txt", how in {"ENOSPC", "EDQUOT", "EROFS"} and chance.random() < 0.7
     refusal = {
@@ -66,7 +70,9 @@ def _fail(bench: Bench, folder: Path, tally: Tally, kind: str, nth: int, how: st
     words, where = sender.words(), f"{how} at {kind} {nth} ({what}, {'for good' if stays else 'once'})"
     audit.no_traceback(tally, words, sender.said)
     tally.must(code in ({0} if how == "short" else {0, 4, 73, 75}), f"{where}: exit {code}: {words[-400:]}")
-    tally.must(code != 73 or "cannot be" in words or "could not be" in words, f"{where}: 73 without a sentence: {words[-300:]}")
+    tally.must(
+        code != 73 or "cannot be" in words or "could not be" in words, f"{where}: 73 without a sentence: {words[-300:]}"
+    )
     audit.midway(tally, scene)
     _no_dot_after(tally, scene, where, what)
     if code in {73, 75}:

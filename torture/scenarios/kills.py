@@ -124,5 +124,7 @@ def settle_by_log(bench: Bench, scene: Scene, tally: Tally) -> None:
     after = books.read_oracle(scene.folder / "oracle.log")
     twice = [address for address, copies in after.taken.items() if len(copies) > 1]
     tally.must(not twice, f"after the doubts were settled by the relay's log {len(twice)} have two copies")
-    tally.must(len(after.taken) == len(scene.people), f"{len(scene.people) - len(after.taken)} have no letter at the end")
+    tally.must(
+        len(after.taken) == len(scene.people), f"{len(scene.people) - len(after.taken)} have no letter at the end"
+    )
     tally.notes["doubts settled by the relay's log, then everybody has exactly one letter"] += 1

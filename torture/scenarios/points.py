@@ -19,7 +19,13 @@ def cases(kills: int) -> list[Case]:
     """Each point five times (more in the long form), and thirty kills during recovery."""
     repeats = max(REPEATS * kills // 200, 1)
     named = [
-        Case("SIGKILL at each named point", f"point {point}", at_point, {"point": point, "repeats": repeats}, cost=repeats)
+        Case(
+            "SIGKILL at each named point",
+            f"point {point}",
+            at_point,
+            {"point": point, "repeats": repeats},
+            cost=repeats,
+        )
         for point in points.ALL
     ]
     lives = max(RECOVERIES * kills // 200, 10)

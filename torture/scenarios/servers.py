@@ -101,7 +101,8 @@ def _judge(tally: Tally, scene: Scene, stage: str, kind: str, struck: int, codes
             blamed = record["is"] == "verdict" and record.get("code") == 421 and record.get("counted", True)
             tally.must(not blamed, f"a 421 was counted against a recipient: {record}")
             tally.must(
-                record["is"] != "verdict" or record["verdict"] != "rejected", f"somebody was rejected for {kind} at {stage}"
+                record["is"] != "verdict" or record["verdict"] != "rejected",
+                f"somebody was rejected for {kind} at {stage}",
             )
 
 

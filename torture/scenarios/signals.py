@@ -59,7 +59,9 @@ def stopped(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, t
         audit.no_traceback(tally, words, here)
         audit.midway(tally, scene)
         doubts = sum(len(run.doubts) for run in books.read_runs(scene.runs))
-        tally.must(kind == "SIGINT twice" or not doubts, f"{kind}: {doubts} in doubt, although letters in flight may finish")
+        tally.must(
+            kind == "SIGINT twice" or not doubts, f"{kind}: {doubts} in doubt, although letters in flight may finish"
+        )
         bench.faults()
         resume(bench, scene, tally, scene.in_doubt)
 

@@ -1,0 +1,146 @@
+"""``python -m torture``: every scenario, one table; exit 1 when anything did not hold, with the evidence kept.
+
+python -m torture                      the form for CI: about 200 kills
+python -m torture --kills 1000         the long form
+python -m torture --seed 7 --only "SIGKILL at each named point"
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from torture import case, table
+from torture.audit import Tally
+from torture.bench import ROOT, Bench, dice
+from torture.case import Case
+from torture.scenarios import changes, disks, editions, journals, kills, points, power, races, servers, signals
+
+SCENARIOS = (kills, points, signals, servers, disks, power, journals, races, changes, editions)
+RANDOM_KILLS = "SIGKILL at random times"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print, say whether everything held."""
+    told = _parser().parse_args(arguments)
+    print(f"seed {told.seed}", flush=True)
+    evidence = told.evidence or ROOT / "build" / "torture" / str(told.seed)
+    chosen = choose(told.kills, told.seed, told.only, told.share)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="torture-") as scratch:
+        tallies = gather(chosen, list(run_all(chosen, told.seed, told.workers, Path(scratch), evidence)))
+    _aimed_well(tallies)
+    print()
+    print(table.markdown(tallies))
+    for note in table.notes(tallies):
+        print(f"  {note}")
+    broken = [sentence for one in tallies for sentence in one.broken]
+    command = f"python -m torture --kills {told.kills} --seed {told.seed}"
+    print(f"\n{len(chosen)} cases in {time.monotonic() - began:.0f} s; the same again: {command}")
+    if told.docs and not broken:
+        table.into_docs(ROOT / "docs" / "guarantee.md", table.markdown(tallies), command)
+    return _judge(broken, evidence)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m torture", description="Kill the sender until it breaks its promise."
+    )
+    parser.add_argument("--kills", type=int, default=200, help="about how many random kills; the rest grows with it")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="repeats a run")
+    parser.add_argument("--only", default="", help="scenarios or cases whose name holds this text")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="only this share of each scenario's cases, drawn by the seed"
+    )
+    parser.add_argument("--workers", type=int, default=3, help="cases at the same time; most of their time is waiting")
+    parser.add_argument("--evidence", type=Path, help="where folders of broken cases are kept")
+    parser.add_argument("--docs", action="store_true", help="put the table into docs/guarantee.md when all holds")
+    return parser
+
+
+def choose(kills_wanted: int, seed: int, only: str, share: float) -> list[Case]:
+    """The cases to run, in the order of the table."""
+    found = [one for scenario in SCENARIOS for one in scenario.cases(kills_wanted)]
+    named = [one for one in found if only in one.scenario or only in one.name]
+    if share >= 1.0:
+        return named
+    chance, kept = dice(seed, "share"), set()
+    for scenario in dict.fromkeys(one.scenario for one in named):
+        names = [one.name for one in named if one.scenario == scenario]
+        kept.update(chance.sample(names, max(round(len(names) * share), 1)))
+    return [one for one in named if one.name in kept]
+
+
+def run_all(cases: Sequence[Case], seed: int, workers: int, scratch: Path, evidence: Path) -> Iterator[Tally]:
+    """Run the cases in a pool, the longest first; a line whenever one does not hold, and a count now and then."""
+    context = multiprocessing.get_context("spawn")
+    ordered = sorted(cases, key=lambda one: -one.cost)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in, initargs=(scratch,)) as pool:
+        futures: dict[Future[Tally], Case] = {pool.submit(_work, one, seed, evidence): one for one in ordered}
+        for done, future in enumerate(as_completed(futures), 1):
+            tally = future.result()
+            if tally.broken:
+                print(f"DOES NOT HOLD: {tally.broken[0][:500]}\n  evidence: {tally.evidence}", flush=True)
+            if done % 20 == 0:
+                print(f"{done} of {len(futures)} cases", flush=True)
+            yield tally
+        for _ in range(workers):
+            pool.submit(_leave)
+
+
+_bench: list[Bench] = []
+
+
+def _settle_in(scratch: Path) -> None:
+    sys.path.insert(0, str(ROOT))
+    _bench.append(Bench(scratch))
+
+
+def _work(one: Case, seed: int, evidence: Path) -> Tally:
+    return case.run(one, _bench[0], seed, evidence)
+
+
+def _leave() -> None:
+    """Each worker takes one of these at the end; a worker that takes two has nothing left to close."""
+    while _bench:
+        _bench.pop().close()
+    time.sleep(0.2)
+
+
+def gather(cases: Sequence[Case], found: Sequence[Tally]) -> list[Tally]:
+    """One tally a scenario, in the order of the table."""
+    sums = {one.scenario: Tally(one.scenario) for one in cases}
+    for tally in found:
+        sums[tally.scenario].add(tally)
+    return list(sums.values())
+
+
+def _aimed_well(tallies: Sequence[Tally]) -> None:
+    for one in tallies:
+        if one.scenario == RANDOM_KILLS:
+            one.must(
+                one.open_kills * 2 >= one.kills, f"only {one.open_kills} of {one.kills} kills met an open envelope"
+            )
+
+
+def _judge(broken: Sequence[str], evidence: Path) -> int:
+    if not broken:
+        print("Everything held.")
+        shutil.rmtree(evidence, ignore_errors=True)
+        return 0
+    print(f"\n{len(broken)} things did not hold; the evidence is in {evidence}")
+    for sentence in broken[:40]:
+        print(f"- {sentence[:600]}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

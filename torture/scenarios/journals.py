@@ -1,0 +1,126 @@
+"""The journal of 200 records, truncated at every byte and with every byte flipped, opened in this process."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from torture.audit import Tally
+from torture.bench import Bench, dice
+from torture.case import Case
+
+RECORDS = 200
+PEOPLE = 100
+SLICES = 4
+#: Every so many octets the journal is opened as `send` opens it (locked, cut, marked), not only read.
+OPENED = 37
+
+
+def cases(_kills: int) -> list[Case]:
+    """All bytes, in slices."""
+    return [
+        Case(f"the journal {what}", f"journal {what} {at}", act, {"at": at}, cost=25.0)
+        for what, act in (("truncated at every byte", truncated), ("with every byte flipped", flipped))
+        for at in range(SLICES)
+    ]
+
+
+def write_journal(folder: Path, chance: random.Random) -> bytes:
+    """A run of 100 recipients written by the product itself: 200 records, some deferred, rejected, in doubt."""
+    from campaign.ledger import checkpoint
+    from campaign.ledger.records import Opened
+    from campaign.model import Letter, Outcome, Verdict
+
+    opened = Opened("torture", "e1", "run", 1, PEOPLE, "0" * 64, {"compose.subject": "x"}, "shape", 1.0, "trace")
+    checkpoint.create(folder, opened)
+    book = checkpoint.Checkpoint(folder)
+    book.begin_pass()
+    number = 0
+    while _lines(folder) < RECORDS - 2:
+        book.reserve(number)
+        letter = Letter(number, f"<{number}@example.com>", "a@example.com", "b@example.com", b"x\r\n", bytes(32))
+        book.intent(letter, "smtp://oracle.test:25")
+        verdict = chance.choice(
+            (Verdict.ACCEPTED, Verdict.ACCEPTED, Verdict.DEFERRED, Verdict.REJECTED, Verdict.IN_DOUBT)
+        )
+        book.verdict(Outcome(number, verdict, "so it went", 250, "2.0.0", "smtp://oracle.test:25"))
+        number += 1
+    book.end(75)
+    book.close()
+    return (folder / "checkpoint.journal").read_bytes()
+
+
+def _lines(folder: Path) -> int:
+    return (folder / "checkpoint.journal").read_bytes().count(b"\n")
+
+
+def truncated(_bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> None:
+    """Cut off at each byte of this slice: what was whole is read, the torn rest is cut off with a notice."""
+    whole = write_journal(folder, dice(seed, "journal"))
+    (folder / "ballast").unlink(missing_ok=True)
+    states = _states(folder, whole)
+    for length in range(at, len(whole), SLICES):
+        _put(folder, whole[:length])
+        tally.number += 1
+        outcome = _open(folder, opening=length % OPENED == 0 or length == len(whole) - 1)
+        lines = whole[:length].count(b"\n")
+        if whole[length : length + 1] == b"\n":
+            lines += 1  # only its line feed is missing
+        if lines == 0:
+            tally.must(outcome == "refused line 1", f"cut at {length}: {outcome}, although not one record is whole")
+            continue
+        tally.must(outcome in {states[lines], f"{states[lines]} with a notice"}, f"cut at {length}: {outcome[:200]}")
+        if outcome.endswith(" with a notice"):
+            tally.must(not _ends_line(whole, length), f"cut at {length}: a notice about a whole journal")
+
+
+def _ends_line(whole: bytes, length: int) -> bool:
+    return whole[length - 1 : length] == b"\n"
+
+
+def flipped(_bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> None:
+    """One byte changed, each byte of this slice in turn: refused with its line, whatever the change."""
+    chance = dice(seed, "flips", at)
+    whole = write_journal(folder, dice(seed, "journal"))
+    (folder / "ballast").unlink(missing_ok=True)
+    for place in range(at, len(whole), SLICES):
+        changed = bytearray(whole)
+        changed[place] ^= chance.randrange(1, 256)
+        _put(folder, bytes(changed))
+        tally.number += 1
+        outcome = _open(folder, opening=place % OPENED == 0)
+        line = whole[:place].count(b"\n") + 1
+        tally.must(outcome == f"refused line {line}", f"byte {place} of line {line} changed: {outcome[:200]}")
+
+
+def _put(folder: Path, data: bytes) -> None:
+    (folder / "checkpoint.journal").write_bytes(data)
+
+
+def _states(folder: Path, whole: bytes) -> dict[int, str]:
+    """What the first n lines add up to, for each n."""
+    states, end = {}, 0
+    for line in range(1, whole.count(b"\n") + 1):
+        end = whole.index(b"\n", end) + 1
+        _put(folder, whole[:end])
+        states[line] = _open(folder, opening=False)
+    return states
+
+
+def _open(folder: Path, *, opening: bool) -> str:
+    """How the product takes this journal: ``refused line N``, or its recipients' states, as text; never an exception."""
+    from campaign.errors import DamageError
+    from campaign.ledger import checkpoint
+
+    try:
+        if not opening:
+            return checkpoint.read_history(folder).state.hex()
+        before = {path.name for path in folder.iterdir()}
+        book = checkpoint.Checkpoint(folder)
+        book.close()
+        for new in folder.iterdir():
+            if new.name not in before:
+                new.unlink()
+        return book.history.state.hex() + (" with a notice" if book.notices else "")
+    except DamageError as error:
+        return f"refused line {error.evidence[0].partition('checkpoint.journal:')[2].partition(':')[0]}"

@@ -1,0 +1,55 @@
+"""Two to twenty processes at once on one checkpoint: one sends, the rest exit 75 within a second and send nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torture import audit, books
+from torture.audit import Tally
+from torture.bench import Bench, dice
+from torture.case import Case
+from torture.scene import Scene
+
+RACES = 50
+BLOCK = 10
+PEOPLE = 40
+#: What "within a second" is measured in: seconds of processor time and waiting of one process, forked with all its imports done.
+WITHIN = 1.0
+
+
+def cases(kills: int) -> list[Case]:
+    """Fifty races, in blocks."""
+    blocks = max(RACES * kills // 200 // BLOCK, 1)
+    return [
+        Case("2 to 20 processes at once", f"races {at}", racing, {"races": BLOCK, "at": at}, cost=BLOCK * 1.5)
+        for at in range(blocks)
+    ]
+
+
+def racing(bench: Bench, folder: Path, seed: int, tally: Tally, *, races: int, at: int) -> None:
+    """Races for a new run, and for one that was killed in the middle."""
+    chance = dice(seed, "races", at)
+    for turn in range(races):
+        here = folder / f"race-{turn}"
+        scene = Scene(here, bench.port, range(PEOPLE), connections=5).write()
+        # Slow enough for every rival to come while somebody sends.
+        bench.scene(here, delay=(0.15, 0.25), seed=seed + turn)
+        if turn % 2:
+            bench.bear(here, "send", str(scene.file), point="dot after", nth=chance.randint(1, 8)).wait()
+            bench.settled()
+        count = chance.randint(2, 20)
+        rivals = [bench.bear(here, "send", str(scene.file)) for _ in range(count)]
+        codes = [rival.wait() for rival in rivals]
+        tally.number += 1
+        doubts = sum(len(run.doubts) for run in books.read_runs(scene.runs))
+        winner = 4 if doubts else 0
+        tally.must(sorted(codes) == sorted([winner, *[75] * (count - 1)]), f"{count} at once exited {sorted(codes)}")
+        losers = [rival.seconds for rival in rivals if rival.code == 75]
+        slowest = max(losers, default=0.0)
+        # A machine that runs twenty interpreters on two cores owes each of them its share of time.
+        tally.must(slowest < WITHIN + 0.15 * count, f"the slowest of {count} exited 75 after {slowest:.2f} s")
+        tally.notes["processes started"] += count
+        tally.must(len(books.read_runs(scene.runs)) == 1, f"{len(books.read_runs(scene.runs))} runs were made")
+        for rival in rivals:
+            audit.no_traceback(tally, rival.words(), rival.said)
+        audit.closing(tally, scene)
