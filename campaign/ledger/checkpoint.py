@@ -67,7 +67,7 @@ def read_history(folder: Path, *, running: bool = False) -> History:
 
 def _replay(path: Path, reading: journal.Reading) -> History:
     try:
-        return History.replay(journal.read(path, reading))
+        history = History.replay(journal.read(path, reading))
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         if reading.lines == 0:
             journal.refuse_damage(path, reading, "")
@@ -76,6 +76,8 @@ def _replay(path: Path, reading: journal.Reading) -> History:
             evidence=f"{path}:{reading.lines}: {error}",
             next_step=f"see what can be saved: campaign repair {path.parent} --dry-run",
         ) from error
+    history.replayed = reading.octets if reading.whole and not reading.completed else 0
+    return history
 
 
 class Checkpoint:
@@ -86,12 +88,14 @@ class Checkpoint:
         folder: Path,
         *,
         durability: str = "process",
+        history: History | None = None,
         clock: Callable[[], float] = time.time,
         boot: str | None = None,
         open_file: Callable[[Path], storage.AppendOnly] = storage.AppendOnly,
     ) -> None:
         """Lock, replay, cut off a torn tail, mark what is in doubt.
 
+        A ``history`` read a moment ago (`read_history`) spares the replay if the journal has not changed since.
         Raises UnfinishedError (locked), DamageError, StorageError.
         """
         self.folder = folder
@@ -104,7 +108,8 @@ class Checkpoint:
         self._file = open_file(folder / journal.NAME)
         try:
             self._boot = boot_identity() if boot is None else boot
-            self.history = self._recover()
+            known = history is not None and history.replayed == self._file.size > 0
+            self.history = history if history is not None and known else self._recover()
             self._file.load_ballast()
             self._begin(durability)
         except BaseException:
@@ -231,8 +236,8 @@ class Checkpoint:
 
     def _begin(self, durability: str) -> None:
         power_lost = bool(self.history.boot) and self.history.boot != self._boot
-        doubtful = self.history.settle_interrupted(power_lost=power_lost)
-        for number in doubtful:
+        self.history.settle_interrupted(power_lost=power_lost)
+        for number in self.history.interrupted:
             reason = "the dot was sent and the process ended before a reply was recorded"
             date = float(self.history.dates[number])
             self._append(
@@ -240,6 +245,7 @@ class Checkpoint:
                     number, Verdict.IN_DOUBT.value, at=round(self._clock(), 3), reason=reason, date=date, counted=False
                 )
             )
+        self.history.interrupted.clear()
         self._append(Started(round(self._clock(), 3), self._boot, os.getpid(), durability))
         self.sync()
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from campaign.audience.plan import Plan, freeze
 from campaign.audience.screening import KeySet, digest
-from campaign.audience.sources import open_source
+from campaign.audience.sources import template_columns
 from campaign.compose.composer import Composer
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.ledger import checkpoint, folders
@@ -38,7 +38,10 @@ FIRST_ROWS, SPREAD_ROWS = 20, 30
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A run to serve: its folder, its frozen plan, a composer that fits it, and whether it is continued."""
+    """A run to serve: its folder, its frozen plan, a composer that fits it, and whether it is continued.
+
+    ``history`` is what was read of it while choosing, so that its journal need not be replayed again.
+    """
 
     folder: Path
     plan: Plan
@@ -46,6 +49,7 @@ class Chosen:
     generation: int
     continued: bool
     notes: tuple[str, ...] = ()
+    history: History | None = None
 
 
 def choose(job: Job, options: Options, progress: Callable[[int], None] | None = None) -> Chosen | None:
@@ -167,14 +171,14 @@ def _continue(job: Job, folder: Path, history: History) -> Chosen:
         job.brief(plan.columns, history.opened.generation), cast("Literal['shape', 'row']", history.opened.inlining)
     )
     composer.choose_inlining(list(sample(plan)))  # reads the same pictures as when the run was opened
-    return Chosen(folder, plan, composer, history.opened.generation, continued=True)
+    return Chosen(folder, plan, composer, history.opened.generation, continued=True, history=history)
 
 
 def _make(
     job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None
 ) -> Chosen | None:
     audience, base = job.settings.audience, job.settings.base
-    Composer(job.brief(open_source(audience, base).columns, generation))
+    Composer(job.brief(template_columns(audience, base), generation))
     suppression = job.suppression()
     already, only = _screens(job, options, generation)
     folders.make_folder(folder)

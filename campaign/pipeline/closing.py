@@ -155,7 +155,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
 
 def write_all(job: Job, folder: Path, plan: Plan, history: History, stream: Stream, facts: RunFacts) -> None:
     """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics file."""
-    write_failed(folder, plan.columns, _failures(plan, history, stream))
+    write_failed(folder, plan.input_columns, _failures(plan, history, stream))
     write_in_doubt(folder, _doubts(job, plan, history, stream))
     write_page(folder, facts)
     write_summary(folder, facts)
@@ -186,8 +186,8 @@ def _failures(plan: Plan, history: History, stream: Stream) -> Iterator[FailedRo
     for recipient in plan.recipients(lambda number: bool(wanted[number])):
         last = stream.last.get(recipient.number)
         if last:
-            values = [recipient.row.get(column) for column in plan.columns]
-            yield FailedRow(values, last.verdict, last.code, last.enhanced, last.reason)
+            for values in plan.input_rows(recipient):
+                yield FailedRow(values, last.verdict, last.code, last.enhanced, last.reason)
 
 
 def _doubts(job: Job, plan: Plan, history: History, stream: Stream) -> Iterator[DoubtRow]:

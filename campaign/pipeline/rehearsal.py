@@ -17,7 +17,7 @@ from pathlib import Path
 
 from campaign.audience.addresses import Refusal, parse
 from campaign.audience.plan import Plan, freeze
-from campaign.audience.sources import open_source
+from campaign.audience.sources import template_columns
 from campaign.compose.composer import Composer
 from campaign.compose.reading import read
 from campaign.delivery.dispatch import Dispatcher
@@ -38,7 +38,7 @@ PREVIEWED = 6
 def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tuple[Plan, Composer]]:
     """A plan frozen for looking only, and the composer for it. Raises what `send` would raise."""
     audience, base = job.settings.audience, job.settings.base
-    Composer(job.brief(open_source(audience, base).columns, 1, test=test))
+    Composer(job.brief(template_columns(audience, base), 1, test=test))
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         plan = freeze(
             audience, base, Path(folder), suppression=job.suppression(), already=None, progress=console.loading

@@ -95,7 +95,7 @@ def wait_for_start(settings: Settings, options: Options, console: Console) -> No
 @contextlib.contextmanager
 def opened(job: Job, chosen: Chosen) -> Iterator[Checkpoint]:
     """The run's checkpoint, locked while the block runs."""
-    checkpoint = Checkpoint(chosen.folder, durability=job.settings.ledger.durability)
+    checkpoint = Checkpoint(chosen.folder, durability=job.settings.ledger.durability, history=chosen.history)
     try:
         yield checkpoint
     finally:

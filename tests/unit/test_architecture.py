@@ -33,7 +33,6 @@ DOORS = {
     "aiosmtpd": {"campaign.delivery.mailbox"},
     "aiosmtplib": {"campaign.delivery.connection"},
     "babel": {"campaign.compose.filters"},
-    "charset_normalizer": {"campaign.audience.encodings"},
     "click": {"campaign.cli"},
     "cryptography": {"campaign.compose.signing", "campaign.compose.tokens", "campaign.delivery"},
     "email_validator": {"campaign.audience.addresses"},
