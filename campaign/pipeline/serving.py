@@ -36,6 +36,8 @@ WATCH_SECONDS = 0.25
 SUPPRESSION_SECONDS = 3600.0
 #: A pass in which nobody got a verdict is followed by this pause, and this many such passes end the run.
 IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
+#: A signal this soon after another is its echo: timeout(1) signals its child and then the whole group.
+ECHO_SECONDS = 0.2
 _SIGNAL_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 
@@ -71,6 +73,7 @@ class Service:
         self._control = Control(chosen.folder)
         self._ending = Ending()
         self._stop = asyncio.Event()
+        self._last_signal = float("-inf")
         self._began = time.monotonic()
         self._left = options.limit if options.limit is not None else -1
         self._suppression: Suppression = job.suppression()
@@ -199,6 +202,10 @@ class Service:
             loop.add_signal_handler(number, self._signalled, number)
 
     def _signalled(self, number: signal.Signals) -> None:
+        now = time.monotonic()
+        if now - self._last_signal < ECHO_SECONDS:
+            return
+        self._last_signal = now
         if self._ending.codes & set(_SIGNAL_CODES.values()):
             self._progress.note("stopping at once; letters between dot and reply are listed as in doubt")
             if self._dispatcher:
