@@ -76,6 +76,11 @@ class DeliverySlice(Slice):
     limit_wait: Duration = Field(
         900.0, description="a limit that holds everything for longer ends the run (75), to be continued later"
     )
+    canary: int = Field(0, ge=0, description="how many, spread over the plan, go first; the rest waits for resume")
+    canary_hold: Duration | None = Field(None, description="release the rest by itself this long after the canary")
+    canary_min_accepted: float = Field(
+        0.97, ge=0, le=1, description="share of the canary that must be accepted; below it the run is held (exit 5)"
+    )
     attempts: int = Field(5, ge=1, le=100, description="tries per letter before it is rejected")
     give_up_after: Duration = Field(86400.0, description="age at which a deferred letter is rejected")
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")

@@ -19,9 +19,13 @@ from campaign.report.progress import Counts
 
 
 class Recorder:
-    """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to."""
+    """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to.
+
+    ``written`` counts the verdicts.
+    """
 
     def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint, counts: Counts) -> None:
+        self.written = 0
         self._job, self._plan, self._checkpoint, self._counts = job, chosen.plan, checkpoint, counts
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
@@ -35,6 +39,7 @@ class Recorder:
             outcome, not_before = self._put_off(outcome)
         before = self._checkpoint.history.verdict(outcome.number)
         self._checkpoint.verdict(outcome, not_before)
+        self.written += 1
         count(self._counts, before, outcome.verdict)
         if outcome.suppress:
             self._remember_dead(outcome)
@@ -43,6 +48,7 @@ class Recorder:
         """A verdict that took no attempt."""
         before = self._checkpoint.history.verdict(number)
         self._checkpoint.settle(number, verdict, reason)
+        self.written += 1
         count(self._counts, before, verdict)
 
     def _remember_dead(self, outcome: Outcome) -> None:

@@ -25,6 +25,7 @@ from campaign.errors import CampaignError, RelayError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Recipient, Unrenderable, Verdict
+from campaign.pipeline.canary import Canary, Release
 from campaign.pipeline.choosing import Chosen
 from campaign.pipeline.job import Job, Options
 from campaign.pipeline.kitchen import Kitchen, workers_for
@@ -80,6 +81,9 @@ class Service:
         self._suppression_read = time.monotonic()
         self._dispatcher: Dispatcher | None = None
         self._kitchen: Kitchen | None = None
+        canary = Canary.of(job.settings.delivery, chosen.plan.size)
+        self._release = Release(canary, chosen.folder, self._control, progress.note, self._wait_until)
+        self._canary_only = False
 
     async def serve(self) -> Ending:
         """All passes. Errors that end the run are in the ending, not raised; everything in flight is recorded first."""
@@ -120,21 +124,28 @@ class Service:
             await self._passes(dispatcher)
 
     async def _passes(self, dispatcher: Dispatcher) -> None:
-        history, idle = self._checkpoint.history, 0
+        history, idle, first = self._checkpoint.history, 0, self._checkpoint.history.passes
         while not self._stop.is_set():
             due_at = history.next_due()
             if due_at is None:
                 return
             if not await self._wait_until(due_at):
                 return
+            if history.passes > first:
+                await self._read_suppression()
+            step = await self._release.step(history)
+            if step in {"stop", "left"}:
+                self._halt(*[ExitCode.HELD] if step == "stop" else [])
+                return
+            self._canary_only = step == "canary"
             self._checkpoint.begin_pass()
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
-            before = list(history.counts)
+            before = self._recorder.written
             if self._kitchen:
                 await dispatcher.sweep(self._kitchen.recipients(self._due()), self._compose_elsewhere)
             else:
                 await dispatcher.sweep(self._due(), self._compose)
-            idle = 0 if history.counts != before else idle + 1
+            idle = 0 if self._recorder.written != before else idle + 1
             await self._refuse_idling(idle)
 
     async def _refuse_idling(self, idle: int) -> None:
@@ -148,7 +159,7 @@ class Service:
 
     def _due(self) -> Iterator[Recipient]:
         """Recipients of this pass, drawn one by one; the withdrawn are settled here, before anything is rendered."""
-        for recipient in self._chosen.plan.recipients(self._checkpoint.history.is_due):
+        for recipient in self._chosen.plan.recipients(self._is_due):
             if self._stop.is_set():
                 return
             if not self._left:
@@ -160,6 +171,10 @@ class Service:
                 continue
             self._left -= 1
             yield recipient
+
+    def _is_due(self, number: int) -> bool:
+        due = self._checkpoint.history.is_due(number)
+        return due and (not self._canary_only or self._release.canary.includes(number))
 
     def _compose(self, recipient: Recipient) -> Letter | None:
         """The recipient's letter, or None when it was settled here instead."""
@@ -221,9 +236,17 @@ class Service:
             self._obey()
             self._look_at_the_clock()
             if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
-                self._suppression_read = time.monotonic()
-                self._suppression = await asyncio.to_thread(self._job.suppression)
+                try:
+                    await self._read_suppression()
+                except CampaignError as error:
+                    self._ending.fail(error)
+                    self._halt()
             await asyncio.sleep(WATCH_SECONDS)
+
+    async def _read_suppression(self) -> None:
+        """Afresh: an unsubscribe that came meanwhile wins. Raises what loading it raises."""
+        self._suppression_read = time.monotonic()
+        self._suppression = await asyncio.to_thread(self._job.suppression)
 
     def _obey(self) -> None:
         if self._control.poll(time.monotonic()):

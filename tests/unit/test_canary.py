@@ -1,0 +1,106 @@
+"""The canary: who goes first, and what releases the rest."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery.control import Control, write_control
+from campaign.ledger.history import History
+from campaign.ledger.records import Opened, Settled
+from campaign.model import Verdict
+from campaign.pipeline.canary import Canary, Release
+
+CANARY = Canary(4, 100, None, 0.75)
+
+
+def history(*verdicts: Verdict, others: int = 0) -> History:
+    made = History(Opened("g", "", "r", 1, 100, "p", {}, "shape", 1.0, "t"))
+    for number, verdict in zip(CANARY.numbers(), verdicts, strict=False):
+        made.apply(Settled(number, verdict.value, 1.0))
+    for number in range(1, 1 + others):
+        made.apply(Settled(number, "accepted", 1.0))
+    return made
+
+
+@pytest.mark.parametrize(("size", "recipients"), [(200, 1000), (7, 931), (3, 10), (4, 5), (1, 2), (200, 1_000_003)])
+def test_exactly_so_many_go_first_spread_evenly(size: int, recipients: int) -> None:
+    canary = Canary(size, recipients, None, 1.0)
+    chosen = [number for number in range(recipients) if canary.includes(number)]
+    assert chosen == canary.numbers()
+    assert len(chosen) == size
+    gaps = {after - before for before, after in itertools.pairwise(chosen)}
+    assert max(gaps, default=1) - min(gaps, default=1) <= 1
+
+
+def test_a_canary_as_large_as_the_plan_is_none() -> None:
+    assert Canary.of(DeliverySlice(canary=100), 100).step(history(), since=None, released=False) == "go"
+
+
+A, R, D, W, U = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DEFERRED, Verdict.WAITING, Verdict.UNRENDERABLE
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "others", "since", "hold", "released", "step"),
+    [
+        ([], 0, None, None, False, "canary"),
+        ([A, A, A], 0, None, None, False, "canary"),
+        ([A, A, A, A], 0, None, None, False, "wait"),
+        ([A, A, A, R], 0, None, None, False, "wait"),
+        ([A, A, R, R], 0, None, None, False, "stop"),
+        ([A, A, A, D], 0, None, None, False, "wait"),
+        ([A, A, A, U], 0, None, None, False, "wait"),
+        ([U, U, U, U], 0, None, None, False, "wait"),
+        ([A, A, A, A], 0, 59.0, 60.0, False, "wait"),
+        ([A, A, A, A], 0, 60.0, 60.0, False, "go"),
+        ([A, A, R, R], 0, 60.0, 60.0, False, "stop"),
+        ([A, A, A, A], 0, None, None, True, "go"),
+        ([A, A, A, A], 1, None, None, False, "go"),
+    ],
+)
+def test_what_comes_next(
+    verdicts: list[Verdict], others: int, since: float | None, hold: float | None, released: bool, step: str
+) -> None:
+    canary = Canary(4, 100, hold, 0.75)
+    assert canary.step(history(*verdicts, others=others), since=since, released=released) == step
+
+
+async def test_an_operator_releases_the_rest(tmp_path: Path) -> None:
+    control, told, looks = Control(tmp_path), [], []
+
+    async def wait(_: float) -> bool:
+        looks.append(control.state)
+        if len(looks) == 3:
+            write_control(tmp_path, state="run")
+            control.poll(1e9)
+        return True
+
+    release = Release(CANARY, tmp_path, control, told.append, wait)
+    assert await release.step(history(A, A, A, A)) == "go"
+    assert looks[:3] == ["pause"] * 3
+    assert "100.0% of it accepted" in told[0]
+    assert told[-1] == "the rest goes out"
+    assert await release.step(history(A, A, A, A)) == "go"
+
+
+async def test_too_few_accepted_holds_the_run(tmp_path: Path) -> None:
+    control, told = Control(tmp_path), []
+
+    async def never(_: float) -> bool:
+        raise AssertionError
+
+    assert await Release(CANARY, tmp_path, control, told.append, never).step(history(A, A, R, R)) == "stop"
+    control.poll(1e9)
+    assert control.state == "stop"
+    assert "only 50.0%" in told[0]
+
+
+async def test_a_run_told_to_stop_while_it_waits_is_left(tmp_path: Path) -> None:
+    async def stopped(_: float) -> bool:
+        return False
+
+    release = Release(CANARY, tmp_path, Control(tmp_path), lambda _: None, stopped)
+    assert await release.step(history(A, A, A, A)) == "left"
