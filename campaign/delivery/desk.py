@@ -115,8 +115,7 @@ class Desk:
 
     def may_dial(self, breaker: Breaker) -> bool:
         """Count one more connection being opened; no: somebody else dials already and will call for more lanes."""
-        # The first login goes alone: a wrong password tried twenty times at once locks the account.
-        if self._dialling >= (OPENING_AT_ONCE if breaker.worked and not breaker.failures else 1):
+        if self._dialling >= _at_once(breaker):
             return False
         self._dialling += 1
         return True
@@ -158,10 +157,14 @@ class Desk:
 
     # -- how many
 
-    def wants_lane(self) -> bool:
-        """Whether there is work that no idle lane would take."""
+    def wants_lane(self, starting: int) -> bool:
+        """Whether there is work that no idle lane would take, nor one of the ``starting`` ones without connection."""
         gate = self.gate
-        return not (gate.closed or gate.paused or gate.idle or self._dialling) and gate.backlog.more()
+        if gate.closed or gate.paused or gate.idle or not gate.backlog.more():
+            return False
+        if any(account.throttle.wait("", self._clock()) > 0 for account in self._accounts.values()):
+            return False  # no turn is being missed: the limits hold us up, not the connections
+        return starting < max(_at_once(breaker) for breaker in self.board.breakers)
 
     def most(self, wanted: int) -> int:
         """Lanes at most: what is wanted, what presets allow, and what a relay was seen to take."""
@@ -233,3 +236,8 @@ class Desk:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _at_once(breaker: Breaker) -> int:
+    # The first login goes alone: a wrong password tried twenty times at once locks the account.
+    return OPENING_AT_ONCE if breaker.worked and not breaker.failures else 1

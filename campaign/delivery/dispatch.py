@@ -140,12 +140,14 @@ class Dispatcher:
         return Gate(Backlog(recipients, settings.limit_wait, intervals, groups), self._clock, settings.limit_wait)
 
     def _grow(self) -> None:
-        """One more lane, if there is work that no idle lane would take and no bound forbids it."""
-        if len(self._lanes) < self._most() and self._desk.wants_lane():
+        """More lanes, if there is work that no idle lane would take and no bound forbids it."""
+        starting = sum(lane.connection is None for lane in self._lanes.values())
+        while len(self._lanes) < self._most() and self._desk.wants_lane(starting):
             lane = Lane(self._desk)
             task = asyncio.create_task(lane.run())
             self._lanes[task] = lane
             task.add_done_callback(self._ended)
+            starting += 1
 
     def _most(self) -> int:
         wanted = self._control.connections if self._control is not None else None

@@ -2,19 +2,23 @@
 
 Each starter is an async context manager that gives the port, or skips with the reason why this machine cannot.
 Exim and OpenSMTPD may lie unpacked (``dpkg -x``) in the folders that EXIM_ROOT and OPENSMTPD_ROOT name, because
-Debian installs only one mail server at a time. What they take in goes on to an oracle of ours (`shelf.Shelf`).
+Debian installs only one mail server at a time; SMTP_SERVER_ROOT is where ``npm install smtp-server`` was run.
+What they take in goes on to an oracle of ours (`shelf.Shelf`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -167,3 +171,112 @@ smtpd_peername_lookup = no
     ]
     (etc / "master.cf").write_text("\n".join(lines) + "\n")
     return etc
+
+
+@contextlib.asynccontextmanager
+async def exim(oracle: int) -> AsyncIterator[int]:
+    """Exim that answers by address (dead@: 550, grey@: 451) and hands the rest on to the oracle."""
+    binary, port = unpacked("EXIM_ROOT", "usr/sbin/exim4", "Debian-exim"), free_port()
+    with open_folder("exim") as folder:
+        (folder / "spool").mkdir()
+        shutil.chown(folder / "spool", "Debian-exim", "Debian-exim")
+        configuration = folder / "exim.conf"
+        configuration.write_text(
+            f"""exim_path = {binary}
+exim_user = Debian-exim
+exim_group = Debian-exim
+spool_directory = {folder}/spool
+log_file_path = {folder}/spool/%slog
+pid_file_path = {folder}/spool/pid
+primary_hostname = exim.example
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
+tls_advertise_hosts =
+smtputf8_advertise_hosts = *
+host_lookup =
+rfc1413_hosts =
+never_users =
+keep_environment =
+add_environment =
+acl_smtp_rcpt = rcpt
+acl_smtp_data = data
+begin acl
+rcpt:
+  deny recipients = dead@example.com
+       message = 550 5.1.1 no such user
+  defer recipients = grey@example.com
+       message = 451 4.7.1 come back later
+  accept
+data:
+  accept
+begin routers
+onward:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = out
+begin transports
+out:
+  driver = smtp
+  port = {oracle}
+  allow_localhost
+  hosts_try_fastopen =
+"""
+        )
+        async with running(binary, "-C", str(configuration), "-bdf", "-q1h", port=port):
+            yield port
+
+
+@contextlib.asynccontextmanager
+async def opensmtpd(oracle: int) -> AsyncIterator[int]:
+    """OpenSMTPD, strict and without PIPELINING, that hands everything on to the oracle. One at a time a machine."""
+    binary, port = unpacked("OPENSMTPD_ROOT", "usr/sbin/smtpd", "opensmtpq"), free_port()
+    if not os.path.isdir("/var/spool/smtpd/offline"):  # noqa: PTH112, ASYNC240 - one look at start
+        pytest.skip("OpenSMTPD's spool folders are not there")
+    with open_folder("opensmtpd") as folder:
+        configuration = folder / "smtpd.conf"
+        configuration.write_text(
+            f"listen on 127.0.0.1 port {port} hostname opensmtpd.example\n"
+            f'action "onward" relay host smtp://127.0.0.1:{oracle}\n'
+            'match from any for any action "onward"\n'
+        )
+        async with running(binary, "-d", "-f", str(configuration), port=port):  # it is strict about a second EHLO
+            yield port
+
+
+@contextlib.asynccontextmanager
+async def smtp_server(_: int) -> AsyncIterator[tuple[int, Callable[[], list[tuple[str, bytes]]]]]:
+    """npm's smtp-server; gives the port and a look at what it took."""
+    node, port = program("node"), free_port()
+    modules = os.environ.get("SMTP_SERVER_ROOT", "")
+    if not (Path(modules) / "node_modules" / "smtp-server").is_dir():
+        pytest.skip("SMTP_SERVER_ROOT names no folder with npm's smtp-server")
+    script = Path(__file__).with_name("smtp-server.mjs")
+    with open_folder("smtp-server") as folder:
+        kept = folder / "letters"
+        with kept.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(node, str(script), str(port), modules, stdout=out)
+        try:
+            await greeted(port)
+            yield port, lambda: [_letter(line) for line in kept.read_bytes().splitlines()]
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+def _letter(line: bytes) -> tuple[str, bytes]:
+    found = json.loads(line)
+    return found["recipient"], base64.b64decode(found["content"])
+
+
+def unpacked(variable: str, binary: str, user: str) -> str:
+    path = Path(os.environ.get(variable, "/nowhere")) / binary
+    if not path.is_file():
+        pytest.skip(f"{variable} names no folder with {binary}")
+    if os.geteuid() != 0:
+        pytest.skip(f"{path.name} takes root to start a private instance")
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        pytest.skip(f"{path.name} needs the user {user}")
+    return str(path)
