@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+import traceback
 from types import FrameType
 
 import click
@@ -15,6 +16,7 @@ import click
 from campaign import __version__
 from campaign.errors import CampaignError
 from campaign.exit_codes import ExitCode, of_error
+from campaign.report.wording import printable
 
 #: Command -> module of this folder, and its line in the help; the order is that of a campaign's life.
 COMMANDS = {
@@ -82,14 +84,24 @@ def main() -> None:
         error.show()
         code = ExitCode.USAGE
     except CampaignError as error:
-        click.echo(str(error), err=True)
+        say(str(error))
         code = of_error(error)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         code = ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 - the last door: what comes here is a fault of ours, and has a code too
+        traceback.print_exc()
+        say(f"A fault of ours ended this: {type(error).__name__}: {error}.")
+        say("Next: run the same command again, it continues; please report the lines above")
+        code = ExitCode.INTERNAL
     sys.exit(int(code or 0))
+
+
+def say(text: str) -> None:
+    """To stderr, without anything from a list or a relay that could steer a terminal."""
+    click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
