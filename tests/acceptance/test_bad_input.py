@@ -190,6 +190,13 @@ async def test_a_list_that_lacks_what_the_campaign_file_names(
     assert not stand.runs
 
 
+async def test_nothing_from_the_list_steers_the_terminal(stand: Stand) -> None:
+    stand.write("people.csv", "email,na\x1b]0;gotcha\x07me,\x1b[31mcity\na@example.com,Ada,Bath\n")
+    ended = (await stand.send()).ends(78)
+    assert "\x1b" not in ended.err
+    assert "\x07" not in ended.err
+
+
 # -- 73 and 74: the run folder
 
 

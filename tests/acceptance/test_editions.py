@@ -123,9 +123,37 @@ async def test_a_deferred_letter_has_its_later_pass(stand: Stand, shelf: Shelf) 
 
 async def test_attempts_run_out(stand: Stand, shelf: Shelf) -> None:
     shelf.refuse["p3@example.com"] = "451 a local error in processing"
-    (await stand.set(delivery__retry_after="100ms", delivery__attempts=2).send()).ends(3)
+    (await stand.set(delivery__retry_after="10ms", delivery__attempts=3).send()).ends(3)
     assert stand.verdicts() == {"accepted": 19, "rejected": 1}
-    assert shelf.told("RCPT TO:<P3@") == 2
+    assert shelf.told("RCPT TO:<P3@") == 3
+
+
+async def test_one_who_is_put_off_for_ever_does_not_make_the_relay_look_dead(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "451 a local error in processing"
+    (await stand.set(delivery__retry_after="10ms", delivery__attempts=9).send()).ends(3)
+    assert stand.verdicts() == {"accepted": 19, "rejected": 1}
+    assert shelf.told("RCPT TO:<P3@") == 9
+
+
+async def test_who_unsubscribed_between_two_passes_is_withdrawn(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "451 a local error in processing"
+    lists = stand.write("unsubscribed.csv", "email\n")
+    sending = await stand.set(audience__suppress=["unsubscribed.csv"], delivery__retry_after="1s").sending()
+    await until(lambda: shelf.told("RCPT TO:<P3@"), "it was put off")
+    lists.write_text("email\np3@example.com\n", encoding="utf-8")
+    shelf.refuse.clear()
+    (await sending.end()).ends(0)
+    assert stand.verdicts() == {"accepted": 19, "withdrawn": 1}
+
+
+async def test_a_suppression_list_that_vanishes_stops_the_run(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "451 a local error in processing"
+    lists = stand.write("unsubscribed.csv", "email\n")
+    sending = await stand.set(audience__suppress=["unsubscribed.csv"], delivery__retry_after="1s").sending()
+    await until(lambda: shelf.told("RCPT TO:<P3@"), "it was put off")
+    lists.unlink()
+    (await sending.end()).tells(65, "unsubscribed.csv")
+    assert stand.verdicts() == {"accepted": 19, "deferred": 1}
 
 
 async def test_letters_of_one_person_are_told_apart_by_their_key(stand: Stand) -> None:
