@@ -170,8 +170,10 @@ def _continue(job: Job, folder: Path, history: History) -> Chosen:
     composer = Composer(
         job.brief(plan.columns, history.opened.generation), cast("Literal['shape', 'row']", history.opened.inlining)
     )
-    composer.choose_inlining(list(sample(plan)))  # reads the same pictures as when the run was opened
-    return Chosen(folder, plan, composer, history.opened.generation, continued=True, history=history)
+    found, why = composer.choose_inlining(list(sample(plan)))  # also reads the pictures that the fingerprints name
+    differs = f"CSS by shape differs from CSS row by row ({why}); the run goes on as it began"
+    notes = (differs,) if found != history.opened.inlining == "shape" else ()
+    return Chosen(folder, plan, composer, history.opened.generation, continued=True, notes=notes, history=history)
 
 
 def _make(
