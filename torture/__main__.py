@@ -8,20 +8,19 @@ python -m torture --seed 7 --only "SIGKILL at each named point"
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import secrets
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from pathlib import Path
 
-from torture import case, table
+from torture import table
 from torture.audit import Tally
-from torture.bench import ROOT, Bench, dice
+from torture.bench import ROOT, dice
 from torture.case import Case
+from torture.pool import run_all
 from torture.scenarios import changes, disks, editions, journals, kills, points, power, races, servers, signals
 
 SCENARIOS = (kills, points, signals, servers, disks, power, journals, races, changes, editions)
@@ -77,42 +76,6 @@ def choose(kills_wanted: int, seed: int, only: str, share: float) -> list[Case]:
         names = [one.name for one in named if one.scenario == scenario]
         kept.update(chance.sample(names, max(round(len(names) * share), 1)))
     return [one for one in named if one.name in kept]
-
-
-def run_all(cases: Sequence[Case], seed: int, workers: int, scratch: Path, evidence: Path) -> Iterator[Tally]:
-    """Run the cases in a pool, the longest first; a line whenever one does not hold, and a count now and then."""
-    context = multiprocessing.get_context("spawn")
-    ordered = sorted(cases, key=lambda one: -one.cost)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in, initargs=(scratch,)) as pool:
-        futures: dict[Future[Tally], Case] = {pool.submit(_work, one, seed, evidence): one for one in ordered}
-        for done, future in enumerate(as_completed(futures), 1):
-            tally = future.result()
-            if tally.broken:
-                print(f"DOES NOT HOLD: {tally.broken[0][:500]}\n  evidence: {tally.evidence}", flush=True)
-            if done % 20 == 0:
-                print(f"{done} of {len(futures)} cases", flush=True)
-            yield tally
-        for _ in range(workers):
-            pool.submit(_leave)
-
-
-_bench: list[Bench] = []
-
-
-def _settle_in(scratch: Path) -> None:
-    sys.path.insert(0, str(ROOT))
-    _bench.append(Bench(scratch))
-
-
-def _work(one: Case, seed: int, evidence: Path) -> Tally:
-    return case.run(one, _bench[0], seed, evidence)
-
-
-def _leave() -> None:
-    """Each worker takes one of these at the end; a worker that takes two has nothing left to close."""
-    while _bench:
-        _bench.pop().close()
-    time.sleep(0.2)
 
 
 def gather(cases: Sequence[Case], found: Sequence[Tally]) -> list[Tally]:

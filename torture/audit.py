@@ -1,6 +1,7 @@
 """Holds what the sender wrote against what the oracle saw, and counts: lost, extra, extra that no doubt foretold.
 
-The invariants of `docs/guarantee.md`, each with a sentence for when it does not hold. Pure reading; nothing is started here.
+The invariants of `docs/guarantee.md`, each with a sentence for when it does not hold. Pure reading; nothing is
+started here.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ def midway(tally: Tally, scene: Scene) -> None:
 def closing(tally: Tally, scene: Scene, *, resent: bool = False, unserved: int = 0, intents_kept: bool = True) -> None:
     """What must hold when the sender says that it is done.
 
-    ``resent``: doubts were sent again. ``unserved``: how many may end without a letter. ``intents_kept``: no power was lost
-    under ``durability = "process"``, which may take unsynced intents with it.
+    ``resent``: doubts were sent again. ``unserved``: how many may end without a letter. ``intents_kept``: no power
+    was lost under ``durability = "process"``, which may take unsynced intents with it.
     """
     runs, oracle = books.read_runs(scene.runs), books.read_oracle(scene.folder / "oracle.log")
     people = People.of(runs)

@@ -1,4 +1,4 @@
-"""One worker's bench: an oracle, a nursery of senders, a scratch folder; and the senders it starts, kills and waits for."""
+"""One worker's bench: an oracle, a nursery of senders, a scratch folder; and the senders it starts and kills."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENVIRONMENT = {
 LONGEST = 120.0
 
 
-class Stuck(Exception):
+class Stuck(Exception):  # noqa: N818 - it names what happened
     """A sender neither ended nor did what it was waited for."""
 
 
@@ -44,7 +44,7 @@ class Talker:
     _rest: bytes = b""
 
     def __post_init__(self) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own module
+        self.process = subprocess.Popen(
             [sys.executable, "-m", *self.arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env={**os.environ, **ENVIRONMENT},
         )  # fmt: skip
@@ -83,7 +83,10 @@ class Talker:
 
 @dataclass
 class Sender:
-    """A process that sends. ``code`` is None while it lives; negative is the signal that ended it."""
+    """A process that sends. ``code`` is None while it lives; negative is the signal that ended it.
+
+    Of a forked one also how many ``seconds`` it lived and how many of them it was ``busy``.
+    """
 
     pid: int
     said: Path
@@ -91,6 +94,7 @@ class Sender:
     bench: Bench | None = None
     code: int | None = None
     seconds: float = 0.0
+    busy: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
     def alive(self) -> bool:
@@ -198,7 +202,7 @@ class Bench:
         """The real thing: a new interpreter, ``python -m campaign …``."""
         said = self._said(folder)
         with said.open("ab") as out:
-            process = subprocess.Popen(  # noqa: S603 - our own module
+            process = subprocess.Popen(
                 [sys.executable, "-m", "campaign", *arguments],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder,
                 env={**os.environ, **ENVIRONMENT, **(environment or {})},
@@ -237,7 +241,7 @@ class Bench:
     def _ended(self, answer: dict[str, Any]) -> None:
         sender = self._senders.pop(int(answer["pid"]), None)
         if sender is not None:
-            sender.code, sender.seconds = int(answer["code"]), float(answer["seconds"])
+            sender.code, sender.seconds, sender.busy = answer["code"], answer["seconds"], answer["busy"]
 
     def _said(self, folder: Path) -> Path:
         self._serial += 1
@@ -256,4 +260,4 @@ def bench(scratch: Path) -> Iterator[Bench]:
 
 def dice(seed: int, *names: object) -> random.Random:
     """Chance that depends on the seed and on nothing but the names."""
-    return random.Random(f"{seed}/{'/'.join(map(str, names))}")  # noqa: S311 - reproducible on purpose
+    return random.Random(f"{seed}/{'/'.join(map(str, names))}")

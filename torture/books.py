@@ -1,6 +1,7 @@
 """An auditor's own reading of what a sender left behind: journals, plans, summaries and the oracle's log.
 
-Reads the files as docs describe them, with none of the product's code, so that an error in its replay cannot hide itself.
+Reads the files as docs describe them, with none of the product's code, so that an error in its replay cannot hide
+itself.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _replay(run: Run, record: dict[str, Any], pending: dict[int, str]) -> None:
-    number = record.get("number")
+    number: int = record.get("number", -1)
     match record["is"]:
         case "intent":
             pending[number] = record["sha256"]

@@ -1,4 +1,4 @@
-"""Every call of this process that touches files under one folder, seen before it is made: to fail, to kill or to record.
+"""Every call of this process on files under one folder, seen before it is made: to fail, to kill or to record.
 
 Patches ``os`` and ``io`` of the running interpreter; the product knows nothing of it. Buffered files are opened over a
 raw file of ours, so that writes made inside the C library of Python are seen as well.
@@ -34,9 +34,9 @@ class Calls:
 
     def install(self) -> None:
         """Put the patches in place, for the rest of this process."""
-        os.write = self._patched_write  # type: ignore[assignment]
-        os.open = self._patched_open  # type: ignore[assignment]
-        io.open = builtins.open = self._patched_io_open  # type: ignore[assignment]
+        os.write = self._patched_write
+        os.open = self._patched_open
+        io.open = builtins.open = self._patched_io_open
         for name in ("fsync", "fdatasync"):
             self._wrap(name, "sync", lambda descriptor, *_: self._path(descriptor))
         for name in ("replace", "rename", "link"):

@@ -19,7 +19,7 @@ Act = Callable[..., None]
 
 @dataclass(frozen=True)
 class Case:
-    """``act`` is called as ``act(bench, folder, seed, tally, **settings)``. ``cost`` is about how many seconds it takes."""
+    """``act`` is called as ``act(bench, folder, seed, tally, **settings)``; ``cost``: about how many seconds."""
 
     scenario: str
     name: str
@@ -37,7 +37,7 @@ def run(case: Case, bench: Bench, seed: int, evidence: Path) -> Tally:
         case.act(bench, folder, seed, tally, **case.settings)
     except Stuck as stuck:
         tally.broken.append(str(stuck))
-    except Exception:
+    except Exception:  # noqa: BLE001 - an error of the torture is a failure of its case, not the end of all
         tally.broken.append(f"the torture itself failed: {traceback.format_exc(limit=-6)}")
     tally.seconds = time.monotonic() - began
     tally.broken = [f"[{case.name}] {sentence}" for sentence in tally.broken]

@@ -4,7 +4,8 @@
     python -m torture.launch --nursery
 
 The nursery imports everything first and then forks a process for each JSON object on its stdin, so that a start costs
-milliseconds; it answers ``{"pid": …}`` at each birth and ``{"pid": …, "code": …, "seconds": …}`` at each end.
+milliseconds; it answers ``{"pid": …}`` at each birth and ``{"pid": …, "code": …, "seconds": …, "busy": …}`` at
+each end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from torture import points
 FIRST = (
     "campaign.cli.main", "campaign.cli.send", "campaign.cli.retry", "campaign.cli.resolve", "campaign.cli.status",
     "campaign.pipeline.send", "campaign.pipeline.upkeep", "campaign.audience.freezing", "pandas", "jinja2", "lxml.html",
-    "premailer", "cssutils", "email_validator", "aiosmtplib", "email.message", "structlog", "tqdm", "cryptography.fernet",
+    "premailer", "cssutils", "email_validator", "aiosmtplib", "email.message", "structlog", "tqdm",
+    "cryptography.fernet",
 )  # fmt: skip
 
 
@@ -69,11 +71,12 @@ def nursery() -> None:
 
 def _bury(born: dict[int, float]) -> None:
     while born:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        pid, status, used = os.wait4(-1, os.WNOHANG)
         if not pid:
             return
         seconds = time.monotonic() - born.pop(pid)
-        print(json.dumps({"pid": pid, "code": os.waitstatus_to_exitcode(status), "seconds": seconds}), flush=True)
+        code, busy = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+        print(json.dumps({"pid": pid, "code": code, "seconds": seconds, "busy": busy}), flush=True)
 
 
 def _bear(wish: dict[str, Any], born: dict[int, float], *pipes: int) -> None:

@@ -12,14 +12,15 @@ from typing import Any
 
 #: Where a relay can break, in the order of a conversation.
 STAGES = (
-    "connect", "banner", "ehlo", "tls", "auth", "mail", "rcpt", "data", "354", "content", "dot", "reply", "between", "quit",
+    "connect", "banner", "ehlo", "tls", "auth", "mail", "rcpt", "data", "354", "content", "dot", "reply", "between",
+    "quit",
 )  # fmt: skip
 KINDS = ("fin", "rst", "stall", "421", "garbage")
 
 
 @dataclass(slots=True)
 class Misdeed:
-    """One entry of the script: at the ``first`` occasion of ``stage`` and every ``every``-th after it, ``times`` at most.
+    """At the ``first`` occasion of ``stage`` and every ``every``-th after it, ``times`` at most.
 
     ``chance`` replaces counting where it is above 0. ``taken``: a letter that arrived whole is kept although the
     answer to its dot goes wrong; ``None`` leaves that to chance.
@@ -53,8 +54,8 @@ class Misdeed:
 class Script:
     """All misdeeds of one scene, what is answered to whom, and how slowly.
 
-    ``replies`` maps ``rcpt`` and ``dot`` to address -> replies, used up one by one; when none is left, 250. ``delay`` is
-    the range of seconds before the answer to a dot, ``pause`` that before every other answer.
+    ``replies`` maps ``rcpt`` and ``dot`` to address -> replies, used up one by one; when none is left, 250. ``delay``
+    is the range of seconds before the answer to a dot, ``pause`` that before every other answer.
     """
 
     misdeeds: list[Misdeed] = field(default_factory=list)
@@ -65,7 +66,7 @@ class Script:
     auth: bool = False
     pipelining: bool = True
     read_at_most: int = 0
-    dice: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - a reproducible script
+    dice: random.Random = field(default_factory=lambda: random.Random(0))
     struck: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -73,7 +74,7 @@ class Script:
         """From plain values, as they come over the control pipe."""
         plain = dict(told)
         misdeeds = [Misdeed(**one) for one in plain.pop("misdeeds", [])]
-        dice = random.Random(plain.pop("seed", 0))  # noqa: S311 - as above
+        dice = random.Random(plain.pop("seed", 0))
         delay = tuple(plain.pop("delay", (0.0, 0.0)))
         return cls(misdeeds=misdeeds, dice=dice, delay=(delay[0], delay[1]), **plain)
 

@@ -1,7 +1,7 @@
 """The named points at which a sender is killed, each a place in the product's code: before, in the middle, after.
 
-The points are patched into the running process; the product has no hook for them. ``BLAMELESS`` are those at which, with one
-connection, nobody can be in doubt; at all others exactly one letter is.
+The points are patched into the running process; the product has no hook for them. ``BLAMELESS`` are those at which,
+with one connection, nobody can be in doubt; at all others exactly one letter is.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _at_report(when: str, passed: _Passages) -> None:
         original(*args)
         die()
 
-    closing.write_all = write_all
+    setattr(closing, "write_all", write_all)  # noqa: B010 - as above
 
 
 def settle(orders: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Writes down, in order, everything a run did to its files and every dot that left: what a loss of power is played with."""
+"""Writes down, in order, what a run did to its files and every dot that left, for losses of power to be played."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ def _watch_dots(told: Any) -> None:
         told(errand.recipient.number)
         return await original(self, *given)
 
-    Lane._last_word = last_word  # type: ignore[method-assign]
+    setattr(Lane, "_last_word", last_word)  # noqa: B010 - its type is none of our business

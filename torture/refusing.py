@@ -22,8 +22,8 @@ def install(
     """``how`` is an errno's name, ``short``, ``die`` or ``tear``; ``stays``: all later calls of the kind fail as well,
     until the ballast is given back.
 
-    The call that was hit is written to the file ``told``, which is how the caller knows that there was one. ``path_ends``:
-    only calls on files of such a name count.
+    The call that was hit is written to the file ``told``, which is how the caller knows that there was one.
+    ``path_ends``: only calls on files of such a name count.
     """
     kinds, seen = KINDS[kind], [0]
     log = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if told else -1

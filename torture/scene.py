@@ -1,4 +1,4 @@
-"""A small campaign in a folder of its own: its list, templates and campaign file, each of which a scenario may change."""
+"""A small campaign in a folder of its own: list, templates and campaign file, each of which a scenario may change."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ def _reply_to(scene: Scene) -> None:
 
 #: What is changed, and a word of it that the refusal must name.
 REFUSED: dict[str, tuple[Callable[[Scene], None], str]] = {
-    "text template": (_text, "letter.txt.j2"), "html template": (_html, "letter.html.j2"), "picture": (_picture, "dot.png"),
+    "text template": (_text, "letter.txt.j2"), "html template": (_html, "letter.html.j2"),
+    "picture": (_picture, "dot.png"),
     "subject": (_subject, "compose.subject"), "sender": (_sender, "campaign.from"), "secret": (_secret, "secret"),
     "reply_to": (_reply_to, "campaign.reply_to"),
 }  # fmt: skip

@@ -27,14 +27,19 @@ def cases(kills: int) -> list[Case]:
     """Blocks of consecutive calls of each kind; a block past the last call has nothing to do."""
     ways = WAYS if kills < 1000 else len(FAILURES["write"])
     lengths = {"write": 8, "sync": 4, "rename": 3, "open": 6}
-    full = [Case("the disk is full until the ballast is given back", f"disk full {at}", full_disk, {"nth": 12 + 7 * at}, cost=1.5)
-            for at in range(6)]  # fmt: skip
-    return full + [
-        Case("the k-th write, sync, rename, open fails", f"disk {kind} {block}", failing,
-             {"kind": kind, "first": block * BLOCK + 1, "last": (block + 1) * BLOCK if block < lengths[kind] - 1 else MOST,
-              "ways": ways}, cost=BLOCK * ways * 0.5)
-        for kind in FAILURES for block in range(lengths[kind])
-    ]  # fmt: skip
+    full = [
+        Case(
+            "the disk is full until the ballast is given back", f"disk full {at}", full_disk, {"nth": 12 + 7 * at}, 1.5
+        )
+        for at in range(6)
+    ]
+    return full + [_block(kind, at, lengths[kind], ways) for kind in FAILURES for at in range(lengths[kind])]
+
+
+def _block(kind: str, at: int, length: int, ways: int) -> Case:
+    last = (at + 1) * BLOCK if at < length - 1 else MOST
+    settings = {"kind": kind, "first": at * BLOCK + 1, "last": last, "ways": ways}
+    return Case("the k-th write, sync, rename, open fails", f"disk {kind} {at}", failing, settings, BLOCK * ways * 0.5)
 
 
 def failing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torture import audit, books
 from torture.audit import Tally
@@ -30,7 +31,9 @@ def again(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, tim
         people = list(range(chance.randint(20, 60)))
         scene = Scene(here, bench.port, people, connections=chance.choice((1, 10))).write()
         bench.scene(here, delay=(0.0, 0.004), seed=turn)
-        first = {"point": "dot after", "nth": chance.randint(1, 15)} if kind == "killed and grown" else {}
+        first: dict[str, Any] = (
+            {"point": "dot after", "nth": chance.randint(1, 15)} if kind == "killed and grown" else {}
+        )
         bench.bear(here, "send", str(scene.file), **first).wait()
         bench.settled()
         scene.people = _changed(kind, people, chance)

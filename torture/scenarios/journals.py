@@ -108,7 +108,7 @@ def _states(folder: Path, whole: bytes) -> dict[int, str]:
 
 
 def _open(folder: Path, *, opening: bool) -> str:
-    """How the product takes this journal: ``refused line N``, or its recipients' states, as text; never an exception."""
+    """How the product takes this journal: ``refused line N``, or its recipients' states; never an exception."""
     from campaign.errors import DamageError
     from campaign.ledger import checkpoint
 

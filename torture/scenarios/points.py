@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torture import audit, books, points
 from torture.audit import Tally
@@ -67,7 +68,7 @@ def _doubts(tally: Tally, scene: Scene, point: str) -> None:
     tally.must(found == wanted, f"{point}: {found} in doubt, {wanted} expected")
 
 
-def resume(bench: Bench, scene: Scene, tally: Tally, policy: str, **orders: object) -> None:
+def resume(bench: Bench, scene: Scene, tally: Tally, policy: str, **orders: Any) -> None:
     """Run the same command again to the end, and audit."""
     sender = bench.bear(scene.folder, "send", str(scene.file), **orders)
     code = sender.wait()

@@ -1,8 +1,9 @@
 """A loss of power, played with the recording of a run: what was not synced is dropped, reordered or torn.
 
-A run is recorded call by call, together with the moment each dot left. Then, for each seed, the power goes at a call of its
-choice: everything synced is on the disk, each later write of the journal is there, or is a hole, or is there in part. The machine
-comes up with another boot identity and the journal is opened. A letter whose dot had left by then counts as delivered.
+A run is recorded call by call, together with the moment each dot left. Then, for each seed, the power goes at a call
+of its choice: everything synced is on the disk, each later write of the journal is there, or is a hole, or is there
+in part. The machine comes up with another boot identity and the journal is opened. A letter whose dot had left by
+then counts as delivered.
 """
 
 from __future__ import annotations

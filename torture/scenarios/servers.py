@@ -19,11 +19,12 @@ PAST_THE_DOT = frozenset({"dot", "reply"})
 OPENING = frozenset({"connect", "banner", "ehlo", "tls", "auth"})
 #: The time limit that ends a stall at each stage; all others stay long enough for a busy machine.
 LIMITS = {
-    "connect": "banner", "banner": "banner", "ehlo": "ehlo", "tls": "ehlo", "auth": "auth", "mail": "mail", "rcpt": "rcpt",
-    "data": "data", "354": "content", "content": "content", "dot": "dot", "reply": "dot", "between": "mail", "quit": "quit",
+    "connect": "banner", "banner": "banner", "ehlo": "ehlo", "tls": "ehlo", "auth": "auth", "mail": "mail",
+    "rcpt": "rcpt", "data": "data", "354": "content", "content": "content", "dot": "dot", "reply": "dot",
+    "between": "mail", "quit": "quit",
 }  # fmt: skip
-#: Octets of an attachment that does not fit into the buffers between us and an oracle that stopped reading: while it is on
-#: its way the dot cannot be out yet.
+#: Octets of an attachment that does not fit into the buffers between us and an oracle that stopped reading: while it
+#: is on its way the dot cannot be out yet.
 LARGE = 4_000_000
 
 
@@ -107,7 +108,7 @@ def _judge(tally: Tally, scene: Scene, stage: str, kind: str, struck: int, codes
 
 
 def refusing(bench: Bench, folder: Path, seed: int, tally: Tally) -> None:
-    """Some are put off once or twice, one for ever, and some refused for good; a letter's way ends in one verdict each."""
+    """Some are put off once or twice, one for ever, some refused for good; each ends in one verdict."""
     from torture.scene import address
 
     scene = Scene(folder, bench.port, range(40), connections=4)
@@ -116,7 +117,7 @@ def refusing(bench: Bench, folder: Path, seed: int, tally: Tally) -> None:
     later, never = "450 4.2.1 try later", "550 5.1.1 no such user"
     replies = {
         "rcpt": {
-            **{address(n): [later] for n in range(0, 8)}, **{address(n): [later, later] for n in range(8, 12)},
+            **{address(n): [later] for n in range(8)}, **{address(n): [later, later] for n in range(8, 12)},
             address(12): [later] * 9, **{address(n): [never] for n in range(13, 17)},
         },
         "dot": {**{address(n): ["451 4.3.0 later"] for n in range(17, 22)}, address(22): ["554 5.6.0 not this one"]},
