@@ -50,7 +50,7 @@ def _from_file(file: Path, must_exist: bool) -> bytes:
 
 def _make(file: Path) -> bytes:
     secret = secrets.token_hex(32).encode()
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as out:
