@@ -65,7 +65,7 @@ class Plan:
 
     def sha256(self) -> str:
         """The file's SHA-256 in hex; reads it once."""
-        with self.path.open("rb") as file:
+        with _opened(self.path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def recipients(
@@ -75,7 +75,7 @@ class Plan:
         end = self.size if stop is None else min(stop, self.size)
         if start >= end:
             return
-        with self.path.open("rb") as file:
+        with _opened(self.path) as file:
             self._seek(file, start)
             for number in range(start, end):
                 line = file.readline()
@@ -169,3 +169,10 @@ def _number(line: bytes) -> int | None:
     """The number a recipient's line begins with; None for the footer and the file's end."""
     digits = line[1:24].partition(b",")[0]
     return int(digits) if line.startswith(b"[") and digits.isdigit() else None
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise StorageError(f"The plan {path} cannot be read.", evidence=str(error)) from error

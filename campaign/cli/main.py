@@ -91,6 +91,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = ExitCode.DONE
+    except OSError as error:
+        say(f"Something could not be read or written.\n  {error}\nNext: see to it, then run the same command again")
+        code = ExitCode.CANNOT_WRITE
     except Exception as error:  # noqa: BLE001 - the last door: what comes here is a fault of ours, and has a code too
         traceback.print_exc()
         say(f"A fault of ours ended this: {type(error).__name__}: {error}.")
