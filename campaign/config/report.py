@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from campaign.config.slice import Slice
 from campaign.config.units import Duration
@@ -15,4 +18,38 @@ class ReportSlice(Slice):
 
     interval: Duration = Field(10.0, gt=0, description="off a terminal, a line this often")
     metrics_file: Path | None = Field(None, description="a .prom file for the node exporter's textfile collector")
+    metrics_interval: Duration = Field(15.0, gt=0, description="while the run is at work, its numbers are this fresh")
+    push_url: str = Field("", description="a Prometheus Pushgateway that gets the same numbers; https, or on loopback")
+    push_login_file: Path | None = Field(
+        None, description="file that holds user:password for push_url, mode 0600 (HTTP basic authentication)"
+    )
+    traces: Literal["", "otlp", "off"] = Field(
+        "", description="otlp: spans by OpenTelemetry; by default only where OTEL_EXPORTER_OTLP_ENDPOINT is set"
+    )
+    trace_header: str = Field(
+        "X-Campaign-Trace",
+        pattern=r"^$|^[A-Za-z][A-Za-z0-9-]{0,49}$",
+        description="header that holds the run's trace id, the same in each of its letters; empty: none",
+    )
     show_addresses: bool = Field(False, description="whole addresses in log.jsonl; by default the domain alone")
+
+    @field_validator("push_url")
+    @classmethod
+    def _no_secret_in_clear(cls, value: str) -> str:
+        """What is pushed may carry a password, and says how a company's mail is doing."""
+        url = urlsplit(value)
+        if value and (url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment):
+            raise ValueError("should be such as https://push.example.com or http://127.0.0.1:9091")
+        if url.username or url.password:
+            raise ValueError("a login stands in push_login_file, never in the address")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            raise ValueError("off this machine it takes https")
+        return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine by its name alone; nothing is looked up."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -5,8 +5,6 @@ Also what `campaign report` calls again later. No decision about any recipient i
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -30,11 +28,10 @@ from campaign.report.exports import write_failed, write_in_doubt
 from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
 from campaign.report.metrics import write_metrics
 from campaign.report.page import write_page
+from campaign.report.send_times import SendTimes
 from campaign.report.summary import balance, tally, write_summary
 
-LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, math.inf)
 TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS = 25, 25, 1000
-_FINE = 400  # latency is tallied in steps of 2.5 % over nine decades: exact enough for percentiles, flat in memory
 
 
 @dataclass(slots=True)
@@ -44,9 +41,7 @@ class Stream:
     started: float = 0.0
     ended: float = 0.0
     passes: int = 0
-    latencies: Counter[int] = field(default_factory=Counter)
-    latency_sum: float = 0.0
-    latency_max: float = 0.0
+    times: SendTimes = field(default_factory=SendTimes)
     seconds: dict[int, list[int]] = field(default_factory=dict)
     relays: Counter[str] = field(default_factory=Counter)
     replies: Counter[tuple[int, str, str, str]] = field(default_factory=Counter)
@@ -68,9 +63,7 @@ class Stream:
             if record.code or record.reason:
                 self.replies[record.code, record.enhanced, record.reason[:200], record.verdict] += 1
         if record.took and record.verdict != Verdict.IN_DOUBT:
-            self.latencies[_step(record.took)] += 1
-            self.latency_sum += record.took
-            self.latency_max = max(self.latency_max, record.took)
+            self.times.add(record.took)
 
 
 def walk(path: Path) -> Stream:
@@ -139,7 +132,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         by_domain=_by_domain(plan, history),
         by_reply=_by_reply(stream),
         timeline=[TimelineBucket(float(at), *counts) for at, counts in sorted(stream.seconds.items())],
-        latency=_percentiles(stream),
+        latency=stream.times.percentiles(),
         relays=dict(stream.relays),
         passes=stream.passes,
         settings=settings_in_words(job),
@@ -148,8 +141,8 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         in_doubt=list(_doubts(job, plan, history, stream))[:LISTED_DOUBTS],
         file=shown(job.settings.file),
         trace_id=opened.trace,
-        latency_buckets=_buckets(stream),
-        latency_sum=stream.latency_sum,
+        latency_buckets=stream.times.buckets(),
+        latency_sum=stream.times.sum,
     )
 
 
@@ -213,29 +206,6 @@ def _by_reply(stream: Stream) -> list[ReplyTally]:
         ReplyTally(code, enhanced, reason, verdict, count)
         for (code, enhanced, reason, verdict), count in stream.replies.most_common(TOP_REPLIES)
     ]
-
-
-def _step(seconds: float) -> int:
-    return int(math.log10(max(seconds, 1e-6)) * _FINE / 9)
-
-
-def _percentiles(stream: Stream) -> dict[str, float]:
-    total, seen, found = stream.latencies.total(), 0, {}
-    wanted = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-    for step, count in sorted(stream.latencies.items()):
-        seen += count
-        for name, share in wanted.items():
-            if name not in found and seen >= share * total:
-                found[name] = min(10 ** ((step + 0.5) * 9 / _FINE), stream.latency_max)
-    return {**found, "max": stream.latency_max} if found else {}
-
-
-def _buckets(stream: Stream) -> dict[float, int]:
-    buckets = dict.fromkeys(LATENCY_BOUNDS, 0)
-    for step, count in stream.latencies.items():
-        seconds = 10 ** ((step + 0.5) * 9 / _FINE)
-        buckets[LATENCY_BOUNDS[bisect_left(LATENCY_BOUNDS, seconds)]] += count
-    return buckets
 
 
 def _error_note(ending: Ending) -> tuple[str, ...]:
