@@ -127,7 +127,9 @@ class Session(asyncio.Protocol):
     def _starttls(self, _line: bytes) -> None:
         if self._breaks("tls"):
             return
-        self.deaf, self.secure = True, True
+        # Kept, not answered, until the upgrade is over: the first command may come with the end of the handshake.
+        self.waiting, self.secure = True, True
+        self.buffer.clear()
         self.transport.pause_reading()  # what comes next is for TLS; `start_tls` reads again
         self.transport.write(b"220 2.0.0 go ahead\r\n")
         self.upgrading = asyncio.ensure_future(self._upgrade())
@@ -135,13 +137,13 @@ class Session(asyncio.Protocol):
     async def _upgrade(self) -> None:
         loop, context = asyncio.get_running_loop(), self.oracle.context
         assert context is not None
-        self.buffer.clear()
         try:
             upgraded = await loop.start_tls(self.transport, self, context, server_side=True)
         except (OSError, ssl.SSLError):
             self.transport.abort()
             return
-        self.transport, self.deaf = cast("asyncio.Transport", upgraded), False
+        self.transport, self.waiting = cast("asyncio.Transport", upgraded), False
+        self.pump()
 
     def _auth(self, line: bytes) -> None:
         if not self._breaks("auth", b"235 2."):
