@@ -236,18 +236,22 @@ def sample(plan: Plan) -> Iterator[Recipient]:
     return plan.recipients(lambda number: number in wanted)
 
 
-def refuse_changes(run: Path, history: History, plan: Plan, current: Mapping[str, str], file: Path) -> None:
-    """Compare what the run was opened with and what there is now. Raises ConfigError naming each difference."""
-    before = history.fingerprints
-    changed = [f"{name} changed" for name in sorted(before.keys() & current.keys()) if before[name] != current[name]]
-    changed += [f"{name} is gone" for name in sorted(before.keys() - current.keys())]
-    changed += [f"{name} is new" for name in sorted(current.keys() - before.keys())]
+def refuse_changed_plan(run: Path, history: History, plan: Plan) -> None:
+    """Not even ``--accept-changes`` allows this: its numbers are what the journal knows. Raises ConfigError."""
     if plan.sha256() != history.opened.plan:
         raise ConfigError(
             "The frozen plan of this run was changed, so nothing is sent.",
             evidence=str(run / folders.PLAN),
             next_step="restore it from a backup; the journal knows recipients by their number in it",
         )
+
+
+def refuse_changes(history: History, current: Mapping[str, str], file: Path) -> None:
+    """Compare what the run was opened with and what there is now. Raises ConfigError naming each difference."""
+    before = history.fingerprints
+    changed = [f"{name} changed" for name in sorted(before.keys() & current.keys()) if before[name] != current[name]]
+    changed += [f"{name} is gone" for name in sorted(before.keys() - current.keys())]
+    changed += [f"{name} is new" for name in sorted(current.keys() - before.keys())]
     if changed:
         raise ConfigError(
             "What shapes the letters changed since this run began, so nothing is sent.",

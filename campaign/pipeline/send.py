@@ -15,7 +15,15 @@ from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders
 from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.model import Verdict
-from campaign.pipeline.choosing import FAILED, Chosen, choose, continues, newest_opened, refuse_changes
+from campaign.pipeline.choosing import (
+    FAILED,
+    Chosen,
+    choose,
+    continues,
+    newest_opened,
+    refuse_changed_plan,
+    refuse_changes,
+)
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job, Options, lay_over, prepare
@@ -143,12 +151,13 @@ DOUBT_WORDS = {
 
 def agree_on_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint) -> None:
     """A resume whose inputs differ is refused by name, unless the operator said to go on. Raises ConfigError."""
+    refuse_changed_plan(chosen.folder, checkpoint.history, chosen.plan)
     current = chosen.composer.fingerprints()
     if options.accept_changes:
         if current != checkpoint.history.fingerprints:
             checkpoint.accept_changes(current)
     else:
-        refuse_changes(chosen.folder, checkpoint.history, chosen.plan, current, job.settings.file)
+        refuse_changes(checkpoint.history, current, job.settings.file)
 
 
 def settle_doubts(job: Job, checkpoint: Checkpoint) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from campaign.audience.plan import Plan
 from campaign.config import load
 from campaign.errors import CampaignError, ConfigError, DamageError, InputError, UnfinishedError
 from campaign.ledger import folders
@@ -23,6 +24,7 @@ from campaign.pipeline.choosing import (
     continues,
     newest_opened,
     next_generation,
+    refuse_changed_plan,
     refuse_changes,
     sample,
 )
@@ -335,7 +337,7 @@ def test_every_change_is_named(pick: Pick, current: dict[str, str], told: list[s
     history = read_history(chosen.folder)
     history.fingerprints = {"a": "1", "b": "1"}
     with pytest.raises(ConfigError) as caught:
-        refuse_changes(chosen.folder, history, chosen.plan, current, Path("gazette.toml"))
+        refuse_changes(history, current, Path("gazette.toml"))
     assert list(caught.value.evidence) == told
     assert "--accept-changes" in caught.value.next_step
 
@@ -343,4 +345,13 @@ def test_every_change_is_named(pick: Pick, current: dict[str, str], told: list[s
 def test_what_did_not_change_is_not_refused(pick: Pick) -> None:
     chosen = new(pick(), 9)
     history = read_history(chosen.folder)
-    refuse_changes(chosen.folder, history, chosen.plan, chosen.composer.fingerprints(), Path("gazette.toml"))
+    refuse_changes(history, chosen.composer.fingerprints(), Path("gazette.toml"))
+    refuse_changed_plan(chosen.folder, history, chosen.plan)
+
+
+def test_a_changed_plan_is_refused(pick: Pick) -> None:
+    chosen = new(pick(), 9)
+    path = chosen.folder / "plan.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"p3@example.com", b"q3@example.com"))
+    with pytest.raises(ConfigError, match="plan"):
+        refuse_changed_plan(chosen.folder, read_history(chosen.folder), Plan.open(path))
