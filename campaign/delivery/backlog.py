@@ -26,6 +26,7 @@ Wait = Callable[[str], float]
 class Errand:
     """One recipient under way: its letter once composed, and how often a connection broke under it.
 
+    ``data`` is the letter as it goes over the wire, once it is found fit for that.
     ``group`` is what its domain counts as. ``counted``: it is among those drawn of a group that is limited.
     ``postponed``: seconds its domain has to wait, when that is too long for this sweep.
     """
@@ -35,7 +36,7 @@ class Errand:
     group: str
     breaks: int = 0
     letter: Letter | None = None
-    ready: bool = False
+    data: bytes | None = None
     composing: Any = None
     account: Any = None
     counted: bool = False
@@ -68,12 +69,9 @@ class Backlog:
     def take(self, now: float, wait: Wait) -> Errand | float | None:
         """The next errand that may go, or the seconds until one may, or ``None`` when nothing is left.
 
-        ``wait(domain)`` says how many seconds that domain has to wait beyond all others; the empty domain stands
-        for all. An errand may come as ``postponed``.
+        ``wait(domain)`` says how many seconds that domain has to wait beyond all others. An errand may come as
+        ``postponed``.
         """
-        everybody = wait("")
-        if everybody > 0:
-            return everybody if self.more() else None
         found = self._from_aside(now, wait) if self._due else None
         while found is None and self._aside_size < self.look_ahead:
             errand = self._returned.popleft() if self._returned else self._fresh()
@@ -86,7 +84,7 @@ class Backlog:
 
     def put_back(self, errand: Errand) -> None:
         """Give an errand another turn in this sweep, before all others."""
-        errand.letter, errand.composing, errand.ready, errand.postponed = None, None, False, 0.0
+        errand.letter, errand.composing, errand.data, errand.postponed = None, None, None, 0.0
         self.settle(errand)
         self._returned.appendleft(errand)
 

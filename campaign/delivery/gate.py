@@ -44,16 +44,16 @@ class Account:
         seconds = min(seconds, SLOWEST)
         self.answering = self.answering * 0.9 + seconds * 0.1 if self.answering else seconds
 
-    def wait(self, domain: str, now: float) -> float:
-        """Seconds until a letter may be drawn, 0 or less for now: to anybody, or what ``domain`` waits beyond that."""
-        everybody = self.throttle.wait("", now)
-        lead = LEAD + 1.5 * self.answering
-        if domain:
-            seconds = self.throttle.wait(domain, now)
-            return seconds - lead if seconds > everybody else 0.0
+    def wait(self, now: float) -> float:
+        """Seconds until a letter to anybody may be drawn, 0 or less for now."""
+        lead = self.lead()
         if self.drawn and self.drawn >= self._turns_in(lead):
             return NAP  # a turn taken rings the bell sooner
-        return everybody - lead
+        return self.throttle.wait("", now) - lead
+
+    def lead(self) -> float:
+        """Seconds before its turn that a letter may be drawn."""
+        return LEAD + 1.5 * self.answering
 
     def _turns_in(self, seconds: float) -> float:
         """How many turns come up in so many seconds, at least one."""
@@ -83,7 +83,15 @@ class Gate:
         if self.paused:
             return NAP
         now = self._clock()
-        found = self.backlog.take(now, lambda domain: account.wait(domain, now))
+        everybody = account.wait(now)
+        if everybody > 0:
+            return everybody if self.backlog.more() else None
+
+        def beyond(domain: str) -> float:
+            seconds = account.throttle.wait(domain, now) - account.lead()
+            return seconds if seconds > 0 and seconds > everybody else 0.0
+
+        found = self.backlog.take(now, beyond)
         if isinstance(found, Errand):
             found.account = account
             account.drawn += 1

@@ -8,7 +8,6 @@ them is past its dot: that decides between put back, recorded, and in doubt.
 from __future__ import annotations
 
 import asyncio
-import math
 
 from campaign.delivery import judgement
 from campaign.delivery.backlog import Errand
@@ -17,7 +16,7 @@ from campaign.delivery.desk import Desk
 from campaign.delivery.failover import Breaker
 from campaign.delivery.gate import Account, NotNow
 from campaign.delivery.replies import Stage
-from campaign.delivery.transaction import Refused, Transaction, unfit
+from campaign.delivery.transaction import Refused, Transaction, for_the_wire, smuggles, unfit
 from campaign.delivery.wire import Broken
 from campaign.errors import InternalError
 from campaign.model import Letter, Outcome, Verdict
@@ -34,6 +33,7 @@ class Lane:
         self._gate = desk.gate
         self._settings = desk.settings
         self._limits = desk.settings.timeouts
+        self._time = asyncio.get_running_loop().time
         self._following: Errand | None = None
         self.hand: list[Errand] = []
         self.connection: Connection | None = None
@@ -105,12 +105,12 @@ class Lane:
 
     async def _carry(self, breaker: Breaker, connection: Connection, errand: Errand, talk: Transaction) -> bool:
         """Content, intent, dot, verdict; whether the following letter's envelope went with the dot."""
-        letter, relay = errand.letter, breaker.relay.name
-        if letter is None:
+        letter, data, relay = errand.letter, errand.data, breaker.relay.name
+        if letter is None or data is None:
             raise InternalError("A letter was carried before it was composed.")
         if not self._gate.take_turn(errand):
             await self._gate.turn(errand)
-        unsent = talk.content(letter)
+        unsent = talk.content(data)
         if unsent is not None:
             await unsent
         following = self._ready(connection)
@@ -141,10 +141,9 @@ class Lane:
         return outcome or judgement.held_back(number, reply.text, relay)
 
     async def _answer(self, talk: Transaction, account: Account) -> Refused | None:
-        clock = asyncio.get_running_loop().time
-        asked = clock()
+        asked = self._time()
         refused = await talk.answer()
-        account.answered(clock() - asked)
+        account.answered(self._time() - asked)
         return refused
 
     # -- drawing and composing
@@ -160,17 +159,14 @@ class Lane:
                 self._begin(errand)
             if errand.composing is not None:
                 errand.letter, errand.composing = await errand.composing, None
-            if errand.ready or self._fit(errand, connection):
+            if errand.data is not None or self._fit(errand, connection):
                 return errand
 
     async def _draw(self, connection: Connection, account: Account) -> Errand | None:
-        clock = asyncio.get_running_loop().time
-        self.idle_since = clock()
+        self.idle_since = self._time()
         errand = await self._gate.draw(account, self._dismissed)
-        idle, self.idle_since = clock() - self.idle_since, 0.0
-        if errand is not None and (
-            connection.wire.broken or connection.wire.unread or idle > self._settings.connection_idle
-        ):
+        idle, self.idle_since = self._time() - self.idle_since, 0.0
+        if errand is not None and (not connection.wire.quiet or idle > self._settings.connection_idle):
             # It went quiet, or said goodbye while we had nothing for it: a new one, and nobody is to blame.
             self._gate.put_back(errand)
             return None
@@ -200,7 +196,7 @@ class Lane:
             return None
         if errand.composing is not None:
             errand.letter, errand.composing = errand.composing.result(), None
-        if errand.ready or self._fit(errand, connection):
+        if errand.data is not None or self._fit(errand, connection):
             return errand
         self._following = None
         return None
@@ -216,26 +212,31 @@ class Lane:
         if errand.letter is None:
             self._drop(errand)
             return False
-        outcome = unfit(errand.letter, connection)
+        data = for_the_wire(errand.letter.content)
+        outcome = smuggles(errand.letter) if data is None else unfit(errand.letter, connection)
         if outcome is not None:
             self._end(errand, outcome)
-        errand.ready = outcome is None
-        return errand.ready
+            return False
+        errand.data = data
+        return True
 
     def _last(self, connection: Connection, breaker: Breaker, ahead: int = 1) -> bool:
         """Whether the letter ``ahead`` of the ones carried so far is the last for this connection."""
-        age = asyncio.get_running_loop().time() - connection.opened
+        now = self._time()
         return (
-            connection.letters + ahead >= (breaker.relay.letters or math.inf)
-            or connection.letters + ahead >= self._settings.letters_per_connection
-            or age >= self._settings.connection_age
+            connection.letters + ahead >= self._most(breaker)
+            or now - connection.opened >= self._settings.connection_age
+            or breaker.open_until > now
             or breaker.out
-            or breaker.open_until > asyncio.get_running_loop().time()
-            or self._dismissed()
+            or self in self._desk.leaving
         )
 
+    def _most(self, breaker: Breaker) -> int:
+        own = self._settings.letters_per_connection
+        return min(own, breaker.relay.letters) if breaker.relay.letters else own
+
     def _dismissed(self) -> bool:
-        idle = asyncio.get_running_loop().time() - self.idle_since if self.idle_since else 0.0
+        idle = self._time() - self.idle_since if self.idle_since else 0.0
         return self._desk.dismissed(self, idle)
 
     # -- ends

@@ -31,7 +31,6 @@ _WIDE = re.compile(rf"[^\x00-\x20\x7f-\xa0()<>\[\]\\,;:@\"\u2028\u2029\u202a-\u2
 _LONGEST_ADDRESS = 254
 _LEADING_DOT = re.compile(rb"\n\.")
 _BARE_CR = re.compile(rb"\r[^\n]")
-_AGREED = (250, 250, 354)
 
 Ask = Callable[[Stage, float], Awaitable[RawReply]]
 
@@ -44,30 +43,26 @@ class Refused:
     reply: Reply
 
 
-def stuffed(content: bytes) -> bytes:
-    """``content`` with every leading dot doubled (RFC 5321 4.5.2); nearly always it is returned as it is."""
+def for_the_wire(content: bytes) -> bytes | None:
+    """``content`` with every leading dot doubled (RFC 5321 4.5.2), which nearly always is ``content`` itself.
+
+    ``None`` when it could end early on a server that takes a bare CR or LF for the end of a line. Letters are
+    canonical when they are composed; this holds the wire to it, in two fast searches.
+    """
+    if content[-2:] != b"\r\n" or b"\0" in content or _BARE_CR.search(content):
+        return None
     if _LEADING_DOT.search(content):
+        if content.count(b"\n.") != content.count(b"\r\n."):
+            return None
         content = content.replace(b"\r\n.", b"\r\n..")
     return b"." + content if content.startswith(b".") else content
-
-
-def smuggles(content: bytes) -> bool:
-    """Whether ``content`` could end early on a server that takes a bare CR or LF for the end of a line.
-
-    Letters are canonical when they are composed; this holds the wire to it, in two fast searches.
-    """
-    if not content.endswith(b"\r\n") or b"\0" in content or _BARE_CR.search(content):
-        return True
-    return bool(_LEADING_DOT.search(content)) and content.count(b"\n.") != content.count(b"\r\n.")
 
 
 def unfit(letter: Letter, connection: Connection) -> Outcome | None:
     """What becomes of a letter that must not be offered here; ``None`` for nearly all. Asks nobody.
 
-    The relay's own limits end in ``rejected``; a letter that could smuggle something in is ``unrenderable``.
+    The relay's own limits end in ``rejected``; an address that could smuggle something in is ``unrenderable``.
     """
-    if smuggles(letter.content):
-        return Outcome(letter.number, Verdict.UNRENDERABLE, "the letter holds a bare CR or LF, or a NUL")
     pattern = _WIDE if letter.smtputf8 else _ADDRESS
     if not (_fits(letter.recipient, pattern) and (not letter.sender or _fits(letter.sender, pattern))):
         return Outcome(letter.number, Verdict.UNRENDERABLE, "an address of the envelope is not fit for the wire")
@@ -80,8 +75,15 @@ def unfit(letter: Letter, connection: Connection) -> Outcome | None:
     return None
 
 
+def smuggles(letter: Letter) -> Outcome:
+    """What becomes of a letter that `for_the_wire` refused."""
+    return Outcome(letter.number, Verdict.UNRENDERABLE, "the letter holds a bare CR or LF, or a NUL")
+
+
 def _fits(address: str, pattern: re.Pattern[str]) -> bool:
-    return pattern.fullmatch(address) is not None and len(address.encode()) <= _LONGEST_ADDRESS
+    # No letter takes more than four octets, so most addresses need no look at theirs.
+    short = len(address) * 4 <= _LONGEST_ADDRESS or len(address.encode()) <= _LONGEST_ADDRESS
+    return short and pattern.fullmatch(address) is not None
 
 
 class Transaction:
@@ -111,7 +113,7 @@ class Transaction:
 
     def agreed(self) -> bool:
         """Whether the relay has taken the envelope already, so that there is no `answer` to wait for."""
-        return self._pipelining and not self._resetting and self._wire.taken(_AGREED)
+        return self._pipelining and not self._resetting and self._wire.agreed()
 
     async def answer(self) -> Refused | None:
         """What the relay says to the envelope offered last. ``None``: it waits for the content.
@@ -132,10 +134,10 @@ class Transaction:
                 raise
             return self._refused(Stage.MAIL, mail)  # it said no before it went away; that is an answer
 
-    def content(self, letter: Letter) -> Awaitable[None] | None:
-        """Send everything of ``letter`` but the dot. What is returned waits until the network took it all."""
-        self._silence()
-        data = stuffed(letter.content)
+    def content(self, data: bytes) -> Awaitable[None] | None:
+        """Send a letter (`for_the_wire`), all but its dot. What is returned waits until the network took it all."""
+        if not self._wire.quiet:
+            self._silence()
         if len(data) > BLOCK:
             return self._wire.flow(data, self._limits.content)
         self._wire.write(data)
@@ -143,7 +145,8 @@ class Transaction:
 
     def dot(self, following: Letter | None = None) -> None:
         """End the letter, and offer the ``following`` one in the same write. Raises Broken before anything is sent."""
-        self._silence()
+        if not self._wire.quiet:
+            self._silence()
         flight = self._envelope(following) if following is not None else b""
         self._wire.write(b".\r\n" + flight if self._pipelining else b".\r\n")
 
@@ -242,10 +245,8 @@ class Transaction:
 
     def _silence(self) -> None:
         """Nothing may be unread now: whatever it is, it would be taken for the answer to what comes next."""
-        if self._wire.broken:
-            self._lose(self._wire.broken)
-        if self._wire.unread:
-            self._lose("the relay spoke out of turn")
+        if not self._wire.quiet:
+            self._lose(self._wire.broken or "the relay spoke out of turn")
 
     def _lose(self, why: str) -> None:
         self._wire.abort(why)

@@ -160,9 +160,9 @@ class Wire(asyncio.Protocol):
         return self._why
 
     @property
-    def unread(self) -> bool:
-        """Whether the relay has said anything, even half a line, that nobody has read yet."""
-        return bool(self._replies or self._rest or self._lines)
+    def quiet(self) -> bool:
+        """Whether it is whole and the relay has said nothing, not even half a line, that nobody has read yet."""
+        return not (self._why or self._replies or self._rest or self._lines)
 
     def write(self, data: bytes) -> None:
         """Hand ``data`` to the network, all at once; for anything larger than `BLOCK` use `flow`."""
@@ -189,13 +189,14 @@ class Wire(asyncio.Protocol):
         if self._why:
             raise Broken(self._why)
 
-    def taken(self, codes: tuple[int, ...]) -> bool:
-        """Take the next replies if they are there already and have exactly these codes; otherwise take none."""
+    def agreed(self) -> bool:
+        """Take the yes to MAIL, RCPT and DATA if all of it is there already; otherwise take nothing."""
         replies = self._replies
-        if len(replies) < len(codes) or any(replies[at][0] != code for at, code in enumerate(codes)):
+        if len(replies) < 3 or replies[0][0] != 250 or replies[1][0] != 250 or replies[2][0] != 354:
             return False
-        for _ in codes:
-            replies.popleft()
+        replies.popleft()
+        replies.popleft()
+        replies.popleft()
         return True
 
     async def read(self, limit: float) -> RawReply:
