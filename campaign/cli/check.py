@@ -2,42 +2,128 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from campaign.cli.options import campaign_file
 from campaign.exit_codes import ExitCode
 
+if TYPE_CHECKING:  # the room is loaded when the command runs
+    from campaign.pipeline.checking import Digest
+    from campaign.report.findings import Findings
+
+COLOURS = {"error": "red", "warning": "yellow", "unverified": "bright_black"}
+
+
+class Place(click.ParamType[tuple[str, int]]):
+    """``HOST:PORT`` or ``HOST``, as a pair; the port of DNS where none is given."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Take it apart, or fail."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = value.rpartition(":") if value.count(":") == 1 or "]" in value else (value, "", "")
+        try:
+            return str(ipaddress.ip_address(host.strip("[]"))), int(port or 53)
+        except ValueError:
+            self.fail(f"{value!r} is not an IP address with a port, such as 127.0.0.1:53", param, ctx)
+
+
+def address(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """IP addresses, or a usage error."""
+    for value in values:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not an IP address", context, parameter) from None
+    return values
+
 
 @click.command("check")
 @campaign_file()
 @click.option("--json", "as_json", is_flag=True, help="Findings and figures as one JSON object.")
-@click.option("--no-relay", is_flag=True, help="Do not greet the relay.")
+@click.option("--links", is_flag=True, help="Ask the web servers whether the links lead somewhere (at most 200).")
+@click.option("--dns", is_flag=True, help="Look up SPF, DKIM key, DMARC and MX of the sending domains.")
+@click.option(
+    "--ip",
+    "addresses",
+    multiple=True,
+    metavar="ADDRESS",
+    callback=address,
+    help="With --dns: letters leave from this address; may be repeated.",
+)
+@click.option("--resolver", type=Place(), metavar="HOST:PORT", help="With --dns: ask this server.")
+@click.option(
+    "--spam", default="", metavar="HOST:PORT", help="Have three letters judged by this rspamd, or by spamd://HOST:PORT."
+)
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
-def check_command(file: Path, as_json: bool, no_relay: bool, relay: str) -> ExitCode:
+@click.option("--no-relay", is_flag=True, help="Do not greet the relay.")
+def check_command(
+    file: Path,
+    as_json: bool,
+    links: bool,
+    dns: bool,
+    addresses: tuple[str, ...],
+    resolver: tuple[str, int] | None,
+    spam: str,
+    relay: str,
+    no_relay: bool,
+) -> ExitCode:
     """Read, screen and render every row of FILE's list, inspect the letters, greet the relay. Nothing is sent.
 
-    Exits 0 only if `send` would be sound.
+    Exits 0 only if `send` would be sound, and 78 if there is an error. docs/check.md explains every finding.
     """
     from campaign.config import load
-    from campaign.pipeline.checking import check
+    from campaign.pipeline.checking import Wishes, check
     from campaign.pipeline.console import Console
     from campaign.pipeline.job import Options, lay_over, prepare
-    from campaign.report.wording import duration
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
-    findings, digest = check(job, Console(), relay=not no_relay)
+    wishes = Wishes(not no_relay, links, dns, resolver, addresses, spam)
+    findings, digest = check(job, Console(), wishes)
     if as_json:
         click.echo(json.dumps({**findings.render_json(), "digest": asdict(digest)}, ensure_ascii=False, indent=2))
     else:
-        click.echo(findings.render_text())
-        books = asdict(digest.books)
-        click.echo("  ".join(f"{name} {count:,}" for name, count in books.items() if count or name == "planned"))
-        least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration(digest.seconds)}"
-        click.echo(f"{digest.books.planned:,} letters of {digest.shapes} shapes, {least} (rate: {digest.rate})")
-        click.echo(f"the first: {', '.join(digest.samples)}")
-        click.echo(f"Next: campaign {'send' if findings.sound else 'check'} {file}")
+        for line in findings.render_text(digest.rendered).splitlines():
+            click.echo(coloured(line))
+        click.echo("\n".join(summary(digest)))
+        click.echo(f"{findings.counts()} {advice(findings, file)}")
     return ExitCode.DONE if findings.sound else ExitCode.BAD_CONFIG
+
+
+def coloured(line: str) -> str:
+    """The severity a line begins with in its colour; on a terminal only, by click."""
+    word = line.partition(" ")[0]
+    return click.style(word, fg=COLOURS[word], bold=True) + line[len(word) :] if word in COLOURS else line
+
+
+def summary(digest: Digest) -> list[str]:
+    """The figures of a check, a line each."""
+    from campaign.report.wording import counted, duration, printable, size
+
+    books = asdict(digest.books)
+    aside = ", ".join(f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "planned"))
+    least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration(digest.seconds)}"
+    lines = [
+        f"list     {digest.books.read:,} rows: {digest.books.planned:,} planned" + (f"; {aside}" if aside else ""),
+        f"such as  {', '.join(digest.samples)}",
+        f"letters  {digest.rendered:,} rendered, of {counted(digest.kinds, 'kind')}; largest {size(digest.largest)}",
+        f"template {digest.template[:16] or 'cannot be used'}",
+    ]
+    lines += [f"relay    {name}: {said}" for name, said in digest.relays.items()]
+    lines.append(f"time     {least} (rate: {digest.rate}); this check took {duration(digest.took)}")
+    return ["", *map(printable, lines)]
+
+
+def advice(findings: Findings, file: Path) -> str:
+    """What to type next."""
+    if findings.sound:
+        return f"Next: campaign preview {file}, then campaign send {file}"
+    return f"Mend the errors, then: campaign check {file}"

@@ -1,198 +1,179 @@
 """``campaign check``: everything short of sending, and an honest list of what is wrong or could not be looked at.
 
-Every row is read, screened and rendered. Every letter whose shape, or whose kind of values, was not met before is
-inspected whole; rows of a kind already inspected share its findings, so a check costs little more than rendering.
+Every row is read, screened and rendered (`checking_letters.py`); the settings, the limits, the relay and, on request,
+links, DNS and a spam filter are looked at in rooms of their own. Nothing is sent and nothing is left behind.
 """
 
 from __future__ import annotations
 
-import math
-import os
+import contextlib
+import hashlib
+import json
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from campaign.audience.plan import Plan
+from campaign.audience.plan import Plan, freeze
 from campaign.compose.composer import Composer
-from campaign.compose.inspection import CLIPPED, Fault, inspect
-from campaign.compose.reading import read
-from campaign.config.units import Rate
-from campaign.delivery.probe import probe
-from campaign.delivery.relays import open_relays
-from campaign.errors import CampaignError
-from campaign.model import Books, Letter, Recipient, Unrenderable
-from campaign.pipeline.console import Console
+from campaign.config.compose import DkimSlice
+from campaign.delivery.domains import Senders, inspected
+from campaign.errors import InputError
+from campaign.model import Books
+from campaign.pipeline.checking_letters import Looked, look
+from campaign.pipeline.checking_relay import check_relays
+from campaign.pipeline.checking_settings import check_audience, check_settings, domain_of
+from campaign.pipeline.checking_templates import opened
+from campaign.pipeline.checking_time import check_time, span_of
+from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
-from campaign.pipeline.rehearsal import rehearsed
 from campaign.report.findings import Findings
 
-SAMPLES = 3
-MOST_INSPECTED = 2_000
-NOT_VERIFIED = (
-    ("reputation", "how receivers think of your domain and addresses"),
-    ("consent", "whether these people asked for it"),
-    ("inbox", "whether an accepted letter reaches the inbox"),
-)
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What to look at besides the letters. ``resolver`` is a DNS server as (host, port), None for this machine's."""
+
+    relay: bool = True
+    links: bool = False
+    dns: bool = False
+    resolver: tuple[str, int] | None = None
+    addresses: tuple[str, ...] = ()
+    spam: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a check says besides its findings. ``seconds`` is the least the run takes under its limits."""
+    """What a check says besides its findings.
 
+    ``kinds`` letters were read back in full, ``largest`` is the size in octets of the largest one. ``template`` is one
+    hash over all that shapes the letters. ``seconds`` is the least that the run takes under its limits, None without.
+    """
+
+    campaign: str
+    edition: str
     books: Books
     samples: tuple[str, ...]
-    shapes: int
-    seconds: float | None
+    rendered: int
+    kinds: int
+    largest: int
+    template: str
+    relays: Mapping[str, str]
     rate: str
+    seconds: float | None
+    took: float
+    columns: tuple[str, ...] = field(default=())
 
 
-def check(job: Job, console: Console, *, relay: bool) -> tuple[Findings, Digest]:
+def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]:
     """Look at everything. Raises CampaignError for what stops even the looking."""
-    findings = Findings()
-    check_settings(job, findings)
-    with rehearsed(job, console) as (plan, composer):
-        check_rows(plan, findings)
-        check_letters(job, plan, composer, findings, console)
-        books, samples = plan.books, tuple(one.address for one in plan.recipients(stop=SAMPLES))
-        for warning in composer.warnings:
-            findings.add("warning", "rendering", warning)
-        shapes = composer.shapes
-    rates = job.settings.delivery.rate
-    seconds = least_seconds(books.planned, rates)
-    check_time(job, findings, seconds)
-    if relay:
-        check_relay(job, findings)
-    for code, what in NOT_VERIFIED:
-        findings.add("unverified", code, what)
-    return findings, Digest(books, samples, shapes, seconds, ", ".join(map(str, rates)) or "no limit")
-
-
-def check_settings(job: Job, findings: Findings) -> None:
-    """What can be told from the campaign file alone."""
-    campaign = job.settings.campaign
-    sender = campaign.sender.address.rpartition("@")[2]
-    if campaign.return_path and campaign.return_path.rpartition("@")[2] != sender:
-        findings.add(
-            "warning",
-            "return-path",
-            f"return_path lies under another domain than from ({sender}): SPF will not align with it for DMARC",
-            where="campaign.return_path",
-            remedy="use an address under the same domain, or make sure that DKIM aligns",
-        )
-    if not job.settings.compose.unsubscribe:
-        findings.add(
-            "warning",
-            "no-unsubscribe",
-            "there is no unsubscribe link; large receivers demand one in newsletters",
-            where="compose.unsubscribe",
-            remedy="set compose.unsubscribe unless these are personal notifications",
-        )
-
-
-def check_rows(plan: Plan, findings: Findings) -> None:
-    """Rows that screening left out for their own fault."""
-    if plan.books.invalid:
-        findings.add(
-            "warning",
-            "invalid-rows",
-            f"{plan.books.invalid:,} of {plan.books.read:,} rows are invalid and will not be served",
-            where=plan.source,
-            remedy="screened.csv of the run names each with its line and reason",
-        )
-
-
-def check_letters(job: Job, plan: Plan, composer: Composer, findings: Findings, console: Console) -> None:
-    """Render every row; inspect every kind of letter."""
-    date = float(int(time.time()))
-    known: dict[object, Sequence[Fault]] = {}
-    unsubscribe, limit = bool(job.settings.compose.unsubscribe), job.settings.compose.max_letter_size
-    for recipient in plan.recipients():
-        console.loading(recipient.number)
-        before = composer.shapes
-        letter = composer.compose(recipient, date)
-        if isinstance(letter, Unrenderable):
-            findings.add(
-                "error", "unrenderable", letter.reason, row=recipient.line, remedy="mend the row, or the template"
-            )
-            continue
-        kind = (composer.shapes, traits(recipient, letter, limit))
-        if (composer.shapes != before or kind not in known) and len(known) < MOST_INSPECTED:
-            seen = read(letter.content)
-            known[kind] = tuple(inspect(letter, seen, recipient, unsubscribe=unsubscribe))
-            if composer.compose(recipient, date) != letter:
-                findings.add("error", "unstable", "the same row gives other bytes the second time", row=recipient.line)
-        for fault in known.get(kind, ()):
-            findings.add(
-                fault.severity, fault.code, fault.message, row=recipient.line, where=fault.where, remedy=fault.remedy
-            )
-
-
-def traits(recipient: Recipient, letter: Letter, limit: int) -> tuple[object, ...]:
-    """What about a row can make its letter wrong where another of the same shape is right."""
-    odd = tuple(
-        (column, oddity(value))
-        for column, value in recipient.row.items()
-        if value is None or (isinstance(value, str) and oddity(value))
+    began, findings = time.monotonic(), Findings()
+    with frozen(job, console) as plan:
+        check_settings(job, plan, findings)
+        check_audience(plan, findings)
+        composer, missing = opened(job, plan, findings)
+        looked = look(job, plan, composer, missing, findings, console)
+        samples = samples_of(plan)
+        books, columns = plan.books, plan.columns
+    span = span_of(job, books.planned, looked.survey.domains)
+    check_time(job, span, findings)
+    relays = check_relays(job, looked, span, findings) if wishes.relay else {}
+    check_elsewhere(job, looked, wishes, findings)
+    list_unverified(job, wishes, relays, composer is not None, findings)
+    return findings, Digest(
+        job.settings.campaign.name,
+        job.edition,
+        books,
+        samples,
+        looked.rendered,
+        looked.kinds,
+        looked.largest,
+        template_hash(composer),
+        relays,
+        span.rate,
+        span.seconds,
+        time.monotonic() - began,
+        columns,
     )
-    return odd, len(letter.content) > CLIPPED, len(letter.content) > limit
 
 
-def oddity(value: object) -> str:
-    """A short word for a value that deserves a look, or ``""``."""
-    text = "" if value is None else str(value).strip()
-    if not text:
-        return "empty"
-    if text in {"None", "nan", "NaN", "null", "undefined"}:
-        return "nothing"
-    if "://" in text and not text.startswith("https://"):
-        return "link"
-    if "{{" in text or "{%" in text:
-        return "mark"
-    return "link" if "localhost" in text or "127.0.0." in text else "long" if len(text) > 200 else ""
-
-
-def least_seconds(letters: int, rates: Sequence[Rate]) -> float | None:
-    """The least time that so many letters take under these limits; None where there is no limit."""
-    if not rates or not letters:
-        return None
-    shortest = min(rates, key=lambda rate: rate.per)
-    whole = [math.ceil(letters / rate.count - 1) * rate.per for rate in rates if rate is not shortest]
-    return max([(letters - 1) / shortest.per_second, *whole])
-
-
-def check_time(job: Job, findings: Findings, seconds: float | None) -> None:
-    """Whether the limits let the run end before ``not_after``."""
-    campaign = job.settings.campaign
-    if campaign.not_after is None or seconds is None:
-        return
-    start = max(time.time(), campaign.not_before.timestamp() if campaign.not_before else 0.0)
-    if start + seconds > campaign.not_after.timestamp():
-        findings.add(
-            "error",
-            "outlasts",
-            f"under its limits the run takes at least {seconds:,.0f} s and outlasts not_after; the rest would expire",
-            where="campaign.not_after",
-            remedy="raise delivery.rate, start earlier, or end later",
+@contextlib.contextmanager
+def frozen(job: Job, console: Console) -> Iterator[Plan]:
+    """The plan as `send` would freeze it, gone afterwards. Raises what `send` would raise about the list."""
+    audience, base = job.settings.audience, job.settings.base
+    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
+        plan = freeze(
+            audience, base, Path(folder), suppression=job.suppression(), already=None, progress=console.loading
         )
+        if not plan.size:
+            raise InputError(
+                f"{audience.source} has nobody to write to.",
+                evidence=f"{plan.books.read:,} rows read, none of them kept",
+                next_step=f"look at the column {audience.address!r}, at where and at suppress in "
+                f"{shown(job.settings.file)}",
+            )
+        yield plan
 
 
-def check_relay(job: Job, findings: Findings) -> None:
-    """Greet every relay: dial, TLS, login, extensions; no letter is offered."""
-    import asyncio
-
-    delivery = job.settings.delivery
-    if delivery.relay == ("mailbox",):
-        return
-    asyncio.run(_greet(job, findings, lambda error: findings.add("error", "relay", error.what, remedy=error.next_step)))
+def samples_of(plan: Plan) -> tuple[str, ...]:
+    """Three addresses: the first, one in the middle, the last."""
+    numbers = sorted({0, plan.size // 2, plan.size - 1})
+    return tuple(dict.fromkeys(plan.recipient(number).address for number in numbers))
 
 
-async def _greet(job: Job, findings: Findings, failed: Callable[[CampaignError], None]) -> None:
-    relays = await open_relays(job.settings.delivery, job.settings.base, os.environ, "smtp://127.0.0.1:9")
-    for relay in relays:
-        try:
-            greeting = await probe(relay, job.settings.delivery)
-        except CampaignError as error:
-            failed(error)
-            continue
-        for severity, code, message in greeting.remarks(time.time()):
-            findings.add(severity, code, message, where=relay.name)
+def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings) -> None:
+    """What is asked of others, and only on request: web servers, the DNS, a spam filter."""
+    if wishes.links:
+        from campaign.pipeline.checking_links import check_links
+
+        check_links(list(looked.links), findings)
+    if wishes.dns:
+        from campaign.delivery.dns import Names
+
+        for remark in inspected(Names(wishes.resolver), senders(job, wishes)):
+            findings.add(remark.severity, remark.code, remark.message, where=remark.where, remedy=remark.remedy)
+    if wishes.spam:
+        from campaign.pipeline.checking_spam import check_spam
+
+        check_spam(wishes.spam, looked.samples, findings)
+
+
+def senders(job: Job, wishes: Wishes) -> Senders:
+    """Whom the letters are from, as the DNS knows them."""
+    campaign, keys = job.settings.campaign, job.settings.compose.dkim
+    return Senders(
+        sender=domain_of(campaign.sender.address),
+        envelope=domain_of(campaign.return_path or campaign.sender.address),
+        keys=(keys,) if isinstance(keys, DkimSlice) else tuple(keys or ()),
+        base=job.settings.base,
+        addresses=wishes.addresses,
+    )
+
+
+def list_unverified(job: Job, wishes: Wishes, relays: Mapping[str, str], rendered: bool, findings: Findings) -> None:
+    """What nobody looked at, each with the way to have it looked at where there is one."""
+    blind = [
+        ("letters", "no letter could be rendered", not rendered),
+        ("relay", "nobody greeted the relay", not wishes.relay or not relays),
+        ("links (--links)", "whether links lead somewhere", not wishes.links),
+        ("DNS (--dns)", "SPF, DKIM key, DMARC and MX of the sending domains", not wishes.dns),
+        ("spam score (--spam)", "what a spam filter says", not wishes.spam),
+        ("signature by the relay", "whether the relay signs with DKIM", not job.settings.compose.dkim),
+        ("reputation", "how receivers think of your domain and addresses", True),
+        ("consent", "whether these people asked for it", True),
+        ("inbox placement", "whether an accepted letter reaches the inbox", True),
+    ]
+    if job.settings.delivery.relay == ("mailbox",):
+        outside = {"relay", "signature by the relay", "reputation", "inbox placement", "DNS (--dns)"}
+        blind = [one for one in blind if one[0] not in outside]  # nothing leaves this machine
+    for code, what, unseen in blind:
+        if unseen:
+            findings.add("unverified", code, what)
+
+
+def template_hash(composer: Composer | None) -> str:
+    """One SHA-256 over the fingerprints of everything that shapes letters; empty where there are no letters."""
+    if composer is None:
+        return ""
+    return hashlib.sha256(json.dumps(composer.fingerprints(), sort_keys=True).encode()).hexdigest()

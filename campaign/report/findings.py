@@ -5,6 +5,7 @@ Only the list and its two forms; the inspections themselves live with whoever ca
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,7 +15,8 @@ from campaign.report import wording
 Severity = Literal["error", "warning", "unverified"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "unverified")
 ROWS_SHOWN = 5
-_TITLES = {"error": "error", "warning": "warning", "unverified": "not verified"}
+WIDTH = 100  #: columns of the text form; a longer message goes on in the next line
+INDENT = " " * 9  #: the width of the first column: a severity and two blanks
 
 
 @dataclass(slots=True)
@@ -59,12 +61,19 @@ class Findings:
             if len(finding.rows) < ROWS_SHOWN:
                 finding.rows.append(row)
 
+    def take(self, theirs: Finding) -> None:
+        """Take over one finding. The lowest rows of both, where it is known already, are the ones shown."""
+        key = (theirs.severity, theirs.code, theirs.where, theirs.message)
+        ours = self._kinds.setdefault(
+            key, Finding(theirs.severity, theirs.code, theirs.message, where=theirs.where, remedy=theirs.remedy)
+        )
+        ours.rows = sorted([*ours.rows, *theirs.rows])[:ROWS_SHOWN]
+        ours.count += theirs.count
+
     def merge(self, other: Findings) -> None:
-        """Take over what another, such as a worker's, has found. The lowest rows of both are the ones shown."""
-        for key, theirs in other._kinds.items():
-            ours = self._kinds.setdefault(key, Finding(*_identity(theirs), where=theirs.where, remedy=theirs.remedy))
-            ours.rows = sorted([*ours.rows, *theirs.rows])[:ROWS_SHOWN]
-            ours.count += theirs.count
+        """Take over what another, such as a worker's, has found."""
+        for theirs in other._kinds.values():
+            self.take(theirs)
 
     def __iter__(self) -> Iterator[Finding]:
         """Errors first, then warnings, then what could not be verified."""
@@ -82,9 +91,16 @@ class Findings:
         """True when there is no error: warnings and unverified things do not forbid sending."""
         return not self.number_of("error")
 
-    def render_text(self) -> str:
-        """For the terminal: one block a finding, then the counts."""
-        return "\n\n".join([*(_block(one) for one in self), self.counts()]) + "\n"
+    def render_text(self, everybody: int = 0) -> str:
+        """For the terminal: a few lines a finding, and one for all that could not be verified.
+
+        ``everybody`` is how many rows there are, to say "every row" where all of them are meant.
+        """
+        lines = [line for one in self if one.severity != "unverified" for line in _lines(one, everybody)]
+        blind = [one.code for one in self if one.severity == "unverified"]
+        if blind:
+            lines += _wrapped("unverified ", ", ".join(blind))
+        return "".join(f"{line}\n" for line in lines)
 
     def counts(self) -> str:
         """``"2 errors, 1 warning, 3 not verified"``, or that nothing was found."""
@@ -109,22 +125,33 @@ class Findings:
         }
 
 
-def _identity(one: Finding) -> tuple[Severity, str, str]:
-    return one.severity, one.code, one.message
+def _lines(one: Finding, everybody: int) -> list[str]:
+    """``error    no-alt  HTML part: an image has …``, then its rows and what to do."""
+    place = f"{wording.printable(one.where)}: " if one.where else ""
+    head = f"{one.severity:<9}{one.code}  "
+    lines = _wrapped(head, place + wording.printable(one.message))
+    rest = [rows_in_words(one, everybody)] if one.rows else []
+    rest += [wording.printable(one.remedy)] if one.remedy else []
+    return lines + (_wrapped(INDENT, " · ".join(rest)) if rest else [])
 
 
-def _block(one: Finding) -> str:
-    place = f"  {wording.printable(one.where)}" if one.where else ""
-    lines = [f"{_TITLES[one.severity]}: {one.code}{place}", f"  {wording.printable(one.message)}"]
-    if one.rows:
-        lines.append(f"  {rows_in_words(one)}")
-    if one.remedy:
-        lines.append(f"  remedy: {wording.printable(one.remedy)}")
-    return "\n".join(lines)
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=head,
+        subsequent_indent=INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+        expand_tabs=False,
+        replace_whitespace=False,
+    ) or [head.rstrip()]
 
 
-def rows_in_words(one: Finding) -> str:
-    """``"rows 3, 17, 20, 31, 44 and 1,203 more"``."""
+def rows_in_words(one: Finding, everybody: int = 0) -> str:
+    """``"rows 3, 17, 20, 31, 44 and 1,203 more"``, or ``"every row"``."""
+    if everybody > 1 and one.count == everybody:
+        return "every row"
     more = one.count - len(one.rows)
     listed = ", ".join(str(row) for row in one.rows)
     return f"{'row' if one.count == 1 else 'rows'} {listed}" + (f" and {more:,} more" if more > 0 else "")

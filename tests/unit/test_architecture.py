@@ -34,6 +34,7 @@ DOORS = {
     "aiosmtplib": {"campaign.delivery.connection"},
     "babel": {"campaign.compose.filters"},
     "click": {"campaign.cli"},
+    "dns": {"campaign.delivery.dns"},
     "cryptography": {"campaign.compose.signing", "campaign.compose.tokens", "campaign.delivery"},
     "email_validator": {"campaign.audience.addresses"},
     "inscriptis": {"campaign.compose.plaintext"},

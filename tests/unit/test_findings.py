@@ -1,11 +1,12 @@
 """What a check says."""
 
-from campaign.report.findings import Findings
+from campaign.report.findings import Finding, Findings
 
 
 def some() -> Findings:
     findings = Findings()
     findings.add("unverified", "reputation", "Nobody can look at your reputation from here.")
+    findings.add("unverified", "consent", "Nobody can look at consent from here.")
     for row in range(2, 1250):
         findings.add(
             "warning", "empty-name", 'It says "Dear ,".', row=row, where="body.html.j2:3", remedy="give a default"
@@ -16,21 +17,27 @@ def some() -> Findings:
 
 def test_findings_of_one_kind_are_one_with_its_first_rows_and_how_many_there_are():
     assert some().render_text() == (
-        "error: undefined  body.html.j2:14\n"
-        "  {{ plan }} is no column.\n"
-        "  row 17\n"
-        "  remedy: name one\n"
-        "\n"
-        "warning: empty-name  body.html.j2:3\n"
-        '  It says "Dear ,".\n'
-        "  rows 2, 3, 4, 5, 6 and 1,243 more\n"
-        "  remedy: give a default\n"
-        "\n"
-        "not verified: reputation\n"
-        "  Nobody can look at your reputation from here.\n"
-        "\n"
-        "1 error, 1 warning, 1 not verified.\n"
+        "error    undefined  body.html.j2:14: {{ plan }} is no column.\n"
+        "         row 17 · name one\n"
+        'warning  empty-name  body.html.j2:3: It says "Dear ,".\n'
+        "         rows 2, 3, 4, 5, 6 and 1,243 more · give a default\n"
+        "unverified reputation, consent\n"
     )
+
+
+def test_a_fault_of_all_rows_is_said_to_be_one():
+    text = some().render_text(1248)
+    assert "every row · give a default\n" in text
+    assert "row 17 · name one\n" in text
+
+
+def test_a_long_message_goes_on_in_the_next_line_and_loses_nothing():
+    findings = Findings()
+    message = " ".join(f"word{number}" for number in range(60))
+    findings.add("warning", "long", message, remedy="https://example.com/" + "x" * 200)
+    lines = findings.render_text().splitlines()
+    assert " ".join(" ".join(lines).split()) == f"warning long {message} https://example.com/{'x' * 200}"
+    assert max(map(len, lines[:-1])) <= 100
 
 
 def test_the_same_fault_twice_in_a_row_is_that_row_once():
@@ -70,10 +77,16 @@ def test_what_workers_found_is_merged_with_the_lowest_rows_first():
     assert len(left) == 2
 
 
+def test_a_finding_that_was_counted_elsewhere_is_taken_over_as_it_is():
+    findings = Findings()
+    findings.take(Finding("warning", "rows", "m", rows=[2, 9], where="list.csv", remedy="r", count=30))
+    assert findings.render_text() == "warning  rows  list.csv: m\n         rows 2, 9 and 28 more · r\n"
+
+
 def test_json_says_the_same():
     said = some().render_json()
     assert said["sound"] is False
-    assert said["counts"] == {"error": 1, "warning": 1, "unverified": 1}
+    assert said["counts"] == {"error": 1, "warning": 1, "unverified": 2}
     assert said["findings"][1] == {
         "severity": "warning",
         "code": "empty-name",
@@ -85,11 +98,14 @@ def test_json_says_the_same():
     }
 
 
-def test_nothing_found_is_said():
-    assert Findings().render_text() == "Nothing was found.\n"
+def test_the_counts_are_said_in_words():
+    assert some().counts() == "1 error, 1 warning, 2 not verified."
+    assert Findings().counts() == "Nothing was found."
+    assert Findings().render_text() == ""
 
 
 def test_data_cannot_repaint_the_terminal():
     findings = Findings()
     findings.add("error", "c", "bad value \x1b[2J", where="x\ny")
     assert "\x1b" not in findings.render_text()
+    assert len(findings.render_text().splitlines()) == 1

@@ -1,0 +1,109 @@
+"""Greets every relay for a check: dial, TLS, login, what it offers; and compares that with what it will be given."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery.probe import SOON, Greeting, probe
+from campaign.delivery.relays import Relay, open_relays
+from campaign.errors import CampaignError, LoginError
+from campaign.pipeline.checking_letters import Looked
+from campaign.pipeline.checking_time import Span
+from campaign.pipeline.job import Job
+from campaign.report import wording
+from campaign.report.findings import ROWS_SHOWN, Finding, Findings
+
+PATIENCE = 30.0  #: seconds for each step; RFC 5321 grants minutes, which nobody waits for at a check
+
+
+def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> dict[str, str]:
+    """Greet all relays but the embedded one; returns each that answered with what it said in one line."""
+    written = tuple(relay for relay in job.settings.delivery.relay if relay != "mailbox")
+    if not written:
+        return {}
+    limits = job.settings.delivery.timeouts
+    hasty = limits.model_copy(update={name: min(PATIENCE, getattr(limits, name)) for name in type(limits).model_fields})
+    delivery = job.settings.delivery.model_copy(update={"relay": written, "timeouts": hasty})
+    try:
+        greetings = asyncio.run(_greet_all(job, delivery))
+    except CampaignError as error:
+        _failed(error, "delivery", findings)
+        return {}
+    said = {}
+    for relay, greeting in greetings:
+        if isinstance(greeting, CampaignError):
+            _failed(greeting, relay.name, findings)
+        else:
+            said[relay.name] = greeting.summary()
+            judge(greeting, looked, span, findings, now=time.time())
+    return said
+
+
+async def _greet_all(job: Job, delivery: DeliverySlice) -> list[tuple[Relay, Greeting | CampaignError]]:
+    relays = await open_relays(delivery, job.settings.base, os.environ)
+    return [(relay, await _greet(relay, delivery)) for relay in relays]
+
+
+async def _greet(relay: Relay, delivery: DeliverySlice) -> Greeting | CampaignError:
+    try:
+        return await probe(relay, delivery)
+    except CampaignError as error:
+        return error
+
+
+def _failed(error: CampaignError, where: str, findings: Findings) -> None:
+    message = " ".join([error.what, *error.evidence])
+    if isinstance(error, LoginError):
+        findings.add("error", "relay-login", message, where=where, remedy=error.next_step)
+    else:
+        findings.add("error", "relay", message, where=where, remedy=error.next_step)
+
+
+def judge(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *, now: float) -> None:
+    """What in a greeting will not do for these letters."""
+    if greeting.expires:
+        _certificate(greeting, span, findings, now)
+    if greeting.size and looked.largest > greeting.size:
+        findings.add(
+            "error",
+            "relay-size",
+            f"the largest letter has {looked.largest:,} octets, and the relay takes {greeting.size:,} at most",
+            row=looked.largest_row,
+            where=greeting.relay,
+            remedy="send smaller pictures and attachments, or ask for a higher limit",
+        )
+    if looked.survey.international and "smtputf8" not in greeting.extensions:
+        findings.take(
+            Finding(
+                "warning",
+                "relay-smtputf8",
+                "the relay does not take addresses with letters beyond ASCII before the @: these will be rejected",
+                rows=looked.international[:ROWS_SHOWN],
+                where=greeting.relay,
+                remedy="use a relay that offers SMTPUTF8 (RFC 6531)",
+                count=looked.survey.international,
+            )
+        )
+
+
+def _certificate(greeting: Greeting, span: Span, findings: Findings, now: float) -> None:
+    ends = wording.moment(greeting.expires)
+    if greeting.expires < span.end:
+        findings.add(
+            "error",
+            "certificate-expires",
+            f"the relay's certificate ends at {ends}, before the run does: connections opened later will fail",
+            where=greeting.relay,
+            remedy="have it renewed first",
+        )
+    elif greeting.expires - now < SOON:
+        findings.add(
+            "warning",
+            "certificate-soon",
+            f"the relay's certificate ends at {ends}",
+            where=greeting.relay,
+            remedy="have it renewed",
+        )
