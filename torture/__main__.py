@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table.markdown(tallies))
     for note in table.notes(tallies):
         print(f"  {note}")
+    print("seconds: " + ", ".join(f"{one.scenario} {one.seconds:.0f}" for one in tallies))
     broken = [sentence for one in tallies for sentence in one.broken]
     command = f"python -m torture --kills {told.kills} --seed {told.seed}"
     print(f"\n{len(chosen)} cases in {time.monotonic() - began:.0f} s; the same again: {command}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import socket
@@ -292,7 +293,8 @@ class Session(asyncio.Protocol):
 
     def _fin(self) -> None:
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # the other side may have gone first
+                self.transport.write_eof()
             asyncio.get_running_loop().call_later(2.0, self.transport.abort)
         else:
             self.transport.close()
