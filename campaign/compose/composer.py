@@ -37,7 +37,10 @@ _UNSHAPING = {"processes", "row_timeout", "dkim"}  # settings that no letter sho
 
 @dataclass(frozen=True)
 class Brief:
-    """What a campaign's letters are made of. ``base`` is the campaign file's folder, ``columns`` those of a row."""
+    """What a campaign's letters are made of. ``base`` is the campaign file's folder, ``columns`` those of a row.
+
+    ``trace_header`` names the header that holds ``trace_id``, which is the run's: the same in each of its letters.
+    """
 
     identity: Identity
     sender: Mailbox
@@ -46,6 +49,8 @@ class Brief:
     settings: ComposeSlice
     base: Path
     columns: tuple[str, ...]
+    trace_header: str = ""
+    trace_id: str = ""
 
     @property
     def root(self) -> Path:
@@ -63,8 +68,9 @@ class Composer:
         self.brief, self.inlining = brief, inlining
         self._resources = Resources(brief.root, brief.settings)
         self._stationery = Stationery(brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources)
+        trace = brief.trace_header, brief.trace_id
         self._head = Letterhead(
-            brief.sender, brief.reply_to, brief.settings, self._stationery.subject, self._stationery.custom
+            brief.sender, brief.reply_to, brief.settings, self._stationery.subject, self._stationery.custom, trace
         )
         self._tokens = Tokens(brief.identity.secret)
         dkim = brief.settings.dkim
@@ -120,6 +126,8 @@ class Composer:
         found = {f"compose.{key}": _text(value) for key, value in settings.items()}
         found |= {"campaign.from": _text(brief.sender), "campaign.reply_to": _text(brief.reply_to)}
         found |= {"campaign.return_path": _text(brief.return_path), "compose.dkim": _text(brief.settings.dkim)}
+        if brief.trace_header:
+            found["report.trace_header"] = brief.trace_header
         found["campaign.secret"] = hmac.digest(brief.identity.secret, b"fingerprint", "sha256").hex()
         return {**found, **stationery.fingerprints(), **self._resources.fingerprints()}
 

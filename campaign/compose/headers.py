@@ -147,16 +147,16 @@ def custom(name: str, value: str) -> str:
     return encode_text(name, value)
 
 
-def check_custom_name(name: str) -> None:
+def check_custom_name(name: str, setting: str = "compose.headers") -> None:
     """Raises ConfigError where ``name`` cannot be, or must not be, a header of the user's own."""
     if not _CUSTOM_NAME.fullmatch(name):
         raise ConfigError(
-            f"compose.headers: {name!r} cannot be the name of a header.",
+            f"{setting}: {name!r} cannot be the name of a header.",
             next_step="use letters, digits and dashes, at most 50, beginning with a letter, such as X-Campaign",
         )
     if _RESERVED.fullmatch(name):
         raise ConfigError(
-            f"compose.headers: the header {name} is made by the program and cannot be set here.",
+            f"{setting}: the header {name} is made by the program and cannot be set here.",
             next_step="remove it; From and Reply-To are set in [campaign], Subject and unsubscribe in [compose]",
         )
 

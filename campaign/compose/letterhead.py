@@ -17,7 +17,10 @@ from campaign.model import Mailbox
 
 
 class Letterhead:
-    """Builds header blocks. ``custom`` are the pages of the user's own headers. Raises ConfigError."""
+    """Builds header blocks. ``custom`` are the pages of the user's own headers, ``trace`` is the run's (name, value).
+
+    Raises ConfigError.
+    """
 
     def __init__(
         self,
@@ -26,19 +29,22 @@ class Letterhead:
         settings: ComposeSlice,
         subject: Page,
         custom: Mapping[str, Page],
+        trace: tuple[str, str] = ("", ""),
     ) -> None:
         self._subject, self._custom, self._mailto = subject, dict(custom), settings.unsubscribe_mailto
         for name in custom:
             headers.check_custom_name(name)
+        if trace[0]:
+            headers.check_custom_name(trace[0], "report.trace_header")
         try:
-            fields = self._fields(sender, reply_to, settings)
+            fields = self._fields(sender, reply_to, settings, trace)
             self._single = headers.Skeleton([*fields, ("Content-Transfer-Encoding", None)])
             self._multi = headers.Skeleton(fields)
         except headers.HeaderRefused as refused:
             raise ConfigError(f"A header of every letter cannot be written: {refused}.") from None
 
     def _fields(
-        self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSlice
+        self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSlice, trace: tuple[str, str]
     ) -> list[tuple[str, str | None]]:
         fields: list[tuple[str, str | None]] = [
             ("From", headers.mailbox(sender.name, sender.address)),
@@ -52,6 +58,8 @@ class Letterhead:
         ):
             fields.append((name, None if name == "List-Unsubscribe" else value))
         fields += [(name, None) for name in self._custom]
+        if trace[0]:
+            fields.append((trace[0], headers.custom(*trace)))
         return [*fields, ("MIME-Version", "1.0"), ("Content-Type", None)]
 
     def block(

@@ -27,6 +27,7 @@ from campaign.ledger.records import Opened
 from campaign.model import Recipient, Verdict
 from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, Options
+from campaign.report.tracing import begin, span
 
 #: Verdicts that `retry` takes up again.
 FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
@@ -166,34 +167,43 @@ def _leave_behind(job: Job, options: Options, newest: Path | None, history: Hist
 
 
 def _continue(job: Job, folder: Path, history: History) -> Chosen:
-    plan = Plan.open(folder / folders.PLAN)
-    composer = Composer(
-        job.brief(plan.columns, history.opened.generation), cast("Literal['shape', 'row']", history.opened.inlining)
-    )
+    opened = history.opened
+    begin(opened.trace, name=opened.campaign, edition=opened.edition, run=opened.run)
+    with span("plan"):
+        plan = Plan.open(folder / folders.PLAN)
+        brief = job.brief(plan.columns, opened.generation, trace=opened.trace)
+        composer = Composer(brief, cast("Literal['shape', 'row']", opened.inlining))
     found, why = composer.choose_inlining(list(sample(plan)))  # also reads the pictures that the fingerprints name
     differs = f"CSS by shape differs from CSS row by row ({why}); the run goes on as it began"
-    notes = (differs,) if found != history.opened.inlining == "shape" else ()
-    return Chosen(folder, plan, composer, history.opened.generation, continued=True, notes=notes, history=history)
+    notes = (differs,) if found != opened.inlining == "shape" else ()
+    return Chosen(folder, plan, composer, opened.generation, continued=True, notes=notes, history=history)
 
 
 def _make(
     job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None
 ) -> Chosen | None:
+    trace = uuid4().hex
+    begin(trace, name=job.settings.campaign.name, edition=job.edition, run=folder.name)
+    plan = _load(job, options, folder, generation, progress)
+    if not plan.size and (plan.books.already or not plan.books.invalid):
+        shutil.rmtree(folder)
+        return None
+    by = "again" if options.again else "fresh" if options.fresh else "retry" if options.retry else ""
+    return _open(job, folder, plan, trace, generation, by)
+
+
+@span("load")
+def _load(job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None) -> Plan:
     audience, base = job.settings.audience, job.settings.base
     Composer(job.brief(template_columns(audience, base), generation))
     suppression = job.suppression()
     already, only = _screens(job, options, generation)
     folders.make_folder(folder)
     try:
-        plan = freeze(audience, base, folder, suppression=suppression, already=already, only=only, progress=progress)
+        return freeze(audience, base, folder, suppression=suppression, already=already, only=only, progress=progress)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if not plan.size and (plan.books.already or not plan.books.invalid):
-        shutil.rmtree(folder)
-        return None
-    by = "again" if options.again else "fresh" if options.fresh else "retry" if options.retry else ""
-    return _open(job, folder, plan, generation, by)
 
 
 def _screens(job: Job, options: Options, generation: int) -> tuple[KeySet, Callable[[str], bool] | None]:
@@ -204,8 +214,9 @@ def _screens(job: Job, options: Options, generation: int) -> tuple[KeySet, Calla
     return keys_with(served(job, generation), kept), lambda key: failed.contains([digest(key)])[0]
 
 
-def _open(job: Job, folder: Path, plan: Plan, generation: int, by: str) -> Chosen:
-    brief = job.brief(plan.columns, generation)
+@span("plan")
+def _open(job: Job, folder: Path, plan: Plan, trace: str, generation: int, by: str) -> Chosen:
+    brief = job.brief(plan.columns, generation, trace=trace)
     composer = Composer(brief)
     inlining, why = composer.choose_inlining(list(sample(plan)))
     if inlining != "shape":
@@ -220,7 +231,7 @@ def _open(job: Job, folder: Path, plan: Plan, generation: int, by: str) -> Chose
         fingerprints=composer.fingerprints(),
         inlining=inlining,
         at=round(time.time(), 3),
-        trace=uuid4().hex,
+        trace=trace,
         file=str(job.settings.file),
         by=by,
     )

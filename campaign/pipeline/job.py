@@ -17,6 +17,9 @@ from campaign.errors import StorageError
 from campaign.ledger import folders, suppressed
 from campaign.model import Identity
 
+#: The trace id of letters that no run sends: previews, tests, checks (W3C Trace Context calls it invalid).
+NO_TRACE = "0" * 32
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -49,8 +52,8 @@ class Job:
         """What makes this edition's letters one of a kind."""
         return Identity(self.settings.campaign.name, self.edition, generation, self.secret, test)
 
-    def brief(self, columns: tuple[str, ...], generation: int, *, test: bool = False) -> Brief:
-        """All that rendering needs to know."""
+    def brief(self, columns: tuple[str, ...], generation: int, *, test: bool = False, trace: str = NO_TRACE) -> Brief:
+        """All that rendering needs to know; ``trace`` is the run's trace id, if the letters are a run's."""
         campaign = self.settings.campaign
         return Brief(
             identity=self.identity(generation, test=test),
@@ -60,6 +63,8 @@ class Job:
             settings=self.settings.compose,
             base=self.settings.base,
             columns=columns,
+            trace_header=self.settings.report.trace_header,
+            trace_id=trace,
         )
 
     def suppression(self) -> Suppression:
