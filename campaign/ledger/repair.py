@@ -14,7 +14,7 @@ from pathlib import Path
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.checkpoint import LARGEST_BLOCK
 from campaign.ledger.history import History
-from campaign.ledger.records import Frontier, Intent, Opened, Record, Settled, Started, decode, encode
+from campaign.ledger.records import Frontier, Intent, Opened, Record, Settled, Started, Synced, decode, encode
 from campaign.ledger.storage import AppendOnly, write_whole
 from campaign.model import Verdict
 
@@ -28,6 +28,7 @@ class Salvage:
     records: list[bytes] = field(default_factory=list)
     lost_lines: list[int] = field(default_factory=list)
     torn: bool = False
+    lost_frontier: bool = False
     doubtful: list[int] = field(default_factory=list)
 
 
@@ -41,10 +42,13 @@ def inspect(path: Path) -> Salvage:
     *whole, rest = lines
     salvage.torn = bool(rest)
     for number, line in enumerate(whole, 1):
-        if decode(line) is None:
+        record = decode(line)
+        if record is None:
             salvage.lost_lines.append(number)
         else:
             salvage.records.append(line + b"\n")
+        salvage.lost_frontier |= _tells_of_a_frontier(salvage.lost_lines, number, record)
+    salvage.lost_frontier |= salvage.lost_lines[-1:] == [len(whole)]
     history = _history(path, salvage)
     if salvage.lost_lines:
         bound = _bound(salvage, history)
@@ -90,14 +94,19 @@ def _decoded(lines: list[bytes]) -> Iterator[Record]:
 
 
 def _bound(salvage: Salvage, history: History) -> int:
-    """Nobody at or above it can have been drawn: the highest frontier and one block, as that line may be lost."""
+    """Nobody at or above it can have been drawn: the highest frontier, and a block more if one may be lost."""
     highest = 0
     for record in _decoded(salvage.records):
         if isinstance(record, Frontier):
             highest = max(highest, record.until)
         elif isinstance(record, Intent | Settled):
             highest = max(highest, record.number + 1)
-    return min(highest + LARGEST_BLOCK, len(history.state))
+    return min(highest + LARGEST_BLOCK * salvage.lost_frontier, len(history.state))
+
+
+def _tells_of_a_frontier(lost: list[int], number: int, record: Record | None) -> bool:
+    """A frontier is synced at once, so only a lost line before a sync mark, or beside another lost one, can be one."""
+    return lost[-1:] == [number - 1] and (record is None or isinstance(record, Synced))
 
 
 def _last_time(salvage: Salvage) -> float:

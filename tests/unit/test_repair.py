@@ -9,7 +9,7 @@ import pytest
 from campaign.errors import DamageError
 from campaign.ledger import journal
 from campaign.ledger.checkpoint import read_history
-from campaign.ledger.records import Frontier, Intent, Opened, Pass, Settled, Started, encode
+from campaign.ledger.records import Frontier, Intent, Opened, Pass, Settled, Started, Synced, encode
 from campaign.ledger.repair import inspect, repair
 from campaign.model import Verdict
 
@@ -46,7 +46,20 @@ def test_whoever_the_lost_lines_may_have_told_of_is_in_doubt_and_nobody_else(dam
     assert history.verdict(1) is Verdict.IN_DOUBT
     assert history.verdict(2) is Verdict.REJECTED
     assert history.verdict(63) is Verdict.IN_DOUBT
-    assert history.verdict(99_999) is Verdict.WAITING
+    assert history.verdict(64) is Verdict.WAITING
+
+
+@pytest.mark.parametrize("rest", [[encode(Synced(500))], [b"more rubbish\n"], []])
+def test_where_the_lost_line_may_have_raised_the_frontier_a_block_more_is_in_doubt(
+    damaged: Path, rest: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaign.ledger.repair.LARGEST_BLOCK", 100)
+    lines = damaged.read_bytes().splitlines(keepends=True)[:8]
+    damaged.write_bytes(b"".join([*lines, *rest]))
+    repair(damaged)
+    history = read_history(damaged.parent)
+    assert history.verdict(163) is Verdict.IN_DOUBT
+    assert history.verdict(164) is Verdict.WAITING
 
 
 def test_the_damaged_original_is_kept(damaged: Path) -> None:
