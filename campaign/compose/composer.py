@@ -40,6 +40,8 @@ class Brief:
     """What a campaign's letters are made of. ``base`` is the campaign file's folder, ``columns`` those of a row.
 
     ``trace_header`` names the header that holds ``trace_id``, which is the run's: the same in each of its letters.
+    ``private`` are files and folders that no letter may hold, though they lie under the root: the list, the secret,
+    the runs. Whatever names one, a row or a template, is refused.
     """
 
     identity: Identity
@@ -51,6 +53,7 @@ class Brief:
     columns: tuple[str, ...]
     trace_header: str = ""
     trace_id: str = ""
+    private: tuple[Path, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -66,15 +69,18 @@ class Composer:
 
     def __init__(self, brief: Brief, inlining: Inlining = "shape") -> None:
         self.brief, self.inlining = brief, inlining
-        self._resources = Resources(brief.root, brief.settings)
-        self._stationery = Stationery(brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources)
+        dkim = brief.settings.dkim
+        keys = [dkim] if isinstance(dkim, DkimSlice) else list(dkim or ())
+        private = (*brief.private, *(brief.base / key.key_file for key in keys))
+        self._resources = Resources(brief.root, brief.settings, private)
+        self._stationery = Stationery(
+            brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources, private
+        )
         trace = brief.trace_header, brief.trace_id
         self._head = Letterhead(
             brief.sender, brief.reply_to, brief.settings, self._stationery.subject, self._stationery.custom, trace
         )
         self._tokens = Tokens(brief.identity.secret)
-        dkim = brief.settings.dkim
-        keys = [dkim] if isinstance(dkim, DkimSlice) else list(dkim or ())
         self._signer = Signer(keys, brief.base) if keys else None
         self._sender = brief.return_path or brief.sender.address
         self._domain = brief.sender.address.rpartition("@")[2]

@@ -7,15 +7,17 @@ Only looks at templates; opens them through the environment's loader. A variable
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from jinja2 import Environment, TemplateNotFound, meta, nodes
 
+from campaign.compose.references import bindings, constants
 from campaign.errors import ConfigError
 
 MOST_TEMPLATES = 500  #: in one closure
+_REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+_BINDING = (nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.Import, nodes.FromImport)
 
 
 @dataclass(slots=True)
@@ -29,39 +31,53 @@ class Part:
 
 @dataclass(slots=True)
 class Closure:
-    """A template and all it extends, includes and imports. ``dynamic``: some names are only known with a row."""
+    """A template and all it extends, includes and imports, whichever branch a row takes."""
 
     environment: Environment
     name: str
     source: str
     parts: dict[str, Part] = field(init=False, default_factory=dict)
-    dynamic: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        """Walk. Raises TemplateNotFound, TemplateSyntaxError."""
+        """Walk. Raises TemplateNotFound, TemplateSyntaxError, and ConfigError for names that a row could decide."""
         waiting = [(self.name, self.environment.parse(self.source, self.name, self.name), False)]
-        while waiting and len(self.parts) < MOST_TEMPLATES:
+        while waiting:
             name, tree, alone = waiting.pop()
             known = self.parts.get(name)
             if known is None or (known.alone and not alone):
                 self.parts[name] = Part(name, tree, alone)
-                waiting += [(wanted, self._parse(wanted), alone or lonely) for wanted, lonely in self._references(tree)]
+                references = self._references(name, tree)
+                waiting += [(wanted, self._parse(wanted), alone or lonely) for wanted, lonely in references]
+            if len(self.parts) > MOST_TEMPLATES:
+                raise ConfigError(
+                    f"{self.name} asks for more than {MOST_TEMPLATES} templates.",
+                    next_step="check whether an include names more than it should",
+                )
 
     def _parse(self, name: str) -> nodes.Template:
         source, file, _ = self.environment.loader.get_source(self.environment, name)  # type: ignore[union-attr]  # we set one
         return self.environment.parse(source, name, file)
 
-    def _references(self, tree: nodes.Template) -> list[tuple[str, bool]]:
+    def _references(self, name: str, tree: nodes.Template) -> list[tuple[str, bool]]:
         found: list[tuple[str, bool]] = []
-        kinds = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
-        for node in tree.find_all(kinds):
-            names = _constants(node.template)  # type: ignore[attr-defined]  # all four have one
+        bound = bindings(tree)
+        for node in tree.find_all(_REFERENCES):
+            names = constants(node.template, bound)  # type: ignore[attr-defined]  # all four have one
             if names is None:
-                self.dynamic = True
-                continue
+                raise _decided_by_a_row(name, node)
             lonely = not getattr(node, "with_context", True)
-            optional = getattr(node, "ignore_missing", False) or len(names) > 1
-            found += [(name, lonely) for name in names if not optional or _readable(self.environment, name)]
+            found += [(one, lonely) for one in self._needed(node, names)]
+        return found
+
+    def _needed(self, node: nodes.Node, names: list[str]) -> list[str]:
+        """All of ``names``, or those that are there where one of several is enough, or none is needed."""
+        missing_is_fine = getattr(node, "ignore_missing", False)
+        several = isinstance(node.template, nodes.List | nodes.Tuple)  # type: ignore[attr-defined]  # all four have one
+        if not missing_is_fine and not several:
+            return names
+        found = [name for name in names if _readable(self.environment, name)]
+        if not found and not missing_is_fine:
+            raise TemplateNotFound(" or ".join(names))
         return found
 
 
@@ -73,14 +89,12 @@ def _readable(environment: Environment, name: str) -> bool:
     return True
 
 
-def _constants(node: nodes.Node) -> list[str] | None:
-    """The template names a node names, or None where they are computed."""
-    if isinstance(node, nodes.Const):
-        value: Any = node.value
-        return [value] if isinstance(value, str) else list(value)
-    if isinstance(node, nodes.Tuple | nodes.List) and all(isinstance(item, nodes.Const) for item in node.items):
-        return [item.value for item in node.items if isinstance(item, nodes.Const)]
-    return None
+def _decided_by_a_row(name: str, node: nodes.Node) -> ConfigError:
+    return ConfigError(
+        f"{name} leaves it to the row which template it reads: a row could name any file.",
+        evidence=f"{name}:{node.lineno}",
+        next_step='name the templates there are, as in {% include {"de": "de.html", "en": "en.html"}[language] %}',
+    )
 
 
 def undeclared(closure: Closure, columns: Iterable[str], extras: Iterable[str]) -> None:
@@ -92,7 +106,7 @@ def undeclared(closure: Closure, columns: Iterable[str], extras: Iterable[str]) 
     for part in closure.parts.values():
         elsewhere = frozenset().union(*(names for name, names in stored.items() if name != part.name))
         provided = always if part.alone else always | elsewhere | frozenset(columns)
-        missing = meta.find_undeclared_variables(part.tree) - provided - _optional(part.tree)
+        missing = _undeclared(part.tree) - provided - _optional(part.tree)
         evidence += [
             f"{part.name}:{_line(part.tree, name)}: {name}{_hint(name, columns, extras, part.alone)}"
             for name in sorted(missing, key=lambda name: (_line(part.tree, name), name))
@@ -105,14 +119,57 @@ def undeclared(closure: Closure, columns: Iterable[str], extras: Iterable[str]) 
         )
 
 
+def _undeclared(tree: nodes.Template) -> set[str]:
+    """Names that ``tree`` itself does not provide where it uses them; a block sees what stands at the top.
+
+    Jinja holds a name for undeclared that only the branches of an ``if`` set, whether all of them do or not.
+    """
+    branches = (node for branch in tree.find_all(nodes.If) for node in branch.find_all(_BINDING))
+    everywhere = meta.find_undeclared_variables(tree) - set().union(*map(_names, branches))
+    at_top = set().union(*map(_names, _top(tree.body)))
+    return everywhere - at_top | (everywhere & _undeclared_outside_blocks(tree) if everywhere & at_top else set())
+
+
+def _undeclared_outside_blocks(tree: nodes.Template) -> set[str]:
+    blocks = [(block, block.body) for block in tree.find_all(nodes.Block)]
+    for block, _ in blocks:
+        block.body = []
+    try:
+        return meta.find_undeclared_variables(tree)
+    finally:
+        for block, body in blocks:
+            block.body = body
+
+
+def _top(body: Iterable[nodes.Node]) -> Iterator[nodes.Node]:
+    """What a template does at its top, where it binds names for all its blocks."""
+    for node in body:
+        if isinstance(node, nodes.ScopedEvalContextModifier):
+            yield from _top(node.body)
+        elif isinstance(node, _BINDING):
+            yield node
+
+
+def _names(node: nodes.Node) -> set[str]:
+    """The names that one statement binds, or all that stand in it do."""
+    match node:
+        case nodes.Assign() | nodes.AssignBlock():
+            names = (node.target, *node.target.find_all(nodes.Name))
+            return {name.name for name in names if isinstance(name, nodes.Name) and name.ctx != "load"}
+        case nodes.Macro():
+            return {node.name}
+        case nodes.Import():
+            return {node.target}
+        case nodes.FromImport():
+            return {name if isinstance(name, str) else name[1] for name in node.names}
+    return set()
+
+
 def _stored(tree: nodes.Template) -> frozenset[str]:
+    """Every name bound anywhere in ``tree``: what another template of the closure may see."""
     names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
-    names |= {node.name for node in tree.find_all(nodes.Macro)}
-    for node in tree.find_all(nodes.Import):
-        names.add(node.target)
-    for imported in tree.find_all(nodes.FromImport):
-        names |= {name if isinstance(name, str) else name[1] for name in imported.names}
-    return frozenset(names)
+    statements = tree.find_all((nodes.Macro, nodes.Import, nodes.FromImport))
+    return frozenset(names.union(*map(_names, statements)))
 
 
 def _optional(tree: nodes.Template) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """One file read from under a folder, and no other: no link is followed, nothing but a regular file is opened.
 
 The way there is walked folder by folder with each one held open, so that nobody can swap a folder for a link between
-the check and the reading. What the file is for is not known here.
+the check and the reading. What the file is for is not known here, only which files are for no letter at all.
 """
 
 from __future__ import annotations
@@ -9,10 +9,23 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+_SECRETS = frozenset({".secret", ".password"})
+
+
+def kept_back(file: Path, root: Path, private: Iterable[Path]) -> bool:
+    """Whether ``file`` is for no letter: hidden, a secret by its name, or one of ``private`` (files, whole folders).
+
+    All paths are resolved, and ``file`` lies under ``root``. A row that names the list, the journal or the campaign
+    file must not get it, whichever way its name comes into a letter: attachment, picture, sheet or template.
+    """
+    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
+    return hidden or file.suffix in _SECRETS or any(file.is_relative_to(path) for path in private)
 
 
 def read_beneath(root: Path, inside: Path, longest: int) -> bytes:

@@ -18,13 +18,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from campaign.compose.content_types import attachment_type, image_type, is_svg
-from campaign.compose.enclosure import read_beneath
+from campaign.compose.enclosure import kept_back, read_beneath
 from campaign.compose.headers import HeaderRefused, block, disposition, refuse_controls
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 
 CACHE = 64_000_000  #: octets of encoded attachments that are kept for the next letter
-_SECRETS = frozenset({".secret", ".password"})
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\")
 
 
@@ -127,8 +126,7 @@ class Resources:
             )
         if not file.is_relative_to(self._root):
             raise _outside(name, self._root)
-        hidden = any(part.startswith(".") for part in file.relative_to(self._root).parts)
-        if hidden or file.suffix in _SECRETS or any(file.is_relative_to(path) for path in self._private):
+        if kept_back(file, self._root, self._private):
             raise _kept_back(name)
         return file
 

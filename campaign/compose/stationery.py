@@ -37,12 +37,13 @@ class Stationery:
         columns: Iterable[str],
         extras: Iterable[str],
         resources: Resources,
+        private: Sequence[Path] = (),
     ) -> None:
         self._settings, self._base, self._resources = settings, base, resources
         kind, name = _body(settings)
         body = (base / (name or settings.text)).resolve()
         self._folder = body.parent
-        self.templates = Templates(root, self._folder, columns, extras, settings.row_timeout)
+        self.templates = Templates(root, self._folder, columns, extras, settings.row_timeout, private=private)
         open_source = self.templates.source
         self.subject = open_source(settings.subject, "compose.subject")
         self.custom = {key: open_source(value, f"compose.headers.{key}") for key, value in settings.headers.items()}
@@ -50,7 +51,8 @@ class Stationery:
         self.attachments = [open_source(value, "compose.attachments") for value in settings.attachments]
         self._locale = open_source(settings.locale, "compose.locale")
         folders = tuple(dict.fromkeys((self._folder, root)))
-        self._styles = Styles(root, folders, settings.inliner) if kind and settings.inline_css else None
+        inlined = bool(kind) and settings.inline_css
+        self._styles = Styles(root, folders, settings.inliner, private) if inlined else None
         self.text = TextPart(self._file(settings.text, html=False)) if settings.text else None
         self.shapes = self._shapes(kind, body) if kind else None
         self.warnings: list[str] = []

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import unescape
 from pathlib import Path
 from typing import Any, Literal
 
-from campaign.compose.enclosure import read_beneath
+from campaign.compose.enclosure import kept_back, read_beneath
 from campaign.compose.sheets import Change, Veil, part
 from campaign.errors import ConfigError
 
@@ -29,10 +29,19 @@ _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
 
 class Styles:
-    """Inlines the style sheets of whole documents. ``folders`` are where relative sheets are looked up, in order."""
+    """Inlines the style sheets of whole documents.
 
-    def __init__(self, root: Path, folders: tuple[Path, ...], inliner: Literal["premailer", "css-inline"]) -> None:
-        self._root, self._folders = root, folders
+    ``folders`` are where relative sheets are looked up, in order; ``private`` are files and folders that are no sheets.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folders: tuple[Path, ...],
+        inliner: Literal["premailer", "css-inline"],
+        private: Iterable[Path] = (),
+    ) -> None:
+        self._root, self._folders, self._private = root, folders, tuple(path.resolve() for path in private)
         self._inline = _premailer() if inliner == "premailer" else _css_inline()
         self._sheets: dict[str, str] = {}
         self._fingerprints: dict[str, str] = {}
@@ -91,8 +100,20 @@ class Styles:
     def _load(self, name: str) -> str:
         for folder in self._folders:
             path = (folder / name).resolve()
-            if not name.startswith("/") and path.is_relative_to(self._root) and path.is_file():
-                return self._text(path)
+            if name.startswith("/") or not path.is_relative_to(self._root) or not path.is_file():
+                continue
+            if kept_back(path, self._root, self._private):
+                raise ConfigError(
+                    f"The file {name!r} is not for letters, and no style sheet.",
+                    evidence="hidden files, secrets, and the campaign's own files are never put into one",
+                    next_step="put style sheets into a folder of their own, and link them there",
+                )
+            return self._text(path)
+        if "{{" in name or "{%" in name:
+            raise ConfigError(
+                f"The template leaves it to the row which style sheet it reads: {name!r}.",
+                next_step="name the sheets there are, and choose between them with {% if %}",
+            )
         raise ConfigError(
             f"The template asks for the style sheet {name!r}, which is not there.",
             evidence=[f"looked in {folder}" for folder in self._folders],
@@ -105,7 +126,11 @@ class Styles:
             octets = read_beneath(self._root, inside, LONGEST_SHEET)
             text = octets.decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The style sheet {inside} cannot be used.", evidence=str(error)) from None
+            raise ConfigError(
+                f"The style sheet {inside} cannot be used.",
+                evidence=str(error),
+                next_step=f"save {inside} as UTF-8 text",
+            ) from None
         self._fingerprints[inside.as_posix()] = hashlib.sha256(octets).hexdigest()
         return text
 

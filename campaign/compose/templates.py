@@ -7,6 +7,7 @@ mistake that can be seen without a row is a ConfigError that names file and line
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -15,17 +16,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from jinja2 import BaseLoader, Environment, TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
 from jinja2.environment import Template
 from markupsafe import Markup
 
 from campaign.compose.bounds import LARGEST, TooMuch
 from campaign.compose.declared import Closure, undeclared
 from campaign.compose.filters import FILTERS
+from campaign.compose.loader import Loader
 from campaign.compose.sandbox import CLOSE, MOST_EVENTS, OPEN, Sandbox, printed
 from campaign.errors import ConfigError
 
 Statics = tuple[str | None, ...]  #: the template's own text, None where a value stands
+
+_UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
 class Drawn(NamedTuple):
@@ -37,43 +41,6 @@ class Drawn(NamedTuple):
 
 class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
     """Why a row cannot be rendered, in words for the person who owns the list."""
-
-
-class _Loader(BaseLoader):
-    """Reads templates beside the first one or under the root; symbolic links must end inside the root."""
-
-    def __init__(self, folders: Iterable[Path], root: Path) -> None:
-        self.folders, self.root = tuple(folders), root
-        self.read: dict[str, bytes] = {}
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:  # noqa: ARG002 - Jinja's
-        for folder in self.folders:
-            path = (folder / template).resolve()
-            if path.is_relative_to(self.root) and path.is_file():
-                return self._source(path), str(path), None
-        raise TemplateNotFound(template)
-
-    def _source(self, path: Path) -> str:
-        octets = path.read_bytes()
-        self.read[path.relative_to(self.root).as_posix()] = octets
-        return decoded(octets, path)
-
-
-def decoded(octets: bytes, path: Path) -> str:
-    """The text of a template file. Raises ConfigError where it is not UTF-8 or holds control characters."""
-    try:
-        text = octets.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = octets[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            f"The template {path.name} is not UTF-8.", evidence=f"{path}:{line}", next_step=f"save {path} as UTF-8"
-        ) from None
-    if found := re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
-        line = text.count("\n", 0, found.start()) + 1
-        raise ConfigError(
-            f"The template {path.name} holds a control character (U+{ord(found[0]):04X}).", evidence=f"{path}:{line}"
-        )
-    return text
 
 
 class Page:
@@ -153,7 +120,8 @@ def _shown(name: str | None) -> str:
 class Templates:
     """Opens templates. ``columns`` are the names a row has; ``extras`` what the program adds.
 
-    ``folder`` is where relative names of includes are looked up first; then ``root``. Both are resolved.
+    ``folder`` is where relative names of includes are looked up first; then ``root``. Both are resolved. ``private``
+    are files and folders that are never read as a template.
     """
 
     def __init__(
@@ -164,15 +132,15 @@ class Templates:
         extras: Iterable[str],
         seconds: float,
         clock: Callable[[], float] | None = None,
+        private: Iterable[Path] = (),
     ) -> None:
-        self.loader = _Loader(dict.fromkeys((folder, root)), root)
+        self.loader = Loader(dict.fromkeys((folder, root)), root, private)
         self._columns, self._extras, self._seconds = tuple(columns), tuple(extras), seconds
         clocks = {} if clock is None else {"clock": clock}
         self.html = Sandbox(html=True, loader=self.loader, **clocks)
         self.plain = Sandbox(html=False, loader=self.loader, **clocks)
         for environment in (self.html, self.plain):
             environment.filters.update(FILTERS)
-        self.closures: list[Closure] = []
 
     def set_locale(self, locale: str) -> None:
         """The locale of the filters until the next call."""
@@ -186,7 +154,7 @@ class Templates:
                 next_step="correct the name in [compose], or compose.root, outside which nothing is read",
             )
         name = path.relative_to(self.loader.root).as_posix()
-        return self._page(decoded(path.read_bytes(), path), name, path, html=html)
+        return self._page(self.loader.text(path), name, path, html=html)
 
     def source(self, source: str, name: str) -> Page:
         """A template written in the campaign file; ``name`` is its key, such as ``compose.subject``."""
@@ -198,36 +166,29 @@ class Templates:
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of every template file that was read, by its path under the root."""
-        if any(closure.dynamic for closure in self.closures):
-            for folder in self.loader.folders[:1]:
-                self._read_all(folder)
         return {name: hashlib.sha256(octets).hexdigest() for name, octets in sorted(self.loader.read.items())}
-
-    def _read_all(self, folder: Path) -> None:
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.resolve().is_relative_to(self.loader.root):
-                self.loader.read.setdefault(path.relative_to(self.loader.root).as_posix(), path.read_bytes())
 
     def _page(self, source: str, name: str, path: Path | None, *, html: bool) -> Page:
         environment = self.html if html else self.plain
+        self.loader.sealed = False
         try:
-            if path is not None:
-                self.loader.read[name] = path.read_bytes()
             closure = Closure(environment, name, source)
             code = environment.compile(source, name, str(path) if path else name)
             template = environment.template_class.from_code(environment, code, environment.globals)
         except TemplateNotFound as error:
             raise _not_found(error, name, self.loader.folders) from None
         except TemplateSyntaxError as error:
-            raise ConfigError(
-                f"The template {error.name or name} is not valid: {error.message}",
-                evidence=f"{error.name or name}:{error.lineno}",
-            ) from None
+            raise _invalid(error, name, environment) from None
         except TemplateError as error:
-            raise ConfigError(f"The template {name} cannot be used: {error}", evidence=_place(error, name)) from None
-        self.closures.append(closure)
+            raise ConfigError(
+                f"The template {name} cannot be used: {error}",
+                evidence=_place(error, name),
+                next_step=f"mend {name}",
+            ) from None
+        finally:
+            self.loader.sealed = True
         undeclared(closure, self._columns, self._extras)
-        constant = not closure.dynamic and not any(part.tree.find(nodes.Name) for part in closure.parts.values())
+        constant = not any(part.tree.find(nodes.Name) for part in closure.parts.values())
         return Page(environment, template, name, self._seconds, constant=constant)
 
 
@@ -237,6 +198,20 @@ def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> C
         evidence=[f"looked in {folder}" for folder in folders],
         next_step="correct the name; templates outside compose.root are never read",
     )
+
+
+def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox) -> ConfigError:
+    """A mistake in what a template says: its place, and what was meant by a misspelt filter or test."""
+    where, what = error.name or name, error.message or ""
+    step = (
+        f"mend {where} in the campaign file" if where.startswith("compose.") else f"mend line {error.lineno} of {where}"
+    )
+    if match := _UNKNOWN.match(what):
+        known = environment.filters if match[1] == "filter" else environment.tests
+        close = difflib.get_close_matches(match[2], known, n=1, cutoff=0.6)
+        ours = f", and {', '.join(FILTERS)}" if match[1] == "filter" else ""
+        step += f"; did you mean {close[0]}?" if close else f"; there are those of Jinja{ours}"
+    return ConfigError(f"The template {where} is not valid: {what}", evidence=f"{where}:{error.lineno}", next_step=step)
 
 
 __all__ = ["Drawn", "Markup", "Page", "RowRefused", "Statics", "Templates", "TooMuch"]

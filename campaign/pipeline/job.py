@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +65,7 @@ class Job:
             columns=columns,
             trace_header=self.settings.report.trace_header,
             trace_id=trace,
+            private=tuple(private_files(self.settings)),
         )
 
     def suppression(self) -> Suppression:
@@ -72,6 +73,25 @@ class Job:
         return Suppression.load(
             self.settings.audience, self.settings.base, extra_files=(self.directory / suppressed.NAME,)
         )
+
+
+def private_files(settings: Settings) -> Iterator[Path]:
+    """What must never get into a letter, whatever a row names: the campaign file, lists, secrets, and the runs."""
+    base, audience, delivery = settings.base, settings.audience, settings.delivery
+    passwords = (audience.password_file, delivery.password_file, delivery.token_file, *delivery.password_files.values())
+    yield settings.file
+    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords):
+        if name:
+            yield base / name
+    for source in (audience.source, *audience.suppress):
+        file = source.removeprefix("sqlite:///").partition("?")[0]
+        if file and "://" not in file:
+            yield base / file
+    runs = base / settings.ledger.directory
+    if (base / settings.compose.root).resolve().is_relative_to(runs.resolve()):  # then not all in it is the ledger's
+        yield from (runs / name for name in (settings.campaign.name, "pacing", suppressed.NAME))
+    else:
+        yield runs
 
 
 def prepare(settings: Settings, *, now: datetime | None = None, environment: Mapping[str, str] | None = None) -> Job:

@@ -256,10 +256,137 @@ def test_what_is_no_date_or_number_is_told_in_words(tmp_path, source):
         page(tmp_path, source).text({"name": "tomorrow"})
 
 
-def test_fingerprints_cover_every_template_that_is_read_and_all_beside_a_computed_include(tmp_path):
+def test_fingerprints_cover_every_template_that_is_read(tmp_path):
     write(tmp_path, part="x", spare="y")
     opened = templates(tmp_path)
     opened.source("{% include 'part.html' %}", "compose.subject")
     assert set(opened.fingerprints()) == {"part.html"}
-    opened.source("{% include name %}", "compose.subject")
-    assert set(opened.fingerprints()) == {"part.html", "spare.html"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% include name %}",
+        "{% include [name, 'part.html'] %}",
+        "{% include 'part' ~ nick ~ '.html' %}",
+        "{% extends name %}",
+        "{% extends 'part.html' if nick else name %}",
+        "{% import name as x %}",
+        "{% from name or 'part.html' import x %}",
+        "{% include items[0] %}",
+        "{% include {'a': 'part.html', 'b': name}[nick] %}",
+        "{% for one in items %}{% include one %}{% endfor %}",
+        "{% set one %}{{ name }}{% endset %}{% include one %}",
+        "{% set one = one ~ 'x' %}{% include one %}",
+        "{% macro show(one) %}{% include one %}{% endmacro %}{{ show(name) }}",
+    ],
+)
+def test_a_row_cannot_choose_what_is_read(tmp_path, source):
+    write(tmp_path, part="x")
+    with pytest.raises(ConfigError) as error:
+        page(tmp_path, "\n" + source)
+    assert error.value.evidence == ("page.html:2",)
+    assert "a row could name any file" in error.value.what
+    assert "include {" in error.value.next_step
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% include 'a.html' if nick else 'b.html' %}",
+        "{% include {'x': 'a.html', 'y': 'b.html'}[nick] %}",
+        "{% include {'x': 'a.html'}.get(nick, 'b.html') %}",
+        "{% set pages = {'x': 'a.html', 'y': 'b.html'} %}{% include pages[nick] %}",
+        "{% set kind = 'a' if nick else 'b' %}{% include kind ~ '.html' %}",
+        "{% for one in ['a.html', 'b.html'] %}{% include one %}{% endfor %}",
+        "{% with one = 'a.html' %}{% include one %}{% endwith %}{% include 'b.html' %}",
+        "{% include ['gone.html', 'a.html'] %}{% include 'b.html' ignore missing %}",
+    ],
+)
+def test_a_template_may_choose_among_its_own(tmp_path, source):
+    write(tmp_path, a="A{{ name }}", b="B{{ name }}")
+    opened = templates(tmp_path)
+    assert opened.source(source, "compose.subject").text({"name": "1", "nick": "x"})[:2] == "A1"
+    assert set(opened.fingerprints()) == {"a.html", "b.html"}
+
+
+def test_of_several_templates_one_has_to_be_there(tmp_path):
+    with pytest.raises(ConfigError, match="not there"):
+        page(tmp_path, "{% include ['gone.html', 'none.html'] %}")
+
+
+DECLARED = [
+    "{% macro hello(x) %}<b>{{ x }}</b>{% endmacro %}",
+    "{% set hello = 'x'.format %}",
+    "{% from 'parts.html' import hello %}",
+    "{% from 'parts.html' import other as hello %}",
+    "{% import 'parts.html' as hello %}",
+    "{% set hello %}x{% endset %}",
+    "{% set one, hello = 'a', 'b' %}",
+    "{% if nick %}{% set hello = 'x' %}{% else %}{% set hello = 'y' %}{% endif %}",
+]
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+@pytest.mark.parametrize("extends", ["{% extends 'base.html' %}", ""])
+def test_what_stands_at_the_top_of_a_template_is_known_in_its_blocks(tmp_path, declared, extends):
+    parts = "{% macro hello(x) %}{{ x }}{% endmacro %}{% macro other(x) %}{{ x }}{% endmacro %}"
+    write(tmp_path, base="{% block body %}{% endblock %}", parts=parts)
+    inner = "{% block inner %}{{ hello|string|length }}{% endblock %}"
+    found = page(tmp_path, extends + declared + "{% block body %}" + inner + "{% endblock %}")
+    assert found.text({"name": "1", "nick": ""}).strip()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if nick %}{% set hello = 1 %}{% else %}{% set hello = 2 %}{% endif %}{{ hello }}",
+        "{% for x in items %}{% if x %}{% set hello = 1 %}{% else %}{% set hello = 2 %}{% endif %}{{ hello }}{% endfor %}",
+        "{% if nick %}{% set hello = 1 %}{% endif %}{% if nick %}{{ hello }}{% endif %}",
+        "{% if nick %}{% macro hello() %}{% endmacro %}{% endif %}{% if nick %}{{ hello() }}{% endif %}",
+    ],
+)
+def test_what_the_branches_of_an_if_set_is_known_behind_it(tmp_path, source):
+    page(tmp_path, source).text({"nick": "", "items": [0, 1]})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for hello in items %}{% endfor %}{% block body %}{{ hello }}{% endblock %}",
+        "{% block body %}{% set hello = 1 %}{% endblock %}{% block other %}{{ hello }}{% endblock %}",
+        "{% macro m() %}{% set hello = 1 %}{% endmacro %}{% block body %}{{ hello }}{% endblock %}",
+        "{{ hello }}{% block body %}{{ hello }}{% endblock %}",
+        "{{ hello }}{% set hello = 1 %}",
+    ],
+)
+def test_what_is_not_known_in_a_block_is_still_found(tmp_path, source):
+    with pytest.raises(ConfigError, match="hello"):
+        page(tmp_path, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "step"),
+    [
+        ("a\n{% if %}", "mend line 2 of page.html"),
+        ("{{ name", "mend line 1 of page.html"),
+        ("{{ name|uper }}", "mend line 1 of page.html; did you mean upper?"),
+        ("{{ name|zzzz }}", "mend line 1 of page.html; there are those of Jinja, and date, datetime, number, currency"),
+        ("{{ name is evne }}", "mend line 1 of page.html; did you mean even?"),
+        ("{% include 'part.html' %}", "mend line 3 of part.html"),
+        ("{{ gone }}", "correct the template"),
+        ("{% include 'gone.html' %}", "correct the name"),
+        ("\x02", "delete that character"),
+    ],
+)
+def test_every_refusal_says_what_to_do_next(tmp_path, source, step):
+    write(tmp_path, part="\n\n{% endfor %}")
+    with pytest.raises(ConfigError) as error:
+        page(tmp_path, source)
+    assert error.value.next_step.startswith(step)
+
+
+def test_a_mistake_in_the_campaign_file_itself_is_mended_there(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        templates(tmp_path).source("Hello {{ name", "compose.subject")
+    assert error.value.next_step == "mend compose.subject in the campaign file"
