@@ -23,13 +23,14 @@ from campaign.model import Verdict
 from campaign.pipeline.choosing import FAILED, Chosen
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
+from campaign.pipeline.publishing import publish_last
 from campaign.pipeline.serving import Ending
 from campaign.report.exports import write_failed, write_in_doubt
 from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
-from campaign.report.metrics import write_metrics
 from campaign.report.page import write_page
 from campaign.report.send_times import SendTimes
 from campaign.report.summary import balance, tally, write_summary
+from campaign.report.tracing import conclude, span
 
 TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS = 25, 25, 1000
 
@@ -83,6 +84,7 @@ def walk(path: Path) -> Stream:
     return stream
 
 
+@span("close")
 def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, console: Console) -> ExitCode:
     """Write what the run leaves behind, tell the tally, return the exit code. Raises InternalError, StorageError."""
     policy = job.settings.ledger.in_doubt
@@ -95,6 +97,7 @@ def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, 
     # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
     write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
     checkpoint.end(int(code))
+    conclude(int(code), facts.verdicts)
     console.say(tally(facts))
     if complaints:
         raise InternalError("The books do not balance, which is a fault of ours.", evidence=complaints)
@@ -147,14 +150,12 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
 
 
 def write_all(job: Job, folder: Path, plan: Plan, history: History, stream: Stream, facts: RunFacts) -> None:
-    """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics file."""
+    """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics."""
     write_failed(folder, plan.input_columns, _failures(plan, history, stream))
     write_in_doubt(folder, _doubts(job, plan, history, stream))
     write_page(folder, facts)
     write_summary(folder, facts)
-    metrics_file = job.settings.report.metrics_file
-    if metrics_file:
-        write_metrics(job.settings.base / metrics_file, facts)
+    publish_last(job, folder, facts)
 
 
 def settings_in_words(job: Job) -> dict[str, str]:

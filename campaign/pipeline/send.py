@@ -27,10 +27,12 @@ from campaign.pipeline.choosing import (
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job, Options, lay_over, prepare
+from campaign.pipeline.observing import Observer
 from campaign.pipeline.serving import Ending, Service
 from campaign.report.log import open_log
 from campaign.report.notices import passed_on
 from campaign.report.progress import Counts, Progress
+from campaign.report.tracing import span, traced
 
 
 def send(settings: Settings, options: Options, console: Console) -> ExitCode:
@@ -39,7 +41,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     wait_for_start(settings, options, console)
     job = prepare(settings)
     folders.make_folder(job.folder)
-    with folders.locked(job.folder):
+    with traced(settings.report), folders.locked(job.folder):
         refuse_late(job, options)
         chosen = choose(job, options, console.loading)
         if chosen is None:
@@ -204,8 +206,9 @@ def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, co
         log.event("run started", run=str(chosen.folder), recipients=counts.total, done_before=counts.done_before)
         progress.start()
         try:
-            with passed_on(log, progress.note):
-                return asyncio.run(Service(job, options, chosen, checkpoint, progress, counts, log).serve())
+            with passed_on(log, progress.note), span("serve"):
+                service = Service(job, options, chosen, checkpoint, progress, counts, log)
+                return asyncio.run(Observer(job, chosen, checkpoint).beside(service.serve()))
         finally:
             progress.finish()
             log.event("run left", tally=checkpoint.history.tally())

@@ -82,15 +82,25 @@ class Earlier:
     last_success: float | None = None
     last_run: float | None = None
     exit_code: float | None = None
+    run: str = ""
+    started: float = 0.0
+    text: str = ""
+
+    def began_later(self, numbers: Snapshot) -> bool:
+        """Whether what was written is of another run that began after this one."""
+        return bool(self.run) and self.run != numbers.run and self.started > numbers.started
 
 
 def write_metrics(path: Path, facts: RunFacts | Snapshot) -> str:
     """Write the textfile ``path`` (``.prom``, one per campaign; 0644), whole or not at all, and return its text.
 
-    Raises StorageError.
+    A file that a later run has written stays as it is. Raises StorageError.
     """
     numbers = Snapshot.of(facts) if isinstance(facts, RunFacts) else facts
-    text = exposition(numbers, _earlier(path, numbers))
+    earlier = _earlier(path, numbers)
+    if earlier.began_later(numbers):
+        return earlier.text
+    text = exposition(numbers, earlier)
     with replacing(path, mode=READABLE) as stream:
         stream.write(text)
     return text
@@ -169,6 +179,7 @@ def _of_the_run(numbers: Snapshot) -> Iterator[tuple[str, str, float | None]]:
     )
     yield "updated_timestamp_seconds", "When these numbers were taken.", numbers.at
     yield "in_doubt", "Letters whose reply was never recorded; a person decides.", doubts
+    yield "run_started_timestamp_seconds", "When the last run started.", numbers.started
     yield "planned", "Recipients of the last run's plan.", numbers.planned
     yield "run_seconds", "How long the last run took, or has taken so far.", max(0.0, numbers.at - numbers.started)
 
@@ -214,20 +225,30 @@ def _earlier(path: Path, numbers: Snapshot) -> Earlier:
 
     found = Earlier(last_success=0.0)
     try:
-        samples = [one for family in text_string_to_metric_families(path.read_text("utf-8")) for one in family.samples]
+        text = path.read_text("utf-8")
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
     except (OSError, ValueError, KeyError, IndexError):  # none yet, or not ours: begin anew
         return found
+    found.text = text
     for sample in samples:
-        if sample.labels.get("campaign") != numbers.campaign:
-            continue
-        if sample.name == "campaign_messages_total":
-            found.totals[sample.labels["outcome"]] = sample.value
-        elif sample.name == "campaign_run_messages" and sample.labels.get("run") == numbers.run:
-            found.of_run[sample.labels["outcome"]] = sample.value
-        elif sample.name == "campaign_last_success_timestamp_seconds":
-            found.last_success = sample.value
-        elif sample.name == "campaign_last_run_timestamp_seconds":
-            found.last_run = sample.value
-        elif sample.name == "campaign_exit_code":
-            found.exit_code = sample.value
+        if sample.labels.get("campaign") == numbers.campaign:
+            _take(found, sample.name.removeprefix("campaign_"), sample.labels, sample.value, numbers.run)
     return found
+
+
+def _take(found: Earlier, name: str, labels: Mapping[str, str], value: float, run: str) -> None:
+    match name:
+        case "messages_total":
+            found.totals[labels.get("outcome", "")] = value
+        case "run_messages" if labels.get("run") == run:
+            found.of_run[labels.get("outcome", "")] = value
+        case "last_success_timestamp_seconds":
+            found.last_success = value
+        case "last_run_timestamp_seconds":
+            found.last_run = value
+        case "exit_code":
+            found.exit_code = value
+        case "run_started_timestamp_seconds":
+            found.started = value
+        case "run_info":
+            found.run = labels.get("run", "")
