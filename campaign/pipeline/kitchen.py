@@ -55,7 +55,8 @@ class Kitchen:
         return self
 
     def __exit__(self, *reason: object) -> None:
-        for _ in self._waiters:
+        for waiter in self._waiters:
+            waiter.over = True
             self._orders.put(None)
         for waiter in self._waiters:
             waiter.stop()
@@ -106,11 +107,13 @@ class Waiter(threading.Thread):
     ) -> None:
         super().__init__(name="kitchen", daemon=True)
         self._brief, self._inlining, self._orders = brief, inlining, orders
+        #: Nobody waits for letters any more.
+        self.over = False
         self._open()
 
     def run(self) -> None:
         """Until told to stop: an order, its letters, to whoever waits for them."""
-        while (order := self._orders.get()) is not None:
+        while (order := self._orders.get()) is not None and not self.over:
             rows, future = order
             try:
                 letters = self._ask(rows)
@@ -120,13 +123,11 @@ class Waiter(threading.Thread):
                 _tell(future, future.set_result, letters)
 
     def stop(self) -> None:
-        """Hang up; the worker leaves by itself."""
-        with contextlib.suppress(OSError):
-            self._pipe.close()
-        self._process.join(STOP_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        """End the worker, whatever it is at; this thread sees its end of the pipe close, and ends too."""
+        self._process.kill()
+        self._process.join()
+        self.join(STOP_SECONDS)
+        self._pipe.close()
 
     def _ask(self, rows: Order) -> Sequence[Result]:
         """One question, one answer. A worker that died is replaced once."""
@@ -135,6 +136,8 @@ class Waiter(threading.Thread):
                 self._pipe.send(rows)
                 answer = self._pipe.recv()
             except (EOFError, OSError):
+                if self.over:
+                    return ()
                 self._process.join(STOP_SECONDS)
                 self._open()
                 continue

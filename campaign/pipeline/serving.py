@@ -30,8 +30,10 @@ from campaign.pipeline.choosing import Chosen
 from campaign.pipeline.job import Job, Options
 from campaign.pipeline.kitchen import Kitchen, workers_for
 from campaign.pipeline.recording import Recorder
+from campaign.pipeline.stove import Stove
 from campaign.report.log import Log
 from campaign.report.progress import Counts, Progress
+from campaign.report.tracing import span
 
 WATCH_SECONDS = 0.25
 SUPPRESSION_SECONDS = 3600.0
@@ -81,6 +83,7 @@ class Service:
         self._suppression_read = time.monotonic()
         self._dispatcher: Dispatcher | None = None
         self._kitchen: Kitchen | None = None
+        self._stove = Stove(chosen.composer, checkpoint.date_of)
         canary = Canary.of(job.settings.delivery, chosen.plan.size)
         self._release = Release(canary, chosen.folder, self._control, progress.note, self._wait_until)
         self._canary_only = False
@@ -129,6 +132,9 @@ class Service:
             due_at = history.next_due()
             if due_at is None:
                 return
+            if not self._left:
+                self._halt(ExitCode.UNFINISHED)
+                return
             if not await self._wait_until(due_at):
                 return
             if history.passes > first:
@@ -141,10 +147,11 @@ class Service:
             self._checkpoint.begin_pass()
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
             before = self._recorder.written
-            if self._kitchen:
-                await dispatcher.sweep(self._kitchen.recipients(self._due()), self._compose_elsewhere)
-            else:
-                await dispatcher.sweep(self._due(), self._compose)
+            with span("pass", number=history.passes):
+                if self._kitchen:
+                    await dispatcher.sweep(self._kitchen.recipients(self._due()), self._compose_elsewhere)
+                else:
+                    await dispatcher.sweep(self._stove.recipients(self._due()), self._compose)
             idle = 0 if self._recorder.written != before else idle + 1
             await self._refuse_idling(idle)
 
@@ -158,17 +165,11 @@ class Service:
             await self._wait_until(time.time() + IDLE_PASS_SECONDS)
 
     def _due(self) -> Iterator[Recipient]:
-        """Recipients of this pass, drawn one by one; the withdrawn are settled here, before anything is rendered."""
+        """Recipients of this pass, drawn one by one, as many as ``--limit`` allows; some ahead of their turn."""
         for recipient in self._chosen.plan.recipients(self._is_due):
-            if self._stop.is_set():
-                return
-            if not self._left:
-                self._halt(ExitCode.UNFINISHED)
+            if self._stop.is_set() or not self._left:
                 return
             self._checkpoint.reserve(recipient.number)
-            if reason := self._suppression.covers(recipient.address):
-                self._recorder.settle(recipient.number, Verdict.WITHDRAWN, reason)
-                continue
             self._left -= 1
             yield recipient
 
@@ -178,15 +179,19 @@ class Service:
 
     def _compose(self, recipient: Recipient) -> Letter | None:
         """The recipient's letter, or None when it was settled here instead."""
-        date = float(self._checkpoint.date_of(recipient.number))
-        return self._settled_or_letter(self._chosen.composer.compose(recipient, date))
+        return self._settled_or_letter(recipient, self._stove.compose(recipient))
 
     async def _compose_elsewhere(self, recipient: Recipient) -> Letter | None:
         assert self._kitchen is not None  # noqa: S101 - for the type checker
-        return self._settled_or_letter(await self._kitchen.compose(recipient))
+        return self._settled_or_letter(recipient, await self._kitchen.compose(recipient))
 
-    def _settled_or_letter(self, letter: Letter | Unrenderable) -> Letter | None:
+    def _settled_or_letter(self, recipient: Recipient, letter: Letter | Unrenderable) -> Letter | None:
         number = letter.number
+        # Asked now and not when the recipient was drawn: an unsubscribe that came in between wins.
+        if reason := self._suppression.covers(recipient.address):
+            self._left += 1
+            self._recorder.settle(number, Verdict.WITHDRAWN, reason)
+            return None
         if isinstance(letter, Unrenderable):
             self._recorder.settle(number, Verdict.UNRENDERABLE, letter.reason)
             return None

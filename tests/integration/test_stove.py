@@ -1,0 +1,73 @@
+"""Letters made a few at a time are the letters made one by one; limits and unsubscribes hold all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from campaign.compose.composer import Brief, Composer
+from campaign.config import load
+from campaign.config.compose import ComposeSlice
+from campaign.exit_codes import ExitCode
+from campaign.model import Identity, Mailbox, Recipient
+from campaign.pipeline.console import Console
+from campaign.pipeline.job import Options
+from campaign.pipeline.send import send
+from campaign.pipeline.stove import AHEAD, Stove
+
+
+@pytest.fixture
+def composer(tmp_path: Path) -> Composer:
+    (tmp_path / "letter.html.j2").write_text("<style>p { color: #333 }</style><p>Dear {{ name }}</p>")
+    settings = ComposeSlice(subject="Hello {{ name }}", html="letter.html.j2")
+    identity = Identity("gazette", "", 1, b"0123456789abcdef")
+    return Composer(Brief(identity, Mailbox("", "news@example.com"), None, None, settings, tmp_path, ("name",)))
+
+
+def people(count: int) -> list[Recipient]:
+    return [
+        Recipient(n, f"r{n}@example.org", f"r{n}@example.org", "", n + 2, {"name": f"Ada {n}"}) for n in range(count)
+    ]
+
+
+def test_the_letters_are_those_made_one_by_one_in_whatever_order_they_are_asked_for(composer: Composer) -> None:
+    stove, rows = Stove(composer, lambda number: 1_700_000_000 + number), people(100)
+    letters = {}
+    drawn = stove.recipients(iter(rows))
+    for one, following in zip(drawn, drawn, strict=True):
+        letters[following.number] = stove.compose(following)
+        letters[one.number] = stove.compose(one)
+    again = stove.compose(rows[3])
+    assert [letters[one.number] for one in rows] == [composer.compose(one, 1.7e9 + one.number) for one in rows]
+    assert again == letters[3]
+
+
+def test_drawing_and_making_run_only_some_recipients_ahead(composer: Composer) -> None:
+    taken: list[int] = []
+    stove = Stove(composer, lambda _: 1, clock=lambda: 0.0)
+    source = (taken.append(one.number) or one for one in people(1000))
+    stove.compose(next(stove.recipients(source)))
+    assert len(taken) == AHEAD
+    assert len(stove._done) < AHEAD
+
+
+def test_a_slow_template_holds_up_the_connections_for_one_letter_only(composer: Composer) -> None:
+    times = iter(range(1000))
+    stove = Stove(composer, lambda _: 1, clock=lambda: float(next(times)))
+    stove.compose(next(stove.recipients(iter(people(20)))))
+    assert not stove._done
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_limit_serves_exactly_so_many_wherever_letters_are_rendered(tmp_path: Path, processes: int) -> None:
+    (tmp_path / "list.csv").write_text("email\n" + "".join(f"r{n}@example.org\n" for n in range(50)))
+    file = tmp_path / "notice.toml"
+    file.write_text(
+        '[campaign]\nname = "notice"\nfrom = "news@example.com"\n[audience]\nsource = "list.csv"\n'
+        f'[compose]\nsubject = "Notice"\ntext = "body.txt"\nprocesses = {processes}\n[delivery]\nrelay = "mailbox"\n'
+    )
+    (tmp_path / "body.txt").write_text("We close at noon.\n")
+    sent = [send(load(file, {}), Options(limit=20, quiet=True), Console(quiet=True)) for _ in range(3)]
+    assert sent == [ExitCode.UNFINISHED, ExitCode.UNFINISHED, ExitCode.DONE]
+    assert len(list(tmp_path.glob("runs/notice/*/mailbox/new/*"))) == 50
