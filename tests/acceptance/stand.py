@@ -179,8 +179,9 @@ def _toml_value(value: Any) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours, without what would change a campaign."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CAMPAIGN")}
+    """Ours, without what would change a campaign; the code is that of the checkout these tests belong to."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("CAMPAIGN")}
+    return {**ours, "PYTHONPATH": os.fspath(ROOT)}
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

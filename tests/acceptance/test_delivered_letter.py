@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -64,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def send(place: Path, code: int, *words: str) -> str:
     found = subprocess.run(
         [sys.executable, "-m", "campaign", *words],
-        cwd=place, env={**clean_environment(), "CAMPAIGN__DELIVERY__RATE": "[]", "PYTHONPATH": os.fspath(ROOT)},
+        cwd=place, env={**clean_environment(), "CAMPAIGN__DELIVERY__RATE": "[]"},
         capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert found.returncode == code, found.stderr
@@ -229,3 +228,17 @@ def test_the_same_letters_are_the_same_bytes_when_made_again(place: Path, conten
     date = parsedate_to_datetime(parsed(contents[0])["Date"]).timestamp()
     again = {letter.content for one in plan.recipients() if isinstance(letter := composer.compose(one, date), Letter)}
     assert again == set(contents)
+
+
+def test_the_readme_shows_the_figures_of_this_very_run(place: Path, letters: list[EmailMessage]) -> None:
+    run = next(place.glob("sample_data/runs/gazette/2026-12/*Z"))
+    books = json.loads((run / "summary.json").read_text(encoding="utf-8"))["books"]
+    shown = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = re.search(r"^Books +([\d,]+) rows read = (.*); they balance$", shown, re.MULTILINE)
+    assert said is not None
+    parts = dict(reversed(part.split(" ")) for part in said[2].replace(",", "").split(" + "))
+    assert int(said[1].replace(",", "")) == books["read"]
+    assert {name: int(count) for name, count in parts.items()} == {
+        name: count for name, count in books.items() if count and name != "read"
+    }
+    assert f"sends {len(letters):,} letters over real SMTP" in shown

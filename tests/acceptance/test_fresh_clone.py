@@ -30,6 +30,7 @@ def environment() -> dict[str, str]:
     ours = clean_environment()
     ours.pop("VIRTUAL_ENV", None)
     ours.pop("MAKEFLAGS", None)
+    ours.pop("PYTHONPATH")
     ours["PATH"] = os.pathsep.join(
         one for one in ours["PATH"].split(os.pathsep) if not Path(one).is_relative_to(ROOT / ".venv")
     )

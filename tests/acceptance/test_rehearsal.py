@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.acceptance.stand import Stand, message_id, parsed, recipient
 from tests.integration.servers.shelf import Shelf
 
@@ -41,3 +43,39 @@ async def test_preview_writes_letters_and_a_page(stand: Stand) -> None:
     assert "Person 1" in page.read_text(encoding="utf-8")
     assert recipient((page.parent / "row-2.eml").read_bytes()) == "p1@example.com"
     assert not stand.runs
+
+
+async def test_check_finds_what_would_fail_and_says_where(stand: Stand, shelf: Shelf) -> None:
+    stand.write("letter.txt", "{{ 100 // (name|length - 8) }} for {{ name }}\n")
+    ended = (await stand.campaign("check", stand.file)).ends(78)
+    assert "row 2" in ended.out or "line 2" in ended.out or ":2" in ended.out
+    assert not shelf.told("MAIL")
+    findings = json.loads((await stand.campaign("check", stand.file, "--json", "--no-relay")).ends(78).out)
+    assert "unrenderable" in json.dumps(findings)
+
+
+async def test_check_greets_the_relay(stand: Stand) -> None:
+    async with Shelf() as gone:
+        stand.set(delivery__relay=gone.url)
+    ended = await stand.campaign("check", stand.file)
+    assert ended.code == 78
+    assert str(gone.port) in ended.out
+    (await stand.campaign("check", stand.file, "--no-relay")).ends(0)
+
+
+async def test_an_unsubscribe_token_tells_whom_it_stands_for(stand: Stand, shelf: Shelf) -> None:
+    await stand.set(compose__unsubscribe="https://example.com/u/{{ unsubscribe_token }}").send("--limit", 1)
+    await stand.campaign("test", stand.file, "--to", "me@example.com")
+    tokens = [parsed(content)["List-Unsubscribe"][1:-1].rpartition("/")[2] for _, _, content in shelf.letters]
+    said = [json.loads((await stand.campaign("unsubscribe-token", stand.file, "--open", one)).out) for one in tokens]
+    assert said[0] == {"subject": shelf.recipients[0], "campaign": "gazette", "edition": "", "test": False}
+    assert said[1]["test"] is True
+    assert said[1]["subject"] == ""
+    refused = await stand.campaign("unsubscribe-token", stand.file, "--open", tokens[0][:-2] + "AA")
+    refused.ends(65, "was not made with this campaign's secret")
+
+
+async def test_quiet_says_nothing_but_errors(stand: Stand) -> None:
+    assert (await stand.send("--quiet", "--limit", 5)).err == ""
+    stand.write("letter.txt", "changed")
+    (await stand.send("--quiet")).tells(78, "letter.txt changed")
