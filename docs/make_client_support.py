@@ -147,13 +147,19 @@ def ignored(stats: dict[str, Any], reader: str) -> bool:
     return bool(tested) and tested[-1].startswith("n")
 
 
+def written(table: dict[str, Any]) -> str:
+    """The table as JSON with a line for each feature, so that a refresh can be read as a change."""
+    features = ",\n".join(json.dumps(one, ensure_ascii=False) for one in table["features"])
+    rest = json.dumps({**table, "features": []}, ensure_ascii=False, indent=1)
+    return rest.replace('"features": []', f'"features": [\n{features}\n ]') + "\n"
+
+
 def main(package: Path) -> None:
     """Read the unpacked npm package, write the data and its licence."""
     data = json.loads((package / "data" / "caniemail.json").read_text(encoding="utf-8"))
     version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
     FOLDER.mkdir(exist_ok=True)
-    text = json.dumps(reduced(data, version), ensure_ascii=False, indent=1)
-    (FOLDER / "client_support.json").write_text(text + "\n", encoding="utf-8")
+    (FOLDER / "client_support.json").write_text(written(reduced(data, version)), encoding="utf-8")
     shutil.copyfile(package / "LICENSE", FOLDER / "LICENSE-caniemail.txt")
 
 

@@ -52,7 +52,7 @@ def words(seen: ReadLetter, recipient: Recipient, printed: Sequence[Sequence[obj
             yield Fault(
                 "error",
                 "empty-greeting",
-                f"“{match[0].strip()}” greets nobody",
+                f"“{' '.join(match[0].split())}” greets nobody",
                 where,
                 "give the value a default: {{ name or 'reader' }}",
             )
