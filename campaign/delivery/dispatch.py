@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
 from campaign.config.delivery import DeliverySlice
 from campaign.delivery.backlog import Backlog
@@ -24,15 +23,9 @@ from campaign.delivery.replies import Rules
 from campaign.errors import CampaignError, ConfigError, StorageError, UnfinishedError
 from campaign.model import Recipient
 
-__all__ = ["Compose", "Dispatcher", "Recorder", "Source"]
+__all__ = ["Compose", "Dispatcher", "Recorder"]
 
 log = logging.getLogger(__name__)
-
-
-class Source(Protocol):
-    """What a sweep draws from: recipients, one at a time, cheap and in order."""
-
-    def __next__(self) -> Recipient: ...
 
 
 class Dispatcher:

@@ -82,8 +82,6 @@ class Wire(asyncio.Protocol):
         self._deadline = 0.0
         self._awaiting = False
         self._timer: asyncio.TimerHandle | None = None
-        #: Octets handed to the transport so far.
-        self.sent = 0
         #: The loop's time after which nothing is waited for, whatever its own limit.
         self.until = math.inf
         # One octet unsent is "not drained"; zero would never resume over TLS, whose comparison includes the mark.
@@ -168,7 +166,6 @@ class Wire(asyncio.Protocol):
         """Hand ``data`` to the network, all at once; for anything larger than `BLOCK` use `flow`."""
         if self._why:
             raise Broken(self._why)
-        self.sent += len(data)
         self._transport.write(data)
 
     @property

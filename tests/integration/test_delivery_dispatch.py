@@ -229,6 +229,13 @@ async def test_a_domain_on_hold_is_left_for_a_later_pass() -> None:
     assert len(shelf.letters) == 6
 
 
+async def test_a_connection_that_was_idle_for_long_is_opened_anew() -> None:
+    async with Shelf() as shelf:
+        ledger = await send(shelf.url, recipients(4), rate="8/s", connection_idle=0.05)
+    assert ledger.count(Verdict.ACCEPTED) == len(ledger.outcomes) == 4
+    assert shelf.connections == shelf.told("QUIT") == 4
+
+
 # -- control
 
 

@@ -1,0 +1,104 @@
+"""Secrets come from files, commands and the environment, and are never shown."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery.credentials import Reused, find_login, read_secret, run_for_secret
+from campaign.errors import ConfigError
+
+
+def secret(folder: Path, text: str, name: str = "secret", mode: int = 0o600) -> Path:
+    path = folder / name
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+async def password(folder: Path, environment: dict[str, str] | None = None, position: int = 1, **keys: object) -> str:
+    settings = DeliverySlice.model_validate({"relay": "smtps://u@smtp.example.com", **keys})
+    login = await find_login("u", "smtp.example.com", position, settings, folder, environment or {})
+    assert "geheim" not in repr(login)
+    return await login.fetch()
+
+
+async def test_a_password_comes_from_where_it_lies(tmp_path: Path) -> None:
+    secret(tmp_path, "geheim\nsecond line\n")
+    secret(tmp_path, "geheim2", "relay-password")
+    print_it = f"{sys.executable} -c \"print('geheim3')\""
+    assert await password(tmp_path, password_file="secret") == "geheim"
+    assert await password(tmp_path, password_command=print_it) == "geheim3"
+    assert await password(tmp_path, {"CAMPAIGN_RELAY_PASSWORD": "geheim4"}) == "geheim4"
+    assert await password(tmp_path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "geheim2"
+    assert (
+        await password(tmp_path, password_files={"smtp.example.com": "relay-password"}, password_file="x") == "geheim2"
+    )
+    both = {"CAMPAIGN_RELAY_PASSWORD": "geheim4", "CAMPAIGN_RELAY_PASSWORD_2": "geheim5"}
+    assert [await password(tmp_path, both, position) for position in (1, 2)] == ["geheim4", "geheim5"]
+
+
+async def test_no_password_is_an_error_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="CAMPAIGN_RELAY_PASSWORD"):
+        await password(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
+def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read_secret(secret(tmp_path, "geheim", mode=mode))
+
+
+@pytest.mark.parametrize("content", ["", "\n", "a\0b\n"])
+def test_a_file_without_a_usable_secret_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ConfigError):
+        read_secret(secret(tmp_path, content))
+
+
+def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing", Path("/dev/null")):
+        with pytest.raises(ConfigError):
+            read_secret(path)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = secret(tmp_path, "x")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read_secret(path)
+
+
+@pytest.mark.parametrize("script", ["print('geheim'); raise SystemExit(3)", "pass"])
+async def test_a_failing_command_does_not_show_what_it_printed(tmp_path: Path, script: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await run_for_secret(f'{sys.executable} -c "{script}"', tmp_path)
+    assert "geheim" not in str(caught.value)
+
+
+async def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        await run_for_secret("no-such-program-here; echo geheim", tmp_path)
+    assert await run_for_secret("echo $HOME", tmp_path) == "$HOME"
+
+
+async def test_a_token_is_fetched_once_for_a_burst_of_logins() -> None:
+    now, fetched = [0.0], []
+
+    async def fetch() -> str:
+        fetched.append(1)
+        return f"token{len(fetched)}"
+
+    token = Reused(fetch, lambda: now[0])
+    assert [await token(), await token()] == ["token1", "token1"]
+    now[0] = 61.0
+    assert await token() == "token2"
+
+
+async def test_a_token_takes_the_place_of_a_password(tmp_path: Path) -> None:
+    secret(tmp_path, "t0ken", "token")
+    settings = DeliverySlice.model_validate({"relay": "smtps://u@smtp.example.com", "token_file": "token"})
+    login = await find_login("u", "smtp.example.com", 1, settings, tmp_path, {})
+    assert (login.kind, await login.fetch()) == ("token", "t0ken")
