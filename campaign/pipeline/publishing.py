@@ -6,17 +6,17 @@ Nobody's letter depends on it, so what goes wrong is a sentence for the log and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from campaign.delivery.credentials import read_secret
-from campaign.errors import CampaignError, StorageError
+from campaign.errors import ConfigError, StorageError
 from campaign.pipeline.console import Console
 from campaign.pipeline.job import Job
 from campaign.report.facts import RunFacts
 from campaign.report.log import open_log
-from campaign.report.metrics import Snapshot, exposition, write_metrics
+from campaign.report.metrics import Snapshot, exposition, note_success, success, write_metrics
 from campaign.report.notices import passed_on
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,13 @@ def is_asked_for(job: Job) -> bool:
 
 def publish(job: Job, numbers: Snapshot) -> list[str]:
     """Write and push; what went wrong, in sentences. Blocks for seconds at worst, so not in an event loop."""
-    return list(_publish(job, numbers)) if is_asked_for(job) else []
+    return _put(job, lambda path: write_metrics(path, numbers), lambda: exposition(numbers))
+
+
+def publish_idle(job: Job, at: float) -> list[str]:
+    """Nobody was left to be served at ``at``, which is a success too; what went wrong, in sentences."""
+    name = job.settings.campaign.name
+    return _put(job, lambda path: note_success(path, name, at), lambda: success(name, at))
 
 
 def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
@@ -41,18 +47,27 @@ def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
                 log.warning(complaint)
 
 
-def _publish(job: Job, numbers: Snapshot) -> Iterator[str]:
-    settings, text = job.settings.report, ""
+def _put(job: Job, write: Callable[[Path], str], text: Callable[[], str]) -> list[str]:
+    """Push what ``write`` put into the textfile, or ``text`` where there is none."""
+    settings, written, complaints = job.settings.report, "", []
     if settings.metrics_file:
         try:
-            text = write_metrics(job.settings.base / settings.metrics_file, numbers)
+            written = write(job.settings.base / settings.metrics_file)
         except StorageError as error:
-            yield f"The metrics file could not be written: {' '.join(error.evidence)}"
-    if settings.push_url:
-        from campaign.report.pushing import Gateway, NotPushedError  # a third of what `campaign status` takes
+            complaints.append(f"The metrics file could not be written: {' '.join(error.evidence)}")
+    if settings.push_url and (why := _push(job, written or text())):
+        complaints.append(f"The metrics could not be pushed to {settings.push_url}: {why}")
+    return complaints
 
-        try:
-            login = read_secret(job.settings.base / settings.push_login_file) if settings.push_login_file else ""
-            Gateway(settings.push_url, login).push(text or exposition(numbers), numbers.campaign)
-        except (NotPushedError, CampaignError) as error:
-            yield f"The metrics could not be pushed to {settings.push_url}: {str(error).splitlines()[0]}"
+
+def _push(job: Job, text: str) -> str:
+    """Hand ``text`` to the gateway; why it could not be, if it could not."""
+    from campaign.report.pushing import Gateway, NotPushedError  # a third of the time that `campaign status` has
+
+    settings = job.settings.report
+    try:
+        login = read_secret(job.settings.base / settings.push_login_file) if settings.push_login_file else ""
+        Gateway(settings.push_url, login).push(text, job.settings.campaign.name)
+    except (NotPushedError, ConfigError) as error:
+        return str(error).splitlines()[0]
+    return ""

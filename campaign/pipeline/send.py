@@ -28,6 +28,7 @@ from campaign.pipeline.closing import close_run
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.observing import Observer
+from campaign.pipeline.publishing import publish_idle
 from campaign.pipeline.serving import Ending, Service
 from campaign.report.log import open_log
 from campaign.report.notices import passed_on
@@ -46,6 +47,8 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
         chosen = choose(job, options, console.loading)
         if chosen is None:
             console.say(nobody_left(job))
+            for complaint in publish_idle(job, time.time()):
+                console.tell(complaint)
             return ExitCode.DONE
         with opened(job, chosen) as checkpoint:
             announce(job, chosen, checkpoint, console)

@@ -8,6 +8,7 @@ anywhere is `pushing.py`; when it is written again is the pipeline's business.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ FINISHED = frozenset({0, 3, 4})
 COUNTED = (*(one for one in Verdict if one in FINAL), Verdict.IN_DOUBT)
 #: node_exporter is another user. There are counts and names in it, and nobody's address.
 READABLE = 0o644
+SUCCESS = "campaign_last_success_timestamp_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,28 @@ def write_metrics(path: Path, facts: RunFacts | Snapshot) -> str:
     with replacing(path, mode=READABLE) as stream:
         stream.write(text)
     return text
+
+
+def note_success(path: Path, campaign: str, at: float) -> str:
+    """A start at ``at`` found nobody left, so nothing is overdue: the textfile, if there is one, says so.
+
+    Returns what `success` returns. Raises StorageError.
+    """
+    line = f'{SUCCESS}{{campaign="{campaign}"}} {at!r}'
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError):
+        text = ""
+    noted = re.sub(rf'^{SUCCESS}\{{campaign="{re.escape(campaign)}"\}} .*$', line, text, flags=re.MULTILINE)
+    if noted != text:
+        with replacing(path, mode=READABLE) as stream:
+            stream.write(noted)
+    return success(campaign, at)
+
+
+def success(campaign: str, at: float) -> str:
+    """The time of the last success alone, in Prometheus' text format."""
+    return f'# TYPE {SUCCESS} gauge\n{SUCCESS}{{campaign="{campaign}"}} {at!r}\n'
 
 
 def exposition(numbers: Snapshot, earlier: Earlier | None = None) -> str:
