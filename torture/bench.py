@@ -85,7 +85,7 @@ class Talker:
 class Sender:
     """A process that sends. ``code`` is None while it lives; negative is the signal that ended it.
 
-    Of a forked one also how many ``seconds`` it lived and how many of them it was ``busy``.
+    Of a forked one also how many ``seconds`` it lived and for how many of them it had no core (``queued``).
     """
 
     pid: int
@@ -94,7 +94,7 @@ class Sender:
     bench: Bench | None = None
     code: int | None = None
     seconds: float = 0.0
-    busy: float = 0.0
+    queued: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
     def alive(self) -> bool:
@@ -241,7 +241,7 @@ class Bench:
     def _ended(self, answer: dict[str, Any]) -> None:
         sender = self._senders.pop(int(answer["pid"]), None)
         if sender is not None:
-            sender.code, sender.seconds, sender.busy = answer["code"], answer["seconds"], answer["busy"]
+            sender.code, sender.seconds, sender.queued = answer["code"], answer["seconds"], answer["queued"]
 
     def _said(self, folder: Path) -> Path:
         self._serial += 1

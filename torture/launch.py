@@ -4,7 +4,7 @@
     python -m torture.launch --nursery
 
 The nursery imports everything first and then forks a process for each JSON object on its stdin, so that a start costs
-milliseconds; it answers ``{"pid": …}`` at each birth and ``{"pid": …, "code": …, "seconds": …, "busy": …}`` at
+milliseconds; it answers ``{"pid": …}`` at each birth and ``{"pid": …, "code": …, "seconds": …, "queued": …}`` at
 each end.
 """
 
@@ -71,12 +71,23 @@ def nursery() -> None:
 
 def _bury(born: dict[int, float]) -> None:
     while born:
-        pid, status, used = os.wait4(-1, os.WNOHANG)
-        if not pid:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
             return
+        pid, queued = found.si_pid, _queued(found.si_pid)
+        _, status = os.waitpid(pid, 0)
         seconds = time.monotonic() - born.pop(pid)
-        code, busy = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
-        print(json.dumps({"pid": pid, "code": code, "seconds": seconds, "busy": busy}), flush=True)
+        code = os.waitstatus_to_exitcode(status)
+        print(json.dumps({"pid": pid, "code": code, "seconds": seconds, "queued": queued}), flush=True)
+
+
+def _queued(pid: int) -> float:
+    """Seconds that a process, dead and not yet buried, was ready to run and had no core."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def _bear(wish: dict[str, Any], born: dict[int, float], *pipes: int) -> None:

@@ -9,6 +9,7 @@ from torture.calls import Calls
 #: Kinds of calls that a table row counts together.
 KINDS = {
     "write": frozenset({"write", "truncate", "fallocate"}),
+    "octets": frozenset({"write"}),
     "sync": frozenset({"sync"}),
     "rename": frozenset({"rename"}),
     "open": frozenset({"open"}),

@@ -100,7 +100,7 @@ def full_disk(bench: Bench, folder: Path, seed: int, tally: Tally, *, nth: int) 
     scene = Scene(folder, bench.port, range(80), connections=10).write()
     bench.scene(folder, delay=(0.03, 0.06), seed=seed)
     refusal = {
-        "under": str(folder / "runs"), "kind": "write", "nth": nth, "how": "ENOSPC", "stays": True,
+        "under": str(folder / "runs"), "kind": "octets", "nth": nth, "how": "ENOSPC", "stays": True,
         "path_ends": "checkpoint.journal", "told": str(folder / "refused.txt"),
     }  # fmt: skip
     sender = bench.bear(folder, "send", str(scene.file), refuse=refusal)
