@@ -132,6 +132,11 @@ def parse(text: str) -> Where:
         )
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ConfigError(f"The relay {shown!r} has something after its host; only user, host and port belong there.")
+    if parts.scheme == "smtp" and port == 465:
+        raise ConfigError(
+            f"The relay {shown!r} would wait for ever: port 465 speaks TLS from the first octet.",
+            next_step="write smtps:// for port 465, or use port 587",
+        )
     user, host = unquote(parts.username or ""), parts.hostname or ""
     if not _HOST.fullmatch(host) or (parts.username is not None and not _USER.fullmatch(user)):
         raise ConfigError(f"The relay {shown!r} has no usable host or user name.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
 from dataclasses import replace
 from itertools import count
@@ -308,6 +310,35 @@ async def test_a_relay_that_was_never_there_is_told_soon() -> None:
         url = shelf.url
     with pytest.raises(RelayError, match="Connection refused"):
         await send(url, recipients(2))
+
+
+@contextlib.contextmanager
+def swallowing():
+    """The address of a socket whose queue is full: a connection to it is neither taken nor refused."""
+    with contextlib.ExitStack() as stack:
+        deaf = stack.enter_context(socket.socket())
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(deaf.getsockname())
+        yield deaf.getsockname()
+
+
+async def test_an_address_that_swallows_packets_costs_a_moment(monkeypatch) -> None:
+    async with Shelf() as shelf:
+        with swallowing() as address:
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", one) for one in (address, ("127.0.0.1", shelf.port))]
+
+            async def both(*_: object, **__: object) -> list:
+                return found
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+            began = time.monotonic()
+            ledger = await send(shelf.url, recipients(3))
+    assert ledger.count(Verdict.ACCEPTED) == 3
+    assert 0.2 < time.monotonic() - began < 3
 
 
 async def test_connections_that_carry_nothing_end_the_run() -> None:

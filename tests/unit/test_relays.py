@@ -48,6 +48,7 @@ def test_a_url_becomes_a_relay(text: str, user: str, host: str, port: int, tls: 
     [
         "http://smtp.example.com",
         "smtp://",
+        "smtp://smtp.example.com:465",
         "smtp://user@",
         "smtps://smtp.example.com:notaport",
         "smtps://smtp.example.com:99999",
