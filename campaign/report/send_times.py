@@ -1,4 +1,4 @@
-"""How long relays take to answer the final dot: tallied in fine steps, flat in memory, read as percentiles or buckets.
+"""How long relays take to answer the final dot: tallied flat in memory, read as percentiles or as buckets.
 
 The same tally serves the numbers of a run at work and its report, so that a bucket never shrinks between the two.
 """
@@ -21,12 +21,14 @@ class SendTimes:
     """A tally of seconds."""
 
     steps: Counter[int] = field(default_factory=Counter)
+    bounds: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
     sum: float = 0.0
     longest: float = 0.0
 
     def add(self, seconds: float) -> None:
         """One more letter took ``seconds`` from its dot to the reply."""
         self.steps[math.floor(math.log10(max(seconds, 1e-6)) * _FINE / 9)] += 1
+        self.bounds[bisect_left(BOUNDS, seconds)] += 1
         self.sum += seconds
         self.longest = max(self.longest, seconds)
 
@@ -37,16 +39,9 @@ class SendTimes:
             seen += count
             for name, share in PERCENTILES.items():
                 if name not in found and seen >= share * total:
-                    found[name] = min(_seconds(step), self.longest)
+                    found[name] = min(10 ** ((step + 0.5) * 9 / _FINE), self.longest)
         return {**found, "max": self.longest} if found else {}
 
     def buckets(self) -> dict[float, int]:
         """How many took at most each of `BOUNDS` and more than the bound before (not cumulative)."""
-        buckets = dict.fromkeys(BOUNDS, 0)
-        for step, count in self.steps.items():
-            buckets[BOUNDS[bisect_left(BOUNDS, _seconds(step))]] += count
-        return buckets
-
-
-def _seconds(step: int) -> float:
-    return float(10 ** ((step + 0.5) * 9 / _FINE))
+        return dict(zip(BOUNDS, self.bounds, strict=True))

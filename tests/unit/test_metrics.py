@@ -6,12 +6,15 @@ import math
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ValidationError
 
+from campaign.config.report import ReportSlice
 from campaign.errors import StorageError
 from campaign.model import Books
-from campaign.report.facts import RunFacts
+from campaign.report.facts import RunFacts, TimelineBucket
 from campaign.report.log import open_log
-from campaign.report.metrics import write_metrics
+from campaign.report.metrics import Snapshot, exposition, note_success, success, write_metrics
+from campaign.report.send_times import BOUNDS, SendTimes
 
 SECRET = 'pä"ss/w+rd 7'
 
@@ -101,6 +104,153 @@ def test_reply_times_are_a_cumulative_histogram(tmp_path):
     assert [said["campaign_send_seconds_bucket", bound] for bound in ("0.05", "0.1", "+Inf")] == [5, 8, 10]
     assert said["campaign_send_seconds_count", ""] == 10
     assert said["campaign_send_seconds_sum", ""] == 1.25
+
+
+def test_the_bounds_of_a_bucket_never_go_down_from_one_letter_to_the_next():
+    times, before = SendTimes(), SendTimes().buckets()
+    for seconds in (0.0, 1e-9, 0.0009, 0.001, 0.00249, 0.9999, 1.0, 1.04, 59.9, 60.0, 86400.0):
+        times.add(seconds)
+        after = times.buckets()
+        assert all(after[bound] >= before[bound] for bound in BOUNDS)
+        before = after
+    assert sum(before.values()) == 11
+    assert before[math.inf] == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0004, 0.003, 0.03, 0.3, 0.7, 0.95, 3.0, 30.0, 300.0])
+def test_a_send_time_is_found_in_its_bucket_and_its_percentile(seconds):
+    times = SendTimes()
+    times.add(seconds)
+    above = min(bound for bound in BOUNDS if seconds <= bound)
+    assert times.buckets() == {**dict.fromkeys(BOUNDS, 0), above: 1}
+    assert times.percentiles() == pytest.approx(
+        {"p50": seconds, "p90": seconds, "p99": seconds, "max": seconds}, rel=0.06
+    )
+
+
+def test_where_nobody_was_answered_there_are_no_percentiles():
+    assert SendTimes().percentiles() == {}
+
+
+def at_work(**changes) -> Snapshot:
+    given = {
+        "campaign": "gazette",
+        "edition": "2026-11",
+        "run": "R2",
+        "trace_id": "1" * 32,
+        "at": 3010.0,
+        "started": 3000.0,
+        "planned": 10,
+        "verdicts": {"waiting": 6, "accepted": 3, "in_doubt": 1},
+    }
+    return Snapshot(**(given | changes))
+
+
+def test_a_run_at_work_says_so_and_remembers_how_the_last_one_ended(tmp_path):
+    path = tmp_path / "gazette.prom"
+    write_metrics(path, facts(exit_code=3))
+    write_metrics(path, at_work())
+    said = samples(path)
+    assert said["campaign_running", ""] == 1
+    assert said["campaign_updated_timestamp_seconds", ""] == 3010
+    assert said["campaign_run_seconds", ""] == 10
+    assert said["campaign_run_messages", "waiting"] == 6
+    assert said["campaign_messages_total", "accepted"] == 10
+    assert said["campaign_exit_code", ""] == 3
+    assert (
+        said["campaign_last_success_timestamp_seconds", ""] == said["campaign_last_run_timestamp_seconds", ""] == 1020.5
+    )
+
+
+def test_a_first_run_at_work_knows_of_no_end(tmp_path):
+    path = tmp_path / "gazette.prom"
+    write_metrics(path, at_work())
+    said = samples(path)
+    assert said["campaign_last_success_timestamp_seconds", ""] == 0
+    assert ("campaign_exit_code", "") not in said
+    assert ("campaign_last_run_timestamp_seconds", "") not in said
+
+
+def test_no_counter_goes_down_while_a_run_works_and_ends(tmp_path):
+    path, before = tmp_path / "gazette.prom", {}
+    write_metrics(path, facts())
+    for now in (
+        at_work(verdicts={"waiting": 10}),
+        at_work(verdicts={"waiting": 7, "accepted": 2, "deferred": 1}, deferrals=1),
+        at_work(verdicts={"accepted": 9, "in_doubt": 1}, deferrals=2),
+        facts(run="R2", started=3000.0, ended=3020.0, verdicts={"accepted": 9, "in_doubt": 1}),
+        facts(run="R2", started=3000.0, ended=3030.0, verdicts={"accepted": 10}),
+    ):
+        write_metrics(path, now)
+        after = {name: value for name, value in samples(path).items() if name[0] == "campaign_messages_total"}
+        assert all(value >= before.get(name, 0) for name, value in after.items())
+        before = after
+    assert before["campaign_messages_total", "accepted"] == 17
+
+
+def test_deferrals_are_counted_though_the_letters_were_accepted_in_the_end(tmp_path):
+    path = tmp_path / "gazette.prom"
+    write_metrics(path, facts(timeline=[TimelineBucket(1001.0, 5, 2, 0), TimelineBucket(1002.0, 2, 1, 2)]))
+    assert samples(path)["campaign_deferrals_total", ""] == 3
+
+
+def test_the_report_of_an_earlier_run_written_again_does_not_hide_the_newest(tmp_path):
+    path = tmp_path / "gazette.prom"
+    write_metrics(path, facts())
+    newest = write_metrics(path, at_work())
+    assert write_metrics(path, facts()) == newest == path.read_text()
+
+
+def test_a_start_that_finds_nobody_left_is_a_success(tmp_path):
+    path = tmp_path / "gazette.prom"
+    write_metrics(path, facts(exit_code=3))
+    before = samples(path)
+    note_success(path, "gazette", 5000.0)
+    assert samples(path) == before | {("campaign_last_success_timestamp_seconds", ""): 5000.0}
+    note_success(path, "other", 6000.0)
+    assert samples(path)["campaign_last_success_timestamp_seconds", ""] == 5000.0
+    assert note_success(tmp_path / "none.prom", "gazette", 5000.0) == success("gazette", 5000.0)
+    assert not (tmp_path / "none.prom").exists()
+    (family,) = text_string_to_metric_families(success("gazette", 5000.25))
+    assert (family.type, family.samples[0].labels, family.samples[0].value) == (
+        "gauge",
+        {"campaign": "gazette"},
+        5000.25,
+    )
+
+
+def test_a_gateway_is_not_told_what_nobody_knows():
+    assert "last_success" not in exposition(at_work())
+    assert "campaign_last_success_timestamp_seconds" in exposition(Snapshot.of(facts()))
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("", True),
+        ("https://push.example.com", True),
+        ("https://push.example.com:9091/prefix", True),
+        ("http://127.0.0.1:9091", True),
+        ("http://[::1]:9091", True),
+        ("http://localhost:9091", True),
+        ("http://push.example.com:9091", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost.example.com", False),
+        ("https://ada:secret@push.example.com", False),
+        ("https://push.example.com/?x=1", False),
+        ("https://push.example.com/#x", False),
+        ("ftp://127.0.0.1", False),
+        ("file:///etc/passwd", False),
+        ("push.example.com", False),
+        ("https://", False),
+    ],
+)
+def test_where_numbers_may_be_pushed_to(url, taken):
+    if taken:
+        assert ReportSlice(push_url=url).push_url == url
+    else:
+        with pytest.raises(ValidationError):
+            ReportSlice(push_url=url)
 
 
 def test_names_with_quotes_do_not_break_the_format(tmp_path):
