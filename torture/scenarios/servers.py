@@ -114,13 +114,14 @@ def refusing(bench: Bench, folder: Path, seed: int, tally: Tally) -> None:
     scene = Scene(folder, bench.port, range(40), connections=4)
     scene.settings["delivery"] = {"attempts": "3", "stop_share": "1.0"}
     scene.write()
-    later, never = "450 4.2.1 try later", "550 5.1.1 no such user"
+    # Without enhanced codes, which would ask for minutes of patience.
+    later, never = "450 try later", "550 5.1.1 no such user"
     replies = {
         "rcpt": {
             **{address(n): [later] for n in range(8)}, **{address(n): [later, later] for n in range(8, 12)},
             address(12): [later] * 9, **{address(n): [never] for n in range(13, 17)},
         },
-        "dot": {**{address(n): ["451 4.3.0 later"] for n in range(17, 22)}, address(22): ["554 5.6.0 not this one"]},
+        "dot": {**{address(n): ["451 not now"] for n in range(17, 22)}, address(22): ["554 5.6.0 not this one"]},
     }  # fmt: skip
     bench.scene(folder, replies=replies, seed=seed)
     sender = bench.bear(folder, "send", str(scene.file))
