@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.message import EmailMessage
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ class Running:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    async def insist(self, number: signal.Signals) -> None:
+        """The signal again and again: two that come almost at once count as one."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.returncode is None and time.monotonic() < deadline:
+            self.signal(number)
+            await asyncio.sleep(0.3)
+
     async def end(self) -> Ended:
         """Wait for it. A traceback is never right, however a command ends."""
         async with asyncio.timeout(PATIENCE):
@@ -92,6 +100,7 @@ class Stand:
         self.variables: dict[str, str] = {}
         self.through: list[str] = []
         self._begun: list[Running] = []
+        self._numbers = count()
         self.write("letter.txt", "Dear {{ name }},\nthe news is good.\n")
         self.people(range(people))
 
@@ -118,7 +127,8 @@ class Stand:
         self.write("gazette.toml", toml(self.settings))
         place = self.folder / "talk"
         place.mkdir(exist_ok=True)
-        out, err = (place / f"{len(self._begun)}.{name}" for name in ("out", "err"))
+        number = next(self._numbers)
+        out, err = (place / f"{number}.{name}" for name in ("out", "err"))
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = await asyncio.create_subprocess_exec(
                 *self.through, sys.executable, "-m", "campaign", *map(str, words),
