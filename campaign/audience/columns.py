@@ -123,13 +123,17 @@ def document(cell: Value) -> Value:
     if not cell.strip():
         return None
     try:
-        found = json.loads(cell, parse_constant=_no_constant)
+        found: Value = json.loads(cell, parse_constant=_no_constant)
+        if _ODD.search(cell) is None and cell.count("[") + cell.count("{") <= DEPTH:
+            return found  # nothing in it that `plain` would change, or that could nest too deep
         _within_depth(found, DEPTH)
         return plain(found)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{_shown(cell)} is not JSON ({error})") from None
 
 
+#: Escapes, numbers that may be inexact or infinite: what has to be looked at value by value.
+_ODD = re.compile(r"\\|\d{15}|\d[eE]")
 CONVERSIONS: dict[str, Callable[[Value], Value]] = {
     "text": text,
     "integer": integer,

@@ -117,8 +117,11 @@ class Plan:
     def _parsed(self, line: bytes, number: int) -> Recipient:
         try:
             found, key, address, name, source_line, values = msgspec.json.decode(line)
-            pairs = zip(self.columns, self.types, values, strict=True)
-            row = {column: value if kind in AS_THEY_ARE else thaw(value) for column, kind, value in pairs}
+            if b'"$' in line:
+                values = [
+                    one if kind in AS_THEY_ARE else thaw(one) for kind, one in zip(self.types, values, strict=True)
+                ]
+            row = dict(zip(self.columns, values, strict=True))
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             raise self._damaged(number, str(error)) from None
         if found != number:

@@ -102,6 +102,8 @@ class Suppression:
 
     def covers(self, address: str) -> str:
         """Empty, or why ``address`` must not be written to; names the list."""
+        if not any(map(len, self._lists)):
+            return ""
         known = parse(address)
         wire = known.wire if isinstance(known, Address) else address
         return self.reasons([wire], [digest(address_key(wire, self.provider_rules))])[0]
