@@ -62,10 +62,10 @@ class Running:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def insist(self, number: signal.Signals) -> None:
-        """The signal again and again: two that come almost at once count as one."""
+    async def insist(self, number: signal.Signals, heard: str) -> None:
+        """The signal again and again until it is heard: two that come almost at once count as one."""
         deadline = time.monotonic() + PATIENCE
-        while self.process.returncode is None and time.monotonic() < deadline:
+        while heard not in self.talk and time.monotonic() < deadline:
             self.signal(number)
             await asyncio.sleep(0.3)
 

@@ -21,6 +21,7 @@ import pytest
 from campaign.audience.plan import Plan
 from campaign.compose.composer import Composer
 from campaign.config import load
+from campaign.ledger.checkpoint import read_history
 from campaign.model import Letter
 from campaign.pipeline.job import prepare
 from tests.acceptance.stand import ROOT, clean_environment, parsed
@@ -220,11 +221,12 @@ def test_nothing_in_the_run_folder_is_open_to_others(place: Path) -> None:
 
 
 def test_the_same_letters_are_the_same_bytes_when_made_again(place: Path, contents: list[bytes]) -> None:
-    """Composed again from plan and secret, with the date that the journal recorded."""
+    """Composed again from plan and secret, with the date and the run's trace that the journal recorded."""
     job = prepare(load(place / "sample_data" / "newsletter.toml", {}), environment={})
     run = next(place.glob("sample_data/runs/gazette/2026-12/*Z"))
     plan = Plan.open(run / "plan.jsonl")
-    composer = Composer(job.brief(plan.columns, 1))
+    trace = read_history(run).opened.trace
+    composer = Composer(job.brief(plan.columns, 1, trace=trace))
     date = parsedate_to_datetime(parsed(contents[0])["Date"]).timestamp()
     again = {letter.content for one in plan.recipients() if isinstance(letter := composer.compose(one, date), Letter)}
     assert again == set(contents)

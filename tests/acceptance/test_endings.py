@@ -230,7 +230,7 @@ async def test_a_second_signal_stops_at_once_and_says_who_is_in_doubt(stand: Sta
     shelf.break_at("dot", STALL, after=2)
     sending = await stand.sending()
     await until(lambda: len(shelf.letters) == 3, "the third letter waits for its answer")
-    await sending.insist(signal.SIGTERM)
+    await sending.insist(signal.SIGTERM, "stopping at once")
     (await sending.end()).ends(143, "in doubt")
     assert stand.verdicts() == {"accepted": 2, "in_doubt": 1, "waiting": 17}
     (await stand.send()).ends(4, "1 in doubt", "not sent again")
