@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import random
 import select
@@ -140,10 +141,12 @@ class Bench:
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=scratch))
-        self._counters = self.scratch / "counters"
-        self.oracle = Talker(["torture.oracle", str(self._counters)])
+        counters = self.scratch / "counters"
+        self.oracle = Talker(["torture.oracle", str(counters)])
         greeting = self.oracle.hear()
         assert greeting is not None
+        with counters.open("rb") as file:
+            self._shared = mmap.mmap(file.fileno(), COUNTERS.size, prot=mmap.PROT_READ)
         self.port: int = greeting["port"]
         self._senders: dict[int, Sender] = {}
         self._serial = 0
@@ -188,9 +191,8 @@ class Bench:
 
     def counters(self) -> tuple[int, int, int, int]:
         """Connections open, envelopes open, letters taken in this scene, letters dotted and not answered."""
-        with self._counters.open("rb") as file:
-            found = COUNTERS.unpack(file.read(COUNTERS.size))
-        return found[0], found[1], found[2], found[3]
+        connections, envelopes, taken, dotted = COUNTERS.unpack_from(self._shared)
+        return connections, envelopes, taken, dotted
 
     def settled(self, seconds: float = 5.0) -> None:
         """Wait until the oracle has noticed that all connections are gone."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import mmap
 import os
 import socket
@@ -69,6 +70,7 @@ class Oracle:
 
 async def serve(counters: Path) -> None:
     """Listen on a free port of the loopback, say which, and obey stdin until it ends."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a killed sender is gone is no news here
     oracle, loop = Oracle(counters), asyncio.get_running_loop()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio turns Nagle off by it
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
