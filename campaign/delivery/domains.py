@@ -53,7 +53,7 @@ def _asked(what: str, ask: Callable[..., list[Remark]], *about: object) -> list[
     try:
         return ask(*about)
     except Unanswered as silence:
-        return [Remark("unverified", what, str(silence), silence.name)]
+        return [Remark("unverified", "dns", str(silence), silence.name, what)]
 
 
 def organization(domain: str) -> str:
@@ -80,7 +80,9 @@ def dkim(names: Names, key: DkimSlice, base: Path) -> list[Remark]:
     if not published:
         return [Remark("error", "dkim-revoked", "the DKIM key is revoked: its p= is empty", name, "publish it again")]
     found = []
-    if published not in public_halves(base / key.key_file):
+    if published not in public_halves(
+        base / key.key_file
+    ):  # a key that cannot be read was told before the DNS is asked
         what = f"the DKIM key in the DNS is not the public half of {key.key_file}: every signature will fail"
         found.append(Remark("error", "dkim-differs", what, name, "publish the right one, or name its selector"))
     if "y" in records[0].get("t", "").split(":"):
@@ -90,7 +92,10 @@ def dkim(names: Names, key: DkimSlice, base: Path) -> list[Remark]:
 
 
 def public_halves(file: Path) -> list[str]:
-    """What p= may be for the private key in ``file``: base64 of the forms that are in use."""
+    """What p= may be for the private key in ``file``: base64 of the forms that are in use.
+
+    Raises OSError or ValueError for a file that is no such key.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key

@@ -12,7 +12,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.audience.plan import Plan, freeze
@@ -63,7 +63,6 @@ class Digest:
     rate: str
     seconds: float | None
     took: float
-    columns: tuple[str, ...] = field(default=())
 
 
 def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]:
@@ -75,26 +74,25 @@ def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]
         composer, missing = opened(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)
         samples = samples_of(plan)
-        books, columns = plan.books, plan.columns
+        books = plan.books
     span = span_of(job, books.planned, looked.survey.domains)
     check_time(job, span, findings)
     relays = check_relays(job, looked, span, findings) if wishes.relay else {}
-    check_elsewhere(job, looked, wishes, findings)
+    check_elsewhere(job, looked, wishes, findings, signing=composer is not None)
     list_unverified(job, wishes, relays, composer is not None, findings)
     return findings, Digest(
-        job.settings.campaign.name,
-        job.edition,
-        books,
-        samples,
-        looked.rendered,
-        looked.kinds,
-        looked.largest,
-        template_hash(composer),
-        relays,
-        span.rate,
-        span.seconds,
-        time.monotonic() - began,
-        columns,
+        campaign=job.settings.campaign.name,
+        edition=job.edition,
+        books=books,
+        samples=samples,
+        rendered=looked.rendered,
+        kinds=looked.kinds,
+        largest=looked.largest,
+        template=template_hash(composer),
+        relays=relays,
+        rate=span.rate,
+        seconds=span.seconds,
+        took=time.monotonic() - began,
     )
 
 
@@ -122,8 +120,11 @@ def samples_of(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plan.recipient(number).address for number in numbers))
 
 
-def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings) -> None:
-    """What is asked of others, and only on request: web servers, the DNS, a spam filter."""
+def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings, *, signing: bool) -> None:
+    """What is asked of others, and only on request: web servers, the DNS, a spam filter.
+
+    ``signing`` says that the DKIM keys, if there are any, can be read.
+    """
     if wishes.links:
         from campaign.pipeline.checking_links import check_links
 
@@ -131,7 +132,7 @@ def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings
     if wishes.dns:
         from campaign.delivery.dns import Names
 
-        for remark in inspected(Names(wishes.resolver), senders(job, wishes)):
+        for remark in inspected(Names(wishes.resolver), senders(job, wishes, signing=signing)):
             findings.add(remark.severity, remark.code, remark.message, where=remark.where, remedy=remark.remedy)
     if wishes.spam:
         from campaign.pipeline.checking_spam import check_spam
@@ -139,9 +140,9 @@ def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings
         check_spam(wishes.spam, looked.samples, findings)
 
 
-def senders(job: Job, wishes: Wishes) -> Senders:
+def senders(job: Job, wishes: Wishes, *, signing: bool) -> Senders:
     """Whom the letters are from, as the DNS knows them."""
-    campaign, keys = job.settings.campaign, job.settings.compose.dkim
+    campaign, keys = job.settings.campaign, job.settings.compose.dkim if signing else None
     return Senders(
         sender=domain_of(campaign.sender.address),
         envelope=domain_of(campaign.return_path or campaign.sender.address),
@@ -153,23 +154,22 @@ def senders(job: Job, wishes: Wishes) -> Senders:
 
 def list_unverified(job: Job, wishes: Wishes, relays: Mapping[str, str], rendered: bool, findings: Findings) -> None:
     """What nobody looked at, each with the way to have it looked at where there is one."""
-    blind = [
-        ("letters", "no letter could be rendered", not rendered),
-        ("relay", "nobody greeted the relay", not wishes.relay or not relays),
-        ("links (--links)", "whether links lead somewhere", not wishes.links),
-        ("DNS (--dns)", "SPF, DKIM key, DMARC and MX of the sending domains", not wishes.dns),
-        ("spam score (--spam)", "what a spam filter says", not wishes.spam),
-        ("signature by the relay", "whether the relay signs with DKIM", not job.settings.compose.dkim),
-        ("reputation", "how receivers think of your domain and addresses", True),
-        ("consent", "whether these people asked for it", True),
-        ("inbox placement", "whether an accepted letter reaches the inbox", True),
-    ]
-    if job.settings.delivery.relay == ("mailbox",):
-        outside = {"relay", "signature by the relay", "reputation", "inbox placement", "DNS (--dns)"}
-        blind = [one for one in blind if one[0] not in outside]  # nothing leaves this machine
-    for code, what, unseen in blind:
-        if unseen:
-            findings.add("unverified", code, what)
+    leaves = job.settings.delivery.relay != ("mailbox",)
+    signed = bool(job.settings.compose.dkim)
+
+    def unless(seen: bool, code: str, what: str, how: str = "") -> None:
+        if not seen:
+            findings.add("unverified", code, what, remedy=how)
+
+    unless(rendered, "letters", "no letter could be rendered")
+    unless(wishes.links, "links", "whether links lead somewhere", "--links")
+    unless(bool(wishes.spam), "spam-score", "what a spam filter says", "--spam")
+    unless(wishes.dns or not leaves, "dns", "SPF, DKIM key, DMARC and MX of the sending domains", "--dns")
+    unless(bool(relays) or not leaves, "greeting", "what the relay says of itself")
+    unless(signed or not leaves, "relay-signature", "whether the relay signs with DKIM")
+    unless(not leaves, "reputation", "how receivers think of your domain and addresses")
+    unless(not leaves, "inbox", "whether an accepted letter reaches the inbox")
+    unless(False, "consent", "whether these people asked for it")
 
 
 def template_hash(composer: Composer | None) -> str:

@@ -111,7 +111,8 @@ class Walk:
     def _refuse(self, recipient: Recipient, reason: str) -> None:
         """Reasons that differ in a quoted value alone are one; the first of them is shown."""
         self._refusals += 1
-        told = self._refused.setdefault(_QUOTED.sub("…", reason), [])
+        known = reason if _UNDEFINED.search(reason) else _QUOTED.sub("…", reason)
+        told = self._refused.setdefault(known, [])
         told.append((recipient.line, reason if not told else ""))
 
     def _judge(self, composer: Composer, recipient: Recipient, letter: Letter) -> None:
@@ -164,8 +165,8 @@ class Walk:
             findings.add("warning", "rendering", warning)
         check_survey(self.looked.survey, self.looked.lines, plan.source, findings)
         if self.looked.unseen:
-            what = f"{self.looked.unseen:,} letters of rare kinds were rendered, but not looked at"
-            findings.add("unverified", f"{self.looked.unseen:,} letters of rare kinds", what)
+            what = "there are too many kinds of letters to look at one of each"
+            findings.add("unverified", "rare-letters", what, remedy=f"{self.looked.unseen:,} not read back")
 
     def _rows_without(self, missing: Sequence[Missing]) -> dict[str, list[int]]:
         """Rows that are refused for a variable that no row has; they are told with it, and no more by themselves."""

@@ -60,7 +60,8 @@ def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[s
                 if answer is not None and answer.code:
                     tell(answer, findings)
     if late:
-        findings.add("unverified", f"{late:,} further links", "more links, or slower ones, than a check asks for")
+        what = "more links, or slower ones, than a check asks for"
+        findings.add("unverified", "further-links", what, remedy=f"{late:,} not asked")
 
 
 def tell(answer: Answer, findings: Findings) -> None:

@@ -45,10 +45,10 @@ def check_spam(place: str, letters: Sequence[Letter], findings: Findings) -> Non
             verdict = ask(host, port, letter)
             worst = verdict if worst is None or verdict.score > worst.score else worst
     except (OSError, http.client.HTTPException, ValueError) as error:
-        findings.add("unverified", "spam score", f"{program} at {host}:{port} cannot be asked: {error}")
+        findings.add("unverified", "spam-score", f"{program} at {host}:{port} cannot be asked: {error}")
         return
     if worst is None:
-        findings.add("unverified", "spam score", "there was no letter to ask about")
+        findings.add("unverified", "spam-score", "there was no letter to ask about")
     elif worst.score >= worst.required:
         tell("error", f"{program} takes it for spam", worst, findings)
     elif worst.score >= worst.required / 2:

@@ -97,7 +97,8 @@ class Findings:
         ``everybody`` is how many rows there are, to say "every row" where all of them are meant.
         """
         lines = [line for one in self if one.severity != "unverified" for line in _lines(one, everybody)]
-        blind = [one.code for one in self if one.severity == "unverified"]
+        unseen = (one for one in self if one.severity == "unverified")
+        blind = [f"{one.code} ({one.remedy})" if one.remedy else one.code for one in unseen]
         if blind:
             lines += _wrapped("unverified ", ", ".join(blind))
         return "".join(f"{line}\n" for line in lines)

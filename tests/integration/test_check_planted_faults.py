@@ -64,7 +64,9 @@ async def found(file: Path, *options: str) -> tuple[int, dict[str, dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("name", "honest"), [("newsletter", HONEST), ("invoices", set()), ("alert", set())], ids=lambda value: str(value)
+    ("name", "honest"),
+    [("newsletter", HONEST), ("invoices", set()), ("alert", set())],
+    ids=["newsletter", "invoices", "alert"],
 )
 async def test_the_samples_as_they_are_have_nothing_but_what_they_say(
     name: str, honest: set[Any], tmp_path: Path

@@ -6,7 +6,7 @@ from campaign.report.findings import Finding, Findings
 def some() -> Findings:
     findings = Findings()
     findings.add("unverified", "reputation", "Nobody can look at your reputation from here.")
-    findings.add("unverified", "consent", "Nobody can look at consent from here.")
+    findings.add("unverified", "links", "Nobody has asked.", remedy="--links")
     for row in range(2, 1250):
         findings.add(
             "warning", "empty-name", 'It says "Dear ,".', row=row, where="body.html.j2:3", remedy="give a default"
@@ -21,7 +21,7 @@ def test_findings_of_one_kind_are_one_with_its_first_rows_and_how_many_there_are
         "         row 17 · name one\n"
         'warning  empty-name  body.html.j2:3: It says "Dear ,".\n'
         "         rows 2, 3, 4, 5, 6 and 1,243 more · give a default\n"
-        "unverified reputation, consent\n"
+        "unverified reputation, links (--links)\n"
     )
 
 

@@ -1,0 +1,171 @@
+"""The part of `campaign check` that greets relays: what they say of themselves against what they will be given."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from campaign.config import load
+from campaign.delivery.probe import Greeting
+from campaign.pipeline.checking_letters import Looked
+from campaign.pipeline.checking_relay import check_relays, judge
+from campaign.pipeline.checking_time import Span
+from campaign.pipeline.job import Job, prepare
+from campaign.report.findings import Findings
+from tests.integration.servers.shelf import Shelf
+
+NOW = 1_800_000_000.0
+DAY = 86400.0
+FILE = """
+[campaign]
+name = "hello"
+from = "news@example.com"
+[audience]
+source = "list.csv"
+[compose]
+subject = "Hello"
+text = "body.txt"
+[delivery]
+relay = {relay}
+{more}
+"""
+
+
+def job(folder: Path, relay: str, more: str = "") -> Job:
+    written = relay if relay.startswith("[") else f'"{relay}"'
+    (folder / "hello.toml").write_text(FILE.format(relay=written, more=more))
+    return prepare(load(folder / "hello.toml", {}), environment={"CAMPAIGN_SECRET": "0" * 32})
+
+
+def looked(largest: int = 1000, international: int = 0) -> Looked:
+    found = Looked(rendered=10, largest=largest, largest_row=7)
+    found.survey.international, found.international = international, list(range(2, 2 + international))
+    return found
+
+
+async def greeted(
+    one: Job, letters: Looked | None = None, seconds: float | None = None
+) -> tuple[dict[str, str], list[Any]]:
+    findings = Findings()
+    span = Span(time.time(), seconds, "no limit")
+    said = await asyncio.to_thread(check_relays, one, letters or looked(), span, findings)
+    return said, list(findings)
+
+
+def tls(ends: dt.timedelta, folder: Path) -> ssl.SSLContext:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", not_after=dt.datetime.now(dt.UTC) + ends).configure_cert(context)
+    return context
+
+
+async def test_a_good_relay_is_greeted_and_nothing_is_offered_to_it(tmp_path: Path) -> None:
+    async with Shelf(implicit=tls(dt.timedelta(days=90), tmp_path)) as shelf:
+        said, found = await greeted(job(tmp_path, shelf.url, 'tls_ca_file = "ca.pem"'))
+        assert found == []
+        assert "TLSv1.3" in said[shelf.url]
+        assert "letters up to 50,000,000 octets" in said[shelf.url]
+        assert not shelf.told("MAIL")
+        assert shelf.told("QUIT") == 1
+
+
+async def test_a_login_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMPAIGN_RELAY_PASSWORD", "right")
+    async with Shelf(implicit=tls(dt.timedelta(days=90), tmp_path)) as shelf:
+        one = job(tmp_path, shelf.url.replace("//", "//ada@"), 'tls_ca_file = "ca.pem"')
+        right = base64.b64encode(b"\0ada\0right").decode()
+        shelf.users = {f"AUTH PLAIN {right}": "yes"}
+        said, found = await greeted(one)
+        assert found == []
+        assert any("logged in as ada" in text for text in said.values())
+        shelf.users = {"nobody": "yes"}
+        said, (fault,) = await greeted(one)
+        assert (said, fault.code, fault.severity) == ({}, "relay-login", "error")
+        assert fault.remedy
+        assert "right" not in fault.message + fault.remedy
+        assert shelf.told("AUTH") == 2
+
+
+async def test_a_certificate_that_ends_soon_is_a_warning_and_within_the_run_an_error(tmp_path: Path) -> None:
+    async with Shelf(implicit=tls(dt.timedelta(hours=2), tmp_path)) as shelf:
+        one = job(tmp_path, shelf.url, 'tls_ca_file = "ca.pem"')
+        _, (soon,) = await greeted(one, seconds=3600)
+        _, (within,) = await greeted(one, seconds=3 * 3600)
+    assert (soon.severity, soon.code) == ("warning", "certificate-soon")
+    assert (within.severity, within.code) == ("error", "certificate-expires")
+
+
+async def test_a_relay_that_cannot_be_trusted_or_reached_is_an_error_and_the_others_are_greeted(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"smtp://127.0.0.1:{free.getsockname()[1]}"
+    async with Shelf(implicit=tls(dt.timedelta(days=90), tmp_path)) as untrusted, Shelf() as plain:
+        said, found = await greeted(job(tmp_path, f'["{untrusted.url}", "{nobody}", "{plain.url}"]'))
+    assert list(said) == [plain.url]
+    assert [(one.severity, one.code, one.where) for one in found] == [
+        ("error", "relay", untrusted.url),
+        ("error", "relay", nobody),
+    ]
+    assert all(one.remedy for one in found)
+
+
+async def test_a_password_that_is_missing_is_told_without_dialling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAMPAIGN_RELAY_PASSWORD", raising=False)
+    said, (fault,) = await greeted(job(tmp_path, "smtps://ada@127.0.0.1:1"))
+    assert (said, fault.severity, fault.code) == ({}, "error", "relay")
+
+
+async def test_the_embedded_relay_needs_no_greeting(tmp_path: Path) -> None:
+    assert await greeted(job(tmp_path, "mailbox")) == ({}, [])
+
+
+async def test_letters_and_addresses_that_a_relay_will_not_take_are_named_with_their_rows(tmp_path: Path) -> None:
+    async with Shelf(extensions=("PIPELINING", "SIZE 5000")) as shelf:
+        _, found = await greeted(job(tmp_path, shelf.url), looked(largest=5001, international=3))
+    assert [(one.severity, one.code, one.rows, one.count) for one in found] == [
+        ("error", "relay-size", [7], 1),
+        ("warning", "relay-smtputf8", [2, 3, 4], 3),
+    ]
+
+
+def greeting(**more: Any) -> Greeting:
+    usual = {
+        "extensions": ("pipelining", "smtputf8"),
+        "size": 0,
+        "tls": "TLSv1.3",
+        "expires": 0.0,
+        "login": "",
+        "took": 0.1,
+    }
+    return Greeting(relay="smtps://relay.example:465", **{**usual, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "largest", "codes"),
+    [
+        ({}, 10**9, []),
+        ({"size": 1000}, 1000, []),
+        ({"size": 1000}, 1001, ["relay-size"]),
+        ({"expires": NOW + 15 * DAY}, 1, []),
+        ({"expires": NOW + 13 * DAY}, 1, ["certificate-soon"]),
+        ({"expires": NOW + DAY - 1}, 1, ["certificate-expires"]),
+        ({"extensions": ()}, 1, []),
+    ],
+)
+def test_a_greeting_is_judged_by_what_it_will_have_to_carry(
+    more: dict[str, Any], largest: int, codes: list[str]
+) -> None:
+    findings = Findings()
+    judge(greeting(**more), looked(largest), Span(NOW, DAY, "1/s"), findings, now=NOW)
+    assert [one.code for one in findings] == codes
