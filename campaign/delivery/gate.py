@@ -47,7 +47,7 @@ class Account:
     def wait(self, now: float) -> float:
         """Seconds until a letter to anybody may be drawn, 0 or less for now."""
         lead = self.lead()
-        if self.drawn and self.drawn >= self._turns_in(lead):
+        if self.drawn and self.throttle.limits and self.drawn >= self._turns_in(lead):
             return NAP  # a turn taken rings the bell sooner
         return self.throttle.wait("", now) - lead
 
