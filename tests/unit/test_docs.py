@@ -124,10 +124,13 @@ def test_every_command_is_in_the_contract(name: str) -> None:
     assert any(f"campaign {name}" in text(page) for page in PAGES if page.name != "reference.md")
 
 
-@pytest.mark.parametrize(("section", "key"), sorted(set(sections(CampaignFile))))
-def test_every_key_is_in_the_reference(section: str, key: str) -> None:
-    own = text("docs/reference.md").partition(f"\n### `[{section}]`\n")[2].partition("\n### ")[0].partition("\n## ")[0]
-    assert f"| `{key}` |" in own
+def test_every_key_is_in_the_reference() -> None:
+    missing = []
+    for section, key in sorted(set(sections(CampaignFile))):
+        own = text("docs/reference.md").partition(f"\n### `[{section}]`\n")[2].partition("\n##")[0]
+        if f"| `{key}` |" not in own:
+            missing.append(f"{section}.{key}")
+    assert not missing
 
 
 @pytest.mark.parametrize("page", ["docs/reference.md", "docs/contract.md"])
