@@ -87,8 +87,8 @@ async def test_4_when_the_relay_closes_after_the_dot(stand: Stand, shelf: Shelf)
 
 
 async def test_5_while_an_operator_holds_the_run(stand: Stand, shelf: Shelf) -> None:
-    sending = await stand.set(delivery__rate="20/s").sending()
-    await until(lambda: len(shelf.letters) >= 3, "some letters are there")
+    sending = await stand.set(delivery__rate="1/s").sending()
+    await until(lambda: len(shelf.letters) >= 2, "some letters are there")
     (await stand.campaign("stop", stand.run)).ends(0, "stopped")
     (await sending.end()).ends(5, "campaign resume")
     taken = len(shelf.letters)
@@ -190,9 +190,12 @@ async def test_75_within_a_second_for_whoever_comes_second(stand: Stand, shelf: 
     shelf.break_at("dot", STALL, after=2)
     first = await stand.sending()
     await until(lambda: len(shelf.letters) == 3, "the first process waits for an answer")
-    began = asyncio.get_running_loop().time()
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await stand.campaign("status", stand.run)
+    an_interpreter_takes, began = clock() - began, clock()
     (await stand.send()).tells(75, "Another process", step="campaign status")
-    assert asyncio.get_running_loop().time() - began < 2.0  # with the start of an interpreter on a busy machine
+    assert clock() - began < 2 * an_interpreter_takes + 1.0
     assert len(shelf.letters) == 3
     await first.kill()
 

@@ -14,8 +14,8 @@ EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
 
 @pytest.fixture
 async def slow(stand: Stand, shelf: Shelf) -> Stand:
-    """Two letters a second: a run that is still there when somebody looks."""
-    return stand.set(delivery__rate="2/s", report__interval="500ms")
+    """A letter a second: a run that is still there when somebody looks."""
+    return stand.set(delivery__rate="1/s", report__interval="500ms")
 
 
 async def test_status_tells_where_a_run_stands_while_it_runs_and_after(slow: Stand, shelf: Shelf) -> None:
