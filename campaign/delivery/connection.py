@@ -185,7 +185,12 @@ class _Opening:
             )
         secret = await login.fetch()
         speak = getattr(self.client, "auth_" + chosen.replace("-", ""))
-        await speak(login.user, secret, timeout=self.limits.auth)
+        try:
+            await speak(login.user, secret, timeout=self.limits.auth)
+        except aiosmtplib.SMTPResponseException as error:
+            error.message = login.withheld(error.message, secret)
+            error.args = (error.code, error.message)
+            raise
 
     def _hand_over(self, now: float, took: float) -> Connection:
         transport = self.client.transport

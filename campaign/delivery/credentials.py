@@ -7,6 +7,8 @@ a command line and never from a URL. This room reads and hands over; it speaks n
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 import shlex
 import stat
 import time
@@ -24,6 +26,10 @@ TOKEN_REUSE = 60.0
 #: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
 LONGEST = 64 * 1024
 
+#: What stands for a secret that a relay repeated.
+WITHHELD = "[secret]"
+_WORD = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
+
 Fetch = Callable[[], Awaitable[str]]
 
 
@@ -34,6 +40,15 @@ class Login:
     user: str
     kind: Literal["password", "token"]
     fetch: Fetch = field(repr=False)
+
+    def withheld(self, text: str, secret: str) -> str:
+        """A relay's words about this login without what we told it: some repeat the line they refuse, or part of it."""
+        lines = (f"\0{self.user}\0{secret}", secret, f"user={self.user}\1auth=Bearer {secret}\1\1")
+        sent = [base64.b64encode(line.encode("utf-8", "surrogateescape")).decode("ascii") for line in lines]
+        return _WORD.sub(
+            lambda word: WITHHELD if any(word[0].rstrip("=") in line for line in sent) else word[0],
+            text.replace(secret, WITHHELD),
+        )
 
 
 async def find_login(

@@ -283,10 +283,10 @@ class Session:
                     await self._fault("body")
                 lines.append(line[1:] if line.startswith(b".") else line)
         except asyncio.IncompleteReadError as error:
-            self.cut.append(b"".join(lines) + error.partial)
+            self.shelf.cut.append(b"".join(lines) + error.partial)
             if self.shelf.greedy:
-                self.shelf.letters.append((self.sender or "", self.recipient or "", self.cut[-1]))
+                self.shelf.letters.append((self.sender or "", self.recipient or "", self.shelf.cut[-1]))
             raise
         except ConnectionError:
-            self.cut.append(b"".join(lines))
+            self.shelf.cut.append(b"".join(lines))
             raise
