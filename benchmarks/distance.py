@@ -58,7 +58,7 @@ class End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._pass_on(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._pass_on(None)
 
     def _pass_on(self, data: bytes | None) -> None:

@@ -82,8 +82,14 @@ def _resumed(command: list[str]) -> int:
 def _settle(folder: Path) -> list[tuple[list[str], str]]:
     run = next(folder.glob("runs/reference/2*")).relative_to(folder)
     return [
-        ([*ours.CAMPAIGN, "resolve", str(run), "--accepted", "relay.log"], f"campaign resolve {run} --accepted relay.log"),
-        ([*ours.CAMPAIGN, "retry", "reference.toml", "--in-doubt", "--quiet"], "campaign retry reference.toml --in-doubt"),
+        (
+            [*ours.CAMPAIGN, "resolve", str(run), "--accepted", "relay.log"],
+            f"campaign resolve {run} --accepted relay.log",
+        ),
+        (
+            [*ours.CAMPAIGN, "retry", "reference.toml", "--in-doubt", "--quiet"],
+            "campaign retry reference.toml --in-doubt",
+        ),
     ]
 
 

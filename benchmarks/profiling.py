@@ -1,4 +1,4 @@
-"""Where the microseconds go: CPU of each stage of a real run, and the functions that cost most. Kept as text in docs/profile.md.
+"""Where the microseconds go: CPU of each stage of a real run, and the functions that cost most, for docs/profile.md.
 
     python -m benchmarks profile [--rows 20000] [--keep]
 
@@ -16,6 +16,7 @@ import importlib
 import io
 import json
 import pstats
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,8 +68,6 @@ DOORS = {
 }
 REST = "send: lanes and event loop"
 START = "start: interpreter and imports"
-#: Stages whose cost does not grow with the list, or grows only once.
-FIXED = (START, "open: plan hashed, inlining checked, journal begun")
 
 
 class Stopwatch:
@@ -115,12 +114,18 @@ def wrap_doors(watch: Stopwatch) -> None:
     """Put the stopwatch before every door."""
     for name, places in DOORS.items():
         for place in places:
-            module, _, path = place.partition(":")
-            holder: Any = importlib.import_module(module)
-            *parents, attribute = path.split(".")
-            for parent in parents:
-                holder = getattr(holder, parent)
+            holder, attribute = found(place)
             setattr(holder, attribute, watch.wrap(name, getattr(holder, attribute)))
+
+
+def found(place: str) -> tuple[Any, str]:
+    """The module or class that holds ``module:path``, and the last name of the path."""
+    module, _, path = place.partition(":")
+    holder: Any = importlib.import_module(module)
+    *parents, attribute = path.split(".")
+    for parent in parents:
+        holder = getattr(holder, parent)
+    return holder, attribute
 
 
 def price_of_a_door() -> float:
@@ -188,6 +193,12 @@ def _named(place: tuple[str, int, str]) -> str:
     return f"`{Path(path).name}` {name}"
 
 
+def by_stage(file: Path) -> dict[str, Any]:
+    """`stages`, in a process of its own."""
+    measured: dict[str, Any] = json.loads(in_child("stages", file))
+    return measured
+
+
 def in_child(what: str, file: Path) -> str:
     """Run one kind of profile in a process of its own and return what it prints."""
     command = [sys.executable, "-m", "benchmarks.profiling", what, str(file)]
@@ -197,9 +208,9 @@ def in_child(what: str, file: Path) -> str:
     return done.stdout
 
 
-def table(found: dict[str, Any], rows: int, core: float) -> str:
+def table(measured: dict[str, Any], rows: int, core: float) -> str:
     """Microseconds a message by stage; ``core`` scales to the standard core."""
-    seconds = {START: found["start"], **found["seconds"]}
+    seconds = {START: measured["start"], **measured["seconds"]}
     order = [START, *DOORS]
     order.insert(order.index("journal: intent"), REST)
     total = sum(seconds.values())
@@ -222,23 +233,17 @@ def main(arguments: list[str]) -> str:
     with sink.smtp_sink() as server, tempfile.TemporaryDirectory() as folder:
         file = Setup().lay_out(Path(folder), server.port, options.rows)
         core = measure.STANDARD / measure.hash_microseconds()
-        found = json.loads(in_child("stages", file))
+        measured = by_stage(file)
         core = (core + measure.STANDARD / measure.hash_microseconds()) / 2
-        shutil_runs(Path(folder))
+        shutil.rmtree(Path(folder) / "runs")
         names = in_child("functions", file)
-    text = page(table(found, options.rows, core), names, options.rows, core)
+    text = page(table(measured, options.rows, core), names, options.rows, core)
     if options.keep:
         (sink.ROOT / "docs" / "profile.md").write_text(text, encoding="utf-8")
     return text
 
 
-def shutil_runs(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder / "runs")
-
-
-def page(by_stage: str, by_function: str, rows: int, core: float) -> str:
+def page(stages_table: str, functions_table: str, rows: int, core: float) -> str:
     where = measure.machine()
     return f"""# Where the microseconds go
 
@@ -252,13 +257,13 @@ Taken on {where["processor"]}, {where["cores"]} cores, {where["system"]}, Python
 
 CPU is booked to the innermost stage that is open. The price of the stopwatch is taken off.
 
-{by_stage}
+{stages_table}
 
 ## By function
 
 From Python's profiler on a CPU clock, in a run of its own. It makes small functions look dearer than they are.
 
-{by_function}
+{functions_table}
 """
 
 

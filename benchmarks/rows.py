@@ -14,7 +14,19 @@ from pathlib import Path
 from typing import Any
 
 GIVEN = ("Ada", "Zoë", "Grace", "Björn", "Edsger", "Łucja", "Barbara", "Søren", "Katherine", "José", "Alan", "Mary")
-FAMILY = ("Hopper", "Müller", "Okafor", "Lovelace", "Nakamura", "Dijkstra", "Świątek", "Liskov", "Turing", "Jackson", "Ng")
+FAMILY = (
+    "Hopper",
+    "Müller",
+    "Okafor",
+    "Lovelace",
+    "Nakamura",
+    "Dijkstra",
+    "Świątek",
+    "Liskov",
+    "Turing",
+    "Jackson",
+    "Ng",
+)
 CITIES = ("Springfield", "Zürich", "Kraków", "Lisboa", "Reykjavík", "Leeds", "Porto", "Graz", "Århus", "Ghent")
 EVENTS = ("the book fair", "an evening of maps", "the reading circle", "poems at noon", "the translators' day")
 BRANCHES = ("Main Street", "Old Harbour", "Station Square", "North Gate", "Mill Lane", "Castle Hill", "Riverside")

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/libexec/postfix", "/usr/local/sbin"])
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,6 +98,16 @@ def far_away(target: int, milliseconds: float) -> Iterator[int]:
         process.wait()
 
 
+@contextmanager
+def distance(target: int, milliseconds: float) -> Iterator[int]:
+    """As `far_away`; no distance is ``target`` itself."""
+    if not milliseconds:
+        yield target
+        return
+    with far_away(target, milliseconds) as port:
+        yield port
+
+
 def round_trip(port: int, tries: int = 15) -> float:
     """Seconds from a NOOP to its answer, the median of some: what the distance really is."""
     with socket.create_connection(("127.0.0.1", port)) as line, line.makefile("rb") as answers:
@@ -135,7 +146,7 @@ class Witness:
     port: int = 0
     deliveries: list[Delivery] = field(default_factory=list)
 
-    def __enter__(self) -> Witness:
+    def __enter__(self) -> Self:
         ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
@@ -203,7 +214,9 @@ class _Session(asyncio.Protocol):
     def _command(self, line: bytes) -> bytes:
         verb = line[:4].upper()
         if verb == b"EHLO":
-            return b"250-witness.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n"
+            return (
+                b"250-witness.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n"
+            )
         if verb == b"RCPT":
             self._to = line.partition(b"<")[2].partition(b">")[0].decode("utf-8", "replace")
         if verb == b"DATA":

@@ -7,6 +7,7 @@ its reason. Nothing is measured here.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -81,6 +82,23 @@ def _do(command: Command, folder: Path | None = None) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
         raise Missing(f"{' '.join(command[:4])} … failed: {said[-1][:200]}")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the peers are made of, as far as they are installed."""
+    found = {}
+    for line in (HERE / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        name, _, version = line.partition("==")
+        if version and name in {"aiosmtplib", "emails", "Jinja2", "mailmerge", "premailer"}:
+            found[name] = version
+    modules = json.loads((HERE / "nodemailer" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    for name in ("nodemailer", "nunjucks", "juice"):
+        found[name] = modules[f"node_modules/{name}"]["version"]
+    if program := shutil.which("node"):
+        found["node"] = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=False
+        ).stdout.strip()
+    return found
 
 
 def _csv(folder: Path, count: int) -> Path:

@@ -59,7 +59,7 @@ def inlined(html: str) -> str:
 
 
 def rows(path: str, left_out: set = frozenset()):
-    with open(path, encoding="utf-8", newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["email"] not in left_out:
                 yield row
@@ -70,7 +70,7 @@ class Delivered:
 
     def __init__(self, name: str) -> None:
         self.before = set(Path(name).read_text().split()) if name and Path(name).exists() else set()
-        self.file = open(name, "a") if name else None
+        self.file = Path(name).open("a") if name else None  # noqa: SIM115 - open as long as the process lives
 
     def __call__(self, row: dict) -> None:
         if self.file:

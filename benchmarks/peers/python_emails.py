@@ -27,7 +27,7 @@ def main() -> None:
     text = JinjaTemplate((templates / "newsletter.txt.j2").read_text(encoding="utf-8"))
     subject = JinjaTemplate(SUBJECT)
     smtp = {"host": "127.0.0.1", "port": port, "timeout": 60, "fail_silently": False}
-    with open(path, encoding="utf-8", newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             token = hashlib.sha512(row["email"].encode()).hexdigest()[:72]
             url = f"https://example.com/u/{token}"
