@@ -99,9 +99,9 @@ def way_out(seen: ReadLetter) -> Iterator[Fault]:
         yield Fault(
             "warning",
             "unsubscribe-hidden",
-            "no visible unsubscribe link in the text part",
+            "no visible unsubscribe link",
             "text part",
-            "write {{ unsubscribe_url }} into it",
+            "put {{ unsubscribe_url }} into it",
         )
     yield from html_way_out(seen, url)
 

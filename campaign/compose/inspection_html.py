@@ -134,9 +134,9 @@ def html_way_out(seen: ReadLetter, url: str) -> Iterator[Fault]:
     yield Fault(
         "warning",
         "unsubscribe-hidden",
-        "no visible unsubscribe link in the HTML part",
+        "no visible unsubscribe link",
         "HTML part",
-        "link to {{ unsubscribe_url }}",
+        "put {{ unsubscribe_url }} into it",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from campaign.errors import ConfigError
 
-PATIENCE = 10.0  #: seconds for one question, all tries together
+PATIENCE = 5.0  #: seconds for one question, all tries together
 
 
 class Unanswered(Exception):  # noqa: N818 - it says what is; nobody is to blame

@@ -53,7 +53,7 @@ def _asked(what: str, ask: Callable[..., list[Remark]], *about: object) -> list[
     try:
         return ask(*about)
     except Unanswered as silence:
-        return [Remark("unverified", "dns", str(silence), silence.name, what)]
+        return [Remark("unverified", "dns", f"{what}: {silence}", silence.name, what)]
 
 
 def organization(domain: str) -> str:

@@ -43,7 +43,7 @@ def remarks(names: Names, domain: str, addresses: Sequence[str] = ()) -> list[Re
         walk = Walk()
         _walk(names, domain, records[0], "+", walk, 0)
     except Unanswered as silence:
-        return [Remark("unverified", "dns", str(silence), domain, "SPF")]
+        return [Remark("unverified", "dns", f"SPF: {silence}", domain, "SPF")]
     return list(_judged(walk, domain, addresses))
 
 

@@ -35,11 +35,12 @@ _THERE = frozenset({401, 403, 405, 406, 407, 418, 429, 451})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one link: the last status, 0 for none, and in words why. ``code`` is "" where it is well."""
+    """What became of one link, and in words why; no ``code`` where it is well, ``host`` where nobody answered."""
 
     link: str
     code: str = ""
     why: str = ""
+    host: str = ""
 
 
 def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[str], bool] | None = None) -> None:
@@ -51,7 +52,13 @@ def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[s
         by_host[(urlsplit(link).hostname or "").lower()].append(link)
 
     def ask_host(own: list[str]) -> list[Answer | None]:
-        return [None if time.monotonic() > deadline else ask(link, public or is_public) for link in own]
+        answers: list[Answer | None] = []
+        for link in own:
+            late = time.monotonic() > deadline
+            answers.append(None if late else ask(link, public or is_public))
+            if (last := answers[-1]) and last.host == urlsplit(link).hostname:
+                break  # nobody is there: neither will be for the other links
+        return answers
 
     with ThreadPoolExecutor(MOST_HOSTS_AT_ONCE) as pool:
         for answers in pool.map(ask_host, by_host.values()):
@@ -67,9 +74,10 @@ def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[s
 def tell(answer: Answer, findings: Findings) -> None:
     """One finding a link that did not answer well."""
     if answer.code == "link-dead":
-        findings.add("error", "link-dead", f"{answer.link} {answer.why}", where="link", remedy="correct or remove it")
+        findings.add("error", "link-dead", f"{answer.link} {answer.why}", remedy="correct or remove it")
     else:
-        findings.add("warning", "link-silent", f"{answer.link} {answer.why}", where="link", remedy="open it yourself")
+        what = f"{answer.host or answer.link} {answer.why}"
+        findings.add("warning", "link-silent", what, remedy="open the links there yourself")
 
 
 def ask(link: str, public: Callable[[str], bool]) -> Answer:
@@ -79,7 +87,8 @@ def ask(link: str, public: Callable[[str], bool]) -> Answer:
         try:
             status, location = _request(target, public)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return Answer(link, "link-silent", f"does not answer: {_words(error)}")
+            host = urlsplit(target).hostname or ""
+            return Answer(link, "link-silent", f"does not answer: {_words(error)}", host)
         if 300 <= status < 400 and location:
             target = urljoin(target, location)
             continue

@@ -56,6 +56,7 @@ async def _greet(relay: Relay, delivery: DeliverySlice) -> Greeting | CampaignEr
 
 def _failed(error: CampaignError, where: str, findings: Findings) -> None:
     message = " ".join([error.what, *error.evidence])
+    where = "" if where in message else where
     if isinstance(error, LoginError):
         findings.add("error", "relay-login", message, where=where, remedy=error.next_step)
     else:

@@ -76,7 +76,7 @@ def check_audience(plan: Plan, findings: Findings) -> None:
         Finding(
             "error" if share > MOST_INVALID else "warning",
             "invalid-rows",
-            f"{plan.books.invalid:,} of {plan.books.read:,} rows are invalid and get no letter, such as: {told}",
+            f"no letter for {plan.books.invalid:,} invalid of {plan.books.read:,} rows, such as: {told}",
             rows=rows,
             where=plan.source,
             remedy="mend them; a run lists each with its reason in screened.csv",

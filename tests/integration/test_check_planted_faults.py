@@ -15,6 +15,16 @@ from typing import Any
 import pytest
 import trustme
 
+from campaign.compose.composer import Composer
+from campaign.compose.inspection import inspect
+from campaign.compose.reading import read
+from campaign.compose.shapes import Inlining
+from campaign.config import load
+from campaign.model import Letter, Recipient
+from campaign.pipeline.checking import frozen
+from campaign.pipeline.checking_letters import Walk
+from campaign.pipeline.console import Console
+from campaign.pipeline.job import prepare
 from tests.integration.servers.shelf import Shelf
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +85,7 @@ async def test_the_samples_as_they_are_have_nothing_but_what_they_say(
     answer = json.loads(out)
     assert {(one["severity"], one["code"]) for one in answer["findings"] if one["severity"] != "unverified"} == honest
     assert (code, answer["sound"], err) == (0, True, "")
+    assert not (tmp_path / "sample_data" / "runs").exists()
 
 
 async def test_what_is_said_of_a_sound_campaign_fits_a_terminal(tmp_path: Path) -> None:
@@ -172,6 +183,55 @@ async def test_each_planted_fault_is_found_and_nothing_else(planted: Path, tmp_p
     assert "display:flex is ignored by Outlook (Windows)" in findings["client-support"]["message"]
     assert findings["no-alt"]["message"].endswith("mark.png")
     assert answer["digest"]["books"]["planned"] == 931
+
+
+class Pairs:
+    """In place of the findings of a walk: which fault was told of which row."""
+
+    def __init__(self) -> None:
+        self.found: set[tuple[str, int]] = set()
+
+    def add(self, _severity: str, code: str, _message: str, *, row: int, **_: str) -> None:
+        self.found.add((code, row))
+
+
+def by_kind(composer: Composer, recipients: list[Recipient]) -> set[tuple[str, int]]:
+    walk, pairs = Walk(composer, unsubscribe=True, date=1e9), Pairs()
+    walk._found = pairs
+    for recipient in recipients:
+        walk.take(recipient)
+    assert walk.looked.kinds < len(recipients) / 2
+    return pairs.found
+
+
+def one_by_one(composer: Composer, recipients: list[Recipient]) -> set[tuple[str, int]]:
+    found: set[tuple[str, int]] = set()
+    for recipient in recipients:
+        letter = composer.compose(recipient, 1e9)
+        if isinstance(letter, Letter):
+            printed = [values for _, values in composer.printed]
+            faults = inspect(letter, read(letter.content), recipient, unsubscribe=True, printed=printed)
+            found |= {(fault.code, recipient.line) for fault in faults}
+    return found
+
+
+@pytest.mark.parametrize(("inlining", "step"), [("shape", 4), ("row", 12)])
+def test_one_look_at_each_kind_finds_what_a_look_at_every_letter_finds(
+    inlining: Inlining, step: int, planted: Path
+) -> None:
+    replace(planted.with_name("recipients.csv"), ("Zoë Müller,", "null,"))
+    templates = planted.parents[1] / "templates" / "newsletter"
+    replace(templates / "newsletter.html.j2", ("{{ patron_since }}", "{{ note }}"))
+    replace(templates / "newsletter.html.j2", ("<h2>The diary", '<a href="{{ note }}">x</a><h2>The diary'))
+    job = prepare(load(planted, {}))
+    with frozen(job, Console()) as plan:
+        recipients = [one for one in plan.recipients() if one.number % step == 0 or one.line in (2, 3, 4, 5, 500)]
+        composer = Composer(job.brief(plan.columns, 1), inlining)
+    looked = by_kind(composer, recipients)
+    assert looked == one_by_one(composer, recipients)
+    assert {"empty-greeting", "clipped", "subject-long", "nothing-value", "link-relative", "link-empty"} <= {
+        code for code, _ in looked
+    }
 
 
 def patrons(file: Path) -> int:

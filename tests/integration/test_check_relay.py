@@ -111,10 +111,9 @@ async def test_a_relay_that_cannot_be_trusted_or_reached_is_an_error_and_the_oth
     async with Shelf(implicit=tls(dt.timedelta(days=90), tmp_path)) as untrusted, Shelf() as plain:
         said, found = await greeted(job(tmp_path, f'["{untrusted.url}", "{nobody}", "{plain.url}"]'))
     assert list(said) == [plain.url]
-    assert [(one.severity, one.code, one.where) for one in found] == [
-        ("error", "relay", untrusted.url),
-        ("error", "relay", nobody),
-    ]
+    assert [(one.severity, one.code) for one in found] == [("error", "relay"), ("error", "relay")]
+    assert untrusted.url in found[0].message
+    assert nobody in found[1].message
     assert all(one.remedy for one in found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
+from campaign.cli.check import check_command
 from campaign.config.compose import DkimSlice
 from campaign.delivery import spf
 from campaign.delivery.dns import Names, Unanswered
@@ -134,6 +137,22 @@ def test_a_name_that_cannot_be_asked_for_does_not_exist(names: Names):
     assert names.addresses("a..example") == []
     with pytest.raises(Unanswered):
         Names(("127.0.0.1", 1), patience=0.2).texts("example.com")
+
+
+def test_the_command_asks_the_resolver_it_is_given(server: Server, tmp_path: Path):
+    server.zone = {**GOOD, ("_dmarc.example.com", "TXT"): text("v=DMARC1; p=reject; aspf=s")}
+    (tmp_path / "list.csv").write_text("email\nada@example.com\n", encoding="utf-8")
+    (tmp_path / "body.txt").write_text("Hello Ada", encoding="utf-8")
+    (tmp_path / "hello.toml").write_text(
+        '[campaign]\nname = "hello"\nfrom = "news@example.com"\nreturn_path = "b@bounces.example.com"\n'
+        '[audience]\nsource = "list.csv"\n[compose]\nsubject = "Hello"\ntext = "body.txt"\n',
+        encoding="utf-8",
+    )
+    options = ["--json", "--dns", "--ip", "198.51.100.7", "--resolver", f"127.0.0.1:{server.server_address[1]}"]
+    done = CliRunner().invoke(check_command, [str(tmp_path / "hello.toml"), *options], standalone_mode=False)
+    found = [one["code"] for one in json.loads(done.stdout)["findings"] if one["severity"] != "unverified"]
+    assert sorted(found) == ["dmarc-alignment", "mx-missing", "spf-missing"]
+    assert done.return_value == 78
 
 
 # -- SPF
