@@ -37,9 +37,16 @@ def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> di
         if isinstance(greeting, CampaignError):
             _failed(greeting, relay.name, findings)
         else:
-            said[relay.name] = greeting.summary()
+            said[relay.name] = told(greeting)
             judge(greeting, looked, span, findings, now=time.time())
     return said
+
+
+def told(greeting: Greeting) -> str:
+    """A greeting in one line, with the day its certificate ends and all that the relay offers."""
+    until = f", certificate until {wording.moment(greeting.expires)[:10]}" if greeting.expires else ""
+    offers = " ".join(sorted(name.upper() for name in greeting.extensions)) or "no extensions"
+    return f"{greeting.summary()}{until}; offers {offers}"
 
 
 async def _greet_all(job: Job, delivery: DeliverySlice) -> list[tuple[Relay, Greeting | CampaignError]]:

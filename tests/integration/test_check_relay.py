@@ -75,6 +75,8 @@ async def test_a_good_relay_is_greeted_and_nothing_is_offered_to_it(tmp_path: Pa
         assert found == []
         assert "TLSv1.3" in said[shelf.url]
         assert "letters up to 50,000,000 octets" in said[shelf.url]
+        assert f"certificate until {dt.datetime.now(dt.UTC) + dt.timedelta(days=90):%Y-%m-%d}" in said[shelf.url]
+        assert said[shelf.url].endswith("; offers 8BITMIME ENHANCEDSTATUSCODES PIPELINING SIZE SMTPUTF8")
         assert not shelf.told("MAIL")
         assert shelf.told("QUIT") == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ from campaign.delivery.domains import (
     pointer,
     tags,
 )
+from campaign.errors import ConfigError
 
 Zone = dict[tuple[str, str], list[str] | str]
 
@@ -130,6 +132,12 @@ def test_no_answer_is_not_verified_and_never_passed(server: Server, names: Names
     assert codes(found) == [("unverified", "dns")] * 3
     assert [one.remedy for one in found] == ["SPF", "DMARC", "MX"]
     assert "example.com" in found[0].message
+
+
+def test_without_dnspython_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "dns.resolver", None)
+    with pytest.raises(ConfigError, match=r"campaign\[dns\]"):
+        Names()
 
 
 def test_a_name_that_cannot_be_asked_for_does_not_exist(names: Names):
