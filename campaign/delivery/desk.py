@@ -88,6 +88,7 @@ class Desk:
         """A new sweep."""
         self.gate, self.compose = gate, compose
         self.leaving.clear()
+        self.board.begin()
 
     # -- before a connection
 
@@ -151,7 +152,9 @@ class Desk:
         breaker.connections -= 1
         if why:
             log.info("%s: connection lost after %d letters: %s", breaker.relay.name, connection.letters, why)
-        if not connection.accepted and (why or connection.letters) and not self.gate.closed:
+        # One that we ended ourselves says nothing of the relay: its few letters may all have been put off.
+        used_up = connection.letters >= self.settings.letters_per_connection
+        if not connection.accepted and (why or used_up) and not self.gate.closed:
             reason = why or "a connection was used up without one letter accepted"
             self.board.barren(breaker, reason, connection.opened, _now())
 

@@ -52,6 +52,11 @@ class Board:
     def __post_init__(self) -> None:
         self.breakers = [Breaker(relay) for relay in self.relays]
 
+    def begin(self) -> None:
+        """A new sweep: what failed in an earlier one, perhaps hours ago, is no longer held against a relay."""
+        for breaker in self.breakers:
+            breaker.failures = 0
+
     def choose(self, now: float) -> Breaker | float:
         """The first relay that may be used now, or the seconds until one may. Raises RelayError when none ever will."""
         waiting = []

@@ -350,6 +350,22 @@ async def test_connections_that_carry_nothing_end_the_run() -> None:
     assert not shelf.letters
 
 
+async def test_a_relay_that_puts_off_everybody_ends_the_run() -> None:
+    async with Shelf() as shelf:
+        shelf.always["dot"] = say("451 4.3.0 not now")
+        with pytest.raises(RelayError, match="without one letter accepted"):
+            await send(shelf.url, recipients(100), letters_per_connection=10)
+    assert shelf.connections == 5
+
+
+async def test_one_who_is_put_off_in_every_pass_says_nothing_of_the_relay() -> None:
+    async with Shelf(refuse={"u0@example.com": "451 4.3.0 later"}) as shelf:
+        served = await dispatcher(settings(shelf.url), ledger := Ledger())
+        for _ in range(8):
+            await served.sweep(iter(recipients(1)), letter_for)
+    assert [outcome.verdict for outcome in ledger.outcomes] == [Verdict.DEFERRED] * 8
+
+
 async def test_a_relay_that_takes_no_more_connections_serves_over_those_it_took() -> None:
     async with Shelf(most_connections=2) as shelf:
         ledger = await send(shelf.url, recipients(200), connections=10)
