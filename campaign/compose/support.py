@@ -27,7 +27,6 @@ _OUTLOOK = re.compile(r"<!--\[if [^\]!]*mso[^\]]*\]>(.*?)<!\[endif\]-->", re.DOT
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AT_BLOCK = re.compile(r"@[\w-]+[^;{}]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}")
 _AT_LINE = re.compile(r"@import\b[^;]*;?")
-_RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
 _PSEUDO = re.compile(r":(?=:?([\w-]+))")
 _FUNCTION = re.compile(r"(?<![\w-])([a-z][a-z-]*)\(")
 _UNIT = re.compile(r"(?<![\w.#-])-?(?:\d+\.?\d*|\.\d+)([a-z]+)\b")
@@ -123,7 +122,8 @@ def _of_sheet(css: str, marks: Marks) -> Iterator[Feature]:
     css = _COMMENT.sub("", css)
     if _AT_LINE.search(css) and ("at", "@import") in marks:
         yield marks["at", "@import"]
-    for selector, block in _RULE.findall(_AT_BLOCK.sub("", _AT_LINE.sub("", css))):
+    for rule in _AT_BLOCK.sub("", _AT_LINE.sub("", css)).split("}"):
+        selector, _, block = rule.partition("{")
         for name in _PSEUDO.findall(selector):
             if feature := marks.get(("pseudo", f":{name}")):
                 yield feature
