@@ -185,12 +185,8 @@ class _Opening:
             )
         secret = await login.fetch()
         speak = getattr(self.client, "auth_" + chosen.replace("-", ""))
-        try:
+        with login.withheld(secret):
             await speak(login.user, secret, timeout=self.limits.auth)
-        except aiosmtplib.SMTPResponseException as error:
-            error.message = login.withheld(error.message, secret)
-            error.args = (error.code, error.message)
-            raise
 
     def _hand_over(self, now: float, took: float) -> Connection:
         transport = self.client.transport

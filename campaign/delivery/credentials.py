@@ -12,7 +12,8 @@ import re
 import shlex
 import stat
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -41,14 +42,28 @@ class Login:
     kind: Literal["password", "token"]
     fetch: Fetch = field(repr=False)
 
-    def withheld(self, text: str, secret: str) -> str:
-        """A relay's words about this login without what we told it: some repeat the line they refuse, or part of it."""
+    @contextmanager
+    def withheld(self, secret: str) -> Iterator[None]:
+        """Keeps what we tell a relay out of the words it refuses us with: some repeat the line, or part of it."""
         lines = (f"\0{self.user}\0{secret}", secret, f"user={self.user}\1auth=Bearer {secret}\1\1")
         sent = [base64.b64encode(line.encode("utf-8", "surrogateescape")).decode("ascii") for line in lines]
-        return _WORD.sub(
-            lambda word: WITHHELD if any(word[0].rstrip("=") in line for line in sent) else word[0],
-            text.replace(secret, WITHHELD),
-        )
+
+        def clean(value: object) -> object:
+            if not isinstance(value, str):
+                return value
+            text = value.replace(secret, WITHHELD)
+            return _WORD.sub(lambda word: WITHHELD if _is_of(word[0], sent) else word[0], text)
+
+        try:
+            yield
+        except Exception as error:
+            error.args = tuple(map(clean, error.args))
+            vars(error).update({name: clean(value) for name, value in vars(error).items()})
+            raise
+
+
+def _is_of(word: str, sent: Sequence[str]) -> bool:
+    return any(word.rstrip("=") in line for line in sent)
 
 
 async def find_login(

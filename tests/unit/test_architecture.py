@@ -43,6 +43,7 @@ DOORS = {
     "markdown_it": {"campaign.compose.markup"},
     "msgspec": {"campaign.audience", "campaign.ledger"},
     "numpy": {"campaign.audience"},
+    "opentelemetry": {"campaign.report.tracing"},
     "pandas": {"campaign.audience"},
     "premailer": {"campaign.compose"},
     "prometheus_client": {"campaign.report.metrics"},

@@ -191,3 +191,17 @@ def test_counters_are_shown_by_their_growth(where: str, expression: str) -> None
 def test_a_word_that_is_no_metric_would_be_found() -> None:
     assert "campaign_in_doubts" not in written()
     assert math.inf in map(float, written()["campaign_send_seconds_bucket"]["le"])
+
+
+def test_every_metric_with_its_labels_is_explained_and_none_that_is_not_there() -> None:
+    page = (GRAFANA.parents[1] / "docs/observability.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1]: set(re.findall(r"`(\w+)`", cells[2]))
+        for cells in re.findall(r"^\|( `(campaign_\w+)`) \|([^|]*)\|", page, re.MULTILINE)
+    }
+    assert rows == {re.sub("_(bucket|count|sum)$", "", name): labels for name, labels in explained().items()}
+    assert {rule["alert"] for rule in RULES} == set(re.findall(r"^\| `(Campaign\w+)`", page, re.MULTILINE))
+
+
+def explained() -> dict[str, set[str]]:
+    return {name: set(labels) for name, labels in written().items() if not name.endswith(("_count", "_sum"))}
