@@ -71,11 +71,7 @@ class Board:
 
     def failed(self, breaker: Breaker, why: str, now: float, *, hopeless: bool = False) -> None:
         """It could not be opened, or turned us away as a whole."""
-        breaker.why = why
-        breaker.since = breaker.since if breaker.failures else now
-        breaker.failures += 1
-        breaker.last = now
-        breaker.open_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (breaker.failures - 1))
+        self._pause(breaker, why, now)
         tired = now - breaker.since >= self.patience if breaker.worked else breaker.failures >= TRIES_AT_FIRST
         if hopeless or tired:
             self._leave(breaker, now, hopeless)
@@ -87,7 +83,7 @@ class Board:
         """
         if opened < breaker.last:
             return
-        self.failed(breaker, why, now)
+        self._pause(breaker, why, now)
         if breaker.failures >= self.barren_limit:
             self._leave(breaker, now, hopeless=False)
 
@@ -104,6 +100,13 @@ class Board:
             evidence=[f"{one.relay.name}: {one.why}" for one in self.breakers],
             next_step="mend what is said above, try `campaign check FILE`, then run the same command again",
         )
+
+    def _pause(self, breaker: Breaker, why: str, now: float) -> None:
+        breaker.why = why
+        breaker.since = breaker.since if breaker.failures else now
+        breaker.failures += 1
+        breaker.last = now
+        breaker.open_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (breaker.failures - 1))
 
     def _leave(self, breaker: Breaker, now: float, hopeless: bool) -> None:
         others = [one for one in self.breakers if one is not breaker and not one.out]
