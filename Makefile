@@ -14,7 +14,7 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check preview send status report retry schedule unschedule setup lint types ci torture bench clean
+.PHONY: help demo test check preview send status report retry schedule unschedule setup lint types fresh ci torture bench profile clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
@@ -77,9 +77,15 @@ torture: $(VENV)/developing ## Kill it, break it, fill the disk: KILLS=200
 	@$(BIN)/python -m torture $(if $(KILLS),--kills $(KILLS)) $(ARGS)
 
 bench: $(VENV)/developing ## Speed, beside what else one might use
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks $(if $(FULL),--full) $(ARGS)
 
-ci: lint types test torture ## What decides whether a change lands
+profile: $(VENV)/developing ## Where the microseconds go: docs/profile.md
+	@$(BIN)/python -m benchmarks profile --keep $(ARGS)
+
+fresh: $(VENV)/developing ## The demo in a fresh clone, as a newcomer would
+	@$(BIN)/python -m pytest -m slow
+
+ci: lint types test fresh torture ## What decides whether a change lands
 
 clean: ## Remove the environment and the demo's runs
 	rm -rf $(VENV) sample_data/runs
