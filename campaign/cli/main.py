@@ -5,7 +5,9 @@ Commands return an `ExitCode` or raise a `CampaignError`; nothing else leaves he
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -75,6 +77,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with the contract's code."""
+    open_standard_streams()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(standalone_mode=False)
@@ -88,9 +91,8 @@ def main() -> None:
         code = of_error(error)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = ExitCode.DONE
+    except SystemExit as left:
+        code = ExitCode.DONE if left.code == 1 else left.code  # 1: click, when whoever reads our data has enough of it
     except OSError as error:
         say(f"Something could not be read or written.\n  {error}\nNext: see to it, then run the same command again")
         code = ExitCode.CANNOT_WRITE
@@ -99,12 +101,34 @@ def main() -> None:
         say(f"A fault of ours ended this: {type(error).__name__}: {error}.")
         say("Next: run the same command again, it continues; please report the lines above")
         code = ExitCode.INTERNAL
+    let_go_of_streams()
     sys.exit(int(code or 0))
+
+
+def open_standard_streams() -> None:
+    """Where a scheduler closed 0, 1 or 2, the next file opened would get its number: the journal, perhaps."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as we live
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - likewise
+
+
+def let_go_of_streams() -> None:
+    """Flush; a reader that has left must not change the exit code when the interpreter flushes for the last time."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(text: str) -> None:
     """To stderr, without anything from a list or a relay that could steer a terminal."""
-    click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
+    with contextlib.suppress(OSError):
+        click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

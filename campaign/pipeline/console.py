@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import dataclass, field
@@ -38,8 +39,9 @@ class Console:
             self.tell(text)
 
     def tell(self, text: str) -> None:
-        """One message, also when quiet."""
-        print("\n".join(printable(line) for line in text.split("\n")), file=self.stream, flush=True)
+        """One message, also when quiet. Where nobody listens any more it is lost: talk never decides how a run ends."""
+        with contextlib.suppress(OSError, ValueError):
+            print("\n".join(printable(line) for line in text.split("\n")), file=self.stream, flush=True)
 
     def loading(self, rows: int) -> None:
         """How far the list has been read; a line now and then."""

@@ -41,7 +41,11 @@ SUPPRESSION_SECONDS = 3600.0
 IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
 #: A signal this soon after another is its echo: timeout(1) signals its child and then the whole group.
 ECHO_SECONDS = 0.2
-_SIGNAL_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+_SIGNAL_CODES = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.TERMINATED,  # the terminal is gone
+}
 
 
 @dataclass(slots=True)
@@ -219,6 +223,8 @@ class Service:
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _SIGNAL_CODES:
+            if signal.getsignal(number) is signal.SIG_IGN:  # nohup
+                continue
             loop.add_signal_handler(number, self._signalled, number)
 
     def _signalled(self, number: signal.Signals) -> None:
