@@ -73,3 +73,12 @@ async def test_commands_about_a_run_that_is_not_there(stand: Stand) -> None:
     for command in ("status", "pause", "resume", "stop", "cancel", "report"):
         (await stand.campaign(command, "runs/none")).tells(78, "runs/none")
     (await stand.campaign("repair", "runs/none")).tells(73, "runs/none")
+
+
+async def test_a_paused_run_can_be_stopped(slow: Stand, shelf: Shelf) -> None:
+    sending = await slow.sending()
+    await until(lambda: len(shelf.letters) >= 1, "a letter is there")
+    await slow.campaign("pause", slow.run)
+    await slow.campaign("stop", slow.run)
+    (await sending.end()).ends(5, "campaign resume")
+    assert slow.verdicts() == {"accepted": len(shelf.letters), "waiting": 20 - len(shelf.letters)}
