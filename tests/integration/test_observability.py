@@ -371,7 +371,8 @@ def prometheus(tmp_path: Path, campaign: Campaign) -> Iterator[str]:
     config.write_text(
         "global: { scrape_interval: 500ms, evaluation_interval: 500ms }\n"
         f"rule_files: ['{GRAFANA / 'alerts.yml'}']\n"
-        f"scrape_configs: [{{ job_name: node, metrics_path: /metrics.txt, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}]\n"
+        "scrape_configs:\n- { job_name: node, metrics_path: /metrics.txt, "
+        f"static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}\n"
     )
     server = subprocess.Popen(
         [sys.executable, "-m", "http.server", str(port), "-b", "127.0.0.1", "-d", str(served)],
