@@ -91,6 +91,8 @@ def closing(tally: Tally, scene: Scene, *, resent: bool = False, unserved: int =
     _seen_letters(tally, people, oracle, intents_kept=intents_kept)
     _everybody(tally, people, oracle, unserved)
     _copies(tally, people, oracle, resent)
+    left = [address for address, verdict in people.verdict.items() if verdict == "in_doubt"]
+    tally.must(not (resent and left), f"{len(left)} were to be sent again with the same bytes and are still in doubt")
     if runs:
         _reports(tally, runs[-1])
     tally.letters += oracle.copies
