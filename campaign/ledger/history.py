@@ -117,6 +117,11 @@ class History:
             if code == WAITING or (code == DEFERRED and not_before[number] <= now):
                 yield number
 
+    def first_unsettled(self) -> int:
+        """The lowest number that a pass may have to take up; the size of the run where there is none."""
+        places = (self.state.find(code) for code in (WAITING, DEFERRED))
+        return min((place for place in places if place >= 0), default=len(self.state))
+
     def is_due(self, number: int) -> bool:
         """Whether the current pass takes this recipient up."""
         code = self.state[number]

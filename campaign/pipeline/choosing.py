@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -184,18 +184,18 @@ def _make(
 ) -> Chosen | None:
     trace = uuid4().hex
     begin(trace, name=job.settings.campaign.name, edition=job.edition, run=folder.name)
+    composer = Composer(job.brief(template_columns(job.settings.audience, job.settings.base), generation, trace=trace))
     plan = _load(job, options, folder, generation, progress)
     if not plan.size and (plan.books.already or not plan.books.invalid):
         shutil.rmtree(folder)
         return None
     by = "again" if options.again else "fresh" if options.fresh else "retry" if options.retry else ""
-    return _open(job, folder, plan, trace, generation, by)
+    return _open(job, folder, plan, composer, by)
 
 
 @span("load")
 def _load(job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None) -> Plan:
     audience, base = job.settings.audience, job.settings.base
-    Composer(job.brief(template_columns(audience, base), generation))
     suppression = job.suppression()
     already, only = _screens(job, options, generation)
     folders.make_folder(folder)
@@ -215,12 +215,14 @@ def _screens(job: Job, options: Options, generation: int) -> tuple[KeySet, Calla
 
 
 @span("plan")
-def _open(job: Job, folder: Path, plan: Plan, trace: str, generation: int, by: str) -> Chosen:
-    brief = job.brief(plan.columns, generation, trace=trace)
-    composer = Composer(brief)
+def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Chosen:
+    brief = replace(composer.brief, columns=plan.columns)
+    if brief != composer.brief:
+        composer = Composer(brief)
     inlining, why = composer.choose_inlining(list(sample(plan)))
     if inlining != "shape":
         composer = Composer(brief, inlining)
+    generation, trace = brief.identity.generation, brief.trace_id
     opened = Opened(
         campaign=job.settings.campaign.name,
         edition=job.edition,
@@ -244,7 +246,7 @@ def sample(plan: Plan) -> Iterator[Recipient]:
     """Some recipients of the plan: the first, and others spread evenly over the rest."""
     wanted = set(range(min(FIRST_ROWS, plan.size)))
     wanted.update(range(0, plan.size, max(plan.size // SPREAD_ROWS, 1)))
-    return plan.recipients(lambda number: number in wanted)
+    return map(plan.recipient, sorted(wanted))
 
 
 def refuse_changed_plan(run: Path, history: History, plan: Plan) -> None:

@@ -170,7 +170,8 @@ class Service:
 
     def _due(self) -> Iterator[Recipient]:
         """Recipients of this pass, drawn one by one, as many as ``--limit`` allows; some ahead of their turn."""
-        for recipient in self._chosen.plan.recipients(self._is_due):
+        first = self._checkpoint.history.first_unsettled()
+        for recipient in self._chosen.plan.recipients(self._is_due, first):
             if self._stop.is_set() or not self._left:
                 return
             self._checkpoint.reserve(recipient.number)

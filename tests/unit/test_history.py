@@ -116,3 +116,11 @@ def test_ten_million_recipients_take_ten_octets_each() -> None:
     history = History.replay([big])
     sizes = [sys.getsizeof(part) for part in (history.state, history.attempts, history.dates, history.not_before)]
     assert sum(sizes) < 10_001_000
+
+
+def test_a_pass_need_not_look_below_the_first_who_is_unsettled() -> None:
+    settled = [Settled(number, "accepted", 4.0) for number in (0, 1, 3)]
+    assert replay().first_unsettled() == 0
+    assert replay(*settled).first_unsettled() == 2
+    assert replay(*settled, Settled(2, "deferred", 5.0)).first_unsettled() == 2
+    assert replay(*(Settled(number, "accepted", 4.0) for number in range(6))).first_unsettled() == 6
