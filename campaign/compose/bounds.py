@@ -14,6 +14,7 @@ from jinja2.exceptions import SecurityError
 LARGEST = 2 * 1024 * 1024  #: characters of a text that a template may make
 WIDEST = 10_000  #: characters that padding may add
 MOST_BITS = 20_000  #: of a whole number
+MOST_WORK = 2_000_000_000  #: characters that one filter may copy
 
 _WIDTH = re.compile(r"\d{5}|%[^a-zA-Z%]*\*|\{[^{}]*\{")
 _PADDING = frozenset({"center", "ljust", "rjust", "zfill"})
@@ -36,10 +37,17 @@ def _refuse(size: int) -> None:
         raise TooMuch(f"the template makes something of {size:,} characters or items for this row")
 
 
-def check_width(text: Any) -> None:
-    """Refuse formats that ask for five digits of width, or for a width that is only computed."""
-    if isinstance(text, str) and _WIDTH.search(text):
+def check_format(text: Any, *args: Any, **kwargs: Any) -> None:
+    """Refuse formats that ask for five digits of width, for a computed one, or for more than may be made."""
+    if not isinstance(text, str):
+        return
+    if _WIDTH.search(text):
         raise TooMuch("the template formats with a width of five digits or more, or with a computed one")
+    values = [
+        inner for arg in (*args, *kwargs.values()) for inner in (arg.values() if isinstance(arg, dict) else [arg])
+    ]
+    longest = max(map(_size, values), default=0)
+    _refuse(len(text) + (text.count("%") + text.count("{")) * longest)
 
 
 def _check_times(left: Any, right: Any) -> None:
@@ -56,8 +64,8 @@ def _check_power(left: Any, right: Any) -> None:
         raise TooMuch("the template computes a number that is too large")
 
 
-def _check_format(left: Any, right: Any) -> None:  # noqa: ARG001 - one signature for all operators
-    check_width(left)
+def _check_modulo(left: Any, right: Any) -> None:
+    check_format(left, *(right if isinstance(right, tuple) else (right,)))
 
 
 def _check_plus(left: Any, right: Any) -> None:
@@ -67,7 +75,7 @@ def _check_plus(left: Any, right: Any) -> None:
 OPERATORS: dict[str, Callable[[Any, Any], None]] = {
     "*": _check_times,
     "**": _check_power,
-    "%": _check_format,
+    "%": _check_modulo,
     "+": _check_plus,
 }
 
@@ -108,16 +116,37 @@ def _check_join(items: Any, separator: Any = "", *_: Any, **__: Any) -> None:
         _refuse(len(items) * len(separator) + sum(_size(item) for item in items))
 
 
-def _check_format_filter(text: Any, *_: Any, **__: Any) -> None:
-    check_width(text)
-
-
 def _check_indent(text: Any, width: Any = 4, *_: Any, **__: Any) -> None:
     _refuse(len(text) + text.count("\n") * (width if isinstance(width, int) else _size(width)))
 
 
+def _check_round(value: Any, precision: Any = 0, *_: Any, **__: Any) -> None:  # noqa: ARG001 - as the filter is called
+    if isinstance(precision, int) and abs(precision) > 100:
+        raise TooMuch("the template rounds to more than 100 places")
+
+
+def _check_sum(items: Any, attribute: Any = None, start: Any = 0) -> None:  # noqa: ARG001 - as the filter is called
+    if _size(start) or isinstance(start, list | tuple):
+        raise TooMuch("the template adds up lists with sum, which takes for ever; use a loop")
+
+
+def _check_striptags(text: Any, *_: Any, **__: Any) -> None:
+    shown = str(text)  # each tag that is taken out makes a copy of the whole text
+    _refuse_work(len(shown) * shown.count("<"))
+
+
+def _check_wordwrap(text: Any, width: Any = 79, *_: Any, **__: Any) -> None:
+    longest = max(map(len, str(text).split()), default=0)  # a long word is copied once for each line of it
+    _refuse_work(longest * longest // max(width if isinstance(width, int) else 1, 1))
+
+
+def _refuse_work(octets: int) -> None:
+    if octets > MOST_WORK:
+        raise TooMuch("the template asks for something of this row's text that would take too long")
+
+
 FILTERS: dict[str, Callable[..., None]] = {
-    "format": _check_format_filter,
+    "format": check_format,
     "center": _check_padding,
     "batch": _check_padding,
     "slice": _check_padding,
@@ -125,6 +154,10 @@ FILTERS: dict[str, Callable[..., None]] = {
     "indent": _check_indent,
     "replace": _check_replace,
     "join": _check_join,
+    "round": _check_round,
+    "striptags": _check_striptags,
+    "sum": _check_sum,
+    "wordwrap": _check_wordwrap,
 }
 
 

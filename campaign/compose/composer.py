@@ -15,23 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from campaign.compose import headers
+from campaign.compose.bounds import TooMuch
 from campaign.compose.filters import known_locale
 from campaign.compose.letterhead import Letterhead
 from campaign.compose.letters import assembled
 from campaign.compose.likeness import difference
 from campaign.compose.quoting import Encoded
-from campaign.compose.resources import ResourceError, Resources
+from campaign.compose.resources import Resources
 from campaign.compose.shapes import Inlining
 from campaign.compose.signing import Signer
 from campaign.compose.stationery import Stationery
 from campaign.compose.templates import Page, RowRefused, Statics
 from campaign.compose.tokens import Tokens
+from campaign.compose.watch import Watch
 from campaign.config.compose import ComposeSlice, DkimSlice
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 
 #: What a template may use besides the row's columns.
 EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
+LONGEST_REASON = 400  #: characters
 _UNSHAPING = {"processes", "row_timeout", "dkim"}  # settings that no letter shows, or that are told apart below
 
 
@@ -73,8 +76,9 @@ class Composer:
         keys = [dkim] if isinstance(dkim, DkimSlice) else list(dkim or ())
         private = (*brief.private, *(brief.base / key.key_file for key in keys))
         self._resources = Resources(brief.root, brief.settings, private)
+        self._watch = Watch(brief.settings.row_timeout)
         self._stationery = Stationery(
-            brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources, private
+            brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources, self._watch, private
         )
         trace = brief.trace_header, brief.trace_id
         self._head = Letterhead(
@@ -113,17 +117,23 @@ class Composer:
         return [subject, *((one.statics, one.values) for one in (text, html) if one)]
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
-        """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes."""
+        """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes.
+
+        Whatever a row does, the outcome is a value: a fault that nobody foresaw is this row's, with its type and text,
+        and not the end of the run for all the others.
+        """
+        self._watch.start()
         try:
             return self._letter(recipient, date)
-        except ResourceError as error:
-            return Unrenderable(recipient.number, error.what)
-        except ConfigError as error:
-            return Unrenderable(recipient.number, error.what)
-        except (RowRefused, headers.HeaderRefused) as refused:
-            return Unrenderable(recipient.number, str(refused))
+        except ConfigError as error:  # a missing attachment or picture
+            reason = error.what
+        except (RowRefused, headers.HeaderRefused, TooMuch) as refused:
+            reason = str(refused)
         except UnicodeEncodeError:
-            return Unrenderable(recipient.number, "a value holds half of a surrogate pair, which no letter can")
+            reason = "a value holds half of a surrogate pair, which no letter can"
+        except Exception as fault:  # noqa: BLE001 - one row must not take the run with it, whatever it found
+            reason = f"it cannot be made into a letter: {type(fault).__name__}: {fault}"
+        return Unrenderable(recipient.number, _fit(reason))
 
     def fingerprints(self) -> dict[str, str]:
         """Everything that shapes letters, by name: hashes of files, texts of settings."""
@@ -143,10 +153,11 @@ class Composer:
         if shapes is None or not self.brief.settings.inline_css:
             return "shape", ""
         for recipient in sample:
+            self._watch.start()
             try:
                 variables = self._variables(recipient)
                 found = difference(shapes.html(variables, "row"), shapes.html(variables, "shape"))
-            except (RowRefused, ConfigError):
+            except Exception:  # noqa: BLE001, S112 - `compose` will tell this row's reason; others decide here
                 continue
             if found:
                 return "row", f"line {recipient.line}: {found}"
@@ -195,15 +206,18 @@ class Composer:
         variables: dict[str, Any] = {**recipient.row, "campaign": identity.campaign, "edition": identity.edition}
         variables["unsubscribe_token"] = self._tokens.token(identity, self._subject_of(recipient))
         page = self._stationery.unsubscribe
-        variables["unsubscribe_url"] = page.text(variables) if page else ""
+        variables["unsubscribe_url"] = url = page.text(variables).strip() if page else ""
+        if page and not url.startswith("https://"):
+            raise RowRefused(f"compose.unsubscribe gives {url[:60]!r} for this row, which is no https link")
         self._stationery.set_locale(variables)
         return variables
 
     def _subject_of(self, recipient: Recipient) -> str:
         """Whom the unsubscribe token stands for."""
         column = self.brief.settings.unsubscribe_id
-        value = str(recipient.row.get(column) or "") if column else recipient.address
-        if not value:
+        found = recipient.row.get(column) if column else recipient.address
+        value = "" if found is None else str(found)
+        if not value.strip():
             raise RowRefused(f"the column {column} is empty, and the unsubscribe token stands for it")
         return value
 
@@ -213,7 +227,14 @@ class Composer:
             raise ConfigError(
                 f"compose.unsubscribe_id names the column {column!r}, which no row has.",
                 evidence=f"columns: {', '.join(self.brief.columns)}",
+                next_step="name one of these, or leave unsubscribe_id out: then the token stands for the address",
             )
+
+
+def _fit(reason: str) -> str:
+    """A reason fit for journals and terminals: one line, of printable characters, not endless."""
+    short = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+    return short if short.isprintable() else "".join([one if one.isprintable() else "\ufffd" for one in short])
 
 
 def _text(value: Any) -> str:

@@ -42,6 +42,7 @@ LONGEST_WORD = 900  #: octets without a blank that stay as they are
 LONGEST_TEXT = 10_000  #: characters of one value
 LONGEST_NAME = 500  #: characters of a display name
 LONGEST_URL = 900  #: octets; List-Unsubscribe stays on one line of less than 998
+FIRST_SECOND, LAST_SECOND = -2_208_988_800, 253_402_300_800  #: POSIX: the years 1900 (RFC 5322) to 9999
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _BREAK = re.compile(r"(?<=[^ ]) (?=[^ ])")
@@ -117,7 +118,12 @@ def boundary(identity: Identity, key: str) -> str:
 
 @lru_cache(maxsize=64)
 def date(seconds: float) -> str:
-    """POSIX ``seconds`` as a Date header in UTC (RFC 5322, section 3.3), whatever the locale."""
+    """POSIX ``seconds`` as a Date header in UTC (RFC 5322, section 3.3), whatever the locale.
+
+    Raises HeaderRefused for what is no date, or lies outside of the years 1900 to 9999.
+    """
+    if not FIRST_SECOND <= seconds < LAST_SECOND:  # no comparison holds for what is not a number
+        raise HeaderRefused(f"{seconds!r} is not a date that a letter may have")
     at = time.gmtime(floor(seconds))
     clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} +0000"
     return f"{_DAYS[at.tm_wday]}, {at.tm_mday:02d} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04d} {clock}"

@@ -41,7 +41,10 @@ class Letterhead:
             self._single = headers.Skeleton([*fields, ("Content-Transfer-Encoding", None)])
             self._multi = headers.Skeleton(fields)
         except headers.HeaderRefused as refused:
-            raise ConfigError(f"A header of every letter cannot be written: {refused}.") from None
+            raise ConfigError(
+                f"A header of every letter cannot be written: {refused}.",
+                next_step="correct from and reply_to in [campaign], unsubscribe_mailto in [compose], or trace_header",
+            ) from None
 
     def _fields(
         self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSlice, trace: tuple[str, str]

@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from campaign.compose.bounds import LARGEST
-from campaign.compose.places import Kind, Tokens
+from campaign.compose.bounds import LARGEST, TooMuch
+from campaign.compose.places import Kind, Places, Tokens
 from campaign.compose.settling import Settled, cleaned, escaped
 from campaign.compose.templates import RowRefused, Statics
 
+LONGEST_SHAPING = 10_000  #: characters of a value that shapes a letter, such as one in ``class``
+LONGEST_CSS = 1_000  #: and of one in CSS, whose parser goes down one step for each word
+_COLON = re.compile(r"[^/?#]*:")
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid", "webcal"})
 _BARE = re.compile(r"[\w.%#-]+")
-_UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(", re.IGNORECASE)
+_UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(|(?:java|vb)script\s*:", re.IGNORECASE)
+_INSIDE = re.compile(r"[\s\x00-\x20]+")
 URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what the HTML writer of lxml leaves as it is in a link
 
 
@@ -35,13 +39,20 @@ class Outline:
     order: list[int]
     straight: bool
     tokens: Tokens
-    kinds: list[Kind]
+    places: Places
     source: list[str]
+    kinds: list[Kind] = field(init=False)
     shaping: list[int] = field(init=False)
     urls: list[int] = field(init=False)
     links: list[int] = field(init=False)
+    leading: list[int] = field(init=False)
+    joined: list[tuple[list[str], list[int]]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.kinds, beginnings = self.places.kinds, self.places.beginnings
+        alone = [len(gaps) == 1 and not pieces[0] and not _COLON.match(pieces[1]) for pieces, gaps in beginnings]
+        self.leading = [gaps[0] for (_, gaps), one in zip(beginnings, alone, strict=True) if one]
+        self.joined = [beginning for beginning, one in zip(beginnings, alone, strict=True) if not one]
         self.links = [gap for gap, kind in enumerate(self.kinds) if kind is Kind.LINK]
         self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
         self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
@@ -49,8 +60,10 @@ class Outline:
     def prepared(self, settled: Settled) -> tuple[list[str], list[str]]:
         """The value of each gap, plain (links percent-encoded), and escaped. Raises RowRefused for a link's scheme."""
         values = settled.values if self.straight else [settled.values[number] for number in self.order]
-        for gap in self.links:
+        for gap in self.leading:
             check_scheme(values[gap])
+        for pieces, gaps in self.joined:
+            check_scheme(filled(pieces, [values[gap] for gap in gaps]))
         changed = [gap for gap in self.urls if settled.lines or not values[gap].isascii() or " " in values[gap]]
         if changed:
             values = values.copy()
@@ -58,8 +71,9 @@ class Outline:
                 values[gap] = quote(values[gap].lstrip() if gap in self.links else values[gap], safe=URL_SAFE)
         ready = escaped(values)
         if settled.markup:
+            urls = set(self.urls)
             for gap, number in enumerate(self.order):
-                if number in settled.markup and gap not in self.urls:
+                if number in settled.markup and gap not in urls:
                     ready[gap] = settled.markup[number]
         return values, ready
 
@@ -67,9 +81,12 @@ class Outline:
         """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
         for gap in self.shaping:
             kind, value = self.kinds[gap], values[gap]
+            if len(value) > (LONGEST_CSS if kind is Kind.CSS else LONGEST_SHAPING):
+                raise RowRefused(f"{name}: {value[:60]!r}… has {len(value):,} characters, in an attribute or a style")
             if kind is Kind.BARE and not _BARE.fullmatch(value):
                 raise RowRefused(
-                    f"{name}: {value[:60]!r} stands outside of quotes in a tag; put quotes around the {{{{ … }}}} there"
+                    f"{name}: {value[:60]!r} stands outside of quotes in a tag, where only one word may; "
+                    "put quotes around the {{ … }} there"
                 )
             if kind is Kind.CSS and _UNSAFE_CSS.search(value):
                 raise RowRefused(f"{name}: {value[:60]!r} stands in a style and holds more than a plain value")
@@ -77,7 +94,7 @@ class Outline:
 
 def check_scheme(value: str) -> None:
     """Raises RowRefused where ``value`` begins a link with a scheme that is not for mail."""
-    match = _SCHEME.match(value)
+    match = _SCHEME.match(value if value.isprintable() else _INSIDE.sub("", value))  # as browsers do, inside a scheme
     if match and match[1].lower() not in _SCHEMES:
         raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
 
@@ -89,7 +106,10 @@ def check_size(size: int) -> None:
 
 
 def text_pieces(statics: Statics) -> list[str]:
-    """The text between the gaps: one piece more than gaps."""
+    """The text between the gaps: one piece more than gaps. Raises TooMuch."""
+    size = sum(map(len, filter(None, statics)))
+    if size > LARGEST:
+        raise TooMuch(f"the template prints {size:,} characters for this row; at most {LARGEST:,} are possible")
     pieces: list[list[str]] = [[]]
     for text in statics:
         if text is None:

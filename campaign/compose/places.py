@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 from typing import Any
 
 _SELECTED = re.compile(r"\[\s*([A-Za-z_][\w:.-]*)")
-_URLS = frozenset({"href", "src", "action"})
+MOST_DEPTH = 200  #: elements inside each other; the inliner's parser gives up at 256, without a word
+MOST_NESTED = 1_000_000  #: the depths of all elements together, by which the search for one rule takes its time
+_URLS = frozenset({"href", "src", "action"})  #: what the HTML writer of lxml percent-encodes
+_ADDRESSES = _URLS | {
+    *("xlink:href", "formaction", "background", "poster", "cite", "data", "longdesc", "lowsrc", "dynsrc", "ping"),
+}
+_SETTLED = re.compile(r"[:/?#]")
+_REFRESH = re.compile(r"(.*?)url\s*=\s*['\"]?(.*)", re.IGNORECASE | re.DOTALL)  #: a meta refresh; 2 is the address
 _DANGEROUS = re.compile(r"[\s\x00-\x20]*(?:javascript:|vbscript:|file:|data:(?!image/))", re.IGNORECASE)
 _SHAPING = frozenset({"class", "id", "style"})
 
@@ -75,23 +82,53 @@ class Tokens:
 
         return re.sub(rf"{self.pattern.pattern} \({self.pattern.pattern}\)", one, text), pairs
 
+    def probe(self, html: str) -> str:
+        """``html`` with two words for each token: where a parser sees only the first, no quotes are around it."""
+        return self.pattern.sub(lambda match: f"{match[0]}a {match[0]}b", html)
+
+    def unprobed(self, text: str) -> str:
+        """Text of the probe with its tokens as they were."""
+        return re.sub(rf"({self.salt}[0-9]+z)a(?: \1b)?", r"\1", text)
+
     @property
     def pattern(self) -> re.Pattern[str]:
         """Matches a token; group 1 is its number."""
         return re.compile(f"{self.salt}([0-9]+)z")
 
 
-def kinds(html: str, tokens: Tokens, count: int) -> list[Kind]:
-    """The kind of each of ``count`` values whose tokens stand in ``html``. Raises ValueError for a link that runs."""
+@dataclass(slots=True)
+class Places:
+    """The kind of each value, and the beginnings of all addresses that values take part in: text, and gaps in it.
+
+    A beginning reaches to where its scheme is settled; filled in, it says what scheme the address has.
+    """
+
+    kinds: list[Kind]
+    beginnings: list[tuple[list[str], list[int]]] = field(default_factory=list)
+
+
+def places(html: str, tokens: Tokens, count: int) -> Places:
+    """Where the ``count`` values stand whose tokens are in ``html``.
+
+    Raises ValueError for a link that runs something, and for elements nested too deeply.
+    """
     from lxml import etree
 
-    # Two words: where a parser sees only the first of them, the value is not between quotes.
-    probe = tokens.pattern.sub(lambda match: f"{match[0]}a {match[0]}b", html)
+    probe = tokens.probe(html)
     tree = etree.fromstring(probe.encode("utf-8"), etree.HTMLParser(encoding="utf-8", huge_tree=True))
-    found = [Kind.SHAPING] * count
+    found = Places([Kind.SHAPING] * count)
+    if tree is None:
+        return found
     selected = _SHAPING | {name.lower() for name in _SELECTED.findall(" ".join(_sheets(tree)))}
-    for element in tree.iter():
+    around = (*tree.itersiblings(preceding=True), *tree.itersiblings())  # comments before and after the document
+    waiting, nested = [(element, 1) for element in (tree, *around)], 0
+    while waiting:
+        element, depth = waiting.pop()
         _look_at(element, tokens, selected, found)
+        waiting += [(child, depth + 1) for child in element]
+        nested += depth
+        if depth > MOST_DEPTH or nested > MOST_NESTED:
+            raise ValueError(f"too many elements stand inside each other (here {depth} deep)")
     return found
 
 
@@ -100,21 +137,37 @@ def _sheets(tree: Any) -> Iterator[str]:
         yield element.text or ""
 
 
-def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: list[Kind]) -> None:
-    _mark(element.text, tokens, Kind.CSS if element.tag == "style" else Kind.FREE, found)
-    _mark(element.tail, tokens, Kind.FREE, found)
+def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: Places) -> None:
+    _mark(element.text, tokens, Kind.CSS if element.tag == "style" else Kind.FREE, found.kinds)
+    _mark(element.tail, tokens, Kind.FREE, found.kinds)
     if not isinstance(element.tag, str):
         _mark_links_in_comment(element.text or "", tokens, found)
         return
-    _mark(element.tag, tokens, Kind.BARE, found)
+    _mark(element.tag, tokens, Kind.BARE, found.kinds)
     for name, value in element.attrib.items():
-        _mark(name, tokens, Kind.BARE, found)
-        _mark(value, tokens, _kind_in(element.tag, name, selected), found)
-        if name in _URLS and _DANGEROUS.match(value):
-            raise ValueError(f"a link begins with {value[:40]!r}")
-        begins = tokens.pattern.match(value.strip())
-        if begins and found[int(begins[1])] is Kind.URL and name in _URLS:
-            found[int(begins[1])] = Kind.LINK
+        _mark(name, tokens, Kind.BARE, found.kinds)
+        _mark(value, tokens, _kind_in(element.tag, name, selected), found.kinds)
+        if name.lower() in _ADDRESSES:
+            _look_at_address(value, tokens, found)
+        elif name == "content" and "refresh" in element.get("http-equiv", "").lower():
+            refresh = _REFRESH.match(value)
+            _mark(refresh[1] if refresh else value, tokens, Kind.BARE, found.kinds)
+            _look_at_address(refresh[2] if refresh else "", tokens, found)
+
+
+def _look_at_address(address: str, tokens: Tokens, found: Places) -> None:
+    if _DANGEROUS.match(address):
+        raise ValueError(f"a link begins with {address[:40]!r}")
+    if tokens.salt not in address:
+        return
+    pieces, gaps = tokens.split(tokens.unprobed(address).strip())
+    settled = next((at for at, piece in enumerate(pieces) if _SETTLED.search(piece)), len(gaps))
+    if settled:
+        if any(found.kinds[gap] is Kind.BARE for gap in gaps[:settled]):
+            raise ValueError("a value begins a link that stands without quotes; put quotes around it")
+        found.beginnings.append((pieces[: settled + 1], gaps[:settled]))
+        if not pieces[0] and found.kinds[gaps[0]] is Kind.URL:
+            found.kinds[gaps[0]] = Kind.LINK
 
 
 def _kind_in(tag: str, name: str, selected: frozenset[str]) -> Kind:
@@ -135,7 +188,9 @@ def _mark(text: Any, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
             found[int(match[1])] = kind if whole else Kind.BARE
 
 
-def _mark_links_in_comment(text: str, tokens: Tokens, found: list[Kind]) -> None:
+def _mark_links_in_comment(text: str, tokens: Tokens, found: Places) -> None:
     """Conditional comments hold HTML for one mail reader; the links in it bring schemes too."""
     for match in re.finditer(rf"(?:href|src|action)\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
-        found[int(match[1])] = Kind.LINK
+        gap = int(match[1])
+        found.kinds[gap] = Kind.LINK
+        found.beginnings.append((["", ""], [gap]))

@@ -41,12 +41,13 @@ class Gapped:
         self._least = sum(map(len, self._form))
         self._octets = sum(len(piece.encode("utf-8")) for piece in self._pieces)
 
-    def fill(self, values: Sequence[str], *, lines: bool = False) -> Encoded:
-        """The text with ``values`` in its gaps; ``lines`` says that some may hold line feeds.
+    def fill(self, values: Sequence[str], length: int | None = None, *, lines: bool = False) -> Encoded:
+        """The text with ``values`` in its gaps; ``length``: characters of all; ``lines``: some may hold line feeds.
 
         Raises UnicodeEncodeError for lone surrogates.
         """
-        length = sum(map(len, values))
+        if length is None:
+            length = sum(map(len, values))
         if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
             return self._base64(values)  # not even the template's own text is smaller as quoted-printable
         quoted = self._quoted(values, lines=lines)

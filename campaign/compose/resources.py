@@ -167,7 +167,9 @@ def _part(name: str, kind: str, encoded: bytes, extra: list[tuple[str, str]], us
     try:
         where = disposition("inline" if use == "inline" else "attachment", Path(name).name)
     except HeaderRefused as refused:
-        raise ResourceError(f"The file {_shown(name)} cannot be named in a letter: {refused}.") from None
+        raise ResourceError(
+            f"The file {_shown(name)} cannot be named in a letter: {refused}.", next_step="rename the file"
+        ) from None
     head = block(
         [
             ("Content-Type", kind),

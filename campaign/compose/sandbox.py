@@ -2,8 +2,9 @@
 
 Templates are trusted but fallible, rows are hostile: the sandbox of Jinja keeps both away from anything with power,
 and this room adds what the sandbox does not have, bounds. Every operation that can grow a text or a number is looked
-at before (widths, factors, exponents) or right after (``~``), every loop round ticks a clock. What cannot be stopped:
-one single filter call on a text within the bounds, such as a word wrap of two megabytes (about a second).
+at before (widths, factors, exponents) or right after (``~``); every loop round, macro, block and included template
+beats a pulse, by which the row's time and what it has printed are looked at. What cannot be stopped: one single filter
+call on a text within the bounds, such as a word wrap of two megabytes (about a second).
 
 The generated code yields the template's own text, and ``None`` where a value was printed; the values are kept aside,
 raw. Nothing of e-mail, CSS or files is known here.
@@ -11,7 +12,6 @@ raw. Nothing of e-mail, CSS or files is known here.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from datetime import time as time_of_day
@@ -27,11 +27,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from markupsafe import Markup, escape
 
-from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_method, check_width, guarded
+from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_format, check_method, guarded
+from campaign.compose.watch import Watch
 
 OPEN, CLOSE = "\x02", "\x03"  #: around a value inside captured text: OPEN value OPEN CLOSE
 MOST_ROUNDS = 1_000_000  #: of all loops of one row together
 MOST_EVENTS = 200_000  #: pieces one template may print for one row
+MOST_WEIGHT = 16 * LARGEST  #: characters of printed values that may be in memory
 
 #: Whose attributes a template may use.
 _KNOWN = (
@@ -112,46 +114,49 @@ class _Template(Template):
 class Sandbox(ImmutableSandboxedEnvironment):
     """A Jinja environment within bounds. ``html`` turns escaping on, whatever a file is called.
 
-    ``marking`` off leaves captured text without marks: what plain Jinja would print. ``clock`` is monotonic seconds.
+    ``marking`` off leaves captured text without marks: what plain Jinja would print. ``watch`` is the row's.
     """
 
     code_generator_class = _Generator
     template_class = _Template
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
-    def __init__(self, *, html: bool, clock: Callable[[], float] = time.monotonic, **options: Any) -> None:
+    def __init__(self, *, html: bool, watch: Watch, **options: Any) -> None:
         super().__init__(
             autoescape=html, undefined=StrictUndefined, auto_reload=False, cache_size=-1, enable_async=False, **options
         )
         self.values: list[Any] = []
         self.put: Callable[[Any], None] = self.values.append
         self.concat = self._concat  # type: ignore[method-assign]  # Jinja declares a class attribute; it reads it from self
-        self.marking = html
+        self.html = self.marking = html
         self.locale = "en"
-        self._clock, self._deadline, self._rounds = clock, float("inf"), 0
+        self.watch = watch
+        self._rounds = self._weighed = self._weight = 0
         del self.globals["lipsum"], self.filters["random"]  # a letter has to come out the same each time
         for name, check in FILTERS.items():
             self.filters[name] = guarded(self.filters[name], check)
 
-    def begin(self, seconds: float) -> None:
-        """Forget what is left of the last row; the next one may take so long."""
+    def begin(self) -> None:
+        """Forget what is left of the last drawing."""
         self.values.clear()
-        self._rounds = 0
-        self._deadline = self._clock() + seconds
-
-    def check_clock(self) -> None:
-        """Raises TooMuch when the row's time is over."""
-        if self._clock() > self._deadline:
-            raise TooMuch("the template took longer than compose.row_timeout for this row")
+        self._rounds = self._weighed = self._weight = 0
 
     @property
-    def heartbeat(self) -> None:
-        """Read by the generated code once a loop round."""
+    def pulse(self) -> None:
+        """Read by the generated code once for each loop round, macro, block and template."""
         self._rounds += 1
-        if not self._rounds & 0xFF:
-            self.check_clock()
-            if self._rounds > MOST_ROUNDS:
-                raise TooMuch(f"the template's loops took more than {MOST_ROUNDS:,} rounds for this row")
+        if not self._rounds & 0x3F:
+            self._look_around()
+
+    def _look_around(self) -> None:
+        self.watch.check()
+        if self._rounds > MOST_ROUNDS:
+            raise TooMuch(f"the template's loops took more than {MOST_ROUNDS:,} rounds for this row")
+        fresh = self.values[self._weighed :]
+        self._weighed = len(self.values)
+        self._weight += sum([len(value) for value in fresh if isinstance(value, str)])
+        if self._weight > MOST_WEIGHT:
+            raise TooMuch(f"the template prints values of more than {MOST_WEIGHT:,} characters for this row")
 
     def strict_put(self, value: Any) -> None:
         """Slower than `put`, but fails where the template stands: for finding the line of an error."""
@@ -161,6 +166,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def shown(self, value: Any) -> str:
         """A value inside captured text, without marks."""
         text = printed(value)
+        self._weight += len(text)
+        if self._weight > MOST_WEIGHT:
+            raise TooMuch(f"the template prints values of more than {MOST_WEIGHT:,} characters for this row")
         return str(escape(text)) if self.autoescape else text
 
     def bounded(self, text: str) -> str:
@@ -173,12 +181,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Captured events as one text, the values in marks, so that they are still known as values later."""
         found = list(events)
         count = found.count(None)
-        if not count:
-            return "".join(found)  # type: ignore[arg-type]  # there is no None in it
-        own = self.values[-count:]
-        del self.values[-count:]
-        texts = map(self._marked, own)
-        return self.bounded("".join([next(texts) if event is None else event for event in found]))
+        own = self.values[len(self.values) - count :]
+        del self.values[len(self.values) - count :]
+        values, texts, size = iter(own), [], 0
+        for event in found:
+            texts.append(self._marked(next(values)) if event is None else event)
+            size += len(texts[-1])
+            if size > LARGEST:
+                raise TooMuch(f"the template makes a text of more than {LARGEST:,} characters for this row")
+        return "".join(texts)
 
     def _marked(self, value: Any) -> str:
         text = self.shown(value)
@@ -203,11 +214,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call(context, obj, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """``str.format`` without widths of five digits and without nested fields."""
+        """``str.format`` without widths of five digits, without nested fields, and within the bounds."""
         wrapped = super().wrap_str_format(value)
-        if wrapped is not None:
-            check_width(value.__self__)
-        return wrapped
+        if wrapped is None:
+            return None
+        text, inner = value.__self__, wrapped
+
+        def checked(*args: Any, **kwargs: Any) -> str:
+            check_format(text, *args, **kwargs)
+            return inner(*args, **kwargs)
+
+        return checked
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """``*``, ``**``, ``%`` and ``+``, with a look at what will come of them."""
@@ -215,10 +232,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
-        for loop in list(source.find_all(nodes.For)):
-            tick = nodes.EnvironmentAttribute("heartbeat", lineno=loop.lineno)
-            loop.body.insert(0, nodes.ExprStmt(tick, lineno=loop.lineno))
+        kinds = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
+        for node in [source, *source.find_all(kinds)]:
+            beat = nodes.ExprStmt(nodes.EnvironmentAttribute("pulse", lineno=node.lineno), lineno=node.lineno)
+            node.body.insert(0, beat)  # type: ignore[attr-defined]  # all of these have one
         return super()._generate(source, *args, **options)
+
+
+def texts(values: Iterable[Any], shown: Callable[[Any], str]) -> list[str]:
+    """What ``shown`` makes of each value, as long as that is not too much. Raises TooMuch."""
+    found, size = [], 0
+    for value in values:
+        found.append(shown(value))
+        size += len(found[-1])
+        if size > LARGEST:
+            raise TooMuch(f"the values of this row have more than {LARGEST:,} characters where they are printed")
+    return found
 
 
 def printed(value: Any) -> str:

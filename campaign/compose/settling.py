@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from html import unescape
 from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from campaign.compose.sandbox import CLOSE, OPEN, printed
+from campaign.compose.bounds import LARGEST, TooMuch
+from campaign.compose.sandbox import CLOSE, OPEN, printed, texts
 from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}
@@ -27,28 +29,32 @@ class Settled(NamedTuple):
     """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank, in order.
 
     ``lines``: some value holds a line feed, or another character that does not print. ``markup``: how to write those
-    values, by number, that came escaped in a way of their own, such as by ``|tojson``.
+    values, by number, that came escaped in a way of their own, such as by ``|tojson``. ``size`` is that of all values.
     """
 
     statics: Statics
     values: list[str]
     lines: bool
     markup: dict[int, str]
+    size: int
 
 
 def settle(drawn: Drawn, *, html: bool) -> Settled:
-    """Put ``drawn`` in order. Raises what an undefined value raises, and ValueError for lone surrogates."""
+    """Put ``drawn`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
     statics, values = drawn
     whole, types = True, set(map(type, values))
     if types != _TEXT:
-        values = [value if type(value) is str else _shown(value, html) for value in values]
+        values = texts(values, partial(_shown, html))
         whole = types <= _PLAIN or Markup not in set(map(type, values))
+    size = sum(map(len, values))
+    if size > LARGEST:
+        raise TooMuch(f"the values of this row have {size:,} characters where they are printed")
     if whole and all(map(str.strip, values)) and "".join(values).isprintable():
-        return Settled(statics, values, False, _NONE)
+        return Settled(statics, values, False, _NONE, size)
     return _settled(statics, values, html)
 
 
-def _shown(value: Any, html: bool) -> str:
+def _shown(html: bool, value: Any) -> str:
     """A value as text; markup without tags is text too, other markup stays Markup where it means something."""
     text = printed(value)
     if not isinstance(text, Markup):
@@ -71,7 +77,8 @@ def _settled(statics: Statics, values: list[Any], html: bool) -> Settled:
             kept.append(text)
         elif text:
             own.append(text)
-    return Settled(tuple(own), kept, not "".join(kept).isprintable(), markup)
+    whole = "".join(kept)
+    return Settled(tuple(own), kept, not whole.isprintable(), markup, len(whole))
 
 
 def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tuple[bool, str]]:
@@ -83,8 +90,6 @@ def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tup
         value = next(values)
         if html and isinstance(value, Markup):
             yield from _unmarked(str(value))
-        elif not html and OPEN in value:
-            yield True, cleaned(value.replace(OPEN + CLOSE, "").replace(OPEN, ""))
         else:
             yield True, cleaned(value)
 

@@ -14,15 +14,18 @@ from typing import Any
 
 from campaign.compose import markup
 from campaign.compose.filters import known_locale
+from campaign.compose.finishing import Finisher
 from campaign.compose.pictures import replaced
-from campaign.compose.resources import ResourceError, Resources
+from campaign.compose.resources import Image, ResourceError, Resources
 from campaign.compose.shapes import Shapes
 from campaign.compose.styles import Styles
 from campaign.compose.templates import Page, RowRefused, Templates
 from campaign.compose.textpart import TextPart
+from campaign.compose.watch import Watch
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 
+_CODE = re.compile(r"\{[{%#]")
 _UNESCAPED = re.compile(r"\|\s*safe\b|\{%-?\s*autoescape\s+false")
 
 
@@ -37,22 +40,23 @@ class Stationery:
         columns: Iterable[str],
         extras: Iterable[str],
         resources: Resources,
+        watch: Watch,
         private: Sequence[Path] = (),
     ) -> None:
-        self._settings, self._base, self._resources = settings, base, resources
+        self._settings, self._base, self._resources, self._watch = settings, base, resources, watch
         kind, name = _body(settings)
         body = (base / (name or settings.text)).resolve()
         self._folder = body.parent
-        self.templates = Templates(root, self._folder, columns, extras, settings.row_timeout, private=private)
+        self.templates = Templates(root, self._folder, columns, extras, watch, private)
         open_source = self.templates.source
         self.subject = open_source(settings.subject, "compose.subject")
         self.custom = {key: open_source(value, f"compose.headers.{key}") for key, value in settings.headers.items()}
-        self.unsubscribe = open_source(settings.unsubscribe, "compose.unsubscribe") if settings.unsubscribe else None
+        self.unsubscribe = self._way_out(settings.unsubscribe) if settings.unsubscribe else None
         self.attachments = [open_source(value, "compose.attachments") for value in settings.attachments]
         self._locale = open_source(settings.locale, "compose.locale")
         folders = tuple(dict.fromkeys((self._folder, root)))
         inlined = bool(kind) and settings.inline_css
-        self._styles = Styles(root, folders, settings.inliner, private) if inlined else None
+        self._styles = Styles(root, folders, settings.inliner, private, watch.check) if inlined else None
         self.text = TextPart(self._file(settings.text, html=False)) if settings.text else None
         self.shapes = self._shapes(kind, body) if kind else None
         self.warnings: list[str] = []
@@ -77,18 +81,41 @@ class Stationery:
     def _file(self, name: str, *, html: bool) -> Page:
         return self.templates.file((self._base / name).resolve(), html=html)
 
+    def _way_out(self, source: str) -> Page:
+        """The template of the unsubscribe link; what no row can make an https link is told now."""
+        page = self.templates.source(source, "compose.unsubscribe")
+        text = page.text({}) if page.constant else _CODE.split(source)[0].lstrip()
+        begun = text.startswith("https://") or (not page.constant and "https://".startswith(text))
+        if not begun or not text.isascii() or " " in text.rstrip():
+            raise ConfigError(
+                "compose.unsubscribe is no https link, which one-click unsubscribing needs (RFC 8058).",
+                evidence=f"it begins with {text[:60]!r}",
+                next_step='write unsubscribe = "https://example.com/u/{{ unsubscribe_token }}", with your own host',
+            )
+        return page
+
     def _shapes(self, kind: str, body: Path) -> Shapes:
         settings = self._settings
         convert = {"markdown": markup.markdown, "mjml": markup.mjml}.get(kind)
-        return Shapes(
-            self.templates.file(body, html=True),
+        page = self.templates.file(body, html=True)
+        finisher = Finisher(
+            page.name,
             convert=convert() if convert else None,
-            shaping=markup.shaping_gaps if kind == "mjml" else None,
             inline=self._styles.inline if self._styles else None,
             images=settings.images,
-            picture=lambda reference: self._resources.image(reference, self._folder),
+            picture=self._picture,
+            watch=self._watch,
+        )
+        return Shapes(
+            page,
+            finisher,
+            shaping=markup.shaping_gaps if kind == "mjml" else None,
             derive="" if settings.text else "source" if kind == "markdown" else "html",
         )
+
+    def _picture(self, reference: str) -> Image:
+        self._watch.check()
+        return self._resources.image(reference, self._folder)
 
     def _look_through(self) -> None:
         """Sheets, pictures, attachments and the locale that no row decides: missing ones are told now."""
@@ -100,7 +127,9 @@ class Stationery:
                 self.templates.set_locale(self._locale.text({}).strip() or "en")
                 known_locale(self.templates.html.locale)
             except ValueError as error:
-                raise ConfigError(f"compose.locale: {error}.") from None
+                raise ConfigError(
+                    f"compose.locale: {error}.", next_step="name a locale, or a column that holds one: {{ language }}"
+                ) from None
         if self.shapes is None:
             return
         for name, source in self.templates.sources():

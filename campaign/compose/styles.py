@@ -20,6 +20,7 @@ from campaign.compose.sheets import Change, Veil, part
 from campaign.errors import ConfigError
 
 LONGEST_SHEET = 1_000_000  #: octets
+RULES = 50  #: handed to the CSS parser at a time: it takes a millisecond for each, and cannot be stopped meanwhile
 _STYLE = re.compile(r"<!--.*?-->|<style\b([^>]*)>(.*?)</style\s*>|<link\b([^>]*)>", re.IGNORECASE | re.DOTALL)
 _CONDITION = re.compile(r"<!--.*?-->|<!\[((?:if\s[^\]>]*)|endif)\]>", re.IGNORECASE | re.DOTALL)
 _DOCTYPE = re.compile(r"\s*(<!doctype[^>]*>)", re.IGNORECASE)
@@ -32,6 +33,7 @@ class Styles:
     """Inlines the style sheets of whole documents.
 
     ``folders`` are where relative sheets are looked up, in order; ``private`` are files and folders that are no sheets.
+    ``tick`` is called all along while premailer works; it may raise, to end that.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class Styles:
         folders: tuple[Path, ...],
         inliner: Literal["premailer", "css-inline"],
         private: Iterable[Path] = (),
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._root, self._folders, self._private = root, folders, tuple(path.resolve() for path in private)
-        self._inline = _premailer() if inliner == "premailer" else _css_inline()
+        self._inline = _premailer(tick) if inliner == "premailer" else _css_inline()
         self._sheets: dict[str, str] = {}
         self._fingerprints: dict[str, str] = {}
 
@@ -86,7 +89,9 @@ class Styles:
         if media.lower() not in ("", "all", "screen"):
             return match[0] if match[3] is None else _style(css, media, stays=True)
         parted = part(css, self._read, veil)
-        return _style("\n".join(parted.inlined), "", stays=False) + _style(parted.staying, media, stays=True)
+        rules = [parted.inlined[at : at + RULES] for at in range(0, len(parted.inlined), RULES)]
+        moving = [_style("\n".join(some), "", stays=False) for some in rules]
+        return "".join(moving) + _style(parted.staying, media, stays=True)
 
     def _read(self, reference: str) -> str | None:
         """The text of a local sheet; None where the reference leads to the network."""
@@ -155,8 +160,12 @@ def _style(css: str, media: str, *, stays: bool) -> str:
     return f'<style type="text/css"{f" media={media!r}" if media else ""}{left_alone}>\n{css}\n</style>'
 
 
-def _premailer() -> Callable[[str], str]:
-    """premailer, with every way to the network shut: also the one of the CSS parser below it."""
+def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
+    """premailer, with every way to the network shut: also the one of the CSS parser below it.
+
+    ``tick`` is called before each rule is looked for and after each element that got a style. (A deeply nested page of
+    a megabyte takes seconds for one rule with a descendant in it, and premailer itself knows no limit.)
+    """
     import cssutils
     import cssutils.util
     import premailer
@@ -166,8 +175,27 @@ def _premailer() -> Callable[[str], str]:
 
     cssutils.util._defaultFetcher = refuse  # noqa: SLF001 - premailer offers no way to give its parser a fetcher
 
+    class Selector(str):
+        """A selector that ticks when premailer looks for a colon in it, which it does before each search."""
+
+        __slots__ = ()
+
+        def __contains__(self, part: object) -> bool:
+            tick()
+            return super().__contains__(part)  # type: ignore[operator]  # as str has it
+
+    class Ticking(premailer.Premailer):  # type: ignore[misc]  # no type information is published
+        def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:
+            tick()
+            rules, leftover = super()._parse_style_rules(css_body, ruleset_index)
+            return [(specificity, Selector(selector), bulk) for specificity, selector, bulk in rules], leftover
+
+        def _style_to_basic_html_attributes(self, *args: Any, **options: Any) -> None:
+            tick()
+            super()._style_to_basic_html_attributes(*args, **options)
+
     def inline(html: str) -> str:
-        worker = premailer.Premailer(
+        worker = Ticking(
             html,
             strip_important=False,
             disable_validation=True,

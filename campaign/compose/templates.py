@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +24,13 @@ from campaign.compose.bounds import LARGEST, TooMuch
 from campaign.compose.declared import Closure, undeclared
 from campaign.compose.filters import FILTERS
 from campaign.compose.loader import Loader
-from campaign.compose.sandbox import CLOSE, MOST_EVENTS, OPEN, Sandbox, printed
+from campaign.compose.sandbox import MOST_EVENTS, Sandbox, printed, texts
+from campaign.compose.watch import Watch
 from campaign.errors import ConfigError
 
 Statics = tuple[str | None, ...]  #: the template's own text, None where a value stands
 
+_TEXT = {str}
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
@@ -46,9 +48,9 @@ class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the ru
 class Page:
     """One template and what it includes, ready to be drawn for rows."""
 
-    def __init__(self, environment: Sandbox, template: Template, name: str, seconds: float, *, constant: bool) -> None:
+    def __init__(self, environment: Sandbox, template: Template, name: str, *, constant: bool) -> None:
         self.name, self.constant = name, constant
-        self._environment, self._template, self._seconds = environment, template, seconds
+        self._environment, self._template = environment, template
         self._globals = environment.globals
         self.latest = Drawn((), [])
 
@@ -58,12 +60,11 @@ class Page:
         ``marking`` off: captured text holds no marks, as in Jinja itself, so its values are not told apart.
         """
         environment = self._environment
-        environment.marking = marking
-        environment.begin(self._seconds)
+        environment.marking = marking and environment.html
+        environment.begin()
         try:
             context = self._template.new_context({**self._globals, **variables}, shared=True)
             statics = tuple(islice(self._template.root_render_func(context), MOST_EVENTS))
-            environment.check_clock()
         except Exception as error:  # noqa: BLE001 - a template may fail in any way; the reason is kept for the row
             raise RowRefused(self._reason(error)) from None
         if len(statics) == MOST_EVENTS:
@@ -85,15 +86,15 @@ class Page:
 
     def text(self, variables: Mapping[str, Any]) -> str:
         """The template for one row as one text. Raises RowRefused."""
-        drawn = self.draw(variables)
-        values = iter(drawn.values)
+        statics, values = self.draw(variables)
         try:
-            text = "".join([str(printed(next(values))) if piece is None else piece for piece in drawn.statics])
+            shown = iter(values if set(map(type, values)) <= _TEXT else texts(values, printed))
         except Exception as error:  # noqa: BLE001 - an undefined value, or one that cannot be shown
             raise self.explain(variables, error) from None
-        if len(text) > LARGEST:
+        pieces = [next(shown) if piece is None else piece for piece in statics]
+        if sum(map(len, pieces)) > LARGEST:
             raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
-        return text.replace(OPEN + CLOSE, "").replace(OPEN, "")
+        return str("".join(pieces))
 
     def _reason(self, error: Exception) -> str:
         what = str(error) or type(error).__name__
@@ -130,15 +131,13 @@ class Templates:
         folder: Path,
         columns: Iterable[str],
         extras: Iterable[str],
-        seconds: float,
-        clock: Callable[[], float] | None = None,
+        watch: Watch,
         private: Iterable[Path] = (),
     ) -> None:
         self.loader = Loader(dict.fromkeys((folder, root)), root, private)
-        self._columns, self._extras, self._seconds = tuple(columns), tuple(extras), seconds
-        clocks = {} if clock is None else {"clock": clock}
-        self.html = Sandbox(html=True, loader=self.loader, **clocks)
-        self.plain = Sandbox(html=False, loader=self.loader, **clocks)
+        self._columns, self._extras = tuple(columns), tuple(extras)
+        self.html = Sandbox(html=True, watch=watch, loader=self.loader)
+        self.plain = Sandbox(html=False, watch=watch, loader=self.loader)
         for environment in (self.html, self.plain):
             environment.filters.update(FILTERS)
 
@@ -189,7 +188,7 @@ class Templates:
             self.loader.sealed = True
         undeclared(closure, self._columns, self._extras)
         constant = not any(part.tree.find(nodes.Name) for part in closure.parts.values())
-        return Page(environment, template, name, self._seconds, constant=constant)
+        return Page(environment, template, name, constant=constant)
 
 
 def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from campaign.compose.bounds import LARGEST
+from campaign.compose.kept import Kept
 from campaign.compose.outlines import text_pieces
 from campaign.compose.quoting import Encoded, Gapped
 from campaign.compose.settling import Settled, settle
-from campaign.compose.shapes import MOST_SHAPES
+from campaign.compose.shapes import HEAVIEST, MOST_SHAPES
 from campaign.compose.templates import Page, RowRefused, Statics
 
 
@@ -19,7 +19,7 @@ class TextPart:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._shapes: OrderedDict[Statics, Gapped] = OrderedDict()
+        self._shapes: Kept[Statics, Gapped] = Kept(MOST_SHAPES, HEAVIEST)
         self.latest: Settled | None = None  #: what the template printed for the row before
 
     def part(self, variables: Mapping[str, Any]) -> Encoded:
@@ -31,9 +31,8 @@ class TextPart:
             raise self._page.explain(variables, error) from None
         shape = self._shapes.get(settled.statics)
         if shape is None:
-            shape = self._shapes[settled.statics] = Gapped(text_pieces(settled.statics))
-            if len(self._shapes) > MOST_SHAPES:
-                self._shapes.popitem(last=False)
-        if shape.length + sum(map(len, settled.values)) > LARGEST:
+            shape = Gapped(text_pieces(settled.statics))
+            self._shapes.keep(settled.statics, shape, shape.length)
+        if shape.length + settled.size > LARGEST:
             raise RowRefused(f"the text part would have more than {LARGEST:,} characters")
-        return shape.fill(settled.values, lines=settled.lines)
+        return shape.fill(settled.values, settled.size, lines=settled.lines)

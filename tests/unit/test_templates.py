@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from campaign.compose.templates import Page, RowRefused, Templates
+from campaign.compose.watch import Watch
 from campaign.errors import ConfigError
 
 COLUMNS = ("name", "items", "due", "price", "nick")
 
 
 def templates(root: Path, **more: Any) -> Templates:
-    return Templates(root.resolve(), root.resolve(), COLUMNS, ("campaign",), 5.0, **more)
+    return Templates(root.resolve(), root.resolve(), COLUMNS, ("campaign",), more.pop("watch", Watch(5.0)), **more)
 
 
 def write(root: Path, **files: str) -> None:
@@ -182,7 +183,9 @@ def test_a_template_cannot_take_the_machine_with_it(tmp_path, source):
 
 def test_a_row_has_its_time_and_no_more(tmp_path):
     ticks = iter(range(1_000_000))
-    opened = templates(tmp_path, clock=lambda: float(next(ticks)))
+    watch = Watch(5.0, clock=lambda: float(next(ticks)))
+    opened = templates(tmp_path, watch=watch)
+    watch.start()
     slow = opened.source("{% for i in range(90000) %}{% endfor %}", "compose.subject")
     with pytest.raises(RowRefused, match="row_timeout"):
         slow.text({})
@@ -341,7 +344,7 @@ def test_what_stands_at_the_top_of_a_template_is_known_in_its_blocks(tmp_path, d
     "source",
     [
         "{% if nick %}{% set hello = 1 %}{% else %}{% set hello = 2 %}{% endif %}{{ hello }}",
-        "{% for x in items %}{% if x %}{% set hello = 1 %}{% else %}{% set hello = 2 %}{% endif %}{{ hello }}{% endfor %}",
+        "{% for x in items %}{% if x %}{% set hello = 1 %}{% else %}{% set hello = 2 %}{% endif %}{{hello}}{%endfor%}",
         "{% if nick %}{% set hello = 1 %}{% endif %}{% if nick %}{{ hello }}{% endif %}",
         "{% if nick %}{% macro hello() %}{% endmacro %}{% endif %}{% if nick %}{{ hello() }}{% endif %}",
     ],

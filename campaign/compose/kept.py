@@ -1,0 +1,39 @@
+"""What was made once and is kept for the rows to come: so many things, so much together; the longest unused go."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Thing = TypeVar("Thing")
+
+
+class Kept(Generic[Key, Thing]):
+    """At most ``most`` things that weigh at most ``heaviest`` together, in characters or octets."""
+
+    def __init__(self, most: int, heaviest: int) -> None:
+        self._most, self._heaviest, self._weight = most, heaviest, 0
+        self._things: OrderedDict[Key, tuple[Thing, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def get(self, key: Key) -> Thing | None:
+        """The thing kept under ``key``, if it is still there."""
+        found = self._things.get(key)
+        if found is None:
+            return None
+        if len(self._things) > 1:
+            self._things.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: Key, thing: Thing, weight: int) -> None:
+        """Keep ``thing``; others may have to go for it, and one that is too heavy by itself is not kept."""
+        if weight > self._heaviest:
+            return
+        self._weight += weight - self._things.pop(key, (None, 0))[1]
+        self._things[key] = thing, weight
+        while self._weight > self._heaviest or len(self._things) > self._most:
+            self._weight -= self._things.popitem(last=False)[1][1]
