@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import re
-import socket
 import ssl
-import struct
 from typing import TYPE_CHECKING, Any, cast
 
+from torture import breaking
 from torture.misdeeds import Misdeed
 
 if TYPE_CHECKING:  # the oracle makes its sessions
     from torture.oracle import Oracle
 
-GARBAGE = b"\xff\xfe not a reply \x00 at all\r\n"
-BYE = b"421 4.3.2 oracle.test is closing this channel\r\n"
 _MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]*>)")
 _PATH = re.compile(rb"(?i)(?:from|to):\s*<([^>]*)>")
 
@@ -68,10 +64,7 @@ class Session(asyncio.Protocol):
     def reset(self) -> None:
         """End with RST, at once."""
         self.deaf = True
-        line = self.transport.get_extra_info("socket")
-        if line is not None and line.fileno() >= 0:
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        breaking.rst(self.transport)
 
     # -- the conversation
 
@@ -285,29 +278,7 @@ class Session(asyncio.Protocol):
         self.deaf = True
         if misdeed.stage in {"354", "content"}:
             self.transport.pause_reading()
-        if misdeed.stage == "reply" and misdeed.kind in {"421", "garbage"}:
-            self.transport.write(half + b"k\r\n")
-        elif half and misdeed.kind not in {"421", "garbage"}:
-            self.transport.write(half)
-        _KINDS[misdeed.kind](self)
-
-    def _fin(self) -> None:
-        if self.transport.can_write_eof():
-            with contextlib.suppress(OSError):  # the other side may have gone first
-                self.transport.write_eof()
-            asyncio.get_running_loop().call_later(2.0, self.transport.abort)
-        else:
-            self.transport.close()
-
-    def _stall(self) -> None:
-        """Say nothing more; the connection stays until the other side has had enough."""
-
-    def _bye(self) -> None:
-        self.transport.write(BYE)
-        self._fin()
-
-    def _garbage(self) -> None:
-        self.transport.write(GARBAGE)
+        breaking.commit(self.transport, misdeed, half)
 
     # -- envelopes
 
@@ -326,8 +297,4 @@ _COMMANDS = {
     "EHLO": Session._ehlo, "HELO": Session._ehlo, "STAR": Session._starttls, "AUTH": Session._auth,
     "MAIL": Session._mail, "RCPT": Session._rcpt, "DATA": Session._data, "RSET": Session._rset,
     "NOOP": Session._noop, "QUIT": Session._quit,
-}  # fmt: skip
-_KINDS = {
-    "fin": Session._fin, "rst": Session.reset, "stall": Session._stall, "421": Session._bye,
-    "garbage": Session._garbage,
 }  # fmt: skip
