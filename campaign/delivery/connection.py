@@ -93,6 +93,17 @@ async def open_connection(relay: Relay, limits: Timeouts) -> Connection:
         raise
 
 
+class _Client(aiosmtplib.SMTP):
+    """Closes at once: over TLS a polite close leaves the transport on a descriptor that the next dial would get."""
+
+    def close(self) -> None:
+        """Close, and forget what is unsent: it is never a letter."""
+        transport = self.transport
+        super().close()
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+
+
 class _Opening:
     """One attempt; ``stage`` says how far it got."""
 
@@ -102,7 +113,7 @@ class _Opening:
         self.stage = Stage.CONNECT
         self.socket: socket.socket | None = None
         # A new client each time: aiosmtplib's cannot be used again after its transport was handed over.
-        self.client = aiosmtplib.SMTP(
+        self.client = _Client(
             hostname=relay.host,
             use_tls=relay.tls == "implicit",
             start_tls=False,

@@ -20,7 +20,7 @@ from campaign.delivery.gate import NAP, Gate
 from campaign.delivery.lane import Lane
 from campaign.delivery.relays import Relay
 from campaign.delivery.replies import Rules
-from campaign.errors import CampaignError, ConfigError, StorageError, UnfinishedError
+from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.model import Recipient
 
 __all__ = ["Compose", "Dispatcher", "Recorder"]
@@ -155,9 +155,9 @@ class Dispatcher:
             self._finished.set_result(None)
 
     def _fail(self, error: BaseException) -> None:
-        """The run ends with the first error: gently where only sending is over, at once where recording is."""
+        """The run ends with the first error: gently, as replies in flight can be recorded; at once if unforeseen."""
         self._error = self._error or error
-        if isinstance(error, CampaignError) and not isinstance(error, StorageError):
+        if isinstance(error, CampaignError):
             self._close()
         else:
             self.abort()

@@ -164,7 +164,9 @@ class Wire(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Hand ``data`` to the network, all at once; for anything larger than `BLOCK` use `flow`."""
-        if self._why:
+        if self._why or self._transport.is_closing():
+            # asyncio tells us of a refused write only later; what is written until then would go nowhere.
+            self._break("the connection was lost")
             raise Broken(self._why)
         self._transport.write(data)
 
