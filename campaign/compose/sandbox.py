@@ -255,6 +255,6 @@ def printed(value: Any) -> str:
     if isinstance(value, str) or value is None:
         return value or ""
     text = str(value)
-    if callable(value):
+    if callable(value) and not isinstance(value, Undefined):  # an `if` without `else` gives Jinja's own, lenient one
         raise TypeError(f"a function is printed: {getattr(value, '__name__', 'it')} wants brackets, as in name.upper()")
     return text

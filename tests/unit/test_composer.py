@@ -444,3 +444,10 @@ def test_fingerprints_change_with_everything_that_shapes_a_letter(tmp_path):
     (tmp_path / "own.css").write_text("p { top: 1px }")
     assert changed(given) == {"a.png", "own.css"}
     assert IDENTITY.secret.decode() not in repr(before)
+
+
+def test_an_if_without_else_prints_nothing_where_it_is_false(tmp_path):
+    source = "<p>{{ 'dear' if name == 'Ada' }}{{ name }}</p>"
+    composer = Composer(brief(tmp_path, source))
+    assert "dearAda" in html_of(letter(composer, recipient(name="Ada")))
+    assert "<p>Bob</p>" in html_of(letter(composer, recipient(name="Bob")))
