@@ -152,16 +152,20 @@ async def test_77_when_the_relay_refuses_our_login(
         await stand.leave()
 
 
-async def test_69_when_the_relay_falls_silent_during_the_login(
-    stand: Stand, authority: tuple[trustme.CA, Path]
+@pytest.mark.parametrize(
+    ("scheme", "stage"), [("smtp", "starttls"), ("smtp", "auth"), ("smtps", "banner"), ("smtps", "ehlo")]
+)
+async def test_69_when_the_relay_falls_silent_while_we_connect(
+    stand: Stand, authority: tuple[trustme.CA, Path], scheme: str, stage: str
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority[0].issue_cert("127.0.0.1").configure_cert(context)
     stand.variables["CAMPAIGN_RELAY_PASSWORD"] = "word"
-    async with Shelf(users={"any": "ada"}, starttls=context, always={"auth": STALL}) as shelf:
+    secure = {"implicit" if scheme == "smtps" else "starttls": context}
+    async with Shelf(users={"any": "ada"}, always={stage: STALL}, **secure) as shelf:
         stand.set(
-            delivery__relay=f"smtp://ada@127.0.0.1:{shelf.port}", delivery__tls_ca_file=str(authority[1]),
-            delivery__timeouts={"auth": "300ms"},
+            delivery__relay=f"{scheme}://ada@127.0.0.1:{shelf.port}", delivery__tls_ca_file=str(authority[1]),
+            delivery__timeouts=dict.fromkeys(("banner", "ehlo", "auth"), "300ms"),
         )  # fmt: skip
         (await stand.send()).tells(69, "no answer in time")
         assert not shelf.told("MAIL")
