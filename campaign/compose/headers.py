@@ -103,8 +103,7 @@ def message_id(identity: Identity, domain: str, key: str) -> str:
     Equal for the same letter for ever, different for any other, and nobody without the secret can guess it.
     Raises HeaderRefused where ``domain`` is none.
     """
-    if not _DOMAIN.fullmatch(domain):
-        raise HeaderRefused(f"{domain!r} is not a domain")
+    _refuse_domain(domain)
     return f"<{_name_of(identity, b'message-id', key)}@{domain}>"
 
 
@@ -220,6 +219,12 @@ def _name_of(identity: Identity, purpose: bytes, key: str) -> str:
 
 
 @lru_cache(maxsize=16)
+def _refuse_domain(domain: str) -> None:
+    if not _DOMAIN.fullmatch(domain):
+        raise HeaderRefused(f"{domain!r} is not a domain")
+
+
+@lru_cache(maxsize=16)
 def _prefix(identity: Identity, purpose: bytes) -> bytes:
     """Each part with its length before it, so that no two identities run into the same octets."""
     numbers = (str(identity.generation).encode("ascii"), b"test" if identity.test else b"")
@@ -241,7 +246,8 @@ def _describe(character: str) -> str:
 def _refuse_address(address: str, smtputf8: bool) -> None:
     if not (_ADDRESS_UTF8 if smtputf8 else _ADDRESS).fullmatch(address) or "=?" in address:
         raise HeaderRefused(f"{address[:260]!r} is not a bare address")
-    refuse_controls("address", address, 254)
+    if smtputf8 or len(address) > 254:
+        refuse_controls("address", address, 254)
     local, _, domain = address.rpartition("@")
     if len(local) > 64 or len(local.encode("utf-8")) > 64 or len(domain) > 253:
         raise HeaderRefused(f"{address!r} is longer than an address may be")

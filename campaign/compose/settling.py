@@ -21,6 +21,7 @@ from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}
 _PLAIN = {str, int, float, bool, type(None)}  # what cannot become Markup
+FEW = 1_000  #: plain values that need no watching while they become text
 _NONE: dict[int, str] = {}
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 
@@ -44,8 +45,11 @@ def settle(drawn: Drawn, *, html: bool) -> Settled:
     statics, values = drawn
     whole, types = True, set(map(type, values))
     if types != _TEXT:
-        values = texts(values, partial(_shown, html))
-        whole = types <= _PLAIN or Markup not in set(map(type, values))
+        if types <= _PLAIN and len(values) <= FEW:
+            values = [value if type(value) is str else printed(value) for value in values]
+        else:
+            values = texts(values, partial(_shown, html))
+            whole = Markup not in set(map(type, values))
     size = sum(map(len, values))
     if size > LARGEST:
         raise TooMuch(f"the values of this row have {size:,} characters where they are printed")

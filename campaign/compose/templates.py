@@ -45,11 +45,21 @@ class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the ru
     """Why a row cannot be rendered, in words for the person who owns the list."""
 
 
+class Straight(NamedTuple):
+    """A template that only puts columns between words: it needs no drawing. ``form`` has ``%s`` for each of them."""
+
+    statics: Statics
+    names: tuple[str, ...]
+    form: str
+
+
 class Page:
     """One template and what it includes, ready to be drawn for rows."""
 
-    def __init__(self, environment: Sandbox, template: Template, name: str, *, constant: bool) -> None:
-        self.name, self.constant = name, constant
+    def __init__(
+        self, environment: Sandbox, template: Template, name: str, *, constant: bool, straight: Straight | None
+    ) -> None:
+        self.name, self.constant, self._straight = name, constant, straight
         self._environment, self._template = environment, template
         self._globals = environment.globals
         self.latest = Drawn((), [])
@@ -86,6 +96,23 @@ class Page:
 
     def text(self, variables: Mapping[str, Any]) -> str:
         """The template for one row as one text. Raises RowRefused."""
+        text = self._put_between(variables) if self._straight else None
+        if text is None:
+            text = self._drawn(variables)
+        if len(text) > LARGEST:
+            raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
+        return text
+
+    def _put_between(self, variables: Mapping[str, Any]) -> str | None:
+        """The text of a straight template, if all its columns are there and are text."""
+        statics, names, form = self._straight  # type: ignore[misc]  # only called where there is one
+        values = [variables.get(name) for name in names]
+        if values and set(map(type, values)) != _TEXT:
+            return None
+        self.latest = Drawn(statics, values)
+        return form % tuple(values)
+
+    def _drawn(self, variables: Mapping[str, Any]) -> str:
         statics, values = self.draw(variables)
         try:
             shown = iter(values if set(map(type, values)) <= _TEXT else texts(values, printed))
@@ -188,7 +215,24 @@ class Templates:
             self.loader.sealed = True
         undeclared(closure, self._columns, self._extras)
         constant = not any(part.tree.find(nodes.Name) for part in closure.parts.values())
-        return Page(environment, template, name, constant=constant)
+        straight = None if html else _straight(closure.parts[name].tree)
+        return Page(environment, template, name, constant=constant, straight=straight)
+
+
+def _straight(tree: nodes.Template) -> Straight | None:
+    statics: list[str | None] = []
+    names: list[str] = []
+    for output in tree.body:
+        for node in output.nodes if isinstance(output, nodes.Output) else [output]:
+            if isinstance(node, nodes.Name):
+                names.append(node.name)
+                statics.append(None)
+            elif isinstance(node, nodes.TemplateData):
+                statics.append(node.data)
+            else:
+                return None
+    form = "".join("%s" if static is None else static.replace("%", "%%") for static in statics)
+    return Straight(tuple(statics), tuple(names), form)
 
 
 def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:

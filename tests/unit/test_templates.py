@@ -393,3 +393,16 @@ def test_a_mistake_in_the_campaign_file_itself_is_mended_there(tmp_path):
     with pytest.raises(ConfigError) as error:
         templates(tmp_path).source("Hello {{ name", "compose.subject")
     assert error.value.next_step == "mend compose.subject in the campaign file"
+
+
+@pytest.mark.parametrize("value", ["x", "", "100%s", None, 7, 1.5, ["a"], True])
+def test_a_template_of_columns_between_words_gives_what_drawing_gives(tmp_path, value):
+    opened = templates(tmp_path)
+    straight, drawn = (
+        opened.source(f"{{# #}}50% {{{{ name }}}} {extra}%d{{{{ nick }}}}", "s") for extra in ("", "{{ '' }}")
+    )
+    row = {"name": value, "nick": "n"}
+    assert straight.text(row) == drawn.text(row) == f"50% {'' if value is None else value} %dn"
+    assert straight.latest.values == [value, "n"]
+    with pytest.raises(RowRefused, match=r"s:1: 'nick' is undefined"):
+        straight.text({"name": value})
