@@ -23,6 +23,7 @@ from campaign.compose.composer import Brief, Composer
 from campaign.compose.shapes import Inlining
 from campaign.errors import CampaignError, InternalError
 from campaign.model import Letter, Recipient, Unrenderable
+from campaign.pipeline.collecting import seldom
 
 #: Recipients in a batch, and batches on their way for each worker: together they bound the letters in memory.
 BATCH, AHEAD = 32, 3
@@ -168,6 +169,7 @@ def _tell(future: asyncio.Future[list[Result]], settle: Callable[..., None], val
         future.get_loop().call_soon_threadsafe(deliver)
 
 
+@seldom()
 def work(pipe: Connection, brief: Brief, inlining: Inlining) -> None:
     """A worker's whole life: compose what is asked for until the pipe ends."""
     for number in (signal.SIGINT, signal.SIGTERM):

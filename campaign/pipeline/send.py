@@ -25,6 +25,7 @@ from campaign.pipeline.choosing import (
     refuse_changes,
 )
 from campaign.pipeline.closing import close_run
+from campaign.pipeline.collecting import seldom
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.observing import Observer
@@ -36,6 +37,7 @@ from campaign.report.progress import Counts, Progress
 from campaign.report.tracing import span, traced
 
 
+@seldom()
 def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     """Serve everybody who is not served yet in this edition. Raises CampaignError for what ends it before it begins."""
     settings = lay_over(settings, options)
