@@ -15,7 +15,8 @@ from campaign.config.delivery import DeliverySlice
 from campaign.config.units import Rate
 from campaign.delivery import judgement
 from campaign.delivery.backlog import Errand
-from campaign.delivery.connection import Connection, NotOpened
+from campaign.delivery.connection import Connection
+from campaign.delivery.dialling import NotOpened
 from campaign.delivery.failover import Board, Breaker
 from campaign.delivery.gate import NAP, Account, Gate
 from campaign.delivery.relays import Relay

@@ -11,8 +11,9 @@ import asyncio
 
 from campaign.delivery import judgement
 from campaign.delivery.backlog import Errand
-from campaign.delivery.connection import Connection, NotOpened, open_connection
+from campaign.delivery.connection import Connection, open_connection
 from campaign.delivery.desk import Desk
+from campaign.delivery.dialling import NotOpened
 from campaign.delivery.failover import Breaker
 from campaign.delivery.gate import Account, NotNow
 from campaign.delivery.replies import Stage

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.connection import Connection, NotOpened, open_connection
+from campaign.delivery.connection import Connection, open_connection
+from campaign.delivery.dialling import NotOpened
 from campaign.delivery.relays import Relay
 from campaign.delivery.replies import Rules
 from campaign.delivery.stops import stop
