@@ -68,13 +68,14 @@ def listening(port: int) -> bool:
 
 
 def newsletter(place: Path) -> Settings:
-    """The sample newsletter at full speed, its runs and secret in ``place``."""
+    """The sample newsletter at full speed, runs and secret in ``place``; soon tired of a relay that takes nothing."""
     return load(
         ROOT / "sample_data" / "newsletter.toml",
         {
             "CAMPAIGN__LEDGER__DIRECTORY": str(place / "runs"),
             "CAMPAIGN__CAMPAIGN__SECRET_FILE": str(place / "campaign.secret"),
             "CAMPAIGN__DELIVERY__RATE": "[]",
+            "CAMPAIGN__DELIVERY__STOP_CONNECTIONS": "2",
         },
     )
 
