@@ -2,7 +2,8 @@
 
 Quoted-printable or base64 (RFC 2045, sections 6.7 and 6.8), whichever is smaller for the letter at hand, never 8bit.
 After each value stands a soft line break, so that the encoded text behind it always begins in column 0 and never has
-to be encoded again. Escaping for HTML has been done before; nothing of MIME's structure is known here.
+to be encoded again; in a neat text only where the line would get too long, so that people can read it raw. Escaping
+for HTML has been done before; nothing of MIME's structure is known here.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ class Encoded(NamedTuple):
 
 
 class Gapped:
-    """A text with ``len(pieces) - 1`` gaps for values."""
+    """A text with ``len(pieces) - 1`` gaps for values. ``neat``: no soft line break without need."""
 
-    __slots__ = ("_form", "_least", "_octets", "_pieces", "_rooms", "length")
+    __slots__ = ("_bare", "_form", "_least", "_needs", "_octets", "_pieces", "_rooms", "length")
 
-    def __init__(self, pieces: Sequence[str]) -> None:
+    def __init__(self, pieces: Sequence[str], *, neat: bool = False) -> None:
         self._pieces = [piece.replace("\r\n", "\n") for piece in pieces]
         self.length = sum(map(len, self._pieces))
         last = len(pieces) - 1
         encoded = [_own(piece, last=number == last) for number, piece in enumerate(self._pieces)]
         self._rooms = [COLUMNS - _column(text) for text in encoded]
+        self._bare = encoded[1:] if neat else []
+        self._needs = [_first_line(text, last=number + 2 == len(pieces)) for number, text in enumerate(self._bare)]
         self._form = [""] * (2 * len(encoded) - 1)
         self._form[0::2] = [encoded[0], *(SOFT + text for text in encoded[1:])]
         self._least = sum(map(len, self._form))
@@ -64,6 +67,8 @@ class Gapped:
         return "".join(form)
 
     def _quoted(self, values: Sequence[str], *, lines: bool) -> str:
+        if self._bare:
+            return self._neat(values, lines)
         form = self._form.copy()
         rooms = zip(values, self._rooms, strict=False)
         whole = "".join(values)
@@ -71,6 +76,18 @@ class Gapped:
             form[1::2] = [_value(value, room) for value, room in rooms]
         else:
             form[1::2] = [value if len(value) <= room else _folded(value) for value, room in rooms]
+        return "".join(form)
+
+    def _neat(self, values: Sequence[str], lines: bool) -> str:
+        form, whole = self._form.copy(), "".join(values)
+        plain = not lines and "=" not in whole and whole.isascii()
+        for number, (value, room, need) in enumerate(zip(values, self._rooms, self._needs, strict=False)):
+            text = value if plain and len(value) <= room else _value(value, room)
+            if room == COLUMNS and (text == "." or text.startswith("From ")):
+                text = f"={ord(text[0]):02X}{text[1:]}"  # some relays and mailboxes touch such lines
+            form[2 * number + 1] = text
+            if len(text) + need <= room and text[-1] not in " \t":  # a blank at a line's end would be lost
+                form[2 * number + 2] = self._bare[number]
         return "".join(form)
 
     def _base64(self, values: Sequence[str]) -> Encoded:
@@ -87,6 +104,12 @@ def _own(piece: str, *, last: bool) -> str:
         text = text.removesuffix("=20") + " "
     text = _tightened(text)
     return text if last or COLUMNS - _column(text) >= ENOUGH else text + SOFT
+
+
+def _first_line(text: str, *, last: bool) -> int:
+    """Columns that the rest of a value's line takes; more than there are where another value stands in it."""
+    end = text.find("\r\n")
+    return end if end >= 0 else len(text) if last else COLUMNS + 1
 
 
 def _column(text: str) -> int:

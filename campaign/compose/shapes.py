@@ -180,10 +180,10 @@ class Shapes:
         if not self._derive:
             return None, [], []
         if self._from_source(outline):
-            return Gapped(outline.source), list(range(len(outline.source) - 1)), []
+            return Gapped(outline.source, neat=True), list(range(len(outline.source) - 1)), []
         text, pairs = outline.tokens.paired(self._finisher.text(html), len(outline.kinds))
         pieces, order = outline.tokens.split(text)
-        return Gapped(pieces), order, pairs
+        return Gapped(pieces, neat=True), order, pairs
 
     def _from_source(self, outline: Outline) -> bool:
         """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
@@ -231,7 +231,7 @@ class Shapes:
         html, images = self._finisher.finished(filled(outline.pieces, ready), [])
         text = None
         if self._from_source(outline):
-            text = Gapped(outline.source).fill(settled.values, settled.size, lines=settled.lines)
+            text = Gapped(outline.source, neat=True).fill(settled.values, settled.size, lines=settled.lines)
         elif self._derive:
             text = Gapped([self._finisher.text(html)]).fill([], 0)
         return Bodies(Gapped([html]).fill([], 0), text, images)

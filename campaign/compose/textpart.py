@@ -31,7 +31,7 @@ class TextPart:
             raise self._page.explain(variables, error) from None
         shape = self._shapes.get(settled.statics)
         if shape is None:
-            shape = Gapped(text_pieces(settled.statics))
+            shape = Gapped(text_pieces(settled.statics), neat=True)
             self._shapes.keep(settled.statics, shape, shape.length)
         if shape.length + settled.size > LARGEST:
             raise RowRefused(f"the text part would have more than {LARGEST:,} characters")

@@ -79,10 +79,10 @@ def expected(pieces: list[str], values: list[str]) -> str:
     return whole.replace("\n", "\r\n")
 
 
-@given(st.lists(st.tuples(PIECES, VALUES), max_size=6), PIECES)
-def test_what_was_encoded_in_pieces_reads_back_as_the_whole(pairs, last):
+@given(st.lists(st.tuples(PIECES, VALUES), max_size=6), PIECES, st.booleans())
+def test_what_was_encoded_in_pieces_reads_back_as_the_whole(pairs, last, neat):
     pieces, values = [piece for piece, _ in pairs] + [last], [value for _, value in pairs]
-    encoded = Gapped(pieces).fill(values, lines=True)
+    encoded = Gapped(pieces, neat=neat).fill(values, lines=True)
     assert decoded(encoded) == expected(pieces, values)
     assert encoded.data.isascii()
     assert all(len(line) <= 76 for line in encoded.data.split(b"\r\n"))
@@ -90,12 +90,28 @@ def test_what_was_encoded_in_pieces_reads_back_as_the_whole(pairs, last):
     assert not any(line.endswith((b" ", b"\t")) for line in encoded.data.split(b"\r\n"))
 
 
-@given(st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200), max_size=5))
-def test_the_fast_way_for_plain_values_reads_back_too(values):
-    pieces = ["x = " * 5] + ["y" * 70] * len(values)
-    encoded = Gapped(pieces).fill(values)
-    assert decoded(encoded) == expected(pieces, values)
-    assert all(len(line) <= 76 for line in encoded.data.split(b"\r\n"))
+@given(
+    st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200), max_size=5),
+    st.booleans(),
+)
+def test_the_fast_way_for_plain_values_reads_back_too(values, neat):
+    values = [value if value.strip() else "x" for value in values]
+    for piece in ("y" * 70, "\n", " end.\nNext: ", ""):
+        pieces = ["x = " * 5] + [piece] * len(values)
+        encoded = Gapped(pieces, neat=neat).fill(values)
+        assert decoded(encoded) == expected(pieces, values)
+        assert all(len(line) <= 76 for line in encoded.data.split(b"\r\n"))
+        assert not any(line.endswith(b" ") for line in encoded.data.split(b"\r\n"))
+
+
+def test_a_neat_text_can_be_read_raw():
+    gapped = Gapped(["Dear ", ",\n\nyour card: ", "\nvalid: ", " to ", " and so on\n", "\n", ""], neat=True)
+    raw = gapped.fill(["Zoë", "12", "1 May", "x" * 68, "a ", "From me"]).data.decode()
+    assert raw.splitlines() == [
+        "Dear Zo=C3=AB,", "", "your card: 12", "valid: 1 May=", f" to {'x' * 68}=", " and so on", "a =",
+        "", "=46rom me",
+    ]  # fmt: skip
+    assert Gapped(["a\n", "\nb"], neat=True).fill(["."]).data == b"a\r\n=2E\r\nb"
 
 
 @pytest.mark.parametrize(("letters", "encoding"), [("plain words", "quoted-printable"), ("新闻通讯", "base64")])
