@@ -89,7 +89,7 @@ async def _connect(place: Place, limit: float) -> socket.socket:
 
 def words(error: BaseException) -> str:
     """What went wrong, in words for the operator."""
-    while error.__cause__ is not None:
+    while error.__cause__ is not None and not isinstance(error, TimeoutError):
         error = error.__cause__
     if isinstance(error, TimeoutError):
         return "no answer in time"

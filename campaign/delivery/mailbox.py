@@ -42,8 +42,8 @@ class Mailbox:
 
         logging.getLogger("mail.log").setLevel(logging.WARNING)
         try:
-            for part in ("tmp", "new", "cur"):
-                (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for part in (self.folder, *(self.folder / name for name in ("tmp", "new", "cur"))):
+                part.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"The mailbox {self.folder} cannot be made.", evidence=str(error)) from error
 

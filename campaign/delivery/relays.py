@@ -26,6 +26,7 @@ from campaign.errors import ConfigError
 Tls = Literal["implicit", "starttls", "none"]
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
+FORMS = "write smtps://user@host, smtp://user@host:port, a preset such as gmail, or mailbox"
 _USER = re.compile(r"[^\x00-\x20\x7f]{1,254}")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
 
@@ -121,9 +122,9 @@ def parse(text: str) -> Where:
         parts = urlsplit(text)
         port = parts.port or 0
     except ValueError as error:
-        raise ConfigError(f"The relay {shown!r} is not a URL.", evidence=str(error)) from None
+        raise ConfigError(f"The relay {shown!r} is not a URL.", evidence=str(error), next_step=FORMS) from None
     if parts.scheme not in ("smtp", "smtps"):
-        raise ConfigError(f"The relay {shown!r} begins with neither smtp:// nor smtps://.")
+        raise ConfigError(f"The relay {shown!r} begins with neither smtp:// nor smtps://.", next_step=FORMS)
     if parts.password is not None:
         raise ConfigError(
             "A relay's URL holds a password; URLs end up in logs.",
@@ -131,7 +132,9 @@ def parse(text: str) -> Where:
             next_step="take it out and set delivery.password_file or CAMPAIGN_RELAY_PASSWORD",
         )
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ConfigError(f"The relay {shown!r} has something after its host; only user, host and port belong there.")
+        raise ConfigError(
+            f"The relay {shown!r} has something after its host; only user, host and port belong there.", next_step=FORMS
+        )
     if parts.scheme == "smtp" and port == 465:
         raise ConfigError(
             f"The relay {shown!r} would wait for ever: port 465 speaks TLS from the first octet.",
@@ -139,7 +142,7 @@ def parse(text: str) -> Where:
         )
     user, host = unquote(parts.username or ""), parts.hostname or ""
     if not _HOST.fullmatch(host) or (parts.username is not None and not _USER.fullmatch(user)):
-        raise ConfigError(f"The relay {shown!r} has no usable host or user name.")
+        raise ConfigError(f"The relay {shown!r} has no usable host or user name.", next_step=FORMS)
     return Where(parts.scheme, user, host, port)
 
 

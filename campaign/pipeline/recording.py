@@ -58,6 +58,8 @@ class Recorder:
         suppressed.add(self._job.directory, address, reason=outcome.reason, code=code, at=time.time(), campaign=name)
 
     def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
+        if outcome.retry_after == 0 and not outcome.counted:
+            return outcome, time.time()  # certainly not sent, and nobody refused it: the next pass takes it up
         delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
         decision = decide_retry(
             outcome,
