@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 from binascii import b2a_base64
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,12 @@ from urllib.parse import unquote
 from campaign.compose.content_types import attachment_type, image_type, is_svg
 from campaign.compose.enclosure import kept_back, read_beneath
 from campaign.compose.headers import HeaderRefused, block, disposition, refuse_controls
+from campaign.compose.kept import Kept
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 
-CACHE = 64_000_000  #: octets of encoded attachments that are kept for the next letter
+CACHE = 64_000_000  #: octets of encoded attachments, and of pictures, that are kept for the next letters
+MOST_FILES = 10_000  #: of either
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\")
 
 
@@ -57,9 +58,8 @@ class Resources:
         self._root = root.resolve()
         self._private = tuple(path.resolve() for path in private)
         self._longest = settings.max_attachment_size
-        self._images: dict[Path, Image] = {}
-        self._attachments: OrderedDict[str, bytes] = OrderedDict()
-        self._cached = 0
+        self._images: Kept[Path, Image] = Kept(MOST_FILES, CACHE)
+        self._attachments: Kept[str, bytes] = Kept(MOST_FILES, CACHE)
         self._fingerprints: dict[str, str] = {}
         if not self._root.is_dir():
             raise ConfigError(
@@ -74,11 +74,14 @@ class Resources:
         name = unquote(reference, errors="surrogateescape")
         folder = base_folder.resolve()
         file = self._found(name, [folder, self._root] if folder.is_relative_to(self._root) else [self._root])
-        if file not in self._images:
+        image = self._images.get(file)
+        if image is None:
             content = self._read(file, name)
-            self._images[file] = _image(name, content)
-            self._fingerprint(file, content)
-        return self._images[file]
+            image = _image(name, content)
+            self._images.keep(file, image, len(image.part) + len(image.data_uri))
+            if len(self._fingerprints) < MOST_FILES:  # pictures of single rows may be any number
+                self._fingerprint(file, content)
+        return image
 
     def attachment(self, name: str, *, constant: bool = False) -> bytes:
         """The complete MIME part of the file ``name`` under the root, ending in CRLF, without boundaries.
@@ -88,28 +91,21 @@ class Resources:
         """
         part = self._attachments.get(name)
         if part is not None and not constant:
-            self._attachments.move_to_end(name)
             return part
         file = self._found(name, [self._root])
         content = self._read(file, name)
         part = _attachment(name, content)
         if constant:
             self._fingerprint(file, content)
-        self._keep(name, part)
+        self._attachments.keep(name, part, len(part))
         return part
 
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of every image used so far and of every constant attachment, by path under the root."""
+        """SHA-256 of the images used so far (at most 10,000) and of the constant attachments, by path under the root."""
         return dict(sorted(self._fingerprints.items()))
 
     def _fingerprint(self, file: Path, content: bytes) -> None:
         self._fingerprints[file.relative_to(self._root).as_posix()] = hashlib.sha256(content).hexdigest()
-
-    def _keep(self, name: str, part: bytes) -> None:
-        self._cached += len(part) - len(self._attachments.pop(name, b""))
-        self._attachments[name] = part
-        while self._cached > CACHE:
-            self._cached -= len(self._attachments.popitem(last=False)[1])
 
     def _found(self, name: str, folders: list[Path]) -> Path:
         """The real path of ``name``, which lies under the root, or a ResourceError."""

@@ -302,21 +302,23 @@ def test_a_name_that_cannot_be_shown_is_refused(root):
         resources(root).attachment("x .pdf ")
 
 
-def test_attachments_used_last_are_kept_and_the_cache_has_a_bound(root, monkeypatch):
+def test_files_used_last_are_kept_and_what_is_kept_has_a_bound(root, monkeypatch):
     for number in range(5):
         (root / f"{number}.pdf").write_bytes(PDF + b"." * 3_000)
-    shelf = resources(root)
-    size = len(shelf.attachment("0.pdf"))
+        (root / f"{number}.png").write_bytes(PNG + b"." * 3_000)
+    size = len(resources(root).attachment("0.pdf"))
     monkeypatch.setattr(room, "CACHE", 3 * size)
-    for number in (1, 2, 0, 3):
+    shelf = resources(root)
+    for number in (0, 1, 2, 0, 3):
         shelf.attachment(f"{number}.pdf")
-    assert list(shelf._attachments) == ["2.pdf", "0.pdf", "3.pdf"]
-    assert shelf._cached == 3 * size
+        shelf.image(f"{number}.png", root)
+    assert len(shelf._attachments) == 3
+    assert len(shelf._images) == 1  # as part and as data
     (root / "0.pdf").unlink()
     assert len(shelf.attachment("0.pdf")) == size
-    monkeypatch.setattr(room, "CACHE", 10)
-    assert shelf.attachment("4.pdf").endswith(b"\r\n")
-    assert (len(shelf._attachments), shelf._cached) == (0, 0)
+    (root / "1.pdf").unlink()
+    with pytest.raises(ResourceError, match=r"1\.pdf"):
+        shelf.attachment("1.pdf")
 
 
 def test_fingerprints_are_of_images_and_of_what_every_letter_has(root):
