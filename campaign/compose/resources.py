@@ -101,7 +101,7 @@ class Resources:
         return part
 
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of the images used so far (at most 10,000) and of the constant attachments, by path under the root."""
+        """SHA-256 of the images used so far (10,000 at most) and of constant attachments, by path under the root."""
         return dict(sorted(self._fingerprints.items()))
 
     def _fingerprint(self, file: Path, content: bytes) -> None:
