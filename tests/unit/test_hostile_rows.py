@@ -181,14 +181,20 @@ BUSY = [
 ]
 
 
-@pytest.mark.parametrize("place", ["html", "text", "subject"])
-@pytest.mark.parametrize("source", BUSY)
+@pytest.mark.parametrize(
+    ("source", "place"),
+    # only the body can include itself
+    [
+        (one, place)
+        for one in BUSY
+        for place in ("html", "text", "subject")
+        if place == "html" or "body.html" not in one
+    ],
+)
 def test_a_template_that_a_row_drives_mad_is_stopped_in_time_and_memory(tmp_path, source, place):
     (tmp_path / "body.txt").write_text(source)
     settings = {"html": {}, "text": {"text": "body.txt", "html": ""}, "subject": {"subject": source}}[place]
     made = composer(tmp_path, source if place == "html" else "<p>x</p>", row_timeout=0.5, **settings)
-    if place != "html" and "body.html" in source:
-        pytest.skip("only the body includes itself")
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
     reason(made, "x", "y" * 100_000)
     assert time.thread_time() - began < 3
