@@ -56,6 +56,7 @@ DOORS = {
         "campaign.delivery.transaction:Transaction.agreed",
         "campaign.delivery.transaction:Transaction.content",
         "campaign.delivery.transaction:Transaction.dot",
+        "campaign.delivery.lane:for_the_wire",
         "campaign.delivery.lane:unfit",
         "campaign.delivery.wire:Wire.data_received",
         "campaign.delivery.desk:Desk.judge",
