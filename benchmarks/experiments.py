@@ -51,7 +51,7 @@ QUICK = Scale(
     kill=400,
 )
 FULL = Scale(
-    rounds=5,
+    rounds=3,
     rows={
         "campaign": 20_000,
         "nodemailer": 20_000,
@@ -60,11 +60,11 @@ FULL = Scale(
         "mailmerge": 2_000,
         "emails": 1_000,
     },
-    far_rounds=5,
+    far_rounds=3,
     far_rows={"campaign": 20_000, "ready": 3_000, "nodemailer": 4_000, "plain": 1_500},
     sizes={1_000: 7, 10_000: 5, 100_000: 2, 1_000_000: 1},
-    options_rows=10_000,
-    options_rounds=5,
+    options_rows=5_000,
+    options_rounds=3,
     resume=1_000_000,
     kill=2_000,
 )

@@ -171,7 +171,7 @@ def goals(found: Found) -> str:
 
 
 SECTIONS = (
-    ("Goals", "loopback", goals),
+    ("Goals", "machine", goals),
     ("Beside what one would otherwise pick", "loopback", peers),
     ("Behind 20 ms", "far", far),
     ("What ten kills cost", "kills", kills),

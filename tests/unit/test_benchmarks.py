@@ -76,6 +76,7 @@ def test_the_marginal_cost_compares_the_long_lists_with_the_short_ones() -> None
 
 def test_what_was_not_measured_is_not_judged() -> None:
     assert not list(targets.judged({}))
+    assert "missed" not in report.goals({})
 
 
 def findings() -> dict[str, Any]:
