@@ -14,6 +14,7 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s
 _GAPS = re.compile(r"(?<=\S)[ \t\u00a0]{2,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _FILLERS = re.compile("[\u200b-\u200d\u034f\u00ad\ufeff]")  # pad preheaders; mean nothing in plain text
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # as &#3; they come through HTML
 _QUIET = ("#", "cid:", "javascript:")
 
 
@@ -35,7 +36,8 @@ def derived(html: str) -> str:
         _replace(picture, (picture.get("alt") or "").strip())
     text = Inscriptis(tree, ParserConfig(display_links=False, display_images=False)).get_text()
     lines = [_GAPS.sub("  ", _FILLERS.sub("", line)).rstrip() for line in text.split("\n")]
-    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n").replace("\u00a0", " ") + "\n"
+    whole = _CONTROLS.sub("", "\n".join(lines))
+    return _BLANK_LINES.sub("\n\n", whole).strip("\n").replace("\u00a0", " ") + "\n"
 
 
 def _drop_hidden(tree: Any) -> None:
@@ -57,9 +59,9 @@ def _replace(element: Any, text: str) -> None:
     parent, text = element.getparent(), text + (element.tail or "")
     before = element.getprevious()
     if before is not None:
-        before.tail = (before.tail or "") + text
+        before.tail = _CONTROLS.sub("", (before.tail or "") + text)
     else:
-        parent.text = (parent.text or "") + text
+        parent.text = _CONTROLS.sub("", (parent.text or "") + text)
     parent.remove(element)
 
 
@@ -76,6 +78,6 @@ def _name_address(link: Any) -> None:
 def _append(element: Any, text: str) -> None:
     last = element[-1] if len(element) else None
     if last is not None:
-        last.tail = (last.tail or "") + text
+        last.tail = _CONTROLS.sub("", (last.tail or "") + text)
     else:
-        element.text = (element.text or "") + text
+        element.text = _CONTROLS.sub("", (element.text or "") + text)

@@ -114,7 +114,8 @@ class _Template(Template):
 class Sandbox(ImmutableSandboxedEnvironment):
     """A Jinja environment within bounds. ``html`` turns escaping on, whatever a file is called.
 
-    ``marking`` off leaves captured text without marks: what plain Jinja would print. ``watch`` is the row's.
+    ``marking`` off leaves captured text without marks: what plain Jinja would print. ``probing`` marks the values in
+    all captured text, ``set`` and ``filter`` blocks too, to see what stands where. ``watch`` is the row's.
     """
 
     code_generator_class = _Generator
@@ -129,6 +130,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.put: Callable[[Any], None] = self.values.append
         self.concat = self._concat  # type: ignore[method-assign]  # Jinja declares a class attribute; it reads it from self
         self.html = self.marking = html
+        self.probing = False
         self.locale = "en"
         self.watch = watch
         self._rounds = self._weighed = self._weight = 0
@@ -164,12 +166,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.values.append(value)
 
     def shown(self, value: Any) -> str:
-        """A value inside captured text, without marks."""
+        """A value inside captured text, without marks, as the template is going to work on it."""
         text = printed(value)
         self._weight += len(text)
         if self._weight > MOST_WEIGHT:
             raise TooMuch(f"the template prints values of more than {MOST_WEIGHT:,} characters for this row")
-        return str(escape(text)) if self.autoescape else text
+        text = str(escape(text)) if self.autoescape else text
+        return self._in_marks(value, text) if self.probing else text
 
     def bounded(self, text: str) -> str:
         """The result of ``~``, if it is not too large."""
@@ -193,7 +196,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _marked(self, value: Any) -> str:
         text = self.shown(value)
-        if not self.marking or isinstance(value, Markup) or not text.strip() or OPEN in text:
+        return self._in_marks(value, text) if self.marking and not self.probing else text
+
+    def _in_marks(self, value: Any, text: str) -> str:
+        if not text.strip() or OPEN in text or (isinstance(value, Markup) and ("<" in text or not self.probing)):
             return text
         return f"{OPEN}{text}{OPEN}{CLOSE}"
 

@@ -8,7 +8,7 @@ cleaned of control characters, not escaped.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from html import unescape
 from typing import Any, NamedTuple
@@ -117,6 +117,31 @@ def _unmarked(markup: str) -> Iterator[tuple[bool, str]]:
         yield False, cleaned(markup)
 
 
+def unmarked(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row whose texts hold none of the characters that are our marks: it could break those of others with them."""
+    if not any(map(_holds_marks, variables.values())):
+        return variables
+    return {key: _without_marks(value) for key, value in variables.items()}
+
+
+def _holds_marks(value: Any) -> bool:
+    if isinstance(value, str):
+        return OPEN in value or CLOSE in value
+    if isinstance(value, list | tuple):
+        return any(map(_holds_marks, value))
+    return isinstance(value, dict) and any(map(_holds_marks, (*value, *value.values())))
+
+
+def _without_marks(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(OPEN, "").replace(CLOSE, "")
+    if isinstance(value, list | tuple):
+        return [_without_marks(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_without_marks(key): _without_marks(inner) for key, inner in value.items()}
+    return value
+
+
 def cleaned(text: str) -> str:
     """Without control characters and non-characters, line ends as LF. Raises ValueError for lone surrogates."""
     if text.isprintable():
@@ -133,4 +158,4 @@ def escaped(values: list[str]) -> list[str]:
     return str(escape(OPEN.join(values))).split(OPEN) if values else []
 
 
-__all__ = ["Settled", "cleaned", "escaped", "settle"]
+__all__ = ["Settled", "cleaned", "escaped", "settle", "unmarked"]

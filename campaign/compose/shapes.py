@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from campaign.compose.finishing import Finisher, References
 from campaign.compose.kept import Kept
@@ -22,7 +22,7 @@ from campaign.compose.pictures import elsewhere
 from campaign.compose.places import STANDS, Kind
 from campaign.compose.quoting import Encoded, Gapped
 from campaign.compose.resources import Image
-from campaign.compose.settling import Settled, settle
+from campaign.compose.settling import Settled, settle, unmarked
 from campaign.compose.templates import Page, RowRefused, Statics
 
 MOST_SHAPES = 512  #: kept at a time
@@ -90,15 +90,32 @@ class Shapes:
         """The parts for one row. Raises RowRefused."""
         self.rows += 1
         settled = self.latest = self._settled(variables, inlining)
+        if inlining == "row" or (self._page.captures and _holds_markup(self._page.latest.values)):
+            self._look_inside(variables)
         outline = self._outline(settled)
         plain, ready = outline.prepared(settled)
         if inlining == "row":
             return self._of_row(outline, settled, plain, ready)
         return self._filled(self._shape(outline, plain, ready), settled, plain, ready)
 
-    def _settled(self, variables: Mapping[str, Any], inlining: Inlining) -> Settled:
+    def _look_inside(self, variables: Mapping[str, Any]) -> None:
+        """Refuse what must not stand in links, in styles and outside of quotes, within captured text, too.
+
+        The values in it are not told apart from the template's own text, for the template may measure it and cut it;
+        so it is drawn once more with all of them in marks, only to look where they stand. Raises RowRefused.
+        """
+        try:
+            settled = self._settled(variables, "shape", probing=True)
+            outline = self._outline(settled)
+        except RowRefused:
+            return  # it failed for its marks, or will fail again without them
+        outline.check_shaping(outline.prepared(settled)[0], self._page.name)
+
+    def _settled(self, variables: Mapping[str, Any], inlining: Inlining, *, probing: bool = False) -> Settled:
         """What the template prints for one row. Raises RowRefused."""
-        drawn = self._page.draw(variables, marking=inlining == "shape")
+        if self._page.captures:
+            variables = unmarked(variables)
+        drawn = self._page.draw(variables, marking=inlining == "shape", probing=probing)
         try:
             settled = settle(drawn, html=True)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
@@ -235,3 +252,8 @@ class Shapes:
         elif self._derive:
             text = Gapped([self._finisher.text(html)]).fill([], 0)
         return Bodies(Gapped([html]).fill([], 0), text, images)
+
+
+def _holds_markup(values: Sequence[Any]) -> bool:
+    """Whether text that was captured is printed as it is, tags and all."""
+    return Markup in set(map(type, values)) and any("<" in one for one in values if type(one) is Markup)

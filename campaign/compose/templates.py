@@ -60,17 +60,20 @@ class Page:
         self, environment: Sandbox, template: Template, name: str, *, constant: bool, straight: Straight | None
     ) -> None:
         self.name, self.constant, self._straight = name, constant, straight
+        self.captures = False  #: whether text is captured in it before it is printed, as in macros
         self._environment, self._template = environment, template
         self._globals = environment.globals
         self.latest = Drawn((), [])
 
-    def draw(self, variables: Mapping[str, Any], *, marking: bool = True) -> Drawn:
+    def draw(self, variables: Mapping[str, Any], *, marking: bool = True, probing: bool = False) -> Drawn:
         """The template for one row. Raises RowRefused with template, line and reason.
 
         ``marking`` off: captured text holds no marks, as in Jinja itself, so its values are not told apart.
+        ``probing``: even text that the template works on holds them, so all values are told apart, and it may differ.
         """
         environment = self._environment
         environment.marking = marking and environment.html
+        environment.probing = probing and environment.html
         environment.begin()
         try:
             context = self._template.new_context({**self._globals, **variables}, shared=True)
@@ -79,8 +82,10 @@ class Page:
             raise RowRefused(self._reason(error)) from None
         if len(statics) == MOST_EVENTS:
             raise RowRefused(f"{self.name} prints more than {MOST_EVENTS:,} pieces for this row")
-        self.latest = Drawn(statics, environment.values.copy())
-        return self.latest
+        drawn = Drawn(statics, environment.values.copy())
+        if not probing:
+            self.latest = drawn
+        return drawn
 
     def explain(self, variables: Mapping[str, Any], error: Exception) -> RowRefused:
         """``error`` came up when a printed value was looked at: draw once more to find the template's line."""
@@ -216,7 +221,9 @@ class Templates:
         undeclared(closure, self._columns, self._extras)
         constant = not any(part.tree.find(nodes.Name) for part in closure.parts.values())
         straight = None if html else _straight(closure.parts[name].tree)
-        return Page(environment, template, name, constant=constant, straight=straight)
+        page = Page(environment, template, name, constant=constant, straight=straight)
+        page.captures = any(map(_captures, (part.tree for part in closure.parts.values())))
+        return page
 
 
 def _straight(tree: nodes.Template) -> Straight | None:
@@ -233,6 +240,12 @@ def _straight(tree: nodes.Template) -> Straight | None:
                 return None
     form = "".join("%s" if static is None else static.replace("%", "%%") for static in statics)
     return Straight(tuple(statics), tuple(names), form)
+
+
+def _captures(tree: nodes.Template) -> bool:
+    kinds = (nodes.Macro, nodes.CallBlock, nodes.AssignBlock, nodes.FilterBlock)
+    calls = any(name.name in ("super", "self") for name in tree.find_all(nodes.Name))
+    return calls or any(True for _ in tree.find_all(kinds))
 
 
 def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:

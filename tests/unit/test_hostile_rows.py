@@ -264,6 +264,28 @@ def test_no_link_runs_what_a_row_says(tmp_path, inlining, body, value):
     assert isinstance(compose(made, "https://example.com/"), Letter)
 
 
+CAPTURED = [
+    "{% set link %}<a href='{{ x }}'>x</a>{% endset %}{{ link }}",
+    "{% set link %}<a href={{ x }}>x</a>{% endset %}{{ link }}",
+    "{% set box %}<p style='color: {{ x }}'>x</p>{% endset %}{{ box }}",
+    "{% macro link(to) %}<a href='{{ to }}'>x</a>{% endmacro %}{{ link(x) }}",
+    "{% macro link(to) %}<a href='{{ to }}'>x</a>{% endmacro %}{{ link(x)|replace('y', 'z') }}",
+    "{% filter trim %}<a href='{{ x }}'>x</a>{% endfilter %}",
+    "{% macro box() %}<div>{{ caller() }}</div>{% endmacro %}{% call box() %}<a href='{{ x }}'>x</a>{% endcall %}",
+]
+
+
+@pytest.mark.parametrize("inlining", WAYS)
+@pytest.mark.parametrize("body", CAPTURED)
+@pytest.mark.parametrize(
+    "value", ["javascript:alert(1)", "\x02javascript:alert(1)", "\x02\x02\x03javascript:alert(1)//@"]
+)
+def test_captured_text_is_no_way_around_what_may_stand_in_links_and_styles(tmp_path, inlining, body, value):
+    made = composer(tmp_path, body + "<p>x</p>", inlining, images="link")
+    assert re.search("a link begins with|stands outside of quotes|stands in a style", reason(made, value))
+    assert isinstance(compose(made, "red"), Letter)
+
+
 @pytest.mark.parametrize(
     ("body", "x", "y"),
     [
