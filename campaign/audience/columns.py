@@ -123,17 +123,15 @@ def document(cell: Value) -> Value:
     if not cell.strip():
         return None
     try:
-        found: Value = json.loads(cell, parse_constant=_no_constant)
-        if _ODD.search(cell) is None and cell.count("[") + cell.count("{") <= DEPTH:
-            return found  # nothing in it that `plain` would change, or that could nest too deep
+        found: Value = _DECODER.decode(cell)
+        if "\\" not in cell and cell.count("[") + cell.count("{") <= DEPTH and _is_plain(found):
+            return found  # without escapes there are no odd characters, and it cannot nest too deep
         _within_depth(found, DEPTH)
         return plain(found)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{_shown(cell)} is not JSON ({error})") from None
 
 
-#: Escapes, numbers that may be inexact or infinite: what has to be looked at value by value.
-_ODD = re.compile(r"\\|\d{15}|\d[eE]")
 CONVERSIONS: dict[str, Callable[[Value], Value]] = {
     "text": text,
     "integer": integer,
@@ -152,6 +150,19 @@ def _moment(stripped: str) -> datetime:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _is_plain(value: Value) -> bool:
+    """Whether `plain` would leave ``value`` as it is, as far as numbers go."""
+    kind = type(value)
+    if kind is list:
+        return all(map(_is_plain, value))  # type: ignore[arg-type]  # the type was just looked at
+    if kind is dict:
+        return all(map(_is_plain, value.values()))  # type: ignore[union-attr]  # likewise
+    return kind not in (int, float) or abs(value) <= EXACT  # type: ignore[arg-type]  # likewise
 
 
 def _within_depth(value: object, depth: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain, islice
@@ -26,7 +26,7 @@ from campaign.audience.shapes import ITEMS
 from campaign.audience.sources import item_shape, open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError, InternalError, StorageError
-from campaign.model import Books
+from campaign.model import Books, Value
 
 HEADINGS = ("source", "line", "address", "reason", "detail")
 
@@ -88,7 +88,9 @@ class Clerk:
         self.read, self.planned, self.counts = 0, 0, Counter[str]()
         self._plan, self._screened = plan, screened
         self._encoder = msgspec.json.Encoder()
-        self._odd = [at for at, kind in enumerate(self.types.values()) if kind not in AS_THEY_ARE]
+        kinds = list(self.types.values())
+        self._odd = [at for at, kind in enumerate(kinds) if kind not in AS_THEY_ARE]
+        self._dated = any(kinds[at] != "json" for at in self._odd)  # what JSON says holds no dates
 
     def begin(self) -> None:
         """The plan's header and the headings of screened.csv."""
@@ -104,8 +106,12 @@ class Clerk:
 
     def plan(self, kept: Iterable[Kept]) -> None:
         """One numbered line each."""
-        lines = [(number, *self._writable(row)) for number, row in enumerate(kept, self.planned)]
-        self._plan.write(self._encoder.encode_lines(lines))
+        lines = [(number, *row) for number, row in enumerate(kept, self.planned)]
+        encoded = b"" if self._dated else self._encoder.encode_lines(lines)
+        if self._odd and (self._dated or b'"$' in encoded):
+            lines = [(*line[:-1], self._chilled(line[-1])) for line in lines]
+            encoded = self._encoder.encode_lines(lines)
+        self._plan.write(encoded)
         self.planned += len(lines)
 
     def set_aside(self, aside: Iterable[Aside]) -> None:
@@ -123,13 +129,11 @@ class Clerk:
             raise InternalError("The rows read are not those screened and planned.", evidence=repr(books))
         self._plan.write(self._encoder.encode({"books": asdict(books)}) + b"\n")
 
-    def _writable(self, row: Kept) -> Kept:
-        if not self._odd:
-            return row
-        values = list(row.values)
+    def _chilled(self, values: Sequence[Value]) -> Sequence[Value]:
+        chilled = list(values)
         for at in self._odd:
-            values[at] = chill(values[at])
-        return row._replace(values=values)
+            chilled[at] = chill(chilled[at])
+        return chilled
 
 
 def column_types(source: Source, settings: AudienceSlice) -> dict[str, str]:

@@ -11,12 +11,18 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import compress, repeat
+from operator import contains, gt, itemgetter, le, not_
 from typing import NamedTuple
 
 COLUMNS = 75  #: of a quoted-printable line, the soft break's ``=`` not counted
 ENOUGH = 30  #: columns for a value; a line with less room left is broken before it
+MOST_FORMS = 256  #: of a neat text, kept at a time
 SOFT = "=\r\n"
-_FROM = re.compile(r"^From ", re.MULTILINE)  # some mailboxes turn it into ">From "
+_LAST = itemgetter(-1)
+#: Lines that mailboxes (">From ") and relays (a dot doubled) touch; three columns of theirs have to be left.
+_TOUCHED = re.compile(rf"^(?:From |\.)(?=.{{0,{COLUMNS - 8}}}$)", re.MULTILINE)
 
 
 class Encoded(NamedTuple):
@@ -29,18 +35,34 @@ class Encoded(NamedTuple):
 class Gapped:
     """A text with ``len(pieces) - 1`` gaps for values. ``neat``: no soft line break without need."""
 
-    __slots__ = ("_bare", "_form", "_least", "_needs", "_octets", "_pieces", "_rooms", "length")
+    __slots__ = (
+        "_allowed",
+        "_bare",
+        "_edges",
+        "_form",
+        "_forms",
+        "_gaps",
+        "_least",
+        "_octets",
+        "_pieces",
+        "_rooms",
+        "length",
+    )
 
     def __init__(self, pieces: Sequence[str], *, neat: bool = False) -> None:
         self._pieces = [piece.replace("\r\n", "\n") for piece in pieces]
         self.length = sum(map(len, self._pieces))
         last = len(pieces) - 1
         encoded = [_own(piece, last=number == last) for number, piece in enumerate(self._pieces)]
-        self._rooms = [COLUMNS - _column(text) for text in encoded]
+        self._rooms = [COLUMNS - _column(text) for text in encoded[:-1]]
         self._bare = encoded[1:] if neat else []
-        self._needs = [_first_line(text, last=number + 2 == len(pieces)) for number, text in enumerate(self._bare)]
+        needs = [_first_line(text, last=number + 2 == len(pieces)) for number, text in enumerate(self._bare)]
+        self._allowed = [room - need for room, need in zip(self._rooms, needs, strict=False)]
         self._form = [""] * (2 * len(encoded) - 1)
         self._form[0::2] = [encoded[0], *(SOFT + text for text in encoded[1:])]
+        self._forms: dict[tuple[bool, ...], list[str]] = {}
+        self._gaps = range(last)
+        self._edges = [gap for gap, room in enumerate(self._rooms) if room == COLUMNS]
         self._least = sum(map(len, self._form))
         self._octets = sum(len(piece.encode("utf-8")) for piece in self._pieces)
 
@@ -53,7 +75,7 @@ class Gapped:
             length = sum(map(len, values))
         if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
             return self._base64(values)  # not even the template's own text is smaller as quoted-printable
-        quoted = self._quoted(values, lines=lines)
+        quoted = self._quoted(values, lines)
         if len(quoted) > 1.35 * (self._octets + length):
             other = self._base64(values)
             if len(other.data) < len(quoted):
@@ -66,29 +88,46 @@ class Gapped:
         form[0::2], form[1::2] = self._pieces, values
         return "".join(form)
 
-    def _quoted(self, values: Sequence[str], *, lines: bool) -> str:
-        if self._bare:
-            return self._neat(values, lines)
-        form = self._form.copy()
-        rooms = zip(values, self._rooms, strict=False)
-        whole = "".join(values)
-        if lines or "=" in whole or not whole.isascii():
-            form[1::2] = [_value(value, room) for value, room in rooms]
-        else:
-            form[1::2] = [value if len(value) <= room else _folded(value) for value, room in rooms]
+    def _quoted(self, values: Sequence[str], lines: bool) -> str:
+        texts = self._texts(values, lines)
+        for gap in self._edges:
+            texts[gap] = _untouched(texts[gap])
+        lengths = list(map(len, texts))
+        if lines:  # what has to stand in lines of its own is longer than any room
+            lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]
+        form = (self._neat(texts, lengths) if self._bare else self._form).copy()
+        form[1::2] = texts
+        for gap in compress(self._gaps, map(gt, lengths, self._rooms)):
+            form[2 * gap + 1] = _in_own_lines(values[gap])
         return "".join(form)
 
-    def _neat(self, values: Sequence[str], lines: bool) -> str:
-        form, whole = self._form.copy(), "".join(values)
-        plain = not lines and "=" not in whole and whole.isascii()
-        for number, (value, room, need) in enumerate(zip(values, self._rooms, self._needs, strict=False)):
-            text = value if plain and len(value) <= room else _value(value, room)
-            if room == COLUMNS and (text == "." or text.startswith("From ")):
-                text = f"={ord(text[0]):02X}{text[1:]}"  # some relays and mailboxes touch such lines
-            form[2 * number + 1] = text
-            if len(text) + need <= room and text[-1] not in " \t":  # a blank at a line's end would be lost
-                form[2 * number + 2] = self._bare[number]
-        return "".join(form)
+    def _texts(self, values: Sequence[str], lines: bool) -> list[str]:
+        """The values quoted; most need nothing, so only those that do are touched one by one."""
+        if lines:
+            return list(map(_quoted, values))
+        texts, whole = list(values), "".join(values)
+        if not whole.isascii():
+            for gap in compress(self._gaps, map(not_, map(str.isascii, values))):
+                texts[gap] = _quoted(values[gap])
+        if "=" in whole:
+            for gap in compress(self._gaps, map(contains, values, repeat("="))):
+                texts[gap] = _quoted(values[gap])
+        return texts
+
+    def _neat(self, texts: list[str], lengths: list[int]) -> list[str]:
+        """The form for values of these lengths: no soft break behind those that leave room for what follows them."""
+        if " " in set(map(_LAST, texts)):  # a blank at a line's end would be lost
+            lengths = [COLUMNS + 1 if text[-1] == " " else length for text, length in zip(texts, lengths, strict=True)]
+        fitting = tuple(map(le, lengths, self._allowed))
+        form = self._forms.get(fitting)
+        if form is None:
+            form = self._form.copy()
+            for gap in compress(self._gaps, fitting):
+                form[2 * gap + 2] = self._bare[gap]
+            if len(self._forms) == MOST_FORMS:
+                self._forms.clear()
+            self._forms[fitting] = form
+        return form
 
     def _base64(self, values: Sequence[str]) -> Encoded:
         text = self.plain(values)
@@ -99,7 +138,7 @@ class Gapped:
 
 def _own(piece: str, *, last: bool) -> str:
     """A piece of the template, quoted; a blank at its end stays one where a value follows."""
-    text = _FROM.sub("=46rom ", _quoted(piece).replace("\r\n", "\n")).replace("\n", "\r\n")
+    text = _TOUCHED.sub(lambda line: _untouched(line[0]), _quoted(piece).replace("\r\n", "\n")).replace("\n", "\r\n")
     if not last and text.endswith("=20"):
         text = text.removesuffix("=20") + " "
     text = _tightened(text)
@@ -117,23 +156,21 @@ def _column(text: str) -> int:
     return len(text) - text.rfind("\n") - 1
 
 
-def _value(value: str, room: int) -> str:
-    """``value``, quoted, in lines of its own where ``room`` columns are too few."""
-    plain = value.isascii() and "=" not in value and value.isprintable()
-    text = value if plain else _quoted(value)
-    if len(text) <= room and "\n" not in text:
-        return text
-    return _folded(text) if plain else SOFT + _tightened(text)
+def _in_own_lines(value: str) -> str:
+    """``value``, quoted, in lines of its own."""
+    if value.isascii() and "=" not in value and value.isprintable():
+        return SOFT + SOFT.join([value[at : at + COLUMNS] for at in range(0, len(value), COLUMNS)])
+    return SOFT + _tightened(_quoted(value))
 
 
-def _folded(text: str) -> str:
-    """Text that needs no encoding, in lines of its own."""
-    return SOFT + SOFT.join([text[at : at + COLUMNS] for at in range(0, len(text), COLUMNS)])
-
-
+@lru_cache(maxsize=4096)  # the same cities and names come again and again
 def _quoted(text: str) -> str:
-    octets = text.encode("utf-8")
-    return b2a_qp(octets, istext=True).decode("ascii").replace("\n", "\r\n")
+    return b2a_qp(text.encode("utf-8"), istext=True).decode("ascii").replace("\n", "\r\n")
+
+
+def _untouched(line: str) -> str:
+    """The beginning of a line as neither mailboxes nor relays change it."""
+    return f"={ord(line[0]):02X}{line[1:]}" if line[0] == "." or line.startswith("From ") else line
 
 
 def _tightened(text: str) -> str:
