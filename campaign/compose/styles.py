@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from campaign.compose.enclosure import kept_back, read_beneath
+from campaign.compose.kept import Kept
 from campaign.compose.sheets import Change, Veil, part
 from campaign.errors import ConfigError
 
 LONGEST_SHEET = 1_000_000  #: octets
+MOST_SHEETS, HEAVIEST_SHEETS = 64, 500_000  #: read ones that are kept; characters of them all
 RULES = 50  #: handed to the CSS parser at a time: it takes a millisecond for each, and cannot be stopped meanwhile
 _STYLE = re.compile(r"<!--.*?-->|<style\b([^>]*)>(.*?)</style\s*>|<link\b([^>]*)>", re.IGNORECASE | re.DOTALL)
 _CONDITION = re.compile(r"<!--.*?-->|<!\[((?:if\s[^\]>]*)|endif)\]>", re.IGNORECASE | re.DOTALL)
@@ -175,6 +177,9 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
 
     cssutils.util._defaultFetcher = refuse  # noqa: SLF001 - premailer offers no way to give its parser a fetcher
 
+    # A sheet is the same in nearly every row, and reading it takes most of the time.
+    parsed: Kept[tuple[str, int], tuple[list[Any], list[Any]]] = Kept(MOST_SHEETS, HEAVIEST_SHEETS)
+
     class Selector(str):
         """A selector that ticks when premailer looks for a colon in it, which it does before each search."""
 
@@ -187,8 +192,13 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
     class Ticking(premailer.Premailer):  # type: ignore[misc]  # no type information is published
         def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:
             tick()
-            rules, leftover = super()._parse_style_rules(css_body, ruleset_index)
-            return [(specificity, Selector(selector), bulk) for specificity, selector, bulk in rules], leftover
+            found = parsed.get((css_body, ruleset_index))
+            if found is None:
+                rules, leftover = super()._parse_style_rules(css_body, ruleset_index)
+                found = [(specificity, Selector(selector), bulk) for specificity, selector, bulk in rules], leftover
+                parsed.keep((css_body, ruleset_index), found, len(css_body))
+            rules, leftover = found
+            return rules.copy(), leftover.copy()
 
         def _style_to_basic_html_attributes(self, *args: Any, **options: Any) -> None:
             tick()

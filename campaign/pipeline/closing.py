@@ -18,7 +18,7 @@ from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import journal
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.history import History
-from campaign.ledger.records import Intent, Pass, Settled, Started
+from campaign.ledger.records import Pass, Settled, Started
 from campaign.model import Verdict
 from campaign.pipeline.choosing import FAILED, Chosen
 from campaign.pipeline.console import Console, shown
@@ -71,16 +71,14 @@ def walk(path: Path) -> Stream:
     """Stream the journal once; memory grows with failures and seconds, not with recipients."""
     stream = Stream()
     for record in journal.read(path, journal.Reading()):
-        match record:
-            case Settled():
-                stream.settled(record)
-            case Started():
-                stream.started = stream.started or record.at
-                stream.ended = max(stream.ended, record.at)
-            case Pass():
-                stream.passes += 1
-            case Intent():
-                pass
+        kind = type(record)
+        if kind is Settled:
+            stream.settled(record)
+        elif kind is Started:
+            stream.started = stream.started or record.at
+            stream.ended = max(stream.ended, record.at)
+        elif kind is Pass:
+            stream.passes += 1
     return stream
 
 
@@ -195,9 +193,9 @@ def _doubts(job: Job, plan: Plan, history: History, stream: Stream) -> Iterator[
 
 def _by_domain(plan: Plan, history: History) -> dict[str, dict[str, int]]:
     domains: dict[str, Counter[str]] = {}
-    for recipient in plan.recipients():
-        domain = recipient.address.rpartition("@")[2]
-        domains.setdefault(domain, Counter())[history.verdict(recipient.number).value] += 1
+    for number, address in enumerate(plan.addresses()):
+        domain = address.rpartition("@")[2]
+        domains.setdefault(domain, Counter())[history.verdict(number).value] += 1
     largest = sorted(domains.items(), key=lambda one: (-one[1].total(), one[0]))[:TOP_DOMAINS]
     return {domain: dict(counts) for domain, counts in largest}
 
