@@ -127,7 +127,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             autoescape=html, undefined=StrictUndefined, auto_reload=False, cache_size=-1, enable_async=False, **options
         )
         self.values: list[Any] = []
-        self.put: Callable[[Any], None] = self.values.append
+        self.usual_put: Callable[[Any], None] = self.values.append
+        self.put = self.usual_put
         self.concat = self._concat  # type: ignore[method-assign]  # Jinja declares a class attribute; it reads it from self
         self.html = self.marking = html
         self.probing = False

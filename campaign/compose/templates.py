@@ -25,10 +25,9 @@ from campaign.compose.declared import Closure, undeclared
 from campaign.compose.filters import FILTERS
 from campaign.compose.loader import Loader
 from campaign.compose.sandbox import MOST_EVENTS, Sandbox, printed, texts
+from campaign.compose.shortcuts import Statics, Straight, Ways, captures, shortened, straight
 from campaign.compose.watch import Watch
 from campaign.errors import ConfigError
-
-Statics = tuple[str | None, ...]  #: the template's own text, None where a value stands
 
 _TEXT = {str}
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
@@ -45,14 +44,6 @@ class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the ru
     """Why a row cannot be rendered, in words for the person who owns the list."""
 
 
-class Straight(NamedTuple):
-    """A template that only puts columns between words: it needs no drawing. ``form`` has ``%s`` for each of them."""
-
-    statics: Statics
-    names: tuple[str, ...]
-    form: str
-
-
 class Page:
     """One template and what it includes, ready to be drawn for rows."""
 
@@ -61,6 +52,7 @@ class Page:
     ) -> None:
         self.name, self.constant, self._straight = name, constant, straight
         self.captures = False  #: whether text is captured in it before it is printed, as in macros
+        self.shortcut: tuple[Template, Ways] | None = None
         self._environment, self._template = environment, template
         self._globals = environment.globals
         self.latest = Drawn((), [])
@@ -75,17 +67,35 @@ class Page:
         environment.marking = marking and environment.html
         environment.probing = probing and environment.html
         environment.begin()
+        drawn = None
+        if self.shortcut and not probing and environment.put is environment.usual_put:
+            drawn = self._short(*self.shortcut, variables)
+        if drawn is None:
+            environment.begin()
+            drawn = Drawn(self._printed(self._template, variables), environment.values.copy())
+        if not probing:
+            self.latest = drawn
+        return drawn
+
+    def _short(self, template: Template, ways: Ways, variables: Mapping[str, Any]) -> Drawn | None:
+        """Drawn without the columns that are only printed; None where the row lacks one of them."""
+        printed = self._printed(template, variables)
+        way = ways.way(printed)
         try:
-            context = self._template.new_context({**self._globals, **variables}, shared=True)
-            statics = tuple(islice(self._template.root_render_func(context), MOST_EVENTS))
+            columns = way.columns(variables)
+        except KeyError:
+            return None  # Jinja says in which line
+        return Drawn(way.statics, list(way.order((*columns, *self._environment.values))))
+
+    def _printed(self, template: Template, variables: Mapping[str, Any]) -> Statics:
+        try:
+            context = template.new_context({**self._globals, **variables}, shared=True)
+            statics = tuple(islice(template.root_render_func(context), MOST_EVENTS))
         except Exception as error:  # noqa: BLE001 - a template may fail in any way; the reason is kept for the row
             raise RowRefused(self._reason(error)) from None
         if len(statics) == MOST_EVENTS:
             raise RowRefused(f"{self.name} prints more than {MOST_EVENTS:,} pieces for this row")
-        drawn = Drawn(statics, environment.values.copy())
-        if not probing:
-            self.latest = drawn
-        return drawn
+        return statics
 
     def explain(self, variables: Mapping[str, Any], error: Exception) -> RowRefused:
         """``error`` came up when a printed value was looked at: draw once more to find the template's line."""
@@ -220,32 +230,21 @@ class Templates:
             self.loader.sealed = True
         undeclared(closure, self._columns, self._extras)
         constant = not any(part.tree.find(nodes.Name) for part in closure.parts.values())
-        straight = None if html else _straight(closure.parts[name].tree)
-        page = Page(environment, template, name, constant=constant, straight=straight)
-        page.captures = any(map(_captures, (part.tree for part in closure.parts.values())))
+        alone = None if html else straight(closure.parts[name].tree)
+        page = Page(environment, template, name, constant=constant, straight=alone)
+        page.captures = any(map(captures, (part.tree for part in closure.parts.values())))
+        page.shortcut = self._shortcut(environment, closure, source, name, path)
         return page
 
-
-def _straight(tree: nodes.Template) -> Straight | None:
-    statics: list[str | None] = []
-    names: list[str] = []
-    for output in tree.body:
-        for node in output.nodes if isinstance(output, nodes.Output) else [output]:
-            if isinstance(node, nodes.Name):
-                names.append(node.name)
-                statics.append(None)
-            elif isinstance(node, nodes.TemplateData):
-                statics.append(node.data)
-            else:
-                return None
-    form = "".join("%s" if static is None else static.replace("%", "%%") for static in statics)
-    return Straight(tuple(statics), tuple(names), form)
-
-
-def _captures(tree: nodes.Template) -> bool:
-    kinds = (nodes.Macro, nodes.CallBlock, nodes.AssignBlock, nodes.FilterBlock)
-    calls = any(name.name in ("super", "self") for name in tree.find_all(nodes.Name))
-    return calls or any(True for _ in tree.find_all(kinds))
+    def _shortcut(
+        self, environment: Sandbox, closure: Closure, source: str, name: str, path: Path | None
+    ) -> tuple[Template, Ways] | None:
+        tree = environment.parse(source, name, str(path) if path else name)
+        ways = shortened(tree, [part.tree for part in closure.parts.values()], {*self._columns, *self._extras})
+        if ways is None:
+            return None
+        code = environment.compile(tree, name, str(path) if path else name)
+        return environment.template_class.from_code(environment, code, environment.globals), ways
 
 
 def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:

@@ -71,13 +71,12 @@ def walk(path: Path) -> Stream:
     """Stream the journal once; memory grows with failures and seconds, not with recipients."""
     stream = Stream()
     for record in journal.read(path, journal.Reading()):
-        kind = type(record)
-        if kind is Settled:
+        if isinstance(record, Settled):
             stream.settled(record)
-        elif kind is Started:
+        elif isinstance(record, Started):
             stream.started = stream.started or record.at
             stream.ended = max(stream.ended, record.at)
-        elif kind is Pass:
+        elif isinstance(record, Pass):
             stream.passes += 1
     return stream
 
