@@ -174,22 +174,34 @@ class Checkpoint:
         self._file.append_in_need(encode(record))
         self.history.apply(record)
 
-    def settle(self, number: int, verdict: Verdict, reason: str) -> None:
-        """Write down a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved."""
+    def settle(self, number: int, verdict: Verdict, reason: str) -> Verdict:
+        """Write down a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved.
+
+        Whoever may have a letter already stays in doubt unless it was resolved; returned is what was written.
+        """
+        if number in self.history.digests and verdict is not Verdict.ACCEPTED:
+            verdict = Verdict.IN_DOUBT
         record = Settled(number, verdict.value, at=round(self._clock(), 3), reason=reason, counted=False)
         self._append(record)
+        return verdict
 
     def settle_pending(self) -> None:
-        """When sending is over: whoever has an intent and no verdict, because it could not be written, is in doubt."""
+        """When sending is over: whoever has an intent and no verdict, because it could not be written, is in doubt.
+
+        So is whoever was to be sent again (`History.reopen_doubts`) and was not.
+        """
         for number in list(self.history.pending):
             self.settle(number, Verdict.IN_DOUBT, "the dot was sent and what became of it could not be written down")
+        self.history.close_doubts()
 
     def accept_changes(self, fingerprints: Mapping[str, str]) -> None:
         """Write down that the operator goes on with changed inputs."""
         self._append(Changed(round(self._clock(), 3), dict(fingerprints)))
 
     def end(self, exit_code: int, *, abandoned: bool = False) -> None:
-        """Leave the run in good order, synced."""
+        """Leave the run in good order, synced. Nobody is sent again in one left behind: a doubt is told as one."""
+        for number in [number for number in self.history.digests if abandoned and self.history.is_open(number)]:
+            self.settle(number, Verdict.IN_DOUBT, "the run was left behind before it was sent again")
         self._append(Ended(round(self._clock(), 3), exit_code, abandoned))
         self.sync()
 

@@ -47,9 +47,9 @@ class Recorder:
     def settle(self, number: int, verdict: Verdict, reason: str) -> None:
         """A verdict that took no attempt."""
         before = self._checkpoint.history.verdict(number)
-        self._checkpoint.settle(number, verdict, reason)
+        after = self._checkpoint.settle(number, verdict, reason)
         self.written += 1
-        count(self._counts, before, verdict)
+        count(self._counts, before, after)
 
     def _remember_dead(self, outcome: Outcome) -> None:
         address = self._plan.recipient(outcome.number).address

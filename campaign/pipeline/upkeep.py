@@ -92,12 +92,24 @@ def cancel(run: Path) -> tuple[bool, ExitCode]:
     if steer(run, state="cancel"):
         return True, ExitCode.SOME_FAILED
     with folders.locked(run.parent), checkpoint_of(run) as checkpoint:
+        refuse_left_behind(run, checkpoint.history)
         for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
             checkpoint.settle(number, Verdict.CANCELLED, "campaign cancel ended the run before its turn")
         code = first_of(verdict_codes(checkpoint.history, "hold"))
         checkpoint.end(int(code))
+        write_control(run, state="run")  # fulfilled: doubts may be sent again, if somebody asks for it
     report(run)
     return False, code
+
+
+def refuse_left_behind(run: Path, history: History) -> None:
+    """Whoever still waits in a run that ``--fresh`` left behind was planned anew. Raises ConfigError."""
+    if history.abandoned:
+        raise ConfigError(
+            "Another run has taken over from this one, so there is nothing in it to cancel.",
+            evidence=str(run),
+            next_step=f"cancel the one that came later: campaign status {run.parent}",
+        )
 
 
 def resolve(run: Path, accepted: Path) -> tuple[int, int]:

@@ -164,6 +164,26 @@ async def test_letters_of_one_person_are_told_apart_by_their_key(stand: Stand) -
     assert len(set(map(message_id, stand.kept()))) == 6
 
 
+async def test_what_tells_letters_apart_may_change_and_still_nobody_is_served_twice(stand: Stand, shelf: Shelf) -> None:
+    rows = "".join(f"i{n},p.{n}@gmail.com,Person {n}\n" for n in range(6))
+    stand.write("people.csv", f"invoice,email,name\n{rows}")
+    (await stand.send()).ends(0, "6 recipients planned")
+    (await stand.set(audience__provider_rules=True).send()).ends(0, "Nobody is left")
+    (await stand.set(audience__key="invoice").send()).ends(0, "Nobody is left")
+    stand.write("people.csv", f"invoice,email,name\n{rows}i6,p.0@gmail.com,Person 0\n")
+    (await stand.send()).ends(0, "1 recipients planned of 7 rows read")
+    (await stand.set(audience__key="").send()).ends(0, "Nobody is left")
+    assert len(shelf.letters) == 7
+
+
+async def test_78_when_nobody_can_tell_who_was_served(stand: Stand, shelf: Shelf) -> None:
+    await stand.send()
+    stand.write("people.csv", "email,name,invoice\np0@example.com,Person 0,i0\n")
+    (await stand.set(audience__key="invoice").send()).tells(78, "'invoice'", "audience.key", step="leave audience.key")
+    (await stand.send("--again")).ends(0, "1 recipients planned")
+    assert len(shelf.letters) == 21
+
+
 # -- the time of a campaign
 
 

@@ -16,9 +16,8 @@ from campaign.ledger import folders
 from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.ledger.history import History
 from campaign.model import Verdict
+from campaign.pipeline.already import CLOSED, FAILED
 from campaign.pipeline.choosing import (
-    CLOSED,
-    FAILED,
     Chosen,
     choose,
     continues,
