@@ -161,13 +161,13 @@ class Desk:
 
     # -- how many
 
-    def wants_lane(self, starting: int) -> bool:
+    def wants_lane(self, lanes: int, starting: int) -> bool:
         """Whether there is work that no idle lane would take, nor one of the ``starting`` ones without connection."""
         gate = self.gate
         if gate.closed or gate.paused or gate.idle or not gate.backlog.more():
             return False
-        if any(account.throttle.wait("", self._clock()) > 0 for account in self._accounts.values()):
-            return False  # no turn is being missed: the limits hold us up, not the connections
+        if lanes and any(account.throttle.wait("", self._clock()) > 0 for account in self._accounts.values()):
+            return False  # no turn is being missed: the limits hold us up, not the connections; one lane waits for them
         return starting < max(_at_once(breaker) for breaker in self.board.breakers)
 
     def most(self, wanted: int) -> int:

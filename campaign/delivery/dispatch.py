@@ -67,6 +67,7 @@ class Dispatcher:
         self._finished: asyncio.Future[None] | None = None
         self._stopping = False
         self._drain_alarm: asyncio.TimerHandle | None = None
+        self._desk.begin(self._new_gate(iter(())), lambda _: None)  # it may be told to stop before its first sweep
 
     # -- what the pipeline calls
 
@@ -135,7 +136,7 @@ class Dispatcher:
     def _grow(self) -> None:
         """More lanes, if there is work that no idle lane would take and no bound forbids it."""
         starting = sum(lane.connection is None for lane in self._lanes.values())
-        while len(self._lanes) < self._most() and self._desk.wants_lane(starting):
+        while len(self._lanes) < self._most() and self._desk.wants_lane(len(self._lanes), starting):
             lane = Lane(self._desk)
             task = asyncio.create_task(lane.run())
             self._lanes[task] = lane
