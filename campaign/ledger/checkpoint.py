@@ -101,7 +101,7 @@ class Checkpoint:
         self.folder = folder
         self.notices: list[str] = []
         self._clock = clock
-        self._power = durability == "power"
+        self._power, self._few = durability == "power", False
         self._dots: dict[int, float] = {}
         self._refused: StorageError | None = None
         self._block, self._block_at = FIRST_BLOCK, 0.0
@@ -124,9 +124,13 @@ class Checkpoint:
         self._block_at = 0.0
         return now
 
+    def draw_few(self, few: bool) -> None:
+        """A pass that draws a few of many reserves no block, which would hold all between them: intents are synced."""
+        self._few = few
+
     def reserve(self, number: int) -> None:
         """Call before ``number`` is drawn: makes sure that a loss of power later knows it may have been drawn."""
-        if number < self.history.frontier:
+        if self._few or number < self.history.frontier:
             return
         now = time.monotonic()
         took = now - self._block_at
@@ -152,7 +156,7 @@ class Checkpoint:
             self._refused = error  # no dot leaves after this, also where the disk is well again a moment later
             raise
         self._dots[number] = time.monotonic()
-        return self._sync.wait() if self._power else None
+        return self._sync.wait() if self._power or self._few else None
 
     def verdict(self, outcome: Outcome, not_before: float = 0.0) -> None:
         """Write down what became of one recipient; tried again with the ballast's room when the disk is full."""
