@@ -172,7 +172,7 @@ class Checkpoint:
             relay=outcome.relay,
             took=NONE if dot is None else round(time.monotonic() - dot, 4),
             counted=outcome.counted,
-            date=NONE if dot is not None else self.date_of(number),
+            date=NONE if dot is not None or not outcome.relay else self.date_of(number),
             not_before=not_before or NONE,
         )
         self._file.append_in_need(encode(record))

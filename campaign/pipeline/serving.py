@@ -21,7 +21,7 @@ from campaign.delivery.dispatch import Dispatcher
 from campaign.delivery.mailbox import Mailbox
 from campaign.delivery.pacing_state import SharedThrottle, open_throttle
 from campaign.delivery.relays import Relay, open_relays
-from campaign.errors import CampaignError, RelayError
+from campaign.errors import CampaignError, InternalError, RelayError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Recipient, Unrenderable, Verdict
@@ -245,16 +245,17 @@ class Service:
 
     async def _watch(self) -> None:
         """Operator, clock and suppression lists, looked at a few times a second."""
-        while True:
-            self._obey()
-            self._look_at_the_clock()
-            if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
-                try:
+        try:
+            while True:
+                self._obey()
+                self._look_at_the_clock()
+                if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
                     await self._read_suppression()
-                except CampaignError as error:
-                    self._ending.fail(error)
-                    self._halt()
-            await asyncio.sleep(WATCH_SECONDS)
+                await asyncio.sleep(WATCH_SECONDS)
+        except Exception as error:  # noqa: BLE001 - a run that nobody watches would obey neither operator nor clock
+            unforeseen = InternalError(f"The run could not be watched any more: {error!r}.")
+            self._ending.fail(error if isinstance(error, CampaignError) else unforeseen)
+            self._halt()
 
     async def _read_suppression(self) -> None:
         """Afresh: an unsubscribe that came meanwhile wins. Raises what loading it raises."""

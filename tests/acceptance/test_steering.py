@@ -102,3 +102,19 @@ async def test_a_run_held_for_its_canary_goes_on_once_it_is_released(stand: Stan
     (await stand.campaign("resume", stand.run)).ends(0, "released")
     (await stand.send()).ends(3)
     assert stand.verdicts() == {"accepted": 16, "rejected": 4}
+
+
+async def test_cancelling_a_run_that_never_began_does_not_spoil_it(stand: Stand, shelf: Shelf) -> None:
+    stand.write("begun.csv", "")
+    frozen = stand.folder / "runs" / "gazette" / "20200101T000000Z"
+    frozen.mkdir(parents=True)
+    (frozen / "plan.jsonl").write_text("{}", encoding="utf-8")
+    (await stand.campaign("cancel", frozen)).tells(73, "checkpoint.journal")
+    (await stand.send()).ends(0)
+    assert sorted(shelf.recipients) == EVERYBODY
+
+
+async def test_a_domain_s_limit_of_ours_rejects_nobody(stand: Stand, shelf: Shelf) -> None:
+    stand.set(delivery__domain_rate={"example.com": ["1/h"]}, delivery__give_up_after="30m")
+    (await stand.send("--max-duration", "3s")).ends(75)
+    assert stand.verdicts() == {"accepted": 1, "deferred": 19}

@@ -159,7 +159,7 @@ def test_drawing_is_bounded_by_a_synced_frontier(run: Path, checkpoint: Checkpoi
 
 def test_a_deferred_letter_keeps_the_date_of_its_first_try(run: Path, checkpoint: Checkpoint) -> None:
     checkpoint.begin_pass()
-    checkpoint.verdict(Outcome(3, Verdict.DEFERRED, code=450), not_before=2000.0)
+    checkpoint.verdict(Outcome(3, Verdict.DEFERRED, code=450, relay="relay"), not_before=2000.0)
     checkpoint._clock = lambda: 3000.0
     checkpoint.begin_pass()
     assert checkpoint.date_of(3) == 1000
