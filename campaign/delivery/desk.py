@@ -68,6 +68,7 @@ class Desk:
         throttles: Throttles | None,
         fail: Callable[[CampaignError], None],
         grow: Callable[[], None],
+        resent: Callable[[int], bool],
     ) -> None:
         self.settings = settings
         self.recorder = recorder
@@ -80,6 +81,7 @@ class Desk:
         self._throttles = throttles or self._own_throttle
         self._fail = fail
         self._grow = grow
+        self._resent = resent
         self._stops = Stops(settings.stop_share, settings.stop_window)
         self._dialling = 0
         self._accepted = 0
@@ -200,7 +202,9 @@ class Desk:
             self.board.accepted(breaker)
             self._stops.accepted()
             return Outcome(number, Verdict.ACCEPTED, reply.text, reply.code, reply.enhanced, relay)
-        decision = self._rules.decide(stage, reply, recipient_domain=errand.domain, relay=breaker.relay.host)
+        decision = self._rules.decide(
+            stage, reply, recipient_domain=errand.domain, relay=breaker.relay.host, resent=self._resent(number)
+        )
         self._heed(breaker, connection, errand.domain, decision, reply)
         return judgement.judge(number, stage, reply, decision, relay)
 

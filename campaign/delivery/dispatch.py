@@ -32,7 +32,8 @@ class Dispatcher:
     """Sends what it is given, within every bound of ``settings``.
 
     ``throttles`` gives the throttle of an account (`Relay.account`), to be kept across runs; without it each
-    account gets one of its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies.
+    account gets one of its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies; ``resent`` says of
+    whom the relay may have a letter already.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Dispatcher:
         control: Control | None = None,
         throttles: Throttles | None = None,
         rules: Rules | None = None,
+        resent: Callable[[int], bool] = lambda _: False,
     ) -> None:
         if not relays:
             raise ConfigError("There is no relay to send through.", next_step="set delivery.relay")
@@ -61,6 +63,7 @@ class Dispatcher:
             clock=clock,
             rules=rules or Rules.load(settings.reply_rules),
             throttles=throttles,
+            resent=resent,
         )
         self._lanes: dict[asyncio.Task[None], Lane] = {}
         self._error: BaseException | None = None

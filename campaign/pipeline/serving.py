@@ -126,7 +126,10 @@ class Service:
                     contextlib.closing(open_throttle(limited, self._job.directory, account, base))
                 )
 
-            dispatcher = Dispatcher(delivery, relays, self._recorder, control=self._control, throttles=throttle)
+            resent = self._checkpoint.history.digests.__contains__
+            dispatcher = Dispatcher(
+                delivery, relays, self._recorder, control=self._control, throttles=throttle, resent=resent
+            )
             self._dispatcher = dispatcher
             await self._passes(dispatcher)
 

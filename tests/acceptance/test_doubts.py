@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.stand import Stand, until
-from tests.integration.servers.shelf import FIN, STALL, Shelf
+from tests.integration.servers.shelf import FIN, STALL, Shelf, say
 
 EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
 DOUBTFUL = ["p2@example.com", "p3@example.com"]
@@ -76,6 +76,13 @@ async def test_a_doubt_is_not_withdrawn(doubtful: Stand, shelf: Shelf) -> None:
     (await doubtful.set(audience__suppress=["gone.csv"]).send("--in-doubt", "resend")).ends(4)
     assert doubtful.verdicts() == {"accepted": 19, "in_doubt": 1}
     assert twice(shelf) == DOUBTFUL[1:]
+
+
+async def test_a_relay_that_knows_the_first_copy_has_accepted_it(doubtful: Stand, shelf: Shelf) -> None:
+    for _ in DOUBTFUL:
+        shelf.break_at("dot", say("550 5.2.0 storage error, DuplicateDelivery: it is there"))
+    (await doubtful.send("--in-doubt", "resend")).ends(0)
+    assert doubtful.verdicts() == {"accepted": 20}
 
 
 async def test_a_kill_before_the_second_sending_leaves_the_doubt_as_it_was(doubtful: Stand, shelf: Shelf) -> None:
