@@ -64,7 +64,7 @@ def repair(path: Path) -> Salvage:
 
     Under the locks of the edition and the run: who began to send meanwhile would write into the journal replaced.
     """
-    with contextlib.closing(AppendOnly(path)), locked(path.parent.parent):
+    with contextlib.closing(AppendOnly(path)), locked(path.parent.resolve().parent):
         return _repaired(path)
 
 

@@ -239,6 +239,6 @@ def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: En
         return
     for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
         checkpoint.settle(number, verdict, reason)
+    ending.codes -= {ExitCode.HELD, ExitCode.UNFINISHED}  # stopped before it came to this: nobody is held or left
     if control.state == "cancel":
-        ending.codes.discard(ExitCode.HELD)  # stopped first and cancelled while it drained
         write_control(chosen.folder, state="run")

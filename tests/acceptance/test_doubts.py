@@ -116,3 +116,18 @@ async def test_a_run_stopped_and_cancelled_while_it_drains_has_ended(stand: Stan
     await stand.campaign("cancel", stand.run)
     (await sending.end()).ends(4)
     assert stand.verdicts() == {"in_doubt": 1, "cancelled": 19}
+
+
+async def test_doubts_are_resolved_although_the_campaign_file_was_edited(doubtful: Stand, shelf: Shelf) -> None:
+    log = doubtful.write("relay.log", "\n".join(listed(doubtful.run).values()))
+    doubtful.set(campaign__name="renamed", campaign__from="Ada <news@elsewhere.example>")
+    (await doubtful.campaign("resolve", doubtful.run, "--accepted", log)).ends(0)
+    assert doubtful.verdicts() == {"accepted": 4, "waiting": 16}
+
+
+async def test_a_run_held_until_its_time_is_over_is_no_longer_held(doubtful: Stand, shelf: Shelf) -> None:
+    await doubtful.campaign("stop", doubtful.run)
+    over = datetime.now(UTC) - timedelta(days=1)
+    doubtful.set(campaign__not_after=over.isoformat(timespec="milliseconds"))
+    (await doubtful.send()).ends(4)
+    assert doubtful.verdicts() == {"accepted": 2, "in_doubt": 2, "expired": 16}

@@ -184,6 +184,14 @@ async def test_78_when_nobody_can_tell_who_was_served(stand: Stand, shelf: Shelf
     assert len(shelf.letters) == 21
 
 
+async def test_run_never_takes_over_a_folder_that_is_no_run(stand: Stand, shelf: Shelf) -> None:
+    await stand.set(campaign__edition="2026-11").send()
+    journal = stand.run / "checkpoint.journal"
+    stand.set(campaign__edition="", audience__source="none.csv")
+    (await stand.send("--run", "2026-11")).tells(78, "2026-11", step="give a name")
+    assert journal.exists()
+
+
 # -- the time of a campaign
 
 
