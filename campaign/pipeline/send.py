@@ -27,6 +27,7 @@ from campaign.pipeline.choosing import (
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.collecting import seldom
 from campaign.pipeline.console import Console, shown
+from campaign.pipeline.editions import unfinished_edition
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.observing import Observer
 from campaign.pipeline.publishing import publish_idle
@@ -46,6 +47,8 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     folders.make_folder(job.folder)
     with traced(settings.report), folders.locked(job.folder):
         refuse_late(job, options)
+        if left := unfinished_edition(job):
+            console.tell(left)
         chosen = choose(job, options, console.loading)
         if chosen is None:
             console.say(nobody_left(job))

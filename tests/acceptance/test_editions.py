@@ -32,6 +32,19 @@ async def test_another_edition_serves_everybody(stand: Stand, shelf: Shelf) -> N
     assert len(set(map(message_id, (content for _, _, content in shelf.letters)))) == 40
 
 
+async def test_an_edition_left_unfinished_is_told_of_until_somebody_ends_it(stand: Stand, shelf: Shelf) -> None:
+    stand.variables["CAMPAIGN__CAMPAIGN__EDITION"] = "2026-10"
+    await stand.set(campaign__edition="%Y-%m").send("--limit", 5)
+    left = stand.run
+    del stand.variables["CAMPAIGN__CAMPAIGN__EDITION"]
+    (await stand.send()).ends(
+        0, "The edition 2026-10 was left unfinished", f"campaign cancel {left.relative_to(left.parents[3])}"
+    )
+    await stand.campaign("cancel", left)
+    assert "left unfinished" not in (await stand.send()).err
+    assert max(Counter(shelf.recipients).values()) == 2
+
+
 async def test_again_serves_all_once_more_with_new_message_ids(stand: Stand, shelf: Shelf) -> None:
     await stand.send()
     (await stand.send("--again")).ends(0, "20 recipients planned")
