@@ -21,9 +21,21 @@ from torture.audit import Tally
 from torture.bench import ROOT, dice
 from torture.case import Case
 from torture.pool import run_all
-from torture.scenarios import changes, disks, editions, journals, kills, points, power, races, servers, signals
+from torture.scenarios import (
+    changes,
+    disks,
+    editions,
+    journals,
+    kills,
+    operators,
+    points,
+    power,
+    races,
+    servers,
+    signals,
+)
 
-SCENARIOS = (kills, points, signals, servers, disks, power, journals, races, changes, editions)
+SCENARIOS = (kills, points, signals, servers, disks, power, journals, races, changes, editions, operators)
 RANDOM_KILLS = "SIGKILL at random times"
 
 

@@ -26,6 +26,11 @@ __all__ = ["Aside", "Kept", "KeySet", "Screener", "Sifted", "Suppression", "dige
 REMEMBERED = 50_000
 
 
+def key_of(wire: str, value: Value, settings: AudienceSlice) -> str:
+    """What makes a letter one of a kind: the ``value`` of the key column, or without one the address."""
+    return str(text(value)).strip() if settings.key else address_key(wire, settings.provider_rules)
+
+
 class Kept(NamedTuple):
     """A row fit for the plan; the order of a plan line after its number."""
 
@@ -67,7 +72,7 @@ class Screener:
         self._address = columns.index(settings.address)
         self._name = columns.index(settings.display_name) if settings.display_name else None
         self._key = columns.index(settings.key) if settings.key else None
-        self._key_name, self._provider_rules = settings.key, settings.provider_rules
+        self._settings, self._key_name, self._provider_rules = settings, settings.key, settings.provider_rules
         self._grouped = bool(settings.items)
         self._typing = Typing(columns, settings.columns)
         self._filter = Filter(settings.where, columns, settings.columns) if settings.where else None
@@ -109,7 +114,7 @@ class Screener:
         if isinstance(address, Refusal):
             return Aside(line, raw, Screened.INVALID, address.reason)
         wire = address.wire
-        key = address_key(wire, self._provider_rules) if self._key is None else str(text(values[self._key])).strip()
+        key = key_of(wire, None if self._key is None else values[self._key], self._settings)
         if not key:
             return Aside(line, raw, Screened.INVALID, f"the key column {self._key_name!r} is empty")
         name = "" if self._name is None else str(text(values[self._name])).strip()

@@ -84,7 +84,7 @@ class Suppression:
 
     @classmethod
     def load(cls, settings: AudienceSlice, base: Path, extra_files: Sequence[Path] = ()) -> Self:
-        """Read every list anew. ``extra_files`` may be missing; those of the settings may not.
+        """Read every list anew. ``extra_files``, in UTF-8, may be missing; those of the settings may not.
 
         Raises InputError when one cannot be read or holds no entry at all, ConfigError when it is unclear
         which of its columns holds the entries.
@@ -94,7 +94,8 @@ class Suppression:
             found._take(text, _entries(text, settings, base))
         for path in extra_files:
             if path.exists() and path.stat().st_size:
-                found._take(path.name, _text_entries(path, settings), must_hold=False)
+                ours = settings.model_copy(update={"encoding": "utf-8"})  # whatever the source is written in
+                found._take(path.name, _text_entries(path, ours), must_hold=False)
         return found
 
     def __len__(self) -> int:

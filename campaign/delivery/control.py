@@ -24,6 +24,8 @@ State = Literal["run", "pause", "stop", "cancel"]
 NAME = "control.json"
 #: The file is looked at no more often than this (seconds).
 EVERY = 0.25
+#: What the run notes there when it holds itself, so that an operator's release is known for one.
+CANARY, HELD = "canary", "held"
 #: A larger file is not ours.
 LARGEST = 64 * 1024
 MOST_CONNECTIONS = 1000
@@ -32,7 +34,8 @@ MOST_CONNECTIONS = 1000
 class Control:
     """The reader's side. ``state``, ``rate``, ``connections`` are what is wanted; None: as the campaign file says.
 
-    ``warning`` is a sentence when there is a file that cannot be believed; the last good wishes stay in force.
+    ``released``: the run held itself because of its canary, and was let go. ``warning`` is a sentence when there is a
+    file that cannot be believed; the last good wishes stay in force.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,6 +45,7 @@ class Control:
         self.state: State = "run"
         self.rate: tuple[Rate, ...] | None = None
         self.connections: int | None = None
+        self.released = False
         self.warning = ""
 
     def poll(self, now: float) -> bool:
@@ -61,10 +65,12 @@ class Control:
 
     def _take_up(self) -> bool:
         try:
-            state, rate, connections = _wishes(_read(self._path))
+            content = _read(self._path)
+            state, rate, connections = _wishes(content)
         except (StorageError, ConfigError) as error:
             self.warning = error.what
             return False
+        self.released = state == "run" and content.get(CANARY) == HELD
         before = (self.state, self.rate, self.connections)
         self.state, self.rate, self.connections, self.warning = state, rate, connections, ""
         return before != (state, rate, connections)
@@ -85,11 +91,26 @@ def write_control(
     changes: dict[str, Any] = {"state": state, "connections": connections}
     changes["rate"] = None if rate is None else [str(one) for one in _rates(rate)]
     with _alone(folder):
-        path = folder / NAME
-        wanted = _read(path) if os.path.lexists(path) else {}
+        wanted = _wanted(folder)
         wanted.update({key: value for key, value in changes.items() if value is not None})
         _wishes(wanted)
-        _write(path, json.dumps(wanted).encode() + b"\n")
+        _write(folder / NAME, json.dumps(wanted).encode() + b"\n")
+
+
+def hold_for_canary(folder: Path, state: State) -> State:
+    """The run's own wish while its canary is out; an operator who stopped or cancelled it wins. What holds now."""
+    with _alone(folder):
+        wanted = _wanted(folder)
+        found: State = _wishes(wanted)[0]
+        if found in ("stop", "cancel"):
+            return found
+        _write(folder / NAME, json.dumps({**wanted, "state": state, CANARY: HELD}).encode() + b"\n")
+        return state
+
+
+def _wanted(folder: Path) -> dict[str, Any]:
+    path = folder / NAME
+    return _read(path) if os.path.lexists(path) else {}
 
 
 @contextlib.contextmanager

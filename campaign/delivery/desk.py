@@ -68,6 +68,7 @@ class Desk:
         throttles: Throttles | None,
         fail: Callable[[CampaignError], None],
         grow: Callable[[], None],
+        resent: Callable[[int], bool],
     ) -> None:
         self.settings = settings
         self.recorder = recorder
@@ -80,6 +81,7 @@ class Desk:
         self._throttles = throttles or self._own_throttle
         self._fail = fail
         self._grow = grow
+        self._resent = resent
         self._stops = Stops(settings.stop_share, settings.stop_window)
         self._dialling = 0
         self._accepted = 0
@@ -161,13 +163,13 @@ class Desk:
 
     # -- how many
 
-    def wants_lane(self, starting: int) -> bool:
+    def wants_lane(self, lanes: int, starting: int) -> bool:
         """Whether there is work that no idle lane would take, nor one of the ``starting`` ones without connection."""
         gate = self.gate
         if gate.closed or gate.paused or gate.idle or not gate.backlog.more():
             return False
-        if any(account.throttle.wait("", self._clock()) > 0 for account in self._accounts.values()):
-            return False  # no turn is being missed: the limits hold us up, not the connections
+        if lanes and any(account.throttle.wait("", self._clock()) > 0 for account in self._accounts.values()):
+            return False  # no turn is being missed: the limits hold us up, not the connections; one lane waits for them
         return starting < max(_at_once(breaker) for breaker in self.board.breakers)
 
     def most(self, wanted: int) -> int:
@@ -200,7 +202,9 @@ class Desk:
             self.board.accepted(breaker)
             self._stops.accepted()
             return Outcome(number, Verdict.ACCEPTED, reply.text, reply.code, reply.enhanced, relay)
-        decision = self._rules.decide(stage, reply, recipient_domain=errand.domain, relay=breaker.relay.host)
+        decision = self._rules.decide(
+            stage, reply, recipient_domain=errand.domain, relay=breaker.relay.host, resent=self._resent(number)
+        )
         self._heed(breaker, connection, errand.domain, decision, reply)
         return judgement.judge(number, stage, reply, decision, relay)
 

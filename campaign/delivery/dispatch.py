@@ -32,7 +32,8 @@ class Dispatcher:
     """Sends what it is given, within every bound of ``settings``.
 
     ``throttles`` gives the throttle of an account (`Relay.account`), to be kept across runs; without it each
-    account gets one of its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies.
+    account gets one of its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies; ``resent`` says of
+    whom the relay may have a letter already.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Dispatcher:
         control: Control | None = None,
         throttles: Throttles | None = None,
         rules: Rules | None = None,
+        resent: Callable[[int], bool] = lambda _: False,
     ) -> None:
         if not relays:
             raise ConfigError("There is no relay to send through.", next_step="set delivery.relay")
@@ -61,12 +63,14 @@ class Dispatcher:
             clock=clock,
             rules=rules or Rules.load(settings.reply_rules),
             throttles=throttles,
+            resent=resent,
         )
         self._lanes: dict[asyncio.Task[None], Lane] = {}
         self._error: BaseException | None = None
         self._finished: asyncio.Future[None] | None = None
         self._stopping = False
         self._drain_alarm: asyncio.TimerHandle | None = None
+        self._desk.begin(self._new_gate(iter(())), lambda _: None)  # it may be told to stop before its first sweep
 
     # -- what the pipeline calls
 
@@ -135,7 +139,7 @@ class Dispatcher:
     def _grow(self) -> None:
         """More lanes, if there is work that no idle lane would take and no bound forbids it."""
         starting = sum(lane.connection is None for lane in self._lanes.values())
-        while len(self._lanes) < self._most() and self._desk.wants_lane(starting):
+        while len(self._lanes) < self._most() and self._desk.wants_lane(len(self._lanes), starting):
             lane = Lane(self._desk)
             task = asyncio.create_task(lane.run())
             self._lanes[task] = lane

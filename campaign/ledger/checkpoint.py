@@ -101,7 +101,7 @@ class Checkpoint:
         self.folder = folder
         self.notices: list[str] = []
         self._clock = clock
-        self._power = durability == "power"
+        self._power, self._few = durability == "power", False
         self._dots: dict[int, float] = {}
         self._refused: StorageError | None = None
         self._block, self._block_at = FIRST_BLOCK, 0.0
@@ -124,9 +124,13 @@ class Checkpoint:
         self._block_at = 0.0
         return now
 
+    def draw_few(self, few: bool) -> None:
+        """A pass that draws a few of many reserves no block, which would hold all between them: intents are synced."""
+        self._few = few
+
     def reserve(self, number: int) -> None:
         """Call before ``number`` is drawn: makes sure that a loss of power later knows it may have been drawn."""
-        if number < self.history.frontier:
+        if self._few or number < self.history.frontier:
             return
         now = time.monotonic()
         took = now - self._block_at
@@ -152,7 +156,7 @@ class Checkpoint:
             self._refused = error  # no dot leaves after this, also where the disk is well again a moment later
             raise
         self._dots[number] = time.monotonic()
-        return self._sync.wait() if self._power else None
+        return self._sync.wait() if self._power or self._few else None
 
     def verdict(self, outcome: Outcome, not_before: float = 0.0) -> None:
         """Write down what became of one recipient; tried again with the ballast's room when the disk is full."""
@@ -168,28 +172,40 @@ class Checkpoint:
             relay=outcome.relay,
             took=NONE if dot is None else round(time.monotonic() - dot, 4),
             counted=outcome.counted,
-            date=NONE if dot is not None else self.date_of(number),
+            date=NONE if dot is not None or not outcome.relay else self.date_of(number),
             not_before=not_before or NONE,
         )
         self._file.append_in_need(encode(record))
         self.history.apply(record)
 
-    def settle(self, number: int, verdict: Verdict, reason: str) -> None:
-        """Write down a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved."""
+    def settle(self, number: int, verdict: Verdict, reason: str) -> Verdict:
+        """Write down a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved.
+
+        Whoever may have a letter already stays in doubt unless it was resolved; returned is what was written.
+        """
+        if number in self.history.digests and verdict is not Verdict.ACCEPTED:
+            verdict = Verdict.IN_DOUBT
         record = Settled(number, verdict.value, at=round(self._clock(), 3), reason=reason, counted=False)
         self._append(record)
+        return verdict
 
     def settle_pending(self) -> None:
-        """When sending is over: whoever has an intent and no verdict, because it could not be written, is in doubt."""
+        """When sending is over: whoever has an intent and no verdict, because it could not be written, is in doubt.
+
+        So is whoever was to be sent again (`History.reopen_doubts`) and was not.
+        """
         for number in list(self.history.pending):
             self.settle(number, Verdict.IN_DOUBT, "the dot was sent and what became of it could not be written down")
+        self.history.close_doubts()
 
     def accept_changes(self, fingerprints: Mapping[str, str]) -> None:
         """Write down that the operator goes on with changed inputs."""
         self._append(Changed(round(self._clock(), 3), dict(fingerprints)))
 
     def end(self, exit_code: int, *, abandoned: bool = False) -> None:
-        """Leave the run in good order, synced."""
+        """Leave the run in good order, synced. Nobody is sent again in one left behind: a doubt is told as one."""
+        for number in [number for number in self.history.digests if abandoned and self.history.is_open(number)]:
+            self.settle(number, Verdict.IN_DOUBT, "the run was left behind before it was sent again")
         self._append(Ended(round(self._clock(), 3), exit_code, abandoned))
         self.sync()
 

@@ -115,7 +115,14 @@ def named_run(folder: Path, name: str) -> Path:
             evidence=f"run folders lie directly in {folder}",
             next_step="give a bare name, such as --run trial",
         )
-    return folder / inside.name
+    found = folder / inside.name
+    if found.exists() and not has_run(found) and any(not one.name.startswith(".") for one in found.iterdir()):
+        raise ConfigError(
+            f"--run {name} names a folder that belongs to no run.",
+            evidence=f"{found} holds something else, such as another edition",
+            next_step="give a name that is not taken",
+        )
+    return found
 
 
 def refuse_lost_journal(run: Path) -> None:

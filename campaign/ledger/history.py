@@ -29,6 +29,7 @@ from campaign.model import FINAL, Verdict
 VERDICTS = tuple(Verdict)
 CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}
 WAITING, DEFERRED, IN_DOUBT = CODE[Verdict.WAITING], CODE[Verdict.DEFERRED], CODE[Verdict.IN_DOUBT]
+TO_GO = frozenset({WAITING, DEFERRED})
 FINAL_CODES = frozenset(CODE[verdict] for verdict in FINAL)
 #: Verdicts that end an attempt, as against those that needed none.
 ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
@@ -40,7 +41,8 @@ class History:
 
     ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
     and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 where there is none. ``pending`` maps the
-    recipients between dot and reply to their intents, ``digests`` those in doubt to the SHA-256 of their letter (hex).
+    recipients between dot and reply to their intents, ``digests`` those who may have a letter that nobody answered for
+    to its SHA-256 (hex, empty where it is not known). ``abandoned``: a fresh run took over, whatever is written later.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -61,6 +63,7 @@ class History:
         self.durability = ""
         self.synced = 0
         self.ended: Ended | None = None
+        self.abandoned = False
         #: Who was found in doubt by `settle_interrupted` and is not recorded as such yet.
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
@@ -102,12 +105,23 @@ class History:
             doubtful.update(dict.fromkeys(number for number in self.due(self.pass_at) if number < self.frontier))
         for number in doubtful:
             intent = self.pending.pop(number, None)
-            if intent:
-                self.digests[number] = intent.sha256
+            self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
             self.dates[number] = int(intent.date) if intent else self.dates[number] or self.pass_at
             self._move(number, IN_DOUBT)
         self.interrupted += doubtful
         return list(doubtful)
+
+    def reopen_doubts(self) -> None:
+        """Let those in doubt wait again, here alone: to the journal each is in doubt until its next verdict."""
+        for number in list(self.numbers(Verdict.IN_DOUBT)):
+            self.digests.setdefault(number, "")
+            self._move(number, WAITING)
+
+    def close_doubts(self) -> None:
+        """Whoever was reopened and has no verdict is in doubt as before."""
+        for number in self.digests:
+            if self.state[number] == WAITING:
+                self._move(number, IN_DOUBT)
 
     def due(self, now: float, start: int = 0) -> Iterator[int]:
         """Numbers that a pass beginning at ``now`` takes up, ascending."""
@@ -116,6 +130,10 @@ class History:
             code = state[number]
             if code == WAITING or (code == DEFERRED and not_before[number] <= now):
                 yield number
+
+    def is_open(self, number: int) -> bool:
+        """Whether a pass may have to take this recipient up, now or later."""
+        return self.state[number] in TO_GO
 
     def first_unsettled(self) -> int:
         """The lowest number that a pass may have to take up; the size of the run where there is none."""
@@ -153,11 +171,6 @@ class History:
         """Nothing is left that a pass could take up."""
         return self.abandoned or not (self.counts[WAITING] or self.counts[DEFERRED])
 
-    @property
-    def abandoned(self) -> bool:
-        """A fresh run took over; this one is never continued."""
-        return self.ended is not None and self.ended.abandoned
-
     def _move(self, number: int, code: int) -> None:
         self.counts[self.state[number]] -= 1
         self.counts[code] += 1
@@ -189,9 +202,8 @@ class History:
         counts[code] += 1
         state[number] = code
         if code == IN_DOUBT:
-            if intent:
-                self.digests[number] = intent.sha256
-        elif self.digests and code != WAITING:
+            self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
+        elif self.digests and code not in TO_GO:
             self.digests.pop(number, None)
         if record.counted and code in ATTEMPT_CODES and self.attempts[number] < 255:
             self.attempts[number] += 1
@@ -204,3 +216,4 @@ class History:
 
     def _left(self, record: Ended) -> None:
         self.ended = record
+        self.abandoned |= record.abandoned

@@ -7,16 +7,18 @@ past the last sync mark. Damage anywhere else is refused with its line number, n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.records import Record, Started, Synced, decode
+from campaign.ledger.records import Ended, Record, Started, Synced, decode
 
 NAME = "checkpoint.journal"
 _CHUNK = 1 << 20
+_TAIL = 4096
 
 
 @dataclass(slots=True)
@@ -79,6 +81,19 @@ def _last(line: bytes, reading: Reading) -> Iterator[Record]:
         reading.damaged_line = reading.lines + 1
     else:
         reading.torn = True
+
+
+def last_word(path: Path) -> Ended | None:
+    """How the last process left the run, from the file's end alone; None where it did not leave in good order."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().splitlines()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read.", evidence=str(error)) from error
+    records = (decode(line) for line in reversed(lines))
+    last = next((record for record in records if type(record) is not Synced), None)
+    return last if isinstance(last, Ended) else None
 
 
 def _note_damage(reading: Reading, file: BinaryIO) -> None:

@@ -7,12 +7,14 @@ kept beside the repaired journal.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.checkpoint import LARGEST_BLOCK
+from campaign.ledger.folders import locked
 from campaign.ledger.history import History
 from campaign.ledger.records import Frontier, Intent, Opened, Record, Settled, Started, Synced, decode, encode
 from campaign.ledger.storage import AppendOnly, write_whole
@@ -58,8 +60,15 @@ def inspect(path: Path) -> Salvage:
 
 
 def repair(path: Path) -> Salvage:
-    """Put the repaired journal in the damaged one's place, which stays beside it. Raises also UnfinishedError."""
-    AppendOnly(path).close()
+    """Put the repaired journal in the damaged one's place, which stays beside it. Raises also UnfinishedError.
+
+    Under the locks of the edition and the run: who began to send meanwhile would write into the journal replaced.
+    """
+    with contextlib.closing(AppendOnly(path)), locked(path.parent.resolve().parent):
+        return _repaired(path)
+
+
+def _repaired(path: Path) -> Salvage:
     salvage = inspect(path)
     if not salvage.lost_lines:
         return salvage

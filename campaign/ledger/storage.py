@@ -25,14 +25,17 @@ class AppendOnly:
     """An append-only file owned by this process alone."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create ``path`` (0600) and lock it. Raises StorageError, or UnfinishedError when it is locked."""
+        """Open and lock ``path``, which is there. Raises StorageError, or UnfinishedError when it is locked.
+
+        It is not made here: a journal without its first line would look like one that lost everything.
+        """
         self.path = path
         self.broken: OSError | None = None
         self.in_need: OSError | None = None
         self._unsyncable = False
         self._ballast = path.with_name("ballast")
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
             raise unwritable(path, error) from error
         if not lock(self._descriptor):

@@ -22,9 +22,10 @@ def add(directory: Path, address: str, *, reason: str, code: str, at: float, cam
     path = directory / NAME
     since = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            head = HEADER if os.fstat(descriptor).st_size == 0 else ""
+            size = os.fstat(descriptor).st_size
+            head = HEADER if size == 0 else "" if os.pread(descriptor, 1, size - 1) == b"\n" else "\n"
             os.write(descriptor, (head + _line(address, reason, code, since, campaign)).encode())
         finally:
             os.close(descriptor)
@@ -34,5 +35,9 @@ def add(directory: Path, address: str, *, reason: str, code: str, at: float, cam
 
 def _line(*cells: str) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    # A line that begins with # is a comment to whoever reads it, and an address may begin so.
+    write = csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if cells[0].startswith("#") else csv.QUOTE_MINIMAL
+    )
+    write.writerow(cells)
     return text.getvalue()

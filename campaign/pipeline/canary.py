@@ -1,7 +1,7 @@
 """The canary: a few spread over the plan go first, and the rest wait for a person, or for a time and a share.
 
 Nothing is remembered beside the journal and the control file: who belongs to the canary follows from the plan's size,
-and that it was released shows in anybody else having been served. This room decides; `serving.py` does.
+and that it was released shows there or in anybody else having been served. This room decides; `serving.py` does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.control import Control, write_control
+from campaign.delivery.control import Control, State, hold_for_canary
 from campaign.ledger.history import History
 from campaign.model import Verdict
 
@@ -88,7 +88,9 @@ class Release:
         """What the next pass is: of all, of the canary alone, or none because the run is held or left."""
         while True:
             since = None if self._held_since is None else time.monotonic() - self._held_since
-            step = self.canary.step(history, since=since, released=self._released)
+            self._control.poll(time.monotonic())
+            released = self._released or self._control.released
+            step = self.canary.step(history, since=since, released=released)
             if step != "wait":
                 return self._ended(step, history)
             if self._held_since is None:
@@ -103,19 +105,18 @@ class Release:
         share = self.canary.accepted_share(history)
         after = f", or {self.canary.hold:g} s from now by itself" if self.canary.hold is not None else ""
         self._note(f"the canary is out, {share:.1%} of it accepted; the rest waits for campaign resume{after}")
-        self._pause(True)
+        self._wish("pause")
 
     def _ended(self, step: Literal["go", "canary", "stop"], history: History) -> Literal["go", "canary", "stop"]:
         if step == "stop":
             share = self.canary.accepted_share(history)
             self._note(f"only {share:.1%} of the canary was accepted, less than canary_min_accepted: the run is held")
-            write_control(self._folder, state="stop")
+            self._wish("stop")
         elif self._held_since is not None:
-            self._pause(False)
+            self._wish("run")
             self._note("the rest goes out")
             self._held_since, self._released = None, True
         return step
 
-    def _pause(self, paused: bool) -> None:
-        write_control(self._folder, state="pause" if paused else "run")
-        self._control.state = "pause" if paused else "run"
+    def _wish(self, state: State) -> None:
+        self._control.state = hold_for_canary(self._folder, state)

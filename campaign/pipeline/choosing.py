@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Literal, cast
 from uuid import uuid4
 
 from campaign.audience.plan import Plan, freeze
-from campaign.audience.screening import KeySet, digest
 from campaign.audience.sources import template_columns
 from campaign.compose.composer import Composer
 from campaign.errors import ConfigError, InputError, UnfinishedError
 from campaign.ledger import checkpoint, folders
 from campaign.ledger.history import History
 from campaign.ledger.records import Opened
-from campaign.model import Recipient, Verdict
+from campaign.model import Recipient
+from campaign.pipeline.already import screens
 from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, Options
 from campaign.report.tracing import begin, span
 
-#: Verdicts that `retry` takes up again.
-FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
-#: Verdicts after which nobody but `retry`, `resolve` or `--again` may mail this recipient again.
-CLOSED = (*FAILED, Verdict.ACCEPTED, Verdict.WITHDRAWN, Verdict.IN_DOUBT)
 #: Rows that decide how CSS is inlined: the first of the plan and some spread over all of it.
 FIRST_ROWS, SPREAD_ROWS = 20, 30
 
@@ -101,7 +96,7 @@ def in_doubt_to_resend(job: Job, options: Options, newest: History | None) -> tu
     for run in reversed([run for run in folders.runs(job.folder) if has_journal(run)]):
         history = checkpoint.read_history(run)
         same = history.opened.generation == newest.opened.generation
-        if same and not history.abandoned and history.tally()[Verdict.IN_DOUBT]:
+        if same and not history.abandoned and history.digests:
             return run, history
     return None
 
@@ -110,28 +105,6 @@ def next_generation(options: Options, history: History | None) -> int:
     """1 for the first run of an edition; one more with each ``--again``."""
     current = history.opened.generation if history else 1
     return current + 1 if options.again and history else current
-
-
-def served(job: Job, generation: int) -> Iterator[tuple[History, Plan]]:
-    """Every opened run of this edition and generation, with its plan."""
-    for run in folders.runs(job.folder):
-        if has_journal(run):
-            history = checkpoint.read_history(run)
-            if history.opened.generation == generation:
-                yield history, Plan.open(run / folders.PLAN)
-
-
-def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...]) -> KeySet:
-    """The keys of all recipients that have one of these verdicts in one of these runs; 16 octets each."""
-    keys = KeySet()
-    for history, plan in runs:
-        wanted = bytearray(plan.size)
-        for number in history.numbers(*verdicts):
-            wanted[number] = 1
-        found = plan.recipients(lambda number, wanted=wanted: bool(wanted[number]))  # type: ignore[misc] # bound early
-        while batch := [digest(recipient.key) for recipient in islice(found, 10_000)]:
-            keys.add(batch)
-    return keys
 
 
 def _named(
@@ -209,21 +182,13 @@ def refuse_all_invalid(folder: Path, plan: Plan) -> None:
 def _load(job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None) -> Plan:
     audience, base = job.settings.audience, job.settings.base
     suppression = job.suppression()
-    already, only = _screens(job, options, generation)
+    already, only = screens(job, generation, retry=options.retry)
     folders.make_folder(folder)
     try:
         return freeze(audience, base, folder, suppression=suppression, already=already, only=only, progress=progress)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _screens(job: Job, options: Options, generation: int) -> tuple[KeySet, Callable[[str], bool] | None]:
-    if not options.retry:
-        return keys_with(served(job, generation), CLOSED), None
-    failed = keys_with(served(job, generation), FAILED)
-    kept = tuple(verdict for verdict in CLOSED if verdict not in FAILED)
-    return keys_with(served(job, generation), kept), lambda key: failed.contains([digest(key)])[0]
 
 
 @span("plan")
@@ -244,7 +209,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
         plan=plan.sha256(),
         fingerprints=composer.fingerprints(),
         inlining=inlining,
-        at=round(time.time(), 3),
+        at=later_than_all(job.folder),
         trace=trace,
         file=str(job.settings.file),
         by=by,
@@ -252,6 +217,12 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
     checkpoint.create(folder, opened)
     notes = (f"CSS is inlined row by row: {why}",) if inlining == "row" and why else ()
     return Chosen(folder, plan, composer, generation, continued=False, notes=notes)
+
+
+def later_than_all(folder: Path) -> float:
+    """The time of a new run: now, but after every earlier one, also when the clock went back: runs go by their time."""
+    earlier = [folders.birth(run) for run in folders.runs(folder) if has_journal(run)]
+    return round(max([time.time(), *(at + 0.001 for at in earlier)]), 3)
 
 
 def sample(plan: Plan) -> Iterator[Recipient]:

@@ -20,7 +20,8 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.history import History
 from campaign.ledger.records import Pass, Settled, Started
 from campaign.model import Verdict
-from campaign.pipeline.choosing import FAILED, Chosen
+from campaign.pipeline.already import FAILED
+from campaign.pipeline.choosing import Chosen
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
 from campaign.pipeline.publishing import publish_last

@@ -120,6 +120,8 @@ class Waiter(threading.Thread):
                 letters = self._ask(rows)
             except CampaignError as error:
                 _tell(future, future.set_exception, error)
+            except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its letters awaited for ever
+                _tell(future, future.set_exception, InternalError(f"Rendering processes fail: {error!r}."))
             else:
                 _tell(future, future.set_result, letters)
 

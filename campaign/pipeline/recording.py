@@ -47,9 +47,9 @@ class Recorder:
     def settle(self, number: int, verdict: Verdict, reason: str) -> None:
         """A verdict that took no attempt."""
         before = self._checkpoint.history.verdict(number)
-        self._checkpoint.settle(number, verdict, reason)
+        after = self._checkpoint.settle(number, verdict, reason)
         self.written += 1
-        count(self._counts, before, verdict)
+        count(self._counts, before, after)
 
     def _remember_dead(self, outcome: Outcome) -> None:
         address = self._plan.recipient(outcome.number).address
@@ -58,9 +58,12 @@ class Recorder:
         suppressed.add(self._job.directory, address, reason=outcome.reason, code=code, at=time.time(), campaign=name)
 
     def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
-        if outcome.retry_after == 0 and not outcome.counted:
-            return outcome, time.time()  # certainly not sent, and nobody refused it: the next pass takes it up
         delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
+        if not outcome.relay:  # a limit of ours holds it: nobody was asked, so there is nothing to give up
+            return outcome, time.time() + (outcome.retry_after or 0.0)
+        held_again = not outcome.code and history.verdict(number) is Verdict.DEFERRED
+        if outcome.retry_after == 0 and not outcome.counted and not held_again:
+            return outcome, time.time()  # certainly not sent, and nobody refused it: the next pass takes it up
         decision = decide_retry(
             outcome,
             history.attempts[number] + outcome.counted,

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from campaign.config import Settings
-from campaign.delivery.control import Control
+from campaign.delivery.control import Control, write_control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders
 from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.model import Verdict
+from campaign.pipeline.already import FAILED
 from campaign.pipeline.choosing import (
-    FAILED,
     Chosen,
     choose,
     continues,
@@ -27,6 +27,7 @@ from campaign.pipeline.choosing import (
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.collecting import seldom
 from campaign.pipeline.console import Console, shown
+from campaign.pipeline.editions import unfinished_edition
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.observing import Observer
 from campaign.pipeline.publishing import publish_idle
@@ -46,6 +47,8 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     folders.make_folder(job.folder)
     with traced(settings.report), folders.locked(job.folder):
         refuse_late(job, options)
+        if left := unfinished_edition(job):
+            console.tell(left)
         chosen = choose(job, options, console.loading)
         if chosen is None:
             console.say(nobody_left(job))
@@ -55,10 +58,9 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
         with opened(job, chosen) as checkpoint:
             announce(job, chosen, checkpoint, console)
             agree_on_inputs(job, options, chosen, checkpoint)
-            settle_doubts(job, checkpoint)
             ending = held(chosen) or over(job, console) or serve(job, options, chosen, checkpoint, console)
             checkpoint.settle_pending()
-            settle_the_rest(job, chosen, checkpoint)
+            settle_the_rest(job, chosen, checkpoint, ending)
             return close_run(job, chosen, checkpoint, ending, console)
 
 
@@ -167,13 +169,6 @@ def agree_on_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Chec
         refuse_changes(checkpoint.history, current, job.settings.file)
 
 
-def settle_doubts(job: Job, checkpoint: Checkpoint) -> None:
-    """Under ``resend`` those in doubt wait again; their letters keep the bytes that the intents recorded."""
-    if job.settings.ledger.in_doubt == "resend":
-        for number in list(checkpoint.history.numbers(Verdict.IN_DOUBT)):
-            checkpoint.settle(number, Verdict.WAITING, "sent again, as in_doubt = resend asks")
-
-
 def held(chosen: Chosen) -> Ending | None:
     """An operator stopped this run and has not released it."""
     control = Control(chosen.folder)
@@ -193,6 +188,8 @@ def over(job: Job, console: Console) -> Ending | None:
 
 def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, console: Console) -> Ending:
     """All passes of this process, with progress on the console and turns in the log."""
+    if job.settings.ledger.in_doubt == "resend":
+        checkpoint.history.reopen_doubts()
     counts = counts_of(checkpoint, job)
     progress = Progress(
         counts,
@@ -229,8 +226,11 @@ def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
     )
 
 
-def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint) -> None:
-    """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled."""
+def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending) -> None:
+    """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled.
+
+    A wish to cancel is fulfilled by that and holds nothing up afterwards, such as doubts that are to be sent again.
+    """
     control = Control(chosen.folder)
     control.poll(time.monotonic())
     if control.state == "cancel":
@@ -242,3 +242,6 @@ def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint) -> None:
         return
     for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
         checkpoint.settle(number, verdict, reason)
+    ending.codes -= {ExitCode.HELD, ExitCode.UNFINISHED}  # stopped before it came to this: nobody is held or left
+    if control.state == "cancel":
+        write_control(chosen.folder, state="run")

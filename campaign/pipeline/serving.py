@@ -21,7 +21,7 @@ from campaign.delivery.dispatch import Dispatcher
 from campaign.delivery.mailbox import Mailbox
 from campaign.delivery.pacing_state import SharedThrottle, open_throttle
 from campaign.delivery.relays import Relay, open_relays
-from campaign.errors import CampaignError, RelayError
+from campaign.errors import CampaignError, InternalError, RelayError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Recipient, Unrenderable, Verdict
@@ -126,7 +126,10 @@ class Service:
                     contextlib.closing(open_throttle(limited, self._job.directory, account, base))
                 )
 
-            dispatcher = Dispatcher(delivery, relays, self._recorder, control=self._control, throttles=throttle)
+            resent = self._checkpoint.history.digests.__contains__
+            dispatcher = Dispatcher(
+                delivery, relays, self._recorder, control=self._control, throttles=throttle, resent=resent
+            )
             self._dispatcher = dispatcher
             await self._passes(dispatcher)
 
@@ -148,6 +151,7 @@ class Service:
                 self._halt(*[ExitCode.HELD] if step == "stop" else [])
                 return
             self._canary_only = step == "canary"
+            self._checkpoint.draw_few(self._canary_only)
             self._checkpoint.begin_pass()
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
             before = self._recorder.written
@@ -244,16 +248,17 @@ class Service:
 
     async def _watch(self) -> None:
         """Operator, clock and suppression lists, looked at a few times a second."""
-        while True:
-            self._obey()
-            self._look_at_the_clock()
-            if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
-                try:
+        try:
+            while True:
+                self._obey()
+                self._look_at_the_clock()
+                if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
                     await self._read_suppression()
-                except CampaignError as error:
-                    self._ending.fail(error)
-                    self._halt()
-            await asyncio.sleep(WATCH_SECONDS)
+                await asyncio.sleep(WATCH_SECONDS)
+        except Exception as error:  # noqa: BLE001 - a run that nobody watches would obey neither operator nor clock
+            unforeseen = InternalError(f"The run could not be watched any more: {error!r}.")
+            self._ending.fail(error if isinstance(error, CampaignError) else unforeseen)
+            self._halt()
 
     async def _read_suppression(self) -> None:
         """Afresh: an unsubscribe that came meanwhile wins. Raises what loading it raises."""

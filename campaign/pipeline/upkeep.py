@@ -91,26 +91,38 @@ def cancel(run: Path) -> tuple[bool, ExitCode]:
     """End the run for good. A process that serves it does so (True); otherwise it is done here."""
     if steer(run, state="cancel"):
         return True, ExitCode.SOME_FAILED
-    with folders.locked(run.parent), checkpoint_of(run) as checkpoint:
+    with folders.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
+        refuse_left_behind(run, checkpoint.history)
         for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
             checkpoint.settle(number, Verdict.CANCELLED, "campaign cancel ended the run before its turn")
         code = first_of(verdict_codes(checkpoint.history, "hold"))
         checkpoint.end(int(code))
+        write_control(run, state="run")  # fulfilled: doubts may be sent again, if somebody asks for it
     report(run)
     return False, code
 
 
+def refuse_left_behind(run: Path, history: History) -> None:
+    """Whoever still waits in a run that ``--fresh`` left behind was planned anew. Raises ConfigError."""
+    if history.abandoned:
+        raise ConfigError(
+            "Another run has taken over from this one, so there is nothing in it to cancel.",
+            evidence=str(run),
+            next_step=f"cancel the one that came later: campaign status {run.parent}",
+        )
+
+
 def resolve(run: Path, accepted: Path) -> tuple[int, int]:
     """Settle doubts from a list of Message-IDs that the relay took; how many were settled, and how many are left."""
-    known = set(message_ids(accepted))
+    # The part before the @ is a keyed hash and enough; the other one follows campaign.from, which may have changed.
+    known = {one.partition("@")[0] for one in message_ids(accepted)}
     job = job_of(run)
-    domain = job.settings.campaign.sender.address.rpartition("@")[2]
-    with folders.locked(run.parent), checkpoint_of(run) as checkpoint:
+    with folders.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
         plan, history = Plan.open(run / folders.PLAN), checkpoint.history
         identity = job.identity(history.opened.generation)
         doubtful = list(history.numbers(Verdict.IN_DOUBT))
         for number in doubtful:
-            if message_id(identity, domain, plan.recipient(number).key) in known:
+            if message_id(identity, "example.com", plan.recipient(number).key).partition("@")[0] in known:
                 checkpoint.settle(number, Verdict.ACCEPTED, f"found in {accepted.name}")
         left = history.tally()[Verdict.IN_DOUBT]
         checkpoint.end(int(first_of(verdict_codes(history, "hold"))))
@@ -129,7 +141,10 @@ def report(run: Path) -> RunFacts:
 
 
 def job_of(run: Path) -> Job:
-    """The campaign that a run belongs to, from the file its journal names, with its own edition. Raises ConfigError."""
+    """The campaign that a run belongs to, from the file its journal names, with its own name and edition.
+
+    Raises ConfigError.
+    """
     opened = read_history(run, running=True).opened
     if not opened.file or not Path(opened.file).exists():
         raise ConfigError(
@@ -138,7 +153,9 @@ def job_of(run: Path) -> Job:
             next_step="put it back; its secret and settings are needed",
         )
     job = prepare(load(Path(opened.file)))
-    return Job(job.settings, opened.edition, job.directory, run.parent, job.secret)
+    named = job.settings.campaign.model_copy(update={"name": opened.campaign})
+    settings = job.settings.model_copy(update={"campaign": named})
+    return Job(settings, opened.edition, job.directory, run.parent, job.secret)
 
 
 def message_ids(file: Path) -> Iterator[str]:

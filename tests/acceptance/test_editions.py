@@ -32,6 +32,19 @@ async def test_another_edition_serves_everybody(stand: Stand, shelf: Shelf) -> N
     assert len(set(map(message_id, (content for _, _, content in shelf.letters)))) == 40
 
 
+async def test_an_edition_left_unfinished_is_told_of_until_somebody_ends_it(stand: Stand, shelf: Shelf) -> None:
+    stand.variables["CAMPAIGN__CAMPAIGN__EDITION"] = "2026-10"
+    await stand.set(campaign__edition="%Y-%m").send("--limit", 5)
+    left = stand.run
+    del stand.variables["CAMPAIGN__CAMPAIGN__EDITION"]
+    (await stand.send()).ends(
+        0, "The edition 2026-10 was left unfinished", f"campaign cancel {left.relative_to(left.parents[3])}"
+    )
+    await stand.campaign("cancel", left)
+    assert "left unfinished" not in (await stand.send()).err
+    assert max(Counter(shelf.recipients).values()) == 2
+
+
 async def test_again_serves_all_once_more_with_new_message_ids(stand: Stand, shelf: Shelf) -> None:
     await stand.send()
     (await stand.send("--again")).ends(0, "20 recipients planned")
@@ -162,6 +175,34 @@ async def test_letters_of_one_person_are_told_apart_by_their_key(stand: Stand) -
     (await stand.set(audience__key="invoice").send()).ends(0, "6 recipients planned of 7 rows read")
     assert Counter(map(recipient, stand.kept())) == {f"p{n}@example.com": 2 for n in range(3)}
     assert len(set(map(message_id, stand.kept()))) == 6
+
+
+async def test_what_tells_letters_apart_may_change_and_still_nobody_is_served_twice(stand: Stand, shelf: Shelf) -> None:
+    rows = "".join(f"i{n},p.{n}@gmail.com,Person {n}\n" for n in range(6))
+    stand.write("people.csv", f"invoice,email,name\n{rows}")
+    (await stand.send()).ends(0, "6 recipients planned")
+    (await stand.set(audience__provider_rules=True).send()).ends(0, "Nobody is left")
+    (await stand.set(audience__key="invoice").send()).ends(0, "Nobody is left")
+    stand.write("people.csv", f"invoice,email,name\n{rows}i6,p.0@gmail.com,Person 0\n")
+    (await stand.send()).ends(0, "1 recipients planned of 7 rows read")
+    (await stand.set(audience__key="").send()).ends(0, "Nobody is left")
+    assert len(shelf.letters) == 7
+
+
+async def test_78_when_nobody_can_tell_who_was_served(stand: Stand, shelf: Shelf) -> None:
+    await stand.send()
+    stand.write("people.csv", "email,name,invoice\np0@example.com,Person 0,i0\n")
+    (await stand.set(audience__key="invoice").send()).tells(78, "'invoice'", "audience.key", step="leave audience.key")
+    (await stand.send("--again")).ends(0, "1 recipients planned")
+    assert len(shelf.letters) == 21
+
+
+async def test_run_never_takes_over_a_folder_that_is_no_run(stand: Stand, shelf: Shelf) -> None:
+    await stand.set(campaign__edition="2026-11").send()
+    journal = stand.run / "checkpoint.journal"
+    stand.set(campaign__edition="", audience__source="none.csv")
+    (await stand.send("--run", "2026-11")).tells(78, "2026-11", step="give a name")
+    assert journal.exists()
 
 
 # -- the time of a campaign

@@ -82,3 +82,39 @@ async def test_a_paused_run_can_be_stopped(slow: Stand, shelf: Shelf) -> None:
     await slow.campaign("stop", slow.run)
     (await sending.end()).ends(5, "campaign resume")
     assert slow.verdicts() == {"accepted": len(shelf.letters), "waiting": 20 - len(shelf.letters)}
+
+
+async def test_a_run_that_only_waits_for_those_put_off_can_be_stopped(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "451 a local error in processing"
+    await stand.set(delivery__retry_after="10m").send("--max-duration", "2s")
+    assert stand.verdicts() == {"accepted": 19, "deferred": 1}
+    sending = await stand.sending()
+    await until(lambda: "continuing" in sending.talk and "started" in sending.talk, "it waits")
+    await stand.campaign("stop", stand.run)
+    (await sending.end()).ends(5, "campaign resume")
+
+
+async def test_a_run_held_for_its_canary_goes_on_once_it_is_released(stand: Stand, shelf: Shelf) -> None:
+    for number in range(0, 20, 5):
+        shelf.refuse[f"p{number}@example.com"] = "550 5.7.1 not you"
+    (await stand.set(delivery__canary=4).send()).ends(5, "campaign resume")
+    (await stand.send()).ends(5, "campaign resume")
+    (await stand.campaign("resume", stand.run)).ends(0, "released")
+    (await stand.send()).ends(3)
+    assert stand.verdicts() == {"accepted": 16, "rejected": 4}
+
+
+async def test_cancelling_a_run_that_never_began_does_not_spoil_it(stand: Stand, shelf: Shelf) -> None:
+    stand.write("begun.csv", "")
+    frozen = stand.folder / "runs" / "gazette" / "20200101T000000Z"
+    frozen.mkdir(parents=True)
+    (frozen / "plan.jsonl").write_text("{}", encoding="utf-8")
+    (await stand.campaign("cancel", frozen)).tells(73, "checkpoint.journal")
+    (await stand.send()).ends(0)
+    assert sorted(shelf.recipients) == EVERYBODY
+
+
+async def test_a_domain_s_limit_of_ours_rejects_nobody(stand: Stand, shelf: Shelf) -> None:
+    stand.set(delivery__domain_rate={"example.com": ["1/h"]}, delivery__give_up_after="30m")
+    (await stand.send("--max-duration", "3s")).ends(75)
+    assert stand.verdicts() == {"accepted": 1, "deferred": 19}

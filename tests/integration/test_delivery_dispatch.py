@@ -403,3 +403,30 @@ async def test_the_first_connection_goes_alone() -> None:
         await (await dispatcher(chosen, ledger := Ledger())).sweep(iter(recipients(50)), letter_for)
     assert ledger.count(Verdict.ACCEPTED) == 50
     assert desk.OPENING_AT_ONCE <= 4
+
+
+async def test_a_further_sweep_waits_for_a_limit_that_an_earlier_one_used_up() -> None:
+    async with Shelf() as shelf:
+        served = await dispatcher(settings(shelf.url, rate="4/s"), ledger := Ledger())
+        for number in range(3):
+            await served.sweep(iter([recipients(3)[number]]), letter_for)
+    assert ledger.count(Verdict.ACCEPTED) == 3
+
+
+async def test_a_further_sweep_says_when_that_limit_is_a_day_s() -> None:
+    async with Shelf() as shelf:
+        served = await dispatcher(settings(shelf.url, rate="1/day"), ledger := Ledger())
+        await served.sweep(iter(recipients(1)), letter_for)
+        with pytest.raises(UnfinishedError, match="limit"):
+            await served.sweep(iter(recipients(2)[1:]), letter_for)
+    assert len(ledger.outcomes) == 1
+
+
+@pytest.mark.parametrize("told", ["drain", "abort"])
+async def test_it_may_be_told_to_stop_before_its_first_sweep(told: str) -> None:
+    async with Shelf() as shelf:
+        served = await dispatcher(settings(shelf.url), ledger := Ledger())
+        getattr(served, told)()
+        await served.sweep(iter(recipients(3)), letter_for)
+    assert not ledger.outcomes
+    assert not shelf.connections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import pytest
 
 from campaign.compose.composer import Brief, Composer
 from campaign.config.compose import ComposeSlice
+from campaign.errors import InternalError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
-from campaign.pipeline.kitchen import Kitchen, workers_for
+from campaign.pipeline.kitchen import Kitchen, Waiter, workers_for
 
 HTML = "<style>p { color: #333 }</style><p>Dear {{ name }}</p>{% for n in range(number) %}<p>{{ n }}</p>{% endfor %}"
 
@@ -117,3 +119,18 @@ def test_auto_leaves_a_core_to_the_sender(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert workers_for(asked) == workers
+
+
+async def test_a_worker_that_cannot_be_replaced_is_told_and_not_waited_for(
+    brief: Brief, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Waiter) -> None:
+        raise OSError("no process left")
+
+    with Kitchen(brief, "shape", 1, lambda _: 1_700_000_000) as kitchen:
+        monkeypatch.setattr(Waiter, "_open", fails)
+        kitchen._waiters[0]._process.kill()
+        kitchen._waiters[0]._process.join()
+        first = next(kitchen.recipients(iter(people(3))))
+        with pytest.raises(InternalError, match="no process left"):
+            await asyncio.wait_for(kitchen.compose(first), 5)

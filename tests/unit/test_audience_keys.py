@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign.audience import keys
@@ -14,6 +14,7 @@ DIGESTS = st.binary(min_size=16, max_size=16) | st.sampled_from(
 )
 
 
+@settings(deadline=None)  # the first example loads numpy
 @given(st.lists(st.lists(DIGESTS, max_size=20), max_size=8))
 def test_a_key_set_answers_as_a_set_does(batches: list[list[bytes]]) -> None:
     known: set[bytes] = set()

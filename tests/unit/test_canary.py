@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.control import Control, write_control
+from campaign.delivery.control import Control, State, write_control
 from campaign.ledger.history import History
 from campaign.ledger.records import Opened, Settled
 from campaign.model import Verdict
@@ -104,3 +104,35 @@ async def test_a_run_told_to_stop_while_it_waits_is_left(tmp_path: Path) -> None
 
     release = Release(CANARY, tmp_path, Control(tmp_path), lambda _: None, stopped)
     assert await release.step(history(A, A, A, A)) == "left"
+
+
+async def unasked(_: float) -> bool:
+    raise AssertionError
+
+
+async def test_an_operator_releases_a_run_that_held_itself_also_when_its_process_has_left(tmp_path: Path) -> None:
+    assert await Release(CANARY, tmp_path, Control(tmp_path), print, unasked).step(history(A, A, R, R)) == "stop"
+    write_control(tmp_path, state="run")
+    assert await Release(CANARY, tmp_path, Control(tmp_path), print, unasked).step(history(A, A, R, R)) == "go"
+
+
+async def test_a_run_released_before_its_canary_is_none_that_held_itself(tmp_path: Path) -> None:
+    write_control(tmp_path, state="run")
+    assert await Release(CANARY, tmp_path, Control(tmp_path), print, unasked).step(history(A, A, R, R)) == "stop"
+
+
+@pytest.mark.parametrize("told", ["stop", "cancel"])
+async def test_what_an_operator_says_meanwhile_is_not_overwritten(tmp_path: Path, told: State) -> None:
+    control, looks = Control(tmp_path), []
+
+    async def wait(_: float) -> bool:
+        looks.append(control.state)
+        write_control(tmp_path, state=told)
+        return len(looks) < 3
+
+    release = Release(Canary(4, 100, 0.0, 0.75), tmp_path, control, print, wait)
+    assert await release.step(history(A, A, A, A)) == "go"
+    assert control.state == told
+    fresh = Control(tmp_path)
+    fresh.poll(1e9)
+    assert fresh.state == told

@@ -159,7 +159,7 @@ def test_drawing_is_bounded_by_a_synced_frontier(run: Path, checkpoint: Checkpoi
 
 def test_a_deferred_letter_keeps_the_date_of_its_first_try(run: Path, checkpoint: Checkpoint) -> None:
     checkpoint.begin_pass()
-    checkpoint.verdict(Outcome(3, Verdict.DEFERRED, code=450), not_before=2000.0)
+    checkpoint.verdict(Outcome(3, Verdict.DEFERRED, code=450, relay="relay"), not_before=2000.0)
     checkpoint._clock = lambda: 3000.0
     checkpoint.begin_pass()
     assert checkpoint.date_of(3) == 1000
@@ -176,3 +176,20 @@ def test_the_ballast_is_there_while_the_run_is_open_and_gone_afterwards(run: Pat
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         create(tmp_path / "nowhere", Opened("g", "", "r", 1, 1, "p", {}, "shape", 1.0, "t"))
+
+
+async def test_a_loss_of_power_while_a_few_of_many_are_sent_puts_only_those_in_doubt(run: Path) -> None:
+    checkpoint = Checkpoint(run, boot="before")
+    checkpoint.begin_pass()
+    checkpoint.draw_few(True)
+    for number in (0, 50, 100):
+        checkpoint.reserve(number)
+    durable = checkpoint.intent(letter(100), "relay")
+    assert durable is not None
+    await durable
+    checkpoint.draw_few(False)
+    assert checkpoint.intent(letter(50), "relay") is None
+    checkpoint.close()
+    again = Checkpoint(run, boot="after")
+    again.close()
+    assert list(read_history(run).numbers(Verdict.IN_DOUBT)) == [50, 100]

@@ -16,9 +16,8 @@ from campaign.ledger import folders
 from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.ledger.history import History
 from campaign.model import Verdict
+from campaign.pipeline.already import CLOSED, FAILED
 from campaign.pipeline.choosing import (
-    CLOSED,
-    FAILED,
     Chosen,
     choose,
     continues,
@@ -355,3 +354,16 @@ def test_a_changed_plan_is_refused(pick: Pick) -> None:
     path.write_bytes(path.read_bytes().replace(b"p3@example.com", b"q3@example.com"))
     with pytest.raises(ConfigError, match="plan"):
         refuse_changed_plan(chosen.folder, read_history(chosen.folder), Plan.open(path))
+
+
+def test_a_run_made_after_the_clock_went_back_is_the_newest_all_the_same(
+    pick: Pick, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = new(pick(), 9)
+    leave(first, rest=V.ACCEPTED)
+    monkeypatch.setattr("campaign.pipeline.choosing.time.time", lambda: 1_000_000_000.0)
+    second = new(pick(again=True), 9)
+    assert newest_opened(job(place)) == second.folder
+    continued = pick(again=True)
+    assert continued is not None
+    assert continued.folder == second.folder

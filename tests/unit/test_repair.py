@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign.errors import DamageError
+from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger import journal
 from campaign.ledger.checkpoint import read_history
+from campaign.ledger.folders import locked
 from campaign.ledger.records import Frontier, Intent, Opened, Pass, Settled, Started, Synced, encode
 from campaign.ledger.repair import inspect, repair
+from campaign.ledger.storage import AppendOnly, write_whole
 from campaign.model import Verdict
 
 
@@ -79,3 +81,32 @@ def test_without_a_sound_first_line_nothing_can_be_saved(damaged: Path) -> None:
     damaged.write_bytes(b"x" + damaged.read_bytes())
     with pytest.raises(DamageError, match="Nothing can be saved"):
         repair(damaged)
+
+
+def test_a_run_that_somebody_works_on_is_not_repaired(damaged: Path) -> None:
+    before = damaged.read_bytes()
+    with locked(damaged.parent.parent), pytest.raises(UnfinishedError):
+        repair(damaged)
+    assert damaged.read_bytes() == before
+
+
+def test_nobody_can_begin_while_it_is_repaired(damaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    def meanwhile(path: Path, data: bytes) -> None:
+        with pytest.raises(UnfinishedError), locked(path.parent.parent):
+            raise AssertionError
+        with pytest.raises(UnfinishedError):
+            AppendOnly(path.parent / journal.NAME)
+        found.append(path.name)
+        write_whole(path, data)
+
+    monkeypatch.setattr("campaign.ledger.repair.write_whole", meanwhile)
+    repair(damaged)
+    assert found == ["checkpoint.journal.damaged-1", journal.NAME]
+
+
+def test_a_run_without_a_journal_gets_none_by_a_repair(tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        repair(tmp_path / journal.NAME)
+    assert not (tmp_path / journal.NAME).exists()

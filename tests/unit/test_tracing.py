@@ -101,7 +101,7 @@ def test_a_failure_marks_the_spans_around_it_and_tells_nobodys_address(taken: In
     for one in found.values():
         assert (one.status.status_code, one.status.description) == (StatusCode.ERROR, "RelayError")
         assert not one.events
-    assert "ada" not in "".join(one.to_json() for one in found.values())
+    assert "ada@" not in "".join(one.to_json() for one in found.values())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""What a passing failure leads to: tried again, by when, or given up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery import judgement
+from campaign.ledger.checkpoint import Checkpoint, create
+from campaign.ledger.records import Opened
+from campaign.model import Outcome, Verdict
+from campaign.pipeline.recording import Recorder
+from campaign.report.progress import Counts
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Iterator[Checkpoint]:
+    create(tmp_path, Opened("gazette", "", "run", 1, 3, "plan", {}, "shape", 1.0, "trace"))
+    opened = Checkpoint(tmp_path)
+    opened.begin_pass()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def recorder(checkpoint: Checkpoint) -> Recorder:
+    job: Any = SimpleNamespace(settings=SimpleNamespace(delivery=DeliverySlice()))
+    return Recorder(job, cast("Any", SimpleNamespace(plan=None)), checkpoint, Counts())
+
+
+def postponed(seconds: float) -> Outcome:
+    return Outcome(1, Verdict.DEFERRED, "the limits for its domain hold it", counted=False, retry_after=seconds)
+
+
+def test_who_waits_for_a_limit_of_ours_is_never_given_up(recorder: Recorder, checkpoint: Checkpoint) -> None:
+    recorder.verdict(postponed(3 * DAY))
+    assert checkpoint.history.verdict(1) is Verdict.DEFERRED
+    assert checkpoint.history.not_before[1] == pytest.approx(time.time() + 3 * DAY, abs=5)
+
+
+def test_its_age_counts_from_its_first_try(recorder: Recorder, checkpoint: Checkpoint) -> None:
+    recorder.verdict(postponed(DAY))
+    assert not checkpoint.history.dates[1]
+    recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
+    assert checkpoint.history.dates[1] == checkpoint.history.pass_at
+
+
+def test_a_letter_held_back_goes_at_once_and_again_only_after_a_while(
+    recorder: Recorder, checkpoint: Checkpoint
+) -> None:
+    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    assert checkpoint.history.not_before[1] <= time.time() + 1
+    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    assert checkpoint.history.not_before[1] >= time.time() + DeliverySlice().retry_after - 1
+
+
+def test_a_letter_held_back_for_a_day_is_given_up(recorder: Recorder, checkpoint: Checkpoint) -> None:
+    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    checkpoint.history.dates[1] -= int(DAY)
+    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    assert checkpoint.history.verdict(1) is Verdict.REJECTED
