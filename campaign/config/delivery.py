@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from campaign.config.pacing import RampText
 from campaign.config.slice import Slice
 from campaign.config.units import Duration, Rates
+
+DsnWish = Literal["never", "success", "failure", "delay"]
 
 
 class Timeouts(Slice):
@@ -81,6 +83,12 @@ class DeliverySlice(Slice):
     canary_min_accepted: float = Field(
         0.97, ge=0, le=1, description="share of the canary that must be accepted; below it the run is held (exit 5)"
     )
+    dsn: tuple[DsnWish, ...] = Field(
+        (), description="ask for delivery notifications where DSN is offered: failure, delay, success; or never"
+    )
+    dsn_return: Literal["headers", "full"] = Field(
+        "headers", description="how much of the letter a notification of failure brings back"
+    )
     attempts: int = Field(5, ge=1, le=100, description="tries per letter before it is rejected")
     give_up_after: Duration = Field(86400.0, description="age at which a deferred letter is rejected")
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")
@@ -97,7 +105,14 @@ class DeliverySlice(Slice):
     drain: Duration = Field(30.0, description="how long letters in flight may take to finish after a first signal")
     timeouts: Timeouts = Field(Timeouts(), description="time limits of each step: connect, banner, mail, dot, ...")
 
-    @field_validator("relay", mode="before")
+    @field_validator("relay", "dsn", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("dsn")
+    @classmethod
+    def _never_stands_alone(cls, wishes: tuple[DsnWish, ...]) -> tuple[DsnWish, ...]:
+        if "never" in wishes and len(wishes) > 1:
+            raise ValueError("'never' stands alone; write it, or what to be told of")
+        return tuple(dict.fromkeys(wishes))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from campaign.delivery import judgement
+from campaign.delivery import dsn, judgement
 from campaign.delivery.backlog import Errand
 from campaign.delivery.connection import Connection, open_connection
 from campaign.delivery.desk import Desk
@@ -82,7 +82,8 @@ class Lane:
             self._desk.closed(breaker, connection, why)
 
     async def _serve(self, breaker: Breaker, connection: Connection) -> None:
-        talk = Transaction(connection, self._limits)
+        asked = dsn.wishes(self._settings.dsn, self._settings.dsn_return, connection.extensions)
+        talk = Transaction(connection, self._limits, asked)
         account = self._desk.account(breaker)
         errand = await self._next(connection, account)
         offered = False

@@ -39,6 +39,7 @@ def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> di
         else:
             said[relay.name] = told(greeting)
             judge(greeting, looked, span, findings, now=time.time())
+            _notifications(greeting, delivery, findings)
     return said
 
 
@@ -94,6 +95,17 @@ def judge(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *,
                 remedy="use a relay that offers SMTPUTF8 (RFC 6531)",
                 count=looked.survey.international,
             )
+        )
+
+
+def _notifications(greeting: Greeting, delivery: DeliverySlice, findings: Findings) -> None:
+    if delivery.dsn and "dsn" not in greeting.extensions:
+        findings.add(
+            "warning",
+            "relay-dsn",
+            "the relay does not offer delivery notifications, so delivery.dsn asks it for nothing",
+            where=greeting.relay,
+            remedy="use a relay that offers DSN (RFC 3461), or read the bounces that come without",
         )
 
 

@@ -170,3 +170,12 @@ def test_a_greeting_is_judged_by_what_it_will_have_to_carry(
     findings = Findings()
     judge(greeting(**more), looked(largest), Span(NOW, DAY, "1/s"), findings, now=NOW)
     assert [one.code for one in findings] == codes
+
+
+async def test_notifications_that_a_relay_does_not_offer_are_a_warning(tmp_path: Path) -> None:
+    async with Shelf() as shelf:
+        _, found = await greeted(job(tmp_path, shelf.url, 'dsn = "failure"'))
+        assert [(one.severity, one.code) for one in found] == [("warning", "relay-dsn")]
+    async with Shelf(("DSN",)) as shelf:
+        _, found = await greeted(job(tmp_path, shelf.url, 'dsn = "failure"'))
+        assert found == []
