@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from campaign.config.pacing import RampText
 from campaign.config.slice import Slice
@@ -30,6 +30,27 @@ class Timeouts(Slice):
     letter: Duration = Field(1200.0, gt=0, description="for a letter as a whole, from MAIL to the final dot")
 
 
+class OauthSlice(Slice):
+    """Access tokens that are got and renewed by themselves; logs in by XOAUTH2."""
+
+    provider: Literal["google", "microsoft"] = Field(description="who gives the tokens: google or microsoft")
+    file: Path = Field(
+        description="mode 0600; Google: authorized_user or service_account JSON; Microsoft: a client secret, a key and "
+        "certificate (PEM), or MSAL's token cache"
+    )
+    client_id: str = Field("", description="Microsoft: the application's ID")
+    tenant: str = Field("", pattern=r"^[A-Za-z0-9.-]*$", description="Microsoft: the directory, its ID or domain")
+
+    @model_validator(mode="after")
+    def _as_the_provider_wants(self) -> OauthSlice:
+        given = bool(self.client_id) + bool(self.tenant)
+        if self.provider == "microsoft" and given < 2:
+            raise ValueError("microsoft needs client_id and tenant too")
+        if self.provider == "google" and given:
+            raise ValueError("client_id and tenant are for microsoft; Google's file holds all it needs")
+        return self
+
+
 class DeliverySlice(Slice):
     """Relays, limits and patience."""
 
@@ -44,6 +65,7 @@ class DeliverySlice(Slice):
     password_command: str = Field("", description="command that prints the password (or CAMPAIGN_RELAY_PASSWORD)")
     token_file: Path | None = Field(None, description="file that holds an OAuth2 access token; logs in by XOAUTH2")
     token_command: str = Field("", description="command that prints an OAuth2 access token; logs in by XOAUTH2")
+    oauth: OauthSlice | None = Field(None, description="provider and file, for tokens that renew themselves")
     tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the relay's certificate")
     tls_fingerprint: str = Field(
         "",
@@ -116,3 +138,9 @@ class DeliverySlice(Slice):
         if "never" in wishes and len(wishes) > 1:
             raise ValueError("'never' stands alone; write it, or what to be told of")
         return tuple(dict.fromkeys(wishes))
+
+    @model_validator(mode="after")
+    def _one_source_of_tokens(self) -> DeliverySlice:
+        if self.oauth is not None and (self.token_file or self.token_command):
+            raise ValueError("oauth takes the place of token_file and token_command; leave those out")
+        return self

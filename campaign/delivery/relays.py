@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from campaign.config.delivery import DeliverySlice
 from campaign.config.units import Rate
 from campaign.delivery.credentials import Login, find_login
+from campaign.delivery.oauth import oauth_login
 from campaign.delivery.presets import Preset, lookup, suggestion
 from campaign.errors import ConfigError
 
@@ -90,9 +91,17 @@ async def open_relays(
     for position, written in enumerate(settings.relay, 1):
         where, preset = find(written, mailbox_url)
         user = where.user or (settings.user if written != "mailbox" else "")
-        login = await find_login(user, where.host, position, settings, base, environment) if user else None
+        login = await _login(user, where.host, position, settings, base, environment) if user else None
         relays.append(_relay(where, login, context, hostname, preset, settings))
     return relays
+
+
+async def _login(
+    user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+) -> Login:
+    if settings.oauth is not None:
+        return await oauth_login(user, settings.oauth, base)
+    return await find_login(user, host, position, settings, base, environment)
 
 
 def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | None]:
