@@ -117,6 +117,10 @@ class DeliverySlice(Slice):
     relay_patience: Duration = Field(
         120.0, description="how long the run waits for a relay that worked before and cannot be reached now"
     )
+    relay_slow_after: Duration = Field(
+        0.0,
+        description="median seconds to a relay's greeting above which it rests while another can serve; 0: never",
+    )
     stop_connections: int = Field(
         5, ge=1, description="connections in a row without one acceptance after which a relay is left"
     )

@@ -71,7 +71,7 @@ class Desk:
     ) -> None:
         self.settings = settings
         self.recorder = recorder
-        self.board = Board(relays, settings.relay_patience, settings.stop_connections)
+        self.board = Board(relays, settings.relay_patience, settings.stop_connections, settings.relay_slow_after)
         #: Lanes told to end after what they hold.
         self.leaving: set[object] = set()
         self._accounts: dict[str, Account] = {}
@@ -84,6 +84,7 @@ class Desk:
         self._dialling = 0
         self._accepted = 0
         self._enough: tuple[float, int] = (0.0, 0)
+        self._standing: dict[Connection, Breaker] = {}
 
     def begin(self, gate: Gate, compose: Compose) -> None:
         """A new sweep."""
@@ -129,8 +130,35 @@ class Desk:
     def opened(self, breaker: Breaker, connection: Connection) -> None:
         """A connection stands."""
         breaker.connections += 1
+        connection.budget = self._letters(breaker)
+        self._standing[connection] = breaker
         log.debug("%s: connection open after %.3f s", breaker.relay.name, connection.took)
+        median = breaker.greetings.note(connection.greeted, _now())
+        if median:
+            self._rest(breaker, median)
         self._grow()
+
+    def goes_on(self, breaker: Breaker, connection: Connection) -> bool:
+        """Whether a connection whose budget is used up may carry more: its budget is raised then."""
+        most = self._letters(breaker)
+        if connection.letters + 1 >= most or not self.board.stays(breaker, _now()):
+            return False
+        connection.budget = most
+        return True
+
+    def _letters(self, breaker: Breaker) -> int:
+        own = self.settings.letters_per_connection
+        return min(own, breaker.relay.letters) if breaker.relay.letters else own
+
+    def _rest(self, breaker: Breaker, median: float) -> None:
+        seconds = breaker.greetings.until - _now()
+        log.warning(
+            "%s greets only after %.1f s (a median), so it is left alone for %.0f s while another relay can serve",
+            breaker.relay.name, median, seconds,
+        )  # fmt: skip
+        for connection, one in self._standing.items():
+            if one is breaker:
+                connection.budget = connection.letters  # each asks before its next letter
 
     def not_opened(self, breaker: Breaker, failure: NotOpened) -> bool:
         """Whether the lane should try again: not when the relay serves enough of us already, or the run ends."""
@@ -151,6 +179,7 @@ class Desk:
     def closed(self, breaker: Breaker, connection: Connection, why: str) -> None:
         """A connection is gone; ``why`` when it broke."""
         breaker.connections -= 1
+        self._standing.pop(connection, None)
         if why:
             log.info("%s: connection lost after %d letters: %s", breaker.relay.name, connection.letters, why)
         # One that we ended ourselves says nothing of the relay: its few letters may all have been put off.

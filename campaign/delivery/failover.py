@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from campaign.delivery.relays import Relay
+from campaign.delivery.slowness import Greetings
 from campaign.errors import RelayError
 
 #: Seconds a relay is left alone after its first failure, and at most.
@@ -33,7 +34,7 @@ class Breaker:
     out: bool = False
     why: str = ""
     connections: int = 0
-    most: int | None = None
+    greetings: Greetings = field(default_factory=lambda: Greetings(0.0))
 
     def usable(self, now: float) -> bool:
         """Whether it may be dialled now."""
@@ -47,10 +48,11 @@ class Board:
     relays: Sequence[Relay]
     patience: float
     barren_limit: int
+    slow_after: float = 0.0
     breakers: list[Breaker] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breakers = [Breaker(relay) for relay in self.relays]
+        self.breakers = [Breaker(relay, greetings=Greetings(self.slow_after)) for relay in self.relays]
 
     def begin(self) -> None:
         """A new sweep: what failed in an earlier one, perhaps hours ago, is no longer held against a relay."""
@@ -58,16 +60,23 @@ class Board:
             breaker.failures = 0
 
     def choose(self, now: float) -> Breaker | float:
-        """The first relay that may be used now, or the seconds until one may. Raises RelayError when none ever will."""
-        waiting = []
-        for breaker in self.breakers:
-            if breaker.usable(now):
-                return breaker
-            if not breaker.out:
-                waiting.append(breaker.open_until - now)
+        """The first relay that may be used now, or the seconds until one may. Raises RelayError when none ever will.
+
+        One that rests for its slowness serves only where no other can.
+        """
+        usable = [breaker for breaker in self.breakers if breaker.usable(now)]
+        if usable:
+            return next((breaker for breaker in usable if breaker.greetings.until <= now), usable[0])
+        waiting = [breaker.open_until - now for breaker in self.breakers if not breaker.out]
         if not waiting:
             raise self.given_up()
         return min(waiting)
+
+    def stays(self, breaker: Breaker, now: float) -> bool:
+        """Whether a connection to this relay may go on: not while it rests and another could serve."""
+        return breaker.greetings.until <= now or not any(
+            one.usable(now) and one.greetings.until <= now for one in self.breakers
+        )
 
     def failed(self, breaker: Breaker, why: str, now: float, *, hopeless: bool = False) -> None:
         """It could not be opened, or turned us away as a whole."""

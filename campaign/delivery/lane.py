@@ -226,16 +226,12 @@ class Lane:
         """Whether the letter ``ahead`` of the ones carried so far is the last for this connection."""
         now = self._time()
         return (
-            connection.letters + ahead >= self._most(breaker)
+            (connection.letters + ahead >= connection.budget and not self._desk.goes_on(breaker, connection))
             or now - connection.opened >= self._settings.connection_age
             or breaker.open_until > now
             or breaker.out
             or self in self._desk.leaving
         )
-
-    def _most(self, breaker: Breaker) -> int:
-        own = self._settings.letters_per_connection
-        return min(own, breaker.relay.letters) if breaker.relay.letters else own
 
     def _dismissed(self) -> bool:
         idle = self._time() - self.idle_since if self.idle_since else 0.0
