@@ -30,6 +30,18 @@ class Timeouts(Slice):
     letter: Duration = Field(1200.0, gt=0, description="for a letter as a whole, from MAIL to the final dot")
 
 
+class RelaySlice(Slice):
+    """A relay of a list by weight: each gets its share of the letters, instead of the first getting them all."""
+
+    url: str = Field(description="as in a list in order: a URL, a preset or mailbox")
+    weight: float = Field(
+        ge=0, le=1e6, description="its share, beside the weights of the others; 0: only when they fail"
+    )
+
+    def __str__(self) -> str:
+        return f"{self.url} (weight {self.weight:g})"
+
+
 class OauthSlice(Slice):
     """Access tokens that are got and renewed by themselves; logs in by XOAUTH2."""
 
@@ -54,8 +66,9 @@ class OauthSlice(Slice):
 class DeliverySlice(Slice):
     """Relays, limits and patience."""
 
-    relay: tuple[str, ...] = Field(
-        ("mailbox",), description="smtps://user@host, smtp://host, a preset or mailbox; or a list"
+    relay: tuple[str | RelaySlice, ...] = Field(
+        ("mailbox",),
+        description="smtps://user@host, smtp://host, a preset or mailbox; or a list, in order or by url and weight",
     )
     user: str = Field("", description="who logs in where the relay does not say, as with a preset: relay = 'gmail'")
     password_file: Path | None = Field(None, description="file that holds the relay's password, mode 0600")
@@ -131,10 +144,30 @@ class DeliverySlice(Slice):
     drain: Duration = Field(30.0, description="how long letters in flight may take to finish after a first signal")
     timeouts: Timeouts = Field(Timeouts(), description="time limits of each step: connect, banner, mail, dot, ...")
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The relays as written, without their weights."""
+        return tuple(one if isinstance(one, str) else one.url for one in self.relay)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """A weight for each relay, or nothing where they stand in order."""
+        return tuple(one.weight for one in self.relay if isinstance(one, RelaySlice))
+
     @field_validator("relay", "dsn", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str | dict) else value
+
+    @field_validator("relay")
+    @classmethod
+    def _all_by_weight_or_none(cls, relays: tuple[str | RelaySlice, ...]) -> tuple[str | RelaySlice, ...]:
+        weights = [one.weight for one in relays if isinstance(one, RelaySlice)]
+        if weights and len(weights) < len(relays):
+            raise ValueError("every relay of the list has a weight, or none has; write { url = '...', weight = 1 }")
+        if weights and not any(weights):
+            raise ValueError("every relay has weight 0; one at least should be above it")
+        return relays
 
     @field_validator("dsn")
     @classmethod

@@ -53,7 +53,7 @@ class Lane:
                     continue
                 return
             finally:
-                self._desk.dialled()
+                self._desk.dialled(breaker)
             await self._use(breaker, connection)
 
     async def _work_for(self, breaker: Breaker) -> bool:
