@@ -17,10 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate
-
 from campaign.config.delivery import OauthSlice
 from campaign.delivery.credentials import first_line, read_private
 from campaign.delivery.tokens import ANSWER_LIMIT, Token, refused, unreachable
@@ -147,6 +143,10 @@ class _Source:
         return held
 
     def _certificate(self) -> dict[str, str]:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from cryptography.x509 import load_pem_x509_certificate
+
         blocks = {found[1]: found[0] for found in reversed([*_BLOCK.finditer(self.text)])}
         key = next((block for name, block in blocks.items() if name in ("PRIVATE KEY", "RSA PRIVATE KEY")), "")
         if not key or "CERTIFICATE" not in blocks:
