@@ -135,7 +135,11 @@ def read_private(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             return file.read(LONGEST)
     except OSError as error:
-        raise ConfigError(f"The secret file {path} cannot be read.", evidence=error.strerror or "") from None
+        raise ConfigError(
+            f"The secret file {path} cannot be read.",
+            evidence=error.strerror or "",
+            next_step=f"put the secret there, then chmod 600 {path}; docs/relays.md says what it holds",
+        ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"The secret file {path} is not UTF-8.") from None
 
@@ -169,7 +173,7 @@ def first_line(text: str, where: str) -> str:
     """The secret that is the first line of ``text``. Raises ConfigError when it is empty or holds a NUL."""
     secret = text.partition("\n")[0].rstrip("\r")
     if not secret:
-        raise ConfigError(f"{where} gave an empty secret.")
+        raise ConfigError(f"{where} gave an empty secret.", next_step="put the secret into its first line")
     if "\0" in secret:
         raise ConfigError(f"{where} gave a secret with a NUL in it.")
     return secret

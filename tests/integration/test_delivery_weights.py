@@ -50,7 +50,7 @@ async def test_a_relay_that_is_slower_gets_more_connections_not_fewer_letters() 
         ledger = await send(by_weight(a=(slow, 1), b=(quick, 1)), recipients(2000), connections=10)
     everybody_once(2000, ledger, slow, quick)
     assert len(slow.letters) == pytest.approx(1000, abs=SLACK + PORTION * 10)
-    assert slow.most_at_once > quick.connections / 10
+    assert slow.most_at_once > 5
 
 
 async def test_a_relay_that_dies_costs_no_letter_and_its_share_goes_to_the_other() -> None:
@@ -118,11 +118,11 @@ async def test_each_account_keeps_its_own_pace_and_neither_waits_for_the_other()
     async with Shelf() as one, Shelf() as two:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ledger = await send(by_weight(a=(one, 1), b=(two, 1)), recipients(200), connections=6, rate="100/s")
+        ledger = await send(by_weight(a=(one, 1), b=(two, 1)), recipients(160), connections=6, rate="40/s")
         took = loop.time() - began
-    everybody_once(200, ledger, one, two)
-    assert took < 1.7  # 2 s if one at a time were to serve
-    assert len(one.letters) == pytest.approx(100, abs=SLACK + 2 * PORTION)
+    everybody_once(160, ledger, one, two)
+    assert took < 3.5  # 2 s side by side, 4 s if one waited for the other
+    assert len(one.letters) == pytest.approx(80, abs=SLACK + 2 * PORTION)
 
 
 async def test_when_neither_can_be_used_the_run_says_so() -> None:
