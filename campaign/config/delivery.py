@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from campaign.config.pacing import RampText
 from campaign.config.slice import Slice
 from campaign.config.units import Duration, Rates
+
+DsnWish = Literal["never", "success", "failure", "delay"]
 
 
 class Timeouts(Slice):
@@ -28,11 +30,45 @@ class Timeouts(Slice):
     letter: Duration = Field(1200.0, gt=0, description="for a letter as a whole, from MAIL to the final dot")
 
 
+class RelaySlice(Slice):
+    """A relay of a list by weight: each gets its share of the letters, instead of the first getting them all."""
+
+    url: str = Field(description="as in a list in order: a URL, a preset or mailbox")
+    weight: float = Field(
+        ge=0, le=1e6, description="its share, beside the weights of the others; 0: only when they fail"
+    )
+
+    def __str__(self) -> str:
+        return f"{self.url} (weight {self.weight:g})"
+
+
+class OauthSlice(Slice):
+    """Access tokens that are got and renewed by themselves; logs in by XOAUTH2."""
+
+    provider: Literal["google", "microsoft"] = Field(description="who gives the tokens: google or microsoft")
+    file: Path = Field(
+        description="mode 0600; Google: authorized_user or service_account JSON; Microsoft: a client secret, a key and "
+        "certificate (PEM), or MSAL's token cache"
+    )
+    client_id: str = Field("", description="Microsoft: the application's ID")
+    tenant: str = Field("", pattern=r"^[A-Za-z0-9.-]*$", description="Microsoft: the directory, its ID or domain")
+
+    @model_validator(mode="after")
+    def _as_the_provider_wants(self) -> OauthSlice:
+        given = bool(self.client_id) + bool(self.tenant)
+        if self.provider == "microsoft" and given < 2:
+            raise ValueError("microsoft needs client_id and tenant too")
+        if self.provider == "google" and given:
+            raise ValueError("client_id and tenant are for microsoft; Google's file holds all it needs")
+        return self
+
+
 class DeliverySlice(Slice):
     """Relays, limits and patience."""
 
-    relay: tuple[str, ...] = Field(
-        ("mailbox",), description="smtps://user@host, smtp://host, a preset or mailbox; or a list"
+    relay: tuple[str | RelaySlice, ...] = Field(
+        ("mailbox",),
+        description="smtps://user@host, smtp://host, a preset or mailbox; or a list, in order or by url and weight",
     )
     user: str = Field("", description="who logs in where the relay does not say, as with a preset: relay = 'gmail'")
     password_file: Path | None = Field(None, description="file that holds the relay's password, mode 0600")
@@ -42,6 +78,7 @@ class DeliverySlice(Slice):
     password_command: str = Field("", description="command that prints the password (or CAMPAIGN_RELAY_PASSWORD)")
     token_file: Path | None = Field(None, description="file that holds an OAuth2 access token; logs in by XOAUTH2")
     token_command: str = Field("", description="command that prints an OAuth2 access token; logs in by XOAUTH2")
+    oauth: OauthSlice | None = Field(None, description="provider and file, for tokens that renew themselves")
     tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the relay's certificate")
     tls_fingerprint: str = Field(
         "",
@@ -81,11 +118,21 @@ class DeliverySlice(Slice):
     canary_min_accepted: float = Field(
         0.97, ge=0, le=1, description="share of the canary that must be accepted; below it the run is held (exit 5)"
     )
+    dsn: tuple[DsnWish, ...] = Field(
+        (), description="ask for delivery notifications where DSN is offered: failure, delay, success; or never"
+    )
+    dsn_return: Literal["headers", "full"] = Field(
+        "headers", description="how much of the letter a notification of failure brings back"
+    )
     attempts: int = Field(5, ge=1, le=100, description="tries per letter before it is rejected")
     give_up_after: Duration = Field(86400.0, description="age at which a deferred letter is rejected")
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")
     relay_patience: Duration = Field(
         120.0, description="how long the run waits for a relay that worked before and cannot be reached now"
+    )
+    relay_slow_after: Duration = Field(
+        0.0,
+        description="median seconds to a relay's greeting above which it rests while another can serve; 0: never",
     )
     stop_connections: int = Field(
         5, ge=1, description="connections in a row without one acceptance after which a relay is left"
@@ -97,7 +144,40 @@ class DeliverySlice(Slice):
     drain: Duration = Field(30.0, description="how long letters in flight may take to finish after a first signal")
     timeouts: Timeouts = Field(Timeouts(), description="time limits of each step: connect, banner, mail, dot, ...")
 
-    @field_validator("relay", mode="before")
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The relays as written, without their weights."""
+        return tuple(one if isinstance(one, str) else one.url for one in self.relay)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """A weight for each relay, or nothing where they stand in order."""
+        return tuple(one.weight for one in self.relay if isinstance(one, RelaySlice))
+
+    @field_validator("relay", "dsn", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str | dict) else value
+
+    @field_validator("relay")
+    @classmethod
+    def _all_by_weight_or_none(cls, relays: tuple[str | RelaySlice, ...]) -> tuple[str | RelaySlice, ...]:
+        weights = [one.weight for one in relays if isinstance(one, RelaySlice)]
+        if weights and len(weights) < len(relays):
+            raise ValueError("every relay of the list has a weight, or none has; write { url = '...', weight = 1 }")
+        if weights and not any(weights):
+            raise ValueError("every relay has weight 0; one at least should be above it")
+        return relays
+
+    @field_validator("dsn")
+    @classmethod
+    def _never_stands_alone(cls, wishes: tuple[DsnWish, ...]) -> tuple[DsnWish, ...]:
+        if "never" in wishes and len(wishes) > 1:
+            raise ValueError("'never' stands alone; write it, or what to be told of")
+        return tuple(dict.fromkeys(wishes))
+
+    @model_validator(mode="after")
+    def _one_source_of_tokens(self) -> DeliverySlice:
+        if self.oauth is not None and (self.token_file or self.token_command):
+            raise ValueError("oauth takes the place of token_file and token_command; leave those out")
+        return self

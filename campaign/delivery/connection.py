@@ -32,7 +32,8 @@ MECHANISMS = ("plain", "login", "cram-md5")
 class Connection:
     """An open, greeted and logged-in connection. ``size`` is the relay's limit in octets, 0 for none stated.
 
-    ``opened`` is on the loop's clock; ``letters`` and ``accepted`` count what it has carried.
+    ``opened`` is on the loop's clock; ``greeted`` is how many seconds after dialling the relay greeted us. ``letters``
+    and ``accepted`` count what it has carried, ``budget`` is how many it may carry until somebody asks again.
     """
 
     wire: Wire
@@ -44,8 +45,10 @@ class Connection:
     tls: str = ""
     certificate: bytes = b""
     expires: str = ""
+    greeted: float = 0.0
     letters: int = 0
     accepted: int = 0
+    budget: int = 0
 
     @property
     def pipelining(self) -> bool:
@@ -92,6 +95,7 @@ class _Opening:
         self.relay = relay
         self.limits = limits
         self.stage = Stage.CONNECT
+        self.greeted = 0.0
         self.socket: socket.socket | None = None
         # A new client each time: aiosmtplib's cannot be used again after its transport was handed over.
         self.client = _Client(
@@ -111,6 +115,7 @@ class _Opening:
         await client.connect(
             sock=self.socket, port=None, local_hostname=self.relay.local_hostname or _literal(self.socket)
         )
+        self.greeted = loop.time() - began
         if self.relay.tls == "implicit":
             self._check_fingerprint()
         await self._greet()
@@ -186,7 +191,7 @@ class _Opening:
             raise NotOpened(self.stage, "the relay closed the connection")
         extensions = dict(self.client.esmtp_extensions)
         size = _size(extensions.get("size", ""))
-        connection = Connection(Wire(transport), self.relay, extensions, size, now, took)
+        connection = Connection(Wire(transport), self.relay, extensions, size, now, took, greeted=self.greeted)
         encrypted = transport.get_extra_info("ssl_object")
         if encrypted is not None:
             connection.tls = f"{encrypted.version()} {encrypted.cipher()[0]}"

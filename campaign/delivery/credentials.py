@@ -117,6 +117,11 @@ def _token_source(settings: DeliverySlice, base: Path) -> Fetch | None:
 
 def read_secret(path: Path) -> str:
     """The first line of a file that nobody but its owner may read. Raises ConfigError."""
+    return first_line(read_private(path), str(path))
+
+
+def read_private(path: Path) -> str:
+    """The text of a file that nobody but its owner may read. Raises ConfigError."""
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
@@ -128,9 +133,13 @@ def read_secret(path: Path) -> str:
                 next_step=f"chmod 600 {path}",
             )
         with path.open(encoding="utf-8") as file:
-            return _first_line(file.read(LONGEST), str(path))
+            return file.read(LONGEST)
     except OSError as error:
-        raise ConfigError(f"The secret file {path} cannot be read.", evidence=error.strerror or "") from None
+        raise ConfigError(
+            f"The secret file {path} cannot be read.",
+            evidence=error.strerror or "",
+            next_step=f"put the secret there, then chmod 600 {path}; docs/relays.md says what it holds",
+        ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"The secret file {path} is not UTF-8.") from None
 
@@ -157,13 +166,14 @@ async def run_for_secret(command: str, base: Path) -> str:
         raise ConfigError(f"The command {words[0]} for a secret took over {COMMAND_LIMIT:.0f} s.") from None
     if process.returncode:
         raise ConfigError(f"The command {words[0]} for a secret failed with exit code {process.returncode}.")
-    return _first_line(output[:LONGEST].decode("utf-8", "replace"), words[0])
+    return first_line(output[:LONGEST].decode("utf-8", "replace"), words[0])
 
 
-def _first_line(text: str, where: str) -> str:
+def first_line(text: str, where: str) -> str:
+    """The secret that is the first line of ``text``. Raises ConfigError when it is empty or holds a NUL."""
     secret = text.partition("\n")[0].rstrip("\r")
     if not secret:
-        raise ConfigError(f"{where} gave an empty secret.")
+        raise ConfigError(f"{where} gave an empty secret.", next_step="put the secret into its first line")
     if "\0" in secret:
         raise ConfigError(f"{where} gave a secret with a NUL in it.")
     return secret

@@ -17,7 +17,7 @@ from campaign.delivery import judgement
 from campaign.delivery.backlog import Errand
 from campaign.delivery.connection import Connection
 from campaign.delivery.dialling import NotOpened
-from campaign.delivery.failover import Board, Breaker
+from campaign.delivery.failover import LONGEST_PAUSE, Board, Breaker
 from campaign.delivery.gate import NAP, Account, Gate
 from campaign.delivery.relays import Relay
 from campaign.delivery.replies import Action, Decision, Rules, Stage
@@ -72,7 +72,7 @@ class Desk:
     ) -> None:
         self.settings = settings
         self.recorder = recorder
-        self.board = Board(relays, settings.relay_patience, settings.stop_connections)
+        self.board = Board(relays, settings.relay_patience, settings.stop_connections, settings.relay_slow_after)
         #: Lanes told to end after what they hold.
         self.leaving: set[object] = set()
         self._accounts: dict[str, Account] = {}
@@ -83,9 +83,8 @@ class Desk:
         self._grow = grow
         self._resent = resent
         self._stops = Stops(settings.stop_share, settings.stop_window)
-        self._dialling = 0
         self._accepted = 0
-        self._enough: tuple[float, int] = (0.0, 0)
+        self._standing: dict[Connection, Breaker] = {}
 
     def begin(self, gate: Gate, compose: Compose) -> None:
         """A new sweep."""
@@ -102,7 +101,9 @@ class Desk:
             throttle = self._throttles(breaker.relay)
             if missing := [limit for limit in breaker.relay.limits if limit not in throttle.limits]:
                 throttle.set_rate((*throttle.limits, *missing))
-            self._accounts[key] = Account(throttle)
+            account = self._accounts[key] = Account(throttle)
+            if self.board.weighted:
+                account.stuck = lambda seconds: self.board.spent(breaker, seconds, _now())
         return self._accounts[key]
 
     async def relay_for(self, lane: object) -> Breaker | None:
@@ -114,29 +115,60 @@ class Desk:
             found = self.board.choose(_now())
             if isinstance(found, Breaker):
                 return found
+            if found > max(self.settings.limit_wait, LONGEST_PAUSE):  # no breaker rests for so long, limits do
+                self.gate.stuck, self.gate.closed = found, True
             await asyncio.sleep(min(found, NAP))
         return None
 
     def may_dial(self, breaker: Breaker) -> bool:
         """Count one more connection being opened; no: somebody else dials already and will call for more lanes."""
-        if self._dialling >= _at_once(breaker):
+        if breaker.dialling >= _at_once(breaker):
             return False
-        self._dialling += 1
+        breaker.dialling += 1
+        breaker.give(breaker.budget(self.settings.letters_per_connection))
         return True
 
-    def dialled(self) -> None:
+    def dialled(self, breaker: Breaker) -> None:
         """An attempt to open a connection is over."""
-        self._dialling -= 1
+        breaker.dialling -= 1
 
     def opened(self, breaker: Breaker, connection: Connection) -> None:
         """A connection stands."""
         breaker.connections += 1
+        connection.budget = breaker.budget(self.settings.letters_per_connection)
+        self._standing[connection] = breaker
         log.debug("%s: connection open after %.3f s", breaker.relay.name, connection.took)
+        median = breaker.greetings.note(connection.greeted, _now())
+        if median:
+            self._rest(breaker, median)
         self._grow()
+
+    def goes_on(self, breaker: Breaker, connection: Connection) -> bool:
+        """Whether a connection whose budget is used up may carry more: its budget is raised then."""
+        own = self.settings.letters_per_connection
+        most = breaker.letters(own)
+        if connection.letters + 1 >= most or not self.board.stays(breaker, _now()):
+            return False
+        more = min(most, max(connection.budget, connection.letters) + breaker.budget(own))
+        breaker.give(more - connection.budget)
+        connection.budget = more
+        return True
+
+    def _rest(self, breaker: Breaker, median: float) -> None:
+        seconds = breaker.greetings.until - _now()
+        log.warning(
+            "%s greets only after %.1f s (a median), so it is left alone for %.0f s while another relay can serve",
+            breaker.relay.name, median, seconds,
+        )  # fmt: skip
+        for connection, one in self._standing.items():
+            if one is breaker:  # each asks before its next letter
+                breaker.give(connection.letters - connection.budget)
+                connection.budget = connection.letters
 
     def not_opened(self, breaker: Breaker, failure: NotOpened) -> bool:
         """Whether the lane should try again: not when the relay serves enough of us already, or the run ends."""
         log.warning("%s: not connected: %s", breaker.relay.name, failure.why)
+        breaker.give(-breaker.budget(self.settings.letters_per_connection))
         decision = None
         if failure.reply is not None:
             decision = self._rules.decide(failure.stage, failure.reply, relay=breaker.relay.host)
@@ -145,7 +177,7 @@ class Desk:
                 return False
         hopeless = failure.hopeless or (decision is not None and decision.action is Action.STOP)
         if breaker.connections and not hopeless:
-            self._enough = (_now() + ENOUGH, breaker.connections)
+            breaker.enough = (breaker.connections, _now() + ENOUGH)
             return False
         self.board.failed(breaker, failure.why, _now(), hopeless=hopeless)
         return True
@@ -153,6 +185,8 @@ class Desk:
     def closed(self, breaker: Breaker, connection: Connection, why: str) -> None:
         """A connection is gone; ``why`` when it broke."""
         breaker.connections -= 1
+        breaker.give(connection.letters - connection.budget)
+        self._standing.pop(connection, None)
         if why:
             log.info("%s: connection lost after %d letters: %s", breaker.relay.name, connection.letters, why)
         # One that we ended ourselves says nothing of the relay: its few letters may all have been put off.
@@ -166,17 +200,28 @@ class Desk:
     def wants_lane(self, lanes: int, starting: int) -> bool:
         """Whether there is work that no idle lane would take, nor one of the ``starting`` ones without connection."""
         gate = self.gate
-        if gate.closed or gate.paused or gate.idle or not gate.backlog.more():
+        if gate.closed or gate.paused or not gate.backlog.more():
+            return False
+        if self.board.weighted:
+            return self._wants_lane_by_weight(starting)
+        if gate.idle:
             return False
         if lanes and any(account.throttle.wait("", self._clock()) > 0 for account in self._accounts.values()):
             return False  # no turn is being missed: the limits hold us up, not the connections; one lane waits for them
         return starting < max(_at_once(breaker) for breaker in self.board.breakers)
 
+    def _wants_lane_by_weight(self, starting: int) -> bool:
+        """Each relay has its own limits: a lane is wanted where the next one would find something to do."""
+        serving = [one for one in self.board.breakers if not one.out]
+        if serving and isinstance(found := self.board.choose(_now()), Breaker):
+            account = self.account(found)
+            if account.idle or account.throttle.wait("", self._clock()) > 0:
+                return False
+        return starting < max(1, sum(map(_at_once, serving)))
+
     def most(self, wanted: int) -> int:
-        """Lanes at most: what is wanted, what presets allow, and what a relay was seen to take."""
-        allowed = [one.relay.connections for one in self.board.breakers if one.relay.connections and not one.out]
-        until, enough = self._enough
-        return max(1, min([wanted, *allowed, *([enough] if _now() < until else [])]))
+        """Lanes at most: what is wanted, what presets allow, and what relays were seen to take."""
+        return self.board.most(wanted, _now())
 
     def limit(self, lanes: int, most: int, candidates: Collection[object]) -> None:
         """Tell lanes above the limit to end after what they hold."""

@@ -1,16 +1,20 @@
-"""Which relay now? An ordered list with a breaker each, as arithmetic on an injected clock.
+"""Which relay now? A list in order or by weight with a breaker each, as arithmetic on an injected clock.
 
 A relay that cannot be opened, or whose connections carry nothing, is left alone for a while that doubles; the
-next in the list serves meanwhile, and the first comes back by itself. Nothing here touches a letter: one in
-doubt never changes relays, because nobody offers it again.
+others serve meanwhile, and it comes back by itself. Nothing here touches a letter: one in doubt never changes
+relays, because nobody offers it again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from campaign.delivery import shares
 from campaign.delivery.relays import Relay
+from campaign.delivery.shares import Portion
+from campaign.delivery.slowness import Greetings
 from campaign.errors import RelayError
 
 #: Seconds a relay is left alone after its first failure, and at most.
@@ -18,26 +22,60 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 #: Tries for a relay that has never worked: a wrong name in the campaign file should be told at once.
 TRIES_AT_FIRST = 3
+#: Seconds until a relay that takes no more connections is looked at again.
+A_WHILE = 0.25
 
 
 @dataclass(eq=False, slots=True)
 class Breaker:
-    """What is known of one relay. ``since`` is when its present row of failures began; ``why`` is the last one."""
+    """What is known of one relay. ``since`` is when its present row of failures began; ``why`` is the last one.
+
+    ``left``: its patience is used up, the others serve; ``out``: it is not used again. ``spent_until``: its account's
+    limit is used up until then. ``enough``: the connections it was seen to take, and until when that holds.
+    ``portion`` is its share, ``None`` in a list in order and for one that only stands by.
+    """
 
     relay: Relay
     open_until: float = 0.0
+    spent_until: float = 0.0
     failures: int = 0
     since: float = 0.0
     last: float = float("-inf")
     worked: bool = False
+    left: bool = False
     out: bool = False
     why: str = ""
     connections: int = 0
-    most: int | None = None
+    dialling: int = 0
+    enough: tuple[int, float] = (0, 0.0)
+    greetings: Greetings = field(default_factory=lambda: Greetings(0.0))
+    portion: Portion | None = None
+
+    def __post_init__(self) -> None:
+        if self.relay.weight:
+            self.portion = Portion(self.relay.weight)
 
     def usable(self, now: float) -> bool:
         """Whether it may be dialled now."""
-        return not self.out and self.open_until <= now
+        return not self.out and self.open_until <= now and self.spent_until <= now
+
+    def cap(self, now: float) -> float:
+        """How many connections it takes at most."""
+        most, until = self.enough
+        return min(self.relay.connections or math.inf, most if now < until else math.inf)
+
+    def letters(self, own: int) -> int:
+        """How many letters a connection carries at most, where we ourselves would have it carry ``own``."""
+        return min(own, self.relay.letters) if self.relay.letters else own
+
+    def budget(self, own: int) -> int:
+        """How many it may carry before somebody asks again."""
+        return self.letters(own) if self.portion is None else min(self.letters(own), shares.PORTION)
+
+    def give(self, letters: int) -> None:
+        """So many letters more, or less, are its own."""
+        if self.portion is not None:
+            self.portion.letters += letters
 
 
 @dataclass(eq=False, slots=True)
@@ -47,27 +85,58 @@ class Board:
     relays: Sequence[Relay]
     patience: float
     barren_limit: int
+    slow_after: float = 0.0
     breakers: list[Breaker] = field(init=False)
+    weighted: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breakers = [Breaker(relay) for relay in self.relays]
+        self.breakers = [Breaker(relay, greetings=Greetings(self.slow_after)) for relay in self.relays]
+        self.weighted = any(relay.weight is not None for relay in self.relays)
 
     def begin(self) -> None:
         """A new sweep: what failed in an earlier one, perhaps hours ago, is no longer held against a relay."""
         for breaker in self.breakers:
             breaker.failures = 0
+            breaker.left = breaker.out
 
     def choose(self, now: float) -> Breaker | float:
-        """The first relay that may be used now, or the seconds until one may. Raises RelayError when none ever will."""
-        waiting = []
-        for breaker in self.breakers:
-            if breaker.usable(now):
-                return breaker
-            if not breaker.out:
-                waiting.append(breaker.open_until - now)
+        """Which relay to dial now, or the seconds until there is one. Raises RelayError when there never will be.
+
+        The first in order, or the one most behind its share. One that rests for its slowness serves only where no
+        other can.
+        """
+        ready = self._ready(now)
+        found = self._next(ready, now) if self.weighted else next(iter(ready), None)
+        if found is not None:
+            return found
+        waiting = [max(one.open_until, one.spent_until) - now for one in self.breakers if not one.out]
         if not waiting:
             raise self.given_up()
-        return min(waiting)
+        return A_WHILE if ready else min(waiting)
+
+    def stays(self, breaker: Breaker, now: float) -> bool:
+        """Whether a connection to this relay may go on: not while another should have it."""
+        ready = self._ready(now)
+        if breaker not in ready:
+            stands_by = self.weighted and breaker.portion is None
+            return not ready or (not stands_by and breaker.greetings.until <= now)
+        if breaker.portion is None:
+            return True
+        portions = self._portions([one for one in ready if one is breaker or self._roomy(one, now)])
+        return shares.ahead(breaker.portion, portions) <= shares.SLACK
+
+    def most(self, wanted: int, now: float) -> int:
+        """Connections at most: what is wanted, what presets allow, and what relays were seen to take."""
+        caps = [one.cap(now) for one in self.breakers if not one.out]
+        return max(1, int(min(wanted, sum(caps) if self.weighted else min(caps, default=math.inf))))
+
+    def spent(self, breaker: Breaker, seconds: float, now: float) -> float:
+        """The limit of its account is used up for so long. 0 where another can serve, else how long nobody can."""
+        for one in self.breakers:
+            if one.relay.account == breaker.relay.account:
+                one.spent_until = now + seconds
+        left = [one.spent_until - now for one in self.breakers if not one.out]
+        return max(0.0, min(left, default=seconds))
 
     def failed(self, breaker: Breaker, why: str, now: float, *, hopeless: bool = False) -> None:
         """It could not be opened, or turned us away as a whole."""
@@ -91,6 +160,7 @@ class Board:
         """A letter was accepted: all is forgiven."""
         if breaker.failures or not breaker.worked:
             breaker.worked, breaker.failures, breaker.open_until, breaker.why = True, 0, 0.0, ""
+            breaker.left = False
 
     def given_up(self) -> RelayError:
         """The end of the run, with what each relay did."""
@@ -101,6 +171,29 @@ class Board:
             next_step="mend what is said above, try `campaign check FILE`, then run the same command again",
         )
 
+    def _ready(self, now: float) -> list[Breaker]:
+        """Who could serve now; those that rest, or only stand by, where there is nobody else."""
+        usable = [one for one in self.breakers if one.usable(now)]
+        quick = [one for one in usable if one.greetings.until <= now] or usable
+        return [one for one in quick if one.portion is not None] or quick
+
+    def _next(self, ready: Sequence[Breaker], now: float) -> Breaker | None:
+        roomy = [one for one in ready if self._roomy(one, now)]
+        if not roomy or roomy[0].portion is None:
+            return next(iter(roomy), None)
+        chosen = shares.behind(self._portions(roomy))
+        return next(one for one in roomy if one.portion is chosen)
+
+    def _roomy(self, one: Breaker, now: float) -> bool:
+        return one.connections + one.dialling < one.cap(now)
+
+    def _portions(self, candidates: Sequence[Breaker]) -> list[Portion]:
+        """Their portions; those of all others lose what they miss."""
+        portions = [one.portion for one in candidates if one.portion is not None]
+        others = [one.portion for one in self.breakers if one.portion is not None and one not in candidates]
+        shares.bring_forward(others, portions)
+        return portions
+
     def _pause(self, breaker: Breaker, why: str, now: float) -> None:
         breaker.why = why
         breaker.since = breaker.since if breaker.failures else now
@@ -109,8 +202,11 @@ class Board:
         breaker.open_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (breaker.failures - 1))
 
     def _leave(self, breaker: Breaker, now: float, hopeless: bool) -> None:
-        others = [one for one in self.breakers if one is not breaker and not one.out]
-        if hopeless or not others:
-            breaker.out = True
-        else:
+        """It has used up its patience: the others serve. When all have, the run is at its end, not asleep for ever."""
+        breaker.left = True
+        breaker.out = breaker.out or hopeless
+        if any(not one.left for one in self.breakers):
             breaker.open_until = now + LONGEST_PAUSE
+        else:
+            for one in self.breakers:
+                one.out = True

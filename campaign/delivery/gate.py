@@ -1,7 +1,7 @@
 """Where connections wait for their next errand: the throttle, the backlog and stop signs in one place.
 
 An errand is drawn when its content may leave within `LEAD`, so that its envelope travels while its turn comes;
-the turn itself is taken, exactly, when the content leaves. One waiter at a time watches the clock, the others
+the turn itself is taken, exactly, when the content leaves. One waiter of each account watches the clock, its others
 queue behind it. The room moves no letter and knows no relay but its account's throttle.
 """
 
@@ -36,6 +36,11 @@ class Account:
     def __init__(self, throttle: Throttle) -> None:
         self.throttle = throttle
         self.drawn = 0
+        #: Lanes that wait for an errand of this account; one of them watches the clock, the others queue behind it.
+        self.idle = 0
+        self.line = asyncio.Lock()
+        #: Told of a limit that holds for long (seconds): 0 where another account serves, else how long none can.
+        self.stuck: Callable[[float], float] = lambda seconds: seconds
         #: Seconds the relay took to answer envelopes lately.
         self.answering = 0.0
 
@@ -73,8 +78,7 @@ class Gate:
         self.stuck = 0.0
         self._clock = clock
         self._limit_wait = limit_wait
-        self._line = asyncio.Lock()
-        self._bell: asyncio.Future[None] | None = None
+        self._bells: set[asyncio.Future[None]] = set()
 
     def draw_now(self, account: Account) -> Errand | float | None:
         """An errand, or the seconds until there may be one, or ``None`` when this gate has no more."""
@@ -99,19 +103,24 @@ class Gate:
 
     async def draw(self, account: Account, dismissed: Callable[[], bool] = lambda: False) -> Errand | None:
         """Wait for the next errand; ``None`` when there will be none, or when ``dismissed`` says so."""
-        found = self.draw_now(account) if not self._line.locked() else 0.0
+        found = self.draw_now(account) if not account.line.locked() else 0.0
         if not isinstance(found, float):
             return found
         self.idle += 1
+        account.idle += 1
         try:
-            async with self._line:
+            async with account.line:
                 while isinstance(found := None if dismissed() else self.draw_now(account), float):
                     if found > self._limit_wait:
+                        found = account.stuck(found)
+                        if not found:
+                            return None
                         self.stuck, self.closed = found, True
                     await self._nap(found)
                 return found
         finally:
             self.idle -= 1
+            account.idle -= 1
 
     def take_turn(self, errand: Errand) -> bool:
         """Take the errand's turn if it has come."""
@@ -135,7 +144,7 @@ class Gate:
         if errand.account is not None:
             errand.account.drawn -= 1
             errand.account = None
-            if self._bell is not None:
+            if self._bells:
                 self.ring()
 
     def put_back(self, errand: Errand) -> None:
@@ -151,15 +160,21 @@ class Gate:
 
     def ring(self) -> None:
         """Something changed: whoever waits should look again."""
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
+        for bell in self._bells:
+            _strike(bell)
 
     async def _nap(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        self._bell = loop.create_future()
-        alarm = loop.call_later(min(seconds, NAP), self.ring)
+        bell = loop.create_future()
+        self._bells.add(bell)
+        alarm = loop.call_later(min(seconds, NAP), _strike, bell)
         try:
-            await self._bell
+            await bell
         finally:
             alarm.cancel()
-            self._bell = None
+            self._bells.discard(bell)
+
+
+def _strike(bell: asyncio.Future[None]) -> None:
+    if not bell.done():
+        bell.set_result(None)

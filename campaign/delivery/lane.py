@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from campaign.delivery import judgement
+from campaign.delivery import dsn, judgement
 from campaign.delivery.backlog import Errand
 from campaign.delivery.connection import Connection, open_connection
 from campaign.delivery.desk import Desk
@@ -53,7 +53,7 @@ class Lane:
                     continue
                 return
             finally:
-                self._desk.dialled()
+                self._desk.dialled(breaker)
             await self._use(breaker, connection)
 
     async def _work_for(self, breaker: Breaker) -> bool:
@@ -82,7 +82,8 @@ class Lane:
             self._desk.closed(breaker, connection, why)
 
     async def _serve(self, breaker: Breaker, connection: Connection) -> None:
-        talk = Transaction(connection, self._limits)
+        asked = dsn.wishes(self._settings.dsn, self._settings.dsn_return, connection.extensions)
+        talk = Transaction(connection, self._limits, asked)
         account = self._desk.account(breaker)
         errand = await self._next(connection, account)
         offered = False
@@ -225,16 +226,12 @@ class Lane:
         """Whether the letter ``ahead`` of the ones carried so far is the last for this connection."""
         now = self._time()
         return (
-            connection.letters + ahead >= self._most(breaker)
+            (connection.letters + ahead >= connection.budget and not self._desk.goes_on(breaker, connection))
             or now - connection.opened >= self._settings.connection_age
             or breaker.open_until > now
             or breaker.out
             or self in self._desk.leaving
         )
-
-    def _most(self, breaker: Breaker) -> int:
-        own = self._settings.letters_per_connection
-        return min(own, breaker.relay.letters) if breaker.relay.letters else own
 
     def _dismissed(self) -> bool:
         idle = self._time() - self.idle_since if self.idle_since else 0.0

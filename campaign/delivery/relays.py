@@ -12,7 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from campaign.config.delivery import DeliverySlice
 from campaign.config.units import Rate
 from campaign.delivery.credentials import Login, find_login
+from campaign.delivery.oauth import oauth_login
 from campaign.delivery.presets import Preset, lookup, suggestion
 from campaign.errors import ConfigError
 
@@ -38,7 +39,7 @@ class Relay:
     ``name`` is safe to print and to record. ``tls`` is ``none`` only on loopback and without a login.
     ``fingerprint`` is the SHA-256 (32 octets) that the certificate must have, or empty. ``local_hostname`` is
     empty where the address literal of our own socket serves. ``limits``, ``connections`` and ``letters`` (per
-    connection) come from a preset, 0 where it names none.
+    connection) come from a preset, 0 where it names none. ``weight`` is ``None`` where relays are in order.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Relay:
     limits: tuple[Rate, ...] = ()
     connections: int = 0
     letters: int = 0
+    weight: float | None = None
 
     @property
     def account(self) -> str:
@@ -87,12 +89,21 @@ async def open_relays(
     hostname = settings.local_hostname or await _own_name()
     context = await asyncio.to_thread(tls_context, settings, base)
     relays = []
-    for position, written in enumerate(settings.relay, 1):
+    weights = settings.weights or (None,) * len(settings.urls)
+    for position, (written, weight) in enumerate(zip(settings.urls, weights, strict=True), 1):
         where, preset = find(written, mailbox_url)
         user = where.user or (settings.user if written != "mailbox" else "")
-        login = await find_login(user, where.host, position, settings, base, environment) if user else None
-        relays.append(_relay(where, login, context, hostname, preset, settings))
+        login = await _login(user, where.host, position, settings, base, environment) if user else None
+        relays.append(replace(_relay(where, login, context, hostname, preset, settings), weight=weight))
     return relays
+
+
+async def _login(
+    user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+) -> Login:
+    if settings.oauth is not None:
+        return await oauth_login(user, settings.oauth, base)
+    return await find_login(user, host, position, settings, base, environment)
 
 
 def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | None]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from campaign.config.delivery import Timeouts
 from campaign.delivery.connection import Connection
+from campaign.delivery.dsn import Wishes
 from campaign.delivery.replies import Stage
 from campaign.delivery.wire import BLOCK, Broken, RawReply, reply
 from campaign.errors import InternalError
@@ -93,13 +94,14 @@ class Transaction:
     offered with it. At most two writes a letter when the next one is there in time and PIPELINING is offered.
     """
 
-    def __init__(self, connection: Connection, limits: Timeouts) -> None:
+    def __init__(self, connection: Connection, limits: Timeouts, dsn: Wishes | None = None) -> None:
         self._connection = connection
         self._wire = connection.wire
         self._limits = limits
         self._clock = asyncio.get_running_loop().time
         self._pipelining = connection.pipelining
         self._sized = "size" in connection.extensions
+        self._dsn = dsn
         self._unclean = False
         self._resetting = False
         self._offered: Letter | None = None
@@ -171,10 +173,13 @@ class Transaction:
         self._resetting, self._unclean = self._unclean, False
         rset = "RSET\r\n" if self._resetting else ""
         sender = f"MAIL FROM:<{letter.sender}>{self._parameters(letter)}\r\n"
-        return f"{rset}{sender}RCPT TO:<{letter.recipient}>\r\nDATA\r\n".encode()
+        asked = self._dsn.rcpt(letter) if self._dsn is not None else ""
+        return f"{rset}{sender}RCPT TO:<{letter.recipient}>{asked}\r\nDATA\r\n".encode()
 
     def _parameters(self, letter: Letter) -> str:
         size = f" SIZE={len(letter.content)}" if self._sized else ""
+        if self._dsn is not None:
+            size += self._dsn.mail(letter)
         return f"{size} SMTPUTF8" if letter.smtputf8 else size
 
     def _command(self, stage: Stage) -> bytes:
@@ -184,7 +189,8 @@ class Transaction:
         if stage is Stage.MAIL:
             return f"MAIL FROM:<{letter.sender}>{self._parameters(letter)}\r\n".encode()
         if stage is Stage.RCPT:
-            return f"RCPT TO:<{letter.recipient}>\r\n".encode()
+            asked = self._dsn.rcpt(letter) if self._dsn is not None else ""
+            return f"RCPT TO:<{letter.recipient}>{asked}\r\n".encode()
         return b"DATA\r\n" if stage is Stage.DATA else b"RSET\r\n"
 
     async def _read(self, _: Stage, limit: float) -> RawReply:

@@ -154,7 +154,7 @@ def senders(job: Job, wishes: Wishes, *, signing: bool) -> Senders:
 
 def list_unverified(job: Job, wishes: Wishes, relays: Mapping[str, str], rendered: bool, findings: Findings) -> None:
     """What nobody looked at, each with the way to have it looked at where there is one."""
-    leaves = job.settings.delivery.relay != ("mailbox",)
+    leaves = set(job.settings.delivery.urls) != {"mailbox"}
     signed = bool(job.settings.compose.dkim)
 
     def unless(seen: bool, code: str, what: str, how: str = "") -> None:

@@ -21,12 +21,13 @@ PATIENCE = 30.0  #: seconds for each step; RFC 5321 grants minutes, which nobody
 
 def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> dict[str, str]:
     """Greet all relays but the embedded one; returns each that answered with what it said in one line."""
-    written = tuple(relay for relay in job.settings.delivery.relay if relay != "mailbox")
+    settings = job.settings.delivery
+    written = tuple(one for one, url in zip(settings.relay, settings.urls, strict=True) if url != "mailbox")
     if not written:
         return {}
-    limits = job.settings.delivery.timeouts
+    limits = settings.timeouts
     hasty = limits.model_copy(update={name: min(PATIENCE, getattr(limits, name)) for name in type(limits).model_fields})
-    delivery = job.settings.delivery.model_copy(update={"relay": written, "timeouts": hasty})
+    delivery = settings.model_copy(update={"relay": written, "timeouts": hasty})
     try:
         greetings = asyncio.run(_greet_all(job, delivery))
     except CampaignError as error:
@@ -37,8 +38,9 @@ def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> di
         if isinstance(greeting, CampaignError):
             _failed(greeting, relay.name, findings)
         else:
-            said[relay.name] = told(greeting)
+            said[relay.name] = told(greeting) + _share(relay.weight, sum(settings.weights))
             judge(greeting, looked, span, findings, now=time.time())
+            _notifications(greeting, delivery, findings)
     return said
 
 
@@ -47,6 +49,15 @@ def told(greeting: Greeting) -> str:
     until = f", certificate until {wording.moment(greeting.expires)[:10]}" if greeting.expires else ""
     offers = " ".join(sorted(name.upper() for name in greeting.extensions)) or "no extensions"
     return f"{greeting.summary()}{until}; offers {offers}"
+
+
+def _share(weight: float | None, total: float) -> str:
+    """What a weight comes to."""
+    if weight is None:
+        return ""
+    return (
+        f"; weight {weight:g}: {weight / total:.0%} of the letters" if weight else "; weight 0: only when others fail"
+    )
 
 
 async def _greet_all(job: Job, delivery: DeliverySlice) -> list[tuple[Relay, Greeting | CampaignError]]:
@@ -94,6 +105,17 @@ def judge(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *,
                 remedy="use a relay that offers SMTPUTF8 (RFC 6531)",
                 count=looked.survey.international,
             )
+        )
+
+
+def _notifications(greeting: Greeting, delivery: DeliverySlice, findings: Findings) -> None:
+    if delivery.dsn and "dsn" not in greeting.extensions:
+        findings.add(
+            "warning",
+            "relay-dsn",
+            "the relay does not offer delivery notifications, so delivery.dsn asks it for nothing",
+            where=greeting.relay,
+            remedy="use a relay that offers DSN (RFC 3461), or read the bounces that come without",
         )
 
 

@@ -44,7 +44,7 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
             where="campaign.return_path",
             remedy="use an address under the same domain, or make sure that DKIM aligns",
         )
-    relays = " ".join(job.settings.delivery.relay)
+    relays = " ".join(job.settings.delivery.urls)
     if sender in FREE_MAIL and sender.split(".")[0].removesuffix("mail") not in relays:
         findings.add(
             "warning",

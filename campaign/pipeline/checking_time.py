@@ -36,32 +36,38 @@ def span_of(job: Job, letters: int, domains: Mapping[str, int], now: float | Non
     """The span of a run over so many letters, of which ``domains`` get as many each."""
     campaign, delivery = job.settings.campaign, job.settings.delivery
     start = max(time.time() if now is None else now, campaign.not_before.timestamp() if campaign.not_before else 0.0)
-    limits = limits_of(delivery)
-    seconds = least_seconds(letters, domains, delivery, limits)
-    words = [str(limit) for limit in limits]
+    shares = [(url, 1.0) for url in delivery.urls[:1]]
+    if delivery.weights:  # each account has its limits, and its share of the letters
+        total = sum(delivery.weights)
+        shares = [(url, one / total) for url, one in zip(delivery.urls, delivery.weights, strict=True) if one]
+    seconds = max(least_seconds(letters, domains, delivery, limits_of(delivery, url), share) for url, share in shares)
+    words = list(dict.fromkeys(str(limit) for url, _ in shares for limit in limits_of(delivery, url)))
     words += [f"{name} {' '.join(map(str, rates))}" for name, rates in delivery.domain_rate.items()]
     words += [f"ramp {delivery.ramp}"] if delivery.ramp else []
     words += ["a warm-up, not counted here"] if delivery.warmup_file else []
     return Span(start, seconds if words else None, ", ".join(words) or "no limit")
 
 
-def limits_of(delivery: DeliverySlice) -> tuple[Rate, ...]:
-    """The limits of the account: the campaign's own, or else those of the first relay's preset."""
+def limits_of(delivery: DeliverySlice, url: str) -> tuple[Rate, ...]:
+    """The limits of the account at ``url``: the campaign's own, or else those of its preset."""
     if delivery.rate:
         return delivery.rate
     try:
-        _, preset = find(delivery.relay[0], "smtp://127.0.0.1:9")
+        _, preset = find(url, "smtp://127.0.0.1:9")
     except CampaignError:  # told when the relays are opened
         return ()
     return preset.rate if preset else ()
 
 
-def least_seconds(letters: int, domains: Mapping[str, int], delivery: DeliverySlice, limits: tuple[Rate, ...]) -> float:
-    """Seconds from the first letter to the last, whichever limit is the slowest."""
+def least_seconds(
+    letters: int, domains: Mapping[str, int], delivery: DeliverySlice, limits: tuple[Rate, ...], share: float
+) -> float:
+    """Seconds from the first letter to the last of this ``share`` of them, whichever limit is the slowest."""
+    letters = math.ceil(letters * share)
     spans = [seconds_for(letters, limits), ramp_seconds(letters, delivery.ramp)]
     for name, rates in delivery.domain_rate.items():
         members = delivery.domain_groups.get(name, [name])
-        spans.append(seconds_for(sum(domains.get(domain.lower(), 0) for domain in members), rates))
+        spans.append(seconds_for(math.ceil(share * sum(domains.get(domain.lower(), 0) for domain in members)), rates))
     return max(spans)
 
 

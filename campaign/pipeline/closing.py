@@ -162,7 +162,7 @@ def settings_in_words(job: Job) -> dict[str, str]:
     return {
         "source": job.settings.audience.source,
         "subject": job.settings.compose.subject,
-        "relay": ", ".join(delivery.relay),
+        "relay": ", ".join(map(str, delivery.relay)),
         "connections": str(delivery.connections),
         "rate": ", ".join(map(str, delivery.rate)) or "no limit",
         "attempts": str(delivery.attempts),

@@ -147,7 +147,7 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
     address = parse(to)
     if isinstance(address, Refusal):
         raise ConfigError(f"{to} is not an address: {address.reason}.")
-    if "mailbox" in job.settings.delivery.relay:
+    if "mailbox" in job.settings.delivery.urls:
         raise ConfigError(
             "The relay is the embedded mailbox, so a test letter would reach nobody.",
             next_step=f"look at the letters: campaign preview {shown(job.settings.file)}; or give --relay URL",

@@ -115,7 +115,7 @@ class Service:
                 kitchen = Kitchen(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
                 self._kitchen = stack.enter_context(kitchen)
             box = None
-            if "mailbox" in delivery.relay:
+            if "mailbox" in delivery.urls:
                 box = await stack.enter_async_context(Mailbox(self._chosen.folder / "mailbox"))
             relays = await open_relays(delivery, base, os.environ, box.url if box else None)
 

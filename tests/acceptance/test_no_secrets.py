@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.acceptance.stand import Stand, until
 from tests.integration.servers.collector import Collector
 from tests.integration.servers.shelf import FIN, Fault, Shelf, say
+from tests.integration.servers.web import Web
 
 PASSWORD = 'pä"ss/w+rd 7&<x>'
 TOKEN = "ya29.a0AfB_by-Zx~9/token+of=ours"
@@ -198,6 +199,49 @@ async def test_a_relay_that_repeats_our_login_gets_no_secret_into_our_files(
         assert checked.code
         assert line in relay.commands, "the secret was in use"
         await stand.leave()
+    assert leaks(secrets, everything(stand, secrets)) == []
+
+
+REFRESH = "1//0gRefresh-token+of=ours/0123456789"
+#: Provider -> what its file holds, and what it is asked for a token with.
+PROVIDERS = {
+    "google": json.dumps({"refresh_token": REFRESH, "client_id": "c1", "client_secret": PASSWORD}),
+    "microsoft": json.dumps({"refresh_token": REFRESH}),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_tokens_are_renewed_by_themselves_and_a_refusal_gives_no_secret_away(
+    stand: Stand, tls: ssl.SSLContext, provider: str
+) -> None:
+    stand.write("held.json", PROVIDERS[provider]).chmod(0o600)
+    secrets = Secrets(
+        {"the token": TOKEN, "the refresh token": REFRESH, "the client's secret": PASSWORD},
+        (stand.folder / "held.json",),
+    )
+    more = {"client_id": "c1", "tenant": "example.com"} if provider == "microsoft" else {}
+    with Web() as web:
+        stand.variables |= {**web.environment(stand.folder), "PYTHONASYNCIODEBUG": "1"}
+        async with Shelf(users={xoauth2(TOKEN): "ada"}, implicit=tls) as relay:
+            stand.set(delivery__relay=f"smtps://ada@127.0.0.1:{relay.port}", delivery__letters_per_connection=2)
+            stand.set(delivery__oauth={"provider": provider, "file": "held.json", **more})
+            for give in (web.google, lambda answer: web.microsoft("example.com", answer)):
+                give((200, {"access_token": TOKEN, "expires_in": 3599}))
+            (await stand.campaign("check", stand.file)).ends(0)
+            (await stand.send()).ends(0)
+            assert (len(relay.letters), relay.connections > 3) == (20, True)
+            for give in (web.google, lambda answer: web.microsoft("example.com", answer)):
+                give(lambda form: (400, {"error": "invalid_grant", "error_description": f"expired: {form}"}))
+            checked = await stand.campaign("check", stand.file)
+            assert (checked.code, "gives no access token for ada" in checked.out) == (78, True)
+            (await stand.send("--again")).tells(
+                77, "gives no access token for ada", "expired", step="sign in as ada again"
+            )
+            assert len(relay.letters) == 20
+            await stand.leave()
+        asked = [form for _, form in web.asked if form]
+    assert {form["refresh_token"] for form in asked} == {REFRESH}
+    assert len(asked) == 4, "each command asked once"
     assert leaks(secrets, everything(stand, secrets)) == []
 
 

@@ -170,3 +170,21 @@ def test_a_greeting_is_judged_by_what_it_will_have_to_carry(
     findings = Findings()
     judge(greeting(**more), looked(largest), Span(NOW, DAY, "1/s"), findings, now=NOW)
     assert [one.code for one in findings] == codes
+
+
+async def test_notifications_that_a_relay_does_not_offer_are_a_warning(tmp_path: Path) -> None:
+    async with Shelf() as shelf:
+        _, found = await greeted(job(tmp_path, shelf.url, 'dsn = "failure"'))
+        assert [(one.severity, one.code) for one in found] == [("warning", "relay-dsn")]
+    async with Shelf(("DSN",)) as shelf:
+        _, found = await greeted(job(tmp_path, shelf.url, 'dsn = "failure"'))
+        assert found == []
+
+
+async def test_weights_are_told_with_what_they_come_to(tmp_path: Path) -> None:
+    async with Shelf() as three, Shelf() as spare:
+        relays = f'[{{url="{three.url}", weight=3}}, {{url="mailbox", weight=1}}, {{url="{spare.url}", weight=0}}]'
+        said, found = await greeted(job(tmp_path, relays))
+    assert found == []
+    assert said[three.url].endswith("; weight 3: 75% of the letters")
+    assert said[spare.url].endswith("; weight 0: only when others fail")

@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 
-from campaign.delivery import desk, failover, gate
+from campaign.delivery import desk, failover, gate, slowness
 from campaign.errors import LoginError, RelayError, StorageError, UnfinishedError
 from campaign.model import Verdict
 from tests.integration.servers.sending import (
@@ -295,6 +295,18 @@ async def test_the_next_relay_takes_over_and_nothing_in_doubt_is_sent_again() ->
     twice = set(first.recipients) & set(second.recipients)
     assert not twice
     assert len(second.letters) > 1000
+
+
+async def test_a_relay_that_is_slow_to_greet_rests_while_another_serves() -> None:
+    async with Shelf() as slow, Shelf() as quick:
+        slow.waits["banner"] = 0.05
+        ledger = await send([slow.url, quick.url], recipients(200), letters_per_connection=2, relay_slow_after="20ms")
+        assert (ledger.count(Verdict.ACCEPTED), len(ledger.outcomes)) == (200, 200)
+        assert len(slow.letters) + len(quick.letters) == 200
+        assert slow.connections == slowness.ENOUGH
+        assert len(slow.letters) <= 2 * slowness.ENOUGH
+        alone = await send(slow.url, recipients(20), letters_per_connection=2, relay_slow_after="20ms")
+    assert alone.count(Verdict.ACCEPTED) == 20
 
 
 async def test_a_relay_that_comes_back_is_waited_for() -> None:

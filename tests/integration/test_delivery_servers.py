@@ -152,3 +152,40 @@ async def test_a_sink_that_refuses_at_354_gets_no_letter() -> None:
     async with smtp_sink("-A", "0") as port:
         ledger = await send(f"smtp://127.0.0.1:{port}", recipients(1), lambda one: letter_for(one, b"x\r\n" * 500_000))
     assert ledger.last[0].verdict is not Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("more", [("PIPELINING",), ()], ids=["pipelined", "step by step"])
+async def test_notifications_are_asked_for_where_they_are_offered(more) -> None:
+    who = [Recipient(1, "ada+x@example.com", "ada", "", 2, {}), *recipients(1)]
+    async with Shelf(("SIZE 50000000", "DSN", *more)) as shelf:
+        ledger = await send(shelf.url, who, dsn=["failure", "delay"])
+    assert ledger.count(Verdict.ACCEPTED) == 2
+    told = [command for command in shelf.commands if command.startswith(("MAIL", "RCPT"))]
+    assert [command.partition(" RET=")[2] for command in told[::2]] == ["HDRS ENVID=1", "HDRS ENVID=0"]
+    assert [command.partition("> ")[2] for command in told[1::2]] == [
+        "NOTIFY=FAILURE,DELAY ORCPT=rfc822;ada+2Bx@example.com",
+        "NOTIFY=FAILURE,DELAY ORCPT=rfc822;u0@example.com",
+    ]
+
+
+async def test_notifications_are_not_mentioned_where_they_are_not_offered() -> None:
+    async with Shelf() as shelf:
+        ledger = await send(shelf.url, recipients(3), dsn="failure")
+    assert ledger.count(Verdict.ACCEPTED) == 3
+    assert not any(word in command for command in shelf.commands for word in ("NOTIFY", "ENVID", "RET=", "ORCPT"))
+
+
+async def test_postfix_understands_what_is_asked_and_passes_it_on() -> None:
+    names = ["ada+x=y", "o'neil", "{a}~!#$%&*/?^_`|"]
+    who = [Recipient(n, f"{name}@example.com", name, "", n, {}) for n, name in enumerate(names)]
+    async with Shelf(("PIPELINING", "SIZE 50000000", "DSN")) as oracle, postfix(oracle.port) as port:
+        ledger = await send(f"smtp://127.0.0.1:{port}", who, dsn=["failure"])
+        assert ledger.count(Verdict.ACCEPTED) == len(who)
+        async with asyncio.timeout(20):
+            while len(oracle.letters) < len(who):  # noqa: ASYNC110 - nobody is told when a server is done
+                await asyncio.sleep(0.02)
+    assert {command.partition("ENVID=")[2][:1] for command in oracle.commands if command.startswith("MAIL")} == set(
+        "012"
+    )
+    passed = [command for command in oracle.commands if command.startswith("RCPT")]
+    assert any("ORCPT=rfc822;ada+2Bx+3Dy@example.com NOTIFY=FAILURE" in command for command in passed), passed

@@ -126,6 +126,24 @@ def test_the_least_time_a_run_takes_is_that_of_its_slowest_limit(
 def test_a_preset_brings_its_limits(tmp_path: Path):
     assert span_of(job(tmp_path, delivery='relay = "gmail"'), 10, {}, NOW).rate != "no limit"
     assert span_of(job(tmp_path, delivery='relay = "gmail"\nrate = "1/s"'), 10, {}, NOW).rate == "1/s"
+
+
+@pytest.mark.parametrize(
+    ("relays", "seconds"),
+    [("3, 1", 74.0), ("1, 1", 49.0), ("1, 0", 99.0), ("1, 1, 1, 1", 24.0)],
+)
+def test_relays_by_weight_take_their_time_side_by_side(relays: str, seconds: float, tmp_path: Path) -> None:
+    written = ", ".join(
+        f'{{ url = "smtp://127.0.0.{n}", weight = {one} }}' for n, one in enumerate(relays.split(", "), 1)
+    )
+    span = span_of(job(tmp_path, delivery=f'relay = [{written}]\nrate = "1/s"'), 100, {}, NOW)
+    assert (span.seconds, span.rate) == (pytest.approx(seconds, abs=1), "1/s")
+
+
+def test_a_preset_of_a_small_share_can_be_what_takes_longest(tmp_path: Path) -> None:
+    relays = 'relay = [{ url = "u@gmail", weight = 1 }, { url = "smtp://127.0.0.1", weight = 9 }]'
+    span = span_of(job(tmp_path, delivery=relays), 1000, {}, NOW)
+    assert span.seconds == pytest.approx(99, abs=1)
     assert span_of(job(tmp_path, delivery='relay = "nosuch"'), 10, {}, NOW).rate == "no limit"
 
 

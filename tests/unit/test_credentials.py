@@ -64,6 +64,11 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
             read_secret(path)
 
 
+def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)No such file.*Next: put the secret there"):
+        read_secret(tmp_path / "missing")
+
+
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = secret(tmp_path, "x")
     path.write_bytes(b"\xff\xfe")

@@ -239,6 +239,29 @@ def test_what_is_hopeless_is_not_tried_again() -> None:
         relays.choose(10**6)
 
 
+def test_relays_that_all_use_up_their_patience_end_the_run() -> None:
+    relays, (first, second) = board()
+    for now in range(3):
+        relays.failed(first, "refused", now)
+    assert relays.choose(10) is second
+    relays.accepted(second)
+    relays.failed(second, "reset", 100)
+    relays.failed(second, "reset", 221)
+    with pytest.raises(RelayError, match="None of the relays"):
+        relays.choose(222)
+
+
+def test_a_relay_that_came_back_is_not_given_up_with_the_others() -> None:
+    relays, (first, second) = board()
+    for now in range(3):
+        relays.failed(first, "refused", now)
+    relays.accepted(first)
+    for now in range(3):
+        relays.failed(second, "refused", now)
+    assert relays.choose(10) is first
+    assert not second.out
+
+
 def test_connections_that_broke_together_count_once() -> None:
     relays, (only,) = board(1, barren=3)
     relays.accepted(only)

@@ -58,6 +58,7 @@ class Shelf:
     raw: list[bytearray] = field(default_factory=list)
     faults: dict[str, list[Fault | None]] = field(default_factory=lambda: defaultdict(list))
     always: dict[str, Fault] = field(default_factory=dict)
+    waits: dict[str, float] = field(default_factory=dict)  # stage -> seconds before it answers, each time
     connections: int = 0
     most_at_once: int = 0
     open: int = 0
@@ -174,6 +175,8 @@ class Session:
 
     async def _fault(self, stage: str) -> bool:
         """Whether the stage was spoilt; when the connection ends by it, Hangup is raised."""
+        if stage in self.shelf.waits:
+            await asyncio.sleep(self.shelf.waits[stage])
         fault = self.shelf.fault(stage)
         if fault is None:
             return False

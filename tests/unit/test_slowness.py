@@ -1,0 +1,94 @@
+"""When a relay is too slow to greet, for how long it rests, and who serves meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaign.delivery.failover import Board
+from campaign.delivery.relays import Relay
+from campaign.delivery.slowness import ENOUGH, FIRST_REST, LONGEST_REST, WINDOW, Greetings
+
+
+@pytest.mark.parametrize(
+    ("greetings", "median"),
+    [
+        ([5.0], 0.0),
+        ([5.0, 5.0], 0.0),
+        ([5.0, 5.0, 5.0], 5.0),
+        ([5.0, 0.1, 5.0], 5.0),
+        ([60.0, 0.1, 0.1], 0.0),
+        ([2.0, 2.0, 2.0], 0.0),
+        ([2.0, 2.0, 2.5, 2.5], 2.25),
+        ([0.1] * 5 + [9.0] * 4, 0.0),
+        ([0.1] * 5 + [9.0] * 5, 9.0),
+        ([0.1] * 100 + [9.0] * 5, 9.0),
+    ],
+)
+def test_the_median_of_the_last_greetings_decides(greetings: list[float], median: float) -> None:
+    found = Greetings(2.0)
+    assert [found.note(seconds, 100.0) for seconds in greetings] == [0.0] * (len(greetings) - 1) + [median]
+    assert found.until == (100.0 + FIRST_REST if median else 0.0)
+
+
+def test_nothing_is_too_slow_without_a_limit() -> None:
+    found = Greetings(0.0)
+    assert not any(found.note(3600.0, 0.0) for _ in range(WINDOW * 2))
+
+
+def test_after_a_rest_one_greeting_decides_and_rests_double() -> None:
+    found, now, rests = Greetings(2.0), 0.0, []
+    for _ in range(ENOUGH):
+        found.note(9.0, now)
+    for _ in range(7):
+        rests.append(found.until - now)
+        assert found.note(9.0, found.until - 0.1) == 0.0  # what it says while it rests does not count
+        now = found.until
+        assert found.note(9.0, now) == 9.0
+    assert rests == [FIRST_REST * 2**n for n in range(5)] + [LONGEST_REST] * 2
+
+
+def test_a_relay_that_greets_in_time_after_its_rest_is_as_good_as_new() -> None:
+    found = Greetings(2.0)
+    for _ in range(ENOUGH):
+        found.note(9.0, 0.0)
+    assert found.note(0.1, FIRST_REST) == 0.0
+    assert [found.note(9.0, FIRST_REST), found.note(9.0, FIRST_REST)] == [0.0, 9.0]
+    assert found.until == 2 * FIRST_REST
+
+
+def board(count: int) -> Board:
+    return Board([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(count)], 120.0, 5, 2.0)
+
+
+def slow(relays: Board, number: int, now: float) -> None:
+    while not relays.breakers[number].greetings.note(9.0, now):
+        pass
+
+
+def test_a_slow_relay_rests_while_another_serves_and_comes_back() -> None:
+    relays = board(2)
+    first, second = relays.breakers
+    slow(relays, 0, 0.0)
+    assert relays.choose(1.0) is second
+    assert (relays.stays(first, 1.0), relays.stays(second, 1.0)) == (False, True)
+    assert relays.choose(FIRST_REST) is first
+    assert relays.stays(first, FIRST_REST)
+
+
+def test_a_slow_relay_serves_where_no_other_can() -> None:
+    relays = board(2)
+    first, second = relays.breakers
+    slow(relays, 0, 0.0)
+    relays.failed(second, "refused", 0.0)
+    assert relays.choose(0.5) is first
+    assert relays.stays(first, 0.5)
+    slow(relays, 1, 0.0)
+    assert relays.choose(5.0) is first
+
+
+def test_a_lonely_relay_is_never_given_up_for_being_slow() -> None:
+    relays = board(1)
+    for now in range(0, 10_000, 100):
+        relays.breakers[0].greetings.note(60.0, float(now))
+        assert relays.choose(float(now)) is relays.breakers[0]
+        assert relays.stays(relays.breakers[0], float(now))
