@@ -16,6 +16,7 @@ from campaign.report.timeline import rebinned
 
 COLUMNS = 120
 KINDS = ("accepted", "deferred", "rejected")
+DAY = 86_400.0  #: seconds; the axis of a longer run names the day
 FEWEST = 3  #: columns that make a picture; fewer are said in words
 FEW_LETTERS = 10  #: fewer replies than this have no percentiles worth drawing
 
@@ -38,7 +39,8 @@ def timeline(facts: RunFacts) -> Html:
     top = _nice(max(sum(_counts(one)) for one in bins) / width)
     axis = tag("div", (tag("span", f"{top * part:g}") for part in (1, 0.5, 0)), cls="y", aria_hidden="true")
     ends = (bins[0].at, bins[0].at + width * len(bins) / 2, bins[0].at + width * len(bins))
-    times = tag("div", (tag("span", _clock(at)) for at in ends), cls="x", aria_hidden="true")
+    clock = _clock if ends[2] - ends[0] <= DAY else _day
+    times = tag("div", (tag("span", clock(at)) for at in ends), cls="x", aria_hidden="true")
     caption = f"Letters a second, a column is {wording.duration(width)}; times are UTC."
     plot = tag("div", axis, _plot(bins, width, top), times, cls="plot")
     return tag("figure", plot, _legend(bins), tag("figcaption", caption), cls="timeline")
@@ -121,11 +123,15 @@ def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
 
 
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+
+
 def _nice(highest: float) -> float:
-    """The next round number: 1, 2, 4, 5, 6, 8 or 10 times a power of ten."""
+    """The next round number: 1, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
     power = 0.001
     while True:
-        for step in (1, 2, 4, 5, 6, 8):
+        for step in (1, 2, 3, 4, 5, 6, 8):
             if step * power >= highest:
                 return step * power
         power *= 10

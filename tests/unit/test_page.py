@@ -195,6 +195,12 @@ def test_a_run_of_a_moment_is_told_in_words_and_not_as_one_great_block():
     assert "40 rejected within 1s, from 08:00:00 UTC." in html
 
 
+def test_the_axis_of_a_run_of_days_names_the_day():
+    days = [TimelineBucket(1795507200.0 + at * 3600, 50, 0, 0) for at in range(60)]
+    assert "<span>2026-11-24 08:00</span>" in page(facts(timeline=days))
+    assert "<span>08:00:00</span>" in page(facts())
+
+
 def test_of_a_few_replies_there_are_no_percentiles():
     html = page(facts(latency={"p50": 0.0004, "max": 0.0004}, latency_buckets={0.01: 1}))
     assert "The answer came after 0.4 ms." in html
