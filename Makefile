@@ -50,8 +50,8 @@ retry: $(VENV)/installed ## Only those who failed
 schedule: $(VENV)/installed ## A systemd user timer: WHEN="Mon 08:00"
 	@mkdir -p $(UNITS)/$(UNIT).service.d $(UNITS)/$(UNIT).timer.d
 	@cp deploy/systemd/campaign@.service deploy/systemd/campaign@.timer $(UNITS)/
-	@printf '[Service]\nEnvironment=CAMPAIGN_HOME=%s CAMPAIGN_BIN=%s\n' '$(abspath $(dir $(CAMPAIGN)))' '$(abspath $(BIN)/campaign)' > $(UNITS)/$(UNIT).service.d/here.conf
-	@test -e '$(dir $(CAMPAIGN))relay.password' || printf 'LoadCredential=\nEnvironment=CAMPAIGN__DELIVERY__PASSWORD_FILE=\n' >> $(UNITS)/$(UNIT).service.d/here.conf
+	@printf '[Service]\nEnvironment="CAMPAIGN_HOME=%s" "CAMPAIGN_BIN=%s"\n' '$(abspath $(dir $(CAMPAIGN)))' '$(abspath $(BIN)/campaign)' > $(UNITS)/$(UNIT).service.d/here.conf
+	@test -e '$(dir $(CAMPAIGN))relay.password' || printf 'LoadCredential=\nUnsetEnvironment=CAMPAIGN__DELIVERY__PASSWORD_FILE\n' >> $(UNITS)/$(UNIT).service.d/here.conf
 	@printf '[Timer]\nOnCalendar=\nOnCalendar=%s\n' '$(WHEN)' > $(UNITS)/$(UNIT).timer.d/when.conf
 	systemctl --user daemon-reload && systemctl --user enable --now $(UNIT).timer
 

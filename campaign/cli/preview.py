@@ -17,7 +17,7 @@ from campaign.exit_codes import ExitCode
     "rows",
     type=click.IntRange(min=1),
     multiple=True,
-    help="Show this row of the plan, from 1; may be repeated.",
+    help="Show the letter of this row of the list, as `check` numbers them; may be repeated.",
 )
 @click.option("--to", default="", metavar="ADDRESS", help="Show the letter of this recipient.")
 @click.option(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from campaign.cli.options import DurationType, run_argument
 from campaign.exit_codes import ExitCode
+
+if TYPE_CHECKING:  # the room is loaded when the command runs
+    from campaign.pipeline.upkeep import Standing
+
+LEFT = ("waiting", "deferred")
 
 
 @click.command("status")
@@ -26,29 +34,49 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     """Show where RUN stands: a run folder, a folder above it, or a campaign file; by default the newest below runs/."""
     from campaign.pipeline.upkeep import find_run, standing
 
-    folder = find_run(run)
+    folder, before, pace = find_run(run), None, 0.0
     while True:
-        now = standing(folder)
-        tally = now.history.tally()
-        if as_json:
-            in_flight = len(now.history.pending) if now.running else 0
-            facts = {
-                "run": str(folder),
-                "running": now.running,
-                "finished": now.history.finished,
-                "passes": now.history.passes,
-                "in_flight": in_flight,
-                "verdicts": tally,
-            }
-            click.echo(json.dumps(facts))
-        else:
-            click.echo(_table(str(folder), now.running, now.history.finished, tally))
+        now, at = standing(folder), time.monotonic()
+        settled = sum(now.history.tally().values()) - sum(now.history.tally()[name] for name in LEFT)
+        if before:
+            pace = max(0.0, (settled - before[1]) / (at - before[0]))
+        before = (at, settled)
+        if watch is not None and not as_json and sys.stdout.isatty():
+            click.clear()
+        click.echo(json.dumps(_facts(folder, now)) if as_json else _table(folder, now, pace))
         if watch is None or not now.running:
             return ExitCode.DONE
         time.sleep(max(watch, 0.2))
 
 
-def _table(folder: str, running: bool, finished: bool, tally: dict[str, int]) -> str:
-    state = "running" if running else "finished" if finished else "unfinished, no process serves it"
-    rows = [f"  {name.replace('_', ' '):<14}{count:>10,}" for name, count in tally.items() if count]
-    return "\n".join([f"{folder}: {state}", *rows, f"  {'planned':<14}{sum(tally.values()):>10,}"])
+def _facts(folder: Path, now: Standing) -> dict[str, object]:
+    history = now.history
+    return {
+        "run": str(folder),
+        "running": now.running,
+        "finished": history.finished,
+        "passes": history.passes,
+        "in_flight": len(history.pending) if now.running else 0,
+        "next_pass": history.next_due() or None,
+        "verdicts": history.tally(),
+    }
+
+
+def _table(folder: Path, now: Standing, pace: float) -> str:
+    """The verdicts there are, with their share; ``pace`` is what was settled a second since the last look."""
+    from campaign.report import wording
+
+    history, tally = now.history, now.history.tally()
+    planned, due = sum(tally.values()), history.next_due()
+    state = "running" if now.running else "finished" if history.finished else "unfinished, no process serves it"
+    parts = [
+        state,
+        wording.rate(pace) if pace and now.running else "",
+        f"next pass at {wording.clock(due)}" if due else "",
+    ]
+    rows = [
+        f"  {wording.verdict(name):<14}{count:>10,}  {wording.share(count, planned):>7}"
+        for name, count in tally.items()
+        if count
+    ]
+    return "\n".join([f"{folder}: {', '.join(filter(None, parts))}", *rows, f"  {'planned':<14}{planned:>10,}"])

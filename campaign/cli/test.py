@@ -18,7 +18,7 @@ from campaign.exit_codes import ExitCode
     "rows",
     type=click.IntRange(min=1),
     multiple=True,
-    help="Use this row of the plan, from 1; may be repeated.",
+    help="Use this row of the list, as `check` numbers them; may be repeated.",
 )
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str) -> ExitCode:

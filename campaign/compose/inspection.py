@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from campaign.compose.faults import Fault, merged
-from campaign.compose.inspection_html import html, html_way_out
-from campaign.compose.inspection_words import words
+from campaign.compose.inspection_html import html, html_way_out, text_links
+from campaign.compose.inspection_words import texts, words
 from campaign.compose.reading import ReadLetter
 from campaign.model import Letter, Recipient
 
@@ -50,6 +50,7 @@ def _all(
             "error", "no-text", "there is no text part", "text part", "name a text template, or leave it to be derived"
         )
     yield from html(seen)
+    yield from text_links(seen, texts(recipient.row), public=unsubscribe or bool(seen.html))
     if unsubscribe:
         yield from way_out(seen)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -23,6 +24,10 @@ LOCAL = re.compile(
     r"169\.254\.|::1$|f[cd][0-9a-f]{2}:|fe80:"
 )
 
+LOOPBACK = re.compile(r"localhost$|.*\.localhost$|127\.|0\.0\.0\.0$|::1$")  #: never right, not even in an office
+
+_WEB = re.compile(r"https?://[^\s<>\"')\]]+[^\s<>\"')\].,;:!?]")
+_UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _CID = re.compile(r"cid:([^\s\"'()<>]+)")
 _ELSEWHERE = ("mailto", "tel", "sms", "cid")  # links that are no pages
 _SHOWN = 80
@@ -111,6 +116,21 @@ def link(target: str) -> Iterable[Fault]:
     return []
 
 
+def text_links(seen: ReadLetter, own: Iterable[str], *, public: bool) -> Iterator[Fault]:
+    """What is wrong with the links of the text part; one amid a text that the row brought along is the row's affair.
+
+    A letter of text alone may be for colleagues, who reach their own network: without ``public`` only a link to the
+    reader's own machine is a fault.
+    """
+    foreign = [text for text in own if "://" in text]
+    for target in dict.fromkeys(_WEB.findall(seen.text)):
+        if any(target in text and target != text.strip() for text in foreign):
+            continue
+        for fault in link(target):
+            if public or LOOPBACK.match(urlsplit(target).hostname or ""):
+                yield replace(fault, where="text part")
+
+
 def unsupported(seen: ReadLetter) -> Iterator[Fault]:
     """What some mail readers will ignore, though the letter relies on it."""
     pictures = [found for kind in set(seen.image_types.values()) for found in support.image_ignored(kind)]
@@ -129,7 +149,7 @@ def html_way_out(seen: ReadLetter, url: str) -> Iterator[Fault]:
     if not seen.html:
         return
     ways = [one for one in support.elements(seen.html) if one.tag == "a" and (one.get("href") or "").strip() == url]
-    if any(one.text_content().strip() or one.find(".//img") is not None for one in ways):
+    if any(_to_be_seen(one) for one in ways):
         return
     yield Fault(
         "warning",
@@ -140,10 +160,15 @@ def html_way_out(seen: ReadLetter, url: str) -> Iterator[Fault]:
     )
 
 
+def _to_be_seen(way: HtmlElement) -> bool:
+    shown = way.text_content().strip() or way.find(".//img") is not None
+    return bool(shown) and not any(_UNSEEN.search(one.get("style") or "") for one in (way, *way.iterancestors()))
+
+
 def web_links(seen: ReadLetter) -> list[str]:
     """Every http and https link of a letter, once, in order."""
     targets = [
         (element.get("href") or "").strip() for element in support.elements(seen.html) if element.tag in ("a", "area")
     ]
-    plain = re.findall(r"https?://[^\s<>\"')\]]+[^\s<>\"')\].,;:!?]", seen.text)
+    plain = _WEB.findall(seen.text)
     return list(dict.fromkeys(one for one in (*targets, *plain) if one.startswith(("http://", "https://"))))

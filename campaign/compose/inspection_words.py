@@ -32,23 +32,33 @@ _ALONE = (
     "Hello|Hi|Hey|Welcome|Good (?:morning|day|afternoon|evening)|Hallo|Guten (?:Morgen|Tag|Abend)|Bonjour|Bonsoir|Hola|"
     "Ciao|Buongiorno|Buonasera|Hoi|Hej|Hei|Witaj|Olá|Здравствуйте|Привет"
 )
+#: Those of them that are no words of other meaning, such as "das Beste: …", and so are odd without a blank too.
+_ONLY_GREETINGS = "Dear|Sehr geehrte[rs]?|Estimad[oa]s?|Gentile|Geachte|Szanown[ya]|Prezad[oa]s?|Уважаем(?:ый|ая)"
 _GREETING = re.compile(
-    rf"\b(?:(?:{_WITH_NAME}){_BLANK}*[,!:](?!\w)|(?:{_ALONE}){_BLANK}+,|(?:Hello|Hi|Hey|Welcome|Hallo|Hola){_BLANK}+!)"
-    rf"|^{_BLANK}*(?:さん|様|님)[、，,]",
+    rf"\b(?:(?:{_WITH_NAME}){_BLANK}+[,!:](?!\w)|(?:{_ALONE}){_BLANK}+,|(?:Hello|Hi|Hey|Welcome|Hallo|Hola){_BLANK}+!)"
+    rf"|^{_BLANK}*(?:{_ONLY_GREETINGS})[,!:](?!\w)|^{_BLANK}*(?:さん|様|님)[、，,]",
     re.MULTILINE,
 )
-_LEFT_OVER = re.compile(r"\{\{|\}\}|\{%|%\}|\*\|[A-Z_]+\|\*|%%[A-Za-z_]+%%|\$\{\w+\}|\[(?:FIRST|LAST|FULL)_?NAME\]")
+#: What is left of "{{ name }}, your issue" without a name.
+_HEADLESS = re.compile(rf"^{_BLANK}*[,;:]{_BLANK}\w.{{0,30}}", re.MULTILINE)
+_LEFT_OVER = re.compile(
+    r"\{\{|\}\}|\{%|%\}|<%=|\*\|[A-Z_]+\|\*|%%[A-Za-z_]+%%|%recipient\.\w+%|\$\{\w+\}|\[(?:F|L|FIRST|LAST|FULL)_?NAME\]"
+)
+#: Marks of other programs, if what stands in them is a column.
+_MARKED = re.compile(r"\{([^\W\d]\w*)\}|%([^\W\d]\w*)%|<<([^\W\d]\w*)>>|«([^\W\d]\w*)»|\[\[([^\W\d]\w*)\]\]")
 
 
 def words(seen: ReadLetter, recipient: Recipient, printed: Sequence[Sequence[object]]) -> Iterator[Fault]:
     """Faults of the words. ``printed``: the values that subject, text part and HTML part printed."""
-    own = set(_texts(recipient.row))
+    own = set(texts(recipient.row))
+    blank = any(not str(one if one is not None else "").strip() for values in printed for one in values)
     for where, text in (
         ("subject", seen.header("Subject")),
         ("text part", seen.text),
         ("HTML part", visible(seen.html)),
     ):
-        if match := _GREETING.search(text):
+        headless = _HEADLESS if blank or where == "subject" else None
+        if match := _GREETING.search(text) or (headless and headless.search(text)):
             yield Fault(
                 "error",
                 "empty-greeting",
@@ -56,11 +66,11 @@ def words(seen: ReadLetter, recipient: Recipient, printed: Sequence[Sequence[obj
                 where,
                 "give the value a default: {{ name or 'reader' }}",
             )
-        if (match := _LEFT_OVER.search(text)) and not any(match[0] in value for value in own):
+        if (mark := left_over(text, recipient)) and not any(mark in value for value in own):
             yield Fault(
                 "warning",
                 "left-over",
-                f"“{match[0]}” looks like a template mark that was not filled in",
+                f"“{mark}” looks like a template mark that was not filled in",
                 where,
                 "write it as {{ column }}",
             )
@@ -74,17 +84,26 @@ def words(seen: ReadLetter, recipient: Recipient, printed: Sequence[Sequence[obj
         )
 
 
+def left_over(text: str, recipient: Recipient) -> str:
+    """The first template mark in ``text`` that was not filled in, or ``""``."""
+    if match := _LEFT_OVER.search(text):
+        return match[0]
+    marks = (match for match in _MARKED.finditer(text) if match[match.lastindex or 0] in recipient.row)
+    return next((match[0] for match in marks), "")
+
+
 def visible(html: str) -> str:
     """The text of ``html``, roughly as lines: what a greeting or a mark is looked for in."""
     return unescape(_TAG.sub("\n", _INLINE.sub("", _HIDDEN.sub("", html))))
 
 
-def _texts(value: object) -> Iterator[str]:
+def texts(value: object) -> Iterator[str]:
+    """Every text in a value of a row, which may be a list of lines."""
     if isinstance(value, Mapping):
         for one in value.values():
-            yield from _texts(one)
+            yield from texts(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from _texts(one)
+            yield from texts(one)
     elif value is not None:
         yield str(value)

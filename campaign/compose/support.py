@@ -30,6 +30,7 @@ _AT_LINE = re.compile(r"@import\b[^;]*;?")
 _PSEUDO = re.compile(r":(?=:?([\w-]+))")
 _FUNCTION = re.compile(r"(?<![\w-])([a-z][a-z-]*)\(")
 _UNIT = re.compile(r"(?<![\w.#-])-?(?:\d+\.?\d*|\.\d+)([a-z]+)\b")
+_FONTS = re.compile(r"font|typekit|typography", re.IGNORECASE)
 _GRADIENT = re.compile(r"gradient\(|url\(")
 _EMPTY_WITHOUT = frozenset({"video", "audio", "object", "picture"})  # elements that may hold what is shown instead
 
@@ -90,7 +91,7 @@ def _used(html: str) -> Iterator[Feature]:
     marks = data()[1]
     for element in elements(html):
         tag = str(element.tag)
-        if (feature := marks.get(("element", tag))) and not (tag in _EMPTY_WITHOUT and _shows(element)):
+        if (feature := marks.get(("element", tag))) and not _does_without(element, tag):
             yield feature
         if tag == "style":
             yield from _of_sheet(element.text or "", marks)
@@ -112,6 +113,13 @@ def elements(html: str) -> list[HtmlElement]:
         return []
 
 
+def _does_without(element: HtmlElement, tag: str) -> bool:
+    """Whether the letter holds together for readers that do not know the element: a web font has others behind it."""
+    if tag == "link":
+        return "stylesheet" not in (element.get("rel") or "").lower() or bool(_FONTS.search(element.get("href") or ""))
+    return tag in _EMPTY_WITHOUT and _shows(element)
+
+
 def _shows(element: HtmlElement) -> bool:
     """Whether there is something inside for readers that do not know the element itself."""
     return bool(element.text_content().strip()) or element.find(".//img") is not None
@@ -120,7 +128,7 @@ def _shows(element: HtmlElement) -> bool:
 def _of_sheet(css: str, marks: Marks) -> Iterator[Feature]:
     """A style element. What stands inside an at-rule is for those who know it, and so not looked at."""
     css = _COMMENT.sub("", css)
-    if _AT_LINE.search(css) and ("at", "@import") in marks:
+    if any(not _FONTS.search(one) for one in _AT_LINE.findall(css)) and ("at", "@import") in marks:
         yield marks["at", "@import"]
     for rule in _AT_BLOCK.sub("", _AT_LINE.sub("", css)).split("}"):
         selector, _, block = rule.partition("{")

@@ -75,6 +75,8 @@ class Desk:
         self.board = Board(relays, settings.relay_patience, settings.stop_connections, settings.relay_slow_after)
         #: Lanes told to end after what they hold.
         self.leaving: set[object] = set()
+        #: What was answered when a domain was held, by domain.
+        self.held: dict[str, str] = {}
         self._accounts: dict[str, Account] = {}
         self._clock = clock
         self._rules = rules
@@ -274,6 +276,7 @@ class Desk:
         throttle, now = self.account(breaker).throttle, self._clock()
         if domain is not None and decision.retry_after:
             sentence = throttle.hold(domain, now, decision.retry_after)
+            self.held[domain] = shown(reply)
         elif domain is None and not (throttle.limits or self._accepted >= KNOWN_PACE):
             return  # nothing to halve yet; the breaker's pause before the next connection has to do
         elif reply.code == 421 and connection.accepted:

@@ -205,7 +205,8 @@ class Lane:
 
     def _fit(self, errand: Errand, connection: Connection) -> bool:
         if errand.postponed:
-            why = "the limits for its domain hold it"
+            answered = self._desk.held.get(errand.domain)
+            why = f"its domain is held: {answered}" if answered else "the limits for its domain hold it"
             self._end(
                 errand,
                 Outcome(errand.recipient.number, Verdict.DEFERRED, why, counted=False, retry_after=errand.postponed),

@@ -6,13 +6,14 @@ Also what `campaign report` calls again later. No decision about any recipient i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from campaign.audience.plan import Plan
 from campaign.compose.headers import message_id
 from campaign.config.ledger import InDoubt
+from campaign.delivery.replies import Rules
 from campaign.errors import InternalError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import journal
@@ -25,9 +26,10 @@ from campaign.pipeline.choosing import Chosen
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
 from campaign.pipeline.publishing import publish_last
+from campaign.pipeline.refusals import Refusals
 from campaign.pipeline.serving import Ending
 from campaign.report.exports import write_failed, write_in_doubt
-from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.facts import DoubtRow, FailedRow, RunFacts, TimelineBucket
 from campaign.report.page import write_page
 from campaign.report.send_times import SendTimes
 from campaign.report.summary import balance, tally, write_summary
@@ -46,7 +48,7 @@ class Stream:
     times: SendTimes = field(default_factory=SendTimes)
     seconds: dict[int, list[int]] = field(default_factory=dict)
     relays: Counter[str] = field(default_factory=Counter)
-    replies: Counter[tuple[int, str, str, str]] = field(default_factory=Counter)
+    refusals: Refusals = field(default_factory=Refusals)
     last: dict[int, Settled] = field(default_factory=dict)
     sent_at: dict[int, tuple[float, str]] = field(default_factory=dict)
 
@@ -63,7 +65,7 @@ class Stream:
             at[2] += record.verdict == Verdict.REJECTED
             self.last[record.number] = record
             if record.code or record.reason:
-                self.replies[record.code, record.enhanced, record.reason[:200], record.verdict] += 1
+                self.refusals.add(record)
         if record.took and record.verdict != Verdict.IN_DOUBT:
             self.times.add(record.took)
 
@@ -119,7 +121,7 @@ def verdict_codes(history: History, policy: InDoubt) -> set[ExitCode]:
 
 def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream) -> RunFacts:
     """All that a report says about this run."""
-    opened = history.opened
+    opened, rules = history.opened, Rules.load(job.settings.delivery.reply_rules)
     return RunFacts(
         campaign=opened.campaign,
         edition=opened.edition,
@@ -131,7 +133,8 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         books=plan.books,
         verdicts=history.tally(),
         by_domain=_by_domain(plan, history),
-        by_reply=_by_reply(stream),
+        by_reply=stream.refusals.top(rules, TOP_REPLIES),
+        dead=stream.refusals.dead(rules),
         timeline=[TimelineBucket(float(at), *counts) for at, counts in sorted(stream.seconds.items())],
         latency=stream.times.percentiles(),
         relays=dict(stream.relays),
@@ -200,12 +203,11 @@ def _by_domain(plan: Plan, history: History) -> dict[str, dict[str, int]]:
     return {domain: dict(counts) for domain, counts in largest}
 
 
-def _by_reply(stream: Stream) -> list[ReplyTally]:
-    return [
-        ReplyTally(code, enhanced, reason, verdict, count)
-        for (code, enhanced, reason, verdict), count in stream.replies.most_common(TOP_REPLIES)
-    ]
-
-
 def _error_note(ending: Ending) -> tuple[str, ...]:
-    return (ending.error.what,) if ending.error else ()
+    if not ending.error:
+        return ()
+    return (" ".join([ending.error.what, *_sentences(ending.error.evidence)]),)
+
+
+def _sentences(evidence: Sequence[str]) -> list[str]:
+    return [f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in evidence]

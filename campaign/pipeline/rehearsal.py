@@ -29,9 +29,8 @@ from campaign.ledger.storage import write_whole
 from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
+from campaign.pipeline.picking import Pick, asked_for, telling
 from campaign.report.gallery import Preview, write_gallery
-
-PREVIEWED = 6
 
 
 @contextlib.contextmanager
@@ -57,55 +56,20 @@ def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output:
     folder = output or job.directory / job.settings.campaign.name / "preview"
     make_folder(folder)
     with rehearsed(job, console) as (plan, composer):
-        shown = [_previewed(folder, composer, label, one) for label, one in picked(plan, rows, to)]
+        picks = asked_for(plan, rows, to) if rows or to else telling(plan, composer, console.tell)
+        shown = [_previewed(folder, composer, one) for one in picks]
     write_gallery(folder, shown)
     return folder / "index.html"
 
 
-def picked(plan: Plan, rows: Sequence[int], to: str) -> list[tuple[str, Recipient]]:
-    """Whom to show: the rows asked for (counted from 1), or the first and some that stretch the layout."""
-    if rows:
-        return [(f"row {row}", _row(plan, row)) for row in rows]
-    if to:
-        wanted = [one for one in plan.recipients() if one.address.casefold() == to.strip().casefold()]
-        if not wanted:
-            raise ConfigError(f"{to} is not in the plan.", next_step="it may be screened out; campaign check says why")
-        return [(to, wanted[0])]
-    return _spread(plan)
-
-
-def _row(plan: Plan, row: int) -> Recipient:
-    if not 1 <= row <= plan.size:
-        raise ConfigError(f"There is no row {row}: the plan has {plan.size:,}.", next_step="rows are counted from 1")
-    return plan.recipient(row - 1)
-
-
-def _spread(plan: Plan) -> list[tuple[str, Recipient]]:
-    recipients = plan.recipients()
-    first = shortest = longest = next(recipients)
-    for one in recipients:
-        longest = max(longest, one, key=_length)
-        shortest = min(shortest, one, key=_length)
-    found = {first.number: ("first", first)}
-    found.setdefault(longest.number, ("longest", longest))
-    found.setdefault(shortest.number, ("shortest", shortest))
-    for number in range(0, plan.size, max(plan.size // PREVIEWED, 1)):
-        if len(found) < PREVIEWED:
-            found.setdefault(number, ("between", plan.recipient(number)))
-    return list(found.values())
-
-
-def _length(recipient: Recipient) -> int:
-    return sum(len(str(value)) for value in recipient.row.values())
-
-
-def _previewed(folder: Path, composer: Composer, label: str, recipient: Recipient) -> Preview:
+def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
+    recipient = pick.recipient
     letter = composed(composer, recipient)
-    seen, name = read(letter.content), f"row-{recipient.number + 1}.eml"
+    seen, name = read(letter.content), f"row-{recipient.line}.eml"
     write_whole(folder / name, letter.content)
     return Preview(
-        label=label,
-        row=recipient.number + 1,
+        label=pick.label,
+        row=recipient.line,
         to=recipient.address,
         subject=seen.header("Subject"),
         headers=seen.headers,
@@ -122,7 +86,7 @@ def composed(composer: Composer, recipient: Recipient) -> Letter:
     if isinstance(letter, Unrenderable):
         raise InputError(
             "This row cannot be made into a letter.",
-            evidence=f"line {recipient.line}: {letter.reason}",
+            evidence=f"row {recipient.line}: {letter.reason}",
             next_step="mend the row, or choose another with --row",
         )
     return letter
@@ -153,7 +117,8 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
             next_step=f"look at the letters: campaign preview {shown(job.settings.file)}; or give --relay URL",
         )
     with rehearsed(job, console, test=True) as (plan, composer):
-        chosen = [replace(one, address=address.wire) for _, one in picked(plan, rows or [1], "")]
+        picks = asked_for(plan, rows, "") if rows else [Pick("first", plan.recipient(0))]
+        chosen = [replace(one.recipient, address=address.wire) for one in picks]
         outcomes = asyncio.run(_deliver(job, [composed(composer, one) for one in chosen], chosen))
     for outcome in outcomes:
         console.tell(f"{outcome.verdict.value}: {outcome.code or ''} {outcome.reason}".strip())

@@ -36,6 +36,7 @@ from campaign.report.log import open_log
 from campaign.report.notices import passed_on
 from campaign.report.progress import Counts, Progress
 from campaign.report.tracing import span, traced
+from campaign.report.wording import counted
 
 
 @seldom()
@@ -51,7 +52,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
             console.tell(left)
         chosen = choose(job, options, console.loading)
         if chosen is None:
-            console.say(nobody_left(job))
+            console.say(nobody_left(job, retry=options.retry))
             for complaint in publish_idle(job, time.time()):
                 console.tell(complaint)
             return ExitCode.DONE
@@ -126,7 +127,8 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
         console.say(note)
     if not chosen.continued:
         console.say(
-            f"new run {shown(chosen.folder)}: {plan.size:,} recipients planned of {plan.books.read:,} rows read"
+            f"new run {shown(chosen.folder)}: {counted(plan.size, 'recipient')} planned of "
+            f"{counted(plan.books.read, 'row')} read"
         )
         return
     settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]
@@ -138,13 +140,18 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
         console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
 
 
-def nobody_left(job: Job) -> str:
+def nobody_left(job: Job, *, retry: bool) -> str:
     """Nothing to do, said plainly, with what the newest run still leaves to the operator."""
     text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
     newest = newest_opened(job)
     tally = read_history(newest).tally() if newest else {}
     failed, doubts = sum(tally.get(verdict, 0) for verdict in FAILED), tally.get(Verdict.IN_DOUBT, 0)
-    if failed:
+    if failed and retry:
+        text += (
+            f"\n  {failed:,} failed, and none of them can be tried again: their addresses are suppressed "
+            f"(look into {shown(job.directory / 'suppressed.csv')}) or not in the list any more"
+        )
+    elif failed:
         text += f"\n  {failed:,} failed; to try them again: campaign retry {shown(job.settings.file)}"
     if doubts and newest:
         text += f"\n  {doubts:,} in doubt; from the relay's log: campaign resolve {shown(newest)} --accepted LIST"

@@ -75,7 +75,7 @@ class Service:
         log: Log,
     ) -> None:
         self._job, self._options, self._chosen, self._checkpoint = job, options, chosen, checkpoint
-        self._progress, self._log = progress, log
+        self._progress, self._counts, self._log = progress, counts, log
         self._recorder = Recorder(job, chosen, checkpoint, counts)
         self._control = Control(chosen.folder)
         self._ending = Ending()
@@ -142,7 +142,7 @@ class Service:
             if not self._left:
                 self._halt(ExitCode.UNFINISHED)
                 return
-            if not await self._wait_until(due_at):
+            if not await self._wait_for_pass(due_at):
                 return
             if history.passes > first:
                 await self._read_suppression()
@@ -217,6 +217,12 @@ class Service:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), min(left, 60.0))
         return not self._stop.is_set()
+
+    async def _wait_for_pass(self, due_at: float) -> bool:
+        self._counts.next_pass = due_at if due_at > time.time() else 0.0
+        ready = await self._wait_until(due_at)
+        self._counts.next_pass = 0.0
+        return ready
 
     def _halt(self, *codes: ExitCode) -> None:
         """Draw no more; what is in flight is finished and recorded."""

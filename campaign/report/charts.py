@@ -16,6 +16,9 @@ from campaign.report.timeline import rebinned
 
 COLUMNS = 120
 KINDS = ("accepted", "deferred", "rejected")
+DAY = 86_400.0  #: seconds; the axis of a longer run names the day
+FEWEST = 3  #: columns that make a picture; fewer are said in words
+FEW_LETTERS = 10  #: fewer replies than this have no percentiles worth drawing
 
 
 def stacked(counts: Mapping[str, int], *, label: str) -> Html:
@@ -31,10 +34,13 @@ def timeline(facts: RunFacts) -> Html:
     width, bins = rebinned(facts.timeline, facts.bucket_seconds, COLUMNS)
     if not bins:
         return tag("p", "Nothing was sent, so there is nothing to draw.", cls="quiet")
+    if len(bins) < FEWEST:
+        return tag("p", _briefly(bins, width))
     top = _nice(max(sum(_counts(one)) for one in bins) / width)
     axis = tag("div", (tag("span", f"{top * part:g}") for part in (1, 0.5, 0)), cls="y", aria_hidden="true")
     ends = (bins[0].at, bins[0].at + width * len(bins) / 2, bins[0].at + width * len(bins))
-    times = tag("div", (tag("span", _clock(at)) for at in ends), cls="x", aria_hidden="true")
+    clock = _clock if ends[2] - ends[0] <= DAY else _day
+    times = tag("div", (tag("span", clock(at)) for at in ends), cls="x", aria_hidden="true")
     caption = f"Letters a second, a column is {wording.duration(width)}; times are UTC."
     plot = tag("div", axis, _plot(bins, width, top), times, cls="plot")
     return tag("figure", plot, _legend(bins), tag("figcaption", caption), cls="timeline")
@@ -76,6 +82,12 @@ def _in_words(bins: list[TimelineBucket], width: float) -> str:
     return f"{totals} over {lasted}; at most {wording.rate(peak.accepted / width)} accepted, at {_clock(peak.at)} UTC."
 
 
+def _briefly(bins: list[TimelineBucket], width: float) -> str:
+    sums = [sum(column) for column in zip(*map(_counts, bins), strict=True)]
+    said = ", ".join(f"{total:,} {kind}" for kind, total in zip(KINDS, sums, strict=True) if total) or "nothing"
+    return f"{said} within {wording.duration(width * len(bins))}, from {_clock(bins[0].at)} UTC."
+
+
 def _legend(bins: list[TimelineBucket]) -> Html:
     sums = [sum(column) for column in zip(*map(_counts, bins), strict=True)]
     shown = [kind for kind, total in zip(KINDS, sums, strict=True) if total]
@@ -83,7 +95,11 @@ def _legend(bins: list[TimelineBucket]) -> Html:
 
 
 def latencies(facts: RunFacts) -> Html:
-    """p50, p90, p99 and the longest, as bars against the longest."""
+    """p50, p90, p99 and the longest, as bars against the longest; of a few letters only the longest, in words."""
+    letters = sum(facts.latency_buckets.values())
+    if 0 < letters < FEW_LETTERS and "max" in facts.latency:
+        which = "The answer came" if letters == 1 else "The longest came"
+        return tag("p", f"{which} after {wording.latency(facts.latency['max'])}.")
     names = {"p50": "half within", "p90": "90 % within", "p99": "99 % within", "max": "the longest"}
     known = [(name, facts.latency[name]) for name in names if name in facts.latency]
     longest = max((seconds for _, seconds in known), default=0.0) or 1.0
@@ -107,11 +123,15 @@ def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
 
 
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+
+
 def _nice(highest: float) -> float:
-    """The next round number: 1, 2, 4, 5, 6, 8 or 10 times a power of ten."""
+    """The next round number: 1, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
     power = 0.001
     while True:
-        for step in (1, 2, 4, 5, 6, 8):
+        for step in (1, 2, 3, 4, 5, 6, 8):
             if step * power >= highest:
                 return step * power
         power *= 10

@@ -14,7 +14,10 @@ from campaign.model import Books, Value
 
 @dataclass(frozen=True, slots=True)
 class ReplyTally:
-    """One kind of reply and how often it came. ``reason`` is the relay's text, untrusted; ``advice`` is ours."""
+    """One kind of reply and how often it came.
+
+    ``reason`` is the relay's text of one of them, untrusted; ``meaning`` and ``advice`` are ours, without a full stop.
+    """
 
     code: int
     enhanced: str
@@ -22,6 +25,7 @@ class ReplyTally:
     verdict: str
     count: int
     advice: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class RunFacts:
     ``latency`` maps ``p50``, ``p90``, ``p99`` and ``max`` to seconds from the final dot to its reply;
     ``latency_buckets`` maps upper bounds in seconds to how many letters took at most that and more than
     the bound before (not cumulative; ``float("inf")`` last), ``latency_sum`` is the sum in seconds.
-    ``relays`` maps a relay to the letters it accepted. ``file`` is the campaign file as it was typed.
+    ``relays`` maps a relay to the letters it accepted. ``dead`` of the rejected have addresses that no run tries again
+    (`suppressed.csv`). ``file`` is the campaign file as it was typed.
     """
 
     campaign: str
@@ -93,6 +98,7 @@ class RunFacts:
     latency_buckets: Mapping[float, int] = field(default_factory=dict)
     latency_sum: float = 0.0
     bucket_seconds: float = 1.0
+    dead: int = 0
 
     @property
     def seconds(self) -> float:

@@ -13,7 +13,7 @@ from campaign.model import Verdict
 from campaign.report import charts, wording
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts
 from campaign.report.files import replacing
-from campaign.report.markup import Html, document, tag
+from campaign.report.markup import Child, Html, document, tag
 from campaign.report.summary import SCREENS, balance, next_steps
 
 NAME = "report.html"
@@ -46,13 +46,13 @@ def page(facts: RunFacts) -> Html:
     """The whole document."""
     sections = [
         _section("Next", _next(facts)),
+        _section("Notes", tag("ul", (tag("li", note) for note in facts.notes), cls="notes") if facts.notes else None),
         _section("Books", _books(facts)),
         _section("Over time", charts.timeline(facts)),
         _section("Reply time", _latency(facts)),
         _section("Domains", _domains(facts)),
         _section("Replies", _replies(facts)),
         _section("In doubt", _doubts(facts)),
-        _section("Notes", tag("ul", (tag("li", note) for note in facts.notes), cls="notes") if facts.notes else None),
         _section("Fine print", _fine_print(facts)),
     ]
     title = f"{headline(facts)} – {facts.campaign} {facts.edition}".rstrip()
@@ -66,11 +66,15 @@ def headline(facts: RunFacts) -> str:
         return "Nobody was left to serve"
     if accepted == planned:
         return f"All {planned:,} accepted" if planned > 1 else "The one letter was accepted"
+    if not accepted:
+        return f"None of {planned:,} accepted" if planned > 1 else "The one letter was not accepted"
     return f"{accepted:,} of {planned:,} accepted"
 
 
 def _masthead(facts: RunFacts) -> Html:
     mood, ending = _ENDINGS.get(facts.exit_code, ("bad", f"Stopped with exit code {facts.exit_code}"))
+    if facts.exit_code == 3 and not facts.count(Verdict.ACCEPTED):
+        mood, ending = "bad", "Finished, nobody was served"
     eyebrow = [tag("strong", facts.campaign), tag("span", facts.edition) if facts.edition else None]
     return tag(
         "header",
@@ -89,7 +93,8 @@ def _lede(facts: RunFacts) -> list[Html]:
     accepted = facts.count(Verdict.ACCEPTED)
     pace = f" at {wording.rate(accepted / facts.seconds)}" if accepted and facts.seconds else ""
     passes = f" in {facts.passes:,} passes" if facts.passes > 1 else ""
-    when = f"Began {wording.moment(facts.started)} and took {wording.duration(facts.seconds)}{passes}{pace}."
+    took = f" and took {wording.duration(facts.seconds)}{passes}{pace}" if facts.seconds else ""
+    when = f"Began {wording.moment(facts.started)}{took}."
     return [tag("p", line, cls="lede") for line in (joined, when) if line]
 
 
@@ -189,15 +194,23 @@ def _reply(one: ReplyTally) -> Html:
         tag(
             "div",
             tag("p", tag("code", code), tag("span", tag("i", cls=f"dot {one.verdict}"), wording.verdict(one.verdict))),
-            tag("p", one.advice, cls="advice") if one.advice else None,
+            tag("p", _advice(one), cls="advice") if one.meaning or one.advice else None,
             tag("p", one.reason, cls="said") if one.reason else None,
         ),
     )
 
 
+def _advice(one: ReplyTally) -> list[Child]:
+    """What a reply means, and what to do about it: ``The mailbox is full. Campaign retry tries …``."""
+    meaning, advice = (
+        f"{words[:1].upper()}{words[1:].rstrip('.')}." if words else "" for words in (one.meaning, one.advice)
+    )
+    return [tag("b", meaning) if meaning else None, " " if meaning and advice else None, advice]
+
+
 def _list(cls: str, rows: Iterable[Html], more: int, noun: str) -> Html | None:
     items = list(rows)
-    left = tag("p", f"And {wording.counted(more, noun)} more.", cls="quiet") if more > 0 else None
+    left = tag("p", f"And {wording.counted(more, noun)} more.", cls="more") if more > 0 else None
     return tag("div", tag("ul", items, cls=cls), left) if items else None
 
 
@@ -209,7 +222,7 @@ def _doubts(facts: RunFacts) -> Html | None:
         "None is sent again unless you say so."
     )
     shown, more = facts.in_doubt[:MOST_DOUBTS], len(facts.in_doubt) - MOST_DOUBTS
-    left = tag("p", f"And {more:,} more, in in-doubt.csv.", cls="quiet") if more > 0 else None
+    left = tag("p", f"And {more:,} more, in in-doubt.csv.", cls="more") if more > 0 else None
     return tag("div", tag("p", words, cls="quiet"), tag("ul", map(_doubt, shown), cls="doubts"), left)
 
 

@@ -31,7 +31,8 @@ class Counts:
 
     ``total`` is the plan's size; ``done_before`` were settled by earlier processes of this run. ``deferred`` wait
     for another pass and are not done. ``other`` are unrenderable, withdrawn, cancelled or expired. ``limit`` is
-    the pace the rate limits allow at best, in letters a second, or None.
+    the pace the rate limits allow at best, in letters a second, or None. ``next_pass`` is the POSIX time that those
+    who are left wait for, 0 while there is something to do.
     """
 
     total: int = 0
@@ -42,6 +43,7 @@ class Counts:
     in_doubt: int = 0
     other: int = 0
     limit: float | None = None
+    next_pass: float = 0.0
 
     @property
     def done_now(self) -> int:
@@ -76,27 +78,33 @@ def remaining(counts: Counts, pace: float) -> float | None:
     return (counts.total - counts.done) / speed if speed > 0 else None
 
 
+def outlook(counts: Counts, pace: float) -> str:
+    """When it will be over: ``29m30s left``, or when those who are left are tried again."""
+    if counts.next_pass:
+        return f"next pass at {wording.clock(counts.next_pass)}"
+    left = remaining(counts, pace)
+    return "no estimate yet" if left is None else f"about {wording.duration(left)} left"
+
+
 def standing(counts: Counts, pace: float) -> str:
     """``deferred 12 · rejected 3 · in doubt 0 · about 29m30s left``; other only where there are some."""
     parts = [f"deferred {counts.deferred:,}", f"rejected {counts.rejected:,}", f"in doubt {counts.in_doubt:,}"]
     if counts.other:
         parts.append(f"other {counts.other:,}")
-    left = remaining(counts, pace)
     if counts.done < counts.total:
-        parts.append("no estimate yet" if left is None else f"about {wording.duration(left)} left")
+        parts.append(outlook(counts, pace))
     return " · ".join(parts)
 
 
 def line(counts: Counts, pace: float) -> str:
-    """``sent 12,345 of 100,000 (12.3 %) · 48.9/s · deferred 12 · …``: one line for a log under cron."""
-    done = f"sent {counts.done:,} of {counts.total:,} ({wording.share(counts.done, counts.total)})"
+    """``done 12,345 of 100,000 (12.3 %) · 48.9/s · deferred 12 · …``: one line for a log under cron."""
+    done = f"done {counts.done:,} of {counts.total:,} ({wording.share(counts.done, counts.total)})"
     return f"{done} · {wording.rate(pace)} · {standing(counts, pace)}"
 
 
 def caption(counts: Counts, pace: float) -> str:
     """Beside the bar, where room is scarce: the estimate first, then only what there is some of."""
-    left = remaining(counts, pace)
-    parts = [wording.rate(pace), "no estimate yet" if left is None else f"{wording.duration(left)} left"]
+    parts = [wording.rate(pace), outlook(counts, pace).removeprefix("about ")]
     some = {
         "in doubt": counts.in_doubt,
         "rejected": counts.rejected,
@@ -177,6 +185,7 @@ class Progress:
             self._bar = None
         counts, seconds = self._counts, self._clock() - self._began
         pace = f" at {wording.rate(counts.done_now / seconds)}" if seconds > 0 and counts.done_now else ""
+        counts.next_pass = 0.0
         parts = [f"accepted {counts.accepted:,}", standing(counts, 0.0).removesuffix(" · no estimate yet")]
         done = f"{counts.done:,} of {counts.total:,} ({wording.share(counts.done, counts.total)})"
         self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {wording.duration(seconds)}{pace}")

@@ -99,6 +99,7 @@ def _reply(one: ReplyTally) -> dict[str, Any]:
         "verdict": one.verdict,
         "count": one.count,
         "reason": wording.without_addresses(wording.printable(one.reason)),
+        "meaning": one.meaning,
         "advice": one.advice,
     }
 
@@ -186,6 +187,9 @@ def _doubts(facts: RunFacts, file: str, run: str) -> list[tuple[str, str]]:
 
 def _failures(facts: RunFacts, file: str) -> list[tuple[str, str]]:
     failed = facts.count(Verdict.REJECTED) + facts.count(Verdict.UNRENDERABLE)
-    if not failed:
+    alive = max(0, failed - facts.dead)
+    if not alive:
         return []
-    return [(f"campaign retry {file}", f"{failed:,} failed: see failed.csv, mend what can be mended, try those again")]
+    besides = f"; {facts.dead:,} more are dead and in suppressed.csv" if facts.dead else ""
+    why = f"{alive:,} failed: see failed.csv, mend what can be mended, try those again{besides}"
+    return [(f"campaign retry {file}", why)]

@@ -62,7 +62,9 @@ def duration(seconds: float) -> str:
 
 
 def latency(seconds: float) -> str:
-    """``0.0423`` -> ``"42 ms"``, ``1.5`` -> ``"1.50 s"``."""
+    """``0.00042`` -> ``"0.4 ms"``, ``0.0423`` -> ``"42 ms"``, ``1.5`` -> ``"1.50 s"``."""
+    if seconds < 0.00995:
+        return f"{seconds * 1000:.1f} ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s" if seconds < 100 else duration(seconds)
 
 
@@ -85,6 +87,12 @@ def size(octets: int) -> str:
 def moment(at: float) -> str:
     """POSIX seconds -> ``"2026-11-24 08:00:00 UTC"``."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(at: float) -> str:
+    """POSIX seconds -> ``"08:00 UTC"``; with the day where it is not today's (UTC)."""
+    moment, today = datetime.fromtimestamp(at, UTC), datetime.now(UTC).date()
+    return moment.strftime("%H:%M UTC" if moment.date() == today else "%Y-%m-%d %H:%M UTC")
 
 
 def iso(at: float) -> str:

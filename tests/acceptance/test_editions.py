@@ -236,3 +236,10 @@ async def test_the_rest_of_an_unfinished_run_expires_when_it_is_taken_up_too_lat
 async def test_a_run_waits_for_its_time(stand: Stand, shelf: Shelf) -> None:
     (await stand.set(campaign__not_before=inside(seconds=4)).send()).ends(0, "waiting until")
     assert sorted(shelf.recipients) == EVERYBODY
+
+
+async def test_a_retry_that_can_serve_nobody_says_that_they_are_suppressed(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse = dict.fromkeys(EVERYBODY, "550 5.1.1 no such user")
+    ended = (await stand.send()).ends(3)
+    assert "campaign retry" not in ended.out + ended.err
+    (await stand.campaign("retry", stand.file)).ends(0, "20 failed, and none of them can be tried again")

@@ -26,7 +26,7 @@ async def test_test_letters_reach_only_the_one_who_asked(stand: Stand, shelf: Sh
     (await stand.send()).ends(0, "20 recipients planned")
     ids = {message_id(content) for _, _, content in shelf.letters}
     assert len(ids) == 22
-    assert parsed(shelf.letters[0][2])["Subject"] == "News for Person 2"
+    assert parsed(shelf.letters[0][2])["Subject"] == "News for Person 1"
 
 
 async def test_check_finds_a_sound_campaign_sound_and_sends_nothing(stand: Stand, shelf: Shelf) -> None:
@@ -40,8 +40,8 @@ async def test_preview_writes_letters_and_a_page(stand: Stand) -> None:
     ended = (await stand.campaign("preview", stand.file, "--row", 2)).ends(0)
     page = stand.folder / ended.out.strip()
     assert page.name == "index.html"
-    assert "Person 1" in page.read_text(encoding="utf-8")
-    assert recipient((page.parent / "row-2.eml").read_bytes()) == "p1@example.com"
+    assert "Person 0" in page.read_text(encoding="utf-8")
+    assert recipient((page.parent / "row-2.eml").read_bytes()) == "p0@example.com"
     assert not stand.runs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -33,6 +34,21 @@ async def test_status_tells_where_a_run_stands_while_it_runs_and_after(slow: Sta
     assert after["finished"]
     assert after["verdicts"]["accepted"] == 20
     assert "finished" in (await slow.campaign("status")).ends(0).out
+
+
+async def test_a_watch_goes_on_until_the_run_is_left_and_says_how_fast_it_is(slow: Stand, shelf: Shelf) -> None:
+    sending = await slow.sending()
+    await until(lambda: len(shelf.letters) >= 1, "a letter is there")
+    watching = asyncio.create_task(slow.campaign("status", slow.run, "--watch", "1s"))
+    await until(lambda: len(shelf.letters) >= 4, "some letters are there")
+    (await slow.campaign("set", slow.run, "rate=500/s")).ends(0, "set")
+    (await sending.end()).ends(0)
+    told = (await watching).ends(0).out
+    first, *_, last = [line for line in told.splitlines() if line.startswith(str(slow.run))]
+    assert first.endswith(": running")
+    assert last.endswith(": finished")
+    assert ": running, " in told
+    assert "\x1b" not in told
 
 
 async def test_pause_and_resume(slow: Stand, shelf: Shelf) -> None:

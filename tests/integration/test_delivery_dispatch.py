@@ -228,6 +228,7 @@ async def test_a_domain_on_hold_is_left_for_a_later_pass() -> None:
         ledger = await send(shelf.url, [*recipients(3, "qq.com"), *recipients(9)[3:]])
     assert [ledger.last[n].verdict for n in range(3)] == [Verdict.DEFERRED] * 3
     assert all(ledger.last[n].retry_after > 900 for n in range(1, 3))
+    assert ledger.last[2].reason == "its domain is held: 550 5.7.1 Mail content denied, frequency limited"
     assert len(shelf.letters) == 6
 
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import threading
 import zlib
+from dataclasses import replace
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -48,6 +49,8 @@ MEASURE = """<script>addEventListener('load', () => {
     overflow: document.documentElement.scrollWidth - innerWidth,
     smallest: Math.min(...said.map(one => parseFloat(getComputedStyle(one).fontSize))),
     beyond: beyond.map(one => one.className || one.tagName),
+    torn: visible('.tally b, .flow .total')
+      .filter(one => one.offsetHeight > 2 * parseFloat(getComputedStyle(one).fontSize)).map(one => one.innerText),
     plot: document.querySelector('svg')?.getBoundingClientRect().width,
     headline: document.querySelector('h1').innerText,
     frames: visible('iframe').map(one => one.clientWidth)})
@@ -84,9 +87,8 @@ def colours(page: Path, **options) -> dict[str, int]:
     return json.loads(unescape(re.search(r'data-colours="([^"]*)"', dom)[1]))
 
 
-@pytest.fixture
-def report(tmp_path) -> Path:
-    facts = RunFacts(
+def report_facts() -> RunFacts:
+    return RunFacts(
         campaign="gazette",
         edition="2026-11",
         run="20261124T080000Z",
@@ -110,7 +112,11 @@ def report(tmp_path) -> Path:
         in_doubt=[DoubtRow(512, "grace@example.net", f"<{'k' * 90}@example.com>", "smtps://smtp.example.com:465", 0.0)],
         file="gazette.toml",
     )
-    return write_page(tmp_path, facts)
+
+
+@pytest.fixture
+def report(tmp_path) -> Path:
+    return write_page(tmp_path, report_facts())
 
 
 @pytest.mark.parametrize("width", [375, 1280])
@@ -122,6 +128,15 @@ def test_the_report_fits_a_telephone_and_a_desk_and_stays_readable(report, width
     assert found["smallest"] >= 12
     assert found["plot"] > 0.5 * width * (1 if width < 736 else 0.9)
     assert found["headline"].replace("\n", " ") == "9,012 of 10,000 accepted"
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_numbers_of_millions_stay_whole(tmp_path, width):
+    books = Books(read=12_839_999, planned=12_839_999)
+    verdicts = {"accepted": 12_827_654, "rejected": 12_341, "in_doubt": 2, "unrenderable": 1, "expired": 1}
+    found = measured(write_page(tmp_path, replace(report_facts(), books=books, verdicts=verdicts)), width)
+    assert found["torn"] == []
+    assert (found["overflow"], found["beyond"]) == (0, [])
 
 
 PAINT = {

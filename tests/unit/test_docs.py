@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -131,6 +132,14 @@ def test_every_key_is_in_the_reference() -> None:
         if f"| `{key}` |" not in own:
             missing.append(f"{section}.{key}")
     assert not missing
+
+
+def test_every_key_of_the_summary_is_in_its_table_as_its_schema_says() -> None:
+    schema = json.loads(text("campaign/report/summary.schema.json"))
+    page = text("docs/observability.md")
+    assert [
+        name for name, key in schema["properties"].items() if f"| `{name}` | {key['description']} |" not in page
+    ] == []
 
 
 @pytest.mark.parametrize("page", ["docs/reference.md", "docs/contract.md"])

@@ -142,6 +142,11 @@ def test_faults_that_differ_in_their_place_are_one():
         ("Take care, Hi-fi , fans", False),
         ("星野さん、こんにちは", False),
         ("Oh dear, what now", False),
+        ("Das Beste: unser neues Heft", False),
+        ("Aus Liebe, und sonst nichts", False),
+        ("Una cosa cara, pero buena", False),
+        ("Geachte,", True),
+        ("Beste ,", True),
     ],
 )
 def test_a_greeting_of_nobody_is_told_from_one_that_may_stand_alone(text: str, nobody: bool):
@@ -200,6 +205,77 @@ def test_a_value_that_means_nothing_is_told_from_the_same_word_in_the_text():
 )
 def test_links_are_judged_without_asking(target: str, code: str):
     assert [fault.code for fault in link(target)] == ([code] if code else [])
+
+
+def test_a_subject_that_lost_its_first_value_greets_nobody():
+    assert codes(letter(Subject=", your November issue")) == ["empty-greeting"]
+    assert codes(letter(Subject="Now: your November issue")) == []
+
+
+def test_a_line_that_lost_its_first_value_greets_nobody_if_a_value_was_blank():
+    one = letter(f"<h1>, welcome</h1>{GOOD_HTML}")
+    assert codes(one, printed=[["Ada", " "]]) == ["empty-greeting"]
+    assert codes(one, printed=[["Ada"]]) == []
+
+
+@pytest.mark.parametrize("mark", ["{name}", "%name%", "<<name>>", "«name»", "[[name]]", "[FNAME]", "%recipient.x%"])
+def test_marks_of_other_programs_are_left_over_if_they_name_a_column(mark: str):
+    assert "left-over" in codes(letter(text=f"Dear {mark},\n{GOOD_TEXT}"), {"name": "Ada"})
+
+
+@pytest.mark.parametrize("text", ["100% off, 20% on", "{curly}", "f(x) << 3 >> 1", "[[draft]]", "{other}"])
+def test_braces_and_signs_that_name_no_column_are_words(text: str):
+    assert codes(letter(text=f"{text}\n{GOOD_TEXT}"), {"name": "Ada"}) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        ("http://localhost:8000/x", "link-local"),
+        ("https://10.0.0.1/graph", "link-local"),
+        ("http://example.com/", "link-insecure"),
+        ("https://example.com/", ""),
+    ],
+)
+def test_links_of_the_text_part_are_judged_too(target: str, code: str):
+    found = faults(letter(text=f"See {target}.\n{GOOD_TEXT}"))
+    assert [(one.code, one.where) for one in found] == ([(code, "text part")] if code else [])
+
+
+def test_an_alert_of_text_alone_may_lead_into_the_house_but_not_to_the_readers_own_machine():
+    def told(target: str) -> list[str]:
+        one = letter(html="", text=f"disk full: {target}\n", List_Unsubscribe="", List_Unsubscribe_Post="")
+        recipient = Recipient(0, TO, TO, "Ada", 2, {})
+        return [fault.code for fault in inspect(one, read(one.content), recipient, unsubscribe=False)]
+
+    assert told("http://10.0.0.1/graph") == told("http://grafana.internal/d/1") == []
+    assert told("http://localhost:3000/d/1") == ["link-local"]
+
+
+def test_a_link_amid_the_words_of_a_row_is_the_rows_affair():
+    note = "I saw it at http://localhost/ once"
+    assert codes(letter(text=f"{note}\n{GOOD_TEXT}"), {"note": note}) == []
+    assert codes(letter(text=f"http://localhost/\n{GOOD_TEXT}"), {"note": "http://localhost/"}) == ["link-local"]
+
+
+@pytest.mark.parametrize("style", ["display:none", "color:red; visibility: hidden"])
+def test_a_way_out_that_nobody_sees_is_none(style: str):
+    assert "unsubscribe-hidden" in codes(letter(f'<div style="{style}">{GOOD_HTML}</div>'))
+    assert "unsubscribe-hidden" not in codes(letter(f'<div style="{style}">{GOOD_HTML}</div>{GOOD_HTML}'))
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ('<link rel="stylesheet" href="https://fonts.googleapis.com/css?family=Ubuntu">', False),
+        ('<link rel="preconnect" href="https://example.com">', False),
+        ('<link rel="stylesheet" href="https://example.com/site.css">', True),
+        ('<style>@import url("https://use.typekit.net/x.css");</style>', False),
+        ('<style>@import url("https://example.com/site.css");</style>', True),
+    ],
+)
+def test_a_web_font_has_others_behind_it_and_a_style_sheet_from_elsewhere_has_not(head: str, told: bool):
+    assert ("client-support" in codes(letter(f"<head>{head}</head>{GOOD_HTML}"))) is told
 
 
 def test_the_links_to_ask_are_those_of_the_web_once():

@@ -34,8 +34,8 @@ def test_under_cron_a_run_prints_a_start_line_a_line_per_interval_and_an_end_lin
     none = " · deferred 0 · rejected 0 · in doubt 0"
     assert stream.getvalue().splitlines() == [
         "started gazette 2026-11: 1,000 recipients",
-        f"sent 400 of 1,000 (40.0 %) · 40.0/s{none} · about 15s left",
-        f"sent 800 of 1,000 (80.0 %) · 40.0/s{none} · about 5s left",
+        f"done 400 of 1,000 (40.0 %) · 40.0/s{none} · about 15s left",
+        f"done 800 of 1,000 (80.0 %) · 40.0/s{none} · about 5s left",
         f"ended gazette 2026-11: 1,000 of 1,000 (100.0 %) · accepted 1,000{none} · 25s at 40.0/s",
     ]
 
@@ -61,7 +61,7 @@ def test_a_resumed_run_counts_what_was_done_before_but_its_rate_is_of_this_run()
     progress.finish()
     first, middle, last = stream.getvalue().splitlines()
     assert first == "started gazette 2026-11: 1,000 recipients, 600 of them done earlier"
-    assert middle.startswith("sent 700 of 1,000 (70.0 %) · 10.0/s ·")
+    assert middle.startswith("done 700 of 1,000 (70.0 %) · 10.0/s ·")
     assert last.endswith("· 10s at 10.0/s")
 
 
@@ -83,8 +83,14 @@ def test_a_stall_shows_within_the_window_although_the_run_was_fast_before():
     assert rate == 0
 
 
+def test_while_a_later_pass_is_waited_for_there_is_no_estimate_but_its_time():
+    waiting = Counts(total=100, accepted=10, deferred=90, next_pass=1795507200.0)
+    assert line(waiting, 5.0).endswith("deferred 90 · rejected 0 · in doubt 0 · next pass at 2026-11-24 08:00 UTC")
+    assert caption(waiting, 5.0).startswith("5.0/s · next pass at 2026-11-24 08:00 UTC")
+
+
 def test_deferred_letters_are_not_done():
-    assert line(Counts(total=100, accepted=10, deferred=90), 1.0).startswith("sent 10 of 100 (10.0 %)")
+    assert line(Counts(total=100, accepted=10, deferred=90), 1.0).startswith("done 10 of 100 (10.0 %)")
 
 
 @pytest.mark.parametrize("done", [999_999, 999_951])
@@ -168,7 +174,7 @@ async def test_the_painter_is_one_task_that_looks_until_it_is_cancelled():
     with pytest.raises(asyncio.CancelledError):
         await progress.paint()
     assert waits == [1.0] * 21
-    assert [text.split(" (")[0] for text in stream.getvalue().splitlines()[1:]] == ["sent 10 of 100", "sent 20 of 100"]
+    assert [text.split(" (")[0] for text in stream.getvalue().splitlines()[1:]] == ["done 10 of 100", "done 20 of 100"]
 
 
 async def test_on_a_terminal_the_painter_looks_five_times_a_second():

@@ -230,6 +230,15 @@ def test_the_summary_is_what_its_schema_documents(tmp_path):
         check(json.loads((tmp_path / "summary.json").read_text("utf-8")), schema)
 
 
+def test_those_whose_address_is_dead_are_not_to_be_tried_again():
+    some = facts(verdicts={"accepted": 990, "rejected": 10}, dead=4)
+    assert ("campaign retry gazette.toml", True) in [
+        (command, why.startswith("6 failed") and why.endswith("4 more are dead and in suppressed.csv"))
+        for command, why in next_steps(some)
+    ]
+    assert next_steps(facts(verdicts={"accepted": 990, "rejected": 10}, dead=10)) == []
+
+
 def test_the_summary_holds_no_recipients_address():
     spoken = summary(
         facts(
