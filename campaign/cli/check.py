@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from campaign.cli.options import campaign_file
+from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the room is loaded when the command runs
@@ -46,7 +46,15 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
     return values
 
 
-@click.command("check")
+@click.command(
+    "check",
+    epilog=lesson(
+        "campaign check newsletter.toml",
+        "campaign check newsletter.toml --dns --links",
+        codes="0 send would be sound, 78 there is an error, 65 the list cannot be read",
+        more="docs/check.md explains every finding.",
+    ),
+)
 @campaign_file()
 @click.option("--json", "as_json", is_flag=True, help="Findings and figures as one JSON object.")
 @click.option("--links", is_flag=True, help="Ask the web servers whether the links lead somewhere (at most 200).")
@@ -78,7 +86,7 @@ def check_command(
 ) -> ExitCode:
     """Read, screen and render every row of FILE's list, inspect the letters, greet the relay. Nothing is sent.
 
-    Exits 0 only if `send` would be sound, and 78 if there is an error. docs/check.md explains every finding.
+    Each finding names its rows and what to do. What nobody looked at is listed as unverified, never as passed.
     """
     from campaign.config import load
     from campaign.pipeline.checking import Wishes, check
