@@ -135,9 +135,18 @@ def lock(descriptor: int) -> bool:
     return False
 
 
+_HINTS = {
+    errno.EACCES: "give this user the right to write there, or set [ledger] directory",
+    errno.EPERM: "give this user the right to write there, or set [ledger] directory",
+    errno.EROFS: "mount that disk for writing, or set [ledger] directory",
+    errno.ENOTDIR: "move the file that stands where a folder belongs, or set [ledger] directory",
+    errno.EEXIST: "move the file that stands where a folder belongs, or set [ledger] directory",
+}
+
+
 def unwritable(path: Path, error: OSError) -> StorageError:
     """The one sentence for a disk that says no."""
-    hint = "free some space" if error.errno in NO_SPACE else "see to the disk"
+    hint = "free some space" if error.errno in NO_SPACE else _HINTS.get(error.errno or 0, "see to the disk")
     return StorageError(
         f"{path} cannot be written.",
         evidence=f"{errno.errorcode.get(error.errno or 0, '?')}: {error.strerror}",

@@ -29,6 +29,7 @@ from campaign.ledger.storage import write_whole
 from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
+from campaign.pipeline.readiness import refuse_unready
 from campaign.report.gallery import Preview, write_gallery
 
 PREVIEWED = 6
@@ -146,12 +147,16 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
     """Send real rows to ``to``, with identities of their own. Raises CampaignError."""
     address = parse(to)
     if isinstance(address, Refusal):
-        raise ConfigError(f"{to} is not an address: {address.reason}.")
+        raise ConfigError(
+            f"{to} is not an address: {address.reason}.",
+            next_step=f"campaign test {shown(job.settings.file)} --to you@example.com, with your own",
+        )
     if "mailbox" in job.settings.delivery.relay:
         raise ConfigError(
             "The relay is the embedded mailbox, so a test letter would reach nobody.",
             next_step=f"look at the letters: campaign preview {shown(job.settings.file)}; or give --relay URL",
         )
+    refuse_unready(job)
     with rehearsed(job, console, test=True) as (plan, composer):
         chosen = [replace(one, address=address.wire) for _, one in picked(plan, rows or [1], "")]
         outcomes = asyncio.run(_deliver(job, [composed(composer, one) for one in chosen], chosen))

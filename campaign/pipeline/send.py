@@ -14,7 +14,7 @@ from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders
 from campaign.ledger.checkpoint import Checkpoint, read_history
-from campaign.model import Verdict
+from campaign.model import Books, Verdict
 from campaign.pipeline.choosing import (
     FAILED,
     Chosen,
@@ -34,7 +34,9 @@ from campaign.pipeline.serving import Ending, Service
 from campaign.report.log import open_log
 from campaign.report.notices import passed_on
 from campaign.report.progress import Counts, Progress
+from campaign.report.summary import in_words
 from campaign.report.tracing import span, traced
+from campaign.report.wording import counted
 
 
 @seldom()
@@ -47,8 +49,8 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     with traced(settings.report), folders.locked(job.folder):
         refuse_late(job, options)
         chosen = choose(job, options, console.loading)
-        if chosen is None:
-            console.say(nobody_left(job))
+        if isinstance(chosen, Books):
+            console.say(nobody_left(job, chosen))
             for complaint in publish_idle(job, time.time()):
                 console.tell(complaint)
             return ExitCode.DONE
@@ -101,7 +103,11 @@ def wait_for_start(settings: Settings, options: Options, console: Console) -> No
     if moment is None or time.time() >= moment.timestamp():
         return
     if not options.wait:
-        raise UnfinishedError("The time for this campaign has not come.", evidence=f"not_before = {moment.isoformat()}")
+        raise UnfinishedError(
+            "The time for this campaign has not come.",
+            evidence=f"campaign.not_before = {moment.isoformat()}",
+            next_step="run the same command again then, or without --no-wait to have it wait",
+        )
     console.say(f"waiting until {moment.isoformat()} (campaign.not_before)")
     while (left := moment.timestamp() - time.time()) > 0:
         time.sleep(min(left, 60.0))
@@ -124,7 +130,8 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
         console.say(note)
     if not chosen.continued:
         console.say(
-            f"new run {shown(chosen.folder)}: {plan.size:,} recipients planned of {plan.books.read:,} rows read"
+            f"new run {shown(chosen.folder)}: {counted(plan.size, 'recipient')} planned of "
+            f"{counted(plan.books.read, 'row')} read"
         )
         return
     settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]
@@ -136,9 +143,12 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
         console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
 
 
-def nobody_left(job: Job) -> str:
-    """Nothing to do, said plainly, with what the newest run still leaves to the operator."""
+def nobody_left(job: Job, books: Books) -> str:
+    """Nothing to do, said plainly: where the rows went, and what the newest run still leaves to the operator."""
     text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
+    text += f"\n  {in_words(books)}"
+    if not books.already:
+        text += "\nNext: look at where and suppress under [audience]; nobody of this list has been served yet"
     newest = newest_opened(job)
     tally = read_history(newest).tally() if newest else {}
     failed, doubts = sum(tally.get(verdict, 0) for verdict in FAILED), tally.get(Verdict.IN_DOUBT, 0)
