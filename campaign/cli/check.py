@@ -120,7 +120,8 @@ def summary(digest: Digest) -> list[str]:
     aside = ", ".join(f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "planned"))
     least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration(digest.seconds)}"
     lines = [
-        f"list     {digest.books.read:,} rows: {digest.books.planned:,} planned" + (f"; {aside}" if aside else ""),
+        f"list     {counted(digest.books.read, 'row')}: {digest.books.planned:,} planned"
+        + (f"; {aside}" if aside else ""),
         f"such as  {', '.join(digest.samples)}",
         f"letters  {digest.rendered:,} rendered, of {counted(digest.kinds, 'kind')}; largest {size(digest.largest)}",
         f"template {digest.template[:16] or 'cannot be used'}",

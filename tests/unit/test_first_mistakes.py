@@ -14,6 +14,7 @@ from campaign.cli.steer import whole
 from campaign.compose.loader import Loader
 from campaign.config import load
 from campaign.config.secret import load_secret
+from campaign.config.units import rate
 from campaign.errors import CampaignError, ConfigError, InputError
 from campaign.ledger.storage import unwritable
 from campaign.model import Books
@@ -21,7 +22,7 @@ from campaign.pipeline.console import Console
 from campaign.pipeline.job import Options, lay_over, prepare
 from campaign.pipeline.readiness import refuse_unready
 from campaign.pipeline.rehearsal import send_tests
-from campaign.pipeline.send import nobody_left, wait_for_start
+from campaign.pipeline.send import nobody_left, pace_for, wait_for_start
 from campaign.pipeline.upkeep import find_run
 
 Write = Callable[..., Path]
@@ -203,6 +204,22 @@ def test_check_finds_a_relay_without_a_user(write: Write) -> None:
 def test_a_test_letter_goes_to_an_address(write: Write) -> None:
     job = prepare(lay_over(load(write(), {}), Options(relay="smtp://127.0.0.1:1")))
     assert "me is not an address" in told(ConfigError, lambda: send_tests(job, Console(), to="me", rows=[]))
+
+
+@pytest.mark.parametrize(
+    ("rates", "letters", "expected"),
+    [
+        ([], 10, None),
+        (["20/s"], 10, 20.0),
+        (["20/s", "50000/day"], 50_000, 20.0),
+        (["20/s", "86400/day"], 90_000, 1.0),
+        (["86400/day"], 10, 1.0),
+    ],
+)
+def test_a_limit_of_a_day_is_not_announced_as_the_pace_of_a_run_below_it(
+    rates: list[str], letters: int, expected: float | None
+) -> None:
+    assert pace_for([rate(one) for one in rates], letters) == expected
 
 
 # -- the command line
