@@ -71,7 +71,10 @@ class AppendOnly:
     def sync(self) -> int:
         """Force all appended octets to disk and return how many. After one failure it refuses for ever (fsyncgate)."""
         if self._unsyncable:
-            raise StorageError(f"{self.path} could not be synced before and is not trusted again by this process.")
+            raise StorageError(
+                f"{self.path} could not be synced before and is not trusted again by this process.",
+                next_step="see to the disk, then run the same command again; it continues where it stopped",
+            )
         upto = self.size
         try:
             os.fdatasync(self._descriptor)
