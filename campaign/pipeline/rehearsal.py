@@ -31,6 +31,7 @@ from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
 from campaign.pipeline.readiness import refuse_unready
 from campaign.report.gallery import Preview, write_gallery
+from campaign.report.notices import passed_on
 
 PREVIEWED = 6
 
@@ -159,7 +160,9 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
     refuse_unready(job)
     with rehearsed(job, console, test=True) as (plan, composer):
         chosen = [replace(one, address=address.wire) for _, one in picked(plan, rows or [1], "")]
-        outcomes = asyncio.run(_deliver(job, [composed(composer, one) for one in chosen], chosen))
+        letters = [composed(composer, one) for one in chosen]
+        with passed_on(None, console.tell):
+            outcomes = asyncio.run(_deliver(job, letters, chosen))
     for outcome in outcomes:
         console.tell(f"{outcome.verdict.value}: {outcome.code or ''} {outcome.reason}".strip())
     served = [outcome for outcome in outcomes if outcome.verdict is Verdict.ACCEPTED]

@@ -15,7 +15,7 @@ from campaign.compose.loader import Loader
 from campaign.config import load
 from campaign.config.secret import load_secret
 from campaign.config.units import rate
-from campaign.errors import CampaignError, ConfigError, InputError
+from campaign.errors import CampaignError, ConfigError, InputError, RelayError
 from campaign.ledger.storage import unwritable
 from campaign.model import Books
 from campaign.pipeline.console import Console
@@ -220,6 +220,16 @@ def test_a_limit_of_a_day_is_not_announced_as_the_pace_of_a_run_below_it(
     rates: list[str], letters: int, expected: float | None
 ) -> None:
     assert pace_for([rate(one) for one in rates], letters) == expected
+
+
+def test_a_relay_that_cannot_be_reached_is_told_once_to_whoever_tests(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = prepare(lay_over(load(write(), {}), Options(relay="smtp://127.0.0.1:1")))
+    assert "The relay cannot be used." in told(
+        RelayError, lambda: send_tests(job, Console(), to="me@example.com", rows=[])
+    )
+    assert capsys.readouterr().err.count("not connected") == 1
 
 
 # -- the command line
