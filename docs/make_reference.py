@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,9 +81,18 @@ def commands() -> Iterator[str]:
         usage = " ".join(command.collect_usage_pieces(click.Context(command, info_name=name)))
         yield f"### `campaign {name} {usage.replace('[OPTIONS] ', '')}`"
         yield " ".join((command.help or "").split())
+        yield from taught(command.epilog or "")
         options = [one for one in command.params if isinstance(one, click.Option) and one.name != "help"]
         if options:
             yield table(("option", "does"), [(f"`{flags(one)}`", one.help or "") for one in options])
+
+
+def taught(epilog: str) -> Iterator[str]:
+    """What ends a command's help: its examples to be copied, its exit codes, where to read on."""
+    examples, codes, more = epilog.removeprefix("\b\n").split("\n\n")
+    yield "```sh\n" + "\n".join(line.strip() for line in examples.split("\n")[1:]) + "\n```"
+    pages = re.sub(r"docs/([a-z]+\.md)", r"[\1](\1)", more.removesuffix("."))
+    yield f"{codes.partition('; all of them')[0]}. {pages}."
 
 
 def flags(option: click.Option) -> str:

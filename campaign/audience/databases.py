@@ -138,7 +138,9 @@ def _password(settings: AudienceSlice, base: Path) -> str:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"audience.password_file {path} cannot be read.", evidence=getattr(error, "strerror", "") or "not UTF-8"
+            f"audience.password_file {path} cannot be read.",
+            evidence=getattr(error, "strerror", "") or "not UTF-8",
+            next_step=f"write the password into it, chmod 600, or set {PASSWORD}",
         ) from None
 
 

@@ -33,8 +33,23 @@ SAMPLE_LINES = 2000
 _WIDE = frozenset({"utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
 
 
+#: How files begin that are no text, whatever they are called.
+_SIGNATURES = {
+    b"%PDF-": "a PDF file",
+    b"PK\x03\x04": "a workbook or another zipped file",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
+    b"PAR1": "a Parquet file",
+    b"SQLite format 3": "an SQLite database",
+}
+
+
 def settle(head: bytes, wanted: str, path: Path) -> str:
     """The codec for a file that begins with ``head``. Raises ConfigError or InputError, never guesses."""
+    if kind := next((kind for start, kind in _SIGNATURES.items() if head.startswith(start)), ""):
+        raise InputError(
+            f"{path} is no text file: it begins like {kind}.",
+            next_step="save the list as CSV (UTF-8), or name it by its right ending: .xlsx, .parquet, sqlite:///…",
+        )
     marked = next((codec for bom, codec in _BOMS if head.startswith(bom)), "")
     named = _codec(wanted) if wanted else ""
     if marked and named and not _agree(marked, named):

@@ -59,7 +59,9 @@ def opened(path: Path, compression: str = "") -> Iterator[BinaryIO]:
         raise InputError(
             f"{path} cannot be read.",
             evidence=str(error),
-            next_step="check that it is whole, and that audience.compression is what it was packed with",
+            next_step="give this user the right to read it"
+            if isinstance(error, PermissionError)
+            else "check that it is whole, and that audience.compression is what it was packed with",
         ) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise InputError(f"{path} changed while it was read.", next_step="run again when it is complete")

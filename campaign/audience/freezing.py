@@ -154,7 +154,11 @@ def sync_folder(folder: Path) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise StorageError(f"The folder {folder} cannot be synced.", evidence=error.strerror or str(error)) from error
+        raise StorageError(
+            f"The folder {folder} cannot be synced.",
+            evidence=error.strerror or str(error),
+            next_step="see to the disk (space, rights), then run the same command again",
+        ) from error
 
 
 @contextmanager

@@ -49,7 +49,11 @@ class Gatherer:
         try:
             self._database.executemany("INSERT INTO part (key, row) VALUES (?, ?)", parts)
         except sqlite3.Error as error:
-            raise StorageError(f"{self._path} cannot be written.", evidence=str(error)) from None
+            raise StorageError(
+                f"{self._path} cannot be written.",
+                evidence=str(error),
+                next_step="see to the disk (space, rights), then run the same command again",
+            ) from None
 
     def groups(self, spoiled: Mapping[str, int]) -> Iterator[_Group]:
         """One recipient a key, in the order of first lines, with the lines that were merged into it.
@@ -62,7 +66,11 @@ class Gatherer:
             for _, rows in groupby(self._database.execute(in_order), key=lambda found: found[1]):
                 yield self._group([_revived(row) for row, _ in rows], spoiled)
         except sqlite3.Error as error:
-            raise StorageError(f"{self._path} cannot be read.", evidence=str(error)) from None
+            raise StorageError(
+                f"{self._path} cannot be read.",
+                evidence=str(error),
+                next_step="see to the disk (space, rights), then run the same command again",
+            ) from None
 
     def _group(self, rows: Sequence[Kept], spoiled: Mapping[str, int]) -> _Group:
         first, *further = rows

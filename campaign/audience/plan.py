@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: Bytes of the file's end in which the footer must stand.
 TAIL = 8192
+RESTORE = "restore it from a backup: the journal knows recipients by their number in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Plan:
             with path.open("rb") as file:
                 header, footer = _decoded(file.readline()), _decoded(_last_line(file))
         except OSError as error:
-            raise StorageError(f"The plan {path} cannot be read.", evidence=str(error)) from None
+            raise StorageError(f"The plan {path} cannot be read.", evidence=str(error), next_step=RESTORE) from None
         whole = "books" in footer and header.keys() >= {"source", "input", "columns"}
         if header.get("plan") != FORMAT or not whole:
             raise StorageError(
@@ -140,7 +141,9 @@ class Plan:
         return Recipient(number, address, key, name, source_line, row)
 
     def _damaged(self, number: int, evidence: str) -> StorageError:
-        return StorageError(f"The plan {self.path} is damaged.", evidence=f"recipient {number}: {evidence}")
+        return StorageError(
+            f"The plan {self.path} is damaged.", evidence=f"recipient {number}: {evidence}", next_step=RESTORE
+        )
 
 
 def freeze(
@@ -190,4 +193,4 @@ def _opened(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
-        raise StorageError(f"The plan {path} cannot be read.", evidence=str(error)) from error
+        raise StorageError(f"The plan {path} cannot be read.", evidence=str(error), next_step=RESTORE) from error

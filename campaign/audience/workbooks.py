@@ -69,7 +69,11 @@ def _sheet(path: Path, name: str) -> Any:
     try:
         book = calamine.CalamineWorkbook.from_path(str(path))
         if name and name not in book.sheet_names:
-            raise ConfigError(f"{path} has no sheet {name!r}.", evidence=f"its sheets: {', '.join(book.sheet_names)}")
+            raise ConfigError(
+                f"{path} has no sheet {name!r}.",
+                evidence=f"its sheets: {', '.join(book.sheet_names)}",
+                next_step="mend sheet under [audience], or leave it out for the first",
+            )
         return book.get_sheet_by_name(name) if name else book.get_sheet_by_index(0)
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise InputError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from campaign.cli.options import campaign_file
+from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the room is loaded when the command runs
@@ -46,7 +46,15 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
     return values
 
 
-@click.command("check")
+@click.command(
+    "check",
+    epilog=lesson(
+        "campaign check newsletter.toml",
+        "campaign check newsletter.toml --dns --links",
+        codes="0 send would be sound, 78 there is an error, 65 the list cannot be read",
+        more="docs/check.md explains every finding.",
+    ),
+)
 @campaign_file()
 @click.option("--json", "as_json", is_flag=True, help="Findings and figures as one JSON object.")
 @click.option("--links", is_flag=True, help="Ask the web servers whether the links lead somewhere (at most 200).")
@@ -78,7 +86,7 @@ def check_command(
 ) -> ExitCode:
     """Read, screen and render every row of FILE's list, inspect the letters, greet the relay. Nothing is sent.
 
-    Exits 0 only if `send` would be sound, and 78 if there is an error. docs/check.md explains every finding.
+    Each finding names its rows and what to do. What nobody looked at is listed as unverified, never as passed.
     """
     from campaign.config import load
     from campaign.pipeline.checking import Wishes, check
@@ -112,7 +120,8 @@ def summary(digest: Digest) -> list[str]:
     aside = ", ".join(f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "planned"))
     least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration(digest.seconds)}"
     lines = [
-        f"list     {digest.books.read:,} rows: {digest.books.planned:,} planned" + (f"; {aside}" if aside else ""),
+        f"list     {counted(digest.books.read, 'row')}: {digest.books.planned:,} planned"
+        + (f"; {aside}" if aside else ""),
         f"such as  {', '.join(digest.samples)}",
         f"letters  {digest.rendered:,} rendered, of {counted(digest.kinds, 'kind')}; largest {size(digest.largest)}",
         f"template {digest.template[:16] or 'cannot be used'}",

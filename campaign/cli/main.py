@@ -6,6 +6,7 @@ Commands return an `ExitCode` or raise a `CampaignError`; nothing else leaves he
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import os
 import signal
@@ -56,6 +57,17 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - a fault of ours, caught by the first test that runs it
         command.short_help = line
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed, or a guess at what was meant."""
+        typed = args[0]
+        if typed not in COMMANDS and not ctx.resilient_parsing:
+            close = difflib.get_close_matches(typed, COMMANDS, n=1, cutoff=0.5)
+            meant = f"campaign send {typed}" if typed.endswith(".toml") else f"campaign {close[0]}" if close else ""
+            ctx.fail(f"There is no command {typed!r}" + (f"; did you mean: {meant}" if meant else "."))
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

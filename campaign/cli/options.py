@@ -1,4 +1,4 @@
-"""What several commands share: the campaign file, the run, durations, and loading settings."""
+"""What several commands share: the campaign file, the run, durations, counts, and how a help ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from campaign.cli.completion import CampaignFileType, RunType
 from campaign.config.units import duration
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -26,13 +27,44 @@ class DurationType(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class Count(click.ParamType[int]):
+    """A whole number from 1 up."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse, or fail."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if number < 1:
+            self.fail(f"{value!r} is not a whole number from 1 up.", param, ctx)
+        return number
+
+
 def campaign_file() -> Decorator:
     """The argument FILE."""
-    return click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+    return click.argument("file", type=CampaignFileType(readable=False, path_type=Path), metavar="FILE")
 
 
 def run_argument(*, required: bool = True) -> Decorator:
-    """The argument RUN: a run folder, or something above it."""
+    """The argument RUN: a run folder, something above it, or a campaign file."""
     return click.argument(
-        "run", required=required, default=None if required else "", metavar="RUN" if required else "[RUN]"
+        "run",
+        type=RunType(),
+        required=required,
+        default=None if required else "",
+        metavar="RUN" if required else "[RUN]",
     )
+
+
+def lesson(*examples: str, codes: str, more: str) -> str:
+    """How each command's help ends: something to type, what its exit codes say, and where to read on.
+
+    ``more`` names a page of docs/; ``codes`` is such as "0 sound, 78 an error".
+    """
+    lines = "\n".join(f"  {example}" for example in examples)
+    heading = "Example:" if len(examples) == 1 else "Examples:"
+    ends = f"Exit codes: {codes}; all of them: docs/contract.md."
+    return f"\b\n{heading}\n{lines}\n\n{ends}\n\nMore: {more}"

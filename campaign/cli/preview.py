@@ -6,16 +6,24 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.options import campaign_file
+from campaign.cli.options import Count, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 
-@click.command("preview")
+@click.command(
+    "preview",
+    epilog=lesson(
+        "campaign preview newsletter.toml",
+        "campaign preview newsletter.toml --to ada@example.com",
+        codes="0 there they are, 65 a row makes no letter, 78 a template or the campaign file is wrong",
+        more="docs/render.md",
+    ),
+)
 @campaign_file()
 @click.option(
     "--row",
     "rows",
-    type=click.IntRange(min=1),
+    type=Count(),
     multiple=True,
     help="Show the letter of this row of the list, as `check` numbers them; may be repeated.",
 )
@@ -24,7 +32,11 @@ from campaign.exit_codes import ExitCode
     "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to (default: beside the runs)."
 )
 def preview_command(file: Path, rows: tuple[int, ...], to: str, output: Path | None) -> ExitCode:
-    """Write some of FILE's letters as .eml files and one gallery page, and print where it is. Nothing is sent."""
+    """Write some of FILE's letters as .eml files and one gallery page, and print where it is. Nothing is sent.
+
+    Without --row and --to: the first, the longest, the shortest, and some between. The page shows each wide, narrow,
+    dark, without pictures, and as text.
+    """
     from campaign.config import load
     from campaign.pipeline.console import Console
     from campaign.pipeline.job import prepare

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from campaign.cli.options import lesson, run_argument
 from campaign.exit_codes import ExitCode
 
 
-@click.command("repair")
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.command(
+    "repair",
+    epilog=lesson(
+        "campaign repair newsletter.toml --dry-run",
+        codes="0 repaired, or nothing to repair, 74 nothing can be saved, 75 a process serves the run",
+        more="docs/checkpoint.md",
+    ),
+)
+@run_argument()
 @click.option("--dry-run", is_flag=True, help="Only say what would be saved and who would be in doubt.")
-def repair_command(run: Path, dry_run: bool) -> ExitCode:
-    """Keep every sound line of RUN's journal. Whoever the lost lines may have told of becomes in doubt, not unsent."""
+def repair_command(run: str, dry_run: bool) -> ExitCode:
+    """Keep every sound line of RUN's journal. Whoever the lost lines may have told of becomes in doubt, not unsent.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file.
+    """
     from campaign.ledger import journal
     from campaign.ledger.repair import inspect, repair
+    from campaign.pipeline.upkeep import find_run
 
-    path = run / journal.NAME
+    folder = find_run(run)
+    path = folder / journal.NAME
     salvage = inspect(path) if dry_run else repair(path)
     if not salvage.lost_lines:
         click.echo("No line is damaged; nothing needs repair.", err=True)
@@ -27,7 +38,9 @@ def repair_command(run: Path, dry_run: bool) -> ExitCode:
     click.echo(f"{len(salvage.records):,} sound lines, {len(salvage.lost_lines):,} lost (line {shown}{more})", err=True)
     click.echo(f"{len(salvage.doubtful):,} recipients {'would be' if dry_run else 'are'} in doubt", err=True)
     step = (
-        f"campaign repair {run}" if dry_run else "campaign send FILE serves the others; campaign resolve settles doubts"
+        f"campaign repair {folder}"
+        if dry_run
+        else "campaign send FILE serves the others; campaign resolve settles doubts"
     )
     click.echo(f"Next: {step}", err=True)
     return ExitCode.DONE

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import click
 
-from campaign.cli.options import run_argument
+from campaign.cli.options import lesson, run_argument
 from campaign.exit_codes import ExitCode
 
 
-@click.command("report")
+@click.command(
+    "report",
+    epilog=lesson(
+        "campaign report newsletter.toml",
+        codes="0 written, 73 it cannot be written, 74 the journal is damaged, 78 there is no run",
+        more="docs/report.md",
+    ),
+)
 @run_argument(required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the tally.")
 def report_command(run: str, as_json: bool) -> ExitCode:
-    """Write RUN's report.html, summary.json and failed.csv again, and print the tally."""
+    """Write RUN's report.html, summary.json and failed.csv again, and print the tally.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
+    below runs/.
+    """
     from campaign.pipeline.upkeep import find_run, report
     from campaign.report.summary import tally
 

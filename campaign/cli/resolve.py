@@ -6,11 +6,18 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.options import run_argument
+from campaign.cli.options import lesson, run_argument
 from campaign.exit_codes import ExitCode
 
 
-@click.command("resolve")
+@click.command(
+    "resolve",
+    epilog=lesson(
+        "campaign resolve newsletter.toml --accepted /var/log/mail.log",
+        codes="0 no doubt is left, 4 some are, 65 LIST cannot be read, 75 a process serves the run",
+        more="docs/checkpoint.md",
+    ),
+)
 @run_argument()
 @click.option(
     "--accepted",
@@ -20,7 +27,10 @@ from campaign.exit_codes import ExitCode
     help="Message-IDs the relay took: a list, its log, or a Maildir.",
 )
 def resolve_command(run: str, accepted: Path) -> ExitCode:
-    """Settle RUN's letters in doubt whose Message-ID stands in LIST: the relay took them. The others stay in doubt."""
+    """Settle RUN's letters in doubt whose Message-ID stands in LIST: the relay took them. The others stay in doubt.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file.
+    """
     from campaign.pipeline.upkeep import find_run, resolve
 
     settled, left = resolve(find_run(run), accepted)

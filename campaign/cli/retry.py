@@ -6,11 +6,19 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.options import DurationType, campaign_file
+from campaign.cli.options import DurationType, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 
-@click.command("retry")
+@click.command(
+    "retry",
+    epilog=lesson(
+        "campaign retry newsletter.toml",
+        "campaign retry newsletter.toml --in-doubt",
+        codes="those of send",
+        more="docs/guide.md, section 4",
+    ),
+)
 @campaign_file()
 @click.option("--in-doubt", is_flag=True, help="Also send again to those left in doubt, with the same bytes.")
 @click.option("--accept-changes", is_flag=True, help="Go on although templates, resources or settings changed.")

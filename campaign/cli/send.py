@@ -6,13 +6,25 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.options import DurationType, campaign_file
+from campaign.cli.options import Count, DurationType, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 
-@click.command("send")
+@click.command(
+    "send",
+    epilog=lesson(
+        "campaign send newsletter.toml",
+        "campaign send newsletter.toml --limit 100",
+        codes="0 all accepted, 3 some failed, 4 some in doubt, 5 held, 75 run the same command again",
+        more="docs/send.md, docs/checkpoint.md; docs/troubleshooting.md for every message",
+    ),
+)
 @campaign_file()
-@click.option("--limit", type=click.IntRange(min=1), help="Serve at most this many recipients, then exit 75.")
+@click.option(
+    "--limit",
+    type=Count(),
+    help="Serve at most this many recipients, then exit 75; the same command without it serves the rest.",
+)
 @click.option(
     "--fresh", is_flag=True, help="Leave an unfinished run behind and start a new one; the served stay served."
 )

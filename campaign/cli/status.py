@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campaign.cli.options import DurationType, run_argument
+from campaign.cli.options import DurationType, lesson, run_argument
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the room is loaded when the command runs
@@ -19,7 +19,15 @@ if TYPE_CHECKING:  # the room is loaded when the command runs
 LEFT = ("waiting", "deferred")
 
 
-@click.command("status")
+@click.command(
+    "status",
+    epilog=lesson(
+        "campaign status newsletter.toml",
+        "campaign status newsletter.toml --watch 5s",
+        codes="0 shown, 74 the journal is damaged, 78 there is no run",
+        more="docs/report.md",
+    ),
+)
 @run_argument(required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option(
@@ -28,10 +36,14 @@ LEFT = ("waiting", "deferred")
     is_flag=False,
     flag_value="2s",
     metavar="[EVERY]",
-    help="Again and again, until the run is left.",
+    help="Again and again until the run is left, every 2s or as said.",
 )
 def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
-    """Show where RUN stands: a run folder, a folder above it, or a campaign file; by default the newest below runs/."""
+    """Show where RUN stands, also while it runs.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
+    below runs/.
+    """
     from campaign.pipeline.upkeep import find_run, standing
 
     folder, before, pace = find_run(run), None, 0.0

@@ -6,17 +6,24 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.options import campaign_file
+from campaign.cli.options import Count, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 
-@click.command("test")
+@click.command(
+    "test",
+    epilog=lesson(
+        "campaign test newsletter.toml --to me@example.com",
+        codes="0 the relay accepted them, 3 not all of them, 69 no relay can be used, 77 the login was refused",
+        more="docs/guide.md",
+    ),
+)
 @campaign_file()
 @click.option("--to", required=True, metavar="ADDRESS", help="Where the test letters go.")
 @click.option(
     "--row",
     "rows",
-    type=click.IntRange(min=1),
+    type=Count(),
     multiple=True,
     help="Use this row of the list, as `check` numbers them; may be repeated.",
 )

@@ -7,19 +7,23 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.options import campaign_file
+from campaign.cli.options import campaign_file, lesson
 from campaign.errors import InputError
 from campaign.exit_codes import ExitCode
 
 
-@click.command("unsubscribe-token")
+@click.command(
+    "unsubscribe-token",
+    epilog=lesson(
+        "campaign unsubscribe-token newsletter.toml --open pWxn...",
+        codes="0 opened, 65 it is none of this campaign's",
+        more="docs/unsubscribe.md has a verifier for your own endpoint.",
+    ),
+)
 @campaign_file()
 @click.option("--open", "token", required=True, metavar="TOKEN", help="The token from the link.")
 def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
-    """Say whom an unsubscribe TOKEN of FILE's campaign stands for, as JSON.
-
-    docs/unsubscribe.md has a verifier for your own endpoint.
-    """
+    """Say whom an unsubscribe TOKEN of FILE's campaign stands for, as JSON."""
     from campaign.compose.tokens import Tokens
     from campaign.config import load
     from campaign.pipeline.job import prepare
@@ -27,7 +31,11 @@ def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
     try:
         opened = Tokens(prepare(load(file)).secret).open(token)
     except ValueError as error:
-        raise InputError("This token was not made with this campaign's secret.", evidence=str(error)) from error
+        raise InputError(
+            "This token was not made with this campaign's secret.",
+            evidence=str(error),
+            next_step="name the campaign file it was sent with, or put that campaign's secret back",
+        ) from error
     facts = {"subject": opened.subject, "campaign": opened.campaign, "edition": opened.edition, "test": opened.test}
     click.echo(json.dumps(facts, ensure_ascii=False))
     return ExitCode.DONE

@@ -45,7 +45,14 @@ class Loader(BaseLoader):
                 evidence="hidden files, secrets, and the campaign's own files are never put into one",
                 next_step="put templates into a folder of their own, and name them there",
             )
-        octets = path.read_bytes()
+        try:
+            octets = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"The template {path.name} cannot be read.",
+                evidence=f"{path}: {error.strerror}",
+                next_step=f"give this user the right to read {path}",
+            ) from error
         text = decoded(octets, path)
         self.read[path.relative_to(self.root).as_posix()] = octets
         return text

@@ -117,7 +117,7 @@ class Resources:
         else:
             raise ResourceError(
                 f"There is no file {_shown(name)}.",
-                evidence=[f"looked in {folder}" for folder in folders],
+                evidence=[f"looked in {folder}" for folder in dict.fromkeys(folders)],
                 next_step="mend the name, or put the file there",
             )
         if not file.is_relative_to(self._root):

@@ -123,7 +123,7 @@ class Styles:
             )
         raise ConfigError(
             f"The template asks for the style sheet {name!r}, which is not there.",
-            evidence=[f"looked in {folder}" for folder in self._folders],
+            evidence=[f"looked in {folder}" for folder in dict.fromkeys(self._folders)],
             next_step="correct the name; sheets outside compose.root are never read",
         )
 

@@ -194,8 +194,14 @@ class Templates:
                 f"There is no template {path} inside {self.loader.root}.",
                 next_step="correct the name in [compose], or compose.root, outside which nothing is read",
             )
-        name = path.relative_to(self.loader.root).as_posix()
-        return self._page(self.loader.text(path), name, path, html=html)
+        name, text = path.relative_to(self.loader.root).as_posix(), self.loader.text(path)
+        if not text.strip():
+            raise ConfigError(
+                f"The template {name} is empty, and so would be every letter.",
+                evidence=str(path),
+                next_step="write the letter into it, and save it",
+            )
+        return self._page(text, name, path, html=html)
 
     def source(self, source: str, name: str) -> Page:
         """A template written in the campaign file; ``name`` is its key, such as ``compose.subject``."""

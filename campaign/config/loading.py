@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from campaign.config.audience import AudienceSlice
 from campaign.config.campaign import CampaignSlice
@@ -29,6 +30,7 @@ PREFIX = "CAMPAIGN__"
 
 #: Where a value may be of several kinds, pydantic puts the kind it tried into the path; people know keys only.
 _KIND = re.compile(r"[a-z-]+\[.*\]|int|float|str|bool|[A-Z]\w*Slice", re.DOTALL)
+_PLACE = re.compile(r"at line (\d+)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WORDS = {
     "missing": "required, and not there",
@@ -43,6 +45,7 @@ _WORDS = {
     "model_type": "should be a table",
     "path_type": "should be text in quotes",
     "string_type": "should be text in quotes",
+    "timezone_aware": "should say its time zone, such as 2026-11-24T08:00:00+01:00 or 2026-11-24T07:00:00Z",
     "tuple_type": "should be text in quotes, or a list",
 }
 
@@ -68,11 +71,12 @@ class Settings(CampaignFile):
 def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """Parse ``file`` with the environment laid over it. Raises ConfigError naming every mistake."""
     data = _read(file)
-    _overlay(data, os.environ if environment is None else environment)
+    environment = os.environ if environment is None else environment
+    _overlay(data, environment)
     try:
         parsed = CampaignFile.model_validate(data)
     except ValidationError as error:
-        mistakes = list(_mistakes(error.errors()))
+        mistakes = list(_mistakes(error.errors(), environment))
         raise ConfigError(
             f"{file} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}.",
             evidence=mistakes,
@@ -83,23 +87,53 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(
-            f"There is no campaign file {file}.", next_step="name an existing one, such as sample_data/newsletter.toml"
-        ) from None
+        raise _not_there(file) from None
     except OSError as error:
         raise ConfigError(
             f"The campaign file {file} cannot be read.",
             evidence=error.strerror or str(error),
-            next_step="name a file that you may read, such as newsletter.toml",
+            next_step=f"name a file that you may read{_such_as(file)}",
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{file} is not UTF-8.", evidence=f"byte {error.start}: {error.reason}", next_step=f"save {file} as UTF-8"
         ) from None
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file} is not valid TOML.", evidence=str(error), next_step=f"mend {file}") from None
+        raise _not_toml(file, text, str(error)) from None
+
+
+def _not_there(file: Path) -> ConfigError:
+    return ConfigError(
+        f"There is no campaign file {file}.",
+        evidence=() if file.parent.is_dir() else f"there is no folder {file.parent}",
+        next_step=f"name one that is there{_such_as(file)}, or write one: docs/guide.md begins with the smallest",
+    )
+
+
+def _such_as(file: Path) -> str:
+    """The TOML file beside ``file`` whose name is nearest, as the end of a sentence; else nothing."""
+    try:
+        names = sorted(path.name for path in file.parent.glob("*.toml") if path.name != "pyproject.toml")
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(file.name, names, n=1, cutoff=0.5) or names[:1]
+    return f", such as {file.parent / close[0]}" if close else ""
+
+
+def _not_toml(file: Path, text: str, why: str) -> ConfigError:
+    """With the line itself; what does not even end in .toml is most likely the wrong file."""
+    place, lines = _PLACE.search(why), text.split("\n")
+    shown = f"line {place[1]}: {lines[int(place[1]) - 1].strip()[:100]}" if place else ""
+    hint = '; text stands in quotes, as in name = "gazette"' if why.startswith("Invalid value") else ""
+    hint = "; each key and each section may stand there once" if why.startswith("Cannot") else hint
+    step = f"mend {file}{hint}"
+    if file.suffix != ".toml":
+        step = f"name the campaign file{_such_as(file)}"
+    return ConfigError(f"{file} is not valid TOML.", evidence=[why, shown] if shown else why, next_step=step)
 
 
 def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -111,7 +145,11 @@ def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:
         for table in tables:
             target = target.setdefault(table, {})
             if not isinstance(target, dict):
-                raise ConfigError(f"{name} points into a value that is not a table.", evidence=".".join([*tables, key]))
+                raise ConfigError(
+                    f"{name} points into a value that is not a table.",
+                    evidence=".".join([*tables, key]),
+                    next_step=f"unset {name}; docs/reference.md lists what there is",
+                )
         target[key] = _environment_value(text)
 
 
@@ -122,8 +160,9 @@ def _environment_value(text: str) -> Any:
         return text
 
 
-def _mistakes(errors: Iterable[Any]) -> Iterator[str]:
+def _mistakes(errors: Iterable[Any], environment: Mapping[str, str]) -> Iterator[str]:
     """One sentence a path. Of a value that fits none of several kinds, only what its own keys lack is told."""
+    variables = {name.lower(): name for name in environment if name.startswith(PREFIX)}
     told: dict[tuple[str | int, ...], list[str]] = {}
     for error in errors:
         path = tuple(part for part in error["loc"] if isinstance(part, int) or not _KIND.fullmatch(part))
@@ -133,12 +172,22 @@ def _mistakes(errors: Iterable[Any]) -> Iterator[str]:
     tables = {path[:length] for path in told for length in range(1, len(path))}
     for path, complaints in told.items():
         if path not in tables:
-            yield f"{_dotted(path)}: {', or '.join(complaints)}"
+            yield f"{_dotted(path)}: {', or '.join(complaints)}{_from_environment(path, variables)}"
+
+
+def _from_environment(path: tuple[str | int, ...], variables: Mapping[str, str]) -> str:
+    """Where a wrong value stands, if not in the file."""
+    name = (PREFIX + "__".join(map(str, path))).lower()
+    found = [variable for lowered, variable in variables.items() if lowered == name or lowered.startswith(f"{name}__")]
+    return f" (set by {found[0]})" if found else ""
 
 
 def _complaint(error: Any, path: tuple[str | int, ...]) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown key{_suggestion(path)}"
+    if error["type"] == "string_pattern_mismatch":
+        field = _field_at(path)
+        return f"cannot be written so: {field.description}" if field and field.description else "cannot be written so"
     plain = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return _WORDS.get(error["type"], plain)
 
@@ -152,6 +201,12 @@ def _suggestion(path: tuple[str | int, ...]) -> str:
     known = [field.alias or name for name, field in model.model_fields.items()] if model else []
     close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}" if known else ""
+
+
+def _field_at(path: tuple[str | int, ...]) -> FieldInfo | None:
+    model = _model_at(path[:-1])
+    fields = model.model_fields.items() if model else ()
+    return next((field for name, field in fields if path[-1] in (name, field.alias)), None)
 
 
 def _model_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:

@@ -25,7 +25,9 @@ def load_secret(file: Path, *, must_exist: bool, environment: Mapping[str, str] 
         raise ConfigError(
             f"The campaign's secret has {len(secret)} octets; it takes at least {LEAST_OCTETS}.",
             evidence=VARIABLE if given else str(file),
-            next_step="remove the file to have one made, or restore the one that earlier letters were signed with",
+            next_step=f"put a longer one into {VARIABLE}, the one that earlier letters were signed with if there is one"
+            if given
+            else "remove the file to have one made, or restore the one that earlier letters were signed with",
         )
     return secret
 

@@ -29,6 +29,7 @@ CANARY, HELD = "canary", "held"
 #: A larger file is not ours.
 LARGEST = 64 * 1024
 MOST_CONNECTIONS = 1000
+AGAIN = "say it anew, such as: campaign set RUN rate=20/s connections=5"
 
 
 class Control:
@@ -166,11 +167,15 @@ def _believe(path: Path, found: os.stat_result) -> None:
 def _wishes(content: dict[str, Any]) -> tuple[State, tuple[Rate, ...] | None, int | None]:
     state, connections = content.get("state", "run"), content.get("connections")
     if state not in get_args(State):
-        raise ConfigError(f"{state!r} is no state of a run.", evidence=f"known: {', '.join(get_args(State))}")
+        raise ConfigError(
+            f"{state!r} is no state of a run.", evidence=f"known: {', '.join(get_args(State))}", next_step=AGAIN
+        )
     if connections is not None and (
         not isinstance(connections, int) or isinstance(connections, bool) or not 1 <= connections <= MOST_CONNECTIONS
     ):
-        raise ConfigError(f"connections = {connections!r} is not a number from 1 to {MOST_CONNECTIONS}.")
+        raise ConfigError(
+            f"connections = {connections!r} is not a number from 1 to {MOST_CONNECTIONS}.", next_step=AGAIN
+        )
     rate = content.get("rate")
     return state, None if rate is None else _rates(rate), connections
 
@@ -179,7 +184,7 @@ def _rates(value: object) -> tuple[Rate, ...]:
     try:
         return rates(value)
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(str(error), next_step=AGAIN) from None
 
 
 def _write(path: Path, content: bytes) -> None:

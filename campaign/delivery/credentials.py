@@ -27,6 +27,9 @@ TOKEN_REUSE = 60.0
 #: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
 LONGEST = 64 * 1024
 
+WRITE_IT = "put the secret on the first line of {0}, then chmod 600 {0}"
+TRY_IT = "run it yourself in the campaign file's folder: it should print the secret and exit with 0"
+
 #: What stands for a secret that a relay repeated.
 WITHHELD = "[secret]"
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
@@ -125,7 +128,7 @@ def read_private(path: Path) -> str:
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
-            raise ConfigError(f"The secret file {path} is not a regular file.")
+            raise ConfigError(f"The secret file {path} is not a regular file.", next_step=WRITE_IT.format(path))
         if stat.S_IMODE(facts.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(
                 f"The secret file {path} can be read by others.",
@@ -141,7 +144,7 @@ def read_private(path: Path) -> str:
             next_step=f"put the secret there, then chmod 600 {path}; docs/relays.md says what it holds",
         ) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"The secret file {path} is not UTF-8.") from None
+        raise ConfigError(f"The secret file {path} is not UTF-8.", next_step=WRITE_IT.format(path)) from None
 
 
 async def run_for_secret(command: str, base: Path) -> str:
@@ -156,16 +159,22 @@ async def run_for_secret(command: str, base: Path) -> str:
         )
     except OSError as error:
         raise ConfigError(
-            f"The command {words[0]} for a secret cannot be run.", evidence=error.strerror or ""
+            f"The command {words[0]} for a secret cannot be run.",
+            evidence=error.strerror or "",
+            next_step=TRY_IT,
         ) from None
     try:
         output, _ = await asyncio.wait_for(process.communicate(), COMMAND_LIMIT)
     except TimeoutError:
         process.kill()
         await process.wait()
-        raise ConfigError(f"The command {words[0]} for a secret took over {COMMAND_LIMIT:.0f} s.") from None
+        raise ConfigError(
+            f"The command {words[0]} for a secret took over {COMMAND_LIMIT:.0f} s.", next_step=TRY_IT
+        ) from None
     if process.returncode:
-        raise ConfigError(f"The command {words[0]} for a secret failed with exit code {process.returncode}.")
+        raise ConfigError(
+            f"The command {words[0]} for a secret failed with exit code {process.returncode}.", next_step=TRY_IT
+        )
     return first_line(output[:LONGEST].decode("utf-8", "replace"), words[0])
 
 
@@ -175,7 +184,7 @@ def first_line(text: str, where: str) -> str:
     if not secret:
         raise ConfigError(f"{where} gave an empty secret.", next_step="put the secret into its first line")
     if "\0" in secret:
-        raise ConfigError(f"{where} gave a secret with a NUL in it.")
+        raise ConfigError(f"{where} gave a secret with a NUL in it.", next_step="its first line should be the secret")
     return secret
 
 

@@ -45,7 +45,11 @@ class Mailbox:
             for part in (self.folder, *(self.folder / name for name in ("tmp", "new", "cur"))):
                 part.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"The mailbox {self.folder} cannot be made.", evidence=str(error)) from error
+            raise StorageError(
+                f"The mailbox {self.folder} cannot be made.",
+                evidence=str(error),
+                next_step="see to the disk (space, rights), then run the same command again",
+            ) from error
 
         def serve() -> SMTP:
             return SMTP(

@@ -189,7 +189,11 @@ def read_warmup(file: Path) -> tuple[int, ...]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The warm-up plan {file} cannot be read.", evidence=str(error)) from None
+        raise ConfigError(
+            f"The warm-up plan {file} cannot be read.",
+            evidence=str(error),
+            next_step="mend delivery.warmup_file, a path relative to the campaign file",
+        ) from None
     caps: list[int] = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()

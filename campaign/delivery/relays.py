@@ -110,7 +110,9 @@ def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | 
     """What stands in ``delivery.relay``: a URL, ``mailbox``, or a preset such as ``user@ses:eu-west-1``."""
     if written == "mailbox":
         if mailbox_url is None:
-            raise ConfigError('relay = "mailbox" needs the embedded relay, which was not started here.')
+            raise ConfigError(
+                'relay = "mailbox" needs the embedded relay, which was not started here.', next_step=FORMS
+            )
         return parse(mailbox_url), None
     if "://" in written:
         return parse(written), None
@@ -203,7 +205,9 @@ def tls_context(settings: DeliverySlice, base: Path) -> ssl.SSLContext:
         )
     except OSError as error:
         raise ConfigError(
-            f"delivery.tls_ca_file {settings.tls_ca_file} cannot be used.", evidence=error.strerror or str(error)
+            f"delivery.tls_ca_file {settings.tls_ca_file} cannot be used.",
+            evidence=error.strerror or str(error),
+            next_step="name the PEM file of the authority that signed the relay's certificate",
         ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.tls_fingerprint and settings.tls_ca_file is None:

@@ -71,7 +71,11 @@ def runs(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StorageError(f"{folder} cannot be read.", evidence=str(error)) from error
+        raise StorageError(
+            f"{folder} cannot be read.",
+            evidence=str(error),
+            next_step="see whose folder it is, then run the same command again",
+        ) from error
     return sorted(found, key=lambda path: (birth(path), path.name))
 
 

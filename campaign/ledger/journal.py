@@ -44,7 +44,11 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise StorageError(f"{path} cannot be read.", evidence=str(error)) from error
+        raise StorageError(
+            f"{path} cannot be read.",
+            evidence=str(error),
+            next_step="see whose file it is and that the disk is sound, then run the same command again",
+        ) from error
     with file:
         yield from _records(file, reading)
 

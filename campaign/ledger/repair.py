@@ -40,7 +40,11 @@ def inspect(path: Path) -> Salvage:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise StorageError(f"{path} cannot be read.", evidence=str(error)) from error
+        raise StorageError(
+            f"{path} cannot be read.",
+            evidence=str(error),
+            next_step="see whose file it is and that the disk is sound, then run the same command again",
+        ) from error
     *whole, rest = lines
     salvage.torn = bool(rest)
     for number, line in enumerate(whole, 1):

@@ -74,7 +74,10 @@ class AppendOnly:
     def sync(self) -> int:
         """Force all appended octets to disk and return how many. After one failure it refuses for ever (fsyncgate)."""
         if self._unsyncable:
-            raise StorageError(f"{self.path} could not be synced before and is not trusted again by this process.")
+            raise StorageError(
+                f"{self.path} could not be synced before and is not trusted again by this process.",
+                next_step="see to the disk, then run the same command again; it continues where it stopped",
+            )
         upto = self.size
         try:
             os.fdatasync(self._descriptor)
@@ -138,9 +141,18 @@ def lock(descriptor: int) -> bool:
     return False
 
 
+_HINTS = {
+    errno.EACCES: "give this user the right to write there, or set [ledger] directory",
+    errno.EPERM: "give this user the right to write there, or set [ledger] directory",
+    errno.EROFS: "mount that disk for writing, or set [ledger] directory",
+    errno.ENOTDIR: "move the file that stands where a folder belongs, or set [ledger] directory",
+    errno.EEXIST: "move the file that stands where a folder belongs, or set [ledger] directory",
+}
+
+
 def unwritable(path: Path, error: OSError) -> StorageError:
     """The one sentence for a disk that says no."""
-    hint = "free some space" if error.errno in NO_SPACE else "see to the disk"
+    hint = "free some space" if error.errno in NO_SPACE else _HINTS.get(error.errno or 0, "see to the disk")
     return StorageError(
         f"{path} cannot be written.",
         evidence=f"{errno.errorcode.get(error.errno or 0, '?')}: {error.strerror}",

@@ -13,6 +13,7 @@ from campaign.errors import CampaignError, LoginError
 from campaign.pipeline.checking_letters import Looked
 from campaign.pipeline.checking_time import Span
 from campaign.pipeline.job import Job
+from campaign.pipeline.readiness import refuse_unready
 from campaign.report import wording
 from campaign.report.findings import ROWS_SHOWN, Finding, Findings
 
@@ -29,6 +30,7 @@ def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> di
     hasty = limits.model_copy(update={name: min(PATIENCE, getattr(limits, name)) for name in type(limits).model_fields})
     delivery = settings.model_copy(update={"relay": written, "timeouts": hasty})
     try:
+        refuse_unready(job)
         greetings = asyncio.run(_greet_all(job, delivery))
     except CampaignError as error:
         _failed(error, "delivery", findings)

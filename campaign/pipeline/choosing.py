@@ -22,10 +22,11 @@ from campaign.errors import ConfigError, InputError, UnfinishedError
 from campaign.ledger import checkpoint, folders
 from campaign.ledger.history import History
 from campaign.ledger.records import Opened
-from campaign.model import Recipient
+from campaign.model import Books, Recipient
 from campaign.pipeline.already import screens
 from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, Options
+from campaign.pipeline.readiness import refuse_unready
 from campaign.report.tracing import begin, span
 
 #: Rows that decide how CSS is inlined: the first of the plan and some spread over all of it.
@@ -48,8 +49,11 @@ class Chosen:
     history: History | None = None
 
 
-def choose(job: Job, options: Options, progress: Callable[[int], None] | None = None) -> Chosen | None:
-    """The run that this command serves; None when nobody is left to be served. Raises ConfigError, UnfinishedError."""
+def choose(job: Job, options: Options, progress: Callable[[int], None] | None = None) -> Chosen | Books:
+    """The run that this command serves, or where the rows went when nobody is left to be served.
+
+    Raises ConfigError, InputError, UnfinishedError.
+    """
     newest = newest_opened(job)
     history = checkpoint.read_history(newest) if newest else None
     if options.run:
@@ -109,7 +113,7 @@ def next_generation(options: Options, history: History | None) -> int:
 
 def _named(
     job: Job, options: Options, newest: Path | None, history: History | None, progress: Callable[[int], None] | None
-) -> Chosen | None:
+) -> Chosen | Books:
     folder = folders.named_run(job.folder, options.run)
     if not folders.has_run(folder):
         _leave_behind(job, options, newest, history)
@@ -154,7 +158,8 @@ def _continue(job: Job, folder: Path, history: History) -> Chosen:
 
 def _make(
     job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None
-) -> Chosen | None:
+) -> Chosen | Books:
+    refuse_unready(job)
     trace = uuid4().hex
     begin(trace, name=job.settings.campaign.name, edition=job.edition, run=folder.name)
     composer = Composer(job.brief(template_columns(job.settings.audience, job.settings.base), generation, trace=trace))
@@ -162,7 +167,7 @@ def _make(
     if not plan.size:
         refuse_all_invalid(folder, plan)
         shutil.rmtree(folder)
-        return None
+        return plan.books
     by = "again" if options.again else "fresh" if options.fresh else "retry" if options.retry else ""
     return _open(job, folder, plan, composer, by)
 

@@ -30,7 +30,9 @@ from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
 from campaign.pipeline.picking import Pick, asked_for, telling
+from campaign.pipeline.readiness import refuse_unready
 from campaign.report.gallery import Preview, write_gallery
+from campaign.report.notices import passed_on
 
 
 @contextlib.contextmanager
@@ -110,16 +112,22 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
     """Send real rows to ``to``, with identities of their own. Raises CampaignError."""
     address = parse(to)
     if isinstance(address, Refusal):
-        raise ConfigError(f"{to} is not an address: {address.reason}.")
+        raise ConfigError(
+            f"{to} is not an address: {address.reason}.",
+            next_step=f"campaign test {shown(job.settings.file)} --to you@example.com, with your own",
+        )
     if "mailbox" in job.settings.delivery.urls:
         raise ConfigError(
             "The relay is the embedded mailbox, so a test letter would reach nobody.",
             next_step=f"look at the letters: campaign preview {shown(job.settings.file)}; or give --relay URL",
         )
+    refuse_unready(job)
     with rehearsed(job, console, test=True) as (plan, composer):
         picks = asked_for(plan, rows, "") if rows else [Pick("first", plan.recipient(0))]
         chosen = [replace(one.recipient, address=address.wire) for one in picks]
-        outcomes = asyncio.run(_deliver(job, [composed(composer, one) for one in chosen], chosen))
+        letters = [composed(composer, one) for one in chosen]
+        with passed_on(None, console.tell):
+            outcomes = asyncio.run(_deliver(job, letters, chosen))
     for outcome in outcomes:
         console.tell(f"{outcome.verdict.value}: {outcome.code or ''} {outcome.reason}".strip())
     served = [outcome for outcome in outcomes if outcome.verdict is Verdict.ACCEPTED]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from campaign.config import Settings
+from campaign.config.units import Rate
 from campaign.delivery.control import Control, write_control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders
 from campaign.ledger.checkpoint import Checkpoint, read_history
-from campaign.model import Verdict
+from campaign.model import Books, Verdict
 from campaign.pipeline.already import FAILED
 from campaign.pipeline.choosing import (
     Chosen,
@@ -35,6 +36,7 @@ from campaign.pipeline.serving import Ending, Service
 from campaign.report.log import open_log
 from campaign.report.notices import passed_on
 from campaign.report.progress import Counts, Progress
+from campaign.report.summary import in_words
 from campaign.report.tracing import span, traced
 from campaign.report.wording import counted
 
@@ -51,8 +53,8 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
         if left := unfinished_edition(job):
             console.tell(left)
         chosen = choose(job, options, console.loading)
-        if chosen is None:
-            console.say(nobody_left(job, retry=options.retry))
+        if isinstance(chosen, Books):
+            console.say(nobody_left(job, chosen, retry=options.retry))
             for complaint in publish_idle(job, time.time()):
                 console.tell(complaint)
             return ExitCode.DONE
@@ -104,7 +106,11 @@ def wait_for_start(settings: Settings, options: Options, console: Console) -> No
     if moment is None or time.time() >= moment.timestamp():
         return
     if not options.wait:
-        raise UnfinishedError("The time for this campaign has not come.", evidence=f"not_before = {moment.isoformat()}")
+        raise UnfinishedError(
+            "The time for this campaign has not come.",
+            evidence=f"campaign.not_before = {moment.isoformat()}",
+            next_step="run the same command again then, or without --no-wait to have it wait",
+        )
     console.say(f"waiting until {moment.isoformat()} (campaign.not_before)")
     while (left := moment.timestamp() - time.time()) > 0:
         time.sleep(min(left, 60.0))
@@ -140,9 +146,12 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
         console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
 
 
-def nobody_left(job: Job, *, retry: bool) -> str:
-    """Nothing to do, said plainly, with what the newest run still leaves to the operator."""
+def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
+    """Nothing to do, said plainly: where the rows went, and what the newest run still leaves to the operator."""
     text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
+    text += f"\n  {in_words(books)}"
+    if not books.already:
+        text += "\nNext: look at where and suppress under [audience]; nobody of this list has been served yet"
     newest = newest_opened(job)
     tally = read_history(newest).tally() if newest else {}
     failed, doubts = sum(tally.get(verdict, 0) for verdict in FAILED), tally.get(Verdict.IN_DOUBT, 0)
@@ -226,11 +235,17 @@ def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, co
 def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
     """The numbers on the screen as this process finds them."""
     tally = checkpoint.history.tally()
-    limit = min((rate.per_second for rate in job.settings.delivery.rate), default=None)
+    limit = pace_for(job.settings.delivery.rate, tally["waiting"] + tally["deferred"])
     total = sum(tally.values())
     return Counts(
         total=total, done_before=total - tally["waiting"] - tally["deferred"], deferred=tally["deferred"], limit=limit
     )
+
+
+def pace_for(rates: Sequence[Rate], letters: int) -> float | None:
+    """Letters a second at best for so many: a limit of a day slows nobody who stays below it."""
+    shortest = min((rate.per for rate in rates), default=0.0)
+    return min((rate.per_second for rate in rates if rate.per == shortest or letters > rate.count), default=None)
 
 
 def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending) -> None:

@@ -24,6 +24,7 @@ from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.ledger.history import History
 from campaign.model import Verdict
 from campaign.pipeline.closing import draw_up, verdict_codes, walk, write_all
+from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, prepare
 from campaign.report.facts import RunFacts
 
@@ -51,8 +52,10 @@ def find_run(named: str) -> Path:
         return place
     found = [run.parent for run in place.rglob(journal.NAME)] if place.is_dir() else []
     if not found:
+        first = f"campaign send {named} makes the first" if named.endswith(".toml") else "campaign send FILE makes one"
         raise ConfigError(
-            f"There is no run in {place}.", next_step="name a run folder, such as runs/gazette/20261124T080000Z"
+            f"There is no run in {shown(place)}.",
+            next_step=f"name the campaign file, or a run folder such as runs/gazette/20261124T080000Z; {first}",
         )
     return max(found, key=folders.birth)
 
@@ -166,12 +169,18 @@ def message_ids(file: Path) -> Iterator[str]:
     try:
         for one in [path for path in file.rglob("*") if path.is_file()] if file.is_dir() else [file]:
             if one.stat().st_size > LARGEST_LIST:
-                raise InputError(f"{one} has over {LARGEST_LIST:,} octets.", next_step="keep the lines of this run")
+                raise InputError(
+                    f"{one} has over {LARGEST_LIST:,} octets.", next_step="give a file with the lines of this run alone"
+                )
             with one.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     yield from _bracketed(line)
     except OSError as error:
-        raise InputError(f"{file} cannot be read.", evidence=str(error)) from error
+        raise InputError(
+            f"{file} cannot be read.",
+            evidence=error.strerror or str(error),
+            next_step="name a list of Message-IDs, the relay's log, or a Maildir that you may read",
+        ) from error
 
 
 def _bracketed(line: str) -> Iterable[str]:

@@ -19,9 +19,14 @@ MOST_REMEMBERED = 256
 
 
 class Notices(logging.Handler):
-    """Each record becomes an event of the log; warnings also go to ``note``. ``clock`` gives monotonic seconds."""
+    """Each record becomes an event of the log, if there is one; warnings also go to ``note``.
 
-    def __init__(self, log: Log, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    ``clock`` gives monotonic seconds.
+    """
+
+    def __init__(
+        self, log: Log | None, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(logging.INFO)
         self._log, self._note, self._clock = log, note, clock
         self._said: dict[str, float] = {}
@@ -29,7 +34,8 @@ class Notices(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Pass one record on."""
         text = record.getMessage()
-        self._log.event(text, level=record.levelname.lower(), room=record.name.removeprefix(f"{ROOT}."))
+        if self._log:
+            self._log.event(text, level=record.levelname.lower(), room=record.name.removeprefix(f"{ROOT}."))
         if record.levelno >= logging.WARNING and self._is_news(text):
             self._note(text)
 
@@ -44,7 +50,7 @@ class Notices(logging.Handler):
 
 
 @contextmanager
-def passed_on(log: Log, note: Callable[[str], None]) -> Iterator[None]:
+def passed_on(log: Log | None, note: Callable[[str], None]) -> Iterator[None]:
     """While the block runs, what the stages log is passed on, and nowhere else."""
     logger, handler = logging.getLogger(ROOT), Notices(log, note)
     before = logger.level, logger.propagate

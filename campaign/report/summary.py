@@ -21,13 +21,15 @@ from campaign.report.files import replacing
 from campaign.report.timeline import rebinned
 
 __all__ = [
-    "FailedRow", "balance", "guard", "next_steps", "summary", "tally", "unguard", "write_failed", "write_in_doubt",
-    "write_summary",
+    "FailedRow", "balance", "guard", "in_words", "next_steps", "summary", "tally", "unguard", "write_failed",
+    "write_in_doubt", "write_summary",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
 SCREENS = ("invalid", "duplicate", "merged", "suppressed", "filtered", "already")
+FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
 TIMELINE_POINTS = 300
+LONGEST_REASON = 100  # characters of a reply on the terminal; failed.csv and the report have all of it
 
 
 def balance(books: Books, verdicts: Mapping[str, int]) -> list[str]:
@@ -142,14 +144,30 @@ def _verdict_table(facts: RunFacts) -> list[str]:
 
 def _facts_lines(facts: RunFacts) -> list[str]:
     complaints = balance(facts.books, facts.verdicts)
-    parts = [f"{getattr(facts.books, name):,} {name}" for name in SCREENS if getattr(facts.books, name)]
-    sums = " + ".join([*parts, f"{facts.books.planned:,} planned"])
-    lines = [
-        f"Books   {wording.counted(facts.books.read, 'row')} read = {sums}{'' if complaints else '; they balance'}"
-    ]
+    lines = [f"Books   {in_words(facts.books)}{'' if complaints else '; they balance'}"]
     lines += [f"        THE BOOKS DO NOT BALANCE: {one}" for one in complaints]
     lines += [f"Note    {wording.printable(note)}" for note in facts.notes]
-    return [*lines, f"Report  {Path(facts.folder) / 'report.html'}"]
+    lines.append(f"Report  {Path(facts.folder) / 'report.html'}")
+    if facts.settings.get("relay") == "mailbox":
+        lines.append(f"Letters {Path(facts.folder) / 'mailbox'}, a Maildir")
+    return lines + _failed_line(facts)
+
+
+def in_words(books: Books) -> str:
+    """``9 rows read = 2 already + 7 planned``."""
+    parts = [f"{getattr(books, name):,} {name}" for name in SCREENS if getattr(books, name)]
+    planned = [f"{books.planned:,} planned"] if books.planned or not parts else []
+    return f"{wording.counted(books.read, 'row')} read = {' + '.join([*parts, *planned])}"
+
+
+def _failed_line(facts: RunFacts) -> list[str]:
+    """Where the failed rows are, and the commonest reason."""
+    if not any(facts.count(verdict) for verdict in FAILED):
+        return []
+    why = max((one for one in facts.by_reply if one.verdict in FAILED), key=lambda one: one.count, default=None)
+    said = wording.without_addresses(wording.printable(why.reason)) if why else ""
+    most = f"; {why.count:,} because: {said[:LONGEST_REASON]}" if why and said else ""
+    return [f"Failed  {Path(facts.folder) / 'failed.csv'}{most}"]
 
 
 def _next_lines(facts: RunFacts) -> list[str]:

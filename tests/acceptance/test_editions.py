@@ -19,7 +19,7 @@ def inside(**later: float) -> str:
 async def test_only_the_newcomer_is_served(stand: Stand, shelf: Shelf) -> None:
     await stand.send()
     stand.people([*range(19, -1, -1), 20])
-    (await stand.send()).ends(0, "1 recipients planned of 21 rows read")
+    (await stand.send()).ends(0, "1 recipient planned of 21 rows read")
     assert sorted(shelf.recipients) == sorted([*EVERYBODY, "p20@example.com"])
     assert shelf.recipients[-1] == "p20@example.com"
     assert (stand.run / "screened.csv").read_text(encoding="utf-8").count("already") == 20
@@ -123,7 +123,7 @@ async def test_failed_csv_can_be_fed_back(stand: Stand, shelf: Shelf) -> None:
     await stand.send()
     shelf.refuse.clear()
     (stand.folder / "people.csv").write_bytes((stand.run / "failed.csv").read_bytes())
-    (await stand.set(campaign__edition="mended").send()).ends(0, "1 recipients planned of 1 rows read")
+    (await stand.set(campaign__edition="mended").send()).ends(0, "1 recipient planned of 1 row read")
     assert shelf.recipients[-1] == "p3@example.com"
 
 

@@ -263,6 +263,7 @@ def test_the_tally_says_how_it_went_where_the_report_is_and_what_to_type():
         "\n"
         "Books   1,010 rows read = 4 invalid + 6 duplicate + 1,000 planned; they balance\n"
         "Report  runs/gazette/2026-11/20261124T080000Z/report.html\n"
+        "Failed  runs/gazette/2026-11/20261124T080000Z/failed.csv\n"
         "\n"
         "Next    1 in doubt, listed in in-doubt.csv; settle those whose Message-ID is in the relay's log:\n"
         "          campaign resolve runs/gazette/2026-11/20261124T080000Z --accepted LOG\n"
@@ -271,6 +272,24 @@ def test_the_tally_says_how_it_went_where_the_report_is_and_what_to_type():
         "        3 failed: see failed.csv, mend what can be mended, try those again:\n"
         "          campaign retry gazette.toml\n"
     )
+
+
+def test_the_commonest_reason_of_failures_is_told_without_addresses():
+    replies = [
+        ReplyTally(250, "", "ok", "accepted", 996),
+        ReplyTally(550, "5.1.1", "no such user ada@example.com", "rejected", 2),
+        ReplyTally(0, "", "There is no file 'a.pdf'.", "unrenderable", 1),
+    ]
+    text = tally(facts(by_reply=replies))
+    assert "failed.csv; 2 because: no such user" in text
+    assert "ada@" not in text
+
+
+def test_letters_kept_in_the_embedded_mailbox_are_shown_where_they_lie():
+    assert "Letters runs/gazette/2026-11/20261124T080000Z/mailbox, a Maildir\n" in tally(
+        facts(settings={"relay": "mailbox"})
+    )
+    assert "Maildir" not in tally(facts(settings={"relay": "smtp://127.0.0.1:25"}))
 
 
 def test_books_that_do_not_balance_are_shouted():

@@ -1,0 +1,80 @@
+"""What the shell offers after Tab: campaign files where FILE is asked for, run folders where RUN is.
+
+Only looked for when somebody completes. Where nothing fits, the shell goes on with its own files and folders. Nothing
+is parsed beyond the headline of a campaign file, and no journal is read: completing must not take longer than typing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from campaign.ledger.journal import NAME as JOURNAL
+
+HEAD = 65_536  # octets of a file in which a campaign file shows itself
+MOST_FOLDERS = 2_000  # looked into for runs, after which typing is quicker
+_SECTION = re.compile(r"^\s*\[campaign\]", re.MULTILINE)
+
+
+def campaign_files(typed: str) -> list[str]:
+    """Campaign files that begin with ``typed``, in the folder it names."""
+    folder, start = os.path.split(typed)
+    try:
+        names = sorted(path.name for path in Path(folder or ".").glob("*.toml") if path.name.startswith(start))
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in names if _is_campaign(Path(folder, name))]  # noqa: PTH118 - as typed
+
+
+def _is_campaign(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return _SECTION.search(file.read(HEAD)) is not None
+    except OSError:
+        return False
+
+
+def run_folders(typed: str) -> list[str]:
+    """Run folders that begin with ``typed``, the newest names first; below ``runs`` where nothing is typed."""
+    top = Path(os.path.split(typed)[0] or ".") if typed else Path("runs")
+    return sorted((run for run in map(str, _runs_below(top)) if run.startswith(typed)), reverse=True)
+
+
+def _runs_below(top: Path) -> Iterator[Path]:
+    for count, (folder, inner, names) in enumerate(os.walk(top)):
+        if count >= MOST_FOLDERS:
+            return
+        if JOURNAL in names:
+            inner.clear()
+            yield Path(folder)
+        inner[:] = [name for name in inner if not name.startswith(".")]
+
+
+class CampaignFileType(click.Path):
+    """A path that completes to campaign files."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Campaign files, or else whatever the shell finds."""
+        found = [CompletionItem(file) for file in campaign_files(incomplete)]
+        return found or super().shell_complete(ctx, param, incomplete)
+
+
+class RunType(click.ParamType[str]):
+    """A run as people name it; it completes to run folders and campaign files."""
+
+    name = "run"
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str:
+        """As it was typed: the pipeline finds the run."""
+        return str(value)
+
+    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Run folders, then campaign files, or else whatever the shell finds."""
+        found = [*run_folders(incomplete), *campaign_files(incomplete)]
+        return [CompletionItem(one) for one in found] or [CompletionItem(incomplete, type="file")]

@@ -1,0 +1,58 @@
+"""The guide, followed literally: its files, its commands, and what it says will be seen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.stand import Stand
+from tests.integration.servers.shelf import Shelf
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"^`([\w.]+)`\n\n```\w+\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
+
+
+@pytest.fixture
+def begun(stand: Stand) -> Stand:
+    """A folder with the three files of part 1."""
+    assert set(FILES) == {"people.csv", "hello.html.j2", "hello.toml"}
+    for name, text in FILES.items():
+        stand.write(name, text)
+    return stand
+
+
+def without_figures(text: str) -> list[str]:
+    """Lines without times, speeds and the run's stamp."""
+    text = re.sub(r"\d{8}T\d{6}Z(-\d)?", "RUN", text)
+    return [re.sub(r"[\d.]+s( at [\d.]+/s)?$", "TIME", line).rstrip() for line in text.split("\n") if line.strip()]
+
+
+async def test_part_1_one_letter_to_nobody(begun: Stand) -> None:
+    assert (await begun.campaign("preview", "hello.toml")).out.strip().endswith("runs/hello/preview/index.html")
+    sent = (await begun.campaign("send", "hello.toml")).ends(0)
+    shown = GUIDE.partition("```\nnew run ")[2].partition("```")[0]
+    assert without_figures(sent.err) == without_figures("new run " + shown)
+    assert len(begun.kept()) == 2
+    (await begun.campaign("send", "hello.toml")).ends(0, "Nobody is left to be served")
+    begun.write("people.csv", FILES["people.csv"] + "new@example.com,New,Nice\n")
+    (await begun.campaign("send", "hello.toml")).ends(0, "1 recipient planned of 3 rows read")
+    assert (begun.folder / "campaign.secret").exists()
+
+
+async def test_part_2_a_real_relay(begun: Stand, shelf: Shelf) -> None:
+    (await begun.campaign("send", "hello.toml", "--quiet")).ends(0)
+    text = FILES["hello.toml"].replace('name = "hello"', 'name = "hello2"')
+    begun.write("hello.toml", text.replace('relay = "mailbox"', f'relay = "{shelf.url}"\nrate = "20/s"'))
+    assert (await begun.campaign("check", "hello.toml")).code == 0
+    (await begun.campaign("test", "hello.toml", "--to", "you@example.com")).ends(0, "1 of 1 test letters accepted")
+    (await begun.campaign("send", "hello.toml")).ends(0, "2 of 2 accepted")
+    assert len(shelf.letters) == 3
+
+
+async def test_a_rehearsal_counts_for_nothing(begun: Stand) -> None:
+    begun.variables["CAMPAIGN__CAMPAIGN__EDITION"] = "rehearsal"
+    (await begun.campaign("send", "hello.toml", "--relay", "mailbox")).ends(0, "2 of 2 accepted")
+    del begun.variables["CAMPAIGN__CAMPAIGN__EDITION"]
+    (await begun.campaign("send", "hello.toml")).ends(0, "2 of 2 accepted")
