@@ -162,6 +162,19 @@ def _style(css: str, media: str, *, stays: bool) -> str:
     return f'<style type="text/css"{f" media={media!r}" if media else ""}{left_alone}>\n{css}\n</style>'
 
 
+def _ticking(tick: Callable[[], None]) -> type[str]:
+    class Selector(str):
+        """A selector that ticks when premailer looks for a colon in it, which it does before each search."""
+
+        __slots__ = ()
+
+        def __contains__(self, part: object) -> bool:
+            tick()
+            return super().__contains__(part)  # type: ignore[operator]  # as str has it
+
+    return Selector
+
+
 def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
     """premailer, with every way to the network shut: also the one of the CSS parser below it.
 
@@ -180,14 +193,7 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
     # A sheet is the same in nearly every row, and reading it takes most of the time.
     parsed: Kept[tuple[str, int], tuple[list[Any], list[Any]]] = Kept(MOST_SHEETS, HEAVIEST_SHEETS)
 
-    class Selector(str):
-        """A selector that ticks when premailer looks for a colon in it, which it does before each search."""
-
-        __slots__ = ()
-
-        def __contains__(self, part: object) -> bool:
-            tick()
-            return super().__contains__(part)  # type: ignore[operator]  # as str has it
+    selector_kind = _ticking(tick)
 
     class Ticking(premailer.Premailer):  # type: ignore[misc]  # no type information is published
         def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:
@@ -195,7 +201,10 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
             found = parsed.get((css_body, ruleset_index))
             if found is None:
                 rules, leftover = super()._parse_style_rules(css_body, ruleset_index)
-                found = [(specificity, Selector(selector), bulk) for specificity, selector, bulk in rules], leftover
+                found = (
+                    [(specificity, selector_kind(selector), bulk) for specificity, selector, bulk in rules],
+                    leftover,
+                )
                 parsed.keep((css_body, ruleset_index), found, len(css_body))
             rules, leftover = found
             return rules.copy(), leftover.copy()

@@ -44,11 +44,7 @@ def read(path: Path, reading: Reading) -> Iterator[Record]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be read.",
-            evidence=str(error),
-            next_step="see whose file it is and that the disk is sound, then run the same command again",
-        ) from error
+        raise _unreadable(path, error) from error
     with file:
         yield from _records(file, reading)
 
@@ -94,7 +90,7 @@ def last_word(path: Path) -> Ended | None:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             lines = file.read().splitlines()
     except OSError as error:
-        raise StorageError(f"{path} cannot be read.", evidence=str(error)) from error
+        raise _unreadable(path, error) from error
     records = (decode(line) for line in reversed(lines))
     last = next((record for record in records if type(record) is not Synced), None)
     return last if isinstance(last, Ended) else None
@@ -117,6 +113,14 @@ def refuse_damage(path: Path, reading: Reading, boot: str) -> None:
         raise _damage(path, 1, "it does not even say which campaign it belongs to")
     if reading.damaged_line and not (power_lost and reading.octets >= reading.synced):
         raise _damage(path, reading.damaged_line, "the line's checksum does not fit its text")
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path} cannot be read.",
+        evidence=str(error),
+        next_step="see whose file it is and that the disk is sound, then run the same command again",
+    )
 
 
 def _damage(path: Path, line: int, detail: str) -> DamageError:
