@@ -2,6 +2,7 @@
 
 This room knows no stage and imports nothing of ours. A stage receives these values, or a callable,
 and never another stage. All of them can be pickled, so that rendering may run in other processes.
+What is made anew for each letter is a struct of msgspec, which takes a fifth of a dataclass's time to make.
 """
 
 from __future__ import annotations
@@ -10,6 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace as changed  # a copy of a struct in which some values are others
+
+__all__ = [
+    "FINAL", "Books", "Identity", "Letter", "Mailbox", "Outcome", "Recipient", "Reply", "Screened", "Unrenderable",
+    "Value", "Verdict", "changed",
+]  # fmt: skip
 
 #: What a column may hold by the time a template sees it: plain values only, nothing with power.
 Value = str | int | float | bool | date | list["Value"] | dict[str, "Value"] | None
@@ -53,8 +62,7 @@ class Screened(StrEnum):
     ALREADY = "already"
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True, gc=False):
     """One numbered line of the plan.
 
     ``address`` is what goes on the wire: local part as given (NFC), domain as lower-case A-labels.
@@ -70,8 +78,7 @@ class Recipient:
     row: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True, gc=False):
     """The rendered bytes for one recipient, complete and canonical (CRLF, no line over 998 octets).
 
     ``content`` is what the receiving side stores: header block, empty line, body, not dot-stuffed, and it
@@ -95,8 +102,7 @@ class Unrenderable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True, gc=False):
     """One SMTP reply: code 200-599, enhanced code such as ``"5.1.1"`` or ``""``, text (lines joined by a blank)."""
 
     code: int
@@ -104,8 +110,7 @@ class Reply:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What one attempt at one recipient ended in; the journal writes it down as it is.
 
     ``counted`` says whether the attempt counts against the recipient (a 421 never does). ``retry_after`` is

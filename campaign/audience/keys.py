@@ -1,13 +1,15 @@
 """A set of recipients' keys in 16 bytes a key, for lists of many millions.
 
-Keys are kept as 128-bit digests in sorted numpy segments. Two different keys with the same digest are not
-expected before 10^19 keys, so a digest stands for its key. No key can be read back.
+Keys are kept as 128-bit digests: a few in a plain set, more of them in sorted numpy segments, which take a seventh of
+the room, and a tenth of a second to load. Two different keys with the same digest are not expected before 10^19 keys,
+so a digest stands for its key. No key can be read back.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a digest.
 WIDTH = 16
+#: Keys in a plain set, at most: about 6 MB.
+FEW = 50_000
 #: Keys in a segment that is merged no more: bounds the copying, and the peak it costs, at 16 MB.
 SEGMENT = 1 << 20
 
@@ -31,13 +35,36 @@ class KeySet:
     """Digests seen so far. ``add`` and ``contains`` take batches; a few thousand at a time is fast."""
 
     def __init__(self) -> None:
+        self._few: set[bytes] | None = set()
         self._segments: list[tuple[Words, Words]] = []
 
     def __len__(self) -> int:
-        return sum(len(high) for high, _ in self._segments)
+        return len(self._few or ()) + sum(len(high) for high, _ in self._segments)
 
     def add(self, digests: Sequence[bytes]) -> list[bool]:
         """Take in ``digests``; for each, True where it is new (not seen before, nor earlier in the batch)."""
+        if self._few is not None and len(self._few) + len(digests) <= FEW:
+            return list(map(self._add_one, digests, repeat(self._few)))
+        if self._few is not None:
+            many, self._few = list(self._few), None
+            self._add_many(many)
+        return self._add_many(digests)
+
+    def contains(self, digests: Sequence[bytes]) -> list[bool]:
+        """For each digest, whether it was added before."""
+        if self._few is not None:
+            return list(map(self._few.__contains__, digests))
+        if len(digests) == 1:  # asked before each letter: setting up a batch would cost ten times the look-up
+            return [self._contains_one(digests[0])]
+        return self._contains_many(digests)
+
+    @staticmethod
+    def _add_one(one: bytes, few: set[bytes]) -> bool:
+        before = len(few)
+        few.add(one)
+        return len(few) > before
+
+    def _add_many(self, digests: Sequence[bytes]) -> list[bool]:
         import numpy as np
 
         high, low = _words(digests)
@@ -51,14 +78,9 @@ class KeySet:
         answer[order] = fresh
         return answer.tolist()
 
-    def contains(self, digests: Sequence[bytes]) -> list[bool]:
-        """For each digest, whether it was added before."""
+    def _contains_many(self, digests: Sequence[bytes]) -> list[bool]:
         import numpy as np
 
-        if not self._segments:
-            return [False] * len(digests)
-        if len(digests) == 1:  # asked before each letter: setting up a batch would cost ten times the look-up
-            return [self._contains_one(digests[0])]
         high, low = _words(digests)
         order = np.argsort(high)  # sorted needles walk a segment in order: several times faster in large ones
         answer = np.empty(len(high), dtype=bool)

@@ -87,7 +87,7 @@ class Composer:
         self._tokens = Tokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base) if keys else None
         self._sender = brief.return_path or brief.sender.address
-        self._domain = brief.sender.address.rpartition("@")[2]
+        self._message_id = headers.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
         self._check_unsubscribe_id()
 
     @property
@@ -114,7 +114,7 @@ class Composer:
         stationery = self._stationery
         subject, text = stationery.subject.latest, stationery.text.latest if stationery.text else None
         html = stationery.shapes.latest if stationery.shapes else None
-        return [subject, *((one.statics, one.values) for one in (text, html) if one)]
+        return [(one.statics, one.values) for one in (subject, text, html) if one]
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
         """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes.
@@ -167,8 +167,7 @@ class Composer:
         variables = self._variables(recipient)
         text, html, images = self._parts(variables)
         attachments = self._attachments(variables)
-        identity, key = self.brief.identity, recipient.key
-        message_id = headers.message_id(identity, self._domain, key)
+        message_id = self._message_id(recipient.key)
         boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
         letter = assembled(text, html, images, attachments, boundary)
         to = Mailbox(recipient.name, recipient.address)

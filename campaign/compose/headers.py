@@ -8,9 +8,10 @@ is `header_block.py`; parts and resources are not known here.
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import re
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from math import floor
 from typing import Literal
@@ -34,6 +35,7 @@ __all__ = [
     "list_unsubscribe",
     "mailbox",
     "message_id",
+    "message_ids",
     "refuse_controls",
 ]
 
@@ -103,8 +105,14 @@ def message_id(identity: Identity, domain: str, key: str) -> str:
     Equal for the same letter for ever, different for any other, and nobody without the secret can guess it.
     Raises HeaderRefused where ``domain`` is none.
     """
+    return message_ids(identity, domain)(key)
+
+
+def message_ids(identity: Identity, domain: str) -> Callable[[str], str]:
+    """As `message_id`, for one key after another. Raises HeaderRefused where ``domain`` is none."""
     _refuse_domain(domain)
-    return f"<{_name_of(identity, b'message-id', key)}@{domain}>"
+    name_of = _names(identity, b"message-id")
+    return lambda key: f"<{name_of(key)}@{domain}>"
 
 
 def boundary(identity: Identity, key: str) -> str:
@@ -112,7 +120,7 @@ def boundary(identity: Identity, key: str) -> str:
 
     It begins with ``=_``, which neither quoted-printable nor base64 can produce (RFC 2045, section 6.7).
     """
-    return f"=_{_name_of(identity, b'boundary', key)}"
+    return f"=_{_names(identity, b'boundary')(key)}"
 
 
 @lru_cache(maxsize=64)
@@ -212,10 +220,21 @@ def _phrase(name: str) -> str:
     return encoded_words(name, len("Reply-To: "))
 
 
-def _name_of(identity: Identity, purpose: bytes, key: str) -> str:
-    octets = key.encode("utf-8", "surrogatepass")
-    message = _prefix(identity, purpose) + len(octets).to_bytes(4, "big") + octets
-    return hmac.digest(identity.secret, message, "sha256")[:20].hex()
+@lru_cache(maxsize=16)
+def _names(identity: Identity, purpose: bytes) -> Callable[[str], str]:
+    """A keyed hash of a key in hex: HMAC-SHA-256 (RFC 2104), what is the same for all keys hashed beforehand."""
+    secret = identity.secret if len(identity.secret) <= 64 else hashlib.sha256(identity.secret).digest()
+    inner, outer = (hashlib.sha256(bytes(octet ^ pad for octet in secret.ljust(64, b"\0"))) for pad in (0x36, 0x5C))
+    inner.update(_prefix(identity, purpose))
+
+    def name_of(key: str) -> str:
+        octets = key.encode("utf-8", "surrogatepass")
+        inside, outside = inner.copy(), outer.copy()
+        inside.update(len(octets).to_bytes(4, "big") + octets)
+        outside.update(inside.digest())
+        return outside.digest()[:20].hex()
+
+    return name_of
 
 
 @lru_cache(maxsize=16)
@@ -224,7 +243,6 @@ def _refuse_domain(domain: str) -> None:
         raise HeaderRefused(f"{domain!r} is not a domain")
 
 
-@lru_cache(maxsize=16)
 def _prefix(identity: Identity, purpose: bytes) -> bytes:
     """Each part with its length before it, so that no two identities run into the same octets."""
     numbers = (str(identity.generation).encode("ascii"), b"test" if identity.test else b"")

@@ -95,6 +95,21 @@ class _Generator(CodeGenerator):
             self._output_child_post(None, frame, None)
         super().end_write(frame)
 
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
+        """A field of a row's own table, as `Sandbox.getattr` has it, without a call for each."""
+        if not isinstance(node.node, nodes.Name):
+            super().visit_Getattr(node, frame)
+            return
+        self.write("(")
+        self.visit(node.node, frame)
+        self.write(f"[{node.attr!r}] if type(")
+        self.visit(node.node, frame)
+        self.write(f") is dict and {node.attr!r} in ")
+        self.visit(node.node, frame)
+        self.write(" else ")
+        super().visit_Getattr(node, frame)
+        self.write(")")
+
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
         self.write("environment.bounded(")
         super().visit_Concat(node, frame)

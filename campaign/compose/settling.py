@@ -42,18 +42,19 @@ class Settled(NamedTuple):
 
 def settle(drawn: Drawn, *, html: bool) -> Settled:
     """Put ``drawn`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
-    statics, values = drawn
-    whole, types = True, set(map(type, values))
+    statics, values, distinct = drawn
+    whole, types = True, set(map(type, distinct))
     if types != _TEXT:
         if types <= _PLAIN and len(values) <= FEW:
             values = [value if type(value) is str else printed(value) for value in values]
         else:
             values = texts(values, partial(_shown, html))
             whole = Markup not in set(map(type, values))
+        distinct = values
     size = sum(map(len, values))
     if size > LARGEST:
         raise TooMuch(f"the values of this row have {size:,} characters where they are printed")
-    if whole and all(map(str.strip, values)) and "".join(values).isprintable():
+    if whole and all(map(str.strip, distinct)) and "".join(distinct).isprintable():
         return Settled(statics, values, False, _NONE, size)
     return _settled(statics, values, html)
 

@@ -125,7 +125,8 @@ class Stationery:
         if self._locale.constant:
             try:
                 self.templates.set_locale(self._locale.text({}).strip() or "en")
-                known_locale(self.templates.html.locale)
+                if self.templates.html.locale != "en":  # what is always known, and takes a while to look up
+                    known_locale(self.templates.html.locale)
             except ValueError as error:
                 raise ConfigError(
                     f"compose.locale: {error}.", next_step="name a locale, or a column that holds one: {{ language }}"

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterable
 from html import unescape
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from campaign.compose.enclosure import kept_back, read_beneath
@@ -183,7 +185,8 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
     """
     import cssutils
     import cssutils.util
-    import premailer
+
+    premailer = _premailer_alone()
 
     def refuse(url: str) -> Any:  # noqa: ARG001 - the signature of cssutils' fetcher
         return None
@@ -195,7 +198,7 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
 
     selector_kind = _ticking(tick)
 
-    class Ticking(premailer.Premailer):  # type: ignore[misc]  # no type information is published
+    class Ticking(premailer.Premailer):  # type: ignore[misc,name-defined]  # no type information is published
         def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:
             tick()
             found = parsed.get((css_body, ruleset_index))
@@ -225,6 +228,19 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
         return str(worker.transform(pretty_print=False)).replace(' data-css-inline="ignore"', "")
 
     return inline
+
+
+def _premailer_alone() -> Any:
+    """The library without the one it fetches with, which takes longer to load than all the rest of it."""
+    fetcher = sys.modules.get("requests")
+    sys.modules["requests"] = ModuleType("requests")
+    try:
+        import premailer
+    finally:
+        del sys.modules["requests"]
+        if fetcher is not None:
+            sys.modules["requests"] = fetcher
+    return premailer
 
 
 def _css_inline() -> Callable[[str], str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +34,14 @@ _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
 class Drawn(NamedTuple):
-    """A template drawn for one row: its text, with ``None`` for each value, and the values, raw and in order."""
+    """A template drawn for one row: its text, with ``None`` for each value, and the values, raw and in order.
+
+    ``distinct`` are the same values, or those of them that stand for all.
+    """
 
     statics: Statics
     values: list[Any]
+    distinct: Sequence[Any]
 
 
 class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
@@ -55,7 +59,7 @@ class Page:
         self.shortcut: tuple[Template, Ways] | None = None
         self._environment, self._template = environment, template
         self._globals = environment.globals
-        self.latest = Drawn((), [])
+        self.latest = Drawn((), [], ())
 
     def draw(self, variables: Mapping[str, Any], *, marking: bool = True, probing: bool = False) -> Drawn:
         """The template for one row. Raises RowRefused with template, line and reason.
@@ -72,7 +76,8 @@ class Page:
             drawn = self._short(*self.shortcut, variables)
         if drawn is None:
             environment.begin()
-            drawn = Drawn(self._printed(self._template, variables), environment.values.copy())
+            statics, values = self._printed(self._template, variables), environment.values.copy()
+            drawn = Drawn(statics, values, values)
         if not probing:
             self.latest = drawn
         return drawn
@@ -85,7 +90,8 @@ class Page:
             columns = way.columns(variables)
         except KeyError:
             return None  # Jinja says in which line
-        return Drawn(way.statics, list(way.order((*columns, *self._environment.values))))
+        distinct = (*columns, *self._environment.values)
+        return Drawn(way.statics, list(way.order(distinct)), distinct)
 
     def _printed(self, template: Template, variables: Mapping[str, Any]) -> Statics:
         try:
@@ -124,11 +130,11 @@ class Page:
         values = [variables.get(name) for name in names]
         if values and set(map(type, values)) != _TEXT:
             return None
-        self.latest = Drawn(statics, values)
+        self.latest = Drawn(statics, values, values)
         return form % tuple(values)
 
     def _drawn(self, variables: Mapping[str, Any]) -> str:
-        statics, values = self.draw(variables)
+        statics, values, _ = self.draw(variables)
         try:
             shown = iter(values if set(map(type, values)) <= _TEXT else texts(values, printed))
         except Exception as error:  # noqa: BLE001 - an undefined value, or one that cannot be shown

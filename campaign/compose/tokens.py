@@ -13,7 +13,6 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from campaign.errors import ConfigError
@@ -55,10 +54,14 @@ class Tokens:
         numbers = [hmac.digest(key, b"number", "sha256")[:NUMBER] for key in keys]
         self._ciphers = {number: AESSIV(key) for number, key in reversed(list(zip(numbers, keys, strict=True)))}
         self._number, self._cipher = numbers[0], self._ciphers[numbers[0]]
+        self._framed: Identity | None = None
+        self._frame = ("", "")
 
     def token(self, identity: Identity, subject: str) -> str:
         """The token of ``subject`` (an address, or the column the user chose) in this campaign and edition."""
-        head, tail = _frame(identity)
+        if identity is not self._framed:
+            self._framed, self._frame = identity, _frame(identity)
+        head, tail = self._frame
         clear = (head + json.encoder.encode_basestring_ascii("" if identity.test else subject) + tail).encode("ascii")
         sealed = self._cipher.encrypt(clear + b" " * (-len(clear) % 16), None)
         return urlsafe_b64encode(self._number + sealed).rstrip(b"=").decode("ascii")
@@ -92,7 +95,6 @@ def _fields(clear: bytes) -> tuple[str, str, str, bool]:
     return str(subject), str(campaign), str(edition), bool(test)
 
 
-@lru_cache(maxsize=16)
 def _frame(identity: Identity) -> tuple[str, str]:
     rest = json.dumps([identity.campaign, identity.edition, int(identity.test)], separators=(",", ":"))
     return "[", "," + rest[1:]

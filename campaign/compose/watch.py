@@ -1,6 +1,8 @@
 """How much of its time a row has used up: asked between the steps of making a letter, so that no row holds up a run.
 
-Counts the CPU time of the thread, not the clock on the wall: a row is not to blame for a machine that stood still.
+What counts is the CPU time of the thread, not the clock on the wall: a row is not to blame for a machine that stood
+still. But asking for it takes longer than many a step, and nobody has used more of it than went by on the wall, so it
+is counted from the moment at which a row's time on the wall is over. A row may take its time twice, then, never more.
 """
 
 from __future__ import annotations
@@ -12,18 +14,28 @@ from campaign.compose.bounds import TooMuch
 
 
 class Watch:
-    """Started once for each row; ``clock`` counts seconds. Before the first start there is no limit."""
+    """Started once for each row; both clocks count seconds. Before the first start there is no limit."""
 
-    __slots__ = ("_clock", "_deadline", "_seconds")
+    __slots__ = ("_clock", "_cpu", "_cpu_deadline", "_deadline", "_seconds")
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.thread_time) -> None:
-        self._seconds, self._clock, self._deadline = seconds, clock, float("inf")
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._seconds, self._clock, self._cpu = seconds, clock, cpu
+        self._deadline = self._cpu_deadline = float("inf")
 
     def start(self) -> None:
         """The time of the next row begins."""
-        self._deadline = self._clock() + self._seconds
+        self._deadline, self._cpu_deadline = self._clock() + self._seconds, 0.0
 
     def check(self) -> None:
         """Raises TooMuch when the row's time is over."""
-        if self._clock() > self._deadline:
+        if self._clock() <= self._deadline:
+            return
+        if not self._cpu_deadline:
+            self._cpu_deadline = self._cpu() + self._seconds
+        elif self._cpu() > self._cpu_deadline:
             raise TooMuch(f"it took longer than compose.row_timeout, {self._seconds:g} s, to make this row's letter")

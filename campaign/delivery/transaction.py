@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from campaign.config.delivery import Timeouts
 from campaign.delivery.connection import Connection
@@ -65,7 +66,7 @@ def unfit(letter: Letter, connection: Connection) -> Outcome | None:
     The relay's own limits end in ``rejected``; an address that could smuggle something in is ``unrenderable``.
     """
     pattern = _WIDE if letter.smtputf8 else _ADDRESS
-    if not (_fits(letter.recipient, pattern) and (not letter.sender or _fits(letter.sender, pattern))):
+    if not (_fits(letter.recipient, pattern) and _fits_as_sender(letter.sender, pattern)):
         return Outcome(letter.number, Verdict.UNRENDERABLE, "an address of the envelope is not fit for the wire")
     if letter.smtputf8 and not connection.smtputf8:
         why = "the address needs SMTPUTF8, which the relay does not offer"
@@ -79,6 +80,11 @@ def unfit(letter: Letter, connection: Connection) -> Outcome | None:
 def smuggles(letter: Letter) -> Outcome:
     """What becomes of a letter that `for_the_wire` refused."""
     return Outcome(letter.number, Verdict.UNRENDERABLE, "the letter holds a bare CR or LF, or a NUL")
+
+
+@lru_cache(maxsize=64)  # senders come again and again
+def _fits_as_sender(address: str, pattern: re.Pattern[str]) -> bool:
+    return not address or _fits(address, pattern)
 
 
 def _fits(address: str, pattern: re.Pattern[str]) -> bool:

@@ -10,8 +10,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Objects made, net of those freed, before the young are looked through; and how often their elders are.
-THRESHOLDS = 10_000, 20, 20
+#: Objects made, net of those freed, before the young are looked through; and how often their elders are. A chunk of a
+#: list, which lives for a moment, has fewer.
+THRESHOLDS = 100_000, 20, 100
 
 
 @contextmanager

@@ -184,7 +184,7 @@ async def test_what_tells_letters_apart_may_change_and_still_nobody_is_served_tw
     (await stand.set(audience__provider_rules=True).send()).ends(0, "Nobody is left")
     (await stand.set(audience__key="invoice").send()).ends(0, "Nobody is left")
     stand.write("people.csv", f"invoice,email,name\n{rows}i6,p.0@gmail.com,Person 0\n")
-    (await stand.send()).ends(0, "1 recipients planned of 7 rows read")
+    (await stand.send()).ends(0, "1 recipient planned of 7 rows read")
     (await stand.set(audience__key="").send()).ends(0, "Nobody is left")
     assert len(shelf.letters) == 7
 
@@ -193,7 +193,7 @@ async def test_78_when_nobody_can_tell_who_was_served(stand: Stand, shelf: Shelf
     await stand.send()
     stand.write("people.csv", "email,name,invoice\np0@example.com,Person 0,i0\n")
     (await stand.set(audience__key="invoice").send()).tells(78, "'invoice'", "audience.key", step="leave audience.key")
-    (await stand.send("--again")).ends(0, "1 recipients planned")
+    (await stand.send("--again")).ends(0, "1 recipient planned")
     assert len(shelf.letters) == 21
 
 

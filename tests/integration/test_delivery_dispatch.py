@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import socket
 import time
-from dataclasses import replace
 from itertools import count
 
 import pytest
 
 from campaign.delivery import desk, failover, gate, slowness
 from campaign.errors import LoginError, RelayError, StorageError, UnfinishedError
-from campaign.model import Verdict
+from campaign.model import Verdict, changed
 from tests.integration.servers.sending import (
     Ledger,
     Steered,
@@ -39,7 +38,7 @@ async def until(condition) -> None:
 
 def endless():
     first = recipients(1)[0]
-    return (replace(first, number=n, address=f"u{n}@example.com") for n in count())
+    return (changed(first, number=n, address=f"u{n}@example.com") for n in count())
 
 
 async def test_everybody_is_served_once_over_many_connections() -> None:

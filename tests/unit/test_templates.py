@@ -183,12 +183,20 @@ def test_a_template_cannot_take_the_machine_with_it(tmp_path, source):
 
 def test_a_row_has_its_time_and_no_more(tmp_path):
     ticks = iter(range(1_000_000))
-    watch = Watch(5.0, clock=lambda: float(next(ticks)))
+    watch = Watch(5.0, clock=lambda: float(next(ticks)), cpu=lambda: float(next(ticks)))
     opened = templates(tmp_path, watch=watch)
     watch.start()
     slow = opened.source("{% for i in range(90000) %}{% endfor %}", "compose.subject")
     with pytest.raises(RowRefused, match="row_timeout"):
         slow.text({})
+
+
+def test_a_row_is_not_to_blame_for_a_machine_that_stood_still(tmp_path):
+    ticks = iter(range(1_000_000))
+    watch = Watch(5.0, clock=lambda: float(next(ticks)), cpu=lambda: 0.0)
+    opened = templates(tmp_path, watch=watch)
+    watch.start()
+    assert opened.source("{% for i in range(90000) %}{% endfor %}x", "compose.subject").text({}) == "x"
 
 
 ESCAPES = [
