@@ -52,7 +52,7 @@ def run(
         process = subprocess.Popen(
             list(map(str, command)),
             cwd=cwd,
-            env={**os.environ, **(environment or {})},
+            env={**usual_environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=talk,
             stderr=subprocess.STDOUT,
@@ -67,6 +67,11 @@ def run(
         talk.seek(max(0, talk.seek(0, os.SEEK_END) - 4000))
         said = talk.read().decode("utf-8", "replace")
     return Usage(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, process.returncode, said)
+
+
+def usual_environment() -> dict[str, str]:
+    """As users have it: Python keeps what it has compiled, for everybody who is measured here."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def hash_microseconds(rounds: int = 60, repeats: int = 9) -> float:

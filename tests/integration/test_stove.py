@@ -14,7 +14,7 @@ from campaign.model import Identity, Mailbox, Recipient
 from campaign.pipeline.console import Console
 from campaign.pipeline.job import Options
 from campaign.pipeline.send import send
-from campaign.pipeline.stove import AHEAD, Stove
+from campaign.pipeline.stove import FEW, MANY, Stove
 
 
 @pytest.fixture
@@ -48,8 +48,34 @@ def test_drawing_and_making_run_only_some_recipients_ahead(composer: Composer) -
     stove = Stove(composer, lambda _: 1, clock=lambda: 0.0)
     source = (taken.append(one.number) or one for one in people(1000))
     stove.compose(next(stove.recipients(source)))
-    assert len(taken) == AHEAD
-    assert len(stove._done) < AHEAD
+    assert len(taken) == MANY
+    assert len(stove._done) < MANY
+
+
+def test_many_are_made_in_a_row_only_where_nothing_is_waited_for(composer: Composer) -> None:
+    now = [0.0]
+
+    def made_in_a_row(pause: float) -> int:
+        now[0] += pause
+        for drawn, one in enumerate(recipients, 1):
+            made_before = len(stove._done)
+            stove.compose(one)
+            if len(stove._done) > made_before:
+                return len(stove._done)
+            now[0] += pause if drawn % FEW == 0 else 0.0
+        raise AssertionError
+
+    class Slow:
+        def compose(self, recipient: Recipient, date: float) -> object:
+            now[0] += 0.0001
+            return composer.compose(recipient, date)
+
+    stove = Stove(Slow(), lambda _: 1, clock=lambda: now[0])  # type: ignore[arg-type]  # all that is asked of it
+    recipients = stove.recipients(iter(people(1000)))
+    assert made_in_a_row(pause=1.0) == FEW
+    assert made_in_a_row(pause=1.0) == FEW
+    assert made_in_a_row(pause=0.0) > FEW
+    assert made_in_a_row(pause=1.0) == FEW
 
 
 def test_a_slow_template_holds_up_the_connections_for_one_letter_only(composer: Composer) -> None:
