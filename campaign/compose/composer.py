@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from campaign.compose import headers
 from campaign.compose.bounds import TooMuch
@@ -62,6 +62,24 @@ class Brief:
     def root(self) -> Path:
         """The folder outside which nothing is read into a letter, resolved."""
         return (self.base / self.settings.root).resolve()
+
+
+class Draft:
+    """One letter in the making, and how much of its time the steps so far have ``used`` (seconds)."""
+
+    __slots__ = ("date", "html", "images", "made", "recipient", "text", "used", "variables")
+
+    def __init__(self, recipient: Recipient, date: float) -> None:
+        self.recipient, self.date, self.used = recipient, date, 0.0
+        self.variables: dict[str, Any] = {}
+        self.text: Encoded | None = None
+        self.html: Encoded | None = None
+        self.images: list[bytes] = []
+        self.made: Letter | Unrenderable | None = None
+
+    def refuse(self, reason: str) -> None:
+        """It is none."""
+        self.made = Unrenderable(self.recipient.number, _fit(reason))
 
 
 class Composer:
@@ -122,18 +140,30 @@ class Composer:
         Whatever a row does, the outcome is a value: a fault that nobody foresaw is this row's, with its type and text,
         and not the end of the run for all the others.
         """
-        self._watch.start()
+        return self.compose_all([(recipient, date)])[0]
+
+    def compose_all(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Letter | Unrenderable]:
+        """As `compose`, for some recipients: one step for all of them, then the next, which a processor likes best."""
+        drafts = [Draft(recipient, date) for recipient, date in wanted]
+        for step in (self._begin, self._write_text, self._write_html, self._finish):
+            for draft in drafts:
+                if draft.made is None:
+                    self._take(step, draft)
+        return [cast("Letter | Unrenderable", draft.made) for draft in drafts]
+
+    def _take(self, step: Callable[[Draft], None], draft: Draft) -> None:
+        self._watch.start(draft.used)
         try:
-            return self._letter(recipient, date)
+            step(draft)
         except ConfigError as error:  # a missing attachment or picture
-            reason = error.what
+            draft.refuse(error.what)
         except (RowRefused, headers.HeaderRefused, TooMuch) as refused:
-            reason = str(refused)
+            draft.refuse(str(refused))
         except UnicodeEncodeError:
-            reason = "a value holds half of a surrogate pair, which no letter can"
+            draft.refuse("a value holds half of a surrogate pair, which no letter can")
         except Exception as fault:  # noqa: BLE001 - one row must not take the run with it, whatever it found
-            reason = f"it cannot be made into a letter: {type(fault).__name__}: {fault}"
-        return Unrenderable(recipient.number, _fit(reason))
+            draft.refuse(f"it cannot be made into a letter: {type(fault).__name__}: {fault}")
+        draft.used = self._watch.used()
 
     def fingerprints(self) -> dict[str, str]:
         """Everything that shapes letters, by name: hashes of files, texts of settings."""
@@ -156,6 +186,7 @@ class Composer:
             self._watch.start()
             try:
                 variables = self._variables(recipient)
+                self._stationery.set_locale(variables)
                 found = difference(shapes.html(variables, "row"), shapes.html(variables, "shape"))
             except Exception:  # noqa: BLE001, S112 - `compose` will tell this row's reason; others decide here
                 continue
@@ -163,38 +194,38 @@ class Composer:
                 return "row", f"line {recipient.line}: {found}"
         return "shape", ""
 
-    def _letter(self, recipient: Recipient, date: float) -> Letter:
-        variables = self._variables(recipient)
-        text, html, images = self._parts(variables)
+    def _begin(self, draft: Draft) -> None:
+        draft.variables = self._variables(draft.recipient)
+
+    def _write_text(self, draft: Draft) -> None:
+        if self._stationery.text:
+            self._stationery.set_locale(draft.variables)
+            draft.text = self._stationery.text.part(draft.variables)
+
+    def _write_html(self, draft: Draft) -> None:
+        if self._stationery.shapes:
+            self._stationery.set_locale(draft.variables)
+            bodies = self._stationery.shapes.bodies(draft.variables, self.inlining)
+            draft.text, draft.html = draft.text or bodies.text, bodies.html
+            draft.images = [image.part for image in bodies.images]
+
+    def _finish(self, draft: Draft) -> None:
+        recipient, variables = draft.recipient, draft.variables
+        self._stationery.set_locale(variables)
         attachments = self._attachments(variables)
         message_id = self._message_id(recipient.key)
         boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
-        letter = assembled(text, html, images, attachments, boundary)
+        letter = assembled(draft.text, draft.html, draft.images, attachments, boundary)
         to = Mailbox(recipient.name, recipient.address)
-        day = headers.date(date)
+        day = headers.date(draft.date)
         block = self._head.block(to, variables, day, message_id, variables["unsubscribe_url"], letter)
         if self._signer is not None:
-            block = self._signer.sign(block, letter.body, date) + block
+            block = self._signer.sign(block, letter.body, draft.date) + block
         content = block + b"\r\n" + letter.body
         if len(content) > self.brief.settings.max_letter_size:
             raise RowRefused(f"the letter has {len(content):,} octets, more than compose.max_letter_size")
-        return Letter(
-            recipient.number,
-            message_id,
-            self._sender,
-            recipient.address,
-            content,
-            hashlib.sha256(content).digest(),
-            not recipient.address.isascii(),
-        )
-
-    def _parts(self, variables: Mapping[str, Any]) -> tuple[Encoded | None, Encoded | None, list[bytes]]:
-        stationery = self._stationery
-        text = stationery.text.part(variables) if stationery.text else None
-        if stationery.shapes is None:
-            return text, None, []
-        bodies = stationery.shapes.bodies(variables, self.inlining)
-        return text or bodies.text, bodies.html, [image.part for image in bodies.images]
+        digest, smtputf8 = hashlib.sha256(content).digest(), not recipient.address.isascii()
+        draft.made = Letter(recipient.number, message_id, self._sender, recipient.address, content, digest, smtputf8)
 
     def _attachments(self, variables: Mapping[str, Any]) -> list[bytes]:
         names = [page.text(variables).strip() for page in self._stationery.attachments]
@@ -208,7 +239,6 @@ class Composer:
         variables["unsubscribe_url"] = url = page.text(variables).strip() if page else ""
         if page and not url.startswith("https://"):
             raise RowRefused(f"compose.unsubscribe gives {url[:60]!r} for this row, which is no https link")
-        self._stationery.set_locale(variables)
         return variables
 
     def _subject_of(self, recipient: Recipient) -> str:

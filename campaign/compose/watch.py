@@ -14,9 +14,9 @@ from campaign.compose.bounds import TooMuch
 
 
 class Watch:
-    """Started once for each row; both clocks count seconds. Before the first start there is no limit."""
+    """Started for each step of a row; both clocks count seconds. Before the first start there is no limit."""
 
-    __slots__ = ("_clock", "_cpu", "_cpu_deadline", "_deadline", "_seconds")
+    __slots__ = ("_began", "_clock", "_cpu", "_cpu_deadline", "_deadline", "_seconds")
 
     def __init__(
         self,
@@ -25,11 +25,16 @@ class Watch:
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._seconds, self._clock, self._cpu = seconds, clock, cpu
-        self._deadline = self._cpu_deadline = float("inf")
+        self._began, self._deadline, self._cpu_deadline = 0.0, float("inf"), float("inf")
 
-    def start(self) -> None:
-        """The time of the next row begins."""
-        self._deadline, self._cpu_deadline = self._clock() + self._seconds, 0.0
+    def start(self, used: float = 0.0) -> None:
+        """The time of a row begins, or goes on where it has ``used`` some of it."""
+        self._began = self._clock() - used
+        self._deadline, self._cpu_deadline = self._began + self._seconds, 0.0
+
+    def used(self) -> float:
+        """Seconds on the wall that the row has taken."""
+        return self._clock() - self._began
 
     def check(self) -> None:
         """Raises TooMuch when the row's time is over."""

@@ -19,6 +19,8 @@ from campaign.model import Letter, Recipient, Unrenderable
 
 #: Letters made ahead at most: where nothing is waited for, and where relays are.
 MANY, FEW = 64, 8
+#: Letters that take each step of their making together; a slow template holds up so many of them at most.
+PORTION = 16
 #: Making letters took at least this share of the time since they were begun the last time: nothing is waited for.
 BUSY = 0.25
 #: Seconds after which no further letter is begun, and octets: connections wait meanwhile.
@@ -50,18 +52,26 @@ class Stove:
             now = self._clock()
             busy = self._ended - self._began >= BUSY * (now - self._began)
             self._began = now
-            made = self._make(recipient)
-            self._make_ahead(recipient, MANY if busy else FEW)
+            made = self._make(recipient, MANY if busy else FEW)
             self._ended = self._clock()
         return made
 
-    def _make(self, recipient: Recipient) -> Letter | Unrenderable:
-        return self._composer.compose(recipient, float(self._date_of(recipient.number)))
+    def _make(self, first: Recipient, most: int) -> Letter | Unrenderable:
+        """The letter of ``first``; up to ``most`` that follow are made in the same go, in portions, as time allows."""
+        made, until, room, portion = self._together([first])[0], self._began + LONGEST, HEAVIEST, PORTION
+        while portion and room > 0 and self._clock() < until:
+            letters = self._together(self._following(first, min(PORTION, most - len(self._done))))
+            self._done.update((one.number, one) for one in letters)
+            room -= sum(len(one.content) for one in letters if isinstance(one, Letter))
+            portion = len(letters)
+        return made
 
-    def _make_ahead(self, first: Recipient, most: int) -> None:
-        raw, done, until, room = self._raw, self._done, self._began + LONGEST, HEAVIEST
-        while raw and len(done) < most and room > 0 and self._clock() < until:
-            following = raw.popleft()
-            if following.number > first.number:
-                made = done[following.number] = self._make(following)
-                room -= len(made.content) if isinstance(made, Letter) else 0
+    def _together(self, recipients: list[Recipient]) -> list[Letter | Unrenderable]:
+        return self._composer.compose_all([(one, float(self._date_of(one.number))) for one in recipients])
+
+    def _following(self, first: Recipient, most: int) -> list[Recipient]:
+        found: list[Recipient] = []
+        while self._raw and len(found) < most:
+            if (one := self._raw.popleft()).number > first.number:
+                found.append(one)
+        return found
