@@ -91,7 +91,8 @@ class Gapped:
     def _quoted(self, values: Sequence[str], lines: bool) -> str:
         texts = self._texts(values, lines)
         for gap in self._edges:
-            texts[gap] = _untouched(texts[gap])
+            if texts[gap][0] in ".F":
+                texts[gap] = _untouched(texts[gap])
         lengths = list(map(len, texts))
         if lines:  # what has to stand in lines of its own is longer than any room
             lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]

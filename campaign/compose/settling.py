@@ -51,7 +51,7 @@ def settle(drawn: Drawn, *, html: bool) -> Settled:
             values = texts(values, partial(_shown, html))
             whole = Markup not in set(map(type, values))
         distinct = values
-    size = sum(map(len, values))
+    size = len("".join(values))
     if size > LARGEST:
         raise TooMuch(f"the values of this row have {size:,} characters where they are printed")
     if whole and all(map(str.strip, distinct)) and "".join(distinct).isprintable():

@@ -126,7 +126,7 @@ class Shapes:
 
     def html(self, variables: Mapping[str, Any], inlining: Inlining) -> str:
         """The HTML for one row, as text. Raises RowRefused."""
-        settled = self._settled(variables, inlining)
+        settled = self.latest = self._settled(variables, inlining)
         outline = self._outline(settled)
         plain, ready = outline.prepared(settled)
         if inlining == "row":

@@ -186,17 +186,30 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
     import cssutils
     import cssutils.util
 
-    premailer = _premailer_alone()
-
     def refuse(url: str) -> Any:  # noqa: ARG001 - the signature of cssutils' fetcher
         return None
 
     cssutils.util._defaultFetcher = refuse  # noqa: SLF001 - premailer offers no way to give its parser a fetcher
+    kind = _ticking_premailer(tick)
 
+    def inline(html: str) -> str:
+        worker = kind(
+            html,
+            strip_important=False,
+            disable_validation=True,
+            cssutils_logging_level=logging.CRITICAL,
+            allow_network=False,
+            allow_loading_external_files=False,
+        )
+        return str(worker.transform(pretty_print=False)).replace(' data-css-inline="ignore"', "")
+
+    return inline
+
+
+def _ticking_premailer(tick: Callable[[], None]) -> Any:
+    premailer, selector_kind = _premailer_alone(), _ticking(tick)
     # A sheet is the same in nearly every row, and reading it takes most of the time.
     parsed: Kept[tuple[str, int], tuple[list[Any], list[Any]]] = Kept(MOST_SHEETS, HEAVIEST_SHEETS)
-
-    selector_kind = _ticking(tick)
 
     class Ticking(premailer.Premailer):  # type: ignore[misc,name-defined]  # no type information is published
         def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:
@@ -216,18 +229,7 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str], str]:
             tick()
             super()._style_to_basic_html_attributes(*args, **options)
 
-    def inline(html: str) -> str:
-        worker = Ticking(
-            html,
-            strip_important=False,
-            disable_validation=True,
-            cssutils_logging_level=logging.CRITICAL,
-            allow_network=False,
-            allow_loading_external_files=False,
-        )
-        return str(worker.transform(pretty_print=False)).replace(' data-css-inline="ignore"', "")
-
-    return inline
+    return Ticking
 
 
 def _premailer_alone() -> Any:

@@ -82,8 +82,6 @@ class SharedThrottle(Throttle):
     def take(self, domain: str, now: float) -> float:
         """As `Throttle.take`, and atomic among all processes."""
         now = self._boot_time(now)
-        if wait := super().wait(domain, now):
-            return wait
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
