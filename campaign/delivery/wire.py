@@ -1,4 +1,4 @@
-"""The wire: an ``asyncio.Protocol`` that turns bytes from a relay into replies, in order, and nothing else.
+"""The wire: a protocol of asyncio that turns bytes from a relay into replies, in order, and nothing else.
 
 It reads replies (RFC 5321 4.2) whatever way the network cut them, bounds what an endless or hostile server can
 make us keep, knows when a reply is overdue, and tells a writer to wait while the network is slower than we are.
@@ -26,6 +26,9 @@ MAX_TEXT = 1000
 #: Largest single write. Over TLS asyncio encrypts what it is given at once and holds it where its own
 #: ``get_write_buffer_size`` does not look, so back-pressure only works between writes of a bounded size.
 BLOCK = 64 * 1024
+
+#: Octets read at once. Left to itself asyncio asks for memory for 256 kB each time, which costs more than all else.
+INBOX = 8 * 1024
 
 _CODES = {b"%d" % code: code for code in range(200, 600)}
 _ENDS = (b" ", b"-", b"")
@@ -61,7 +64,7 @@ def reply(raw: RawReply) -> Reply:
     )
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.BufferedProtocol):
     """Replies in, bytes out, over a transport that somebody else opened.
 
     Bounds: one reply of `MAX_REPLY` octets, `MAX_UNREAD` replies, and over TLS about two `BLOCK` unsent.
@@ -71,6 +74,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
+        self._inbox = bytearray(INBOX)
         self._replies: deque[RawReply] = deque()
         self._rest = b""
         self._lines: list[bytes] = []
@@ -92,6 +96,14 @@ class Wire(asyncio.Protocol):
             self._gone.set_result(None)
 
     # -- what the transport tells us
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - as asyncio calls it
+        """Where what comes next is laid down."""
+        return self._inbox
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much has come."""
+        self.data_received(bytes(self._inbox[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Cut what came into replies."""
