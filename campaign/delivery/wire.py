@@ -74,7 +74,7 @@ class Wire(asyncio.BufferedProtocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
-        self._inbox = bytearray(INBOX)
+        self._inbox = memoryview(bytearray(INBOX))
         self._replies: deque[RawReply] = deque()
         self._rest = b""
         self._lines: list[bytes] = []
@@ -97,7 +97,7 @@ class Wire(asyncio.BufferedProtocol):
 
     # -- what the transport tells us
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - as asyncio calls it
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio calls it
         """Where what comes next is laid down."""
         return self._inbox
 
