@@ -218,6 +218,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
         trace=trace,
         file=str(job.settings.file),
         by=by,
+        domain=job.domain,
     )
     checkpoint.create(folder, opened)
     notes = (f"CSS is inlined row by row: {why}",) if inlining == "row" and why else ()

@@ -48,6 +48,11 @@ class Job:
     folder: Path
     secret: bytes = field(repr=False)
 
+    @property
+    def domain(self) -> str:
+        """What stands behind the @ of Message-IDs made now: that of the sender."""
+        return self.settings.campaign.sender.address.rpartition("@")[2]
+
     def identity(self, generation: int, *, test: bool = False) -> Identity:
         """What makes this edition's letters one of a kind."""
         return Identity(self.settings.campaign.name, self.edition, generation, self.secret, test)

@@ -180,7 +180,7 @@ def agree_on_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Chec
     current = chosen.composer.fingerprints()
     if options.accept_changes:
         if current != checkpoint.history.fingerprints:
-            checkpoint.accept_changes(current)
+            checkpoint.accept_changes(current, job.domain)
     else:
         refuse_changes(checkpoint.history, current, job.settings.file)
 

@@ -131,3 +131,13 @@ async def test_a_run_held_until_its_time_is_over_is_no_longer_held(doubtful: Sta
     doubtful.set(campaign__not_after=over.isoformat(timespec="milliseconds"))
     (await doubtful.send()).ends(4)
     assert doubtful.verdicts() == {"accepted": 2, "in_doubt": 2, "expired": 16}
+
+
+async def test_a_doubt_is_listed_under_the_message_id_its_letter_had(doubtful: Stand, shelf: Shelf) -> None:
+    before = listed(doubtful.run)
+    assert all(one.endswith("@example.com>") for one in before.values())
+    doubtful.set(campaign__from="news@example.net")
+    (await doubtful.campaign("report", doubtful.run)).ends(0)
+    assert listed(doubtful.run) == before
+    (await doubtful.send("--accept-changes")).ends(4)
+    assert listed(doubtful.run) == before
