@@ -252,6 +252,7 @@ def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: En
     """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled.
 
     A wish to cancel is fulfilled by that and holds nothing up afterwards, such as doubts that are to be sent again.
+    A run that was resumed while its last letters were on their way is held by nobody any more, only unfinished.
     """
     control = Control(chosen.folder)
     control.poll(time.monotonic())
@@ -261,6 +262,8 @@ def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: En
         moment = job.settings.campaign.not_after
         verdict, reason = Verdict.EXPIRED, f"not_after ({moment}) passed before its turn"
     else:
+        if ExitCode.HELD in ending.codes and control.state != "stop":
+            ending.codes = ending.codes - {ExitCode.HELD} | {ExitCode.UNFINISHED}
         return
     for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
         checkpoint.settle(number, verdict, reason)

@@ -99,6 +99,21 @@ async def test_a_paused_run_can_be_stopped(slow: Stand, shelf: Shelf) -> None:
     assert slow.verdicts() == {"accepted": len(shelf.letters), "waiting": 20 - len(shelf.letters)}
 
 
+async def test_a_run_that_was_resumed_while_it_stopped_goes_on_with_the_same_command(
+    stand: Stand, shelf: Shelf
+) -> None:
+    shelf.waits["dot"] = 2.0
+    sending = await stand.sending()
+    await until(lambda: shelf.letters, "a letter is on its way")
+    await stand.campaign("stop", stand.run)
+    await until(lambda: "asked to stop" in sending.talk, "it stops")
+    await stand.campaign("resume", stand.run)
+    shelf.waits.clear()
+    (await sending.end()).ends(75, "campaign send")
+    (await stand.send()).ends(0)
+    assert sorted(shelf.recipients) == EVERYBODY
+
+
 async def test_a_run_that_only_waits_for_those_put_off_can_be_stopped(stand: Stand, shelf: Shelf) -> None:
     shelf.refuse["p3@example.com"] = "451 a local error in processing"
     await stand.set(delivery__retry_after="10m").send("--max-duration", "2s")
