@@ -54,8 +54,7 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
 
     Raises ConfigError, InputError, UnfinishedError.
     """
-    newest = newest_opened(job)
-    history = checkpoint.read_history(newest) if newest else None
+    newest, history = _newest(job)
     if options.run:
         return _named(job, options, newest, history, progress)
     if newest and history and continues(options, history):
@@ -75,6 +74,11 @@ def newest_opened(job: Job) -> Path | None:
         shutil.rmtree(run)
         runs.remove(run)
     return runs[-1] if runs else None
+
+
+def _newest(job: Job) -> tuple[Path | None, History | None]:
+    newest = newest_opened(job)
+    return newest, checkpoint.read_history(newest) if newest else None
 
 
 def has_journal(run: Path) -> bool:
@@ -103,6 +107,16 @@ def in_doubt_to_resend(job: Job, options: Options, newest: History | None) -> tu
         if same and not history.abandoned and history.digests:
             return run, history
     return None
+
+
+def takes_up_doubts(job: Job, options: Options) -> bool:
+    """Whether the next turn sends doubts of a finished run again, and so serves nobody else. Locks the edition."""
+    folders.make_folder(job.folder)
+    with folders.locked(job.folder):
+        _, history = _newest(job)
+        if history and continues(options, history):
+            return False
+        return in_doubt_to_resend(job, options, history) is not None
 
 
 def next_generation(options: Options, history: History | None) -> int:

@@ -24,11 +24,12 @@ from campaign.pipeline.choosing import (
     newest_opened,
     refuse_changed_plan,
     refuse_changes,
+    takes_up_doubts,
 )
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.collecting import seldom
 from campaign.pipeline.console import Console, shown
-from campaign.pipeline.editions import unfinished_edition
+from campaign.pipeline.editions import FINISHED, unfinished_edition
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.observing import Observer
 from campaign.pipeline.publishing import publish_idle
@@ -70,10 +71,9 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
 def retry(settings: Settings, options: Options, console: Console) -> ExitCode:
     """Serve again only those who failed, and with ``in_doubt="resend"`` first those left in doubt."""
     options = replace(options, retry=True)
-    if options.in_doubt != "resend":
-        return send(settings, options, console)
+    doubts_first = takes_up_doubts(prepare(lay_over(settings, options)), options)
     first = send(settings, options, console)
-    if first not in {ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.IN_DOUBT}:
+    if not doubts_first or first not in FINISHED:
         return first
     return first_of({first, send(settings, replace(options, in_doubt=None), console)})
 

@@ -141,3 +141,27 @@ async def test_a_doubt_is_listed_under_the_message_id_its_letter_had(doubtful: S
     assert listed(doubtful.run) == before
     (await doubtful.send("--accept-changes")).ends(4)
     assert listed(doubtful.run) == before
+
+
+async def test_a_retry_with_no_doubts_to_send_again_tries_nobody_twice(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "550 5.7.1 not you"
+    (await stand.send()).ends(3)
+    (await stand.campaign("retry", stand.file, "--in-doubt")).ends(3, "1 recipient planned")
+    assert tries(shelf, "p3@example.com") == 2
+    assert len(stand.runs) == 2
+
+
+async def test_a_retry_that_goes_on_with_an_unfinished_one_tries_nobody_twice(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse = dict.fromkeys(("p3@example.com", "p4@example.com"), "550 5.7.1 not you")
+    (await stand.send()).ends(3)
+    shelf.always["mail"] = STALL
+    retrying = await stand.begin("retry", stand.file)
+    await until(lambda: "new run" in retrying.talk, "the retry has begun")
+    await retrying.kill()
+    del shelf.always["mail"]
+    (await stand.campaign("retry", stand.file, "--in-doubt")).ends(3, "continuing run")
+    assert tries(shelf, "p3@example.com") == 2
+
+
+def tries(shelf: Shelf, address: str) -> int:
+    return sum(address in command for command in shelf.commands if command.upper().startswith("RCPT"))

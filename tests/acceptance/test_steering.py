@@ -99,9 +99,7 @@ async def test_a_paused_run_can_be_stopped(slow: Stand, shelf: Shelf) -> None:
     assert slow.verdicts() == {"accepted": len(shelf.letters), "waiting": 20 - len(shelf.letters)}
 
 
-async def test_a_run_that_was_resumed_while_it_stopped_goes_on_with_the_same_command(
-    stand: Stand, shelf: Shelf
-) -> None:
+async def test_a_run_resumed_while_it_stops_goes_on_with_the_same_command(stand: Stand, shelf: Shelf) -> None:
     shelf.waits["dot"] = 2.0
     sending = await stand.sending()
     await until(lambda: shelf.letters, "a letter is on its way")
