@@ -19,11 +19,11 @@ from campaign.errors import CampaignError, ConfigError, InputError, RelayError
 from campaign.ledger.storage import unwritable
 from campaign.model import Books
 from campaign.pipeline.console import Console
+from campaign.pipeline.finding import find_run
 from campaign.pipeline.job import Options, lay_over, prepare
 from campaign.pipeline.readiness import refuse_unready
 from campaign.pipeline.rehearsal import send_tests
 from campaign.pipeline.send import nobody_left, pace_for, wait_for_start
-from campaign.pipeline.upkeep import find_run
 
 Write = Callable[..., Path]
 
@@ -259,8 +259,8 @@ def test_a_number_of_connections_is_one_that_the_campaign_file_could_hold() -> N
 
 def test_where_there_is_no_run_the_first_one_is_a_command_away(write: Write) -> None:
     file = write()
-    assert "campaign send gazette.toml makes the first" in told(ConfigError, lambda: find_run(str(file)))
-    assert "There is no run in nowhere." in told(ConfigError, lambda: find_run("nowhere"))
+    assert "campaign send gazette.toml makes the first" in told(ConfigError, lambda: find_run(str(file), print))
+    assert "There is no run in nowhere." in told(ConfigError, lambda: find_run("nowhere", print))
     found = CliRunner().invoke(cli, ["repair", "nowhere"])
     assert isinstance(found.exception, ConfigError)
 
