@@ -123,9 +123,10 @@ class Service:
             def throttle(relay: Relay) -> SharedThrottle:
                 account = "mailbox" if box and relay.name == box.url else relay.account
                 limited = delivery.model_copy(update={"rate": (*delivery.rate, *relay.limits)})
-                return stack.enter_context(
-                    contextlib.closing(open_throttle(limited, self._job.directory, account, base))
-                )
+                found = open_throttle(limited, self._job.directory, account, base)
+                if found.shared and found.limits:
+                    self._progress.note(f"another process sends through {account.lstrip('@')}: its rate is for both")
+                return stack.enter_context(contextlib.closing(found))
 
             resent = self._checkpoint.history.digests.__contains__
             dispatcher = Dispatcher(

@@ -51,6 +51,15 @@ async def test_a_watch_goes_on_until_the_run_is_left_and_says_how_fast_it_is(slo
     assert "\x1b" not in told
 
 
+async def test_a_run_is_told_when_another_process_shares_the_rate_of_its_account(slow: Stand, shelf: Shelf) -> None:
+    sending = await slow.sending()
+    await until(lambda: len(shelf.letters) >= 1, "a letter is there")
+    which = f"another process sends through 127.0.0.1:{shelf.port}: its rate is for both"
+    (await slow.set(campaign__name="bulletin").send("--max-duration", "2s")).ends(75, which)
+    (await slow.campaign("stop", slow.folder / "runs" / "gazette")).ends(0)
+    assert which not in (await sending.end()).ends(5).err
+
+
 async def test_pause_and_resume(slow: Stand, shelf: Shelf) -> None:
     sending = await slow.sending()
     await until(lambda: len(shelf.letters) >= 1, "a letter is there")
@@ -132,12 +141,14 @@ async def test_a_run_held_for_its_canary_goes_on_once_it_is_released(stand: Stan
     assert stand.verdicts() == {"accepted": 16, "rejected": 4}
 
 
-async def test_cancelling_a_run_that_never_began_does_not_spoil_it(stand: Stand, shelf: Shelf) -> None:
+async def test_a_run_that_never_began_takes_no_wishes_that_would_vanish_with_it(stand: Stand, shelf: Shelf) -> None:
     stand.write("begun.csv", "")
     frozen = stand.folder / "runs" / "gazette" / "20200101T000000Z"
     frozen.mkdir(parents=True)
     (frozen / "plan.jsonl").write_text("{}", encoding="utf-8")
-    (await stand.campaign("cancel", frozen)).tells(73, "checkpoint.journal")
+    for command in ("cancel", "stop", "status", "repair"):
+        (await stand.campaign(command, frozen)).tells(78, "has not begun", "checkpoint.journal")
+    assert sorted(path.name for path in frozen.iterdir()) == ["plan.jsonl"]
     (await stand.send()).ends(0)
     assert sorted(shelf.recipients) == EVERYBODY
 
