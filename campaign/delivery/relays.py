@@ -93,14 +93,15 @@ async def open_relays(
     for position, (written, weight) in enumerate(zip(settings.urls, weights, strict=True), 1):
         where, preset = find(written, mailbox_url)
         user = where.user or (settings.user if written != "mailbox" else "")
-        login = await _login(user, where.host, position, settings, base, environment) if user else None
+        login = await login_for(user, where.host, position, settings, base, environment) if user else None
         relays.append(replace(_relay(where, login, context, hostname, preset, settings), weight=weight))
     return relays
 
 
-async def _login(
+async def login_for(
     user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
 ) -> Login:
+    """How ``user`` logs in at relay number ``position`` (from 1): by tokens or a password. Raises ConfigError."""
     if settings.oauth is not None:
         return await oauth_login(user, settings.oauth, base)
     return await find_login(user, host, position, settings, base, environment)

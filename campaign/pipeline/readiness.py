@@ -10,8 +10,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from campaign.delivery.credentials import find_login
-from campaign.delivery.relays import find
+from campaign.delivery.relays import find, login_for
 from campaign.errors import ConfigError
 from campaign.pipeline.job import Job
 
@@ -34,5 +33,5 @@ async def _look(job: Job, environment: Mapping[str, str]) -> None:
                 evidence=f"the user of {preset.title} is {preset.username}",
                 next_step='set user = "…" under [delivery], and a password_file',
             )
-        if user and not delivery.password_command:
-            await find_login(user, where.host, position, delivery, job.settings.base, environment)
+        if user and (delivery.oauth or not delivery.password_command):
+            await login_for(user, where.host, position, delivery, job.settings.base, environment)

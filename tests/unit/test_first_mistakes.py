@@ -161,6 +161,7 @@ RELAYS = [
     ('relay = "ada@gmail"', "There is no password for ada"),
     ('relay = "gmail"\nuser = "ada"\npassword_file = "gone"', "gone cannot be read"),
     ('relay = "gmail"\nuser = "ada"\npassword_file = "people.csv"', "can be read by others"),
+    ('relay = "ada@gmail"\noauth = { provider = "google", file = "gone.json" }', "gone.json cannot be read"),
 ]
 
 
@@ -187,6 +188,14 @@ def test_a_relay_that_cannot_be_used_as_written_is_told_before_a_run_is_made(
 )
 def test_nothing_is_asked_of_others_before_a_run(write: Write, delivery: str) -> None:
     refuse_unready(prepare(load(write(delivery), {})), {})
+
+
+def test_tokens_that_renew_themselves_need_no_password(write: Write) -> None:
+    held = Path("held.json")
+    job = prepare(load(write('relay = "ada@gmail"\noauth = { provider = "google", file = "held.json" }'), {}))
+    held.write_text('{"refresh_token": "r", "client_id": "c", "client_secret": "s"}')
+    held.chmod(0o600)
+    refuse_unready(job, {})
 
 
 def test_a_password_in_the_environment_needs_no_file(write: Write) -> None:
