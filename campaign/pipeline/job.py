@@ -84,8 +84,9 @@ def private_files(settings: Settings) -> Iterator[Path]:
     """What must never get into a letter, whatever a row names: the campaign file, lists, secrets, and the runs."""
     base, audience, delivery = settings.base, settings.audience, settings.delivery
     passwords = (audience.password_file, delivery.password_file, delivery.token_file, *delivery.password_files.values())
+    logins = (delivery.oauth and delivery.oauth.file, settings.report.push_login_file)
     yield settings.file
-    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords):
+    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords, *logins):
         if name:
             yield base / name
     for source in (audience.source, *audience.suppress):
