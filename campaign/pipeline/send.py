@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from campaign.config import Settings
-from campaign.config.units import Rate
 from campaign.delivery.control import Control, write_control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
@@ -31,6 +30,7 @@ from campaign.pipeline.collecting import seldom
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.editions import FINISHED, unfinished_edition
 from campaign.pipeline.job import Job, Options, lay_over, prepare
+from campaign.pipeline.limits import pace_of
 from campaign.pipeline.observing import Observer
 from campaign.pipeline.publishing import publish_idle
 from campaign.pipeline.serving import Ending, Service
@@ -235,17 +235,11 @@ def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, co
 def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
     """The numbers on the screen as this process finds them."""
     tally = checkpoint.history.tally()
-    limit = pace_for(job.settings.delivery.rate, tally["waiting"] + tally["deferred"])
+    limit = pace_of(job.settings.delivery, tally["waiting"] + tally["deferred"])
     total = sum(tally.values())
     return Counts(
         total=total, done_before=total - tally["waiting"] - tally["deferred"], deferred=tally["deferred"], limit=limit
     )
-
-
-def pace_for(rates: Sequence[Rate], letters: int) -> float | None:
-    """Letters a second at best for so many: a limit of a day slows nobody who stays below it."""
-    shortest = min((rate.per for rate in rates), default=0.0)
-    return min((rate.per_second for rate in rates if rate.per == shortest or letters > rate.count), default=None)
 
 
 def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending) -> None:

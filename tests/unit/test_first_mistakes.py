@@ -21,9 +21,10 @@ from campaign.model import Books
 from campaign.pipeline.console import Console
 from campaign.pipeline.finding import find_run
 from campaign.pipeline.job import Options, lay_over, prepare
+from campaign.pipeline.limits import pace_for, pace_of
 from campaign.pipeline.readiness import refuse_unready
 from campaign.pipeline.rehearsal import send_tests
-from campaign.pipeline.send import nobody_left, pace_for, wait_for_start
+from campaign.pipeline.send import nobody_left, wait_for_start
 
 Write = Callable[..., Path]
 
@@ -229,6 +230,23 @@ def test_a_limit_of_a_day_is_not_announced_as_the_pace_of_a_run_below_it(
     rates: list[str], letters: int, expected: float | None
 ) -> None:
     assert pace_for([rate(one) for one in rates], letters) == expected
+
+
+@pytest.mark.parametrize(
+    ("delivery", "expected"),
+    [
+        ('relay = "gmail"', 1.0),
+        ('relay = "gmail"\nrate = "7/s"', 7.0),
+        ('relay = ["smtp://127.0.0.1:25", "gmail"]', None),
+        ('relay = [{ url = "gmail", weight = 1 }, { url = "workspace", weight = 3 }]', 2 / 0.75),
+        ('relay = [{ url = "gmail", weight = 1 }, { url = "qq", weight = 0 }]\nrate = "7/s"', 7.0),
+        ('relay = [{ url = "gmail", weight = 1 }, { url = "qq", weight = 1 }]\nrate = "7/s"', 14.0),
+    ],
+)
+def test_the_pace_announced_is_that_of_the_relays_which_serve(
+    write: Write, delivery: str, expected: float | None
+) -> None:
+    assert pace_of(load(write(delivery), {}).delivery, 10) == (expected and pytest.approx(expected))
 
 
 def test_a_relay_that_cannot_be_reached_is_told_once_to_whoever_tests(
