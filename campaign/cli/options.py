@@ -59,6 +59,13 @@ def run_argument(*, required: bool = True) -> Decorator:
     )
 
 
+def meant_run(named: str) -> Path:
+    """The run folder that was meant; what is to be said about it goes to stderr. Raises ConfigError, DamageError."""
+    from campaign.pipeline.finding import find_run
+
+    return find_run(named, lambda text: click.echo(text, err=True))
+
+
 def lesson(*examples: str, codes: str, more: str) -> str:
     """How each command's help ends: something to type, what its exit codes say, and where to read on.
 

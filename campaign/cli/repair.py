@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from campaign.cli.options import lesson, run_argument
+from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 
@@ -25,9 +25,8 @@ def repair_command(run: str, dry_run: bool) -> ExitCode:
     """
     from campaign.ledger import journal
     from campaign.ledger.repair import inspect, repair
-    from campaign.pipeline.upkeep import find_run
 
-    folder = find_run(run)
+    folder = meant_run(run)
     path = folder / journal.NAME
     salvage = inspect(path) if dry_run else repair(path)
     if not salvage.lost_lines:

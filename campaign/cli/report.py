@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from campaign.cli.options import lesson, run_argument
+from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 
@@ -24,10 +24,10 @@ def report_command(run: str, as_json: bool) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
     below runs/.
     """
-    from campaign.pipeline.upkeep import find_run, report
+    from campaign.pipeline.upkeep import report
     from campaign.report.summary import tally
 
-    folder = find_run(run)
+    folder = meant_run(run)
     facts = report(folder)
     click.echo((folder / "summary.json").read_text(encoding="utf-8") if as_json else tally(facts))
     return ExitCode.DONE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from campaign.cli.options import lesson, run_argument
+from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 
@@ -31,9 +31,9 @@ def resolve_command(run: str, accepted: Path) -> ExitCode:
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
-    from campaign.pipeline.upkeep import find_run, resolve
+    from campaign.pipeline.upkeep import resolve
 
-    settled, left = resolve(find_run(run), accepted)
+    settled, left = resolve(meant_run(run), accepted)
     click.echo(f"{settled:,} settled as accepted, {left:,} still in doubt", err=True)
     if left:
         click.echo("Next: to send those again with the same bytes, campaign retry FILE --in-doubt", err=True)

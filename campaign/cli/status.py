@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campaign.cli.options import DurationType, lesson, run_argument
+from campaign.cli.options import DurationType, lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the room is loaded when the command runs
@@ -44,9 +44,9 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
     below runs/.
     """
-    from campaign.pipeline.upkeep import find_run, standing
+    from campaign.pipeline.upkeep import standing
 
-    folder, before, pace = find_run(run), None, 0.0
+    folder, before, pace = meant_run(run), None, 0.0
     while True:
         now, at = standing(folder), time.monotonic()
         settled = sum(now.history.tally().values()) - sum(now.history.tally()[name] for name in LEFT)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from campaign.cli.options import lesson, run_argument
+from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 State = Literal["run", "pause", "stop", "cancel"]
@@ -26,7 +26,7 @@ def set_command(run: str, changes: tuple[str, ...]) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
     from campaign.config.units import rates
-    from campaign.pipeline.upkeep import find_run, steer
+    from campaign.pipeline.upkeep import steer
 
     wanted: dict[str, object] = {}
     for change in changes:
@@ -40,7 +40,7 @@ def set_command(run: str, changes: tuple[str, ...]) -> ExitCode:
                 raise click.UsageError(f"{change!r}: what can be set is rate=20/s and connections=5.")
         except ValueError as error:
             raise click.UsageError(f"{change!r}: {error}") from error
-    obeyed = steer(find_run(run), **wanted)  # type: ignore[arg-type] # built above, by name
+    obeyed = steer(meant_run(run), **wanted)  # type: ignore[arg-type] # built above, by name
     _say("set", obeyed)
     return ExitCode.DONE
 
@@ -89,9 +89,9 @@ def cancel_command(run: str) -> ExitCode:
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
-    from campaign.pipeline.upkeep import cancel, find_run
+    from campaign.pipeline.upkeep import cancel
 
-    by_its_process, code = cancel(find_run(run))
+    by_its_process, code = cancel(meant_run(run))
     click.echo(
         "cancelled; its process is finishing" if by_its_process else "cancelled; the rest are in failed.csv", err=True
     )
@@ -99,9 +99,9 @@ def cancel_command(run: str) -> ExitCode:
 
 
 def _steer(run: str, state: State, word: str) -> ExitCode:
-    from campaign.pipeline.upkeep import find_run, steer
+    from campaign.pipeline.upkeep import steer
 
-    _say(word, steer(find_run(run), state=state))
+    _say(word, steer(meant_run(run), state=state))
     return ExitCode.DONE
 
 

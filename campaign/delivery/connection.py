@@ -164,9 +164,9 @@ class _Opening:
 
     def _tls(self) -> ssl.SSLObject:
         found = self.client.get_transport_info("ssl_object")
-        if not isinstance(found, ssl.SSLObject | ssl.SSLSocket):
+        if not isinstance(found, ssl.SSLObject):
             raise NotOpened(Stage.STARTTLS, "the connection is not encrypted", hopeless=True)
-        return found  # type: ignore[return-value]  # uvloop and asyncio give one or the other; both answer alike
+        return found
 
     async def _log_in(self, login: Login) -> None:
         self._tls()  # a login in clear is impossible, whatever the settings say

@@ -11,7 +11,6 @@ import base64
 import re
 import shlex
 import stat
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,19 +18,17 @@ from pathlib import Path
 from typing import Literal
 
 from campaign.config.delivery import DeliverySlice
+from campaign.delivery.tokens import WITHHELD, Kept, Token
 from campaign.errors import ConfigError
 
-#: Seconds a command may take to print a secret, and a token is used again before it is asked for anew.
+#: Seconds a command may take to print a secret.
 COMMAND_LIMIT = 60.0
-TOKEN_REUSE = 60.0
 #: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
 LONGEST = 64 * 1024
 
 WRITE_IT = "put the secret on the first line of {0}, then chmod 600 {0}"
 TRY_IT = "run it yourself in the campaign file's folder: it should print the secret and exit with 0"
 
-#: What stands for a secret that a relay repeated.
-WITHHELD = "[secret]"
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
 
 Fetch = Callable[[], Awaitable[str]]
@@ -78,7 +75,7 @@ async def find_login(
     """
     token = _token_source(settings, base)
     if token is not None:
-        return Login(user, "token", Reused(token))
+        return Login(user, "token", Kept(token))
     password = await _password(host, position, settings, base, environment)
     if not password:
         raise ConfigError(
@@ -105,17 +102,14 @@ async def _password(
     return read_secret(offered) if offered is not None and offered.exists() else ""
 
 
-def _token_source(settings: DeliverySlice, base: Path) -> Fetch | None:
-    if settings.token_command:
-        return lambda: run_for_secret(settings.token_command, base)
-    if settings.token_file is not None:
-        path = base / settings.token_file
+def _token_source(settings: DeliverySlice, base: Path) -> Callable[[], Awaitable[Token]] | None:
+    async def from_command() -> Token:
+        return Token(await run_for_secret(settings.token_command, base), 0.0)
 
-        async def from_file() -> str:
-            return read_secret(path)
+    async def from_file() -> Token:
+        return Token(read_secret(base / str(settings.token_file)), 0.0)
 
-        return from_file
-    return None
+    return from_command if settings.token_command else from_file if settings.token_file else None
 
 
 def read_secret(path: Path) -> str:
@@ -193,20 +187,3 @@ def _always(secret: str) -> Fetch:
         return secret
 
     return fetch
-
-
-class Reused:
-    """A token used for `TOKEN_REUSE` seconds before it is fetched again; a burst of logins runs one command."""
-
-    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
-        self._fetch = fetch
-        self._clock = clock
-        self._token = ""
-        self._until = float("-inf")
-
-    async def __call__(self) -> str:
-        """The token."""
-        if self._clock() >= self._until:
-            self._token = await self._fetch()
-            self._until = self._clock() + TOKEN_REUSE
-        return self._token

@@ -1,8 +1,8 @@
 """Many lanes at once: how many, for how long, over which relay, and how a sweep ends.
 
 A `Dispatcher` serves one sweep at a time: it opens lanes one by one as there is work for them, heeds what replies
-ask of the pace, the relays or the run, obeys `Control`, and stops in one of three ways: nothing left, drained, or
-aborted. It composes nothing, records nothing itself, and never decides about a recipient on its own.
+ask of the pace, the relays or the run, obeys `Control` in pace and pauses, and stops in one of three ways: nothing
+left, drained, or aborted. It composes nothing, records nothing itself, and never decides about a recipient on its own.
 """
 
 from __future__ import annotations
@@ -195,9 +195,7 @@ class Dispatcher:
             await asyncio.sleep(NAP)
 
     def _obey(self, control: Control) -> None:
-        gate = self._desk.gate
-        if control.state in ("stop", "cancel") and not self._stopping:
-            self.drain()
+        gate = self._desk.gate  # to stop or cancel is the pipeline's to obey, by `drain`: one who looks, one who acts
         if gate.paused != (control.state == "pause"):
             gate.paused = control.state == "pause"
             log.info("paused" if gate.paused else "resumed")

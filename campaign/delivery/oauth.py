@@ -8,7 +8,7 @@ from pathlib import Path
 from campaign.config.delivery import OauthSlice
 from campaign.delivery import google, microsoft
 from campaign.delivery.credentials import Login
-from campaign.delivery.tokens import Kept
+from campaign.delivery.tokens import Kept, in_thread
 
 
 async def oauth_login(user: str, settings: OauthSlice, base: Path) -> Login:
@@ -18,4 +18,4 @@ async def oauth_login(user: str, settings: OauthSlice, base: Path) -> Login:
         fetch = await asyncio.to_thread(google.source, user, file)
     else:
         fetch = await asyncio.to_thread(microsoft.source, user, settings, file)
-    return Login(user, "token", Kept(fetch))
+    return Login(user, "token", Kept(in_thread(fetch)))

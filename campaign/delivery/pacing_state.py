@@ -45,7 +45,8 @@ class SharedThrottle(Throttle):
 
     Times given to it are on ``clock`` (default: `time.monotonic`, as the event loop's). ``directory`` is the
     ledger's, ``account`` any text that names who logs in where. Campaigns that share an account should state the
-    same limits: each keeps its own against what *all* of them send. Raises StorageError.
+    same limits: each keeps its own against what *all* of them send. ``shared``: another process had it open when we
+    came. Raises StorageError.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class SharedThrottle(Throttle):
         self._groups = dict(groups or {})
         self._kept = {ACCOUNT, *self.by_lane(domain_limits or {})}
         self._folder, self._lock = _open_folder(directory / "pacing" / _file_name(account))
+        self._presence, self.shared = _come_in(self._folder)
         try:
             with self._alone():
                 super().__init__(limits, domain_limits, groups=groups, ramp=ramp, warmup=warmup, cells=self._cells_of)
@@ -121,6 +123,7 @@ class SharedThrottle(Throttle):
             for file in self._files.values():
                 file.close()
         os.close(self._lock)
+        os.close(self._presence)
         self._lock = -1
 
     def _spend_promised(self, domain: str, now: float) -> None:
@@ -220,12 +223,35 @@ def _open_folder(folder: Path) -> tuple[Path, int]:
     try:
         for one in (folder.parent, folder):
             one.mkdir(mode=0o700, exist_ok=True)
-        return folder, os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageError(
-            f"The pacing state cannot be kept in {folder}: {error.strerror}.",
-            next_step="check [ledger] directory in the campaign file, and whose folder it is",
-        ) from None
+        raise _cannot(folder, error) from None
+    return folder, _lock_file(folder, "lock")
+
+
+def _come_in(folder: Path) -> tuple[int, bool]:
+    """A lock held in common by all who have the account open, and whether somebody else held it already."""
+    handle = _lock_file(folder, "presence")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shared = False
+    except BlockingIOError:
+        shared = True
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle, shared
+
+
+def _lock_file(folder: Path, name: str) -> int:
+    try:
+        return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _cannot(folder, error) from None
+
+
+def _cannot(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"The pacing state cannot be kept in {folder}: {error.strerror}.",
+        next_step="check [ledger] directory in the campaign file, and whose folder it is",
+    )
 
 
 def _file_name(text: str) -> str:

@@ -101,7 +101,7 @@ async def open_relays(
 async def login_for(
     user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
 ) -> Login:
-    """The login for relay number ``position`` (from 1), whatever kind the settings ask for. Raises ConfigError."""
+    """How ``user`` logs in at relay number ``position`` (from 1): by tokens or a password. Raises ConfigError."""
     if settings.oauth is not None:
         return await oauth_login(user, settings.oauth, base)
     return await find_login(user, host, position, settings, base, environment)

@@ -1,8 +1,8 @@
-"""OAuth2 access tokens: one for all connections, got before the old one ends, one request at a time.
+"""Access tokens: one for all connections, got before the old one ends, one request at a time.
 
-`Kept` decides when a token is asked for and by whom; how a provider is asked is `google` and `microsoft`. A provider
-that says no ends the run, as a wrong password does. One that cannot be reached now is a `ConnectionError`: a token
-that is still good serves meanwhile, otherwise the relay counts as not opened and is tried again.
+`Kept` decides when a token is asked for and by whom; how that is done is `google`'s, `microsoft`'s, or a command's. A
+provider that says no ends the run, as a wrong password does. One that cannot be reached now is a `ConnectionError`: a
+token that is still good serves meanwhile, otherwise the relay counts as not opened and is tried again.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
-from campaign.delivery.credentials import TOKEN_REUSE, WITHHELD
 from campaign.delivery.wire import clean
 from campaign.errors import LoginError
 
 log = logging.getLogger(__name__)
 
+#: What stands for a secret that somebody repeated.
+WITHHELD = "[secret]"
+#: Seconds a token serves of which nobody knows how long it lasts, such as one that a command prints.
+REUSE = 60.0
 #: Seconds before its end that a token is replaced; of a short-lived one, at most half its life.
 MARGIN = 300.0
 #: Seconds until a provider that could not be reached is asked again, while the old token is still good.
@@ -40,10 +43,18 @@ class Token:
     lasts: float
 
 
-class Kept:
-    """Gives the token, fetching another in a thread when the present one is about to end. Times are ``clock``'s."""
+Fetch = Callable[[], Awaitable[Token]]
 
-    def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.monotonic) -> None:
+
+def in_thread(fetch: Callable[[], Token]) -> Fetch:
+    """What blocks while it fetches, for those who must not."""
+    return lambda: asyncio.to_thread(fetch)
+
+
+class Kept:
+    """Gives the token, fetching another when the present one is about to end. Times are ``clock``'s."""
+
+    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._clock = clock
         self._token = ""
@@ -61,17 +72,16 @@ class Kept:
     async def _renew(self) -> None:
         asked = self._clock()
         try:
-            token = await asyncio.to_thread(self._fetch)
+            token = await self._fetch()
         except ConnectionError as error:
             if self._clock() >= self._good_until:
                 raise
             log.warning("the access token is not renewed yet: %s", error)
             self._fresh_until = self._clock() + ASK_AGAIN
             return
-        lasts = token.lasts or TOKEN_REUSE
         self._token = token.text
-        self._good_until = asked + lasts
-        self._fresh_until = self._good_until - min(MARGIN, lasts / 2)
+        self._good_until = asked + (token.lasts or REUSE)
+        self._fresh_until = self._good_until - min(MARGIN, token.lasts / 2)
 
 
 def refused(provider: str, user: str, words: str, secrets: Collection[str], next_step: str) -> LoginError:

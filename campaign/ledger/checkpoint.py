@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger import journal, storage
+from campaign.ledger.boots import boot_identity, power_lost
 from campaign.ledger.history import History
 from campaign.ledger.records import (
     NONE,
@@ -38,14 +39,6 @@ LARGEST_BLOCK = 65_536
 BLOCK_SECONDS = 2.0
 
 
-def boot_identity() -> str:
-    """What changes with every boot of this machine, and only then."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
-
-
 def create(folder: Path, opened: Opened) -> None:
     """Put the journal's first line in place, durably and whole. Raises StorageError."""
     storage.write_whole(folder / journal.NAME, encode(opened))
@@ -61,7 +54,7 @@ def read_history(folder: Path, *, running: bool = False) -> History:
     boot = boot_identity()
     journal.refuse_damage(path, reading, boot)
     if not running:
-        history.settle_interrupted(power_lost=bool(history.boot) and history.boot != boot)
+        history.settle_interrupted(power_lost=power_lost(history.boot, boot))
     return history
 
 
@@ -198,15 +191,27 @@ class Checkpoint:
             self.settle(number, Verdict.IN_DOUBT, "the dot was sent and what became of it could not be written down")
         self.history.close_doubts()
 
-    def accept_changes(self, fingerprints: Mapping[str, str]) -> None:
-        """Write down that the operator goes on with changed inputs."""
-        self._append(Changed(round(self._clock(), 3), dict(fingerprints)))
+    def accept_changes(self, fingerprints: Mapping[str, str], domain: str = "") -> None:
+        """Write down that the operator goes on with changed inputs; ``domain`` is that of later Message-IDs."""
+        self._append(Changed(round(self._clock(), 3), dict(fingerprints), domain))
 
-    def end(self, exit_code: int, *, abandoned: bool = False) -> None:
-        """Leave the run in good order, synced. Nobody is sent again in one left behind: a doubt is told as one."""
+    def end(
+        self,
+        exit_code: int,
+        *,
+        abandoned: bool = False,
+        notes: Sequence[str] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Leave the run in good order, synced. Nobody is sent again in one left behind: a doubt is told as one.
+
+        ``notes`` and ``settings`` are for its report; None: as they were.
+        """
         for number in [number for number in self.history.digests if abandoned and self.history.is_open(number)]:
             self.settle(number, Verdict.IN_DOUBT, "the run was left behind before it was sent again")
-        self._append(Ended(round(self._clock(), 3), exit_code, abandoned))
+        history, at = self.history, round(self._clock(), 3)
+        said = history.notes if notes is None else tuple(notes)
+        self._append(Ended(at, exit_code, abandoned, said, history.settings if settings is None else dict(settings)))
         self.sync()
 
     def sync(self) -> None:
@@ -251,16 +256,11 @@ class Checkpoint:
             return file.read()
 
     def _begin(self, durability: str) -> None:
-        power_lost = bool(self.history.boot) and self.history.boot != self._boot
-        self.history.settle_interrupted(power_lost=power_lost)
+        self.history.settle_interrupted(power_lost=power_lost(self.history.boot, self._boot))
         for number in self.history.interrupted:
             reason = "the dot was sent and the process ended before a reply was recorded"
-            date = float(self.history.dates[number])
-            self._append(
-                Settled(
-                    number, Verdict.IN_DOUBT.value, at=round(self._clock(), 3), reason=reason, date=date, counted=False
-                )
-            )
+            at, date = round(self._clock(), 3), float(self.history.dates[number])
+            self._append(Settled(number, Verdict.IN_DOUBT.value, at, reason=reason, date=date, counted=False))
         self.history.interrupted.clear()
         self._append(Started(round(self._clock(), 3), self._boot, os.getpid(), durability))
         self.sync()

@@ -88,7 +88,7 @@ def birth(run: Path) -> float:
 def first_record(run: Path) -> float | None:
     """The time in the journal's first record, or None where there is no journal yet. Raises DamageError."""
     path = run / journal.NAME
-    if not path.exists():
+    if not has_journal(run):
         return None
     reading = journal.Reading()
     first = next(journal.read(path, reading), None)
@@ -99,7 +99,12 @@ def first_record(run: Path) -> float | None:
 
 def has_run(folder: Path) -> bool:
     """Whether this folder belongs to a run (as against an edition, or something of the operator's)."""
-    return (folder / journal.NAME).exists() or (folder / PLAN).exists()
+    return has_journal(folder) or (folder / PLAN).exists()
+
+
+def has_journal(run: Path) -> bool:
+    """Whether this run was ever opened."""
+    return (run / journal.NAME).exists()
 
 
 def new_stamp(folder: Path, now: datetime) -> Path:

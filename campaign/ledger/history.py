@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 
+from campaign.ledger.boots import power_lost
 from campaign.ledger.records import (
     VERSION,
     Changed,
@@ -42,7 +43,8 @@ class History:
     ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
     and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 where there is none. ``pending`` maps the
     recipients between dot and reply to their intents, ``digests`` those who may have a letter that nobody answered for
-    to its SHA-256 (hex, empty where it is not known). ``abandoned``: a fresh run took over, whatever is written later.
+    to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its Message-ID. ``abandoned``: a fresh run
+    took over, whatever is written later. ``notes`` and ``settings`` are what the last process to send said of its turn.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -56,6 +58,10 @@ class History:
         self.counts = [size] + [0] * (len(VERDICTS) - 1)
         self.pending: dict[int, Intent] = {}
         self.digests: dict[int, str] = {}
+        self.domain = opened.domain
+        self.domains: dict[int, str] = {}
+        self.notes: tuple[str, ...] = ()
+        self.settings: dict[str, str] = {}
         self.passes = 0
         self.pass_at = 0
         self.frontier = 0
@@ -106,6 +112,7 @@ class History:
         for number in doubtful:
             intent = self.pending.pop(number, None)
             self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
+            self.domains.setdefault(number, self.domain)
             self.dates[number] = int(intent.date) if intent else self.dates[number] or self.pass_at
             self._move(number, IN_DOUBT)
         self.interrupted += doubtful
@@ -177,16 +184,18 @@ class History:
         self.state[number] = code
 
     def _started(self, record: Started) -> None:
-        self.settle_interrupted(power_lost=bool(self.boot) and record.boot != self.boot)
+        self.settle_interrupted(power_lost=power_lost(self.boot, record.boot))
         self.boot, self.durability = record.boot, record.durability
         self.frontier = 0
         self.ended = None
 
     def _changed(self, record: Changed) -> None:
         self.fingerprints = dict(record.fingerprints)
+        self.domain = record.domain or self.domain
 
     def _passed(self, record: Pass) -> None:
         self.passes, self.pass_at, self.frontier = record.number, int(record.at), 0
+        self.notes, self.settings = (), {}  # they were about an earlier turn
 
     def _reached(self, record: Frontier) -> None:
         self.frontier = record.until
@@ -203,8 +212,10 @@ class History:
         state[number] = code
         if code == IN_DOUBT:
             self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
+            self.domains.setdefault(number, self.domain)
         elif self.digests and code not in TO_GO:
             self.digests.pop(number, None)
+            self.domains.pop(number, None)
         if record.counted and code in ATTEMPT_CODES and self.attempts[number] < 255:
             self.attempts[number] += 1
         if record.date:
@@ -217,3 +228,5 @@ class History:
     def _left(self, record: Ended) -> None:
         self.ended = record
         self.abandoned |= record.abandoned
+        self.notes, self.settings = record.notes, record.settings
+        self.frontier = 0  # this line is there, so all before it are: nobody else was drawn

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from campaign.errors import DamageError, StorageError
+from campaign.ledger.boots import power_lost
 from campaign.ledger.records import Ended, Record, Started, Synced, decode
 
 NAME = "checkpoint.journal"
 _CHUNK = 1 << 20
-_TAIL = 4096
+#: Octets in which the last records stand, the notes of an ending among them.
+_TAIL = 1 << 16
 
 
 @dataclass(slots=True)
@@ -108,10 +110,10 @@ def _note_damage(reading: Reading, file: BinaryIO) -> None:
 
 def refuse_damage(path: Path, reading: Reading, boot: str) -> None:
     """Raise DamageError unless what follows the readable part may be cut off as tail."""
-    power_lost = bool(reading.boot) and reading.boot != boot
+    rebooted = power_lost(reading.boot, boot)
     if reading.lines == 0:
         raise _damage(path, 1, "it does not even say which campaign it belongs to")
-    if reading.damaged_line and not (power_lost and reading.octets >= reading.synced):
+    if reading.damaged_line and not (rebooted and reading.octets >= reading.synced):
         raise _damage(path, reading.damaged_line, "the line's checksum does not fit its text")
 
 

@@ -20,7 +20,7 @@ class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, f
     """First line of every journal: which campaign this is, and the hashes of all that shapes its letters.
 
     ``file`` is the campaign file; ``by`` is the option that made the run (fresh, again, retry), so that the same
-    option continues it.
+    option continues it. ``domain`` is what stands behind the @ of the letters' Message-IDs.
     """
 
     campaign: str
@@ -35,6 +35,7 @@ class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, f
     trace: str
     file: str = ""
     by: str = ""
+    domain: str = ""
     version: int = VERSION
 
 
@@ -48,10 +49,11 @@ class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True,
 
 
 class Changed(msgspec.Struct, tag="changed", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """The operator accepted that these fingerprints differ from those the run was opened with."""
+    """The operator accepted that these fingerprints differ from those the run was opened with; so may ``domain``."""
 
     at: float
     fingerprints: dict[str, str]
+    domain: str = ""
 
 
 class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, frozen=True, gc=False):
@@ -99,11 +101,16 @@ class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, f
 
 
 class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """The process left the run in good order. ``abandoned``: a fresh run has taken over for good."""
+    """The process left the run in good order. ``abandoned``: a fresh run has taken over for good.
+
+    ``notes`` and ``settings`` are what its report says of it that nothing else here tells.
+    """
 
     at: float
     exit_code: int
     abandoned: bool = False
+    notes: tuple[str, ...] = ()
+    settings: dict[str, str] = {}
 
 
 Record = Opened | Started | Changed | Pass | Frontier | Intent | Settled | Synced | Ended

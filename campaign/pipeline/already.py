@@ -38,7 +38,7 @@ def screens(job: Job, generation: int, *, retry: bool) -> tuple[KeySet, Callable
 def served(job: Job, generation: int) -> Iterator[tuple[History, Plan]]:
     """Every opened run of this edition and generation, with its plan."""
     for run in folders.runs(job.folder):
-        if folders.birth(run) != float("inf"):
+        if folders.has_journal(run):
             history = checkpoint.read_history(run)
             if history.opened.generation == generation:
                 yield history, Plan.open(run / folders.PLAN)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from campaign.config.delivery import DeliverySlice
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
-from campaign.delivery.relays import find
 from campaign.delivery.throttle import seconds_for
-from campaign.errors import CampaignError
 from campaign.pipeline.job import Job
+from campaign.pipeline.limits import limits_of, shares_of
 from campaign.report import wording
 from campaign.report.findings import Findings
 
@@ -36,27 +35,13 @@ def span_of(job: Job, letters: int, domains: Mapping[str, int], now: float | Non
     """The span of a run over so many letters, of which ``domains`` get as many each."""
     campaign, delivery = job.settings.campaign, job.settings.delivery
     start = max(time.time() if now is None else now, campaign.not_before.timestamp() if campaign.not_before else 0.0)
-    shares = [(url, 1.0) for url in delivery.urls[:1]]
-    if delivery.weights:  # each account has its limits, and its share of the letters
-        total = sum(delivery.weights)
-        shares = [(url, one / total) for url, one in zip(delivery.urls, delivery.weights, strict=True) if one]
+    shares = shares_of(delivery)
     seconds = max(least_seconds(letters, domains, delivery, limits_of(delivery, url), share) for url, share in shares)
     words = list(dict.fromkeys(str(limit) for url, _ in shares for limit in limits_of(delivery, url)))
     words += [f"{name} {' '.join(map(str, rates))}" for name, rates in delivery.domain_rate.items()]
     words += [f"ramp {delivery.ramp}"] if delivery.ramp else []
     words += ["a warm-up, not counted here"] if delivery.warmup_file else []
     return Span(start, seconds if words else None, ", ".join(words) or "no limit")
-
-
-def limits_of(delivery: DeliverySlice, url: str) -> tuple[Rate, ...]:
-    """The limits of the account at ``url``: the campaign's own, or else those of its preset."""
-    if delivery.rate:
-        return delivery.rate
-    try:
-        _, preset = find(url, "smtp://127.0.0.1:9")
-    except CampaignError:  # told when the relays are opened
-        return ()
-    return preset.rate if preset else ()
 
 
 def least_seconds(

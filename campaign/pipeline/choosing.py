@@ -54,8 +54,7 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
 
     Raises ConfigError, InputError, UnfinishedError.
     """
-    newest = newest_opened(job)
-    history = checkpoint.read_history(newest) if newest else None
+    newest, history = _newest(job)
     if options.run:
         return _named(job, options, newest, history, progress)
     if newest and history and continues(options, history):
@@ -70,16 +69,16 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
 def newest_opened(job: Job) -> Path | None:
     """The newest run that has a journal. A plan whose journal was never opened served nobody and is cleared away."""
     runs = folders.runs(job.folder)
-    for run in [run for run in runs if not has_journal(run)]:
+    for run in [run for run in runs if not folders.has_journal(run)]:
         folders.refuse_lost_journal(run)
         shutil.rmtree(run)
         runs.remove(run)
     return runs[-1] if runs else None
 
 
-def has_journal(run: Path) -> bool:
-    """Whether this run was ever opened."""
-    return folders.birth(run) != float("inf")
+def _newest(job: Job) -> tuple[Path | None, History | None]:
+    newest = newest_opened(job)
+    return newest, checkpoint.read_history(newest) if newest else None
 
 
 def continues(options: Options, history: History) -> bool:
@@ -97,12 +96,22 @@ def in_doubt_to_resend(job: Job, options: Options, newest: History | None) -> tu
     wanted = job.settings.ledger.in_doubt == "resend" and (options.in_doubt == "resend" or not options.retry)
     if not wanted or options.fresh or options.again or newest is None or not newest.finished:
         return None
-    for run in reversed([run for run in folders.runs(job.folder) if has_journal(run)]):
+    for run in reversed([run for run in folders.runs(job.folder) if folders.has_journal(run)]):
         history = checkpoint.read_history(run)
         same = history.opened.generation == newest.opened.generation
         if same and not history.abandoned and history.digests:
             return run, history
     return None
+
+
+def takes_up_doubts(job: Job, options: Options) -> bool:
+    """Whether the next turn sends doubts of a finished run again, and so serves nobody else. Locks the edition."""
+    folders.make_folder(job.folder)
+    with folders.locked(job.folder):
+        _, history = _newest(job)
+        if history and continues(options, history):
+            return False
+        return in_doubt_to_resend(job, options, history) is not None
 
 
 def next_generation(options: Options, history: History | None) -> int:
@@ -218,6 +227,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
         trace=trace,
         file=str(job.settings.file),
         by=by,
+        domain=job.domain,
     )
     checkpoint.create(folder, opened)
     notes = (f"CSS is inlined row by row: {why}",) if inlining == "row" and why else ()
@@ -226,7 +236,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
 
 def later_than_all(folder: Path) -> float:
     """The time of a new run: now, but after every earlier one, also when the clock went back: runs go by their time."""
-    earlier = [folders.birth(run) for run in folders.runs(folder) if has_journal(run)]
+    earlier = [folders.birth(run) for run in folders.runs(folder) if folders.has_journal(run)]
     return round(max([time.time(), *(at + 0.001 for at in earlier)]), 3)
 
 

@@ -93,10 +93,11 @@ def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, 
     complaints = balance(chosen.plan.books, facts.verdicts)
     codes = ending.codes | verdict_codes(checkpoint.history, policy)
     code = ExitCode.INTERNAL if complaints else first_of(codes)
-    facts = replace(facts, exit_code=int(code), notes=(*chosen.notes, *_error_note(ending)))
+    notes, settings = (*chosen.notes, *_error_note(ending)), settings_in_words(job)
+    facts = replace(facts, exit_code=int(code), notes=notes, settings=settings)
     # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
     write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
-    checkpoint.end(int(code))
+    checkpoint.end(int(code), notes=notes, settings=settings)
     conclude(int(code), facts.verdicts)
     console.say(tally(facts))
     if complaints:
@@ -139,12 +140,13 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         latency=stream.times.percentiles(),
         relays=dict(stream.relays),
         passes=stream.passes,
-        settings=settings_in_words(job),
+        settings=history.settings or settings_in_words(job),
         fingerprints=dict(history.fingerprints),
         exit_code=history.ended.exit_code if history.ended else int(ExitCode.UNFINISHED),
         in_doubt=list(_doubts(job, plan, history, stream))[:LISTED_DOUBTS],
         file=shown(job.settings.file),
         trace_id=opened.trace,
+        notes=history.notes,
         latency_buckets=stream.times.buckets(),
         latency_sum=stream.times.sum,
     )
@@ -187,10 +189,11 @@ def _failures(plan: Plan, history: History, stream: Stream) -> Iterator[FailedRo
 
 def _doubts(job: Job, plan: Plan, history: History, stream: Stream) -> Iterator[DoubtRow]:
     identity = job.identity(history.opened.generation)
-    domain = job.settings.campaign.sender.address.rpartition("@")[2]
+    today = job.domain
     for number in history.numbers(Verdict.IN_DOUBT):
         recipient, last = plan.recipient(number), stream.last.get(number)
         relay, at = (last.relay, last.at) if last else ("", float(history.dates[number]))
+        domain = history.domains.get(number) or today
         yield DoubtRow(number, recipient.address, message_id(identity, domain, recipient.key), relay, at)
 
 

@@ -39,6 +39,6 @@ def newest_elsewhere(folder: Path) -> Path | None:
     """The newest run of the edition beside this one that was worked on last."""
     others = [one for one in folder.parent.iterdir() if one.is_dir() and one.name != folder.name]
     for one in sorted(others, key=lambda one: one.stat().st_mtime, reverse=True):
-        if runs := [run for run in folders.runs(one) if (run / journal.NAME).exists()]:
+        if runs := [run for run in folders.runs(one) if folders.has_journal(run)]:
             return runs[-1]
     return None

@@ -48,6 +48,11 @@ class Job:
     folder: Path
     secret: bytes = field(repr=False)
 
+    @property
+    def domain(self) -> str:
+        """What stands behind the @ of Message-IDs made now: that of the sender."""
+        return self.settings.campaign.sender.address.rpartition("@")[2]
+
     def identity(self, generation: int, *, test: bool = False) -> Identity:
         """What makes this edition's letters one of a kind."""
         return Identity(self.settings.campaign.name, self.edition, generation, self.secret, test)
@@ -79,8 +84,9 @@ def private_files(settings: Settings) -> Iterator[Path]:
     """What must never get into a letter, whatever a row names: the campaign file, lists, secrets, and the runs."""
     base, audience, delivery = settings.base, settings.audience, settings.delivery
     passwords = (audience.password_file, delivery.password_file, delivery.token_file, *delivery.password_files.values())
+    logins = (delivery.oauth and delivery.oauth.file, settings.report.push_login_file)
     yield settings.file
-    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords):
+    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords, *logins):
         if name:
             yield base / name
     for source in (audience.source, *audience.suppress):

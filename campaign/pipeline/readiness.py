@@ -33,5 +33,5 @@ async def _look(job: Job, environment: Mapping[str, str]) -> None:
                 evidence=f"the user of {preset.title} is {preset.username}",
                 next_step='set user = "…" under [delivery], and a password_file',
             )
-        if user and not delivery.password_command:
+        if user and (delivery.oauth or not delivery.password_command):
             await login_for(user, where.host, position, delivery, job.settings.base, environment)

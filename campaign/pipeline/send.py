@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from campaign.config import Settings
-from campaign.config.units import Rate
 from campaign.delivery.control import Control, write_control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
@@ -24,12 +23,14 @@ from campaign.pipeline.choosing import (
     newest_opened,
     refuse_changed_plan,
     refuse_changes,
+    takes_up_doubts,
 )
 from campaign.pipeline.closing import close_run
 from campaign.pipeline.collecting import seldom
 from campaign.pipeline.console import Console, shown
-from campaign.pipeline.editions import unfinished_edition
+from campaign.pipeline.editions import FINISHED, unfinished_edition
 from campaign.pipeline.job import Job, Options, lay_over, prepare
+from campaign.pipeline.limits import pace_of
 from campaign.pipeline.observing import Observer
 from campaign.pipeline.publishing import publish_idle
 from campaign.pipeline.serving import Ending, Service
@@ -70,10 +71,9 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
 def retry(settings: Settings, options: Options, console: Console) -> ExitCode:
     """Serve again only those who failed, and with ``in_doubt="resend"`` first those left in doubt."""
     options = replace(options, retry=True)
-    if options.in_doubt != "resend":
-        return send(settings, options, console)
+    doubts_first = takes_up_doubts(prepare(lay_over(settings, options)), options)
     first = send(settings, options, console)
-    if first not in {ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.IN_DOUBT}:
+    if not doubts_first or first not in FINISHED:
         return first
     return first_of({first, send(settings, replace(options, in_doubt=None), console)})
 
@@ -180,7 +180,7 @@ def agree_on_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Chec
     current = chosen.composer.fingerprints()
     if options.accept_changes:
         if current != checkpoint.history.fingerprints:
-            checkpoint.accept_changes(current)
+            checkpoint.accept_changes(current, job.domain)
     else:
         refuse_changes(checkpoint.history, current, job.settings.file)
 
@@ -235,23 +235,18 @@ def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, co
 def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
     """The numbers on the screen as this process finds them."""
     tally = checkpoint.history.tally()
-    limit = pace_for(job.settings.delivery.rate, tally["waiting"] + tally["deferred"])
+    limit = pace_of(job.settings.delivery, tally["waiting"] + tally["deferred"])
     total = sum(tally.values())
     return Counts(
         total=total, done_before=total - tally["waiting"] - tally["deferred"], deferred=tally["deferred"], limit=limit
     )
 
 
-def pace_for(rates: Sequence[Rate], letters: int) -> float | None:
-    """Letters a second at best for so many: a limit of a day slows nobody who stays below it."""
-    shortest = min((rate.per for rate in rates), default=0.0)
-    return min((rate.per_second for rate in rates if rate.per == shortest or letters > rate.count), default=None)
-
-
 def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending) -> None:
     """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled.
 
     A wish to cancel is fulfilled by that and holds nothing up afterwards, such as doubts that are to be sent again.
+    A run that was resumed while its last letters were on their way is held by nobody any more, only unfinished.
     """
     control = Control(chosen.folder)
     control.poll(time.monotonic())
@@ -261,6 +256,8 @@ def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: En
         moment = job.settings.campaign.not_after
         verdict, reason = Verdict.EXPIRED, f"not_after ({moment}) passed before its turn"
     else:
+        if ExitCode.HELD in ending.codes and control.state != "stop":
+            ending.codes = ending.codes - {ExitCode.HELD} | {ExitCode.UNFINISHED}
         return
     for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
         checkpoint.settle(number, verdict, reason)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from campaign.audience.screening import Suppression
@@ -95,7 +95,8 @@ class Service:
     async def serve(self) -> Ending:
         """All passes. Errors that end the run are in the ending, not raised; everything in flight is recorded first."""
         self._watch_signals()
-        helpers = [asyncio.create_task(self._watch()), asyncio.create_task(self._progress.paint())]
+        watches = (self._look_around, self._look_at_suppression)  # apart: a slow list holds up no operator
+        helpers = [asyncio.create_task(one) for one in (*map(self._watch, watches), self._progress.paint())]
         try:
             await self._with_relays()
         except CampaignError as error:
@@ -122,9 +123,10 @@ class Service:
             def throttle(relay: Relay) -> SharedThrottle:
                 account = "mailbox" if box and relay.name == box.url else relay.account
                 limited = delivery.model_copy(update={"rate": (*delivery.rate, *relay.limits)})
-                return stack.enter_context(
-                    contextlib.closing(open_throttle(limited, self._job.directory, account, base))
-                )
+                found = open_throttle(limited, self._job.directory, account, base)
+                if found.shared and found.limits:
+                    self._progress.note(f"another process sends through {account.lstrip('@')}: its rate is for both")
+                return stack.enter_context(contextlib.closing(found))
 
             resent = self._checkpoint.history.digests.__contains__
             dispatcher = Dispatcher(
@@ -252,19 +254,24 @@ class Service:
         self._progress.note("stopping: letters in flight are finished and recorded (once more: stop at once)")
         self._halt(_SIGNAL_CODES[signal.Signals(number)])
 
-    async def _watch(self) -> None:
-        """Operator, clock and suppression lists, looked at a few times a second."""
+    async def _watch(self, look: Callable[[], Awaitable[None]]) -> None:
+        """``look``, a few times a second."""
         try:
             while True:
-                self._obey()
-                self._look_at_the_clock()
-                if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
-                    await self._read_suppression()
+                await look()
                 await asyncio.sleep(WATCH_SECONDS)
         except Exception as error:  # noqa: BLE001 - a run that nobody watches would obey neither operator nor clock
             unforeseen = InternalError(f"The run could not be watched any more: {error!r}.")
             self._ending.fail(error if isinstance(error, CampaignError) else unforeseen)
             self._halt()
+
+    async def _look_around(self) -> None:
+        self._obey()
+        self._look_at_the_clock()
+
+    async def _look_at_suppression(self) -> None:
+        if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
+            await self._read_suppression()
 
     async def _read_suppression(self) -> None:
         """Afresh: an unsubscribe that came meanwhile wins. Raises what loading it raises."""

@@ -24,7 +24,6 @@ from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.ledger.history import History
 from campaign.model import Verdict
 from campaign.pipeline.closing import draw_up, verdict_codes, walk, write_all
-from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, prepare
 from campaign.report.facts import RunFacts
 
@@ -38,26 +37,6 @@ class Standing:
     folder: Path
     history: History
     running: bool
-
-
-def find_run(named: str) -> Path:
-    """The run folder meant by a path: itself, or the newest run below an edition, a campaign or ``runs``.
-
-    Raises ConfigError where there is none.
-    """
-    place = Path(named or "runs")
-    if place.suffix == ".toml":
-        place = prepare(load(place)).folder
-    if folders.has_run(place):
-        return place
-    found = [run.parent for run in place.rglob(journal.NAME)] if place.is_dir() else []
-    if not found:
-        first = f"campaign send {named} makes the first" if named.endswith(".toml") else "campaign send FILE makes one"
-        raise ConfigError(
-            f"There is no run in {shown(place)}.",
-            next_step=f"name the campaign file, or a run folder such as runs/gazette/20261124T080000Z; {first}",
-        )
-    return max(found, key=folders.birth)
 
 
 def standing(run: Path) -> Standing:

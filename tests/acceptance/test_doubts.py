@@ -131,3 +131,37 @@ async def test_a_run_held_until_its_time_is_over_is_no_longer_held(doubtful: Sta
     doubtful.set(campaign__not_after=over.isoformat(timespec="milliseconds"))
     (await doubtful.send()).ends(4)
     assert doubtful.verdicts() == {"accepted": 2, "in_doubt": 2, "expired": 16}
+
+
+async def test_a_doubt_is_listed_under_the_message_id_its_letter_had(doubtful: Stand, shelf: Shelf) -> None:
+    before = listed(doubtful.run)
+    assert all(one.endswith("@example.com>") for one in before.values())
+    doubtful.set(campaign__from="news@example.net")
+    (await doubtful.campaign("report", doubtful.run)).ends(0)
+    assert listed(doubtful.run) == before
+    (await doubtful.send("--accept-changes")).ends(4)
+    assert listed(doubtful.run) == before
+
+
+async def test_a_retry_with_no_doubts_to_send_again_tries_nobody_twice(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse["p3@example.com"] = "550 5.7.1 not you"
+    (await stand.send()).ends(3)
+    (await stand.campaign("retry", stand.file, "--in-doubt")).ends(3, "1 recipient planned")
+    assert tries(shelf, "p3@example.com") == 2
+    assert len(stand.runs) == 2
+
+
+async def test_a_retry_that_goes_on_with_an_unfinished_one_tries_nobody_twice(stand: Stand, shelf: Shelf) -> None:
+    shelf.refuse = dict.fromkeys(("p3@example.com", "p4@example.com"), "550 5.7.1 not you")
+    (await stand.send()).ends(3)
+    shelf.always["mail"] = STALL
+    retrying = await stand.begin("retry", stand.file)
+    await until(lambda: "new run" in retrying.talk, "the retry has begun")
+    await retrying.kill()
+    del shelf.always["mail"]
+    (await stand.campaign("retry", stand.file, "--in-doubt")).ends(3, "continuing run")
+    assert tries(shelf, "p3@example.com") == 2
+
+
+def tries(shelf: Shelf, address: str) -> int:
+    return sum(address in command for command in shelf.commands if command.upper().startswith("RCPT"))

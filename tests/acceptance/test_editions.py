@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -43,6 +44,18 @@ async def test_an_edition_left_unfinished_is_told_of_until_somebody_ends_it(stan
     await stand.campaign("cancel", left)
     assert "left unfinished" not in (await stand.send()).err
     assert max(Counter(shelf.recipients).values()) == 2
+
+
+async def test_a_campaign_file_means_the_newest_run_also_after_its_edition_has_turned(stand: Stand) -> None:
+    stand.variables["CAMPAIGN__CAMPAIGN__EDITION"] = "2026-10"
+    await stand.set(campaign__edition="%Y-%m").send("--limit", 5)
+    del stand.variables["CAMPAIGN__CAMPAIGN__EDITION"]
+    which = "has no run yet; this is the newest of the edition 2026-10"
+    assert json.loads((await stand.campaign("status", stand.file, "--json")).ends(0, which).out)["passes"] == 1
+    (await stand.campaign("stop", stand.file)).ends(0, which, "stopped")
+    (await stand.campaign("report", stand.file)).ends(0, which)
+    (await stand.send()).ends(0, "The edition 2026-10 was left unfinished")
+    assert which not in (await stand.campaign("status", stand.file)).ends(0).err
 
 
 async def test_again_serves_all_once_more_with_new_message_ids(stand: Stand, shelf: Shelf) -> None:

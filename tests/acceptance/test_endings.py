@@ -57,6 +57,25 @@ async def test_2_when_the_command_line_is_wrong(stand: Stand, words: list[str]) 
     assert not stand.runs
 
 
+async def test_a_report_made_again_is_the_report_of_the_run_itself(stand: Stand, shelf: Shelf) -> None:
+    (await stand.set(delivery__relay="smtp://127.0.0.1:1").send("--relay", shelf.url)).ends(0)
+    before = papers(stand)
+    (await stand.campaign("report", stand.file)).ends(0)
+    assert papers(stand) == before
+
+
+async def test_a_report_made_again_says_why_the_run_stopped(stand: Stand, shelf: Shelf) -> None:
+    (await stand.set(delivery__relay="smtp://127.0.0.1:1").send()).ends(69)
+    before = papers(stand)
+    assert "Connection refused" in before[0]
+    (await stand.campaign("report", stand.file)).ends(0)
+    assert papers(stand) == before
+
+
+def papers(stand: Stand) -> list[str]:
+    return [(stand.run / name).read_text(encoding="utf-8") for name in ("summary.json", "report.html")]
+
+
 # -- 3, 4, 5
 
 

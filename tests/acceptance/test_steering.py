@@ -51,6 +51,15 @@ async def test_a_watch_goes_on_until_the_run_is_left_and_says_how_fast_it_is(slo
     assert "\x1b" not in told
 
 
+async def test_a_run_is_told_when_another_process_shares_the_rate_of_its_account(slow: Stand, shelf: Shelf) -> None:
+    sending = await slow.sending()
+    await until(lambda: len(shelf.letters) >= 1, "a letter is there")
+    which = f"another process sends through 127.0.0.1:{shelf.port}: its rate is for both"
+    (await slow.set(campaign__name="bulletin").send("--max-duration", "2s")).ends(75, which)
+    (await slow.campaign("stop", slow.folder / "runs" / "gazette")).ends(0)
+    assert which not in (await sending.end()).ends(5).err
+
+
 async def test_pause_and_resume(slow: Stand, shelf: Shelf) -> None:
     sending = await slow.sending()
     await until(lambda: len(shelf.letters) >= 1, "a letter is there")
@@ -99,6 +108,19 @@ async def test_a_paused_run_can_be_stopped(slow: Stand, shelf: Shelf) -> None:
     assert slow.verdicts() == {"accepted": len(shelf.letters), "waiting": 20 - len(shelf.letters)}
 
 
+async def test_a_run_resumed_while_it_stops_goes_on_with_the_same_command(stand: Stand, shelf: Shelf) -> None:
+    shelf.waits["dot"] = 2.0
+    sending = await stand.sending()
+    await until(lambda: shelf.letters, "a letter is on its way")
+    await stand.campaign("stop", stand.run)
+    await until(lambda: "asked to stop" in sending.talk, "it stops")
+    await stand.campaign("resume", stand.run)
+    shelf.waits.clear()
+    (await sending.end()).ends(75, "campaign send")
+    (await stand.send()).ends(0)
+    assert sorted(shelf.recipients) == EVERYBODY
+
+
 async def test_a_run_that_only_waits_for_those_put_off_can_be_stopped(stand: Stand, shelf: Shelf) -> None:
     shelf.refuse["p3@example.com"] = "451 a local error in processing"
     await stand.set(delivery__retry_after="10m").send("--max-duration", "2s")
@@ -119,12 +141,14 @@ async def test_a_run_held_for_its_canary_goes_on_once_it_is_released(stand: Stan
     assert stand.verdicts() == {"accepted": 16, "rejected": 4}
 
 
-async def test_cancelling_a_run_that_never_began_does_not_spoil_it(stand: Stand, shelf: Shelf) -> None:
+async def test_a_run_that_never_began_takes_no_wishes_that_would_vanish_with_it(stand: Stand, shelf: Shelf) -> None:
     stand.write("begun.csv", "")
     frozen = stand.folder / "runs" / "gazette" / "20200101T000000Z"
     frozen.mkdir(parents=True)
     (frozen / "plan.jsonl").write_text("{}", encoding="utf-8")
-    (await stand.campaign("cancel", frozen)).tells(73, "checkpoint.journal")
+    for command in ("cancel", "stop", "status", "repair"):
+        (await stand.campaign(command, frozen)).tells(78, "has not begun", "checkpoint.journal")
+    assert sorted(path.name for path in frozen.iterdir()) == ["plan.jsonl"]
     (await stand.send()).ends(0)
     assert sorted(shelf.recipients) == EVERYBODY
 

@@ -253,15 +253,17 @@ async def test_a_pause_holds_and_a_resume_goes_on() -> None:
     assert ledger.count(Verdict.ACCEPTED) == 5
 
 
-async def test_a_stop_from_outside_drains() -> None:
+async def test_a_stop_taken_back_before_the_run_obeyed_it_stops_nothing() -> None:
     control = Steered()
     async with Shelf() as shelf:
-        served = await dispatcher(settings(shelf.url), ledger := Ledger(), control=control)
-        sweep = asyncio.create_task(served.sweep(endless(), letter_for))
+        served = await dispatcher(settings(shelf.url, rate="20/s"), ledger := Ledger(), control=control)
+        sweep = asyncio.create_task(served.sweep(iter(recipients(20)), letter_for))
         await until(lambda: shelf.letters)
-        control.state = "stop"
+        control.state, control.looks = "stop", 0
+        await until(lambda: control.looks > 1)
+        control.state = "run"
         await asyncio.wait_for(sweep, 5)
-    assert len(shelf.letters) == ledger.count(Verdict.ACCEPTED)
+    assert ledger.count(Verdict.ACCEPTED) == 20
 
 
 async def test_connections_can_be_changed_while_it_runs() -> None:

@@ -102,6 +102,14 @@ def test_accounts_do_not_share(tmp_path: Path) -> None:
     other.close()
 
 
+def test_whoever_comes_second_is_told_that_the_account_is_shared(tmp_path: Path) -> None:
+    clock = Clock()
+    with throttle(tmp_path, clock, "10/day") as first, throttle(tmp_path, clock, "10/day") as second:
+        assert (first.shared, second.shared) == (False, True)
+    with throttle(tmp_path, clock, "10/day") as later:
+        assert not later.shared
+
+
 def test_domain_limits_are_kept_too(tmp_path: Path) -> None:
     clock = Clock()
     for expected in (0.0, 0.0, pytest.approx(3600.0)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import StorageError, UnfinishedError
-from campaign.ledger import journal, storage
+from campaign.ledger import boots, journal, storage
 from campaign.ledger.checkpoint import FIRST_BLOCK, Checkpoint, create, read_history
 from campaign.ledger.records import Opened
 from campaign.model import Letter, Outcome, Verdict
@@ -193,3 +193,36 @@ async def test_a_loss_of_power_while_a_few_of_many_are_sent_puts_only_those_in_d
     again = Checkpoint(run, boot="after")
     again.close()
     assert list(read_history(run).numbers(Verdict.IN_DOUBT)) == [50, 100]
+
+
+async def test_where_no_boot_is_known_a_kill_counts_as_a_loss_of_power(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boots, "_IDENTITY", tmp_path / "no such file")
+    checkpoint = Checkpoint(run)
+    checkpoint.begin_pass()
+    checkpoint.reserve(0)
+    checkpoint.close()
+    assert list(read_history(run).numbers(Verdict.IN_DOUBT)) == list(range(FIRST_BLOCK))
+    again = Checkpoint(run)
+    again.end(4)
+    again.close()
+    assert read_history(run).tally()["in_doubt"] == FIRST_BLOCK
+
+
+def test_a_long_note_does_not_hide_how_a_run_was_left(run: Path) -> None:
+    checkpoint = Checkpoint(run)
+    checkpoint.end(69, notes=["The relay cannot be used. " * 400])
+    checkpoint.close()
+    ended = journal.last_word(run / journal.NAME)
+    assert ended is not None
+    assert ended.exit_code == 69
+
+
+def test_who_ends_a_run_without_a_word_leaves_its_notes_as_they_were(run: Path) -> None:
+    checkpoint = Checkpoint(run)
+    checkpoint.end(69, notes=["The relay cannot be used."], settings={"relay": "mailbox"})
+    checkpoint.end(3)
+    checkpoint.close()
+    history = read_history(run)
+    assert (history.notes, history.settings) == (("The relay cannot be used.",), {"relay": "mailbox"})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.credentials import Reused, find_login, read_secret, run_for_secret
+from campaign.delivery.credentials import find_login, read_secret, run_for_secret
 from campaign.errors import ConfigError
 
 
@@ -89,17 +90,12 @@ async def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
     assert await run_for_secret("echo $HOME", tmp_path) == "$HOME"
 
 
-async def test_a_token_is_fetched_once_for_a_burst_of_logins() -> None:
-    now, fetched = [0.0], []
-
-    async def fetch() -> str:
-        fetched.append(1)
-        return f"token{len(fetched)}"
-
-    token = Reused(fetch, lambda: now[0])
-    assert [await token(), await token()] == ["token1", "token1"]
-    now[0] = 61.0
-    assert await token() == "token2"
+async def test_connections_that_log_in_at_once_run_the_command_for_a_token_once(tmp_path: Path) -> None:
+    (tmp_path / "token.sh").write_text("echo run >> runs; echo t0ken\n", encoding="utf-8")
+    settings = DeliverySlice.model_validate({"relay": "smtps://u@smtp.example.com", "token_command": "sh token.sh"})
+    login = await find_login("u", "smtp.example.com", 1, settings, tmp_path, {})
+    assert await asyncio.gather(*(login.fetch() for _ in range(4))) == ["t0ken"] * 4
+    assert (tmp_path / "runs").read_text(encoding="utf-8").split() == ["run"]
 
 
 async def test_a_token_takes_the_place_of_a_password(tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from campaign.errors import CampaignError, ConfigError, InputError, RelayError
 from campaign.ledger.storage import unwritable
 from campaign.model import Books
 from campaign.pipeline.console import Console
+from campaign.pipeline.finding import find_run
 from campaign.pipeline.job import Options, lay_over, prepare
+from campaign.pipeline.limits import pace_for, pace_of
 from campaign.pipeline.readiness import refuse_unready
 from campaign.pipeline.rehearsal import send_tests
-from campaign.pipeline.send import nobody_left, pace_for, wait_for_start
-from campaign.pipeline.upkeep import find_run
+from campaign.pipeline.send import nobody_left, wait_for_start
 
 Write = Callable[..., Path]
 
@@ -161,6 +162,7 @@ RELAYS = [
     ('relay = "ada@gmail"', "There is no password for ada"),
     ('relay = "gmail"\nuser = "ada"\npassword_file = "gone"', "gone cannot be read"),
     ('relay = "gmail"\nuser = "ada"\npassword_file = "people.csv"', "can be read by others"),
+    ('relay = "ada@gmail"\noauth = { provider = "google", file = "gone.json" }', "gone.json cannot be read"),
 ]
 
 
@@ -187,6 +189,14 @@ def test_a_relay_that_cannot_be_used_as_written_is_told_before_a_run_is_made(
 )
 def test_nothing_is_asked_of_others_before_a_run(write: Write, delivery: str) -> None:
     refuse_unready(prepare(load(write(delivery), {})), {})
+
+
+def test_tokens_that_renew_themselves_need_no_password(write: Write) -> None:
+    held = Path("held.json")
+    job = prepare(load(write('relay = "ada@gmail"\noauth = { provider = "google", file = "held.json" }'), {}))
+    held.write_text('{"refresh_token": "r", "client_id": "c", "client_secret": "s"}')
+    held.chmod(0o600)
+    refuse_unready(job, {})
 
 
 def test_a_password_in_the_environment_needs_no_file(write: Write) -> None:
@@ -220,6 +230,23 @@ def test_a_limit_of_a_day_is_not_announced_as_the_pace_of_a_run_below_it(
     rates: list[str], letters: int, expected: float | None
 ) -> None:
     assert pace_for([rate(one) for one in rates], letters) == expected
+
+
+@pytest.mark.parametrize(
+    ("delivery", "expected"),
+    [
+        ('relay = "gmail"', 1.0),
+        ('relay = "gmail"\nrate = "7/s"', 7.0),
+        ('relay = ["smtp://127.0.0.1:25", "gmail"]', None),
+        ('relay = [{ url = "gmail", weight = 1 }, { url = "workspace", weight = 3 }]', 2 / 0.75),
+        ('relay = [{ url = "gmail", weight = 1 }, { url = "qq", weight = 0 }]\nrate = "7/s"', 7.0),
+        ('relay = [{ url = "gmail", weight = 1 }, { url = "qq", weight = 1 }]\nrate = "7/s"', 14.0),
+    ],
+)
+def test_the_pace_announced_is_that_of_the_relays_which_serve(
+    write: Write, delivery: str, expected: float | None
+) -> None:
+    assert pace_of(load(write(delivery), {}).delivery, 10) == (expected and pytest.approx(expected))
 
 
 def test_a_relay_that_cannot_be_reached_is_told_once_to_whoever_tests(
@@ -259,8 +286,8 @@ def test_a_number_of_connections_is_one_that_the_campaign_file_could_hold() -> N
 
 def test_where_there_is_no_run_the_first_one_is_a_command_away(write: Write) -> None:
     file = write()
-    assert "campaign send gazette.toml makes the first" in told(ConfigError, lambda: find_run(str(file)))
-    assert "There is no run in nowhere." in told(ConfigError, lambda: find_run("nowhere"))
+    assert "campaign send gazette.toml makes the first" in told(ConfigError, lambda: find_run(str(file), print))
+    assert "There is no run in nowhere." in told(ConfigError, lambda: find_run("nowhere", print))
     found = CliRunner().invoke(cli, ["repair", "nowhere"])
     assert isinstance(found.exception, ConfigError)
 

@@ -124,3 +124,26 @@ def test_a_pass_need_not_look_below_the_first_who_is_unsettled() -> None:
     assert replay(*settled).first_unsettled() == 2
     assert replay(*settled, Settled(2, "deferred", 5.0)).first_unsettled() == 2
     assert replay(*(Settled(number, "accepted", 4.0) for number in range(6))).first_unsettled() == 6
+
+
+def test_what_a_turn_was_ended_with_stands_until_the_next_pass_begins() -> None:
+    ended = Ended(5.0, 69, notes=("The relay cannot be used.",), settings={"relay": "mailbox"})
+    kept = replay(Pass(1, 50), ended, Started(6.0, "boot", 8, "process"))
+    assert (kept.notes, kept.settings) == (("The relay cannot be used.",), {"relay": "mailbox"})
+    gone = replay(Pass(1, 50), ended, Started(6.0, "boot", 8, "process"), Pass(2, 60))
+    assert (gone.notes, gone.settings) == ((), {})
+
+
+def test_a_run_left_in_good_order_has_nobody_in_doubt_after_a_loss_of_power() -> None:
+    history = replay(Pass(1, 50), Frontier(4), Settled(0, "accepted", 3.0), Ended(5.0, 75))
+    assert history.settle_interrupted(power_lost=True) == []
+
+
+def test_a_doubt_keeps_the_domain_its_message_id_had_when_the_sender_changes() -> None:
+    opened = Opened("gazette", "", "run", 1, 6, "plan", {}, "shape", 1.0, "trace", domain="old.example")
+    killed = [BOOT, Pass(1, 50), Intent(3, "aa", 50.0)]
+    after = [Started(9.0, "boot", 8, "process"), Changed(9.1, {}, "new.example"), Intent(4, "bb", 60.0)]
+    again = [Started(10.0, "boot", 9, "process"), Settled(3, "in_doubt", 11.0)]
+    assert History.replay([opened, *killed, *after, *again]).domains == {3: "old.example", 4: "new.example"}
+    resolved = History.replay([opened, *killed, *after, *again, Settled(3, "accepted", 12.0)])
+    assert resolved.domains == {4: "new.example"}

@@ -8,7 +8,8 @@ import pytest
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger import journal
-from campaign.ledger.checkpoint import Checkpoint, boot_identity, create, read_history
+from campaign.ledger.boots import boot_identity
+from campaign.ledger.checkpoint import Checkpoint, create, read_history
 from campaign.ledger.records import Frontier, Intent, Opened, Pass, Settled, Started, Synced, decode, encode
 from campaign.model import Verdict
 

@@ -124,6 +124,20 @@ def test_the_campaigns_own_files_are_private(tmp_path):
     }
 
 
+def test_whatever_logs_us_in_somewhere_is_private(tmp_path):
+    (tmp_path / "campaign.toml").write_text(
+        """
+        campaign = { name = "gazette", from = "news@example.com" }
+        audience = { source = "list.csv" }
+        compose = { subject = "s", text = "letter.txt" }
+        delivery = { relay = "ada@gmail", oauth = { provider = "google", file = "google.json" } }
+        report = { push_url = "https://push.example.com", push_login_file = "push.login" }
+        """
+    )
+    private = prepare(load(tmp_path / "campaign.toml", {}), environment={}).brief(("email",), 1).private
+    assert {tmp_path / "google.json", tmp_path / "push.login"} <= set(private)
+
+
 def test_where_the_runs_lie_around_the_templates_only_the_runs_are_private(tmp_path):
     (tmp_path / "campaign.toml").write_text(
         """

@@ -36,10 +36,11 @@ class Steered:
     """A `Control` that a test holds in its hands."""
 
     def __init__(self, **wishes: Any) -> None:
-        self.state, self.rate, self.connections = "run", None, None
+        self.state, self.rate, self.connections, self.looks = "run", None, None, 0
         self.__dict__.update(wishes)
 
     def poll(self, now: float) -> bool:
+        self.looks += 1
         return True
 
 

@@ -1,0 +1,63 @@
+"""Which run is meant by what people type: a run folder, a folder above it, a campaign file, or nothing at all.
+
+Nothing is read of a run but when it began, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from campaign.config import load
+from campaign.errors import ConfigError
+from campaign.ledger import folders, journal
+from campaign.pipeline.console import shown
+from campaign.pipeline.job import prepare
+
+
+def find_run(named: str, say: Callable[[str], None]) -> Path:
+    """The run folder meant by a path: itself, or the newest run below an edition, a campaign or ``runs``.
+
+    For a campaign file whose edition has no run yet it is the newest of an earlier one; ``say`` hears of that.
+    Raises ConfigError where there is none, DamageError where one has lost its journal.
+    """
+    if named.endswith(".toml"):
+        return _of_campaign(named, say)
+    place = Path(named or "runs")
+    if folders.has_run(place):
+        refuse_unbegun(place)
+        return place
+    return _newest_below(place) or _nowhere(place, "campaign send FILE makes one")
+
+
+def _of_campaign(named: str, say: Callable[[str], None]) -> Path:
+    job = prepare(load(Path(named)))
+    found = _newest_below(job.folder)
+    if found is None and job.edition and (found := _newest_below(job.folder.parent)):
+        which = f"edition {found.parent.name}" if found.parent != job.folder.parent else "time without editions"
+        say(f"The edition {job.edition} has no run yet; this is the newest of the {which}: {shown(found)}")
+    return found or _nowhere(job.folder, f"campaign send {named} makes the first")
+
+
+def _newest_below(place: Path) -> Path | None:
+    found = [run.parent for run in place.rglob(journal.NAME)] if place.is_dir() else []
+    return max(found, key=folders.birth, default=None)
+
+
+def _nowhere(place: Path, first: str) -> Path:
+    raise ConfigError(
+        f"There is no run in {shown(place)}.",
+        next_step=f"name the campaign file, or a run folder such as runs/gazette/20261124T080000Z; {first}",
+    )
+
+
+def refuse_unbegun(run: Path) -> None:
+    """Who is planned and has no journal is served by nobody yet, and a wish left there would go with the folder."""
+    if folders.has_journal(run):
+        return
+    folders.refuse_lost_journal(run)
+    raise ConfigError(
+        f"The run in {shown(run)} has not begun, and nobody has been served by it.",
+        evidence=f"there is no {journal.NAME}",
+        next_step="once the process that makes it says `new run`, try again; without one, the next send clears it away",
+    )
