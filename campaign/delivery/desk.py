@@ -33,7 +33,7 @@ Throttles = Callable[[Relay], Throttle]
 #: Makes the letter of a recipient, at once or later; ``None``: there is none, and the caller has recorded why.
 Compose = Callable[[Recipient], Letter | Awaitable[Letter | None] | None]
 
-#: Connections being opened at once when the relay works; before that, and after a failure, one.
+#: Connections being opened at once when the relay works, or as many as stand; before that, and after a failure, one.
 OPENING_AT_ONCE = 4
 #: Letters accepted before an account without limits has a pace worth halving.
 KNOWN_PACE = 100
@@ -296,4 +296,4 @@ def _now() -> float:
 
 def _at_once(breaker: Breaker) -> int:
     # The first login goes alone: a wrong password tried twenty times at once locks the account.
-    return OPENING_AT_ONCE if breaker.worked and not breaker.failures else 1
+    return max(OPENING_AT_ONCE, breaker.connections) if breaker.worked and not breaker.failures else 1
