@@ -13,16 +13,15 @@ from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import compress, repeat
-from operator import contains, gt, itemgetter, le, not_
+from operator import contains, gt, le, not_
 from typing import NamedTuple
 
 COLUMNS = 75  #: of a quoted-printable line, the soft break's ``=`` not counted
 ENOUGH = 30  #: columns for a value; a line with less room left is broken before it
 MOST_FORMS = 256  #: of a neat text, kept at a time
 SOFT = "=\r\n"
-_LAST = itemgetter(-1)
-#: Lines that mailboxes (">From ") and relays (a dot doubled) touch; three columns of theirs have to be left.
-_TOUCHED = re.compile(rf"^(?:From |\.)(?=.{{0,{COLUMNS - 8}}}$)", re.MULTILINE)
+#: Lines that mailboxes (">From ") and relays (a dot doubled) touch, if two more columns fit into them.
+_TOUCHED = re.compile(rf"^(?:From (?=.{{0,{COLUMNS - 7}}}$)|\.(?=.{{0,{COLUMNS - 3}}}$))", re.MULTILINE)
 
 
 class Encoded(NamedTuple):
@@ -91,7 +90,7 @@ class Gapped:
     def _quoted(self, values: Sequence[str], lines: bool) -> str:
         texts = self._texts(values, lines)
         for gap in self._edges:
-            if texts[gap][0] in ".F":
+            if texts[gap].startswith((".", "From ")):
                 texts[gap] = _untouched(texts[gap])
         lengths = list(map(len, texts))
         if lines:  # what has to stand in lines of its own is longer than any room
@@ -117,8 +116,9 @@ class Gapped:
 
     def _neat(self, texts: list[str], lengths: list[int]) -> list[str]:
         """The form for values of these lengths: no soft break behind those that leave room for what follows them."""
-        if " " in set(map(_LAST, texts)):  # a blank at a line's end would be lost
-            lengths = [COLUMNS + 1 if text[-1] == " " else length for text, length in zip(texts, lengths, strict=True)]
+        if any(map(str.endswith, texts, repeat(" "))):  # a blank at a line's end would be lost
+            ends = map(str.endswith, texts, repeat(" "))
+            lengths = [COLUMNS + 1 if blank else length for blank, length in zip(ends, lengths, strict=True)]
         fitting = tuple(map(le, lengths, self._allowed))
         form = self._forms.get(fitting)
         if form is None:
@@ -170,8 +170,8 @@ def _quoted(text: str) -> str:
 
 
 def _untouched(line: str) -> str:
-    """The beginning of a line as neither mailboxes nor relays change it."""
-    return f"={ord(line[0]):02X}{line[1:]}" if line[0] == "." or line.startswith("From ") else line
+    """A line that begins with a dot or ``From``, as neither mailboxes nor relays change it."""
+    return f"={ord(line[0]):02X}{line[1:]}"
 
 
 def _tightened(text: str) -> str:

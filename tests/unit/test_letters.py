@@ -104,6 +104,16 @@ def test_the_fast_way_for_plain_values_reads_back_too(values, neat):
         assert not any(line.endswith(b" ") for line in encoded.data.split(b"\r\n"))
 
 
+@pytest.mark.parametrize("neat", [False, True])
+def test_no_line_of_the_template_begins_as_relays_and_mailboxes_change_it(neat):
+    pieces = [".page { top: 0 }\nFrom here\n", "\n.b\n", ".\n" + "." * 200 + "\nFrom " + "x" * 71]
+    data = Gapped(pieces, neat=neat).fill([".", "From me"]).data
+    lines = data.split(b"\r\n")
+    assert all(len(line) <= 76 for line in lines)
+    assert not any(line.startswith((b".", b"From ")) for line in lines if len(line) < 70)
+    assert quopri.decodestring(data).decode() == expected(pieces, [".", "From me"])
+
+
 def test_a_neat_text_can_be_read_raw():
     gapped = Gapped(["Dear ", ",\n\nyour card: ", "\nvalid: ", " to ", " and so on\n", "\n", ""], neat=True)
     raw = gapped.fill(["Zoë", "12", "1 May", "x" * 68, "a ", "From me"]).data.decode()
