@@ -182,6 +182,6 @@ def work(pipe: Connection, brief: Brief, inlining: Inlining) -> None:
             rows: Order = pipe.recv()
             try:
                 composer = composer or Composer(brief, inlining)
-                pipe.send([composer.compose(recipient, date) for recipient, date in rows])
+                pipe.send(composer.compose_all(rows))
             except CampaignError as error:
                 pipe.send(error)
