@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from campaign.delivery.retries import GiveUp, decide_retry
 from campaign.ledger import suppressed
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.model import Letter, Outcome, Verdict, changed
+from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.choosing import Chosen
 from campaign.pipeline.job import Job
 from campaign.report.progress import Counts
@@ -74,7 +74,7 @@ class Recorder:
             key=number,
         )
         if isinstance(decision, GiveUp):
-            return changed(outcome, verdict=Verdict.REJECTED, reason=decision.reason), 0.0
+            return outcome._replace(verdict=Verdict.REJECTED, reason=decision.reason), 0.0
         return outcome, decision.not_before
 
 

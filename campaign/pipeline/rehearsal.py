@@ -26,7 +26,7 @@ from campaign.errors import ConfigError, InputError
 from campaign.exit_codes import ExitCode
 from campaign.ledger.folders import make_folder
 from campaign.ledger.storage import write_whole
-from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict, changed
+from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.console import Console, shown
 from campaign.pipeline.job import Job
 from campaign.pipeline.picking import Pick, asked_for, telling
@@ -124,7 +124,7 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
     refuse_unready(job)
     with rehearsed(job, console, test=True) as (plan, composer):
         picks = asked_for(plan, rows, "") if rows else [Pick("first", plan.recipient(0))]
-        chosen = [changed(one.recipient, address=address.wire) for one in picks]
+        chosen = [one.recipient._replace(address=address.wire) for one in picks]
         letters = [composed(composer, one) for one in chosen]
         with passed_on(None, console.tell):
             outcomes = asyncio.run(_deliver(job, letters, chosen))

@@ -12,7 +12,7 @@ import pytest
 
 from campaign.delivery import desk, failover, gate, slowness
 from campaign.errors import LoginError, RelayError, StorageError, UnfinishedError
-from campaign.model import Verdict, changed
+from campaign.model import Verdict
 from tests.integration.servers.sending import (
     Ledger,
     Steered,
@@ -38,7 +38,7 @@ async def until(condition) -> None:
 
 def endless():
     first = recipients(1)[0]
-    return (changed(first, number=n, address=f"u{n}@example.com") for n in count())
+    return (first._replace(number=n, address=f"u{n}@example.com") for n in count())
 
 
 async def test_everybody_is_served_once_over_many_connections() -> None:
