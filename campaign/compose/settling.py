@@ -21,6 +21,7 @@ from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}
 _PLAIN = {str, int, float, bool, type(None)}  # what cannot become Markup
+NO_MARK = "\x01"  #: taken out by `cleaned`
 FEW = 1_000  #: plain values that need no watching while they become text
 _NONE: dict[int, str] = {}
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
@@ -119,7 +120,10 @@ def _unmarked(markup: str) -> Iterator[tuple[bool, str]]:
 
 
 def unmarked(variables: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose texts hold none of the characters that are our marks: it could break those of others with them."""
+    """A row whose texts hold none of the characters that are our marks: it could break those of others with them.
+
+    In their place stands another character that no letter holds, so a text is as long, and as true, as it was.
+    """
     if not any(map(_holds_marks, variables.values())):
         return variables
     return {key: _without_marks(value) for key, value in variables.items()}
@@ -135,7 +139,7 @@ def _holds_marks(value: Any) -> bool:
 
 def _without_marks(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace(OPEN, "").replace(CLOSE, "")
+        return value.replace(OPEN, NO_MARK).replace(CLOSE, NO_MARK)
     if isinstance(value, list | tuple):
         return [_without_marks(inner) for inner in value]
     if isinstance(value, dict):
