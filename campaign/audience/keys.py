@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 WIDTH = 16
 #: Keys in a plain set, at most: about 6 MB.
 FEW = 50_000
-#: Keys in a segment that is merged no more: bounds the copying, and the peak it costs, at 16 MB.
-SEGMENT = 1 << 20
+#: Keys in a segment that is merged no more: bounds the copying, and the peak it costs, at a few MB.
+SEGMENT = 1 << 18
 
 
 def digest(key: str) -> bytes:
