@@ -44,7 +44,7 @@ DOORS = {
         "campaign.compose.letterhead:Letterhead.block",
         "campaign.compose.composer:assembled",
     ],
-    "compose: tokens, Message-ID, digest": ["campaign.compose.composer:Composer.compose"],
+    "compose: tokens, Message-ID, digest": ["campaign.compose.composer:Composer.compose_all"],
     "sign: DKIM": ["campaign.compose.signing:Signer.sign"],
     "pace: gate and throttle": [
         "campaign.delivery.gate:Gate.draw_now",
