@@ -3,7 +3,7 @@
 The code and data that composing needs fill a processor's cache; fetched anew for each letter they cost more than the
 letter. But while letters are made no reply is read, so only a sender that has nothing to wait for makes many of them
 in a row; one that waits for relays far away makes few, in less time than a reply takes. Measured on the reference
-message of `benchmarks`, all told: 255 us of CPU a letter in portions, 289 one by one in a row, 340 one at a time.
+message of `benchmarks`, all told: 255 us of CPU a letter in portions, 289 one by one in a row.
 Rendering in other processes is `kitchen.py`, which offers the same two verbs.
 """
 
