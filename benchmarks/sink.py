@@ -145,6 +145,7 @@ class Witness:
     keep: bool = False
     port: int = 0
     deliveries: list[Delivery] = field(default_factory=list)
+    sessions: list[_Session] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         ready = threading.Event()
@@ -168,6 +169,10 @@ class Witness:
         ready.set()
         self._loop.run_forever()
         server.close()
+        for session in list(self.sessions):
+            session.end()
+        self._loop.run_until_complete(asyncio.sleep(0))  # the loop lets go of what was closed a round later
+        self._loop.run_until_complete(asyncio.sleep(0))
 
     def message_ids(self) -> list[str]:
         """The Message-IDs of the letters kept, as a relay's log would have them."""
@@ -191,6 +196,7 @@ class _Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport, self._rest, self._data, self._to = transport, b"", False, ""
+        self._witness.sessions.append(self)
         transport.write(b"220 witness.example ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
@@ -205,6 +211,12 @@ class _Session(asyncio.Protocol):
             answers += self._letter(piece) if self._data else self._command(piece)
         if answers:
             self._transport.write(answers)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
+        self._witness.sessions.remove(self)
+
+    def end(self) -> None:
+        self._transport.abort()
 
     def _letter(self, content: bytes) -> bytes:
         witness, self._data = self._witness, False
