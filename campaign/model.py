@@ -76,6 +76,7 @@ class Letter(NamedTuple):
 
     ``content`` is what the receiving side stores: header block, empty line, body, not dot-stuffed, and it
     ends in CRLF. ``digest`` is its SHA-256 (32 raw bytes). ``sender`` and ``recipient`` are the envelope.
+    ``sound``: proved piece by piece to hold no bare CR or LF, no NUL, and no line that begins with a dot.
     """
 
     number: int
@@ -85,6 +86,7 @@ class Letter(NamedTuple):
     content: bytes
     digest: bytes
     smtputf8: bool = False
+    sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

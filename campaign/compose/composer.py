@@ -230,8 +230,9 @@ class Composer:
         content = block + b"\r\n" + letter.body
         if len(content) > self.brief.settings.max_letter_size:
             raise RowRefused(f"the letter has {len(content):,} octets, more than compose.max_letter_size")
-        digest, smtputf8 = hashlib.sha256(content).digest(), not recipient.address.isascii()
-        draft.made = Letter(recipient.number, message_id, self._sender, recipient.address, content, digest, smtputf8)
+        digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()
+        sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # the rest always is
+        draft.made = Letter(recipient.number, message_id, self._sender, to.address, content, digest, wide, sound)
 
     def _attachments(self, variables: Mapping[str, Any]) -> list[bytes]:
         names = [page.text(variables).strip() for page in self._stationery.attachments]

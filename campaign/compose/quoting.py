@@ -24,11 +24,16 @@ SOFT = "=\r\n"
 _TOUCHED = re.compile(rf"^(?:From (?=.{{0,{COLUMNS - 7}}}$)|\.(?=.{{0,{COLUMNS - 3}}}$))", re.MULTILINE)
 
 
+
 class Encoded(NamedTuple):
-    """Body text in 7 bits, CRLF, and how it is encoded: ``quoted-printable`` or ``base64``."""
+    """Body text in 7 bits, CRLF, and how it is encoded: ``quoted-printable`` or ``base64``.
+
+    ``sound``: proved to hold no bare CR or LF, no NUL, and no line that begins with a dot; if not, nobody knows.
+    """
 
     data: bytes
     encoding: str
+    sound: bool = False
 
 
 class Gapped:
@@ -45,6 +50,7 @@ class Gapped:
         "_octets",
         "_pieces",
         "_rooms",
+        "_sound",
         "length",
     )
 
@@ -64,6 +70,7 @@ class Gapped:
         self._edges = [gap for gap, room in enumerate(self._rooms) if room == COLUMNS]
         self._least = sum(map(len, self._form))
         self._octets = sum(len(piece.encode("utf-8")) for piece in self._pieces)
+        self._sound = all(map(_is_sound, self._form))
 
     def fill(self, values: Sequence[str], length: int | None = None, *, lines: bool = False) -> Encoded:
         """The text with ``values`` in its gaps; ``length``: characters of all; ``lines``: some may hold line feeds.
@@ -74,12 +81,12 @@ class Gapped:
             length = sum(map(len, values))
         if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
             return self._base64(values)  # not even the template's own text is smaller as quoted-printable
-        quoted = self._quoted(values, lines)
+        quoted, sound = self._quoted(values, lines)
         if len(quoted) > 1.35 * (self._octets + length):
             other = self._base64(values)
             if len(other.data) < len(quoted):
                 return other
-        return Encoded(quoted.encode("ascii"), "quoted-printable")
+        return Encoded(quoted.encode("ascii"), "quoted-printable", sound)
 
     def plain(self, values: Sequence[str]) -> str:
         """The text as it is, with ``values`` in its gaps."""
@@ -87,8 +94,9 @@ class Gapped:
         form[0::2], form[1::2] = self._pieces, values
         return "".join(form)
 
-    def _quoted(self, values: Sequence[str], lines: bool) -> str:
-        texts = self._texts(values, lines)
+    def _quoted(self, values: Sequence[str], lines: bool) -> tuple[str, bool]:
+        """The text, and whether it is sound: what has no more than one line is looked at as a whole."""
+        texts, sound = self._texts(values, lines)
         for gap in self._edges:
             if texts[gap].startswith((".", "From ")):
                 texts[gap] = _untouched(texts[gap])
@@ -98,13 +106,17 @@ class Gapped:
         form = (self._neat(texts, lengths) if self._bare else self._form).copy()
         form[1::2] = texts
         for gap in compress(self._gaps, map(gt, lengths, self._rooms)):
-            form[2 * gap + 1] = _in_own_lines(values[gap])
-        return "".join(form)
+            form[2 * gap + 1] = own = _in_own_lines(values[gap])
+            sound = sound and _is_sound(own)
+        return "".join(form), sound
 
-    def _texts(self, values: Sequence[str], lines: bool) -> list[str]:
-        """The values quoted; most need nothing, so only those that do are touched one by one."""
+    def _texts(self, values: Sequence[str], lines: bool) -> tuple[list[str], bool]:
+        """The values quoted; most need nothing, so only those that do are touched one by one.
+
+        And whether all is sound in them that fits into the rest of a line, and in the text around them.
+        """
         if lines:
-            return list(map(_quoted, values))
+            return list(map(_quoted, values)), False
         texts, whole = list(values), "".join(values)
         if not whole.isascii():
             for gap in compress(self._gaps, map(not_, map(str.isascii, values))):
@@ -112,7 +124,7 @@ class Gapped:
         if "=" in whole:
             for gap in compress(self._gaps, map(contains, values, repeat("="))):
                 texts[gap] = _quoted(values[gap])
-        return texts
+        return texts, self._sound and "\n" not in whole and "\r" not in whole and "\0" not in whole
 
     def _neat(self, texts: list[str], lengths: list[int]) -> list[str]:
         """The form for values of these lengths: no soft break behind those that leave room for what follows them."""
@@ -134,7 +146,7 @@ class Gapped:
         text = self.plain(values)
         octets = (text.replace("\n", "\r\n") if "\n" in text else text).encode("utf-8")
         encoded = b2a_base64(octets, newline=False)
-        return Encoded(b"\r\n".join([encoded[at : at + 76] for at in range(0, len(encoded), 76)]), "base64")
+        return Encoded(b"\r\n".join([encoded[at : at + 76] for at in range(0, len(encoded), 76)]), "base64", True)
 
 
 def _own(piece: str, *, last: bool) -> str:
@@ -144,6 +156,12 @@ def _own(piece: str, *, last: bool) -> str:
         text = text.removesuffix("=20") + " "
     text = _tightened(text)
     return text if last or COLUMNS - _column(text) >= ENOUGH else text + SOFT
+
+
+def _is_sound(text: str) -> bool:
+    """No bare CR or LF, no NUL, no line that begins with a dot."""
+    whole_ends = text.count("\r") == text.count("\n") == text.count("\r\n")
+    return whole_ends and "\n." not in text and "\0" not in text and not text.startswith(".")
 
 
 def _first_line(text: str, *, last: bool) -> int:

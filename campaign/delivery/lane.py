@@ -215,8 +215,9 @@ class Lane:
         if errand.letter is None:
             self._drop(errand)
             return False
-        data = for_the_wire(errand.letter.content)
-        outcome = smuggles(errand.letter) if data is None else unfit(errand.letter, connection)
+        letter = errand.letter
+        data = letter.content if letter.sound else for_the_wire(letter.content)
+        outcome = smuggles(letter) if data is None else unfit(letter, connection)
         if outcome is not None:
             self._end(errand, outcome)
             return False

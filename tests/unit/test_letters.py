@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from campaign.compose.letters import assembled
 from campaign.compose.quoting import Encoded, Gapped
+from campaign.delivery.transaction import for_the_wire
 
 TEXT = Encoded(b"Hello =E2=82=AC", "quoted-printable")
 HTML = Encoded(b"PHA+aGk8L3A+", "base64")
@@ -138,7 +139,25 @@ def test_no_letter_would_be_smaller_in_the_other_encoding(pairs, last):
     chosen = gapped.fill(values, lines=True)
     assert len(chosen.data) <= len(gapped._base64(values).data) or chosen.encoding == "base64"
     if chosen.encoding == "base64":
-        assert len(gapped._quoted(values, lines=True)) > len(chosen.data)
+        assert len(gapped._quoted(values, lines=True)[0]) > len(chosen.data)
+
+
+LINES = st.lists(st.sampled_from([".", "..", "\n", "\r", "\0", "a", "é", "=", " ", "x" * 70]), max_size=6).map("".join)
+
+
+@given(st.lists(st.tuples(LINES, LINES), max_size=5), LINES, st.booleans(), st.booleans())
+def test_what_is_called_sound_needs_no_second_look(pairs, last, neat, lines):
+    encoded = Gapped([piece for piece, _ in pairs] + [last], neat=neat).fill([value for _, value in pairs], lines=lines)
+    body = encoded.data + b"\r\n"
+    if encoded.sound:
+        assert for_the_wire(body) == body
+
+
+@pytest.mark.parametrize("neat", [False, True])
+def test_an_ordinary_text_is_sound_whatever_its_values_begin_with(neat):
+    gapped = Gapped(["Dear ", ",\n", " and\n.", ""], neat=neat)
+    assert gapped.fill(["Zoë", ".", "x" * 80]).sound
+    assert not gapped.fill(["Zoë", ".", "x" * 75 + "."]).sound, "that dot begins a line"
 
 
 def test_a_large_foreign_value_tips_the_encoding_for_its_own_letter_only():
