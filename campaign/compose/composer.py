@@ -134,7 +134,7 @@ class Composer:
         stationery = self._stationery
         subject, text = stationery.subject.latest, stationery.text.latest if stationery.text else None
         html = stationery.shapes.latest if stationery.shapes else None
-        return [(one.statics, one.values) for one in (subject, text, html) if one]
+        return [(one.statics, one.in_places()) for one in (subject, text, html) if one]
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
         """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes.

@@ -47,8 +47,8 @@ class Finisher:
         """What a template printed, as HTML with gaps. Raises RowRefused, TooMuch."""
         self._numbers += 1
         source = text_pieces(settled.statics)
-        count, tokens = len(settled.values), Tokens.for_pieces(source)
-        pieces, order = source, list(range(count))
+        tokens = Tokens.for_pieces(source)
+        pieces, order = source, list(range(len(source) - 1))
         try:
             if self._convert is not None:
                 pieces, order = tokens.split(self._convert(tokens.joined(pieces)))
@@ -61,7 +61,7 @@ class Finisher:
         except ValueError as error:
             raise RowRefused(f"{self._name}: {error}") from None
         self._watch.check()
-        return Outline(self._numbers, pieces, order, order == list(range(count)), tokens, found, source)
+        return Outline(self._numbers, pieces, order, tokens, found, source)
 
     def finished(
         self, html: str, pictures: References, tokens: Tokens | None = None, gaps: int = 0

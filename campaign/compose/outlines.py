@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote
 
 from campaign.compose.bounds import LARGEST, TooMuch
 from campaign.compose.places import Kind, Places, Tokens
 from campaign.compose.settling import Settled, cleaned, escaped
+from campaign.compose.shortcuts import Order
 from campaign.compose.templates import RowRefused, Statics
 
 LONGEST_SHAPING = 10_000  #: characters of a value that shapes a letter, such as one in ``class``
@@ -27,17 +29,32 @@ _INSIDE = re.compile(r"[\s\x00-\x20]+")
 URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what the HTML writer of lxml leaves as it is in a link
 
 
+class Prepared(NamedTuple):
+    """Values made fit for their gaps: plain (links percent-encoded), escaped, and the number of each gap's value."""
+
+    plain: Sequence[str]
+    ready: Sequence[str]
+    numbers: Sequence[int]
+
+    def in_gaps(self) -> list[str]:
+        """The plain value of each gap."""
+        return [self.plain[number] for number in self.numbers]
+
+    def ready_in_gaps(self) -> list[str]:
+        """The escaped value of each gap."""
+        return [self.ready[number] for number in self.numbers]
+
+
 @dataclass(slots=True)
 class Outline:
     """What a template printed, as HTML with gaps. ``order`` says which value stands in each gap.
 
-    ``source`` is the text with its gaps before it was converted to HTML; ``straight``: gap n holds value n.
+    ``source`` is the text with its gaps before it was converted to HTML.
     """
 
     number: int
     pieces: list[str]
     order: list[int]
-    straight: bool
     tokens: Tokens
     places: Places
     source: list[str]
@@ -47,6 +64,8 @@ class Outline:
     links: list[int] = field(init=False)
     leading: list[int] = field(init=False)
     joined: list[tuple[list[str], list[int]]] = field(init=False)
+    _each: tuple[int, ...] = field(init=False)
+    _latest: tuple[Order | None, Sequence[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.kinds, beginnings = self.places.kinds, self.places.beginnings
@@ -56,26 +75,38 @@ class Outline:
         self.links = [gap for gap, kind in enumerate(self.kinds) if kind is Kind.LINK]
         self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
         self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
+        self._each = tuple(range(len(self.kinds)))
+        self._latest = None, tuple(self.order)
 
-    def prepared(self, settled: Settled) -> tuple[list[str], list[str]]:
-        """The value of each gap, plain (links percent-encoded), and escaped. Raises RowRefused for a link's scheme."""
-        values = settled.values if self.straight else [settled.values[number] for number in self.order]
+    def prepared(self, settled: Settled) -> Prepared:
+        """The values made fit for their gaps. Raises RowRefused for a link's scheme."""
+        values, numbers = settled.values, self._numbers(settled.order)
         for gap in self.leading:
-            check_scheme(values[gap])
+            check_scheme(values[numbers[gap]])
         for pieces, gaps in self.joined:
-            check_scheme(filled(pieces, [values[gap] for gap in gaps]))
-        changed = [gap for gap in self.urls if settled.lines or not values[gap].isascii() or " " in values[gap]]
-        if changed:
-            values = values.copy()
-            for gap in changed:
-                values[gap] = quote(values[gap].lstrip() if gap in self.links else values[gap], safe=URL_SAFE)
-        ready = escaped(values)
+            check_scheme(filled(pieces, [values[numbers[gap]] for gap in gaps]))
+        urls = [(gap, values[numbers[gap]]) for gap in self.urls]
+        changed = [(gap, value) for gap, value in urls if settled.lines or not value.isascii() or " " in value]
+        if not changed and not settled.markup:
+            return Prepared(values, escaped(values), numbers)
+        plain = [values[number] for number in numbers]
+        for gap, value in changed:
+            plain[gap] = quote(value.lstrip() if gap in self.links else value, safe=URL_SAFE)
+        ready = list(escaped(plain))
         if settled.markup:
-            urls = set(self.urls)
-            for gap, number in enumerate(self.order):
-                if number in settled.markup and gap not in urls:
+            unmarked = set(self.urls)
+            for gap, number in enumerate(numbers):
+                if number in settled.markup and gap not in unmarked:
                     ready[gap] = settled.markup[number]
-        return values, ready
+        return Prepared(plain, ready, self._each)
+
+    def _numbers(self, order: Order | None) -> Sequence[int]:
+        """Which of the values that stand in ``order`` stands in each gap: the same object for the same order."""
+        known, numbers = self._latest
+        if known is not order:
+            numbers = self.order if order is None else [order.places[place] for place in self.order]
+            self._latest = order, tuple(numbers)
+        return self._latest[1]
 
     def check_shaping(self, values: list[str], name: str) -> None:
         """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""

@@ -12,9 +12,11 @@ import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import compress, repeat
+from itertools import compress, count, repeat
 from operator import contains, gt, le, not_
 from typing import NamedTuple
+
+from campaign.compose.shortcuts import Pick
 
 COLUMNS = 75  #: of a quoted-printable line, the soft break's ``=`` not counted
 ENOUGH = 30  #: columns for a value; a line with less room left is broken before it
@@ -72,18 +74,18 @@ class Gapped:
         self._octets = sum(len(piece.encode("utf-8")) for piece in self._pieces)
         self._sound = all(map(_is_sound, self._form))
 
-    def fill(self, values: Sequence[str], length: int | None = None, *, lines: bool = False) -> Encoded:
-        """The text with ``values`` in its gaps; ``length``: characters of all; ``lines``: some may hold line feeds.
+    def fill(self, values: Sequence[str], pick: Pick | None = None, *, lines: bool = False) -> Encoded:
+        """The text with ``values`` in its gaps, one for each; or as many as there are, and ``pick`` puts them there.
 
-        Raises UnicodeEncodeError for lone surrogates.
+        ``lines``: some may hold line feeds. Raises UnicodeEncodeError for lone surrogates.
         """
-        if length is None:
-            length = sum(map(len, values))
-        if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
-            return self._base64(values)  # not even the template's own text is smaller as quoted-printable
-        quoted, sound = self._quoted(values, lines)
-        if len(quoted) > 1.35 * (self._octets + length):
-            other = self._base64(values)
+        if self._least > 1.4 * self._octets + 8:
+            length = _length(values, pick)
+            if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
+                return self._base64(values, pick)  # not even the template's own text is smaller as quoted-printable
+        quoted, sound = self._quoted(values, pick, lines)
+        if len(quoted) > 1.35 * self._octets and len(quoted) > 1.35 * (self._octets + _length(values, pick)):
+            other = self._base64(values, pick)
             if len(other.data) < len(quoted):
                 return other
         return Encoded(quoted.encode("ascii"), "quoted-printable", sound)
@@ -94,12 +96,14 @@ class Gapped:
         form[0::2], form[1::2] = self._pieces, values
         return "".join(form)
 
-    def _quoted(self, values: Sequence[str], lines: bool) -> tuple[str, bool]:
+    def _quoted(self, values: Sequence[str], pick: Pick | None, lines: bool) -> tuple[str, bool]:
         """The text, and whether it is sound: what has no more than one line is looked at as a whole."""
         texts, sound = self._texts(values, lines)
+        if pick:
+            texts, values = pick(texts), pick(values)
         for gap in self._edges:
             if texts[gap].startswith((".", "From ")):
-                texts[gap] = _untouched(texts[gap])
+                texts = [*texts[:gap], _untouched(texts[gap]), *texts[gap + 1 :]]
         lengths = list(map(len, texts))
         if lines:  # what has to stand in lines of its own is longer than any room
             lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]
@@ -110,7 +114,7 @@ class Gapped:
             sound = sound and _is_sound(own)
         return "".join(form), sound
 
-    def _texts(self, values: Sequence[str], lines: bool) -> tuple[list[str], bool]:
+    def _texts(self, values: Sequence[str], lines: bool) -> tuple[Sequence[str], bool]:
         """The values quoted; most need nothing, so only those that do are touched one by one.
 
         And whether all is sound in them that fits into the rest of a line, and in the text around them.
@@ -119,14 +123,14 @@ class Gapped:
             return list(map(_quoted, values)), False
         texts, whole = list(values), "".join(values)
         if not whole.isascii():
-            for gap in compress(self._gaps, map(not_, map(str.isascii, values))):
-                texts[gap] = _quoted(values[gap])
+            for number in compress(count(), map(not_, map(str.isascii, values))):
+                texts[number] = _quoted(values[number])
         if "=" in whole:
-            for gap in compress(self._gaps, map(contains, values, repeat("="))):
-                texts[gap] = _quoted(values[gap])
+            for number in compress(count(), map(contains, values, repeat("="))):
+                texts[number] = _quoted(values[number])
         return texts, self._sound and "\n" not in whole and "\r" not in whole and "\0" not in whole
 
-    def _neat(self, texts: list[str], lengths: list[int]) -> list[str]:
+    def _neat(self, texts: Sequence[str], lengths: list[int]) -> list[str]:
         """The form for values of these lengths: no soft break behind those that leave room for what follows them."""
         if any(map(str.endswith, texts, repeat(" "))):  # a blank at a line's end would be lost
             ends = map(str.endswith, texts, repeat(" "))
@@ -142,11 +146,16 @@ class Gapped:
             self._forms[fitting] = form
         return form
 
-    def _base64(self, values: Sequence[str]) -> Encoded:
-        text = self.plain(values)
+    def _base64(self, values: Sequence[str], pick: Pick | None = None) -> Encoded:
+        text = self.plain(pick(values) if pick else values)
         octets = (text.replace("\n", "\r\n") if "\n" in text else text).encode("utf-8")
         encoded = b2a_base64(octets, newline=False)
         return Encoded(b"\r\n".join([encoded[at : at + 76] for at in range(0, len(encoded), 76)]), "base64", True)
+
+
+def _length(values: Sequence[str], pick: Pick | None) -> int:
+    """Characters of all, where they stand."""
+    return sum(map(len, pick(values) if pick else values))
 
 
 def _own(piece: str, *, last: bool) -> str:

@@ -8,7 +8,7 @@ cleaned of control characters, not escaped.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from html import unescape
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 
 from campaign.compose.bounds import LARGEST, TooMuch
 from campaign.compose.sandbox import CLOSE, OPEN, printed, texts
+from campaign.compose.shortcuts import Order
 from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}
@@ -28,35 +29,45 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufd
 
 
 class Settled(NamedTuple):
-    """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank, in order.
+    """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank.
 
     ``lines``: some value holds a line feed, or another character that does not print. ``markup``: how to write those
-    values, by number, that came escaped in a way of their own, such as by ``|tojson``. ``size`` is that of all values.
+    values, by number, that came escaped in a way of their own, such as by ``|tojson``. ``size``: so many characters
+    they have at most, wherever they stand. ``order`` says where that is; without one there is a value for each gap, and
+    with one there is neither ``markup`` nor ``lines``.
     """
 
     statics: Statics
-    values: list[str]
+    values: Sequence[str]
     lines: bool
     markup: dict[int, str]
     size: int
+    order: Order | None = None
+
+    def in_places(self) -> list[str]:
+        """A value for each gap."""
+        return list(self.order.pick(self.values) if self.order else self.values)
 
 
 def settle(drawn: Drawn, *, html: bool) -> Settled:
     """Put ``drawn`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
-    statics, values, distinct = drawn
-    whole, types = True, set(map(type, distinct))
+    statics, values, order = drawn
+    types = set(map(type, values))
+    simple = True
     if types != _TEXT:
         if types <= _PLAIN and len(values) <= FEW:
             values = [value if type(value) is str else printed(value) for value in values]
         else:
-            values = texts(values, partial(_shown, html))
-            whole = Markup not in set(map(type, values))
-        distinct = values
-    size = len("".join(values))
+            values, order = texts(drawn.in_places(), partial(_shown, html)), None
+            simple = Markup not in set(map(type, values))
+    whole = "".join(values)
+    size = len(whole) * (order.most if order else 1)
+    if simple and size <= LARGEST and whole.isprintable() and all(map(str.strip, values)):
+        return Settled(statics, values, False, _NONE, size, order)
+    values = order.pick(values) if order else values
+    size = sum(map(len, values))
     if size > LARGEST:
         raise TooMuch(f"the values of this row have {size:,} characters where they are printed")
-    if whole and all(map(str.strip, distinct)) and "".join(distinct).isprintable():
-        return Settled(statics, values, False, _NONE, size)
     return _settled(statics, values, html)
 
 
@@ -71,7 +82,7 @@ def _shown(html: bool, value: Any) -> str:
     return str(text)
 
 
-def _settled(statics: Statics, values: list[Any], html: bool) -> Settled:
+def _settled(statics: Statics, values: Sequence[Any], html: bool) -> Settled:
     own: list[str | None] = []
     kept: list[str] = []
     markup: dict[int, str] = {}
@@ -158,9 +169,11 @@ def cleaned(text: str) -> str:
     return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def escaped(values: list[str]) -> list[str]:
+def escaped(values: Sequence[str]) -> Sequence[str]:
     """All values escaped for HTML, in one go."""
-    return str(escape(OPEN.join(values))).split(OPEN) if values else []
+    whole = OPEN.join(values)
+    text = str(escape(whole))
+    return values if len(text) == len(whole) else text.split(OPEN)
 
 
 __all__ = ["Settled", "cleaned", "escaped", "settle", "unmarked"]

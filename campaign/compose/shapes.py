@@ -15,18 +15,21 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from campaign.compose.bounds import LARGEST
 from campaign.compose.finishing import Finisher, References
 from campaign.compose.kept import Kept
-from campaign.compose.outlines import URL_SAFE, Outline, check_scheme, check_size, filled, text_pieces
+from campaign.compose.outlines import URL_SAFE, Outline, Prepared, check_scheme, check_size, filled, text_pieces
 from campaign.compose.pictures import elsewhere
 from campaign.compose.places import STANDS, Kind
 from campaign.compose.quoting import Encoded, Gapped
 from campaign.compose.resources import Image
 from campaign.compose.settling import Settled, settle, unmarked
+from campaign.compose.shortcuts import Pick, picker
 from campaign.compose.templates import Page, RowRefused, Statics
 
 MOST_SHAPES = 512  #: kept at a time
 HEAVIEST = 32_000_000  #: characters of all that are kept
+LONGEST_ESCAPE = 5  #: characters of ``&amp;`` and the like
 _OTHERWISE = "markup is printed with |safe or from {% set %}…{% endset %}, or hardly two rows take the same branches"
 _TAG = re.compile(r"<[A-Za-z!/]")
 Inlining = Literal["shape", "row"]
@@ -42,7 +45,7 @@ class Bodies(NamedTuple):
 
 @dataclass(slots=True)
 class Shape:
-    """A finished body with gaps. ``order``: which value stands in each, None for all as they come.
+    """A finished body with gaps. ``order``: which gap of the outline stands in each of them.
 
     ``pictures``: references with values in them, looked up for each row.
 
@@ -50,13 +53,20 @@ class Shape:
     """
 
     html: Gapped
-    order: list[int] | None
+    order: list[int]
     images: tuple[Image, ...]
     pictures: References
     text: Gapped | None
     text_order: list[int]
     pairs: list[tuple[int, int]]
     from_source: bool
+    _latest: tuple[Sequence[int], Pick] | None = None
+
+    def pick(self, numbers: Sequence[int]) -> Pick:
+        """Puts values into the gaps of the body, where ``numbers`` are those of the outline's gaps."""
+        if self._latest is None or self._latest[0] is not numbers:
+            self._latest = numbers, picker([numbers[gap] for gap in self.order])
+        return self._latest[1]
 
 
 class Shapes:
@@ -93,10 +103,10 @@ class Shapes:
         if inlining == "row" or (self._page.captures and _holds_markup(self._page.latest.values)):
             self._look_inside(variables)
         outline = self._outline(settled)
-        plain, ready = outline.prepared(settled)
+        prepared = outline.prepared(settled)
         if inlining == "row":
-            return self._of_row(outline, settled, plain, ready)
-        return self._filled(self._shape(outline, plain, ready), settled, plain, ready)
+            return self._of_row(outline, settled, prepared)
+        return self._filled(self._shape(outline, prepared), settled, prepared)
 
     def _look_inside(self, variables: Mapping[str, Any]) -> None:
         """Refuse what must not stand in links, in styles and outside of quotes, within captured text, too.
@@ -109,7 +119,7 @@ class Shapes:
             outline = self._outline(settled)
         except RowRefused:
             return  # it failed for its marks, or will fail again without them
-        outline.check_shaping(outline.prepared(settled)[0], self._page.name)
+        outline.check_shaping(outline.prepared(settled).in_gaps(), self._page.name)
 
     def _settled(self, variables: Mapping[str, Any], inlining: Inlining, *, probing: bool = False) -> Settled:
         """What the template prints for one row. Raises RowRefused."""
@@ -128,11 +138,11 @@ class Shapes:
         """The HTML for one row, as text. Raises RowRefused."""
         settled = self.latest = self._settled(variables, inlining)
         outline = self._outline(settled)
-        plain, ready = outline.prepared(settled)
+        prepared = outline.prepared(settled)
         if inlining == "row":
-            return self._finisher.finished(filled(outline.pieces, ready), [])[0]
-        shape = self._shape(outline, plain, ready)
-        return shape.html.plain(self._picked(shape, plain, ready, []))
+            return self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])[0]
+        shape = self._shape(outline, prepared)
+        return shape.html.plain(self._picked(shape, prepared, []))
 
     def remark(self) -> str:
         """A sentence for the operator when nearly every row needs a shape of its own, else empty."""
@@ -156,21 +166,22 @@ class Shapes:
         if not needed:
             return settled
         statics: list[str | None] = []
-        values, gap = [], 0
+        values: list[str] = []
+        gap, every = 0, settled.in_places()
         for piece in settled.statics:
             if piece is None and gap in needed:
-                statics.append(str(escape(settled.values[gap])))
+                statics.append(str(escape(every[gap])))
             else:
                 statics.append(piece)
-                values += [settled.values[gap]] if piece is None else []
+                values += [every[gap]] if piece is None else []
             gap += piece is None
         return Settled(tuple(statics), values, settled.lines, {}, settled.size)
 
-    def _shape(self, outline: Outline, plain: list[str], ready: list[str]) -> Shape:
-        key = (outline.number, tuple([plain[gap] for gap in outline.shaping]))
+    def _shape(self, outline: Outline, prepared: Prepared) -> Shape:
+        key = (outline.number, tuple([prepared.plain[prepared.numbers[gap]] for gap in outline.shaping]))
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._built(outline, plain, ready)
+            shape = self._built(outline, prepared.in_gaps(), prepared.ready_in_gaps())
             self._shapes.keep(key, shape, shape.html.length + 100 * len(outline.kinds))
         return shape
 
@@ -187,10 +198,7 @@ class Shapes:
         pieces, order = tokens.split(html)
         text, text_order, pairs = self._text(outline, html)
         from_source = self._from_source(outline)
-        straight = not pictures and order == list(range(len(outline.kinds)))
-        return Shape(
-            Gapped(pieces), None if straight else order, tuple(images), pictures, text, text_order, pairs, from_source
-        )
+        return Shape(Gapped(pieces), order, tuple(images), pictures, text, text_order, pairs, from_source)
 
     def _text(self, outline: Outline, html: str) -> tuple[Gapped | None, list[int], list[tuple[int, int]]]:
         """The text part of the shape, which value stands in each gap of it, and which gaps are pairs."""
@@ -206,35 +214,39 @@ class Shapes:
         """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
         return self._derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
 
-    def _filled(self, shape: Shape, settled: Settled, plain: list[str], ready: list[str]) -> Bodies:
+    def _filled(self, shape: Shape, settled: Settled, prepared: Prepared) -> Bodies:
+        if not shape.pictures and shape.html.length + LONGEST_ESCAPE * settled.size <= LARGEST:
+            html = shape.html.fill(prepared.ready, shape.pick(prepared.numbers), lines=settled.lines)
+            return Bodies(html, self._text_filled(shape, settled, prepared), shape.images)
         images: list[Image] = []
-        picked = self._picked(shape, plain, ready, images)
-        length = sum(map(len, picked))
-        check_size(shape.html.length + length)
-        html = shape.html.fill(picked, length, lines=settled.lines)
-        text = None
-        if shape.text is not None:
-            text = self._filled_text(shape, shape.text, settled, plain)
-        return Bodies(html, text, (*shape.images, *images) if images else shape.images)
+        picked = self._picked(shape, prepared, images)
+        check_size(shape.html.length + sum(map(len, picked)))
+        html = shape.html.fill(picked, lines=settled.lines)
+        return Bodies(html, self._text_filled(shape, settled, prepared), (*shape.images, *images))
 
-    def _filled_text(self, shape: Shape, text: Gapped, settled: Settled, plain: list[str]) -> Encoded:
+    def _text_filled(self, shape: Shape, settled: Settled, prepared: Prepared) -> Encoded | None:
+        text = shape.text
+        if text is None:
+            return None
         if shape.from_source:
-            return text.fill(settled.values, settled.size, lines=settled.lines)
+            return text.fill(settled.in_places(), lines=settled.lines)
+        plain = prepared.in_gaps()
         shown = [" ".join(value.split()) for value in plain] if settled.lines else plain
         if shape.pairs:
             named = [(shown[name], shown[address]) for name, address in shape.pairs]
             shown = [*shown, *(name if name == address else f"{name} ({address})" for name, address in named)]
-        picked = [shown[gap] for gap in shape.text_order]
-        return text.fill(picked, sum(map(len, picked)))
+        return text.fill([shown[gap] for gap in shape.text_order])
 
-    def _picked(self, shape: Shape, plain: list[str], ready: list[str], images: list[Image]) -> list[str]:
+    def _picked(self, shape: Shape, prepared: Prepared, images: list[Image]) -> list[str]:
         """The escaped values in the order of the shape's gaps; pictures of this row go to ``images``."""
+        ready = prepared.ready_in_gaps()
         if shape.pictures:
+            plain = prepared.in_gaps()
             known = {image.cid: image for image in shape.images}
             found = dict(known)
             ready = [*ready, *(self._of_reference(pieces, order, plain, found) for pieces, order in shape.pictures)]
             images += [image for cid, image in found.items() if cid not in known]
-        return ready if shape.order is None else [ready[gap] for gap in shape.order]
+        return [ready[gap] for gap in shape.order]
 
     def _of_reference(self, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]) -> str:
         reference = filled(pieces, [plain[gap] for gap in order])
@@ -243,15 +255,15 @@ class Shapes:
         check_scheme(reference)
         return self._finisher.shown(reference, found)
 
-    def _of_row(self, outline: Outline, settled: Settled, plain: list[str], ready: list[str]) -> Bodies:
-        outline.check_shaping(plain, self._page.name)
-        html, images = self._finisher.finished(filled(outline.pieces, ready), [])
+    def _of_row(self, outline: Outline, settled: Settled, prepared: Prepared) -> Bodies:
+        outline.check_shaping(prepared.in_gaps(), self._page.name)
+        html, images = self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])
         text = None
         if self._from_source(outline):
-            text = Gapped(outline.source, neat=True).fill(settled.values, settled.size, lines=settled.lines)
+            text = Gapped(outline.source, neat=True).fill(settled.in_places(), lines=settled.lines)
         elif self._derive:
-            text = Gapped([self._finisher.text(html)]).fill([], 0)
-        return Bodies(Gapped([html]).fill([], 0), text, images)
+            text = Gapped([self._finisher.text(html)]).fill([])
+        return Bodies(Gapped([html]).fill([]), text, images)
 
 
 def _holds_markup(values: Sequence[Any]) -> bool:

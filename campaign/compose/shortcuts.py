@@ -8,6 +8,7 @@ looked up where the marks stood. A column that the template binds to anything el
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -26,15 +27,26 @@ Statics = tuple[str | None, ...]
 Pick = Callable[[Any], tuple[Any, ...]]
 
 
+class Order(NamedTuple):
+    """Where each of some values stands: ``places`` has a value's number for each gap.
+
+    ``pick`` puts a list of them in their places; ``most`` is how many places one value has, at most.
+    """
+
+    places: tuple[int, ...]
+    pick: Pick
+    most: int
+
+
 class Way(NamedTuple):
     """One way through a template: its text with ``None`` for each value, and where the values come from.
 
-    ``columns`` takes them out of a row; ``order`` puts them, followed by the values that were printed, in their places.
+    ``columns`` takes them out of a row; ``order`` says where they stand, followed by the values that were printed.
     """
 
     statics: Statics
     columns: Pick
-    order: Pick
+    order: Order
 
 
 class Straight(NamedTuple):
@@ -79,7 +91,7 @@ class Ways:
         used = sorted({place for place in places if place >= 0})
         numbers = {place: number for number, place in enumerate(used)}
         order = [numbers[place] if place >= 0 else len(used) - 1 - place for place in places]
-        return Way(tuple(statics), _picker([self._names[place] for place in used]), _picker(order))
+        return Way(tuple(statics), picker([self._names[place] for place in used]), in_order(order))
 
 
 def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: Collection[str]) -> Ways | None:
@@ -153,7 +165,12 @@ def _marked(node: nodes.Expr, free: frozenset[str], names: list[str]) -> nodes.E
     return nodes.TemplateData(f"{START}{names.index(node.name)}{END}", lineno=node.lineno)
 
 
-def _picker(wanted: Sequence[Any]) -> Pick:
+def in_order(places: Sequence[int]) -> Order:
+    """Values in these places."""
+    return Order(tuple(places), picker(places), max(Counter(places).values(), default=0))
+
+
+def picker(wanted: Sequence[Any]) -> Pick:
     """Takes ``wanted`` out of a row or a list, always as a tuple."""
     if len(wanted) > 1:
         return itemgetter(*wanted)

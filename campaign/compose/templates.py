@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
 from jinja2.environment import Template
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from campaign.compose.bounds import LARGEST, TooMuch
@@ -25,7 +26,7 @@ from campaign.compose.declared import Closure, undeclared
 from campaign.compose.filters import FILTERS
 from campaign.compose.loader import Loader
 from campaign.compose.sandbox import MOST_EVENTS, Sandbox, printed, texts
-from campaign.compose.shortcuts import Statics, Straight, Ways, captures, shortened, straight
+from campaign.compose.shortcuts import Order, Statics, Straight, Ways, captures, shortened, straight
 from campaign.compose.watch import Watch
 from campaign.errors import ConfigError
 
@@ -34,14 +35,18 @@ _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
 class Drawn(NamedTuple):
-    """A template drawn for one row: its text, with ``None`` for each value, and the values, raw and in order.
+    """A template drawn for one row: its text, with ``None`` for each place of a value, and the values, raw.
 
-    ``distinct`` are the same values, or those of them that stand for all.
+    ``order`` says which of them stands where; without one they are as they come, one for each place.
     """
 
     statics: Statics
-    values: list[Any]
-    distinct: Sequence[Any]
+    values: Sequence[Any]
+    order: Order | None = None
+
+    def in_places(self) -> list[Any]:
+        """A value for each place."""
+        return list(self.order.pick(self.values) if self.order else self.values)
 
 
 class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
@@ -56,10 +61,10 @@ class Page:
     ) -> None:
         self.name, self.constant, self._straight = name, constant, straight
         self.captures = False  #: whether text is captured in it before it is printed, as in macros
-        self.shortcut: tuple[Template, Ways] | None = None
+        self.shortcut: tuple[Template, Ways, Context] | None = None
         self._environment, self._template = environment, template
         self._globals = environment.globals
-        self.latest = Drawn((), [], ())
+        self.latest = Drawn((), [])
 
     def draw(self, variables: Mapping[str, Any], *, marking: bool = True, probing: bool = False) -> Drawn:
         """The template for one row. Raises RowRefused with template, line and reason.
@@ -76,26 +81,29 @@ class Page:
             drawn = self._short(*self.shortcut, variables)
         if drawn is None:
             environment.begin()
-            statics, values = self._printed(self._template, variables), environment.values.copy()
-            drawn = Drawn(statics, values, values)
+            context = self._template.new_context({**self._globals, **variables}, shared=True)
+            drawn = Drawn(self._printed(self._template, context), environment.values.copy())
         if not probing:
             self.latest = drawn
         return drawn
 
-    def _short(self, template: Template, ways: Ways, variables: Mapping[str, Any]) -> Drawn | None:
-        """Drawn without the columns that are only printed; None where the row lacks one of them."""
-        printed = self._printed(template, variables)
-        way = ways.way(printed)
+    def _short(self, template: Template, ways: Ways, context: Context, variables: Mapping[str, Any]) -> Drawn | None:
+        """Drawn without the columns that are only printed; None where the row lacks one of them.
+
+        The context serves each row anew: besides these it holds nothing that a shortened template can change.
+        """
+        context.vars.clear()
+        context.exported_vars.clear()
+        context.parent = {**self._globals, **variables}
+        way = ways.way(self._printed(template, context))
         try:
             columns = way.columns(variables)
         except KeyError:
             return None  # Jinja says in which line
-        distinct = (*columns, *self._environment.values)
-        return Drawn(way.statics, list(way.order(distinct)), distinct)
+        return Drawn(way.statics, (*columns, *self._environment.values), way.order)
 
-    def _printed(self, template: Template, variables: Mapping[str, Any]) -> Statics:
+    def _printed(self, template: Template, context: Context) -> Statics:
         try:
-            context = template.new_context({**self._globals, **variables}, shared=True)
             statics = tuple(islice(template.root_render_func(context), MOST_EVENTS))
         except Exception as error:  # noqa: BLE001 - a template may fail in any way; the reason is kept for the row
             raise RowRefused(self._reason(error)) from None
@@ -130,16 +138,17 @@ class Page:
         values = [variables.get(name) for name in names]
         if values and set(map(type, values)) != _TEXT:
             return None
-        self.latest = Drawn(statics, values, values)
+        self.latest = Drawn(statics, values)
         return form % tuple(values)
 
     def _drawn(self, variables: Mapping[str, Any]) -> str:
-        statics, values, _ = self.draw(variables)
+        drawn = self.draw(variables)
+        values = drawn.in_places()
         try:
             shown = iter(values if set(map(type, values)) <= _TEXT else texts(values, printed))
         except Exception as error:  # noqa: BLE001 - an undefined value, or one that cannot be shown
             raise self.explain(variables, error) from None
-        pieces = [next(shown) if piece is None else piece for piece in statics]
+        pieces = [next(shown) if piece is None else piece for piece in drawn.statics]
         if sum(map(len, pieces)) > LARGEST:
             raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
         return str("".join(pieces))
@@ -250,13 +259,14 @@ class Templates:
 
     def _shortcut(
         self, environment: Sandbox, closure: Closure, source: str, name: str, path: Path | None
-    ) -> tuple[Template, Ways] | None:
+    ) -> tuple[Template, Ways, Context] | None:
         tree = environment.parse(source, name, str(path) if path else name)
         ways = shortened(tree, [part.tree for part in closure.parts.values()], {*self._columns, *self._extras})
         if ways is None:
             return None
         code = environment.compile(tree, name, str(path) if path else name)
-        return environment.template_class.from_code(environment, code, environment.globals), ways
+        template = environment.template_class.from_code(environment, code, environment.globals)
+        return template, ways, template.new_context()
 
 
 def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:

@@ -33,6 +33,6 @@ class TextPart:
         if shape is None:
             shape = Gapped(text_pieces(settled.statics), neat=True)
             self._shapes.keep(settled.statics, shape, shape.length)
-        if shape.length + settled.size > LARGEST:
+        if shape.length + settled.size > LARGEST and shape.length + sum(map(len, settled.in_places())) > LARGEST:
             raise RowRefused(f"the text part would have more than {LARGEST:,} characters")
-        return shape.fill(settled.values, settled.size, lines=settled.lines)
+        return shape.fill(settled.values, settled.order.pick if settled.order else None, lines=settled.lines)

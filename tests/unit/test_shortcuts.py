@@ -29,7 +29,7 @@ def page(folder: Path, source: str, *, html: bool = True) -> Page:
 def drawn(opened: Page, row: dict[str, Any]) -> tuple[str, list[Any]]:
     """Where the values stand in what was printed, and the values."""
     found = opened.draw(row)
-    return "".join("\0" if piece is None else piece for piece in found.statics), found.values
+    return "".join("\0" if piece is None else piece for piece in found.statics), found.in_places()
 
 
 @pytest.mark.parametrize("html", [True, False])
@@ -70,8 +70,15 @@ def test_a_shortened_template_prints_what_jinja_prints(tmp_path, source, html, m
 def test_columns_that_are_only_printed_are_not_asked_of_jinja(tmp_path):
     opened = page(tmp_path, "Dear {{ name }} of {{ city }}{% for one in items %}, {{ name }}{% endfor %}")
     assert opened.shortcut
-    template, _ = opened.shortcut
+    template = opened.shortcut[0]
     assert list(template.root_render_func(template.new_context(ROW))).count(None) == 0
+
+
+def test_what_one_row_sets_the_next_one_does_not_see(tmp_path):
+    (tmp_path / "part.html").write_text("{{ seen is defined }}", encoding="utf-8")
+    opened = page(tmp_path, "{{ name }}{% if items %}{% set seen = 1 %}{% endif %}{% include 'part.html' %}")
+    assert opened.shortcut
+    assert [opened.text({**ROW, "items": items}) for items in (["x"], [])] == ["Ada <b>True", "Ada <b>False"]
 
 
 @pytest.mark.parametrize(
