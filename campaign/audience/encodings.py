@@ -7,7 +7,6 @@ error shows the line in the likeliest encodings (`suggestions`) and a person dec
 from __future__ import annotations
 
 import codecs
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -82,13 +81,12 @@ def _agree(marked: str, named: str) -> bool:
 
 def blocks(stream: BinaryIO, codec: str) -> Iterator[str]:
     """The text in pieces of at most `BLOCK` characters. Raises UnicodeDecodeError where it is not ``codec``."""
-    text = io.TextIOWrapper(stream, encoding=codec, errors="strict", newline="")
-    try:
-        while piece := text.read(BLOCK):
+    decoder = codecs.getincrementaldecoder(codec)()
+    while data := stream.read(BLOCK):
+        if piece := decoder.decode(data):
             yield piece
-    finally:
-        if not stream.closed:
-            text.detach()  # or its end would close the stream, which is not ours
+    if piece := decoder.decode(b"", final=True):
+        yield piece
 
 
 def explain(path: Path, compression: str, codec: str) -> InputError:

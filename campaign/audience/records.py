@@ -11,6 +11,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import contains
 
 from campaign.audience.chunks import CHUNK_ROWS, BadRow, Chunk
 from campaign.audience.encodings import BLOCK
@@ -41,7 +43,7 @@ def numbered_lines(pieces: Iterable[str], name: str) -> Iterator[tuple[int, list
     """(number of the first line, physical lines, is it the end) per piece; lines end in LF, CR or CRLF."""
     first, rest = 1, ""
     for piece in pieces:
-        lines = io.StringIO(rest + piece, newline="").readlines()
+        lines = _lines(rest + piece)
         rest = lines.pop()  # perhaps half a line, or a CR whose LF is still to come
         if len(rest) > BLOCK:
             raise InputError(
@@ -52,6 +54,15 @@ def numbered_lines(pieces: Iterable[str], name: str) -> Iterator[tuple[int, list
             yield first, lines, False
             first += len(lines)
     yield first, [rest] if rest else [], True
+
+
+def _lines(text: str) -> list[str]:
+    """``text`` cut behind each LF, CR and CRLF; the last line is what follows the last one, or ends in it."""
+    if text.count("\r") == text.count("\r\n"):
+        lines = text.split("\n")
+        last = lines.pop()
+        return [*(line + "\n" for line in lines), last]
+    return io.StringIO(text, newline="").readlines()
 
 
 @dataclass(slots=True)
@@ -101,7 +112,7 @@ class Cutter:
             return None
         if len(rows) != len(lines) or set(map(len, rows)) != {self.width}:
             return None
-        if any("\0" in line for line in lines):
+        if any(map(contains, lines, repeat("\0"))):
             return None
         return Chunk(rows=[*rows], lines=list(range(first, first + len(rows))))
 

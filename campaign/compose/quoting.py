@@ -26,7 +26,6 @@ SOFT = "=\r\n"
 _TOUCHED = re.compile(rf"^(?:From (?=.{{0,{COLUMNS - 7}}}$)|\.(?=.{{0,{COLUMNS - 3}}}$))", re.MULTILINE)
 
 
-
 class Encoded(NamedTuple):
     """Body text in 7 bits, CRLF, and how it is encoded: ``quoted-printable`` or ``base64``.
 

@@ -87,15 +87,17 @@ async def open_relays(
     ``mailbox_url`` is where the embedded relay listens; it serves ``relay = "mailbox"``. Raises ConfigError.
     """
     hostname = settings.local_hostname or await _own_name()
-    context = await asyncio.to_thread(tls_context, settings, base)
     relays = []
     weights = settings.weights or (None,) * len(settings.urls)
     for position, (written, weight) in enumerate(zip(settings.urls, weights, strict=True), 1):
         where, preset = find(written, mailbox_url)
         user = where.user or (settings.user if written != "mailbox" else "")
         login = await login_for(user, where.host, position, settings, base, environment) if user else None
-        relays.append(replace(_relay(where, login, context, hostname, preset, settings), weight=weight))
-    return relays
+        relays.append(replace(_relay(where, login, hostname, preset, settings), weight=weight))
+    if all(relay.tls == "none" for relay in relays):
+        return relays  # reading all the authorities of this machine takes its time
+    context = await asyncio.to_thread(tls_context, settings, base)
+    return [relay if relay.tls == "none" else replace(relay, context=context) for relay in relays]
 
 
 async def login_for(
@@ -163,7 +165,6 @@ def parse(text: str) -> Where:
 def _relay(
     where: Where,
     login: Login | None,
-    context: ssl.SSLContext,
     hostname: str,
     preset: Preset | None,
     settings: DeliverySlice,
@@ -178,7 +179,6 @@ def _relay(
         port=port,
         tls=tls,
         login=login,
-        context=None if tls == "none" else context,
         fingerprint=bytes.fromhex(settings.tls_fingerprint.replace(":", "")),
         local_hostname=hostname,
         # Whoever states a rate knows the account better than a preset does.

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 
 from campaign.delivery.reply_hints import hint
-from campaign.delivery.reply_rules import Action, Rule, Scope, Stage, read_rules, read_user_rules
+from campaign.delivery.reply_rules import Action, Rule, Scope, Stage, pattern, read_rules, read_user_rules
 from campaign.model import Reply
 
 __all__ = ["Action", "Decision", "Rules", "Scope", "Stage"]
@@ -85,10 +85,10 @@ class Rules:
         enhanced = reply.enhanced if reply.enhanced[:1] == str(code)[0] else ""  # RFC 2034: the class must agree
         for rule, decision in self._candidates(stage, code):
             if (
-                (rule.enhanced is None or rule.enhanced.fullmatch(enhanced))
+                (rule.enhanced is None or pattern(rule.enhanced).fullmatch(enhanced))
                 and (rule.domains is None or domain in rule.domains)
                 and (rule.relays is None or relay in rule.relays)
-                and (rule.text is None or rule.text.search(text))
+                and (rule.text is None or pattern(rule.text).search(text))
             ):
                 return _with_hint(decision, text) if decision.action in _WAITING else decision
         return replace(_NO_REPLY, doubt=stage is Stage.DOT)

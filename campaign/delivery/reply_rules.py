@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args
 
 from campaign.config.units import duration
@@ -63,14 +64,17 @@ _PART = re.compile(r"\*|\d{1,3}(-\d{1,3})?")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: what must fit (``None``: anything does) and what follows. ``retry`` is in seconds."""
+    """One rule: what must fit (``None``: anything does) and what follows. ``retry`` is in seconds.
+
+    ``enhanced`` and ``text`` are regular expressions, `pattern`s only once a reply is held against them.
+    """
 
     name: str
     action: Action
     stages: frozenset[Stage] | None
     codes: frozenset[int] | None
-    enhanced: re.Pattern[str] | None
-    text: re.Pattern[str] | None
+    enhanced: str | None
+    text: str | None
     domains: frozenset[str] | None
     relays: frozenset[str] | None
     scope: Scope
@@ -81,6 +85,12 @@ class Rule:
     login: bool
     reason: str
     advice: str
+
+
+@cache
+def pattern(expression: str) -> re.Pattern[str]:
+    """``expression`` compiled, upper and lower case alike. Raises re.error."""
+    return re.compile(expression, re.IGNORECASE)
 
 
 def read_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
@@ -102,6 +112,11 @@ def _checked(table: Mapping[str, Any], place: str) -> Rule:
         raise _wrong(name, "code: only 4xx and 5xx can be given another meaning; a 2xx is an acceptance")
     if rule.action is Action.ACCEPT and rule.stages != frozenset({Stage.DOT}):
         raise _wrong(name, "action: a refusal can only be taken for an acceptance at stage = 'dot'")
+    if rule.text is not None:
+        try:
+            pattern(rule.text)
+        except re.error as error:
+            raise _wrong(name, f"text: {rule.text!r} is not a regular expression: {error}") from None
     return rule
 
 
@@ -119,8 +134,8 @@ def _rule(table: Mapping[str, Any], name: str) -> Rule:
         action=action,
         stages=frozenset(stages) or None,
         codes=frozenset(codes) or None,
-        enhanced=re.compile("|".join(enhanced)) if enhanced else None,
-        text=_text(table.get("text"), name),
+        enhanced="|".join(enhanced) or None,
+        text=None if table.get("text") is None else str(table["text"]),
         domains=frozenset(str(one).lower() for one in _many(table.get("domain"))) or None,
         relays=frozenset(str(one).lower() for one in _many(table.get("relay"))) or None,
         scope=scope,
@@ -177,15 +192,6 @@ def _part(part: str) -> str:
     if dash:
         return f"(?:{'|'.join(str(number) for number in range(int(first), int(last) + 1))})"
     return r"\d+" if part == "*" else part
-
-
-def _text(value: object, name: str) -> re.Pattern[str] | None:
-    if value is None:
-        return None
-    try:
-        return re.compile(str(value), re.IGNORECASE)
-    except re.error as error:
-        raise _wrong(name, f"text: {value!r} is not a regular expression: {error}") from None
 
 
 def _seconds(value: object, name: str) -> float | None:

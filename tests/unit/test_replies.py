@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from campaign.delivery.replies import Action, Rules, Stage
 from campaign.delivery.reply_hints import LONGEST, hint
+from campaign.delivery.reply_rules import pattern
 from campaign.errors import ConfigError
 from campaign.model import Reply
 
@@ -237,6 +238,12 @@ def test_the_table(stage: Stage, text: str, action: Action, asked: dict[str, Any
 
 def test_the_table_has_enough_rows() -> None:
     assert len(ROWS) > 140
+
+
+def test_every_rule_of_ours_holds_regular_expressions() -> None:
+    for rule in Rules.load()._rules:
+        for expression in (rule.enhanced, rule.text):
+            assert expression is None or pattern(expression)
 
 
 def test_every_rule_of_ours_decides_some_row_of_the_table() -> None:
