@@ -227,7 +227,7 @@ class Composer:
         block = self._head.block(to, variables, day, message_id, variables["unsubscribe_url"], letter)
         if self._signer is not None:
             block = self._signer.sign(block, letter.body, draft.date) + block
-        content = block + b"\r\n" + letter.body
+        content = b"".join((block, b"\r\n", *letter.pieces))
         if len(content) > self.brief.settings.max_letter_size:
             raise RowRefused(f"the letter has {len(content):,} octets, more than compose.max_letter_size")
         digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()

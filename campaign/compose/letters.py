@@ -18,17 +18,25 @@ A letter of one part alone has no boundary. Header fields of the letter itself a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from campaign.compose.quoting import Encoded
 
+END = b"\r\n"  #: the CRLF before a boundary belongs to the boundary, so a part's own last one needs another
+
 
 class Assembled(NamedTuple):
-    """The body of a letter. ``encoding`` is empty for a multipart one: its parts have theirs."""
+    """The body of a letter, in ``pieces`` that are joined only once. ``encoding`` is empty for a multipart one."""
 
     content_type: str
     encoding: str
-    body: bytes
+    pieces: Sequence[bytes]
+
+    @property
+    def body(self) -> bytes:
+        """All of it."""
+        return b"".join(self.pieces)
 
 
 def assembled(
@@ -46,16 +54,18 @@ def assembled(
     whole = _alternative(text, html, boundary)
     if images:
         kind = whole.content_type.partition(";")[0]
-        whole = _multipart(f'multipart/related; type="{kind}"', f"{boundary}.r", [_part(whole), *images])
+        parts = [_part(whole), *([image] for image in images)]
+        whole = _multipart(f'multipart/related; type="{kind}"', f"{boundary}.r", parts)
     if attachments:
-        whole = _multipart("multipart/mixed", f"{boundary}.m", [_part(whole), *attachments])
+        parts = [_part(whole), *([attachment] for attachment in attachments)]
+        whole = _multipart("multipart/mixed", f"{boundary}.m", parts)
     return whole
 
 
 def _alternative(text: Encoded | None, html: Encoded | None, boundary: str) -> Assembled:
     parts = [
-        Assembled(f"text/{kind}; charset=utf-8", part.encoding, _ended(part.data))
-        for kind, part in (("plain", text), ("html", html))
+        Assembled(content_type, part.encoding, (part.data, END))
+        for content_type, part in (("text/plain; charset=utf-8", text), ("text/html; charset=utf-8", html))
         if part is not None
     ]
     return (
@@ -65,18 +75,18 @@ def _alternative(text: Encoded | None, html: Encoded | None, boundary: str) -> A
     )
 
 
-def _multipart(kind: str, boundary: str, parts: Sequence[bytes]) -> Assembled:
+def _multipart(kind: str, boundary: str, parts: Sequence[Sequence[bytes]]) -> Assembled:
     mark = b"--" + boundary.encode("ascii")
-    opening = mark + b"\r\n"
-    body = opening + opening.join(parts) + mark + b"--\r\n"
-    return Assembled(f'{kind};\r\n boundary="{boundary}"', "", body)
+    opening = mark + END
+    pieces = [piece for part in parts for piece in (opening, *part)]
+    return Assembled(f'{kind};\r\n boundary="{boundary}"', "", (*pieces, mark, b"--\r\n"))
 
 
-def _part(whole: Assembled) -> bytes:
-    encoding = f"\r\nContent-Transfer-Encoding: {whole.encoding}" if whole.encoding else ""
-    return f"Content-Type: {whole.content_type}{encoding}\r\n\r\n".encode("ascii") + whole.body
+def _part(whole: Assembled) -> Sequence[bytes]:
+    return (_head(whole.content_type, whole.encoding), *whole.pieces)
 
 
-def _ended(data: bytes) -> bytes:
-    """The CRLF before a boundary belongs to the boundary, so the part's own last one needs another."""
-    return data + b"\r\n"
+@lru_cache(maxsize=64)
+def _head(content_type: str, encoding: str) -> bytes:
+    more = f"\r\nContent-Transfer-Encoding: {encoding}" if encoding else ""
+    return f"Content-Type: {content_type}{more}\r\n\r\n".encode("ascii")
