@@ -137,8 +137,7 @@ class Books:
     planned: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """A display name (may be empty) and a bare address."""
 
     name: str

@@ -12,7 +12,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 #: RFC 5321 4.5.3.1: octets of a local part, and of a whole path without its angle brackets.
 LOCAL_LIMIT, ADDRESS_LIMIT = 64, 254
@@ -33,7 +34,7 @@ _PLUS_TAGS = frozenset(
 )
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True, gc=False):
     """An address fit for an envelope: local part NFC as given, domain in lower-case A-labels.
 
     ``smtputf8`` says that the local part is not ASCII: only a relay that offers SMTPUTF8 takes it (RFC 6531).

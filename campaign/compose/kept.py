@@ -16,22 +16,22 @@ class Kept(Generic[Key, Thing]):
     def __init__(self, most: int, heaviest: int) -> None:
         self._most, self._heaviest, self._weight = most, heaviest, 0
         self._things: OrderedDict[Key, tuple[Thing, int]] = OrderedDict()
-        self._latest: tuple[Key, Thing] | None = None
+        self._same: dict[int, tuple[Key, Thing]] = {}  # by the identity of the key: a long one takes long to be hashed
 
     def __len__(self) -> int:
         return len(self._things)
 
     def get(self, key: Key) -> Thing | None:
         """The thing kept under ``key``, if it is still there."""
-        latest = self._latest
-        if latest is not None and latest[0] is key:  # a long key takes long to be looked up
-            return latest[1]
+        crowded = 2 * len(self._things) > self._most or 2 * self._weight > self._heaviest
+        same = self._same.get(id(key))
+        if same is not None and same[0] is key and not crowded:
+            return same[1]
         found = self._things.get(key)
         if found is None:
             return None
-        if len(self._things) > 1:
+        if crowded:  # before that nobody asks which was used last
             self._things.move_to_end(key)
-        self._latest = key, found[0]
         return found[0]
 
     def keep(self, key: Key, thing: Thing, weight: int) -> None:
@@ -42,4 +42,4 @@ class Kept(Generic[Key, Thing]):
         self._things[key] = thing, weight
         while self._weight > self._heaviest or len(self._things) > self._most:
             self._weight -= self._things.popitem(last=False)[1][1]
-        self._latest = None
+        self._same = {id(key): (key, thing) for key, (thing, _) in self._things.items()}

@@ -19,14 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from campaign.compose.quoting import Encoded
 
 END = b"\r\n"  #: the CRLF before a boundary belongs to the boundary, so a part's own last one needs another
 
 
-class Assembled(NamedTuple):
+class Assembled(msgspec.Struct, frozen=True, gc=False):
     """The body of a letter, in ``pieces`` that are joined only once. ``encoding`` is empty for a multipart one."""
 
     content_type: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from campaign.compose.bounds import LARGEST, TooMuch
 from campaign.compose.places import Kind, Places, Tokens
@@ -29,7 +30,7 @@ _INSIDE = re.compile(r"[\s\x00-\x20]+")
 URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what the HTML writer of lxml leaves as it is in a link
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """Values made fit for their gaps: plain (links percent-encoded), escaped, and the number of each gap's value."""
 
     plain: Sequence[str]

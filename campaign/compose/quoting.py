@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import compress, count, repeat
 from operator import contains, gt, le, not_
-from typing import NamedTuple
+
+import msgspec
 
 from campaign.compose.shortcuts import Pick
 
@@ -26,7 +27,7 @@ SOFT = "=\r\n"
 _TOUCHED = re.compile(rf"^(?:From (?=.{{0,{COLUMNS - 7}}}$)|\.(?=.{{0,{COLUMNS - 3}}}$))", re.MULTILINE)
 
 
-class Encoded(NamedTuple):
+class Encoded(msgspec.Struct, frozen=True, gc=False):
     """Body text in 7 bits, CRLF, and how it is encoded: ``quoted-printable`` or ``base64``.
 
     ``sound``: proved to hold no bare CR or LF, no NUL, and no line that begins with a dot; if not, nobody knows.
@@ -82,12 +83,17 @@ class Gapped:
             length = _length(values, pick)
             if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
                 return self._base64(values, pick)  # not even the template's own text is smaller as quoted-printable
-        quoted, sound = self._quoted(values, pick, lines)
-        if len(quoted) > 1.35 * self._octets and len(quoted) > 1.35 * (self._octets + _length(values, pick)):
+        whole = "".join(values)
+        quoted, sound = self._quoted(values, whole, pick, lines)
+        if self._is_long(quoted, len(whole)) and self._is_long(quoted, _length(values, pick)):
             other = self._base64(values, pick)
             if len(other.data) < len(quoted):
                 return other
         return Encoded(quoted.encode("ascii"), "quoted-printable", sound)
+
+    def _is_long(self, quoted: str, length: int) -> bool:
+        """Whether base64 might be shorter, for values of so many characters where they stand, or more."""
+        return len(quoted) > 1.35 * (self._octets + length)
 
     def plain(self, values: Sequence[str]) -> str:
         """The text as it is, with ``values`` in its gaps."""
@@ -95,32 +101,34 @@ class Gapped:
         form[0::2], form[1::2] = self._pieces, values
         return "".join(form)
 
-    def _quoted(self, values: Sequence[str], pick: Pick | None, lines: bool) -> tuple[str, bool]:
-        """The text, and whether it is sound: what has no more than one line is looked at as a whole."""
-        texts, sound = self._texts(values, lines)
+    def _quoted(self, values: Sequence[str], whole: str, pick: Pick | None, lines: bool) -> tuple[str, bool]:
+        """The text, and whether it is sound: what has no more than one line is looked at as a ``whole``."""
+        texts, sound = self._texts(values, whole, lines)
         if pick:
-            texts, values = pick(texts), pick(values)
-        for gap in self._edges:
-            if texts[gap].startswith((".", "From ")):
-                texts = [*texts[:gap], _untouched(texts[gap]), *texts[gap + 1 :]]
+            texts = pick(texts)
         lengths = list(map(len, texts))
         if lines:  # what has to stand in lines of its own is longer than any room
             lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]
+        touched = [gap for gap in self._edges if texts[gap].startswith((".", "From "))]
+        for gap in touched:
+            lengths[gap] += 2
         form = (self._neat(texts, lengths) if self._bare else self._form).copy()
         form[1::2] = texts
+        for gap in touched:
+            form[2 * gap + 1] = _untouched(texts[gap])
         for gap in compress(self._gaps, map(gt, lengths, self._rooms)):
-            form[2 * gap + 1] = own = _in_own_lines(values[gap])
+            form[2 * gap + 1] = own = _in_own_lines(texts[gap])
             sound = sound and _is_sound(own)
         return "".join(form), sound
 
-    def _texts(self, values: Sequence[str], lines: bool) -> tuple[Sequence[str], bool]:
+    def _texts(self, values: Sequence[str], whole: str, lines: bool) -> tuple[Sequence[str], bool]:
         """The values quoted; most need nothing, so only those that do are touched one by one.
 
         And whether all is sound in them that fits into the rest of a line, and in the text around them.
         """
         if lines:
             return list(map(_quoted, values)), False
-        texts, whole = list(values), "".join(values)
+        texts = list(values)
         if not whole.isascii():
             for number in compress(count(), map(not_, map(str.isascii, values))):
                 texts[number] = _quoted(values[number])
@@ -183,11 +191,11 @@ def _column(text: str) -> int:
     return len(text) - text.rfind("\n") - 1
 
 
-def _in_own_lines(value: str) -> str:
-    """``value``, quoted, in lines of its own."""
-    if value.isascii() and "=" not in value and value.isprintable():
-        return SOFT + SOFT.join([value[at : at + COLUMNS] for at in range(0, len(value), COLUMNS)])
-    return SOFT + _tightened(_quoted(value))
+def _in_own_lines(text: str) -> str:
+    """``text``, which is quoted, in lines of its own."""
+    if "=" not in text and "\n" not in text:  # so it is as it was
+        return SOFT + SOFT.join([text[at : at + COLUMNS] for at in range(0, len(text), COLUMNS)])
+    return SOFT + _tightened(text)
 
 
 @lru_cache(maxsize=4096)  # the same cities and names come again and again

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from html import unescape
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from markupsafe import Markup, escape
 
 from campaign.compose.bounds import LARGEST, TooMuch
@@ -28,7 +29,7 @@ _NONE: dict[int, str] = {}
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 
 
-class Settled(NamedTuple):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank.
 
     ``lines``: some value holds a line feed, or another character that does not print. ``markup``: how to write those
@@ -51,7 +52,7 @@ class Settled(NamedTuple):
 
 def settle(drawn: Drawn, *, html: bool) -> Settled:
     """Put ``drawn`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
-    statics, values, order = drawn
+    statics, values, order = drawn.statics, drawn.values, drawn.order
     types = set(map(type, values))
     simple = True
     if types != _TEXT:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from urllib.parse import quote
 
+import msgspec
 from markupsafe import Markup, escape
 
 from campaign.compose.bounds import LARGEST
@@ -35,7 +36,7 @@ _TAG = re.compile(r"<[A-Za-z!/]")
 Inlining = Literal["shape", "row"]
 
 
-class Bodies(NamedTuple):
+class Bodies(msgspec.Struct, frozen=True, gc=False):
     """The parts of one letter: HTML, the text derived from it (if asked for), and the pictures in it."""
 
     html: Encoded

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import msgspec
 from jinja2 import nodes
 
 from campaign.compose.kept import Kept
@@ -27,7 +28,7 @@ Statics = tuple[str | None, ...]
 Pick = Callable[[Any], tuple[Any, ...]]
 
 
-class Order(NamedTuple):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """Where each of some values stands: ``places`` has a value's number for each gap.
 
     ``pick`` puts a list of them in their places; ``most`` is how many places one value has, at most.
@@ -38,7 +39,7 @@ class Order(NamedTuple):
     most: int
 
 
-class Way(NamedTuple):
+class Way(msgspec.Struct, frozen=True, gc=False):
     """One way through a template: its text with ``None`` for each value, and where the values come from.
 
     ``columns`` takes them out of a row; ``order`` says where they stand, followed by the values that were printed.

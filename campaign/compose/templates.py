@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
 from jinja2.environment import Template
 from jinja2.runtime import Context
@@ -34,7 +35,7 @@ _TEXT = {str}
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
-class Drawn(NamedTuple):
+class Drawn(msgspec.Struct, frozen=True, gc=False):
     """A template drawn for one row: its text, with ``None`` for each place of a value, and the values, raw.
 
     ``order`` says which of them stands where; without one they are as they come, one for each place.

@@ -43,7 +43,7 @@ DOORS = {
     "lxml": {"campaign.compose"},
     "markdown_it": {"campaign.compose.markup"},
     "msal": {"campaign.delivery.microsoft"},
-    "msgspec": {"campaign.audience", "campaign.ledger"},
+    "msgspec": {"campaign.audience", "campaign.compose", "campaign.ledger"},
     "numpy": {"campaign.audience"},
     "opentelemetry": {"campaign.report.tracing"},
     "pandas": {"campaign.audience"},
