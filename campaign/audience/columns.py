@@ -157,12 +157,17 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 def _is_plain(value: Value) -> bool:
     """Whether `plain` would leave ``value`` as it is, as far as numbers go."""
-    kind = type(value)
-    if kind is list:
-        return all(map(_is_plain, value))  # type: ignore[arg-type]  # the type was just looked at
-    if kind is dict:
-        return all(map(_is_plain, value.values()))  # type: ignore[union-attr]  # likewise
-    return kind not in (int, float) or abs(value) <= EXACT  # type: ignore[arg-type]  # likewise
+    inner = value.values() if type(value) is dict else value if type(value) is list else (value,)
+    for one in inner:
+        kind = type(one)
+        if kind is str:
+            continue
+        if kind in (list, dict):
+            if not _is_plain(one):
+                return False
+        elif kind in (int, float) and abs(one) > EXACT:  # type: ignore[arg-type]  # the type was just looked at
+            return False
+    return True
 
 
 def _within_depth(value: object, depth: int) -> None:

@@ -222,9 +222,7 @@ class Composer:
         message_id = self._message_id(recipient.key)
         boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
         letter = assembled(draft.text, draft.html, draft.images, attachments, boundary)
-        to = Mailbox(recipient.name, recipient.address)
-        day = headers.date(draft.date)
-        block = self._head.block(to, variables, day, message_id, variables["unsubscribe_url"], letter)
+        block = self._head.block(recipient, variables, headers.date(draft.date), message_id, letter)
         if self._signer is not None:
             block = self._signer.sign(block, letter.body, draft.date) + block
         content = b"".join((block, b"\r\n", *letter.pieces))
@@ -232,7 +230,8 @@ class Composer:
             raise RowRefused(f"the letter has {len(content):,} octets, more than compose.max_letter_size")
         digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()
         sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # the rest always is
-        draft.made = Letter(recipient.number, message_id, self._sender, to.address, content, digest, wide, sound)
+        number, address = recipient.number, recipient.address
+        draft.made = Letter(number, message_id, self._sender, address, content, digest, wide, sound)
 
     def _attachments(self, variables: Mapping[str, Any]) -> list[bytes]:
         names = [page.text(variables).strip() for page in self._stationery.attachments]

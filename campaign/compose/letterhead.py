@@ -13,7 +13,7 @@ from campaign.compose.letters import Assembled
 from campaign.compose.templates import Page
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
-from campaign.model import Mailbox
+from campaign.model import Mailbox, Recipient
 
 
 class Letterhead:
@@ -66,7 +66,7 @@ class Letterhead:
         return [*fields, ("MIME-Version", "1.0"), ("Content-Type", None)]
 
     def block(
-        self, to: Mailbox, variables: Mapping[str, Any], date: str, message_id: str, unsubscribe: str, letter: Assembled
+        self, to: Recipient, variables: Mapping[str, Any], date: str, message_id: str, letter: Assembled
     ) -> bytes:
         """The finished block, ending in CRLF, without the empty line. Raises HeaderRefused, RowRefused."""
         smtputf8 = not to.address.isascii()
@@ -76,6 +76,7 @@ class Letterhead:
             date,
             message_id,
         ]
+        unsubscribe = variables["unsubscribe_url"]
         if unsubscribe or self._mailto:
             values.append(headers.list_unsubscribe(unsubscribe, self._mailto)[0][1])
         values += [headers.custom(name, page.text(variables)) for name, page in self._custom.items()]

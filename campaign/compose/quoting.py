@@ -23,7 +23,8 @@ COLUMNS = 75  #: of a quoted-printable line, the soft break's ``=`` not counted
 ENOUGH = 30  #: columns for a value; a line with less room left is broken before it
 MOST_FORMS = 256  #: of a neat text, kept at a time
 SOFT = "=\r\n"
-#: Lines that mailboxes (">From ") and relays (a dot doubled) touch, if two more columns fit into them.
+TOUCHED = ".", "From "  #: how lines begin that relays (a dot doubled) and mailboxes (">From ") touch
+#: Such lines, if two more columns fit into them.
 _TOUCHED = re.compile(rf"^(?:From (?=.{{0,{COLUMNS - 7}}}$)|\.(?=.{{0,{COLUMNS - 3}}}$))", re.MULTILINE)
 
 
@@ -83,9 +84,9 @@ class Gapped:
             length = _length(values, pick)
             if self._least + length > 1.4 * (self._octets + 4 * length) + 8:
                 return self._base64(values, pick)  # not even the template's own text is smaller as quoted-printable
-        whole = "".join(values)
+        whole = "\n".join(values)
         quoted, sound = self._quoted(values, whole, pick, lines)
-        if self._is_long(quoted, len(whole)) and self._is_long(quoted, _length(values, pick)):
+        if self._is_long(quoted, len(whole) - len(values)) and self._is_long(quoted, _length(values, pick)):
             other = self._base64(values, pick)
             if len(other.data) < len(quoted):
                 return other
@@ -102,32 +103,29 @@ class Gapped:
         return "".join(form)
 
     def _quoted(self, values: Sequence[str], whole: str, pick: Pick | None, lines: bool) -> tuple[str, bool]:
-        """The text, and whether it is sound: what has no more than one line is looked at as a ``whole``."""
-        texts, sound = self._texts(values, whole, lines)
+        """The text, and whether it is sound. ``whole``: the values as lines, to see at once what none of them needs."""
+        texts: Sequence[str] = list(map(_quoted, values)) if lines else self._texts(values, whole)
         if pick:
             texts = pick(texts)
         lengths = list(map(len, texts))
         if lines:  # what has to stand in lines of its own is longer than any room
             lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]
-        touched = [gap for gap in self._edges if texts[gap].startswith((".", "From "))]
+        touched = [gap for gap in self._edges if texts[gap].startswith(TOUCHED)] if _begins_touched(whole) else []
         for gap in touched:
             lengths[gap] += 2
-        form = (self._neat(texts, lengths) if self._bare else self._form).copy()
+        open_ended = " \n" in whole or whole.endswith(" ")
+        form = (self._neat(texts, lengths, open_ended) if self._bare else self._form).copy()
         form[1::2] = texts
         for gap in touched:
             form[2 * gap + 1] = _untouched(texts[gap])
+        sound = self._sound and whole.count("\n") < max(1, len(values)) and "\r" not in whole and "\0" not in whole
         for gap in compress(self._gaps, map(gt, lengths, self._rooms)):
             form[2 * gap + 1] = own = _in_own_lines(texts[gap])
-            sound = sound and _is_sound(own)
+            sound = sound and "\n." not in own  # its line ends are ours
         return "".join(form), sound
 
-    def _texts(self, values: Sequence[str], whole: str, lines: bool) -> tuple[Sequence[str], bool]:
-        """The values quoted; most need nothing, so only those that do are touched one by one.
-
-        And whether all is sound in them that fits into the rest of a line, and in the text around them.
-        """
-        if lines:
-            return list(map(_quoted, values)), False
+    def _texts(self, values: Sequence[str], whole: str) -> list[str]:
+        """The values quoted; most need nothing, so only those that do are touched one by one."""
         texts = list(values)
         if not whole.isascii():
             for number in compress(count(), map(not_, map(str.isascii, values))):
@@ -135,11 +133,11 @@ class Gapped:
         if "=" in whole:
             for number in compress(count(), map(contains, values, repeat("="))):
                 texts[number] = _quoted(values[number])
-        return texts, self._sound and "\n" not in whole and "\r" not in whole and "\0" not in whole
+        return texts
 
-    def _neat(self, texts: Sequence[str], lengths: list[int]) -> list[str]:
+    def _neat(self, texts: Sequence[str], lengths: list[int], open_ended: bool) -> list[str]:
         """The form for values of these lengths: no soft break behind those that leave room for what follows them."""
-        if any(map(str.endswith, texts, repeat(" "))):  # a blank at a line's end would be lost
+        if open_ended:  # a blank at a line's end would be lost
             ends = map(str.endswith, texts, repeat(" "))
             lengths = [COLUMNS + 1 if blank else length for blank, length in zip(ends, lengths, strict=True)]
         fitting = tuple(map(le, lengths, self._allowed))
@@ -189,6 +187,11 @@ def _first_line(text: str, *, last: bool) -> int:
 def _column(text: str) -> int:
     """Where the last line ends."""
     return len(text) - text.rfind("\n") - 1
+
+
+def _begins_touched(whole: str) -> bool:
+    """Whether some of these lines may be `TOUCHED`."""
+    return "\n." in whole or "\nFrom " in whole or whole.startswith(TOUCHED)
 
 
 def _in_own_lines(text: str) -> str:

@@ -86,8 +86,8 @@ def count(counts: Counts, before: Verdict, after: Verdict) -> None:
 
 
 def _add(counts: Counts, verdict: Verdict, by: int) -> None:
-    name = verdict.value if verdict.value in _COUNTED else "other"
+    name = _COUNTED.get(verdict, "other")
     setattr(counts, name, getattr(counts, name) + by)
 
 
-_COUNTED = frozenset({"accepted", "deferred", "rejected", "in_doubt"})
+_COUNTED = {one: one.value for one in (Verdict.ACCEPTED, Verdict.DEFERRED, Verdict.REJECTED, Verdict.IN_DOUBT)}
