@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+
+import msgspec
 
 from campaign.audience.values import EXACT, plain
 from campaign.config.audience import ColumnType
@@ -122,10 +125,13 @@ def document(cell: Value) -> Value:
         return cell
     if not cell.strip():
         return None
+    if "\\" not in cell and cell.count("[") + cell.count("{") <= DEPTH:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError):  # the other way has the words for it
+            quick: Value = _QUICK.decode(cell)
+            if _is_plain(quick):
+                return quick  # without escapes there are no odd characters, and it cannot nest too deep
     try:
         found: Value = _DECODER.decode(cell)
-        if "\\" not in cell and cell.count("[") + cell.count("{") <= DEPTH and _is_plain(found):
-            return found  # without escapes there are no odd characters, and it cannot nest too deep
         _within_depth(found, DEPTH)
         return plain(found)
     except (ValueError, RecursionError) as error:
@@ -153,6 +159,7 @@ def _no_constant(name: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_QUICK = msgspec.json.Decoder()
 
 
 def _is_plain(value: Value) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: Bytes of the file's end in which the footer must stand.
 TAIL = 8192
 RESTORE = "restore it from a backup: the journal knows recipients by their number in it"
+_DECODE = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ class Plan:
 
     def _parsed(self, line: bytes, number: int) -> Recipient:
         try:
-            found, key, address, name, source_line, values = msgspec.json.decode(line)
-            if b'"$' in line:
+            found, key, address, name, source_line, values = _DECODE(line)
+            if b"$" in line and b'"$' in line:
                 values = [
                     one if kind in AS_THEY_ARE else thaw(one) for kind, one in zip(self.types, values, strict=True)
                 ]

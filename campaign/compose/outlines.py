@@ -83,7 +83,7 @@ class Outline:
         """The values made fit for their gaps. Raises RowRefused for a link's scheme."""
         values, numbers = settled.values, self._numbers(settled.order)
         for gap in self.leading:
-            check_scheme(values[numbers[gap]])
+            check_scheme(values[numbers[gap]], printable=not settled.lines)
         for pieces, gaps in self.joined:
             check_scheme(filled(pieces, [values[numbers[gap]] for gap in gaps]))
         urls = [(gap, values[numbers[gap]]) for gap in self.urls]
@@ -124,9 +124,11 @@ class Outline:
                 raise RowRefused(f"{name}: {value[:60]!r} stands in a style and holds more than a plain value")
 
 
-def check_scheme(value: str) -> None:
+def check_scheme(value: str, *, printable: bool = False) -> None:
     """Raises RowRefused where ``value`` begins a link with a scheme that is not for mail."""
-    match = _SCHEME.match(value if value.isprintable() else _INSIDE.sub("", value))  # as browsers do, inside a scheme
+    if not printable and not value.isprintable():
+        value = _INSIDE.sub("", value)  # as browsers do, inside a scheme
+    match = _SCHEME.match(value)
     if match and match[1].lower() not in _SCHEMES:
         raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
 

@@ -110,7 +110,8 @@ class Gapped:
         lengths = list(map(len, texts))
         if lines:  # what has to stand in lines of its own is longer than any room
             lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]
-        touched = [gap for gap in self._edges if texts[gap].startswith(TOUCHED)] if _begins_touched(whole) else []
+        edges = self._edges if self._edges and _begins_touched(whole) else ()
+        touched = [gap for gap in edges if texts[gap].startswith(TOUCHED)]
         for gap in touched:
             lengths[gap] += 2
         open_ended = " \n" in whole or whole.endswith(" ")

@@ -355,10 +355,14 @@ def test_the_gate_stops_what_slipped_through_an_encoder(value, reason):
 @given(st.lists(st.text(st.sampled_from("a: \r\n\t\0é=X-B"), max_size=12), min_size=3, max_size=3))
 def test_whatever_passes_the_gate_has_the_expected_names_once_each(values):
     names = ["X-A", "X-B", "X-C"]
+    skeleton = Skeleton([(name, None) for name in names])
     try:
         octets = block(list(zip(names, values, strict=True)))
     except HeaderRefused:
+        with pytest.raises(HeaderRefused):
+            skeleton.fill(*values)
         return
+    assert skeleton.fill(*values) == octets
     message = email.message_from_bytes(octets + b"\r\nbody", policy=email.policy.compat32)
     assert message.keys() == names
     assert message.get_payload() == "body"
