@@ -26,7 +26,10 @@ CONNECTIONS = 20
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured. ``rows`` by key of the peer; slow ones serve the first of the same rows."""
+    """How much is measured. ``rows`` by key of the peer; slow ones serve the first of the same rows.
+
+    Nodemailer serves as many as we do, so that starting and warming up weigh alike in its ratios, which are goals.
+    """
 
     rounds: int
     rows: dict[str, int]
@@ -41,7 +44,7 @@ class Scale:
 
 QUICK = Scale(
     rounds=3,
-    rows={"campaign": 20_000, "nodemailer": 3_000, "plain": 800, "smtplib": 800, "mailmerge": 800, "emails": 300},
+    rows={"campaign": 20_000, "nodemailer": 20_000, "plain": 2_000, "smtplib": 800, "mailmerge": 800, "emails": 300},
     far_rounds=2,
     far_rows={"campaign": 6_000, "ready": 1_500, "nodemailer": 2_000},
     sizes={1_000: 3, 10_000: 3, 100_000: 1},
@@ -55,7 +58,7 @@ FULL = Scale(
     rows={
         "campaign": 20_000,
         "nodemailer": 20_000,
-        "plain": 2_000,
+        "plain": 5_000,
         "smtplib": 2_000,
         "mailmerge": 2_000,
         "emails": 1_000,

@@ -12,6 +12,7 @@ import platform
 import signal
 import statistics
 import subprocess
+import sysconfig
 import tempfile
 import threading
 import time
@@ -102,8 +103,14 @@ def machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB",
         "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({_build()})",
     }
+
+
+def _build() -> str:
+    """Whether this Python was built with profile-guided optimisation, as distributions' are: about a sixth faster."""
+    flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    return "an optimised build" if "--enable-optimizations" in flags else "a build without optimisations"
 
 
 def _processor() -> str:
