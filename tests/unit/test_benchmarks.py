@@ -82,7 +82,7 @@ def test_what_was_not_measured_is_not_judged() -> None:
 def findings() -> dict[str, Any]:
     ours, theirs = [run(100, 1.0, 0.02)] * 3, [run(100, 10.0, 0.2)] * 3
     return {
-        "machine": {"processor": "P", "cores": "2", "memory": "1 GB", "system": "S", "python": "3.11"},
+        "machine": {"processor": "P", "cores": "2", "memory": "1 GB", "system": "S", "python": "3.11", "loop": "3.2"},
         "versions": {"nodemailer": "1.0"},
         "hash_before": 50.0,
         "hash_after": 60.0,
