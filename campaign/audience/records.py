@@ -58,7 +58,7 @@ def numbered_lines(pieces: Iterable[str], name: str) -> Iterator[tuple[int, list
 
 def _lines(text: str) -> list[str]:
     """``text`` cut behind each LF, CR and CRLF; the last line is what follows the last one, or ends in it."""
-    if text.count("\r") == text.count("\r\n"):
+    if "\r" not in text or text.count("\r") == text.count("\r\n"):
         lines = text.split("\n")
         last = lines.pop()
         return [*(line + "\n" for line in lines), last]

@@ -147,6 +147,7 @@ class Composer:
     def compose_all(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Letter | Unrenderable]:
         """As `compose`, for some recipients: one step for all of them, then the next, which a processor likes best."""
         drafts = [Draft(recipient, date) for recipient, date in wanted]
+        self._watch.start()
         for step in (self._begin, self._write_text, self._write_html, self._finish):
             for draft in drafts:
                 if draft.made is None:
@@ -154,7 +155,7 @@ class Composer:
         return [cast("Letter | Unrenderable", draft.made) for draft in drafts]
 
     def _take(self, step: Callable[[Draft], None], draft: Draft) -> None:
-        self._watch.start(draft.used)
+        self._watch.go_on(draft.used)
         try:
             step(draft)
         except ConfigError as error:  # a missing attachment or picture

@@ -14,9 +14,9 @@ from campaign.compose.bounds import TooMuch
 
 
 class Watch:
-    """Started for each step of a row; both clocks count seconds. Before the first start there is no limit."""
+    """Started for a row, or goes on with one that has been begun; both clocks count seconds. Not started: no limit."""
 
-    __slots__ = ("_began", "_clock", "_cpu", "_cpu_deadline", "_deadline", "_seconds")
+    __slots__ = ("_began", "_clock", "_cpu", "_cpu_deadline", "_deadline", "_now", "_seconds")
 
     def __init__(
         self,
@@ -26,15 +26,22 @@ class Watch:
     ) -> None:
         self._seconds, self._clock, self._cpu = seconds, clock, cpu
         self._began, self._deadline, self._cpu_deadline = 0.0, float("inf"), float("inf")
+        self._now = 0.0
 
-    def start(self, used: float = 0.0) -> None:
-        """The time of a row begins, or goes on where it has ``used`` some of it."""
-        self._began = self._clock() - used
+    def start(self) -> None:
+        """The time of a row begins."""
+        self._now = self._clock()
+        self.go_on(0.0)
+
+    def go_on(self, used: float) -> None:
+        """The time of a row that has ``used`` some of it goes on, from the moment of `start` or of the last `used`."""
+        self._began = self._now - used
         self._deadline, self._cpu_deadline = self._began + self._seconds, 0.0
 
     def used(self) -> float:
         """Seconds on the wall that the row has taken."""
-        return self._clock() - self._began
+        self._now = self._clock()
+        return self._now - self._began
 
     def check(self) -> None:
         """Raises TooMuch when the row's time is over."""

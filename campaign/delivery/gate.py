@@ -95,7 +95,7 @@ class Gate:
             seconds = account.throttle.wait(domain, now) - account.lead()
             return seconds if seconds > 0 and seconds > everybody else 0.0
 
-        found = self.backlog.take(now, beyond)
+        found = self.backlog.take(now, beyond if account.throttle.by_domain else _none)
         if isinstance(found, Errand):
             found.account = account
             account.drawn += 1
@@ -173,6 +173,11 @@ class Gate:
         finally:
             alarm.cancel()
             self._bells.discard(bell)
+
+
+def _none(_domain: str) -> float:
+    """Seconds that any domain has to wait beyond the others."""
+    return 0.0
 
 
 def _strike(bell: asyncio.Future[None]) -> None:

@@ -46,6 +46,11 @@ class Throttle:
         self._account = Lane(cells(ACCOUNT), limits, ramp, warmup)
         self._lanes = {name: Lane(cells(name), many) for name, many in self.by_lane(domain_limits or {}).items()}
 
+    @property
+    def by_domain(self) -> bool:
+        """Whether some domain may have to wait longer than others."""
+        return bool(self._lanes)
+
     def wait(self, domain: str, now: float) -> float:
         """Seconds until a letter to ``domain`` may go; 0.0 = now."""
         due = self._account.due(now)
