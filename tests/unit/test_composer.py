@@ -102,6 +102,7 @@ def test_a_letter_is_complete_canonical_and_known_by_its_digest(tmp_path):
     assert b"\n" not in made.content.replace(b"\r\n", b"")
     assert made.digest == hashlib.sha256(made.content).digest()
     assert not made.smtputf8
+    assert made.sound, "so that nobody has to search it again before it goes"
 
 
 def test_the_same_row_gives_the_same_bytes_in_another_process(tmp_path):
@@ -271,6 +272,23 @@ def test_text_alone_makes_a_plain_letter(tmp_path):
     message = read(letter(Composer(brief(tmp_path, html="", text="body.txt"))))
     assert message.get_content_type() == "text/plain"
     assert message.get_content().strip() == "Dear Zoë"
+
+
+@pytest.mark.parametrize("ending", ["j2", "md"])
+def test_branches_that_look_alike_and_print_other_columns_are_told_apart(tmp_path, ending):
+    source = (
+        "{{ name }}: {% if plan == 'pro' %}{{ link }} {{ name }}{% else %}{{ name }} {{ link }}{% endif %} {{ plan }}"
+    )
+    body = tmp_path / f"letter.{ending}"
+    body.write_text(source if ending == "md" else f"<p>{source}</p>", encoding="utf-8")
+    composer = Composer(brief(tmp_path, source, html=body.name, text="body.html"))
+    for number, plan in enumerate(["pro", "free", "free", "pro", "free", "pro"]):
+        made = letter(composer, recipient(number, plan=plan, name=f"N{number} & co", link=f"L{number}"))
+        pair = f"L{number} N{number} & co" if plan == "pro" else f"N{number} & co L{number}"
+        expected = f"N{number} & co: {pair} {plan}"
+        assert text_of(made).strip() == expected
+        assert str(escape(expected)) in html_of(made)
+    assert composer.shapes == 1
 
 
 def test_the_locale_may_come_from_the_row(tmp_path):

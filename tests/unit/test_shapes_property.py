@@ -190,6 +190,7 @@ def test_letters_are_the_same_in_any_order_and_in_any_company(tmp_path_factory, 
             assert all(len(line) <= 998 for line in letter.content.split(b"\r\n"))
             assert b"\n" not in letter.content.replace(b"\r\n", b"")
             assert b"\r" not in letter.content.replace(b"\r\n", b"")
+            assert not letter.sound or (b"\n." not in letter.content and b"\0" not in letter.content)
 
 
 if __name__ == "__main__":
