@@ -70,14 +70,17 @@ class Lane:
         """Other limits; remembered letters count under them."""
         self.limits = tuple(limits)
         self._windows = tuple(_window(limit) for limit in self.limits)
+        self._free = not self.limits and not self._warmup
         shortest = min(self.limits, key=lambda limit: (limit.per, limit.count), default=None)
         self._interval = 1 / shortest.per_second if shortest and shortest.per <= self.PACED_UP_TO else 0.0
 
     def due(self, now: float) -> float:
         """The time at which the next letter may go; it may go now when that is not after ``now``."""
         cells = self.cells
-        due = cells[NEXT]
         plain = not cells[FACTOR] and self._ramp is None
+        if plain and self._free:
+            return cells[HELD]  # asked twice for each letter
+        due = cells[NEXT]
         paced = cells[LAST] + (self._interval if plain else self._pace(now))
         due = min(due, paced)
         sent = int(cells[SENT])

@@ -48,8 +48,8 @@ class Refused:
 def for_the_wire(content: bytes) -> bytes | None:
     """``content`` with every leading dot doubled (RFC 5321 4.5.2), which nearly always is ``content`` itself.
 
-    ``None`` when it could end early on a server that takes a bare CR or LF for the end of a line. Letters are
-    canonical when they are composed; this holds the wire to it, in two fast searches.
+    ``None`` when it could end early on a server that takes a bare CR or LF for the end of a line. For letters that
+    were not proved ``sound`` when they were composed: two searches through all of it.
     """
     if content[-2:] != b"\r\n" or b"\0" in content or _BARE_CR.search(content):
         return None
