@@ -234,7 +234,9 @@ class Composer:
         number, address = recipient.number, recipient.address
         draft.made = Letter(number, message_id, self._sender, address, content, digest, wide, sound)
 
-    def _attachments(self, variables: Mapping[str, Any]) -> list[bytes]:
+    def _attachments(self, variables: Mapping[str, Any]) -> Sequence[bytes]:
+        if not self._stationery.attachments:
+            return ()
         names = [page.text(variables).strip() for page in self._stationery.attachments]
         return [self._resources.attachment(name) for name in names if name]
 

@@ -266,6 +266,8 @@ def _refuse_address(address: str, smtputf8: bool) -> None:
         raise HeaderRefused(f"{address[:260]!r} is not a bare address")
     if smtputf8 or len(address) > 254:
         refuse_controls("address", address, 254)
+    if len(address) <= 64 and address.isascii():
+        return  # nearly all of them
     local, _, domain = address.rpartition("@")
     if len(local) > 64 or len(local.encode("utf-8")) > 64 or len(domain) > 253:
         raise HeaderRefused(f"{address!r} is longer than an address may be")

@@ -17,20 +17,20 @@ class Kept(Generic[Key, Thing]):
         self._most, self._heaviest, self._weight = most, heaviest, 0
         self._things: OrderedDict[Key, tuple[Thing, int]] = OrderedDict()
         self._same: dict[int, tuple[Key, Thing]] = {}  # by the identity of the key: a long one takes long to be hashed
+        self._crowded = False  # before that nobody asks which was used last
 
     def __len__(self) -> int:
         return len(self._things)
 
     def get(self, key: Key) -> Thing | None:
         """The thing kept under ``key``, if it is still there."""
-        crowded = 2 * len(self._things) > self._most or 2 * self._weight > self._heaviest
         same = self._same.get(id(key))
-        if same is not None and same[0] is key and not crowded:
+        if same is not None and same[0] is key and not self._crowded:
             return same[1]
         found = self._things.get(key)
         if found is None:
             return None
-        if crowded:  # before that nobody asks which was used last
+        if self._crowded:
             self._things.move_to_end(key)
         return found[0]
 
@@ -42,4 +42,5 @@ class Kept(Generic[Key, Thing]):
         self._things[key] = thing, weight
         while self._weight > self._heaviest or len(self._things) > self._most:
             self._weight -= self._things.popitem(last=False)[1][1]
+        self._crowded = 2 * len(self._things) > self._most or 2 * self._weight > self._heaviest
         self._same = {id(key): (key, thing) for key, (thing, _) in self._things.items()}

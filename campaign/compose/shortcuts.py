@@ -54,7 +54,7 @@ class Straight(NamedTuple):
     """A template that only puts columns between words: it needs no drawing. ``form`` has ``%s`` for each of them."""
 
     statics: Statics
-    names: tuple[str, ...]
+    columns: Pick
     form: str
 
 
@@ -121,7 +121,7 @@ def straight(tree: nodes.Template) -> Straight | None:
             else:
                 return None
     form = "".join("%s" if static is None else static.replace("%", "%%") for static in statics)
-    return Straight(tuple(statics), tuple(names), form)
+    return Straight(tuple(statics), picker(names), form)
 
 
 def captures(tree: nodes.Template) -> bool:

@@ -135,12 +135,15 @@ class Page:
 
     def _put_between(self, variables: Mapping[str, Any]) -> str | None:
         """The text of a straight template, if all its columns are there and are text."""
-        statics, names, form = self._straight  # type: ignore[misc]  # only called where there is one
-        values = [variables.get(name) for name in names]
+        statics, columns, form = self._straight  # type: ignore[misc]  # only called where there is one
+        try:
+            values = columns(variables)
+        except KeyError:
+            return None
         if values and set(map(type, values)) != _TEXT:
             return None
         self.latest = Drawn(statics, values)
-        return form % tuple(values)
+        return form % values
 
     def _drawn(self, variables: Mapping[str, Any]) -> str:
         drawn = self.draw(variables)
