@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
+from itertools import repeat
 from types import BuiltinMethodType
 from typing import Any
 
@@ -31,6 +32,7 @@ from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_
 from campaign.compose.watch import Watch
 
 OPEN, CLOSE = "\x02", "\x03"  #: around a value inside captured text: OPEN value OPEN CLOSE
+BEATS = 64  #: of a template's pulse between two looks at the row's time and size
 MOST_ROUNDS = 1_000_000  #: of all loops of one row together
 MOST_EVENTS = 200_000  #: pieces one template may print for one row
 MOST_WEIGHT = 16 * LARGEST  #: characters of printed values that may be in memory
@@ -110,6 +112,13 @@ class _Generator(CodeGenerator):
         super().visit_Getattr(node, frame)
         self.write(")")
 
+    def visit_EnvironmentAttribute(self, node: nodes.EnvironmentAttribute, frame: Frame) -> None:  # noqa: N802 - as above
+        """A beat of the pulse: a property of the environment would take thrice the time."""
+        if node.name == "beats":
+            self.write("next(environment.beats, 1) and environment.look_around()")
+        else:
+            super().visit_EnvironmentAttribute(node, frame)
+
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
         self.write("environment.bounded(")
         super().visit_Concat(node, frame)
@@ -150,6 +159,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.locale = "en"
         self.watch = watch
         self._rounds = self._weighed = self._weight = 0
+        #: The generated code takes one for each loop round, macro, block and template.
+        self.beats = repeat(None, BEATS - 1)
         del self.globals["lipsum"], self.filters["random"]  # a letter has to come out the same each time
         for name, check in FILTERS.items():
             self.filters[name] = guarded(self.filters[name], check)
@@ -158,15 +169,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Forget what is left of the last drawing."""
         self.values.clear()
         self._rounds = self._weighed = self._weight = 0
+        self.beats = repeat(None, BEATS - 1)
 
-    @property
-    def pulse(self) -> None:
-        """Read by the generated code once for each loop round, macro, block and template."""
-        self._rounds += 1
-        if not self._rounds & 0x3F:
-            self._look_around()
-
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
+        """Called by the generated code whenever `beats` are used up."""
+        self.beats = repeat(None, BEATS - 1)
+        self._rounds += BEATS
         self.watch.check()
         if self._rounds > MOST_ROUNDS:
             raise TooMuch(f"the template's loops took more than {MOST_ROUNDS:,} rounds for this row")
@@ -256,7 +264,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
         kinds = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
         for node in [source, *source.find_all(kinds)]:
-            beat = nodes.ExprStmt(nodes.EnvironmentAttribute("pulse", lineno=node.lineno), lineno=node.lineno)
+            beat = nodes.ExprStmt(nodes.EnvironmentAttribute("beats", lineno=node.lineno), lineno=node.lineno)
             node.body.insert(0, beat)  # type: ignore[attr-defined]  # all of these have one
         return super()._generate(source, *args, **options)
 
