@@ -3,7 +3,7 @@
     python -m benchmarks [--full] [--keep] [--only loopback far …] [--json]
     python -m benchmarks profile [--rows N] [--keep]
 
-Without options it takes about eight minutes; ``--full`` takes longer and includes a list of a million rows. ``--keep``
+Without options it takes about six minutes; ``--full`` takes longer and includes a list of a million rows. ``--keep``
 writes docs/benchmarks.md. Every run leaves its figures as JSON in benchmarks/results/.
 """
 
