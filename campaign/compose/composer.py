@@ -21,6 +21,7 @@ from campaign.compose.filters import known_locale
 from campaign.compose.letterhead import Letterhead
 from campaign.compose.letters import assembled
 from campaign.compose.likeness import difference
+from campaign.compose.order import in_places
 from campaign.compose.quoting import Encoded
 from campaign.compose.resources import Resources
 from campaign.compose.shapes import Inlining
@@ -134,7 +135,7 @@ class Composer:
         stationery = self._stationery
         subject, text = stationery.subject.latest, stationery.text.latest if stationery.text else None
         html = stationery.shapes.latest if stationery.shapes else None
-        return [(one.statics, one.in_places()) for one in (subject, text, html) if one]
+        return [(one.statics, in_places(one.values, one.order)) for one in (subject, text, html) if one]
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
         """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes.

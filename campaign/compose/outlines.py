@@ -14,9 +14,9 @@ from urllib.parse import quote
 import msgspec
 
 from campaign.compose.bounds import LARGEST, TooMuch
+from campaign.compose.order import Order
 from campaign.compose.places import Kind, Places, Tokens
 from campaign.compose.settling import Settled, cleaned, escaped
-from campaign.compose.shortcuts import Order
 from campaign.compose.templates import RowRefused, Statics
 
 LONGEST_SHAPING = 10_000  #: characters of a value that shapes a letter, such as one in ``class``

@@ -17,7 +17,7 @@ from operator import contains, gt, le, not_
 
 import msgspec
 
-from campaign.compose.shortcuts import Pick
+from campaign.compose.order import Pick
 
 COLUMNS = 75  #: of a quoted-printable line, the soft break's ``=`` not counted
 ENOUGH = 30  #: columns for a value; a line with less room left is broken before it

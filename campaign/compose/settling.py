@@ -17,8 +17,8 @@ import msgspec
 from markupsafe import Markup, escape
 
 from campaign.compose.bounds import LARGEST, TooMuch
+from campaign.compose.order import Order, in_places
 from campaign.compose.sandbox import CLOSE, OPEN, printed, texts
-from campaign.compose.shortcuts import Order
 from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}
@@ -47,7 +47,7 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
     def in_places(self) -> list[str]:
         """A value for each gap."""
-        return list(self.order.pick(self.values) if self.order else self.values)
+        return in_places(self.values, self.order)
 
 
 def settle(drawn: Drawn, *, html: bool) -> Settled:
@@ -59,13 +59,13 @@ def settle(drawn: Drawn, *, html: bool) -> Settled:
         if types <= _PLAIN and len(values) <= FEW:
             values = [value if type(value) is str else printed(value) for value in values]
         else:
-            values, order = texts(drawn.in_places(), partial(_shown, html)), None
+            values, order = texts(in_places(values, order), partial(_shown, html)), None
             simple = Markup not in set(map(type, values))
     whole = "".join(values)
     size = len(whole) * (order.most if order else 1)
     if simple and size <= LARGEST and whole.isprintable() and all(map(str.strip, values)):
         return Settled(statics, values, False, _NONE, size, order)
-    values = order.pick(values) if order else values
+    values = in_places(values, order)
     size = sum(map(len, values))
     if size > LARGEST:
         raise TooMuch(f"the values of this row have {size:,} characters where they are printed")

@@ -19,13 +19,13 @@ from markupsafe import Markup, escape
 from campaign.compose.bounds import LARGEST
 from campaign.compose.finishing import Finisher, References
 from campaign.compose.kept import Kept
+from campaign.compose.order import Pick, picker
 from campaign.compose.outlines import URL_SAFE, Outline, Prepared, check_scheme, check_size, filled, text_pieces
 from campaign.compose.pictures import elsewhere
 from campaign.compose.places import STANDS, Kind
 from campaign.compose.quoting import Encoded, Gapped
 from campaign.compose.resources import Image
 from campaign.compose.settling import Settled, settle, unmarked
-from campaign.compose.shortcuts import Pick, picker
 from campaign.compose.templates import Page, RowRefused, Statics
 
 MOST_SHAPES = 512  #: kept at a time

@@ -8,15 +8,14 @@ looked up where the marks stood. A column that the template binds to anything el
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from operator import itemgetter
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 from jinja2 import nodes
 
 from campaign.compose.kept import Kept
+from campaign.compose.order import Order, Pick, in_order, picker
 
 START, END = "\x0e", "\x0f"  #: around the number of a column, in the place of its value
 MOST_WAYS, HEAVIEST = 512, 2_000_000  #: through one template that are kept; pieces of them all
@@ -25,18 +24,6 @@ _SPECIAL = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
 _UNFIT = (nodes.Block, nodes.Extends, nodes.EvalContextModifier, nodes.ScopedEvalContextModifier)
 
 Statics = tuple[str | None, ...]
-Pick = Callable[[Any], tuple[Any, ...]]
-
-
-class Order(msgspec.Struct, frozen=True, gc=False):
-    """Where each of some values stands: ``places`` has a value's number for each gap.
-
-    ``pick`` puts a list of them in their places; ``most`` is how many places one value has, at most.
-    """
-
-    places: tuple[int, ...]
-    pick: Pick
-    most: int
 
 
 class Way(msgspec.Struct, frozen=True, gc=False):
@@ -164,15 +151,3 @@ def _marked(node: nodes.Expr, free: frozenset[str], names: list[str]) -> nodes.E
     if node.name not in names:
         names.append(node.name)
     return nodes.TemplateData(f"{START}{names.index(node.name)}{END}", lineno=node.lineno)
-
-
-def in_order(places: Sequence[int]) -> Order:
-    """Values in these places."""
-    return Order(tuple(places), picker(places), max(Counter(places).values(), default=0))
-
-
-def picker(wanted: Sequence[Any]) -> Pick:
-    """Takes ``wanted`` out of a row or a list, always as a tuple."""
-    if len(wanted) > 1:
-        return itemgetter(*wanted)
-    return lambda source: tuple([source[one] for one in wanted])

@@ -26,8 +26,9 @@ from campaign.compose.bounds import LARGEST, TooMuch
 from campaign.compose.declared import Closure, undeclared
 from campaign.compose.filters import FILTERS
 from campaign.compose.loader import Loader
+from campaign.compose.order import Order, in_places
 from campaign.compose.sandbox import MOST_EVENTS, Sandbox, printed, texts
-from campaign.compose.shortcuts import Order, Statics, Straight, Ways, captures, shortened, straight
+from campaign.compose.shortcuts import Statics, Straight, Ways, captures, shortened, straight
 from campaign.compose.watch import Watch
 from campaign.errors import ConfigError
 
@@ -44,10 +45,6 @@ class Drawn(msgspec.Struct, frozen=True, gc=False):
     statics: Statics
     values: Sequence[Any]
     order: Order | None = None
-
-    def in_places(self) -> list[Any]:
-        """A value for each place."""
-        return list(self.order.pick(self.values) if self.order else self.values)
 
 
 class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
@@ -147,7 +144,7 @@ class Page:
 
     def _drawn(self, variables: Mapping[str, Any]) -> str:
         drawn = self.draw(variables)
-        values = drawn.in_places()
+        values = in_places(drawn.values, drawn.order)
         try:
             shown = iter(values if set(map(type, values)) <= _TEXT else texts(values, printed))
         except Exception as error:  # noqa: BLE001 - an undefined value, or one that cannot be shown

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment, UndefinedError
 
+from campaign.compose.order import in_places
 from campaign.compose.shortcuts import MOST_WAYS, START, shortened
 from campaign.compose.templates import Page, Templates
 from campaign.compose.watch import Watch
@@ -29,7 +30,7 @@ def page(folder: Path, source: str, *, html: bool = True) -> Page:
 def drawn(opened: Page, row: dict[str, Any]) -> tuple[str, list[Any]]:
     """Where the values stand in what was printed, and the values."""
     found = opened.draw(row)
-    return "".join("\0" if piece is None else piece for piece in found.statics), found.in_places()
+    return "".join("\0" if piece is None else piece for piece in found.statics), in_places(found.values, found.order)
 
 
 @pytest.mark.parametrize("html", [True, False])

@@ -411,6 +411,6 @@ def test_a_template_of_columns_between_words_gives_what_drawing_gives(tmp_path, 
     )
     row = {"name": value, "nick": "n"}
     assert straight.text(row) == drawn.text(row) == f"50% {'' if value is None else value} %dn"
-    assert straight.latest.in_places() == [value, "n"]
+    assert list(straight.latest.values) == [value, "n"]
     with pytest.raises(RowRefused, match=r"s:1: 'nick' is undefined"):
         straight.text({"name": value})
