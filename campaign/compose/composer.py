@@ -18,9 +18,9 @@ from typing import Any, cast
 from campaign.compose import headers
 from campaign.compose.bounds import TooMuch
 from campaign.compose.filters import known_locale
+from campaign.compose.html.tree_diff import difference
 from campaign.compose.letterhead import Letterhead
 from campaign.compose.letters import assembled
-from campaign.compose.likeness import difference
 from campaign.compose.order import in_places
 from campaign.compose.quoting import Encoded
 from campaign.compose.resources import Resources

@@ -15,10 +15,10 @@ from typing import Any
 from campaign.compose import markup
 from campaign.compose.filters import known_locale
 from campaign.compose.finishing import Finisher
+from campaign.compose.html.css_inliner import Styles
 from campaign.compose.pictures import replaced
 from campaign.compose.resources import Image, ResourceError, Resources
 from campaign.compose.shapes import Shapes
-from campaign.compose.styles import Styles
 from campaign.compose.templates import Page, RowRefused, Templates
 from campaign.compose.textpart import TextPart
 from campaign.compose.watch import Watch

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from campaign.compose.composer import Brief, Composer
-from campaign.compose.likeness import difference
+from campaign.compose.html.tree_diff import difference
 from campaign.config.compose import ComposeSlice
 from campaign.model import Identity, Letter, Mailbox, Recipient
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from campaign.compose.composer import Brief, Composer
-from campaign.compose.likeness import difference
+from campaign.compose.html.tree_diff import difference
 from campaign.config.compose import ComposeSlice
 from campaign.model import Identity, Letter, Mailbox, Recipient
 

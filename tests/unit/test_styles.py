@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.compose.sheets import part
-from campaign.compose.styles import Styles
+from campaign.compose.html.css_inliner import Styles
+from campaign.compose.html.css_rules import part
 from campaign.errors import ConfigError
 
 WATCH = {"on": False}

@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import Any, Literal
 
 from campaign.compose.enclosure import kept_back, read_beneath
+from campaign.compose.html.css_rules import Change, Veil, part
 from campaign.compose.kept import Kept
-from campaign.compose.sheets import Change, Veil, part
 from campaign.errors import ConfigError
 
 LONGEST_SHEET = 1_000_000  #: octets
