@@ -1,0 +1,123 @@
+"""Whether a letter of ours looks as its author's does: every element, in Chromium, in every view.
+
+`looks.html` compares inside the browser and leaves only what differs; there is one start for each colour scheme.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from html import unescape
+from pathlib import Path
+from typing import NamedTuple
+
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium-headless-shell", "chromium", "chromium-browser"])), None)
+PAGE = Path(__file__).with_name("looks.html")
+SCHEMES = {"dark": 0, "light": 1}  # the numbers of Blink's setting
+WIDTHS = (700, 390)
+BARE, TOUCHED = "700 light, without sheets", "700 light, touched"
+VIEWS = (*(f"{width} {scheme}" for scheme in ("light", "dark") for width in WIDTHS), BARE, TOUCHED)
+
+#: What holds only while the reader does something. The same weight, and it always matches.
+TOUCH, ALWAYS = re.compile(r":(?:hover|focus|active|checked)(?![\w-])"), ":not(.nobody)"
+PSEUDO = re.compile(r":(before|after|first-letter|first-line|marker)\b")
+CONDITIONAL = re.compile(
+    r"<!--\[if\b.*?<!\[endif\]-->|<!(?:--)?\[(?:if|endif)\b[^>]*\]>(?:<!)?(?:-->)?", re.IGNORECASE | re.DOTALL
+)
+
+
+class Letter(NamedTuple):
+    """What an author wrote, and what was made of it, by the inliner's name."""
+
+    name: str
+    author: str
+    ours: dict[str, str]
+
+
+class Difference(NamedTuple):
+    """One property of one element in one view."""
+
+    letter: str
+    inliner: str
+    view: str
+    element: str
+    name: str
+    author: str
+    ours: str
+
+
+def told(found: Iterable[Difference], most: int = 20) -> str:
+    """A line for each difference, with all the views that have it."""
+    lines: dict[Difference, list[str]] = {}
+    for one in found:
+        lines.setdefault(one._replace(view=""), []).append(one.view)
+    return "\n".join(
+        f"{one.letter}, {one.inliner}, {' + '.join(views)}: {one.element}: {one.name}: "
+        f"author {one.author[:150]!r}, ours {one.ours[:150]!r}"
+        for one, views in list(lines.items())[:most]
+    )
+
+
+def differences(letters: Iterable[Letter], folder: Path, timeout: float = 100) -> list[Difference]:
+    """Everything that looks otherwise. Relative sheets and pictures are read from ``folder``, which is written into."""
+    letters = list(letters)
+    found = [one for letter in letters for one in _conditions(letter)]
+    for scheme in SCHEMES:
+        jobs = [job for number, letter in enumerate(letters) for job in _jobs(letter, number, scheme, folder)]
+        found += _compare(jobs, folder / f"looks-{scheme}.html", scheme, timeout)
+    return found
+
+
+def _conditions(letter: Letter) -> list[Difference]:
+    """The conditional comments, as written: a browser reads ``<![if !mso]>`` as a comment, Outlook does not."""
+    author = CONDITIONAL.findall(letter.author)
+    made = {name: CONDITIONAL.findall(html) for name, html in letter.ours.items()}
+    return [
+        Difference(letter.name, name, "source", "document", "conditional comments", str(author), str(ours))
+        for name, ours in made.items()
+        if ours != author
+    ]
+
+
+def _jobs(letter: Letter, number: int, scheme: str, folder: Path) -> list[dict]:
+    """What the page is to load and compare for one letter."""
+    pseudo = sorted({f"::{name}" for name in PSEUDO.findall(letter.author)})
+
+    def job(view: str, width: int, touched: bool = False) -> dict:
+        def stored(text: str, name: str) -> str:
+            path = folder / f"letter-{number}-{name}{'-touched' * touched}.html"
+            path.write_bytes((TOUCH.sub(ALWAYS, text) if touched else text).encode("utf-8-sig"))
+            return path.name
+
+        return {
+            "letter": letter.name,
+            "view": view,
+            "width": width,
+            "dark": scheme == "dark",
+            "bare": view == BARE,
+            "pseudo": pseudo,
+            "author": stored(letter.author, "author"),
+            "ours": {name: stored(html, name) for name, html in letter.ours.items()},
+        }
+
+    jobs = [job(f"{width} {scheme}", width) for width in WIDTHS]
+    if scheme == "light":
+        jobs.append(job(BARE, 700))
+        if TOUCH.search(letter.author):
+            jobs.append(job(TOUCHED, 700, touched=True))
+    return jobs
+
+
+def _compare(jobs: list[dict], page: Path, scheme: str, timeout: float) -> list[Difference]:
+    listed = json.dumps(jobs).replace("<", "\\u003c")
+    page.write_text(PAGE.read_text("utf-8").replace("const JOBS = []", f"const JOBS = {listed}"), "utf-8")
+    options = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
+    options += ["--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    options += [f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", "--window-size=1000,800", "--dump-dom"]
+    done = subprocess.run(
+        [str(CHROMIUM), *options, page.as_uri()], check=True, capture_output=True, encoding="utf-8", timeout=timeout
+    )
+    report = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)[1]))
+    assert report["jobs"] == len(jobs), "the page was dumped before it had compared everything"
+    return [Difference(*one) for one in report["found"]]
