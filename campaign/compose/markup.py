@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from campaign.errors import ConfigError
 
@@ -17,6 +18,19 @@ _PAGE = '<!DOCTYPE html>\n<html><head><meta charset="utf-8"></head><body>\n{}</b
 _OPEN_TAG = re.compile(r"<(mj-[\w-]+|mjml)?[^<>]*$")
 _FREE_ATTRIBUTE = re.compile(r"\s(?:href|src|alt|title|name)\s*=\s*(?:\"[^\"]*|'[^']*)$")
 _RAW = re.compile(r"<(/?)mj-(?:style|attributes|class|head)\b", re.IGNORECASE)
+_MARKUP = re.compile(
+    r"<!--(?!\[if|<!\[endif).*?-->"
+    r"|(?:<!(?:--)?\[if|<!(?:--<!)?\[endif)[^\]]*\](?:>-->|><!-->|-->|>)"
+    r"|(?P<broken><!(?:--)?(?:<!)?\[(?:end)?if)"
+    r"|(?P<title><mj-title[^<>]*>)(?P<words>[^<]*)"
+    r"|<(?P<tag>[^\s<>/=!?\"']+)(?:[ \t\r\n]+[^\s<>/=\"']+(?:[ \t\r\n]*=[ \t\r\n]*(?:\"[^\"]*\"|'[^']*'))?)+",
+    re.DOTALL,
+)
+_ATTRIBUTE = re.compile(r"([^\s=\"']+)([ \t\r\n]*=[ \t\r\n]*)(\"[^\"]*\"|'[^']*')")
+#: what mrml looks into, where any white space may stand for a space
+_MEASURED = re.compile(r"mj-class$|font-family$|.*(?:padding|border|position|size|width|height)")
+_SPACE = re.compile(r"[\t\r\n]")
+_ESCAPED = re.compile("[^ !#-\\[\\]-~\ud800-\udfff]")  # all that Rust's {:?} may escape, and every letter beyond ASCII
 
 
 def markdown() -> Convert:
@@ -28,7 +42,12 @@ def markdown() -> Convert:
 
 
 def mjml() -> Convert:
-    """MJML by the mrml library. The returned function raises ValueError with the parser's words."""
+    """MJML by the mrml library. The returned function raises ValueError with the parser's words.
+
+    Attributes come out as they were written. mrml prints them with the escapes of Rust (backslash and n for a line
+    feed) and its own styles without any, so afterwards nobody can tell which are which: what it could escape goes in
+    as words of letters and digits, and is put back. It is given nothing to load ``mj-include`` with, and refuses it.
+    """
     try:
         from mjml import mjml2html
     except ImportError:
@@ -37,12 +56,61 @@ def mjml() -> Convert:
         ) from None
 
     def convert(text: str) -> str:
+        text = text.strip()
+        salt = next(salt for number in count() if (salt := f"Zq{number}Z") not in text)
         try:
-            return str(mjml2html(text.strip()))
-        except Exception as error:  # noqa: BLE001 - the library has no exception of its own
-            raise ValueError(f"the MJML cannot be read: {error}") from None
+            return _restored(str(mjml2html(_guarded(text, salt))), salt)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the library has no exception of its own, and a panic is no Exception
+            raise ValueError(f"the MJML cannot be read: {_reason(mjml2html, text, error)}") from None
 
     return convert
+
+
+def _guarded(text: str, salt: str) -> str:
+    """MJML whose attribute values (and title, which becomes one) hold nothing that mrml would escape."""
+
+    def word(match: re.Match[str]) -> str:
+        return f"{salt}{ord(match[0]):06x}"
+
+    def attribute(match: re.Match[str], *, measured: bool) -> str:
+        name, equals, value = match.groups()
+        if measured and _MEASURED.match(name):
+            value = _SPACE.sub(" ", value)
+        return f"{name}{equals}{value[0]}{_ESCAPED.sub(word, value[1:-1])}{value[-1]}"
+
+    def markup(match: re.Match[str]) -> str:
+        if match["broken"]:
+            raise ValueError(f"a conditional comment is broken: {text[match.start() : match.start() + 40]!r}")
+        if match["title"] and match["words"].strip():
+            return match["title"] + _ESCAPED.sub(word, match["words"])
+        if match["tag"]:
+            own = match["tag"].startswith("mj")
+            return _ATTRIBUTE.sub(lambda found: attribute(found, measured=own), match[0])
+        return match[0]
+
+    return _MARKUP.sub(markup, text)
+
+
+def _restored(html: str, salt: str) -> str:
+    """``html`` with the words of ``_guarded`` turned back; a quotation mark as it may stand between others."""
+
+    def character(match: re.Match[str]) -> str:
+        return "&quot;" if (one := chr(int(match[1], 16))) == '"' else one
+
+    return re.sub(f"{salt}([0-9a-f]{{6}})", character, html)
+
+
+def _reason(mjml2html: Convert, text: str, error: BaseException) -> BaseException:
+    """Why mrml refuses ``text`` itself: the positions it names are those of the text as it was written."""
+    if type(error) is not ValueError or "position" not in str(error):
+        return error
+    try:
+        mjml2html(text)
+    except ValueError as plain:
+        return plain
+    return error
 
 
 def shaping_gaps(pieces: Sequence[str]) -> list[int]:
