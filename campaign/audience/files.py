@@ -17,6 +17,9 @@ from campaign.errors import ConfigError, InputError
 
 #: Bytes unpacked at a step: a bomb of zstd's densest blocks (4 bytes for 128 kB) makes 32 MB of them, no more.
 PACKED = 1 << 10
+#: What a compressed file may unpack to: this many bytes, and beyond them this many times its own size. Lists of people
+#: shrink to a third or a tenth; a bomb of 3 MB makes 3 GB.
+FREELY, TIMES = 1 << 30, 100
 SUFFIX_OF = {"gzip": ".gz", "zstd": ".zst"}
 
 
@@ -51,7 +54,8 @@ def opened(path: Path, compression: str = "") -> Iterator[BinaryIO]:
             before = os.fstat(raw.fileno())
             bounded = io.BufferedReader(_Bounded(raw, before.st_size), 1 << 18)
             with _decompressed(cast("BinaryIO", bounded), compression) as stream:
-                yield stream
+                allowed = FREELY + TIMES * before.st_size
+                yield _limited(stream, allowed, path) if compression else stream
             after = os.fstat(raw.fileno())
     except UnicodeError:
         raise  # a ValueError, and not ours to explain: the reader of the text knows its encoding
@@ -102,6 +106,32 @@ class _Bounded(io.RawIOBase):
         buffer[: len(data)] = data
         self._left -= len(data)
         return len(data)
+
+
+class _Unpacked(io.RawIOBase):
+    """At most ``allowed`` bytes of ``stream``; a file that unpacks to more is refused while it is read."""
+
+    def __init__(self, stream: BinaryIO, allowed: int, path: Path) -> None:
+        self._stream, self._left, self._path = stream, allowed, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        if self._left < 0:
+            raise InputError(
+                f"{self._path} unpacks to far more than a list does.",
+                evidence=f"more than {FREELY >> 30} GB and {TIMES} times its own size",
+                next_step="look into it; if it is meant, unpack it and name the unpacked file in audience.source",
+            )
+        return len(data)
+
+
+def _limited(stream: BinaryIO, allowed: int, path: Path) -> BinaryIO:
+    return cast("BinaryIO", io.BufferedReader(_Unpacked(stream, allowed, path), 1 << 18))
 
 
 @contextmanager

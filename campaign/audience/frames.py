@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: Bytes of one Parquet row group, unpacked: it is read whole, columns by columns.
+GROUP = 2 << 30
+#: Rows a Parquet file may have in any case; beyond them it must have a byte for each: no two addresses are equal.
+ROWS = 1_000_000
+
+
 class FrameFile:
     """A file that pandas reads in batches; rows are numbered from 1."""
 
@@ -66,9 +72,26 @@ def _parquet(path: Path) -> Iterator[pd.DataFrame]:
     import pandas as pd
 
     with pyarrow.parquet.ParquetFile(path) as file:
+        _refuse_bombs(path, file.metadata)
         yield file.schema_arrow.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
         for batch in file.iter_batches(batch_size=CHUNK_ROWS):
             yield batch.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _refuse_bombs(path: Path, metadata: Any) -> None:
+    """Before anything is unpacked: what the file says of itself, which the library holds it to."""
+    largest = max((metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)), default=0)
+    if metadata.num_rows > max(ROWS, path.stat().st_size):
+        found = f"it says that it has {metadata.num_rows:,} rows in {path.stat().st_size:,} bytes"
+    elif largest > GROUP:
+        found = f"one of its row groups unpacks to {largest / 2**30:.1f} GB; at most {GROUP >> 30} GB may be"
+    else:
+        return
+    raise InputError(
+        f"{path} is too large to be read as Parquet.",
+        evidence=found,
+        next_step="write it again with smaller row groups and without empty rows, or save it as CSV (UTF-8)",
+    )
 
 
 def _statistics(path: Path) -> Iterator[pd.DataFrame]:
