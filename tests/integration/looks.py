@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import NamedTuple
@@ -60,13 +61,16 @@ def told(found: Iterable[Difference], most: int = 20) -> str:
 
 
 def differences(letters: Iterable[Letter], folder: Path, timeout: float = 100) -> list[Difference]:
-    """Everything that looks otherwise. Relative sheets and pictures are read from ``folder``, which is written into."""
+    """Everything that looks otherwise. Relative sheets and pictures are read from ``folder``, where the page is put."""
     letters = list(letters)
     found = [one for letter in letters for one in _conditions(letter)]
-    for scheme in SCHEMES:
-        jobs = [job for number, letter in enumerate(letters) for job in _jobs(letter, number, scheme, folder)]
-        found += _compare(jobs, folder / f"looks-{scheme}.html", scheme, timeout)
-    return found
+
+    def compared(scheme: str) -> list[Difference]:
+        jobs = [job for letter in letters for job in _jobs(letter, scheme)]
+        return _compare(jobs, folder / f"looks-{scheme}.html", scheme, timeout)
+
+    with ThreadPoolExecutor(len(SCHEMES)) as pool:
+        return found + [one for some in pool.map(compared, SCHEMES) for one in some]
 
 
 def _conditions(letter: Letter) -> list[Difference]:
@@ -80,15 +84,13 @@ def _conditions(letter: Letter) -> list[Difference]:
     ]
 
 
-def _jobs(letter: Letter, number: int, scheme: str, folder: Path) -> list[dict]:
+def _jobs(letter: Letter, scheme: str) -> list[dict]:
     """What the page is to load and compare for one letter."""
     pseudo = sorted({f"::{name}" for name in PSEUDO.findall(letter.author)})
 
     def job(view: str, width: int, touched: bool = False) -> dict:
-        def stored(text: str, name: str) -> str:
-            path = folder / f"letter-{number}-{name}{'-touched' * touched}.html"
-            path.write_bytes((TOUCH.sub(ALWAYS, text) if touched else text).encode("utf-8-sig"))
-            return path.name
+        def shown(text: str) -> str:
+            return TOUCH.sub(ALWAYS, text) if touched else text
 
         return {
             "letter": letter.name,
@@ -97,8 +99,8 @@ def _jobs(letter: Letter, number: int, scheme: str, folder: Path) -> list[dict]:
             "dark": scheme == "dark",
             "bare": view == BARE,
             "pseudo": pseudo,
-            "author": stored(letter.author, "author"),
-            "ours": {name: stored(html, name) for name, html in letter.ours.items()},
+            "author": shown(letter.author),
+            "ours": {name: shown(html) for name, html in letter.ours.items()},
         }
 
     jobs = [job(f"{width} {scheme}", width) for width in WIDTHS]
