@@ -37,6 +37,11 @@ from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 #: What a template may use besides the row's columns.
 EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
 LONGEST_REASON = 400  #: characters
+#: How letters are rendered. Raise it whenever the same recipient, template and settings give other bytes: no run goes
+#: on in another way unasked.
+RENDERING = 1
+#: Its name among the fingerprints. Journals of release 0.1.0 lack it: their letters were rendered in way 1.
+WAY_OF_RENDERING, FIRST_RENDERING = "way of rendering", "1"
 MOST_ALIKE = 8  #: rows that take the same way through the template, in a comparison of the ways of inlining
 _UNSHAPING = {"processes", "row_timeout", "dkim"}  # settings that no letter shows, or that are told apart below
 
@@ -179,7 +184,8 @@ class Composer:
         if brief.trace_header:
             found["report.trace_header"] = brief.trace_header
         found["campaign.secret"] = hmac.digest(brief.identity.secret, b"fingerprint", "sha256").hex()
-        return {**found, **stationery.fingerprints(), **self._resources.fingerprints()}
+        files = {**stationery.fingerprints(), **self._resources.fingerprints()}
+        return {**found, **files, WAY_OF_RENDERING: str(RENDERING)}
 
     def choose_inlining(self, sample: Sequence[Recipient]) -> tuple[Inlining, str]:
         """Whether inlining by shape gives what inlining per row gives, for ``sample``; the reason if it does not."""

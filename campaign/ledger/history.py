@@ -43,8 +43,9 @@ class History:
     ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
     and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 where there is none. ``pending`` maps the
     recipients between dot and reply to their intents, ``digests`` those who may have a letter that nobody answered for
-    to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its Message-ID. ``abandoned``: a fresh run
-    took over, whatever is written later. ``notes`` and ``settings`` are what the last process to send said of its turn.
+    to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its Message-ID, ``shaped_by`` to the
+    fingerprints of its run then. ``abandoned``: a fresh run took over, whatever is written later. ``notes`` and
+    ``settings`` are what the last process to send said of its turn.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -60,6 +61,7 @@ class History:
         self.digests: dict[int, str] = {}
         self.domain = opened.domain
         self.domains: dict[int, str] = {}
+        self.shaped_by: dict[int, dict[str, str]] = {}
         self.notes: tuple[str, ...] = ()
         self.settings: dict[str, str] = {}
         self.passes = 0
@@ -112,7 +114,7 @@ class History:
         for number in doubtful:
             intent = self.pending.pop(number, None)
             self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
-            self.domains.setdefault(number, self.domain)
+            self._shaped(number)
             self.dates[number] = int(intent.date) if intent else self.dates[number] or self.pass_at
             self._move(number, IN_DOUBT)
         self.interrupted += doubtful
@@ -129,6 +131,16 @@ class History:
         for number in self.digests:
             if self.state[number] == WAITING:
                 self._move(number, IN_DOUBT)
+
+    def may_go(self, number: int, sha256: bytes) -> bool:
+        """Whether this letter may be sent: to whoever may have one already, only the same bytes.
+
+        Where its SHA-256 is not known, they are the same only if nothing that shapes letters has changed since.
+        """
+        if number not in self.digests:
+            return True
+        known = self.digests[number]
+        return known == sha256.hex() if known else self.shaped_by.get(number) == self.fingerprints
 
     def due(self, now: float, start: int = 0) -> Iterator[int]:
         """Numbers that a pass beginning at ``now`` takes up, ascending."""
@@ -183,6 +195,11 @@ class History:
         self.counts[code] += 1
         self.state[number] = code
 
+    def _shaped(self, number: int) -> None:
+        """The letter in doubt was made under what holds now, unless it was in doubt before."""
+        self.domains.setdefault(number, self.domain)
+        self.shaped_by.setdefault(number, self.fingerprints)
+
     def _started(self, record: Started) -> None:
         self.settle_interrupted(power_lost=power_lost(self.boot, record.boot))
         self.boot, self.durability = record.boot, record.durability
@@ -212,10 +229,11 @@ class History:
         state[number] = code
         if code == IN_DOUBT:
             self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
-            self.domains.setdefault(number, self.domain)
+            self._shaped(number)
         elif self.digests and code not in TO_GO:
             self.digests.pop(number, None)
             self.domains.pop(number, None)
+            self.shaped_by.pop(number, None)
         if record.counted and code in ATTEMPT_CODES and self.attempts[number] < 255:
             self.attempts[number] += 1
         if record.date:

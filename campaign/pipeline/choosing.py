@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from campaign.audience.plan import Plan, freeze
 from campaign.audience.sources import template_columns
-from campaign.compose.composer import Composer
+from campaign.compose.composer import FIRST_RENDERING, WAY_OF_RENDERING, Composer
 from campaign.errors import ConfigError, InputError, UnfinishedError
 from campaign.ledger import checkpoint, folders
 from campaign.ledger.history import History
@@ -28,6 +28,7 @@ from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, Options
 from campaign.pipeline.readiness import refuse_unready
 from campaign.report.tracing import begin, span
+from campaign.report.wording import counted
 
 #: Rows that decide how CSS is inlined: the first of the plan and some spread over all of it.
 FIRST_ROWS, SPREAD_ROWS = 20, 30
@@ -257,15 +258,33 @@ def refuse_changed_plan(run: Path, history: History, plan: Plan) -> None:
         )
 
 
-def refuse_changes(history: History, current: Mapping[str, str], file: Path) -> None:
+def refuse_changes(history: History, current: Mapping[str, str], file: Path, run: Path) -> None:
     """Compare what the run was opened with and what there is now. Raises ConfigError naming each difference."""
-    before = history.fingerprints
-    changed = [f"{name} changed" for name in sorted(before.keys() & current.keys()) if before[name] != current[name]]
-    changed += [f"{name} is gone" for name in sorted(before.keys() - current.keys())]
-    changed += [f"{name} is new" for name in sorted(current.keys() - before.keys())]
+    before, now = dict(history.fingerprints), dict(current)
+    ways = before.pop(WAY_OF_RENDERING, FIRST_RENDERING), now.pop(WAY_OF_RENDERING, FIRST_RENDERING)
+    changed = [f"{name} changed" for name in sorted(before.keys() & now.keys()) if before[name] != now[name]]
+    changed += [f"{name} is gone" for name in sorted(before.keys() - now.keys())]
+    changed += [f"{name} is new" for name in sorted(now.keys() - before.keys())]
+    if ways[0] != ways[1]:
+        _refuse_rendering(history, ways, changed, file, run)
     if changed:
         raise ConfigError(
             "What shapes the letters changed since this run began, so nothing is sent.",
             evidence=changed,
             next_step=f"undo the change, or go on with it: campaign send {shown(file)} --accept-changes",
         )
+
+
+def _refuse_rendering(history: History, ways: tuple[str, str], changed: list[str], file: Path, run: Path) -> None:
+    """The program was updated, or an older one took its place. Whoever is in doubt may have a letter of the old way."""
+    doubts = len(history.digests)
+    told = f"{counted(doubts, 'letter')} in doubt: sent again only if this version makes the same bytes"
+    if doubts and history.finished:
+        step = f"use the version that began it, or settle the doubts: campaign resolve {shown(run)} --accepted LIST"
+    else:
+        step = f"use the version that began it, or go on in the new way: campaign send {shown(file)} --accept-changes"
+    raise ConfigError(
+        "This version renders letters in another way than this run began with, so nothing is sent.",
+        evidence=[f"the run's way is {ways[0]}, this version's is {ways[1]}", *([told] if doubts else []), *changed],
+        next_step=step,
+    )

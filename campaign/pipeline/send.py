@@ -59,9 +59,10 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
             for complaint in publish_idle(job, time.time()):
                 console.tell(complaint)
             return ExitCode.DONE
+        refuse_changed_inputs(job, options, chosen)
         with opened(job, chosen) as checkpoint:
             announce(job, chosen, checkpoint, console)
-            agree_on_inputs(job, options, chosen, checkpoint)
+            accept_changed_inputs(job, options, chosen, checkpoint)
             ending = held(chosen) or over(job, console) or serve(job, options, chosen, checkpoint, console)
             checkpoint.settle_pending()
             settle_the_rest(job, chosen, checkpoint, ending)
@@ -174,15 +175,23 @@ DOUBT_WORDS = {
 }
 
 
-def agree_on_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint) -> None:
-    """A resume whose inputs differ is refused by name, unless the operator said to go on. Raises ConfigError."""
-    refuse_changed_plan(chosen.folder, checkpoint.history, chosen.plan)
+def refuse_changed_inputs(job: Job, options: Options, chosen: Chosen) -> None:
+    """A resume whose inputs differ is refused by name, unless the operator said to go on. Raises ConfigError.
+
+    Before the journal is opened: a run that has ended would otherwise count as taken up again.
+    """
+    if chosen.history is None:
+        return
+    refuse_changed_plan(chosen.folder, chosen.history, chosen.plan)
+    if not options.accept_changes:
+        refuse_changes(chosen.history, chosen.composer.fingerprints(), job.settings.file, chosen.folder)
+
+
+def accept_changed_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint) -> None:
+    """Write down what the rest of the letters are made of, where the operator said to go on with changed inputs."""
     current = chosen.composer.fingerprints()
-    if options.accept_changes:
-        if current != checkpoint.history.fingerprints:
-            checkpoint.accept_changes(current, job.domain)
-    else:
-        refuse_changes(checkpoint.history, current, job.settings.file)
+    if options.accept_changes and current != checkpoint.history.fingerprints:
+        checkpoint.accept_changes(current, job.domain)
 
 
 def held(chosen: Chosen) -> Ending | None:

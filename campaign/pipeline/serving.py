@@ -206,8 +206,7 @@ class Service:
         if isinstance(letter, Unrenderable):
             self._recorder.settle(number, Verdict.UNRENDERABLE, letter.reason)
             return None
-        expected = self._checkpoint.history.digests.get(number)
-        if expected and letter.digest.hex() != expected:
+        if not self._checkpoint.history.may_go(number, letter.digest):
             reason = "the letter cannot be made again with the bytes that are in doubt, so it is not sent again"
             self._recorder.settle(number, Verdict.IN_DOUBT, reason)
             return None

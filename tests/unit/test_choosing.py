@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from campaign.audience.plan import Plan
+from campaign.compose.composer import WAY_OF_RENDERING
 from campaign.config import load
 from campaign.errors import CampaignError, ConfigError, DamageError, InputError, UnfinishedError
 from campaign.ledger import folders
@@ -336,15 +337,63 @@ def test_every_change_is_named(pick: Pick, current: dict[str, str], told: list[s
     history = read_history(chosen.folder)
     history.fingerprints = {"a": "1", "b": "1"}
     with pytest.raises(ConfigError) as caught:
-        refuse_changes(history, current, Path("gazette.toml"))
+        refuse_changes(history, current, Path("gazette.toml"), chosen.folder)
     assert list(caught.value.evidence) == told
     assert "--accept-changes" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (None, "2", "the run's way is 1, this version's is 2"),  # release 0.1.0 wrote none
+        ("2", "3", "the run's way is 2, this version's is 3"),
+        ("3", "2", "the run's way is 3, this version's is 2"),  # an older version in place of a newer one
+    ],
+)
+def test_another_way_of_rendering_is_refused(pick: Pick, before: str | None, now: str, told: str) -> None:
+    chosen = new(pick(), 9)
+    history = read_history(chosen.folder)
+    history.fingerprints = {"a": "1"} | ({WAY_OF_RENDERING: before} if before else {})
+    with pytest.raises(ConfigError, match="another way") as caught:
+        refuse_changes(history, {"a": "2", WAY_OF_RENDERING: now}, Path("gazette.toml"), chosen.folder)
+    assert list(caught.value.evidence) == [told, "a changed"]
+    assert caught.value.next_step.endswith("campaign send gazette.toml --accept-changes")
+
+
+def test_a_run_without_a_way_of_rendering_was_rendered_in_the_first(pick: Pick) -> None:
+    chosen = new(pick(), 9)
+    history = read_history(chosen.folder)
+    history.fingerprints = {"a": "1"}
+    refuse_changes(history, {"a": "1", WAY_OF_RENDERING: "1"}, Path("gazette.toml"), chosen.folder)
+
+
+@pytest.mark.parametrize(
+    ("rest", "step"), [(V.WAITING, "campaign send gazette.toml --accept-changes"), (V.ACCEPTED, "--accepted LIST")]
+)
+def test_a_refusal_of_another_way_tells_of_the_doubts(pick: Pick, rest: Verdict, step: str) -> None:
+    chosen = new(pick(), 9)
+    leave(chosen, V.IN_DOUBT, V.IN_DOUBT, rest=rest)
+    history = read_history(chosen.folder)
+    with pytest.raises(ConfigError) as caught:
+        refuse_changes(history, {**history.fingerprints, WAY_OF_RENDERING: "9"}, Path("gazette.toml"), chosen.folder)
+    assert "2 letters in doubt: sent again only if this version makes the same bytes" in caught.value.evidence
+    assert step in caught.value.next_step
+
+
+def test_a_run_begun_by_this_version_is_refused_by_one_that_renders_in_another_way(
+    pick: Pick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = new(pick(), 9)
+    history = read_history(chosen.folder)
+    monkeypatch.setattr("campaign.compose.composer.RENDERING", 99)
+    with pytest.raises(ConfigError, match="another way"):
+        refuse_changes(history, chosen.composer.fingerprints(), Path("gazette.toml"), chosen.folder)
 
 
 def test_what_did_not_change_is_not_refused(pick: Pick) -> None:
     chosen = new(pick(), 9)
     history = read_history(chosen.folder)
-    refuse_changes(history, chosen.composer.fingerprints(), Path("gazette.toml"))
+    refuse_changes(history, chosen.composer.fingerprints(), Path("gazette.toml"), chosen.folder)
     refuse_changed_plan(chosen.folder, history, chosen.plan)
 
 

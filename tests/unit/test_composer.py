@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from campaign.compose.composer import Brief, Composer
+from campaign.compose.composer import RENDERING, WAY_OF_RENDERING, Brief, Composer
 from campaign.compose.shapes import MOST_SHAPES
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
@@ -462,6 +462,14 @@ def test_fingerprints_change_with_everything_that_shapes_a_letter(tmp_path):
     (tmp_path / "own.css").write_text("p { top: 1px }")
     assert changed(given) == {"a.png", "own.css"}
     assert IDENTITY.secret.decode() not in repr(before)
+
+
+def test_the_way_of_rendering_is_a_fingerprint_that_no_file_can_hide(tmp_path, monkeypatch):
+    (tmp_path / WAY_OF_RENDERING).write_text("a template of that name")
+    composer = Composer(brief(tmp_path, f"{{% include '{WAY_OF_RENDERING}' %}}"))
+    assert composer.fingerprints()[WAY_OF_RENDERING] == str(RENDERING)
+    monkeypatch.setattr("campaign.compose.composer.RENDERING", 77)
+    assert composer.fingerprints()[WAY_OF_RENDERING] == "77"
 
 
 def test_an_if_without_else_prints_nothing_where_it_is_false(tmp_path):

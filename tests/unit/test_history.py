@@ -98,6 +98,44 @@ def test_accepted_changes_and_sync_marks_are_remembered() -> None:
     assert history.synced == 77
 
 
+def test_whoever_may_have_a_letter_already_is_sent_the_same_bytes_alone() -> None:
+    history = replay(Pass(1, 50), Intent(3, "aa", 50.0), Started(6.0, "boot", 8, "process"))
+    assert history.may_go(3, b"\xaa")
+    assert not history.may_go(3, b"\xbb")
+    assert history.may_go(2, b"\xbb")
+    history.apply(Settled(3, "accepted", 8.0))
+    assert history.may_go(3, b"\xbb")
+
+
+def test_a_doubt_of_unknown_bytes_is_sent_again_only_while_nothing_has_changed() -> None:
+    history = replay(Pass(1, 50), Frontier(2), Started(9.0, "another boot", 8, "process"))
+    assert history.digests == {0: "", 1: ""}
+    assert history.may_go(1, b"\xaa")
+    history.apply(Changed(9.1, {"a": "2"}))
+    assert not history.may_go(1, b"\xaa")
+    history.apply(Settled(1, "in_doubt", 9.2))  # found to be other bytes: it is as doubtful as before
+    assert not history.may_go(1, b"\xaa")
+    history.apply(Changed(9.3, {"a": "1"}))
+    assert history.may_go(1, b"\xaa")
+
+
+def test_a_doubt_of_unknown_bytes_that_came_after_a_change_is_sent_again_as_that_made_it() -> None:
+    lost = Started(9.0, "another boot", 8, "process")
+    history = replay(Changed(3.0, {"a": "2"}), Pass(1, 50), Frontier(1), lost)
+    assert history.may_go(0, b"\xaa")
+    history.apply(Changed(9.1, {"a": "1"}))
+    assert not history.may_go(0, b"\xaa")
+
+
+def test_a_doubt_of_unknown_bytes_that_a_repair_wrote_down_is_sent_again_only_while_nothing_has_changed() -> None:
+    history = replay(Settled(1, "in_doubt", 3.0, counted=False))
+    assert history.may_go(1, b"\xaa")
+    history.apply(Changed(9.1, {"a": "2"}))
+    assert not history.may_go(1, b"\xaa")
+    history.apply(Settled(1, "accepted", 9.2))
+    assert not history.shaped_by
+
+
 @pytest.mark.parametrize("record", [Settled(6, "accepted", 3.0), Settled(0, "vanished", 3.0), Intent(6, "", 5e12)])
 def test_a_record_that_makes_no_sense_is_refused(record: Record) -> None:
     with pytest.raises((ValueError, LookupError, OverflowError)):
