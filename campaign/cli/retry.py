@@ -21,7 +21,7 @@ from campaign.exit_codes import ExitCode
 )
 @campaign_file()
 @click.option("--in-doubt", is_flag=True, help="Also send again to those left in doubt, with the same bytes.")
-@click.option("--accept-changes", is_flag=True, help="Go on although templates, resources or settings changed.")
+@click.option("--accept-changes", is_flag=True, help="Go on although templates, settings or the rendering changed.")
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 @click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")

@@ -30,7 +30,7 @@ from campaign.exit_codes import ExitCode
 )
 @click.option("--again", is_flag=True, help="Serve everybody of this edition once more, with new Message-IDs.")
 @click.option("--in-doubt", type=click.Choice(["hold", "resend", "skip"]), help="What to do about letters in doubt.")
-@click.option("--accept-changes", is_flag=True, help="Go on although templates, resources or settings changed.")
+@click.option("--accept-changes", is_flag=True, help="Go on although templates, settings or the rendering changed.")
 @click.option("--run", default="", metavar="DIR", help="Name the run's folder inside the ledger's directory.")
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 @click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
