@@ -39,7 +39,7 @@ EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
 LONGEST_REASON = 400  #: characters
 #: How letters are rendered. Raise it whenever the same recipient, template and settings give other bytes: no run goes
 #: on in another way unasked.
-RENDERING = 1
+RENDERING = 2
 #: Its name among the fingerprints. Journals of release 0.1.0 lack it: their letters were rendered in way 1.
 WAY_OF_RENDERING, FIRST_RENDERING = "way of rendering", "1"
 MOST_ALIKE = 8  #: rows that take the same way through the template, in a comparison of the ways of inlining
