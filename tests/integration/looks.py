@@ -86,7 +86,7 @@ def _conditions(letter: Letter) -> list[Difference]:
 
 def _jobs(letter: Letter, scheme: str) -> list[dict]:
     """What the page is to load and compare for one letter."""
-    pseudo = sorted({f"::{name}" for name in PSEUDO.findall(letter.author)})
+    pseudo = ["", *sorted({f"::{name}" for name in PSEUDO.findall(letter.author)})]
 
     def job(view: str, width: int, touched: bool = False) -> dict:
         def shown(text: str) -> str:

@@ -24,6 +24,11 @@ INLINERS = ("premailer", "css-inline")
 
 #: Documents that look otherwise without their sheets, whoever inlines them, and why.
 NEED_THEIR_SHEETS: dict[str, str] = {
+    "at_rules_that_stay": "an animation is named in the element and described in the sheet",
+    "cascade_layers": "layers are an order of sheets",
+    "columns_side_by_side": "::after is no element",
+    "generated_content": "::before is no element",
+    "lists_and_markers": "::marker is no element",
     "nested_conditions": "rules for wide screens and for what a client supports stay conditional",
 }
 
