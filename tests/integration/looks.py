@@ -24,7 +24,7 @@ VIEWS = (*(f"{width} {scheme}" for scheme in ("light", "dark") for width in WIDT
 TOUCH, ALWAYS = re.compile(r":(?:hover|focus|active|checked)(?![\w-])"), ":not(.nobody)"
 PSEUDO = re.compile(r":(before|after|first-letter|first-line|marker)\b")
 CONDITIONAL = re.compile(
-    r"<!--\[if\b.*?<!\[endif\]-->|<!(?:--)?\[(?:if|endif)\b[^>]*\]>(?:<!)?(?:-->)?", re.IGNORECASE | re.DOTALL
+    r"<!--\[if\b.*?-->|<!--\s*<!\[endif\]-->|<!\[(?:if\b[^>]*|endif)\]>", re.IGNORECASE | re.DOTALL
 )
 
 

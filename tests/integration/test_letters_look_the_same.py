@@ -4,6 +4,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 from shutil import copytree
 
@@ -27,9 +28,11 @@ NEED_THEIR_SHEETS: dict[str, str] = {
     "at_rules_that_stay": "an animation is named in the element and described in the sheet",
     "cascade_layers": "layers are an order of sheets",
     "columns_side_by_side": "::after is no element",
+    "elements_without_tags": "where the author wrote no tag there is none to write into",
+    "forms": "what the state of a control decides stays in the sheet",
     "generated_content": "::before is no element",
     "lists_and_markers": "::marker is no element",
-    "nested_conditions": "rules for wide screens and for what a client supports stay conditional",
+    "nested_conditions": "rules for wide screens, and for what a client supports, stay conditional",
 }
 
 
@@ -128,6 +131,14 @@ def test_a_letter_looks_as_its_author_made_it(found, name, inliner):
 def test_a_letter_that_is_said_to_need_its_sheets_does(found, name):
     bare = {one.inliner for one in found if one.letter == name and one.view == looks.BARE}
     assert bare == set(INLINERS)
+
+
+@pytest.mark.parametrize("inliner", INLINERS)
+def test_what_only_outlook_reads_reaches_the_element(inliner):
+    html = inlined(DOCUMENTS["vendor_prefixes"], inliner).replace(" ", "")
+    styles = re.findall(r'style="([^"]*)"', html)
+    assert any("mso-line-height-rule:exactly" in style and "color:#333333" in style for style in styles), "of a rule"
+    assert any("mso-padding-alt:0" in style for style in styles), "of its own"
 
 
 @pytest.mark.parametrize("name", FAULTS)
