@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from campaign.audience.candidates import likeliest, telling
+from campaign.audience.candidates import escaped, likeliest, telling, wide
 from campaign.audience.files import opened
 from campaign.errors import ConfigError, InputError
 
@@ -30,7 +30,9 @@ BLOCK = 1 << 20
 SAMPLE_LINES = 2000
 #: Encodings whose lines do not end in a byte LF: nothing is suggested for them.
 _WIDE = frozenset({"utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
-
+#: Encodings that are taken where none is named.
+_ASCII_TOO = frozenset({"utf-8", "utf-8-sig"})
+ESCAPES = "an escape sequence as in ISO-2022"
 
 #: How files begin that are no text, whatever they are called.
 _SIGNATURES = {
@@ -56,10 +58,12 @@ def settle(head: bytes, wanted: str, path: Path) -> str:
             f"audience.encoding is {wanted!r}, but {path} carries the mark of {marked.removesuffix('-sig').upper()}.",
             next_step="take audience.encoding out: files with such a mark are read by themselves",
         )
-    if not marked and not named and head.count(0) * 4 > len(head):
+    if not marked and not named and (likely := wide(head)):
+        lines = head[: len(head) & ~3].decode(likely, "replace").splitlines()
         raise InputError(
-            f"{path} is not UTF-8: a quarter or more of its bytes are zero, as in UTF-16 without a mark.",
-            next_step='set encoding = "utf-16-le" (or "utf-16-be") under [audience]',
+            f"{path} is not UTF-8: many of its bytes are zero, as in UTF-16 or UTF-32 without a mark.",
+            evidence=[f"as {likely}: {_shown(line)}" for line in lines[:2]],
+            next_step=f'if that reads right, set encoding = "{likely}" (its name) under [audience]',
         )
     return marked or named or "utf-8"
 
@@ -80,9 +84,15 @@ def _agree(marked: str, named: str) -> bool:
 
 
 def blocks(stream: BinaryIO, codec: str) -> Iterator[str]:
-    """The text in pieces of at most `BLOCK` characters. Raises UnicodeDecodeError where it is not ``codec``."""
+    """The text in pieces of at most `BLOCK` characters. Raises UnicodeDecodeError where it is not ``codec``.
+
+    ISO-2022 is ASCII with escape sequences, and so would pass for UTF-8.
+    """
     decoder = codecs.getincrementaldecoder(codec)()
+    ascii_too = codec in _ASCII_TOO
     while data := stream.read(BLOCK):
+        if ascii_too and (at := escaped(data)) >= 0:
+            raise UnicodeDecodeError(codec, data, at, at + 1, ESCAPES)
         if piece := decoder.decode(data):
             yield piece
     if piece := decoder.decode(b"", final=True):
@@ -124,6 +134,8 @@ def _first_fault(stream: BinaryIO, codec: str) -> _Fault:
     while True:
         data = stream.read(BLOCK)
         try:
+            if codec in _ASCII_TOO and (at := escaped(data)) >= 0:
+                raise UnicodeDecodeError(codec, data, at, at + 1, ESCAPES)  # noqa: TRY301  it is handled as the decoder's
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
             text = bytes(error.object[: error.start]).decode(codec, "ignore")

@@ -11,6 +11,7 @@ from campaign.audience.candidates import likeliest, telling
 from campaign.audience.sources import open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError
+from tests.unit.name_lists import CODECS, samples
 
 #: Names and places as people write them, by language, and the encodings such lists come in.
 LISTS = {
@@ -67,6 +68,69 @@ def test_a_named_encoding_is_read_to_the_letter(tmp_path: Path, text: str, codec
     assert rows == [line.split(",") for line in lines]
 
 
+@pytest.mark.parametrize("rows", [3, 8])
+@pytest.mark.parametrize(("language", "codec"), [(one, codec) for one in CODECS for codec in CODECS[one].split()])
+def test_the_right_reading_comes_first_nine_times_of_ten(language: str, codec: str, rows: int) -> None:
+    lists = samples(language, codec, rows, 30)
+    assert len(lists) == 30
+    first = [likeliest(telling(text.encode(codec).splitlines(keepends=True)))[0] for text in lists]
+    wrong = [
+        name for name, text in zip(first, lists, strict=True) if text.encode(codec).decode(name, "replace") != text
+    ]
+    assert len(wrong) <= 3, wrong
+
+
+@pytest.mark.parametrize("codec", ["iso2022_jp", "iso2022_kr"])
+def test_escape_sequences_do_not_pass_for_utf_8(tmp_path: Path, codec: str) -> None:
+    language = {"iso2022_jp": "ja", "iso2022_kr": "ko"}[codec]
+    for text in samples(language, codec, 3, 30):
+        (tmp_path / "list.csv").write_bytes(f"email,name\n{text}".encode(codec))
+        with pytest.raises(InputError, match="is not UTF-8") as caught:
+            rows_of(tmp_path)
+        assert f'encoding = "{codec}"' in caught.value.next_step
+        rows = [line.split(",") for line in text.splitlines()]
+        assert rows_of(tmp_path, encoding=codec) == rows
+
+
+def test_an_escape_sequence_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    text = "email,name\n" + "a@example.com,Ann\n" * 70_000 + "b@example.com,佐藤\n"
+    (tmp_path / "list.csv").write_bytes(text.encode("iso2022_jp"))
+    with pytest.raises(InputError) as caught:
+        rows_of(tmp_path)
+    assert caught.value.evidence == (
+        "list.csv:70002, column 15: byte 0x1B, an escape sequence as in ISO-2022",
+        "as iso2022_jp: b@example.com,佐藤",
+    )
+
+
+def test_colours_of_a_terminal_are_no_encoding(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(b"email,name\na@example.com,\x1b[31mAnn\n")
+    assert rows_of(tmp_path) == [["a@example.com", "\x1b[31mAnn"]]
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("language", ["de", "ru", "ar", "zh", "ja", "ko"])
+def test_wide_characters_without_a_mark_are_called_by_their_name(tmp_path: Path, language: str, codec: str) -> None:
+    wrong = []
+    for text in samples(language, codec, 3, 30):
+        rows = "".join(f"p{at}@example.com,{line}\n" for at, line in enumerate(text.splitlines()))
+        (tmp_path / "list.csv").write_bytes(f"email,name,city\n{rows}".encode(codec))
+        with pytest.raises(InputError, match="is not UTF-8") as caught:
+            rows_of(tmp_path)
+        wrong += [] if f'encoding = "{codec}"' in caught.value.next_step else [text]
+        assert rows_of(tmp_path, encoding=codec) == [line.split(",") for line in rows.splitlines()]
+    assert len(wrong) <= 3
+
+
+@pytest.mark.parametrize("language", ["de", "ru", "ar", "zh", "ja", "ko"])
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32"])
+def test_wide_characters_with_a_mark_are_read_by_themselves(tmp_path: Path, language: str, codec: str) -> None:
+    for text in samples(language, codec, 3, 30):
+        rows = "".join(f"p{at}@example.com,{line}\n" for at, line in enumerate(text.splitlines()))
+        (tmp_path / "list.csv").write_bytes(f"email,name,city\n{rows}".encode(codec))
+        assert rows_of(tmp_path) == [line.split(",") for line in rows.splitlines()]
+
+
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_unicode_is_read_by_itself(tmp_path: Path, codec: str) -> None:
     (tmp_path / "list.csv").write_bytes("email,name\na@example.com,Zoë 你好\n".encode(codec))
@@ -103,7 +167,7 @@ def test_control_characters_of_a_wrong_reading_do_not_reach_the_terminal(tmp_pat
 @pytest.mark.parametrize(
     ("data", "settings", "error", "told"),
     [
-        ("email,n\na@example.com,x\n".encode("utf-16-le"), {}, InputError, "utf-16-le"),
+        ("email,n\na@example.com,x\n".encode("utf-16-le"), {}, InputError, "many of its bytes are zero"),
         ("email,n\na@example.com,x\n".encode("utf-16")[:-1], {}, InputError, "truncated data"),
         (
             "email,n\na@example.com,Zo\xe9\n".encode("gbk", "replace")[:-1] + b"\xff\n",
