@@ -1,14 +1,15 @@
-"""A set of recipients' keys in 16 bytes a key, for lists of many millions.
+"""A set of recipients' keys in 16 bytes a key, for lists of many millions, in time that grows with their number only.
 
-Keys are kept as 128-bit digests: a few in a plain set, more of them in sorted numpy segments, which take a seventh of
-the room, and a tenth of a second to load. Two different keys with the same digest are not expected before 10^19 keys,
-so a digest stands for its key. No key can be read back.
+Keys are kept as 128-bit digests: the latest in a plain set, those before in a few sorted numpy segments, the most
+in parts, by their first bits. When the segments have become a share of the whole they are merged into the parts,
+one after the other, so that each key is copied a bounded number of times. Two different keys with the same digest are
+not expected before 10^19 keys, so a digest stands for its key. No key can be read back.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Words = NDArray[np.uint64]
+    #: The two halves of digests, sorted by the first.
+    Segment = tuple[Words, Words]
 
 #: Bytes of a digest.
 WIDTH = 16
-#: Keys in a plain set, at most: about 6 MB.
-FEW = 50_000
-#: Keys in a segment that is merged no more: bounds the copying, and the peak it costs, at a few MB.
-SEGMENT = 1 << 18
+#: Keys in the plain set, at most: about 12 MB.
+LATEST = 1 << 17
+#: Keys in a segment that is not merged with another: merging takes 40 MB for a moment.
+SEGMENT = 1 << 20
+#: The share of all keys that may stand in segments: a larger one leaves more to search, a smaller one copies more.
+SHARE = 8
+#: Parts, by the first six bits: merging into one takes little memory.
+PARTS, BITS = 64, 6
 
 
 def digest(key: str) -> bytes:
@@ -35,63 +42,55 @@ class KeySet:
     """Digests seen so far. ``add`` and ``contains`` take batches; a few thousand at a time is fast."""
 
     def __init__(self) -> None:
-        self._few: set[bytes] | None = set()
-        self._segments: list[tuple[Words, Words]] = []
+        self._latest: set[bytes] = set()
+        self._segments: list[Segment] = []
+        self._parts: list[Segment] = []
 
     def __len__(self) -> int:
-        return len(self._few or ()) + sum(len(high) for high, _ in self._segments)
+        return len(self._latest) + _size(self._segments) + _size(self._parts)
 
     def add(self, digests: Sequence[bytes]) -> list[bool]:
         """Take in ``digests``; for each, True where it is new (not seen before, nor earlier in the batch)."""
-        if self._few is not None and len(self._few) + len(digests) <= FEW:
-            return list(map(self._add_one, digests, repeat(self._few)))
-        if self._few is not None:
-            many, self._few = list(self._few), None
-            self._add_many(many)
-        return self._add_many(digests)
+        earlier = self._contains_earlier(digests) if self._segments or self._parts else repeat(False, len(digests))
+        latest, add = self._latest, self._latest.add
+        fresh = [
+            not known and one not in latest and add(one) is None for one, known in zip(digests, earlier, strict=True)
+        ]
+        if len(latest) >= LATEST:
+            self._keep_latest()
+        return fresh
 
     def contains(self, digests: Sequence[bytes]) -> list[bool]:
         """For each digest, whether it was added before."""
-        if self._few is not None:
-            return list(map(self._few.__contains__, digests))
+        latest = list(map(self._latest.__contains__, digests))
+        if not self._segments and not self._parts:
+            return latest
         if len(digests) == 1:  # asked before each letter: setting up a batch would cost ten times the look-up
-            return [self._contains_one(digests[0])]
-        return self._contains_many(digests)
+            return [latest[0] or self._contains_one(digests[0])]
+        return [new or known for new, known in zip(latest, self._contains_earlier(digests), strict=True)]
 
-    @staticmethod
-    def _add_one(one: bytes, few: set[bytes]) -> bool:
-        before = len(few)
-        few.add(one)
-        return len(few) > before
-
-    def _add_many(self, digests: Sequence[bytes]) -> list[bool]:
-        import numpy as np
-
-        high, low = _words(digests)
-        order = np.lexsort((low, high))  # stable: of equal digests the earliest stays first
-        high, low = high[order], low[order]
-        fresh = np.ones(len(high), dtype=bool)
-        fresh[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-        fresh &= ~self._seen(high, low)
-        self._keep(high[fresh], low[fresh])
-        answer = np.empty(len(high), dtype=bool)
-        answer[order] = fresh
-        return answer.tolist()
-
-    def _contains_many(self, digests: Sequence[bytes]) -> list[bool]:
+    def _contains_earlier(self, digests: Sequence[bytes]) -> list[bool]:
         import numpy as np
 
         high, low = _words(digests)
         order = np.argsort(high)  # sorted needles walk a segment in order: several times faster in large ones
+        high, low = high[order], low[order]
+        seen = np.zeros(len(high), dtype=bool)
+        for segment in self._segments:
+            seen |= _within(segment, high, low)
+        if self._parts:
+            for part, here in zip(self._parts, _by_part(high), strict=True):
+                seen[here] |= _within(part, high[here], low[here])
         answer = np.empty(len(high), dtype=bool)
-        answer[order] = self._seen(high[order], low[order])
+        answer[order] = seen
         return answer.tolist()
 
     def _contains_one(self, one: bytes) -> bool:
         import numpy as np
 
         high, low = (np.uint64(int.from_bytes(half, "big")) for half in (one[:8], one[8:]))
-        for seg_high, seg_low in self._segments:
+        part = one[0] >> 8 - BITS
+        for seg_high, seg_low in (*self._segments, *self._parts[part : part + 1]):
             at = int(seg_high.searchsorted(high))
             while at < len(seg_high) and seg_high[at] == high:
                 if seg_low[at] == low:
@@ -99,39 +98,63 @@ class KeySet:
                 at += 1
         return False
 
-    def _seen(self, high: Words, low: Words) -> NDArray[np.bool_]:
-        import numpy as np
-
-        seen = np.zeros(len(high), dtype=bool)
-        for segment in self._segments:
-            seen |= _within(segment, high, low)
-        return seen
-
-    def _keep(self, high: Words, low: Words) -> None:
-        """Append a sorted segment, then merge small neighbours so that few segments remain."""
-        import numpy as np
-
-        if len(high):
-            self._segments.append((high, low))
+    def _keep_latest(self) -> None:
+        """The latest become a segment, small segments one, and many of them parts."""
+        self._segments.append(_sorted(*_words(list(self._latest))))
+        self._latest = set()
         while len(self._segments) > 1 and _mergeable(*self._segments[-2:]):
-            (old_high, old_low), (new_high, new_low) = self._segments[-2:]
-            high, low = np.concatenate((old_high, new_high)), np.concatenate((old_low, new_low))
-            order = np.argsort(high, kind="stable")  # a merge of two sorted runs; `_within` looks past equal highs
-            self._segments[-2:] = [(high[order], low[order])]
+            self._segments[-2:] = [_merged(self._segments[-2:])]
+        if _size(self._segments) >= max(SEGMENT, _size(self._parts) // SHARE):
+            self._keep_segments()
+
+    def _keep_segments(self) -> None:
+        slices = [list(_by_part(high)) for high, _ in self._segments]
+        for at in range(PARTS):
+            found = [(high[cut[at]], low[cut[at]]) for (high, low), cut in zip(self._segments, slices, strict=True)]
+            self._parts[at : at + 1] = [_merged([*self._parts[at : at + 1], *found])]
+        self._segments = []
 
 
-def _words(digests: Sequence[bytes]) -> tuple[Words, Words]:
+def _size(segments: Sequence[Segment]) -> int:
+    return sum(len(high) for high, _ in segments)
+
+
+def _words(digests: Sequence[bytes]) -> Segment:
     import numpy as np
 
     pairs = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64).reshape(-1, 2)
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
 
-def _within(segment: tuple[Words, Words], high: Words, low: Words) -> NDArray[np.bool_]:
+def _sorted(high: Words, low: Words) -> Segment:
+    import numpy as np
+
+    order = np.argsort(high, kind="stable")  # of sorted runs that is a merge; `_within` looks past equal highs
+    return high[order], low[order]
+
+
+def _merged(segments: Sequence[Segment]) -> Segment:
+    import numpy as np
+
+    return _sorted(np.concatenate([high for high, _ in segments]), np.concatenate([low for _, low in segments]))
+
+
+def _by_part(high: Words) -> Iterator[slice]:
+    """Where each part's keys stand among sorted ones."""
+    import numpy as np
+
+    firsts = np.arange(1, PARTS, dtype=np.uint64) << np.uint64(64 - BITS)
+    ends = [0, *np.searchsorted(high, firsts).tolist(), len(high)]
+    return map(slice, ends, ends[1:])
+
+
+def _within(segment: Segment, high: Words, low: Words) -> NDArray[np.bool_]:
     """Membership in one segment, sorted by ``high``, which alone nearly always decides."""
     import numpy as np
 
     seg_high, seg_low = segment
+    if not len(seg_high):
+        return np.zeros(len(high), dtype=bool)
     at = np.searchsorted(seg_high, high)
     at[at == len(seg_high)] = 0
     found = np.asarray(seg_high[at] == high)
@@ -141,6 +164,6 @@ def _within(segment: tuple[Words, Words], high: Words, low: Words) -> NDArray[np
     return found
 
 
-def _mergeable(old: tuple[Words, Words], new: tuple[Words, Words]) -> bool:
+def _mergeable(old: Segment, new: Segment) -> bool:
     size = len(old[0]) + len(new[0])
-    return size <= SEGMENT and len(old[0]) <= 4 * len(new[0])
+    return size <= SEGMENT and len(old[0]) <= 2 * len(new[0])

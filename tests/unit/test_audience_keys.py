@@ -15,31 +15,51 @@ DIGESTS = st.binary(min_size=16, max_size=16) | st.sampled_from(
 
 
 @settings(deadline=None)  # the first example loads numpy
-@given(st.lists(st.lists(DIGESTS, max_size=20), max_size=8))
-def test_a_key_set_answers_as_a_set_does(batches: list[list[bytes]]) -> None:
-    known: set[bytes] = set()
-    found = KeySet()
-    for batch in batches:
-        assert found.contains(batch) == [one in known for one in batch]
-        assert [found.contains([one]) for one in batch] == [[one in known] for one in batch]
-        expected = []
-        for one in batch:
-            expected.append(one not in known)
-            known.add(one)
-        assert found.add(batch) == expected
-        assert len(found) == len(known)
-    assert found.contains(sorted(known)) == [True] * len(known)
+@given(st.lists(st.lists(DIGESTS, max_size=20), max_size=8), st.sampled_from([(1, 1), (3, 10), (10, 50), (1000, 9)]))
+def test_a_key_set_answers_as_a_set_does(batches: list[list[bytes]], sizes: tuple[int, int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "LATEST", sizes[0])
+        patch.setattr(keys, "SEGMENT", sizes[1])
+        known: set[bytes] = set()
+        found = KeySet()
+        for batch in batches:
+            assert found.contains(batch) == [one in known for one in batch]
+            assert [found.contains([one]) for one in batch] == [[one in known] for one in batch]
+            expected = []
+            for one in batch:
+                expected.append(one not in known)
+                known.add(one)
+            assert found.add(batch) == expected
+            assert len(found) == len(known)
+        assert found.contains(sorted(known)) == [True] * len(known)
 
 
-def test_many_batches_end_in_few_segments_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "SEGMENT", 1000)
-    found = KeySet()
-    for start in range(0, 10_000, 100):
-        assert all(found.add([digest(str(n)) for n in range(start, start + 100)]))
-    assert len(found) == 10_000
-    assert len(found._segments) <= 20
-    assert all(len(high) <= 1000 for high, _ in found._segments)
-    assert found.contains([digest("9999"), digest("10000")]) == [True, False]
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many keys each sorting copied, in a set that is a hundredth of the usual size."""
+    monkeypatch.setattr(keys, "LATEST", 1000)
+    monkeypatch.setattr(keys, "SEGMENT", 10_000)
+    sizes: list[int] = []
+    usual = keys._sorted
+    monkeypatch.setattr(keys, "_sorted", lambda high, low: (sizes.append(len(high)), usual(high, low))[1])
+    return sizes
+
+
+def test_each_key_is_copied_a_bounded_number_of_times(copied: list[int]) -> None:
+    found, count = KeySet(), 200_000
+    for start in range(0, count, 1000):
+        assert all(found.add([digest(str(n)) for n in range(start, start + 1000)]))
+        assert sum(copied) <= (keys.SHARE + 6) * max(start, 1000)
+    assert len(found) == count
+
+
+def test_what_is_searched_grows_far_more_slowly_than_what_is_kept(copied: list[int]) -> None:
+    found, count = KeySet(), 200_000
+    for start in range(0, count, 1000):
+        found.add([digest(str(n)) for n in range(start, start + 1000)])
+        assert len(found._segments) <= 8
+    assert max(copied) <= max(keys.SEGMENT, 2 * count // keys.PARTS)
+    assert found.contains([digest(str(count - 1)), digest(str(count))]) == [True, False]
 
 
 def test_keys_that_share_their_first_eight_bytes_are_told_apart() -> None:
