@@ -4,7 +4,7 @@
     python benchmarks/audience.py keys [KEYS]
 
 Each measurement runs in a process of its own on one core. Memory is the peak resident set of that process.
-Asked for: 60,000 rows/s, at most 16 times pandas' time, at most 200 MB plus 16 bytes a row; of the set of keys alone that
+Asked for: 60,000 rows/s, at most 16 times pandas' time, at most 200 MB plus 16 bytes a row; of the keys alone that
 20 million are taken in within a minute, and in that memory.
 """
 

@@ -10,6 +10,8 @@ from campaign.model import Value
 
 #: Rows in a chunk, at most: bounds what is held in memory at a time.
 CHUNK_ROWS = 10_000
+#: Rows among which the one that names the columns is looked for, where the first does not.
+HEADER_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Source(Protocol):
 
     def identity(self) -> Mapping[str, str | int]:
         """What tells this state of the source from another; goes into the plan's header."""
+        ...
+
+    def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """The first lines as cells, the header among them, where another one may name the columns."""
         ...
 
     def chunks(self) -> Iterator[Chunk]:

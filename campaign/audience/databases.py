@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campaign.audience.chunks import Chunk
-from campaign.audience.delimited import named_columns
+from campaign.audience.naming import named_columns
 from campaign.audience.values import chunk_of
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError
@@ -60,6 +60,10 @@ class DatabaseQuery:
     def identity(self) -> dict[str, str | int]:
         """The statement's SHA-256: a database has no other lasting name for its state."""
         return {"query_sha256": hashlib.sha256(self.settings.query.encode()).hexdigest()}
+
+    def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """None: the columns have their names from elsewhere."""
+        return iter(())
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows in the order of the answer, numbered from 1."""

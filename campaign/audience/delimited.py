@@ -6,15 +6,17 @@ about values: ``NA``, ``null``, ``007``, ``1e5`` and leading blanks arrive as th
 
 from __future__ import annotations
 
+import contextlib
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from campaign.audience.chunks import Chunk
+from campaign.audience.chunks import HEADER_ROWS, Chunk
 from campaign.audience.encodings import blocks, explain, settle
 from campaign.audience.exports import is_export, restored
 from campaign.audience.files import bare_suffix, identity, opened
+from campaign.audience.naming import named_columns
 from campaign.audience.records import Cutter, Dialect, Tape, numbered_lines
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError
@@ -44,7 +46,8 @@ class DelimitedFile:
         with opened(path, settings.compression) as stream:
             head = stream.read(PREFIX)
         self.codec = settle(head, settings.encoding, path)
-        self.dialect = find_dialect(head.decode(self.codec, "replace"), settings, bare_suffix(path))
+        self._skipped = max(0, settings.header_row - 1)
+        self.dialect = self._dialect(head.decode(self.codec, "replace").splitlines(keepends=True)[self._skipped :])
         self.columns = self._read_columns()
         shown = "tab" if self.dialect.delimiter == "\t" else self.dialect.delimiter
         self.notes: tuple[str, ...] = (f"encoding {self.codec}", f"delimiter {shown}")
@@ -56,6 +59,14 @@ class DelimitedFile:
     def identity(self) -> dict[str, str | int]:
         """Size and SHA-256 of the file."""
         return identity(self.path)
+
+    def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """Each of the first lines, cut as if it named the columns."""
+        with opened(self.path, self.settings.compression) as stream:
+            lines = stream.read(PREFIX).decode(self.codec, "replace").splitlines(keepends=True)
+        for at, line in enumerate(lines[:HEADER_ROWS]):
+            with contextlib.suppress(csv.Error):
+                yield at + 1, next(self._dialect(lines[at:]).reader([line]), [])
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows in order."""
@@ -75,6 +86,9 @@ class DelimitedFile:
             except UnicodeDecodeError:
                 raise explain(self.path, self.settings.compression, self.codec) from None
 
+    def _dialect(self, lines: Sequence[str]) -> Dialect:
+        return find_dialect("".join(lines), self.settings, bare_suffix(self.path))
+
     def _read_columns(self) -> tuple[str, ...]:
         if self.settings.header:
             return named_columns(self.settings.header, self.name)
@@ -89,7 +103,12 @@ class DelimitedFile:
         first, lines, final = next(numbered)
         if self.settings.header:
             return [], _Body(first, lines, final, numbered)
-        tape = Tape(lines)
+        if self._skipped and self._skipped >= len(lines):
+            raise InputError(
+                f"audience.header_row is {self.settings.header_row}, but {self.name} has {len(lines)} lines.",
+                next_step="set it to the line that names the columns, or leave it out",
+            )
+        tape = Tape(lines, self._skipped)
         try:
             header = next(filter(None, self.dialect.reader(tape)), [])
         except csv.Error as error:
@@ -126,17 +145,3 @@ def _agreement(dialect: Dialect, lines: list[str], settings: AudienceSlice) -> t
         return bool(rows) and [settings.address] == [cell.strip() for cell in rows[0]], 0.0, 0
     alike = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
     return settings.address in (cell.strip() for cell in rows[0]), alike, len(rows[0])
-
-
-def named_columns(header: list[str], name: str) -> tuple[str, ...]:
-    """The header's names without surrounding blanks. Raises InputError when two are alike or one is empty."""
-    columns = tuple(cell.strip() for cell in header)
-    faults = [f"column {at} has no name" for at, column in enumerate(columns, 1) if not column]
-    for column in sorted({column for column in columns if column and columns.count(column) > 1}):
-        places = ", ".join(str(at) for at, other in enumerate(columns, 1) if other == column)
-        faults.append(f"columns {places} are all named {column!r}")
-    if faults:
-        raise InputError(
-            f"The columns of {name} need one name each.", evidence=faults, next_step=f"mend the header of {name}"
-        )
-    return columns

@@ -7,13 +7,13 @@ date; pandas' own inference never sees them. Everything is a plain value before 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campaign.audience.chunks import CHUNK_ROWS, Chunk
-from campaign.audience.delimited import named_columns
 from campaign.audience.files import identity
+from campaign.audience.naming import named_columns
 from campaign.audience.values import chunk_of
 from campaign.errors import ConfigError, InputError
 
@@ -41,6 +41,10 @@ class FrameFile:
     def identity(self) -> dict[str, str | int]:
         """Size and SHA-256 of the file."""
         return identity(self.path)
+
+    def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """None: the columns have their names from elsewhere."""
+        return iter(())
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows in the file's order."""

@@ -21,6 +21,7 @@ from campaign.audience.chunks import CHUNK_ROWS, Source
 from campaign.audience.exports import csv_line
 from campaign.audience.frozen import AS_THEY_ARE, FORMAT, PLAN, SCREENED, chill
 from campaign.audience.gathering import Gatherer
+from campaign.audience.naming import NamedSource
 from campaign.audience.screening import Aside, Kept, KeySet, Screener, Suppression
 from campaign.audience.shapes import ITEMS
 from campaign.audience.sources import item_shape, open_source
@@ -43,6 +44,7 @@ def write(
 ) -> None:
     """As `plan.freeze` promises."""
     source = open_source(settings, base)
+    settings = source.settings
     screener = Screener(settings, source.columns, suppression, already, only)
     with _file(folder / PLAN) as plan, _file(folder / SCREENED) as screened:
         clerk = Clerk(source, settings, plan, screened)
@@ -83,7 +85,7 @@ def _gather(sifted: Iterable[list[Kept]], gatherer: Gatherer, clerk: Clerk, spoi
 class Clerk:
     """Writes plan lines and screened lines, and keeps the books."""
 
-    def __init__(self, source: Source, settings: AudienceSlice, plan: BinaryIO, screened: BinaryIO) -> None:
+    def __init__(self, source: NamedSource, settings: AudienceSlice, plan: BinaryIO, screened: BinaryIO) -> None:
         self.source, self.types = source, column_types(source, settings)
         self.read, self.planned, self.counts = 0, 0, Counter[str]()
         self._plan, self._screened = plan, screened
@@ -99,6 +101,8 @@ class Clerk:
             "source": self.source.name,
             "identity": self.source.identity(),
             "input": self.source.columns,
+            "headers": self.source.headers,
+            "remarks": self.source.remarks,
             "columns": self.types,
         }
         self._plan.write(self._encoder.encode(header) + b"\n")
@@ -136,7 +140,7 @@ class Clerk:
         return chilled
 
 
-def column_types(source: Source, settings: AudienceSlice) -> dict[str, str]:
+def column_types(source: NamedSource, settings: AudienceSlice) -> dict[str, str]:
     """Each column and what its values are."""
     types: dict[str, str] = {name: settings.columns.get(name, source.value_type) for name in source.columns}
     if not settings.items:

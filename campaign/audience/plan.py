@@ -36,7 +36,7 @@ _DECODE = msgspec.json.Decoder().decode
 class Plan:
     """A complete plan on disk: ``size`` recipients, numbered from 0.
 
-    ``types`` is aligned with ``columns``, which are what a template sees; ``input_columns`` are the source's own.
+    ``types`` is aligned with ``columns``, which are what a template sees; ``input_columns`` are all of the source.
     """
 
     path: Path
@@ -46,6 +46,9 @@ class Plan:
     source: str
     books: Books
     size: int
+    #: The source's own names of ``input_columns``, and what was decided about its columns, in sentences.
+    headers: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -64,7 +67,9 @@ class Plan:
             )
         books = Books(**footer["books"])
         columns, given = header["columns"], tuple(header["input"])
-        return cls(path, tuple(columns), tuple(columns.values()), given, header["source"], books, books.planned)
+        headers, remarks = tuple(header.get("headers", given)), tuple(header.get("remarks", ()))
+        types = tuple(columns.values())
+        return cls(path, tuple(columns), types, given, header["source"], books, books.planned, headers, remarks)
 
     def sha256(self) -> str:
         """The file's SHA-256 in hex; reads it once."""

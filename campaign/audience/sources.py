@@ -13,6 +13,7 @@ from pathlib import Path
 from campaign.audience.chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.delimited import DelimitedFile
 from campaign.audience.files import bare_suffix, locate
+from campaign.audience.naming import NamedSource, names_row
 from campaign.audience.shapes import Shape
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError
@@ -25,15 +26,21 @@ FRAMES = {".parquet", ".dta", ".sas7bdat", ".xpt"}
 DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
 
 
-def open_source(settings: AudienceSlice, base: Path) -> Source:
+def open_source(settings: AudienceSlice, base: Path) -> NamedSource:
     """The source that ``settings`` names, its columns known and checked; paths are relative to ``base``.
 
     Raises InputError when it cannot be read, ConfigError when its kind is unknown or a column that the
     settings name is not in it.
     """
-    source = open_rows(settings, base)
-    named = [settings.address, settings.display_name, settings.key, *settings.columns, *settings.items]
-    require_columns(source, (name for name in named if name))
+    if settings.header and settings.header_row:
+        raise ConfigError(
+            "audience.header and audience.header_row exclude each other.",
+            next_step="leave out header where a row of the file names the columns, and header_row where none does",
+        )
+    source = NamedSource(open_rows(settings, base), settings)
+    found = source.settings
+    named = [found.address, found.display_name, found.key, *found.columns, *found.items]
+    require_columns(source, [name for name in named if name])
     return source
 
 
@@ -42,8 +49,8 @@ def template_columns(settings: AudienceSlice, base: Path) -> tuple[str, ...]:
 
     Raises as `open_source` does.
     """
-    columns = open_source(settings, base).columns
-    return item_shape(settings, columns).columns if settings.items else columns
+    source = open_source(settings, base)
+    return item_shape(source.settings, source.columns).columns if settings.items else source.columns
 
 
 def item_shape(settings: AudienceSlice, columns: Sequence[str]) -> Shape:
@@ -75,20 +82,32 @@ def open_rows(settings: AudienceSlice, base: Path, key: str = "audience.source")
     )
 
 
-def require_columns(source: Source, names: Iterable[str]) -> None:
+def require_columns(source: NamedSource, names: Iterable[str]) -> None:
     """Raises ConfigError for each of ``names`` that is no column of ``source``."""
     missing = [name for name in dict.fromkeys(names) if name not in source.columns]
     if not missing:
         return
-    close = [f"{match!r} is there" for name in missing for match in _alike(name, source.columns)]
-    headless = any("@" in column for column in source.columns)
+    close = [f"{match!r} is there" for name in missing for match in _alike(name, source.headers)]
     raise ConfigError(
         f"{source.name} has no column {' and no column '.join(map(repr, missing))}.",
-        evidence=[f"its columns: {', '.join(source.columns)}", *close],
-        next_step="its first line looks like data: name the columns with header = [...] under [audience]"
-        if headless
-        else "mend the names under [audience], or the header",
+        evidence=[f"its columns: {', '.join(source.headers)}", *close],
+        next_step=_where_names_stand(source) or "mend the names under [audience], or the header",
     )
+
+
+def _where_names_stand(source: NamedSource) -> str:
+    """What to set where the first row that is not blank names no columns."""
+    settings = source.settings
+    if not settings.header and not settings.header_row:
+        for row, cells in source.first_rows():
+            if (
+                names_row(cells, settings.address)
+                and tuple(cell.strip() for cell in cells if cell.strip()) != source.headers
+            ):
+                return f"row {row} seems to name the columns: set header_row = {row} under [audience]"
+    if any("@" in header for header in source.headers):
+        return "its first line looks like data: name the columns with header = [...] under [audience]"
+    return ""
 
 
 def _alike(name: str, columns: Iterable[str]) -> list[str]:

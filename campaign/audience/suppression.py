@@ -194,7 +194,9 @@ def _entries(text: str, settings: AudienceSlice, base: Path) -> Iterator[tuple[i
         return _typed_entries(open_rows(settings.model_copy(update=query), base, "audience.suppress"), settings)
     path = locate(text, base, "audience.suppress")
     if bare_suffix(path) in WORKBOOKS | FRAMES:
-        return _typed_entries(open_rows(settings.model_copy(update={"source": text, "sheet": ""}), base), settings)
+        return _typed_entries(
+            open_rows(settings.model_copy(update={"source": text, "sheet": "", "header_row": 0}), base), settings
+        )
     return _text_entries(path, settings)
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
+from campaign.audience.naming import column_of
 from campaign.errors import ConfigError
 from campaign.model import Value
 
@@ -105,9 +106,10 @@ class _Compiler:
 
     def _column(self, name: str) -> int:
         name = self.ticked.get(name, name)
-        if name not in self.columns:
+        column = column_of(name, self.columns)
+        if column is None:
             raise self._refuse(f"there is no column {name!r}; the columns are {', '.join(self.columns)}")
-        return self.columns.index(name)
+        return self.columns.index(column)
 
     def _comparison(self, node: ast.Compare) -> Term:
         sides = [node.left, *node.comparators]
@@ -149,7 +151,8 @@ class _Compiler:
 
     def _kind(self, node: ast.expr) -> str:
         if isinstance(node, ast.Name):
-            kind = self.types.get(self.ticked.get(node.id, node.id), "text")
+            name = self.ticked.get(node.id, node.id)
+            kind = self.types.get(column_of(name, self.columns) or name, "text")
             return "number" if kind == "integer" else kind
         if isinstance(node, ast.Constant):
             return "text" if isinstance(node.value, str) else "number" if type(node.value) in (int, float) else ""

@@ -7,29 +7,33 @@ not become moments, and the row's number in the sheet is known. The library work
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 
-from campaign.audience.chunks import CHUNK_ROWS, BadRow, Chunk
-from campaign.audience.delimited import named_columns
+from campaign.audience.chunks import CHUNK_ROWS, HEADER_ROWS, BadRow, Chunk
 from campaign.audience.files import identity
+from campaign.audience.naming import named_columns
 from campaign.audience.sheet_process import Row, opened_sheet
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError
 
 
 class Workbook:
-    """One sheet. Its first row that is not blank names the columns; rows are numbered as in the sheet."""
+    """One sheet. Its first row that is not blank names the columns, or ``header_row``; rows are numbered as there."""
 
     value_type = "any"
 
     def __init__(self, path: Path, settings: AudienceSlice) -> None:
         self.path, self.settings, self.name = path, settings, path.name
         with opened_sheet(path, settings.sheet) as sheet:
-            header = next(sheet.rows(), None)
+            header = next(self._from_header(sheet.rows()), None)
             self.notes: tuple[str, ...] = (f"sheet {sheet.name}",)
         if not header:
-            raise InputError(f"The sheet {sheet.name!r} of {path} is empty.", next_step="name another with sheet = …")
+            below = f" from row {settings.header_row} on" if settings.header_row else ""
+            raise InputError(
+                f"The sheet {sheet.name!r} of {path} is empty{below}.",
+                next_step="name another with sheet = …, or set header_row to the row that names the columns",
+            )
         self.columns = named_columns([str(cell) for cell in header[1]], self.name)
 
     def identity(self) -> dict[str, str | int]:
@@ -39,10 +43,19 @@ class Workbook:
     def chunks(self) -> Iterator[Chunk]:
         """The rows below the header; blank ones are none."""
         with opened_sheet(self.path, self.settings.sheet) as sheet:
-            rows = sheet.rows()
+            rows = self._from_header(sheet.rows())
             next(rows, None)
             while some := list(islice(rows, CHUNK_ROWS)):
                 yield self._chunk(some)
+
+    def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """Those that are not blank, as in the sheet."""
+        with opened_sheet(self.path, self.settings.sheet) as sheet:
+            for line, cells, _ in islice(sheet.rows(), HEADER_ROWS):
+                yield line, [str(cell) for cell in cells]
+
+    def _from_header(self, rows: Iterator[Row]) -> Iterator[Row]:
+        return dropwhile(lambda row: row[0] < self.settings.header_row, rows)
 
     def _chunk(self, rows: Sequence[Row]) -> Chunk:
         width, chunk = len(self.columns), Chunk()

@@ -123,6 +123,8 @@ def summary(digest: Digest) -> list[str]:
         f"list     {counted(digest.books.read, 'row')}: {digest.books.planned:,} planned"
         + (f"; {aside}" if aside else ""),
         f"such as  {', '.join(digest.samples)}",
+        *(f"note     {remark}" for remark in digest.remarks),
+        f"columns  {', '.join(digest.columns)}",
         f"letters  {digest.rendered:,} rendered, of {counted(digest.kinds, 'kind')}; largest {size(digest.largest)}",
         f"template {digest.template[:16] or 'cannot be used'}",
     ]

@@ -21,6 +21,9 @@ class AudienceSlice(Slice):
     header: list[str] = Field(
         default_factory=list, description="names of the columns, for a text file without a header line"
     )
+    header_row: int = Field(
+        0, ge=0, le=1000, description="the row that names the columns, where others stand above it (default: the first)"
+    )
     address: str = Field("email", description="the column that holds the address")
     display_name: str = Field("", description="the column that holds the name shown in To")
     key: str = Field("", description="the column that makes a letter one of a kind (default: the address)")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 
+from campaign.audience.naming import column_of
 from campaign.audience.plan import Plan
 from campaign.audience.screening import KeySet, digest, key_of
 from campaign.config.audience import AudienceSlice
@@ -62,10 +63,11 @@ def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...
 
 def _key_now(recipient: Recipient, plan: Plan, audience: AudienceSlice) -> str:
     """The key that this recipient of an earlier run would have under the settings of today."""
-    if audience.key and audience.key not in plan.columns:
+    column = column_of(audience.key, plan.columns) if audience.key else None
+    if audience.key and column is None:
         raise ConfigError(
             f"Earlier runs of this edition had no column {audience.key!r}, so nobody can tell who has been served.",
             evidence=f"audience.key = {audience.key!r}; columns in {plan.path}: {', '.join(plan.columns)}",
             next_step="leave audience.key as it was, give the campaign another edition, or serve all again: --again",
         )
-    return key_of(recipient.address, recipient.row.get(audience.key), audience)
+    return key_of(recipient.address, recipient.row.get(column or ""), audience)

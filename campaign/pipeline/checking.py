@@ -47,14 +47,17 @@ class Wishes:
 class Digest:
     """What a check says besides its findings.
 
-    ``kinds`` letters were read back in full, ``largest`` is the size in octets of the largest one. ``template`` is one
-    hash over all that shapes the letters. ``seconds`` is the least that the run takes under its limits, None without.
+    ``columns`` are the names that a template may use. ``kinds`` letters were read back in full, ``largest`` is the size
+    in octets of the largest one. ``template`` is one hash over all that shapes the letters. ``seconds`` is the least
+    that the run takes under its limits, None without.
     """
 
     campaign: str
     edition: str
     books: Books
     samples: tuple[str, ...]
+    columns: tuple[str, ...]
+    remarks: tuple[str, ...]
     rendered: int
     kinds: int
     largest: int
@@ -74,7 +77,7 @@ def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]
         composer, missing = opened(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)
         samples = samples_of(plan)
-        books = plan.books
+        books, columns, remarks = plan.books, plan.columns, plan.remarks
     span = span_of(job, books.planned, looked.survey.domains)
     check_time(job, span, findings)
     relays = check_relays(job, looked, span, findings) if wishes.relay else {}
@@ -85,6 +88,8 @@ def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]
         edition=job.edition,
         books=books,
         samples=samples,
+        columns=columns,
+        remarks=remarks,
         rendered=looked.rendered,
         kinds=looked.kinds,
         largest=looked.largest,

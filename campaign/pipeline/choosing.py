@@ -232,7 +232,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
     )
     checkpoint.create(folder, opened)
     notes = (f"CSS is inlined row by row: {why}",) if inlining == "row" and why else ()
-    return Chosen(folder, plan, composer, generation, continued=False, notes=notes)
+    return Chosen(folder, plan, composer, generation, continued=False, notes=(*plan.remarks, *notes))
 
 
 def later_than_all(folder: Path) -> float:

@@ -154,7 +154,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
 
 def write_all(job: Job, folder: Path, plan: Plan, history: History, stream: Stream, facts: RunFacts) -> None:
     """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics."""
-    write_failed(folder, plan.input_columns, _failures(plan, history, stream))
+    write_failed(folder, plan.headers, _failures(plan, history, stream))
     write_in_doubt(folder, _doubts(job, plan, history, stream))
     write_page(folder, facts)
     write_summary(folder, facts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from campaign.audience.naming import column_of
 from campaign.audience.screening import Suppression
 from campaign.compose.composer import Brief
 from campaign.config import Settings
@@ -59,13 +60,14 @@ class Job:
 
     def brief(self, columns: tuple[str, ...], generation: int, *, test: bool = False, trace: str = NO_TRACE) -> Brief:
         """All that rendering needs to know; ``trace`` is the run's trace id, if the letters are a run's."""
-        campaign = self.settings.campaign
+        campaign, compose = self.settings.campaign, self.settings.compose
+        token = column_of(compose.unsubscribe_id, columns) if compose.unsubscribe_id else None
         return Brief(
             identity=self.identity(generation, test=test),
             sender=campaign.sender,
             reply_to=campaign.reply_to,
             return_path=campaign.return_path,
-            settings=self.settings.compose,
+            settings=compose.model_copy(update={"unsubscribe_id": token}) if token else compose,
             base=self.settings.base,
             columns=columns,
             trace_header=self.settings.report.trace_header,

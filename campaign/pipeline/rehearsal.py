@@ -50,6 +50,8 @@ def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tup
                 evidence=f"{plan.books.read:,} rows read, none of them kept",
                 next_step=f"campaign check {shown(job.settings.file)}",
             )
+        for remark in plan.remarks:
+            console.say(remark)
         yield plan, Composer(job.brief(plan.columns, 1, test=test))
 
 
@@ -60,7 +62,7 @@ def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output:
     with rehearsed(job, console) as (plan, composer):
         picks = asked_for(plan, rows, to) if rows or to else telling(plan, composer, console.tell)
         shown = [_previewed(folder, composer, one) for one in picks]
-    write_gallery(folder, shown)
+    write_gallery(folder, shown, names=plan.columns)
     return folder / "index.html"
 
 

@@ -47,15 +47,20 @@ class Preview:
     eml_name: str = ""
 
 
-def write_gallery(folder: Path, letters: Sequence[Preview], *, title: str = "Preview") -> Path:
-    """Write ``index.html`` (0600) into ``folder`` and return its path. Raises StorageError."""
+def write_gallery(
+    folder: Path, letters: Sequence[Preview], *, title: str = "Preview", names: Sequence[str] = ()
+) -> Path:
+    """Write ``index.html`` (0600) into ``folder`` and return its path. ``names`` are those a template may use.
+
+    Raises StorageError.
+    """
     path = folder / NAME
     with replacing(path) as stream:
-        stream.write(gallery(letters, title))
+        stream.write(gallery(letters, title, names))
     return path
 
 
-def gallery(letters: Sequence[Preview], title: str) -> Html:
+def gallery(letters: Sequence[Preview], title: str, names: Sequence[str] = ()) -> Html:
     """The whole document; one letter shown at a time, chosen by radio buttons."""
     numbers = range(1, len(letters) + 1)
     picks = (tag("input", type="radio", name="letter", id=f"pick-{at}", cls="pick", checked=at == 1) for at in numbers)
@@ -65,7 +70,12 @@ def gallery(letters: Sequence[Preview], title: str) -> Html:
         title,
         "gallery.css",
         tag(
-            "header", tag("h1", title), tag("p", f"{count}, as their readers see them. Nothing is loaded from outside.")
+            "header",
+            tag("h1", title),
+            tag("p", f"{count}, as their readers see them. Nothing is loaded from outside."),
+            tag("p", "A template may use: ", ((", " if at else "", tag("code", name)) for at, name in enumerate(names)))
+            if names
+            else None,
         ),
         picks,
         tag("nav", labels, aria_label="Letters"),
