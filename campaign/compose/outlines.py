@@ -26,8 +26,8 @@ _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid", "webcal"})
 _BARE = re.compile(r"[\w.%#-]+")
 _UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(|(?:java|vb)script\s*:", re.IGNORECASE)
+URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what is not percent-encoded in a value that stands in a link
 _INSIDE = re.compile(r"[\s\x00-\x20]+")
-URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what the HTML writer of lxml leaves as it is in a link
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Where in the HTML of a shape each value stands, seen through the parser that the inliner uses.
+"""Where in the HTML of a shape each value stands, seen as a browser sees it.
 
 A value in running text or in an ordinary attribute cannot change what a style rule matches; one in ``class``, ``id``,
 ``style``, a tag, a style sheet, or an attribute that a selector names, can: it has to be part of the shape.
@@ -13,17 +13,20 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
+from campaign.compose.html.parser import parse
+
 _SELECTED = re.compile(r"\[\s*([A-Za-z_][\w:.-]*)")
-MOST_DEPTH = 200  #: elements inside each other; the inliner's parser gives up at 256, without a word
+MOST_DEPTH = 200  #: elements inside each other
 MOST_NESTED = 1_000_000  #: the depths of all elements together, by which the search for one rule takes its time
-_URLS = frozenset({"href", "src", "action"})  #: what the HTML writer of lxml percent-encodes
-_ADDRESSES = _URLS | {
+URL_ATTRIBUTES = frozenset({"href", "src", "action"})  #: what is percent-encoded in a link
+_ADDRESSES = URL_ATTRIBUTES | {
     *("xlink:href", "formaction", "background", "poster", "cite", "data", "longdesc", "lowsrc", "dynsrc", "ping"),
 }
 _SETTLED = re.compile(r"[:/?#]")
 _REFRESH = re.compile(r"(.*?)url\s*=\s*['\"]?(.*)", re.IGNORECASE | re.DOTALL)  #: a meta refresh; 2 is the address
 _DANGEROUS = re.compile(r"[\s\x00-\x20]*(?:javascript:|vbscript:|file:|data:(?!image/))", re.IGNORECASE)
 _SHAPING = frozenset({"class", "id", "style"})
+_TEXT_ONLY = frozenset({"iframe", "noembed", "noframes", "xmp", "plaintext"})
 
 
 class Kind(Enum):
@@ -112,13 +115,8 @@ def places(html: str, tokens: Tokens, count: int) -> Places:
 
     Raises ValueError for a link that runs something, and for elements nested too deeply.
     """
-    from lxml import etree
-
-    probe = tokens.probe(html)
-    tree = etree.fromstring(probe.encode("utf-8"), etree.HTMLParser(encoding="utf-8", huge_tree=True))
+    tree = parse(tokens.probe(html))
     found = Places([Kind.SHAPING] * count)
-    if tree is None:
-        return found
     selected = _SHAPING | {name.lower() for name in _SELECTED.findall(" ".join(_sheets(tree)))}
     around = (*tree.itersiblings(preceding=True), *tree.itersiblings())  # comments before and after the document
     waiting, nested = [(element, 1) for element in (tree, *around)], 0
@@ -141,12 +139,14 @@ def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: Plac
     _mark(element.text, tokens, Kind.CSS if element.tag == "style" else Kind.FREE, found.kinds)
     _mark(element.tail, tokens, Kind.FREE, found.kinds)
     if not isinstance(element.tag, str):
-        _mark_links_in_comment(element.text or "", tokens, found)
+        _mark_links_in_text(element.text or "", tokens, found)
         return
+    if element.tag in _TEXT_ONLY:
+        _mark_links_in_text(element.text or "", tokens, found)
     _mark(element.tag, tokens, Kind.BARE, found.kinds)
     for name, value in element.attrib.items():
         _mark(name, tokens, Kind.BARE, found.kinds)
-        _mark(value, tokens, _kind_in(element.tag, name, selected), found.kinds)
+        _mark(value, tokens, _kind_in(name, selected), found.kinds)
         if name.lower() in _ADDRESSES:
             _look_at_address(value, tokens, found)
         elif name == "content" and "refresh" in element.get("http-equiv", "").lower():
@@ -170,12 +170,12 @@ def _look_at_address(address: str, tokens: Tokens, found: Places) -> None:
             found.kinds[gaps[0]] = Kind.LINK
 
 
-def _kind_in(tag: str, name: str, selected: frozenset[str]) -> Kind:
+def _kind_in(name: str, selected: frozenset[str]) -> Kind:
     if name == "style":
         return Kind.CSS
     if name.lower() in selected:
         return Kind.SHAPING
-    return Kind.URL if name in _URLS or (tag == "a" and name == "name") else Kind.FREE
+    return Kind.URL if name in URL_ATTRIBUTES else Kind.FREE
 
 
 def _mark(text: Any, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
@@ -188,8 +188,8 @@ def _mark(text: Any, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
             found[int(match[1])] = kind if whole else Kind.BARE
 
 
-def _mark_links_in_comment(text: str, tokens: Tokens, found: Places) -> None:
-    """Conditional comments hold HTML for one mail reader; the links in it bring schemes too."""
+def _mark_links_in_text(text: str, tokens: Tokens, found: Places) -> None:
+    """What is HTML to some mail readers only, such as conditional comments: the links in it bring schemes, too."""
     for match in re.finditer(rf"(?:href|src|action)\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
         gap = int(match[1])
         found.kinds[gap] = Kind.LINK

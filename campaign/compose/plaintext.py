@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from campaign.compose.html.parser import parse
+
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE)
 _GAPS = re.compile(r"(?<=\S)[ \t\u00a0]{2,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -22,11 +24,8 @@ def derived(html: str) -> str:
     """The plain text of ``html``: lines end in LF, no line ends in a blank, one empty line at most in a row."""
     from inscriptis.html_engine import Inscriptis
     from inscriptis.model.config import ParserConfig
-    from lxml import etree
 
-    tree = etree.fromstring(html.encode("utf-8"), etree.HTMLParser(encoding="utf-8", huge_tree=True))
-    if tree is None:
-        return ""
+    tree = parse(html)
     _drop_hidden(tree)
     for element in tree.iter():
         element.attrib.pop("style", "")  # margins and paddings would become blanks and empty lines

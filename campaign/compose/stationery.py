@@ -141,7 +141,7 @@ class Stationery:
             line = source.count("\n", 0, match.start()) + 1
             self.warnings.append(f"{name}:{line} prints a value unescaped ({match[0]}): a row could write HTML there.")
         if self._styles:
-            self._styles.parted(source)
+            self._styles.look_for_sheets(source)
 
         def look(reference: str) -> str:
             if "{{" not in reference and "{%" not in reference:

@@ -25,14 +25,21 @@ INLINERS = ("premailer", "css-inline")
 
 #: Documents that look otherwise without their sheets, whoever inlines them, and why.
 NEED_THEIR_SHEETS: dict[str, str] = {
+    "attributes_for_looks": "* is not written into every element",
     "at_rules_that_stay": "an animation is named in the element and described in the sheet",
     "cascade_layers": "layers are an order of sheets",
+    "client_hooks": "* is not written into every element",
     "columns_side_by_side": "::after is no element",
     "elements_without_tags": "where the author wrote no tag there is none to write into",
     "forms": "what the state of a control decides stays in the sheet",
     "generated_content": "::before is no element",
+    "id_against_classes_against_types": "* is not written into every element",
+    "is_where_and_has": "not every client that shows styles of elements knows these",
     "lists_and_markers": "::marker is no element",
     "nested_conditions": "rules for wide screens, and for what a client supports, stay conditional",
+    "not_and_nth_child": "lists in :not() and in :nth-child() are not known to every client",
+    "right_to_left": "what :lang() and :dir() match is the client's affair",
+    "unknown_selectors_in_lists": "not every client that shows styles of elements knows :is()",
 }
 
 

@@ -215,13 +215,13 @@ def test_a_picture_may_differ_for_each_row_without_a_shape_for_each(tmp_path):
 @pytest.mark.parametrize(("images", "found"), [("data", 'src="data:image/png;base64,'), ("link", 'src="a.png"')])
 def test_pictures_can_be_data_or_links_too(tmp_path, images, found):
     (tmp_path / "a.png").write_bytes(png())
-    made = letter(Composer(brief(tmp_path, "<p>x</p><img src='a.png'>", images=images)))
+    made = letter(Composer(brief(tmp_path, '<p>x</p><img src="a.png">', images=images)))
     assert found in html_of(made)
     assert "image/png" not in [part.get_content_type() for part in read(made).walk()]
 
 
 def test_pictures_on_the_network_stay_links(tmp_path):
-    made = letter(Composer(brief(tmp_path, "<img src='https://example.com/{{ name }}.png'><img src='{{ link }}'>")))
+    made = letter(Composer(brief(tmp_path, '<img src="https://example.com/{{ name }}.png"><img src="{{ link }}">')))
     assert 'src="https://example.com/Zo%C3%AB.png"' in html_of(made)
     assert 'src="https://example.com/?a=1&amp;b=%C3%BC"' in html_of(made)
 
@@ -237,7 +237,7 @@ def test_attachments_are_those_of_the_campaign_and_of_the_row(tmp_path):
 
 
 def test_one_click_unsubscribe_is_in_the_header_and_in_the_letter(tmp_path):
-    html = "<a href='{{ unsubscribe_url }}'>stop</a>"
+    html = '<a href="{{ unsubscribe_url }}">stop</a>'
     composer = Composer(brief(tmp_path, html, unsubscribe="https://example.com/u?t={{ unsubscribe_token }}"))
     made = letter(composer)
     url = str(read(made)["List-Unsubscribe"]).strip("<>")

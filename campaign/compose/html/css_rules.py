@@ -1,63 +1,103 @@
-"""Style sheets taken apart before the inliner sees them: what can be moved into elements, and what has to stay.
+"""A style sheet taken apart into rules, with imported local sheets in their place and nested rules flattened.
 
-At-rules (``@media``, ``@font-face``, ``@supports``, ``@keyframes`` and whatever comes), rules with ``:hover`` and its
-kin and rules with ``*`` stay, word for word, in a style element of their own that the inliner leaves alone. Inside
-``@media`` and behind ``:hover`` every declaration becomes ``!important``, or the inlined ones would beat it. Nothing
-is fetched here: a sheet is given as text, ``@import`` of a file goes through the caller's reader, of an address stays.
+Nothing is judged here: a declaration stays as its author wrote it, also one that browsers do not know. A sheet comes
+as text; ``@import`` of a file goes through the caller's reader, of an address stays. Source: CSS Syntax Level 3, CSS
+Nesting Level 1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-Change = Callable[[str], str]
-Reader = Callable[[str], str | None]  #: the text of a local sheet, None for one that is somewhere on the network
+#: From a reference to the text of a local sheet and the reader for what that one imports; None for one elsewhere.
+Reader = Callable[[str], "tuple[str, Reader] | None"]
 
 _SPECIAL = re.compile(
-    r"/\*.*?(?:\*/|\Z)|\"(?:\\.|[^\"\\])*(?:\"|\Z)|'(?:\\.|[^'\\])*(?:'|\Z)|\\.|[{};()\[\],]", re.DOTALL
+    r"/\*.*?(?:\*/|\Z)|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?|\\.|url\(\s*[^\"'\s)][^)]*\)|[{};()\[\],&]",
+    re.DOTALL | re.IGNORECASE,
 )
-_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_COMMENT = re.compile(r"(\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_STRING = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|url\(\s*[^\"'\s)][^)]*\)|\\.", re.DOTALL)
+_UNCLOSED = re.compile(r"[\"']")
 _IMPORT = re.compile(r"@import\s+(?:url\(\s*)?[\"']?([^\"')\s]+)[\"']?\s*\)?\s*(.*)", re.IGNORECASE | re.DOTALL)
-_IMPORTANT = re.compile(r"!\s*important\s*$", re.IGNORECASE)
+_IMPORTANT = re.compile(r"\s*!\s*important\s*$", re.IGNORECASE)
 _GROUPS = ("@media", "@supports", "@container", "@layer", "@scope", "@starting-style", "@-moz-document")
-_FILTERING = frozenset({":last-child", ":first-child", ":nth-child"})  # the ones that premailer inlines
-_TYPE = re.compile(r"(?:^|(?<=[\s>+~,]))[A-Za-z][A-Za-z0-9]*(?![^\[]*\])")  # P matches p, for browsers
-_FUNCTION = re.compile(
-    r"(?<![\w-])(?!url\(|src\()[A-Za-z-]+\([^()\"'<>&]*(?:\([^()\"'<>&]*\)[^()\"'<>&]*)*\)", re.IGNORECASE
-)
 MOST_DEPTH = 8  #: sheets importing sheets, rules inside rules
+MOST_NESTED = 200  #: selectors that a list in a list comes to
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """``name: value``. ``text`` is both as written, without ``!important``; only a custom property keeps its case."""
+
+    name: str
+    value: str
+    text: str
+    important: bool
+
+    def written(self, *, important: bool) -> str:
+        """The declaration as its author wrote it, with or without ``!important``."""
+        return f"{self.text} !important" if important else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A style rule: the selectors of its list, and its declarations; ``block`` is what stood between the braces."""
+
+    selectors: tuple[str, ...]
+    declarations: tuple[Declaration, ...]
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that hold under a condition, such as ``@media``; ``prelude`` is what stands before the brace."""
+
+    prelude: str
+    nodes: tuple[Node, ...]
+
+
+Node = Rule | Group | str  #: a str is an at-rule that stays word for word
 
 
 @dataclass(slots=True)
-class Parted:
-    """A sheet in two: CSS for the inliner, and CSS that stays."""
+class Sheet:
+    """What a sheet holds, in order. ``imports`` are statements for addresses, which CSS wants first."""
 
-    inlined: list[str] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-
-    @property
-    def staying(self) -> str:
-        """What stays, addresses to import first as CSS wants it."""
-        return "\n".join([*self.imports, *self.kept])
 
 
-def part(css: str, read: Reader, veil: Change = str, depth: int = 0) -> Parted:
-    """Take ``css`` apart, imported local sheets in their place; ``veil`` is done to what will be inlined."""
-    parted = Parted()
-    for prelude, block in _statements(_unwrapped(css)):
+def parse_sheet(css: str, read: Reader, depth: int = 0) -> Sheet:
+    """Take ``css`` apart. Raises what ``read`` raises."""
+    sheet = Sheet()
+    first = True  # an import after a rule does not count
+    for prelude, block in statements(_unwrapped(css)):
         lower = prelude.lower()
         if lower.startswith("@import"):
-            _import(prelude, read, parted, veil, depth)
-        elif lower.startswith("@charset"):
-            continue
-        elif prelude.startswith("@"):
-            parted.kept.append(_at_rule(prelude, block))
-        elif block is not None:
-            _rule(prelude, block, parted, veil)
-    return parted
+            if first:
+                _import(prelude, read, sheet, depth)
+        elif not lower.startswith("@charset"):
+            sheet.nodes += _nodes(prelude, block)
+            first = first and block is None and lower.startswith("@layer")
+    return sheet
+
+
+def declarations(block: str) -> tuple[Declaration, ...]:
+    """The declarations of a block or of a style attribute, in order."""
+    return tuple(one for piece in split(block, ";") if (one := _declaration(piece)))
+
+
+def _declaration(piece: str) -> Declaration | None:
+    name, colon, value = piece.partition(":")
+    name, value = name.strip(), value.strip()
+    bare = _IMPORTANT.sub("", value)
+    if not colon or not bare or not name or name.startswith("@") or _UNCLOSED.search(_STRING.sub("", value)):
+        return None
+    known = name if name.startswith("--") else name.lower()
+    return Declaration(known, bare, _IMPORTANT.sub("", piece), bare != value)
 
 
 def _unwrapped(css: str) -> str:
@@ -65,96 +105,80 @@ def _unwrapped(css: str) -> str:
     return css.replace("<!--", "").replace("-->", "")
 
 
-def _import(prelude: str, read: Reader, parted: Parted, veil: Change, depth: int) -> None:
+def _import(prelude: str, read: Reader, sheet: Sheet, depth: int) -> None:
     match = _IMPORT.match(prelude)
-    text = read(match[1]) if match and depth < MOST_DEPTH else None
     if match is None:
         return
-    if text is None:
-        parted.imports.append(f"{prelude};")
+    found = read(match[1]) if depth < MOST_DEPTH else None
+    if found is None:
+        sheet.imports += [f"{prelude};"] if depth < MOST_DEPTH else []
         return
-    inner = part(text, read, veil, depth + 1)
+    inner = parse_sheet(*found, depth + 1)
+    sheet.imports += inner.imports
     condition = match[2].strip()
-    parted.imports += inner.imports
-    if condition:
-        parted.kept.append(_at_rule(f"@media {condition}", text))
-    else:
-        parted.inlined += inner.inlined
-        parted.kept += inner.kept
+    sheet.nodes += [Group(f"@media {condition}", tuple(inner.nodes))] if condition else inner.nodes
 
 
-def _at_rule(prelude: str, block: str | None) -> str:
+def _nodes(prelude: str, block: str | None, depth: int = 0) -> list[Node]:
+    """What one statement holds; a rule with rules inside it is several."""
     if block is None:
-        return f"{prelude};"
-    if prelude.lower().startswith(_GROUPS):
-        return f"{prelude} {{{_urgent(block)}}}"
-    return f"{prelude} {{{block}}}"
+        return [f"{prelude};"] if prelude.startswith("@") else []
+    if prelude.startswith("@"):
+        if not prelude.lower().startswith(_GROUPS) or depth >= MOST_DEPTH:
+            return [f"{prelude} {{{block}}}"]
+        inner = [node for one in statements(block) for node in _nodes(*one, depth + 1)]
+        return [Group(prelude, tuple(inner))]
+    selectors = tuple(split(prelude, ",", blank=True))
+    if not all(selectors) or any(match[0] == "}" for match in _SPECIAL.finditer(prelude)):
+        return []  # what voids a rule in every browser
+    if "{" in block and any(match[0] == "{" for match in _SPECIAL.finditer(block)):
+        return list(_flattened(selectors, block, depth))
+    return [Rule(selectors, declarations(block), block)]
 
 
-def _urgent(block: str, depth: int = 0) -> str:
-    """The rules inside a group with every declaration ``!important``."""
-    rules = []
-    for prelude, inner in _statements(block):
+def _flattened(selectors: tuple[str, ...], block: str, depth: int) -> Iterator[Node]:
+    """A rule with rules and conditions nested in it, as rules beside each other (CSS Nesting)."""
+    own: list[str] = []
+    for prelude, inner in statements(f"{block};", nested=True):
         if inner is None:
-            rules.append(f"{prelude};")
-        elif prelude.startswith("@") and not prelude.lower().startswith(_GROUPS):
-            rules.append(f"{prelude} {{{inner}}}")
-        elif prelude.startswith("@") and depth < MOST_DEPTH:
-            rules.append(f"{prelude} {{{_urgent(inner, depth + 1)}}}")
-        else:
-            rules.append(f"{prelude} {{ {_important(inner)} }}")
-    return "\n  " + "\n  ".join(rules) + "\n" if rules else ""
+            own.append(prelude)
+            continue
+        if own:
+            yield Rule(selectors, declarations("; ".join(own)), f" {'; '.join(own)} ")
+            own = []
+        if depth >= MOST_DEPTH:
+            continue
+        if not prelude.startswith("@"):
+            yield from _nodes(", ".join(_joined(selectors, prelude)), inner, depth + 1)
+        elif prelude.lower().startswith(_GROUPS):
+            yield Group(prelude, tuple(_flattened(selectors, inner, depth + 1)))
+    if own:
+        yield Rule(selectors, declarations("; ".join(own)), f" {'; '.join(own)} ")
 
 
-def _rule(prelude: str, block: str, parted: Parted, veil: Change) -> None:
-    """One style rule, shared out by its selectors."""
-    plain: list[str] = []
-    hovering: list[str] = []
-    starred: list[str] = []
-    for selector in _split(prelude, ","):
-        if ":" in selector and ":" + selector.split(":", 1)[1] not in _FILTERING:
-            hovering.append(selector)
-        else:
-            (starred if "*" in selector else plain).append(selector)
-    if plain:
-        parted.inlined.append(f"{_TYPE.sub(_lower, ', '.join(plain))} {{{veil(block)}}}")
-    if starred:
-        parted.kept.append(f"{', '.join(starred)} {{{block}}}")
-    if hovering:
-        parted.kept.append(f"{', '.join(hovering)} {{ {_important(block)} }}")
+def _joined(outer: Iterable[str], prelude: str) -> list[str]:
+    """The selectors of a nested rule with those around it put in for ``&``, or before them where there is none."""
+    found = []
+    for inner in split(prelude, ","):
+        for one in outer:
+            found.append(_put_in(inner, one))
+            if len(found) >= MOST_NESTED:
+                return found
+    return found
 
 
-def _lower(match: re.Match[str]) -> str:
-    return match[0].lower()
+def _put_in(inner: str, outer: str) -> str:
+    if not any(match[0] == "&" for match in _SPECIAL.finditer(inner)):
+        return f"{outer} {inner}"
+    compound = outer if not re.search(r"[\s>+~]", outer) or inner.startswith("&") else f":is({outer})"
+    return _SPECIAL.sub(lambda match: compound if match[0] == "&" else match[0], inner)
 
 
-class Veil:
-    """Functions such as ``rgb(0 0 0 / 50%)`` as plain words, which every CSS parser lets pass, and back again.
+def statements(css: str, *, nested: bool = False) -> Iterator[tuple[str, str | None]]:
+    """Pairs of prelude and block; block is None for a statement that ends in a semicolon.
 
-    ``salt`` is a word that the document cannot hold, so that nothing in it can pass for one of ours.
+    Inside a rule (``nested``) that is a declaration, outside only an at-rule.
     """
-
-    def __init__(self, salt: str) -> None:
-        self._salt = salt
-        self._veiled = re.compile(rf"{salt}((?:[0-9a-f]{{2}})+)-")
-        self._attribute = re.compile(rf' (?:width|height|bgcolor|align|valign)="{salt}[0-9a-f]+-"')
-
-    def on(self, declarations: str) -> str:
-        """``declarations`` with words for functions."""
-        return _FUNCTION.sub(lambda match: f"{self._salt}{match[0].encode('utf-8').hex()}-", declarations)
-
-    def off(self, html: str) -> str:
-        """The functions back in their places; attributes that an inliner made of one, which HTML knows not, go."""
-        return self._veiled.sub(lambda match: bytes.fromhex(match[1]).decode("utf-8"), self._attribute.sub("", html))
-
-
-def _important(block: str) -> str:
-    declarations = [one if _IMPORTANT.search(one) else f"{one} !important" for one in _split(block, ";")]
-    return "; ".join(declarations)
-
-
-def _statements(css: str) -> Iterator[tuple[str, str | None]]:
-    """Pairs of prelude and block; block is None for a statement that ends in a semicolon."""
     start, depth, opened, prelude = 0, 0, 0, ""
     for match in _SPECIAL.finditer(css):
         sign = match[0]
@@ -162,21 +186,23 @@ def _statements(css: str) -> Iterator[tuple[str, str | None]]:
             if depth == 0:
                 prelude, opened = css[start : match.start()], match.end()
             depth += 1
-        elif sign == "}":
-            depth = max(0, depth - 1)
+        elif sign == "}" and depth:  # one too many belongs to the next prelude, and makes it invalid
+            depth -= 1
             if depth == 0:
-                yield _clean(prelude), css[opened : match.start()]
-                start, prelude = match.end(), ""
+                yield clean(prelude), css[opened : match.start()]
+                start = match.end()
         elif sign == ";" and depth == 0:
-            if statement := _clean(css[start : match.start()]):
-                yield statement, None
-            start = match.end()
+            statement = clean(css[start : match.start()])
+            if nested or statement.startswith("@"):
+                if statement:
+                    yield statement, None
+                start = match.end()
     if depth:
-        yield _clean(prelude), css[opened:]
+        yield clean(prelude), css[opened:]
 
 
-def _split(text: str, separator: str) -> list[str]:
-    """``text`` at its separators, those in strings, comments and brackets left alone; blank pieces dropped."""
+def split(text: str, separator: str, *, blank: bool = False) -> list[str]:
+    """``text`` at its separators, those in strings, comments and brackets left alone; with ``blank`` pieces or not."""
     pieces, start, depth = [], 0, 0
     for match in _SPECIAL.finditer(text):
         sign = match[0]
@@ -188,8 +214,11 @@ def _split(text: str, separator: str) -> list[str]:
             pieces.append(text[start : match.start()])
             start = match.end()
     pieces.append(text[start:])
-    return [piece for piece in map(_clean, pieces) if piece]
+    return [piece for piece in map(clean, pieces) if piece or blank]
 
 
-def _clean(text: str) -> str:
-    return _COMMENT.sub(" ", text).strip()
+def clean(text: str) -> str:
+    """``text`` without comments, and without blanks around it."""
+    if "/*" not in text:
+        return text.strip()
+    return _COMMENT.sub(lambda match: match[1] or " ", text).strip()

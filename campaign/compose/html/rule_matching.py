@@ -1,0 +1,186 @@
+"""Which elements each selector matches, asked of an inliner: premailer or css-inline.
+
+Neither is trusted with more. Each would decide the cascade in its own way, drop what it does not know, and write the
+page anew. So each gets rules that only say their number, and the numbers are read from the elements it wrote them to.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+from campaign.compose.html.start_tags import start_tags
+from campaign.errors import ConfigError
+
+MARK = "data-campaign-element"  #: the attribute that numbers the start tags of a source
+_RULE = "campaign-rule-"
+_NOSCRIPT = re.compile(r"(?<![\w.#\"'-])noscript(?![\w-])", re.IGNORECASE)
+_NUMBER = re.compile(rf"{_RULE}(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The start tags whose elements a selector matches, by number. ``elsewhere``: it matches others, too.
+
+    Others are elements that the source leaves out, such as a ``tbody``, and those that a parser makes twice.
+    """
+
+    elements: tuple[int, ...]
+    elsewhere: bool
+
+
+Match = Callable[[str, Any, Sequence[str]], list[Matched]]  #: numbered source, its tree, selectors
+
+
+def matcher(inliner: Literal["premailer", "css-inline"], tick: Callable[[], None]) -> Match:
+    """The function that asks ``inliner``. ``tick`` is called while premailer works; it may raise, to end that.
+
+    Raises ConfigError where the library is not installed; the function raises ValueError.
+    """
+    ask = _premailer(tick) if inliner == "premailer" else _css_inline()
+
+    def match(numbered: str, tree: Any, selectors: Sequence[str]) -> list[Matched]:
+        if _RULE in numbered:
+            raise ValueError(f"the page holds one of our own words, {_RULE}")
+        return _collected(ask(numbered, tree, selectors), Counter(_marks(tree)), len(selectors))
+
+    return match
+
+
+def _marks(tree: Any) -> Iterator[int]:
+    for element in tree.iter():
+        if isinstance(element.tag, str) and (mark := element.get(MARK)):
+            yield int(mark)
+
+
+def _collected(styled: Iterable[tuple[str | None, str]], made: Counter[int], count: int) -> list[Matched]:
+    """From pairs of mark and style to the elements of each rule. ``made``: how many elements a start tag made."""
+    hits: list[Counter[int]] = [Counter() for _ in range(count)]
+    elsewhere = [False] * count
+    for mark, style in styled:
+        for number in map(int, _NUMBER.findall(style)):
+            if mark is None:
+                elsewhere[number] = True
+            else:
+                hits[number][int(mark)] += 1
+    found = []
+    for number, hit in enumerate(hits):
+        whole = tuple(sorted(element for element, times in hit.items() if times == made[element]))
+        found.append(Matched(whole, elsewhere[number] or len(whole) < len(hit)))
+    return found
+
+
+def _premailer(tick: Callable[[], None]) -> Callable[[str, Any, Sequence[str]], Iterator[tuple[str | None, str]]]:
+    kind, text = _premailer_class(tick), _selector_class(tick)
+
+    def ask(_: str, tree: Any, selectors: Sequence[str]) -> Iterator[tuple[str | None, str]]:
+        rules = [(number, text(one), f"{_RULE}{number}:0") for number, one in enumerate(selectors)]
+        for element in tree.iter("style"):
+            element.set("data-premailer", "ignore")
+        kind(tree, rules).transform()
+        for element in tree.iter():
+            if isinstance(element.tag, str) and _RULE in (style := element.get("style") or ""):
+                yield element.get(MARK), style
+
+    return ask
+
+
+def _selector_class(tick: Callable[[], None]) -> type[str]:
+    class Selector(str):
+        """A selector in which premailer sees no colon, for it would cut it there. Looking for one is also a tick."""
+
+        __slots__ = ()
+
+        def __contains__(self, part: object) -> bool:
+            tick()
+            return part != ":" and super().__contains__(part)  # type: ignore[operator]  # as str has it
+
+    return Selector
+
+
+def _premailer_class(tick: Callable[[], None]) -> Any:
+    """Premailer with our rules in place of those it would read, and with every way to the network shut.
+
+    ``tick`` is called before each rule is looked for and after each element that got a style. (A deeply nested page of
+    a megabyte takes seconds for one rule with a descendant in it, and premailer itself knows no limit.)
+    """
+    premailer = _premailer_alone()
+    import cssutils.util
+
+    def refuse(url: str) -> Any:  # noqa: ARG001 - the signature of cssutils' fetcher
+        return None
+
+    cssutils.util._defaultFetcher = refuse  # noqa: SLF001 - premailer offers no way to give its parser a fetcher
+
+    class Asked(premailer.Premailer):  # type: ignore[misc,name-defined]  # no type information is published
+        def __init__(self, tree: Any, rules: list[tuple[int, str, str]]) -> None:
+            super().__init__(
+                tree,
+                css_text=["ours"],
+                strip_important=False,
+                keep_style_tags=True,
+                disable_leftover_css=True,
+                align_floating_images=False,
+                remove_unset_properties=False,
+                disable_validation=True,
+                cssutils_logging_level=logging.CRITICAL,
+                allow_network=False,
+                allow_loading_external_files=False,
+            )
+            self._rules = rules
+
+        def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:  # noqa: ARG002 - as premailer has it
+            return (self._rules if css_body is self.css_text[0] else []), []
+
+        def _style_to_basic_html_attributes(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+            tick()
+
+    return Asked
+
+
+def _premailer_alone() -> Any:
+    """The library without the one it fetches with, which takes longer to load than all the rest of it."""
+    fetcher = sys.modules.get("requests")
+    sys.modules["requests"] = ModuleType("requests")
+    try:
+        import premailer
+    finally:
+        del sys.modules["requests"]
+        if fetcher is not None:
+            sys.modules["requests"] = fetcher
+    return premailer
+
+
+def _css_inline() -> Callable[[str, Any, Sequence[str]], Iterator[tuple[str | None, str]]]:
+    try:
+        import css_inline
+    except ImportError:
+        raise ConfigError(
+            'compose.inliner = "css-inline" needs a library that is not installed.',
+            next_step="pip install 'campaign[css-inline]'",
+        ) from None
+
+    def ask(numbered: str, _: Any, selectors: Sequence[str]) -> Iterator[tuple[str | None, str]]:
+        rules = "".join(f"{one}{{{_RULE}{number}:0}}\n" for number, one in enumerate(selectors))
+        if "noscript" in numbered.lower():  # it would see no elements in there, which mail readers do
+            numbered, rules = (_NOSCRIPT.sub("noscript-", text) for text in (numbered, rules))
+        worker = css_inline.CSSInliner(
+            inline_style_tags=False,
+            keep_style_tags=True,
+            keep_link_tags=True,
+            load_remote_stylesheets=False,
+            extra_css=rules,
+        )
+        written = worker.inline(numbered)
+        for tag in start_tags(written):
+            if _RULE in written[tag.start : tag.end]:
+                values = tag.values(written)
+                yield values.get(MARK), values.get("style", "")
+
+    return ask

@@ -1,0 +1,129 @@
+"""The start tags of an HTML source and their attributes, found where the HTML standard finds them, and edited in place.
+
+An element is changed by changing its start tag in the source, so everything else of a letter stays as its author wrote
+it: entities, blanks, comments, the document type, what stands after ``</html>``. Source: HTML Standard, 13.2.5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import unescape
+from typing import NamedTuple
+
+_BLANK = "\t\n\f\r "
+_NAME = rf"(?:=[^{_BLANK}/>=]*+|[^{_BLANK}/>=]++)"
+_VALUE = rf"[{_BLANK}]*+=[{_BLANK}]*+(?:\"[^\"]*+\"|'[^']*+'|(?![\"'])[^{_BLANK}>]*+)"
+_MARKUP = re.compile(
+    rf"""
+      <!--(?:-?>|.*?(?:--!?>|\Z))                             # a comment; one that is not closed reaches to the end
+    | <(?:[!?]|/(?![A-Za-z]))[^>]*+(?:>|\Z)                   # a document type, or what browsers take for a comment
+    | <(?P<end>/?)(?P<name>[A-Za-z][^{_BLANK}/>]*+)(?:[{_BLANK}/]++|{_NAME}(?:{_VALUE})?+)*+>
+    | <(?=/?[A-Za-z]).*\Z                                     # a tag that is not closed swallows the rest
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_ATTRIBUTE = re.compile(rf"({_NAME})(?:[{_BLANK}]*+=[{_BLANK}]*+(\"[^\"]*+\"|'[^']*+'|(?![\"'])[^{_BLANK}>]*+))?+")
+#: Elements whose content is text up to their end tag.
+_TEXT_ONLY = frozenset({"style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes"})
+_VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
+_CLOSED_BY_OTHERS = frozenset(
+    {"p", "li", "td", "th", "tr", "dt", "dd", "option", "optgroup", "tbody", "thead", "tfoot", "colgroup", "html",
+     "head", "body"}
+)  # fmt: skip
+_NOT_DEEP = _VOID | _CLOSED_BY_OTHERS
+MOST_OPEN = 1_000  #: elements open at one place of the source; a parser takes the square of it
+MOST_WORK = 4_000_000  #: the numbers of open elements, added up over all tags
+
+
+class Attribute(NamedTuple):
+    """One attribute of a start tag: its name in lower case, and where name and value (quotes included) stand."""
+
+    name: str
+    start: int
+    end: int
+    value: str  #: as it is written, without quotes, entities not resolved
+    quote: str  #: ``"``, ``'``, or empty
+
+
+class StartTag(NamedTuple):
+    """A start tag: the element's name in lower case, and the part of the source that it takes."""
+
+    name: str
+    start: int
+    end: int
+
+    def attributes(self, source: str) -> list[Attribute]:
+        """The attributes in order; of two with the same name browsers use the first."""
+        found = []
+        for match in _ATTRIBUTE.finditer(source, self.start + 1 + len(self.name), self.end - 1):
+            written = match[2] or ""
+            quote = written[0] if written[:1] in ('"', "'") else ""
+            value = written[1:-1] if quote else written
+            found.append(Attribute(match[1].lower(), match.start(), match.end(), value, quote))
+        return found
+
+    def attribute(self, source: str, name: str) -> Attribute | None:
+        """The attribute that counts of those called ``name``."""
+        return next((one for one in self.attributes(source) if one.name == name), None)
+
+    def values(self, source: str) -> dict[str, str]:
+        """The attributes by name, entities resolved."""
+        found: dict[str, str] = {}
+        for one in self.attributes(source):
+            found.setdefault(one.name, unescape(one.value))
+        return found
+
+
+def start_tags(source: str) -> list[StartTag]:
+    """Every start tag of ``source``, in order; none from comments, or from the text of styles and scripts.
+
+    Raises ValueError where so many elements are open at once that parsing would take too long.
+    """
+    found: list[StartTag] = []
+    at = work = depth = 0
+    while match := _MARKUP.search(source, at):
+        at = match.end()
+        name = match["name"]
+        if name is None:
+            continue
+        name = name.lower()
+        if match["end"]:
+            depth -= name not in _NOT_DEEP and depth > 0
+            continue
+        found.append(StartTag(name, match.start(), at))
+        if name in _TEXT_ONLY:
+            at = _end_of_text(source, name, at)
+            continue
+        depth += name not in _NOT_DEEP
+        work += depth
+        if depth > MOST_OPEN or work > MOST_WORK:
+            raise ValueError(f"too many elements stand inside each other (here {depth} deep)")
+    return found
+
+
+def text_of(source: str, tag: StartTag) -> tuple[int, int]:
+    """Where the text of a ``style`` (or another element that holds only text) begins and ends."""
+    return tag.end, _end_of_text(source, tag.name, tag.end)
+
+
+def element_end(source: str, tag: StartTag) -> int:
+    """Where an element that holds only text ends, its end tag included."""
+    match = _MARKUP.match(source, _end_of_text(source, tag.name, tag.end))
+    return match.end() if match else len(source)
+
+
+def edited(source: str, edits: Iterable[tuple[int, int, str]]) -> str:
+    """``source`` with parts replaced: (start, end, what stands there instead); parts must not overlap."""
+    pieces, at = [], 0
+    for start, end, text in sorted(edits):
+        pieces += [source[at:start], text]
+        at = end
+    return "".join([*pieces, source[at:]])
+
+
+def _end_of_text(source: str, name: str, at: int) -> int:
+    match = re.compile(rf"</{name}(?=[{_BLANK}/>])", re.IGNORECASE).search(source, at)
+    return match.start() if match else len(source)
