@@ -3,7 +3,8 @@
 A compiled expression decides the plain ASCII 99.9 %; email-validator decides the rest, with the same
 verdicts (a property test holds the two together). Only `refuses_mail` talks to DNS. Nothing here ever looks
 for an address *inside* a text: display names, comments, groups, routes and quoted local parts are refused
-(CVE-2023-27043, CVE-2025-13033).
+(CVE-2023-27043, CVE-2025-13033). What is taken here can be put into an envelope and into To: a property test
+holds this together with what the letters and the transaction take.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import msgspec
 LOCAL_LIMIT, ADDRESS_LIMIT = 64, 254
 #: Blanks people leave around a cell; anything else stays, and is refused below.
 BLANKS = " \t\r\n"
+#: What an encoded word begins with (RFC 2047): in To, programs would read something else than the address.
+ENCODED_WORD = "=?"
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 _LABEL = r"(?![A-Za-z0-9-]{2}--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -55,7 +58,7 @@ def parse(text: str) -> Address | Refusal:
     """Read a bare addr-spec; ASCII blanks around it are ignored. Never raises."""
     text = text.strip(BLANKS)
     plain = _PLAIN.fullmatch(text)
-    if plain and len(text) <= ADDRESS_LIMIT:
+    if plain and len(text) <= ADDRESS_LIMIT and ENCODED_WORD not in text:
         local, domain, top = plain.groups()
         if top.lower() not in _SPECIAL:
             return Address(text if domain.islower() else f"{local}@{domain.lower()}")
@@ -119,6 +122,8 @@ def _judge(text: str) -> Address | Refusal:
     local = unicodedata.normalize("NFC", text.partition("@")[0])
     if len(local.encode()) > LOCAL_LIMIT:
         return Refusal(f"the part before the @ is longer than {LOCAL_LIMIT} octets")
+    if ENCODED_WORD in local:
+        return Refusal(f"the address holds {ENCODED_WORD}, which mail programs read as the beginning of other text")
     return Address(f"{local}@{domain}", smtputf8=not local.isascii())
 
 
