@@ -16,7 +16,7 @@ from campaign.compose.faults import Fault
 from campaign.compose.reading import ReadLetter
 
 if TYPE_CHECKING:  # lxml is loaded when a letter is looked at
-    from lxml.html import HtmlElement
+    from lxml.etree import _Element
 
 CLIPPED = 102 * 1024  #: octets of HTML above which Gmail shows the rest only on demand
 LOCAL = re.compile(
@@ -55,7 +55,7 @@ def html(seen: ReadLetter) -> Iterator[Fault]:
     yield from unsupported(seen)
 
 
-def image(element: HtmlElement, seen: ReadLetter) -> Iterator[Fault]:
+def image(element: _Element, seen: ReadLetter) -> Iterator[Fault]:
     """A picture without words, or from elsewhere."""
     source = (element.get("src") or "").strip()
     if element.get("alt") is None:
@@ -160,8 +160,8 @@ def html_way_out(seen: ReadLetter, url: str) -> Iterator[Fault]:
     )
 
 
-def _to_be_seen(way: HtmlElement) -> bool:
-    shown = way.text_content().strip() or way.find(".//img") is not None
+def _to_be_seen(way: _Element) -> bool:
+    shown = "".join(way.itertext()).strip() or way.find(".//img") is not None
     return bool(shown) and not any(_UNSEEN.search(one.get("style") or "") for one in (way, *way.iterancestors()))
 
 

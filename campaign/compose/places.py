@@ -136,18 +136,21 @@ def _sheets(tree: Any) -> Iterator[str]:
 
 
 def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: Places) -> None:
-    _mark(element.text, tokens, Kind.CSS if element.tag == "style" else Kind.FREE, found.kinds)
-    _mark(element.tail, tokens, Kind.FREE, found.kinds)
-    if not isinstance(element.tag, str):
-        _mark_links_in_text(element.text or "", tokens, found)
+    salt, tag, text, tail = tokens.salt, element.tag, element.text, element.tail
+    if text and salt in text:
+        _mark(text, tokens, Kind.CSS if tag == "style" else Kind.FREE, found.kinds)
+        if tag in _TEXT_ONLY or not isinstance(tag, str):
+            _mark_links_in_text(text, tokens, found)
+    if tail and salt in tail:
+        _mark(tail, tokens, Kind.FREE, found.kinds)
+    if not isinstance(tag, str):
         return
-    if element.tag in _TEXT_ONLY:
-        _mark_links_in_text(element.text or "", tokens, found)
-    _mark(element.tag, tokens, Kind.BARE, found.kinds)
+    _mark(tag, tokens, Kind.BARE, found.kinds)
     for name, value in element.attrib.items():
-        _mark(name, tokens, Kind.BARE, found.kinds)
-        _mark(value, tokens, _kind_in(name, selected), found.kinds)
-        if name.lower() in _ADDRESSES:
+        if salt in name or salt in value:
+            _mark(name, tokens, Kind.BARE, found.kinds)
+            _mark(value, tokens, _kind_in(name, selected), found.kinds)
+        if name in _ADDRESSES:
             _look_at_address(value, tokens, found)
         elif name == "content" and "refresh" in element.get("http-equiv", "").lower():
             refresh = _REFRESH.match(value)
@@ -178,9 +181,9 @@ def _kind_in(name: str, selected: frozenset[str]) -> Kind:
     return Kind.URL if name in URL_ATTRIBUTES else Kind.FREE
 
 
-def _mark(text: Any, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
+def _mark(text: str, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
     """Set the kind of each token in ``text``; BARE where its second word is missing."""
-    if not isinstance(text, str) or tokens.salt not in text:
+    if tokens.salt not in text:
         return
     for match in tokens.pattern.finditer(text):
         if text.startswith("a", match.end()):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from campaign.compose.html.parser import parse
 
 if TYPE_CHECKING:  # lxml is loaded when a letter is looked at
-    from lxml.html import HtmlElement
+    from lxml.etree import _Element
 
 WINDOWS = "outlook.windows"  #: the one reader that sees conditional comments
 NAMED = 3  #: readers named in a sentence; the others are counted
@@ -103,21 +103,21 @@ def _used(html: str) -> Iterator[Feature]:
             yield from _of_block(style, marks, coloured=element.get("bgcolor") is not None)
 
 
-def elements(html: str) -> list[HtmlElement]:
+def elements(html: str) -> list[_Element]:
     """Every element of ``html``, in order."""
     return [one for one in parse(html).iter() if isinstance(one.tag, str)]
 
 
-def _does_without(element: HtmlElement, tag: str) -> bool:
+def _does_without(element: _Element, tag: str) -> bool:
     """Whether the letter holds together for readers that do not know the element: a web font has others behind it."""
     if tag == "link":
         return "stylesheet" not in (element.get("rel") or "").lower() or bool(_FONTS.search(element.get("href") or ""))
     return tag in _EMPTY_WITHOUT and _shows(element)
 
 
-def _shows(element: HtmlElement) -> bool:
+def _shows(element: _Element) -> bool:
     """Whether there is something inside for readers that do not know the element itself."""
-    return bool(element.text_content().strip()) or element.find(".//img") is not None
+    return bool("".join(element.itertext()).strip()) or element.find(".//img") is not None
 
 
 def _of_sheet(css: str, marks: Marks) -> Iterator[Feature]:

@@ -109,10 +109,14 @@ def _written(matched: list[Entry], own: tuple[Declaration, ...]) -> Inlined:
         for entry in reversed(matched):
             kept = [piece for piece in _pieces(entry, important) if piece.declaration.name not in settled]
             where[:0] = kept
-            settled |= {piece.declaration.name for piece in kept if is_known(piece.declaration)}
+            settled |= {piece.declaration.name for piece in kept if _is_known(piece.declaration)}
         if important:
-            settled |= {one.name for one in own if is_known(one)}
+            settled |= {one.name for one in own if _is_known(one)}
     return made
+
+
+def _is_known(one: Declaration) -> bool:
+    return is_known(one.name, one.value)
 
 
 def _pieces(entry: Entry, important: bool) -> list[Piece]:

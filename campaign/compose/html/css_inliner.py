@@ -1,4 +1,4 @@
-"""Style rules moved into the elements they match: which sheets there are, what moves, and the letter edited for it.
+"""Style rules moved into the elements they match: what moves, and the letter edited for it.
 
 The source is edited, not written anew: only ``style`` attributes and the text of style elements change, and ``width``,
 ``height`` and ``bgcolor`` are added for Outlook where the author wrote none. What wins is decided in `cascade.py`;
@@ -8,25 +8,22 @@ nothing is known here of rows or of shapes.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any, Literal
 
 from campaign.compose.html.cascade import Entry, Inlined, inlined, settle
-from campaign.compose.html.css_rules import Declaration, Group, Node, Reader, Rule, Sheet, declarations, parse_sheet
-from campaign.compose.html.css_selectors import CASELESS, attributes_named, selector
+from campaign.compose.html.css_rules import Declaration, declarations
+from campaign.compose.html.css_selectors import CASELESS, attributes_named
 from campaign.compose.html.local_sheets import LocalSheets
+from campaign.compose.html.page_sheets import FoundSheet, PageSheets, sheet_edit
 from campaign.compose.html.parser import tree
 from campaign.compose.html.rule_matching import MARK, Matched, matcher
-from campaign.compose.html.start_tags import Attribute, StartTag, edited, element_end, start_tags, text_of
+from campaign.compose.html.start_tags import Attribute, Edit, StartTag, edited, start_tags
 from campaign.compose.html.style_text import presenting, style_attribute
-from campaign.compose.kept import Kept
 
-MOST_SHEETS, HEAVIEST_SHEETS = 64, 500_000  #: taken apart and kept; characters of them all
-_EVERYWHERE = ("", "all", "screen")
-_IGNORED = ("data-premailer", "data-css-inline")  #: by these an author asks that a sheet be left alone
 #: A document type for which browsers follow the standards; without one they keep to the quirks of old pages.
 _STANDARD = re.compile(
     r"\s*(?:<!--.*?-->\s*)*<!doctype\s+html(?:\s*>|\s+system|\s+public\s+[\"'][^\"'>]*xhtml|"
@@ -35,18 +32,6 @@ _STANDARD = re.compile(
 )
 _NAME = re.compile(r"[.#](-?[A-Za-z_][\w-]*)")
 _NAMED = re.compile(r"\b(?:class|id)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))", re.IGNORECASE)
-
-
-@dataclass(slots=True)
-class FoundSheet:
-    """One style element or linked sheet of a page: where it stands, what it holds, and its rules' selectors."""
-
-    number: int
-    start: int
-    end: int
-    opening: str
-    sheet: Sheet
-    entries: list[Entry]
 
 
 class Styles:
@@ -64,88 +49,51 @@ class Styles:
         private: Iterable[Path] = (),
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        self._local, self._tick, self._match = LocalSheets(root, folders, private), tick, matcher(inliner, tick)
-        self._parsed: Kept[tuple[str, Path | None], Sheet] = Kept(MOST_SHEETS, HEAVIEST_SHEETS)
-        self.fingerprints = self._local.fingerprints
+        local = LocalSheets(root, folders, private)
+        self._sheets, self._tick, self._match = PageSheets(local, tick), tick, matcher(inliner, tick)
+        self.fingerprints, self.look_for_sheets = local.fingerprints, self._sheets.look_for
 
     def inline(self, html: str) -> str:
         """``html`` with its rules in its elements. Raises ConfigError for a sheet that is not there, ValueError."""
         if not html.strip():
             return html
-        tags = start_tags(html)
-        own = {number: one for number, tag in enumerate(tags) if (one := _own_style(html, tag))}
-        named = "[style" in html.lower()  # a selector that looks at style attributes
-        numbered = edited(html, _numbering(tags, {} if named else own))
-        page = tree(numbered)
-        quirks = _folded(html, page)
-        sheets = list(self._sheets(html, tags, page, quirks))
+        tags, quirks = start_tags(html), not _STANDARD.match(html)
+        sheets = list(self._sheets.find(html, tags, quirks=quirks))
         if not sheets:
             return html
+        own = {number: one for number, tag in enumerate(tags) if (one := _own_style(html, tag))}
+        compared = frozenset(
+            name for found in sheets for one in found.entries for name in attributes_named(one.rule.selectors)
+        )
+        numbered = edited(html, _numbering(tags, {} if "style" in compared else own))
+        page = tree(numbered)
+        if quirks or compared:
+            _fold(page, quirks)
+        there = {element.get(MARK) for element in page.iter("style", "link")}
+        sheets = [found for found in sheets if str(found.number) in there]
         entries = [entry for found in sheets for entry in found.entries]
         self._look_up(numbered, page, entries, {found.number for found in sheets})
-        elements = inlined(entries, {number: _declared(one) for number, one in own.items()}, self._tick)
+        return edited(html, self._edits(html, tags, sheets, own, compared))
+
+    def _edits(
+        self,
+        html: str,
+        tags: list[StartTag],
+        sheets: list[FoundSheet],
+        own: dict[int, Attribute],
+        compared: frozenset[str],
+    ) -> Iterator[Edit]:
+        """What changes in the source: each sheet, and the start tags of the elements that its rules match."""
+        entries = [entry for found in sheets for entry in found.entries]
+        alike = _alike(entries, own)
+        declared = {number: _declared(own[number]) for number in {*alike.values()} & own.keys()}
+        elements = inlined(entries, declared, self._tick)
         raised = settle(entries, elements, self._tick)
-        selected = frozenset(
-            name for entry in entries for one in entry.rule.selectors for name in attributes_named(one)
-        )
-        edits = [_sheet_edit(found, raised) for found in sheets]
-        for number, made in elements.items():
+        yield from (sheet_edit(found, raised) for found in sheets)
+        for number, like in alike.items():
             self._tick()
-            edits += _element_edits(html, tags[number], made, own.get(number), selected)
-        return edited(html, edits)
-
-    def look_for_sheets(self, source: str) -> None:
-        """Read the local sheets that a template's source names. Raises ConfigError for one that is not there."""
-        for tag in start_tags(source):
-            if tag.name == "link" and (name := _linked(tag.values(source))):
-                if found := self._local.read(name):
-                    self._sheet(*found)
-            elif tag.name == "style":
-                self._sheet(source[slice(*text_of(source, tag))], self._local.read)
-
-    def _sheets(self, html: str, tags: list[StartTag], page: Any, quirks: bool) -> Iterator[FoundSheet]:
-        order = 0
-        for element in page.iter("style", "link"):
-            if not (mark := element.get(MARK)):
-                continue
-            tag = tags[int(mark)]
-            values = tag.values(html)
-            if any(name in values for name in _IGNORED):
-                continue
-            media = values.get("media", "").strip()
-            found = self._found(html, tag, values, media)
-            if found is None:
-                continue
-            sheet, end, opening = found
-            entries = []
-            for entry in _entries(sheet.nodes, quirks, order, "" if media.lower() in _EVERYWHERE else media):
-                self._tick()
-                entries.append(entry)
-            order += len(entries)
-            yield FoundSheet(int(mark), tag.start, end, opening, sheet, entries)
-
-    def _found(self, html: str, tag: StartTag, values: dict[str, str], media: str) -> tuple[Sheet, int, str] | None:
-        """A sheet, where its element ends in the page, and the start tag of what will stay of it."""
-        if tag.name == "style":
-            if values.get("type", "").lower() not in ("", "text/css"):
-                return None
-            sheet = self._sheet(html[slice(*text_of(html, tag))], self._local.read)
-            return sheet, element_end(html, tag), html[tag.start : tag.end]
-        name = _linked(values)
-        found = self._local.read(name) if name else None
-        if found is None:
-            return None
-        quoted = media.replace("&", "&amp;").replace('"', "&quot;")
-        opening = f'<style type="text/css"{f" media={chr(34)}{quoted}{chr(34)}" if media else ""}>'
-        return self._sheet(*found), tag.end, opening
-
-    def _sheet(self, css: str, read: Reader) -> Sheet:
-        key = css, getattr(read, "keywords", {}).get("beside")
-        sheet = self._parsed.get(key)
-        if sheet is None:
-            sheet = parse_sheet(css, read)
-            self._parsed.keep(key, sheet, len(css))
-        return sheet
+            if made := elements.get(like):
+                yield from _element_edits(html, tags[number], made, own.get(number), compared)
 
     def _look_up(self, numbered: str, page: Any, entries: list[Entry], sheets: set[int]) -> None:
         """Find the elements of each entry (but for ``sheets`` themselves), and decide which of them move."""
@@ -158,31 +106,12 @@ class Styles:
                 _place(entry, Matched(tuple(set(matched.elements) - sheets), matched.elsewhere), outlook)
 
 
-def _entries(
-    nodes: Iterable[Node], quirks: bool, order: int, condition: str, *, layered: bool = False
-) -> Iterator[Entry]:
-    """Each selector of each rule, numbered from ``order``; of a list with an unknown one, none is known."""
-    for node in nodes:
-        if isinstance(node, Group):
-            inside = layered or node.prelude.lower().startswith("@layer")
-            for entry in _entries(node.nodes, quirks, order, f"{condition} {node.prelude}", layered=inside):
-                order = entry.order + 1
-                yield entry
-        elif isinstance(node, Rule):
-            asked = [selector(one, quirks=quirks) for one in node.selectors]
-            for one in asked:
-                yield Entry(one if all(asked) else None, node, order, condition, layered)
-                order += 1
-
-
-def _folded(html: str, page: Any) -> bool:
-    """Fold the case of what HTML compares without regard to case, in the tree; whether the page is one of quirks."""
-    quirks = not _STANDARD.match(html)
+def _fold(page: Any, quirks: bool) -> None:
+    """Put what HTML compares without regard to case into lower case, in a tree that is made only to be asked."""
     for element in page.iter():
         for name, value in element.attrib.items() if isinstance(element.tag, str) else ():
             if name in CASELESS or (quirks and name in ("class", "id")):
                 element.set(name, value.lower())
-    return quirks
 
 
 def _matching(entry: Entry) -> str | None:
@@ -214,6 +143,25 @@ def _names_for_outlook(page: Any) -> frozenset[str]:
     return frozenset(found)
 
 
+def _alike(entries: list[Entry], own: dict[int, Attribute]) -> dict[int, int]:
+    """For each element the first one that the same entries match and that has the same style of its own.
+
+    What is decided for that one holds for all of them, so the entries keep only those.
+    """
+    matched: dict[int, list[int]] = defaultdict(list)
+    for entry in entries:
+        for number in entry.elements:
+            matched[number].append(entry.order)
+    first: dict[tuple[tuple[int, ...], str | None], int] = {}
+    alike = {}
+    for number in sorted(matched.keys() | own.keys()):
+        key = tuple(matched.get(number, ())), own[number].value if number in own else None
+        alike[number] = first.setdefault(key, number)
+    for entry in entries:
+        entry.elements = tuple(dict.fromkeys(alike[number] for number in entry.elements))
+    return alike
+
+
 def _own_style(html: str, tag: StartTag) -> Attribute | None:
     return tag.attribute(html, "style") if "style" in html[tag.start : tag.end].lower() else None
 
@@ -222,7 +170,7 @@ def _declared(own: Attribute) -> tuple[Declaration, ...]:
     return declarations(unescape(own.value))
 
 
-def _numbering(tags: list[StartTag], without: dict[int, Attribute]) -> Iterator[tuple[int, int, str]]:
+def _numbering(tags: list[StartTag], without: dict[int, Attribute]) -> Iterator[Edit]:
     """Edits that number the start tags, and take the style attributes in ``without`` out."""
     for number, tag in enumerate(tags):
         after = tag.start + 1 + len(tag.name)
@@ -231,14 +179,9 @@ def _numbering(tags: list[StartTag], without: dict[int, Attribute]) -> Iterator[
             yield without[number].start, without[number].end, ""
 
 
-def _linked(values: dict[str, str]) -> str:
-    """The sheet that a link element asks for, else empty."""
-    return values.get("href", "") if "stylesheet" in values.get("rel", "").lower().split() else ""
-
-
 def _element_edits(
     html: str, tag: StartTag, made: Inlined, own: Attribute | None, selected: frozenset[str]
-) -> Iterator[tuple[int, int, str]]:
+) -> Iterator[Edit]:
     style = style_attribute(made, own)
     if style is None:
         return
@@ -254,39 +197,3 @@ def _element_edits(
         # Behind class= without a value, more would become that value.
         end = present[-1].end if present and html[present[-1].end - 1] != "=" else tag.start + 1 + len(tag.name)
         yield end, end, added
-
-
-def _sheet_edit(found: FoundSheet, raised: dict[int, frozenset[int]]) -> tuple[int, int, str]:
-    """What stays of a sheet, in place of the whole element."""
-    entries = iter(found.entries)
-    kept = [*found.sheet.imports, *_staying(found.sheet.nodes, entries, raised)]
-    return found.start, found.end, f"{found.opening}\n{chr(10).join(kept)}\n</style>" if kept else ""
-
-
-def _staying(nodes: Iterable[Node], entries: Iterator[Entry], raised: dict[int, frozenset[int]]) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, Group):
-            inner = list(_staying(node.nodes, entries, raised))
-            if inner:
-                lines = "\n  ".join(inner)
-                yield f"{node.prelude} {{\n  {lines}\n}}"
-        else:
-            yield from _staying_rule(node, [next(entries) for _ in node.selectors], raised)
-
-
-def _staying_rule(rule: Rule, entries: list[Entry], raised: dict[int, frozenset[int]]) -> Iterator[str]:
-    """A rule for the selectors that stay; once for each set of declarations that become ``!important``."""
-    kept: dict[frozenset[int] | None, list[str]] = {}
-    for text, entry in zip(rule.selectors, entries, strict=True):
-        if entry.stays:
-            kept.setdefault(raised.get(entry.order), []).append(text)
-    for important, selectors in kept.items():
-        if important is None or not any(
-            one.important is not (at in important) for at, one in enumerate(rule.declarations)
-        ):
-            yield f"{', '.join(selectors)} {{{rule.block}}}"
-        else:
-            body = "; ".join(one.written(important=at in important) for at, one in enumerate(rule.declarations))
-            yield f"{', '.join(selectors)} {{ {body} }}"

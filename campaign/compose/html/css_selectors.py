@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -49,6 +50,7 @@ CASELESS = frozenset(
      "frame", "hreflang", "http-equiv", "lang", "language", "link", "media", "method", "nowrap", "rel", "rev", "rules",
      "scope", "shape", "target", "text", "type", "valign", "valuetype", "vlink"}
 )  # fmt: skip
+_ATTRIBUTE = re.compile(r"\[\s*([A-Za-z_][\w:.-]*)")
 _OF_TYPE = re.compile(r"(?:^|[\s>+~(,*])(?:[.#\[][^\s>+~:]*)*:(?:nth-|nth-last-|first-|last-|only-)+of-type")
 
 
@@ -97,9 +99,9 @@ def selector(text: str, *, quirks: bool = False) -> Selector | None:
     return Selector(text, parsed.specificity(), matching, exact, inlinable, hook)
 
 
-def attributes_named(text: str) -> frozenset[str]:
-    """The attributes that a selector looks at besides class and id, in lower case."""
-    return frozenset(name.lower() for name in re.findall(r"\[\s*([A-Za-z_][\w:.-]*)", text))
+def attributes_named(selectors: Iterable[str]) -> frozenset[str]:
+    """The attributes that selectors look at, besides class and id without brackets; in lower case."""
+    return frozenset(name.lower() for one in selectors if "[" in one for name in _ATTRIBUTE.findall(one))
 
 
 def _is_known(parsed: Any) -> bool:

@@ -7,8 +7,7 @@ octets and no look. Sources: CSS 2.1, and caniemail.com for what readers ignore.
 from __future__ import annotations
 
 import re
-
-from campaign.compose.html.css_rules import Declaration
+from functools import lru_cache
 
 COLOURS = frozenset(
     {"aqua", "black", "blue", "fuchsia", "gray", "grey", "green", "lime", "maroon", "navy", "olive", "orange", "purple",
@@ -69,16 +68,17 @@ _TOKEN = re.compile(
 )
 
 
-def is_known(one: Declaration) -> bool:
-    """Whether every mail reader takes the value of a declaration."""
-    if one.name.startswith(("mso-", "-ms-", "-webkit-text-size")):
+@lru_cache(4_000)
+def is_known(name: str, value: str) -> bool:
+    """Whether every mail reader takes this value of this property."""
+    if name.startswith(("mso-", "-ms-", "-webkit-text-size")):
         return True  # to one reader alone, and there is one way to say it
-    if one.name == "font-weight" and _WEIGHT.fullmatch(one.value):
+    if name == "font-weight" and _WEIGHT.fullmatch(value):
         return True
-    if one.name in _COUNTED and _NUMBER.fullmatch(one.value):
+    if name in _COUNTED and _NUMBER.fullmatch(value):
         return True
-    words = _words(one.name)
-    return words is not None and _of_words(one, words)
+    words = _words(name)
+    return words is not None and _of_words(name, value, words)
 
 
 def _words(name: str) -> frozenset[str] | None:
@@ -89,16 +89,16 @@ def _words(name: str) -> frozenset[str] | None:
     return _WORDS.get(name, frozenset())
 
 
-def _of_words(one: Declaration, words: frozenset[str]) -> bool:
+def _of_words(name: str, value: str, words: frozenset[str]) -> bool:
     at = 0
-    while at < len(one.value):
-        match = _TOKEN.match(one.value, at)
+    while at < len(value):
+        match = _TOKEN.match(value, at)
         if match is None or match.end() == at:
             return False
         word = match["word"]
-        if word and one.name not in _ANY_WORD and word.lower() not in words and word.lower() != "inherit":
+        if word and name not in _ANY_WORD and word.lower() not in words and word.lower() != "inherit":
             return False
-        if match["string"] and not (one.name in _ANY_WORD or one.name.startswith("background")):
+        if match["string"] and not (name in _ANY_WORD or name.startswith("background")):
             return False
         at = match.end()
     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from campaign.compose.html.start_tags import start_tags
+from campaign.compose.html.start_tags import MOST_OPEN, start_tags
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # what lxml cannot hold
 _TEMPLATE = re.compile(r"(?<=<)(/?)template(?=[\s/>])", re.IGNORECASE)
@@ -17,14 +17,15 @@ _maker: Any = None
 
 
 def parse(html: str) -> Any:
-    """The ``html`` element of a document or fragment, an ``lxml.html`` element; comments around it are its siblings.
+    """The ``html`` element of a document or fragment, an lxml element; comments around it are its siblings.
 
     Elements that the source leaves out (html, head, body, tbody) are there, as in a browser. What stands in a
     ``template``, which mail readers do not know, is parsed like other content. Control characters are left out.
 
     Raises ValueError for elements that are nested too deeply, UnicodeEncodeError for half a surrogate pair.
     """
-    start_tags(html)  # refuses what would take the parser too long
+    if html.count("<") > MOST_OPEN:
+        start_tags(html)  # refuses what would take the parser too long
     return tree(html)
 
 
@@ -76,7 +77,7 @@ def _subtree(root: Any) -> Any:
 def _element(node: Any) -> Any:
     global _maker
     if _maker is None:
-        from lxml.html import HTMLParser
+        from lxml.etree import HTMLParser
 
         _maker = HTMLParser().makeelement  # elements of an HTML parser may have colons in their names
     try:

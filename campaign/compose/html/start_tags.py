@@ -38,6 +38,9 @@ MOST_OPEN = 1_000  #: elements open at one place of the source; a parser takes t
 MOST_WORK = 4_000_000  #: the numbers of open elements, added up over all tags
 
 
+Edit = tuple[int, int, str]  #: start and end of a part of a source, and what stands there instead
+
+
 class Attribute(NamedTuple):
     """One attribute of a start tag: its name in lower case, and where name and value (quotes included) stand."""
 
@@ -115,8 +118,8 @@ def element_end(source: str, tag: StartTag) -> int:
     return match.end() if match else len(source)
 
 
-def edited(source: str, edits: Iterable[tuple[int, int, str]]) -> str:
-    """``source`` with parts replaced: (start, end, what stands there instead); parts must not overlap."""
+def edited(source: str, edits: Iterable[Edit]) -> str:
+    """``source`` with parts replaced, which must not overlap."""
     pieces, at = [], 0
     for start, end, text in sorted(edits):
         pieces += [source[at:start], text]
