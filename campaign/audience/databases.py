@@ -88,7 +88,7 @@ def _answer(url: URL, settings: AudienceSlice, name: str, columns: list[str]) ->
     """
     from sqlalchemy import text
 
-    with _told(name), _connected(url, settings.statement_timeout) as connection:
+    with _told(name, url), _connected(url, settings.statement_timeout) as connection:
         raw = connection.connection.dbapi_connection
         result = connection.execute(text(settings.query), settings.parameters)
         try:
@@ -149,7 +149,7 @@ def _password(settings: AudienceSlice, base: Path) -> str:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _told(name: str, url: URL) -> Iterator[None]:
     """Turns the library's exceptions into one sentence; the driver's own words are the evidence."""
     from sqlalchemy.exc import SQLAlchemyError, StatementError
 
@@ -157,12 +157,29 @@ def _told(name: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
+        if url.password is None and _asks_password(str(cause)):
+            raise _without_password(name, url, str(cause)) from None
         kind = ConfigError if type(error) is StatementError else InputError
         raise kind(
             f"The database {name} did not answer the query.",
             evidence=" ".join(str(cause).split())[:500],
             next_step="check that it is up, and the query and its parameters under [audience]",
         ) from None
+
+
+def _asks_password(said: str) -> bool:
+    """PostgreSQL by libpq and by its server, then MySQL and MariaDB."""
+    return any(words in said for words in ("no password supplied", "password authentication failed", "using password"))
+
+
+def _without_password(name: str, url: URL, said: str) -> ConfigError:
+    who, where = url.username or "the user of this machine", url.host or url.query.get("host") or "this machine"
+    return ConfigError(
+        f"The database {name} wants a password, and there is none.",
+        evidence=[f"for {who} at {where}", " ".join(said.split())[:500]],
+        next_step=f"put the password of {who} into the variable {PASSWORD}, or into a file that is named by "
+        "audience.password_file",
+    )
 
 
 @contextmanager

@@ -92,6 +92,7 @@ def check_command(
     from campaign.pipeline.checking import Wishes, check
     from campaign.pipeline.console import Console
     from campaign.pipeline.job import Options, lay_over, prepare
+    from campaign.report.commands import typeable
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
     wishes = Wishes(not no_relay, links, dns, resolver, addresses, spam)
@@ -102,7 +103,7 @@ def check_command(
         for line in findings.render_text(digest.rendered).splitlines():
             click.echo(coloured(line))
         click.echo("\n".join(summary(digest)))
-        click.echo(f"{findings.counts()} {advice(findings, file)}")
+        click.echo(typeable(f"{findings.counts()} {advice(findings, file)}"))
     return ExitCode.DONE if findings.sound else ExitCode.BAD_CONFIG
 
 
@@ -114,19 +115,19 @@ def coloured(line: str) -> str:
 
 def summary(digest: Digest) -> list[str]:
     """The figures of a check, a line each."""
-    from campaign.report.wording import counted, duration, printable, size
+    from campaign.report.wording import counted, duration, people_address, printable, size
 
     books = asdict(digest.books)
     aside = ", ".join(f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "planned"))
     least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration(digest.seconds)}"
+    samples = ", ".join(map(people_address, digest.samples))
     lines = [
         f"list     {counted(digest.books.read, 'row')}: {digest.books.planned:,} planned"
         + (f"; {aside}" if aside else ""),
-        f"such as  {', '.join(digest.samples)}",
+        f"such as  {samples}",
         *(f"note     {remark}" for remark in digest.remarks),
         f"columns  {', '.join(digest.columns)}",
-        f"letters  {digest.rendered:,} rendered, of {counted(digest.kinds, 'kind')}; largest {size(digest.largest)}",
-        f"template {digest.template[:16] or 'cannot be used'}",
+        f"letters  {digest.rendered:,} rendered, {digest.kinds:,} of them read closely; largest {size(digest.largest)}",
     ]
     lines += [f"relay    {name}: {said}" for name, said in digest.relays.items()]
     lines.append(f"time     {least} (rate: {digest.rate}); this check took {duration(digest.took)}")
@@ -137,4 +138,4 @@ def advice(findings: Findings, file: Path) -> str:
     """What to type next."""
     if findings.sound:
         return f"Next: campaign preview {file}, then campaign send {file}"
-    return f"Mend the errors, then: campaign check {file}"
+    return f"Correct the errors, then: campaign check {file}"

@@ -19,6 +19,7 @@ import click
 from campaign import __version__
 from campaign.errors import CampaignError
 from campaign.exit_codes import ExitCode, of_error
+from campaign.report.commands import typeable
 from campaign.report.wording import printable
 
 #: Command -> module of this folder, and its line in the help; the order is that of a campaign's life.
@@ -140,7 +141,7 @@ def let_go_of_streams() -> None:
 def say(text: str) -> None:
     """To stderr, without anything from a list or a relay that could steer a terminal."""
     with contextlib.suppress(OSError):
-        click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
+        click.echo("\n".join(printable(line) for line in typeable(text).split("\n")), err=True)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

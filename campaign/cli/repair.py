@@ -25,6 +25,7 @@ def repair_command(run: str, dry_run: bool) -> ExitCode:
     """
     from campaign.ledger import journal
     from campaign.ledger.repair import inspect, repair
+    from campaign.report.commands import typeable
 
     folder = meant_run(run)
     path = folder / journal.NAME
@@ -41,5 +42,5 @@ def repair_command(run: str, dry_run: bool) -> ExitCode:
         if dry_run
         else "campaign send FILE serves the others; campaign resolve settles doubts"
     )
-    click.echo(f"Next: {step}", err=True)
+    click.echo(typeable(f"Next: {step}"), err=True)
     return ExitCode.DONE

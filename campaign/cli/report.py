@@ -25,9 +25,10 @@ def report_command(run: str, as_json: bool) -> ExitCode:
     below runs/.
     """
     from campaign.pipeline.upkeep import report
+    from campaign.report.commands import typeable
     from campaign.report.summary import tally
 
     folder = meant_run(run)
     facts = report(folder)
-    click.echo((folder / "summary.json").read_text(encoding="utf-8") if as_json else tally(facts))
+    click.echo((folder / "summary.json").read_text(encoding="utf-8") if as_json else typeable(tally(facts)))
     return ExitCode.DONE

@@ -32,9 +32,10 @@ def resolve_command(run: str, accepted: Path) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
     from campaign.pipeline.upkeep import resolve
+    from campaign.report.commands import typeable
 
     settled, left = resolve(meant_run(run), accepted)
     click.echo(f"{settled:,} settled as accepted, {left:,} still in doubt", err=True)
     if left:
-        click.echo("Next: to send those again with the same bytes, campaign retry FILE --in-doubt", err=True)
+        click.echo(typeable("Next: to send those again with the same bytes, campaign retry FILE --in-doubt"), err=True)
     return ExitCode.IN_DOUBT if left else ExitCode.DONE

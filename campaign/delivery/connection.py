@@ -26,6 +26,8 @@ from campaign.delivery.wire import Wire, clean, reply
 #: Ways to log in with a password, best first. The first that the relay offers gets exactly one try:
 #: trying the next after a refusal is how accounts get locked.
 MECHANISMS = ("plain", "login", "cram-md5")
+#: OpenSSL's numbers (X509_V_ERR_…): the certificate has ended; it is for another name or address.
+EXPIRED, OTHER_NAME = 10, (62, 64)
 
 
 @dataclass(eq=False)
@@ -211,8 +213,21 @@ def _not_opened(stage: Stage, error: Exception) -> NotOpened:
     encrypted = next((one for one in (error, error.__cause__) if isinstance(one, ssl.SSLError)), None)
     if encrypted is not None and not isinstance(encrypted, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         why = getattr(encrypted, "verify_message", "") or encrypted.reason or str(encrypted)
-        return NotOpened(Stage.STARTTLS, f"no trusted encryption: {clean(str(why))}", hopeless=True)
+        advice = certificate_advice(encrypted) if isinstance(encrypted, ssl.SSLCertVerificationError) else ""
+        return NotOpened(Stage.STARTTLS, f"no trusted encryption: {clean(str(why))}", hopeless=True, advice=advice)
     return NotOpened(stage, words(error))
+
+
+def certificate_advice(error: ssl.SSLCertVerificationError) -> str:
+    """What to do about a certificate that is not trusted."""
+    if error.verify_code in OTHER_NAME:
+        return "write the name in delivery.relay that the relay's certificate is for"
+    if error.verify_code == EXPIRED:
+        return "have the relay's certificate renewed"
+    return (
+        "if the relay is your own, name the PEM file of the authority that signed its certificate in "
+        "delivery.tls_ca_file; if it is a provider's, ask why its certificate is not a public one"
+    )
 
 
 def _size(text: str) -> int:

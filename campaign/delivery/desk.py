@@ -1,7 +1,6 @@
 """What all lanes share in a sweep: the gate, the accounts, the relays' state, and what a reply means beyond its letter.
 
-A lane asks here which relay to dial and tells what it met; pace, breakers and stop rules are kept up to date. How
-many lanes there are, and when they end, is the dispatcher's business.
+A lane asks here which relay to dial and tells what it met. How many lanes there are is the dispatcher's business.
 """
 
 from __future__ import annotations
@@ -169,14 +168,16 @@ class Desk:
 
     def not_opened(self, breaker: Breaker, failure: NotOpened) -> bool:
         """Whether the lane should try again: not when the relay serves enough of us already, or the run ends."""
-        log.warning("%s: not connected: %s", breaker.relay.name, failure.why)
         breaker.give(-breaker.budget(self.settings.letters_per_connection))
-        decision = None
+        breaker.advice, decision, ends = failure.advice, None, False
         if failure.reply is not None:
             decision = self._rules.decide(failure.stage, failure.reply, relay=breaker.relay.host)
-            if decision.login or decision.quota:
+            if ends := decision.login or decision.quota:
                 self._fail(stop(decision, failure.reply, breaker.relay.name))
-                return False
+        level = logging.INFO if ends or self.board.untried(breaker) else logging.WARNING
+        log.log(level, "%s: not connected: %s", breaker.relay.name, failure.why)
+        if ends:
+            return False
         hopeless = failure.hopeless or (decision is not None and decision.action is Action.STOP)
         if breaker.connections and not hopeless:
             breaker.enough = (breaker.connections, _now() + ENOUGH)

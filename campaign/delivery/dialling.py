@@ -21,14 +21,17 @@ Place = tuple[int, Any]
 
 
 class NotOpened(Exception):  # noqa: N818 - it says what is, as `Broken` does
-    """No usable connection. ``hopeless`` means that trying again would end the same way."""
+    """No usable connection. ``hopeless`` means that trying again would end the same way; ``advice`` is what to do."""
 
-    def __init__(self, stage: Stage, why: str, *, reply: Reply | None = None, hopeless: bool = False) -> None:
+    def __init__(
+        self, stage: Stage, why: str, *, reply: Reply | None = None, hopeless: bool = False, advice: str = ""
+    ) -> None:
         super().__init__(why)
         self.stage = stage
         self.why = why
         self.reply = reply
         self.hopeless = hopeless
+        self.advice = advice
 
 
 async def dial(relay: Relay, limit: float) -> socket.socket:

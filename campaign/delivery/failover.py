@@ -24,15 +24,18 @@ LONGEST_PAUSE = 60.0
 TRIES_AT_FIRST = 3
 #: Seconds until a relay that takes no more connections is looked at again.
 A_WHILE = 0.25
+#: Where the failure itself has nothing to advise.
+ADVICE = "check the name and port in delivery.relay, and that the relay runs and lets this machine in"
 
 
 @dataclass(eq=False, slots=True)
 class Breaker:
     """What is known of one relay. ``since`` is when its present row of failures began; ``why`` is the last one.
 
-    ``left``: its patience is used up, the others serve; ``out``: it is not used again. ``spent_until``: its account's
-    limit is used up until then. ``enough``: the connections it was seen to take, and until when that holds.
-    ``portion`` is its share, ``None`` in a list in order and for one that only stands by.
+    ``advice``: what to do about the last one. ``left``: its patience is used up, the others serve; ``out``: it is not
+    used again. ``spent_until``: its account's limit is used up until then. ``enough``: the connections it was seen to
+    take, and until when that holds. ``portion`` is its share, ``None`` in a list in order and for one that only stands
+    by.
     """
 
     relay: Relay
@@ -45,6 +48,7 @@ class Breaker:
     left: bool = False
     out: bool = False
     why: str = ""
+    advice: str = ""
     connections: int = 0
     dialling: int = 0
     enough: tuple[int, float] = (0, 0.0)
@@ -162,13 +166,17 @@ class Board:
             breaker.worked, breaker.failures, breaker.open_until, breaker.why = True, 0, 0.0, ""
             breaker.left = False
 
+    def untried(self, breaker: Breaker) -> bool:
+        """Whether it is the only relay and has never worked: if it ends the run, the error says what was wrong."""
+        return len(self.breakers) == 1 and not breaker.worked
+
     def given_up(self) -> RelayError:
         """The end of the run, with what each relay did."""
         many = len(self.breakers) > 1
         return RelayError(
             "None of the relays can be used." if many else "The relay cannot be used.",
             evidence=[f"{one.relay.name}: {one.why}" for one in self.breakers],
-            next_step="mend what is said above, try `campaign check FILE`, then run the same command again",
+            next_step=next((one.advice for one in self.breakers if one.advice), ADVICE),
         )
 
     def _ready(self, now: float) -> list[Breaker]:

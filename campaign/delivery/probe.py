@@ -80,7 +80,7 @@ async def probe(relay: Relay, settings: DeliverySlice, rules: Rules | None = Non
         raise RelayError(
             f"{relay.name} cannot be used.",
             evidence=f"at {failure.stage.value}: {failure.why}",
-            next_step="mend delivery.relay or what is said above, then check again",
+            next_step=failure.advice or "correct delivery.relay or what is said above, then check again",
         ) from failure
     try:
         return _greeting(connection)

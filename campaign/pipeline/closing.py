@@ -6,7 +6,7 @@ Also what `campaign report` calls again later. No decision about any recipient i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from campaign.report.page import write_page
 from campaign.report.send_times import SendTimes
 from campaign.report.summary import balance, tally, write_summary
 from campaign.report.tracing import conclude, span
+from campaign.report.wording import sentence
 
 TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS = 25, 25, 1000
 
@@ -99,10 +100,10 @@ def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, 
     write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
     checkpoint.end(int(code), notes=notes, settings=settings)
     conclude(int(code), facts.verdicts)
-    console.say(tally(facts))
+    console.say(tally(facts, ending.error))
     if complaints:
         raise InternalError("The books do not balance, which is a fault of ours.", evidence=complaints)
-    if ending.error:
+    if ending.error and console.quiet:
         console.tell(str(ending.error))
     return code
 
@@ -209,8 +210,4 @@ def _by_domain(plan: Plan, history: History) -> dict[str, dict[str, int]]:
 def _error_note(ending: Ending) -> tuple[str, ...]:
     if not ending.error:
         return ()
-    return (" ".join([ending.error.what, *_sentences(ending.error.evidence)]),)
-
-
-def _sentences(evidence: Sequence[str]) -> list[str]:
-    return [f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in evidence]
+    return (" ".join(map(sentence, [ending.error.what, *ending.error.evidence, ending.error.next_step])),)

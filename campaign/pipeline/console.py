@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from campaign.report.commands import typeable
 from campaign.report.wording import printable
 
 LOADING_SECONDS = 10.0
@@ -41,7 +42,7 @@ class Console:
     def tell(self, text: str) -> None:
         """One message, also when quiet. Where nobody listens any more it is lost: talk never decides how a run ends."""
         with contextlib.suppress(OSError, ValueError):
-            print("\n".join(printable(line) for line in text.split("\n")), file=self.stream, flush=True)
+            print("\n".join(printable(line) for line in typeable(text).split("\n")), file=self.stream, flush=True)
 
     def loading(self, rows: int) -> None:
         """How far the list has been read; a line now and then."""

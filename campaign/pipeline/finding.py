@@ -5,14 +5,17 @@ Nothing is read of a run but when it began, and nothing is changed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from pwd import getpwuid
+from typing import NoReturn
 
 from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.ledger import folders, journal
 from campaign.pipeline.console import shown
-from campaign.pipeline.job import prepare
 
 
 def find_run(named: str, say: Callable[[str], None]) -> Path:
@@ -24,6 +27,7 @@ def find_run(named: str, say: Callable[[str], None]) -> Path:
     if named.endswith(".toml"):
         return _of_campaign(named, say)
     place = Path(named or "runs")
+    refuse_closed(place)
     if folders.has_run(place):
         refuse_unbegun(place)
         return place
@@ -31,12 +35,45 @@ def find_run(named: str, say: Callable[[str], None]) -> Path:
 
 
 def _of_campaign(named: str, say: Callable[[str], None]) -> Path:
-    job = prepare(load(Path(named)))
-    found = _newest_below(job.folder)
-    if found is None and job.edition and (found := _newest_below(job.folder.parent)):
-        which = f"edition {found.parent.name}" if found.parent != job.folder.parent else "time without editions"
-        say(f"The edition {job.edition} has no run yet; this is the newest of the {which}: {shown(found)}")
-    return found or _nowhere(job.folder, f"campaign send {named} makes the first")
+    settings = load(Path(named))
+    edition = settings.campaign.edition_at(datetime.now().astimezone())
+    folder = folders.edition_folder(settings.base / settings.ledger.directory, settings.campaign.name, edition)
+    refuse_closed(folder)
+    found = _newest_below(folder)
+    if found is None and edition and (found := _newest_below(folder.parent)):
+        which = f"edition {found.parent.name}" if found.parent != folder.parent else "time without editions"
+        say(f"The edition {edition} has no run yet; this is the newest of the {which}: {shown(found)}")
+    return found or _nowhere(folder, f"campaign send {named} makes the first")
+
+
+def refuse_closed(place: Path) -> None:
+    """A folder on the way to a run that this user may not enter is not the same as none. Raises ConfigError."""
+    real = place.resolve()
+    for folder in (*reversed(real.parents), real):
+        if not os.access(folder, os.X_OK) and os.access(folder, os.F_OK):
+            _closed(folder)
+
+
+def _refuse_closed_below(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        _closed(Path(error.filename))
+
+
+def _closed(folder: Path) -> NoReturn:
+    status = folder.stat()
+    owner = _user(status.st_uid)
+    raise ConfigError(
+        f"The folder {folder} is closed to you, so nobody can say from here which runs it holds.",
+        evidence=f"it belongs to {owner} (mode {status.st_mode & 0o777:04o}), and you are {_user(os.geteuid())}",
+        next_step=f"ask {owner}, or: sudo -u {owner} campaign status {folder}",
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def _newest_below(place: Path) -> Path | None:
@@ -44,7 +81,9 @@ def _newest_below(place: Path) -> Path | None:
     return max(found, key=folders.birth, default=None)
 
 
-def _nowhere(place: Path, first: str) -> Path:
+def _nowhere(place: Path, first: str) -> NoReturn:
+    for _ in os.walk(place.resolve(), onerror=_refuse_closed_below):
+        pass
     raise ConfigError(
         f"There is no run in {shown(place)}.",
         next_step=f"name the campaign file, or a run folder such as runs/gazette/20261124T080000Z; {first}",

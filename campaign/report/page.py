@@ -117,7 +117,7 @@ def _section(title: str, content: Html | None) -> Html | None:
 
 def _next(facts: RunFacts) -> Html | None:
     steps = next_steps(facts)
-    rows = (tag("li", _command(command), tag("span", f"{why[:1].upper()}{why[1:]}.")) for command, why in steps)
+    rows = (tag("li", _command(command), tag("span", wording.sentence(why))) for command, why in steps)
     return tag("ol", rows, cls="steps") if steps else None
 
 
@@ -202,9 +202,7 @@ def _reply(one: ReplyTally) -> Html:
 
 def _advice(one: ReplyTally) -> list[Child]:
     """What a reply means, and what to do about it: ``The mailbox is full. Campaign retry tries …``."""
-    meaning, advice = (
-        f"{words[:1].upper()}{words[1:].rstrip('.')}." if words else "" for words in (one.meaning, one.advice)
-    )
+    meaning, advice = wording.sentence(one.meaning), wording.sentence(one.advice)
     return [tag("b", meaning) if meaning else None, " " if meaning and advice else None, advice]
 
 

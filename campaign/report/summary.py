@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from campaign.errors import CampaignError
 from campaign.model import Books, Verdict
 from campaign.report import wording
 from campaign.report.exports import guard, unguard, write_failed, write_in_doubt
@@ -117,9 +118,15 @@ def _timeline(facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def tally(facts: RunFacts) -> str:
-    """The text that ends a run on the terminal: verdicts, books, where the report is, what to type next."""
-    blocks = [_headline(facts), _verdict_table(facts), _facts_lines(facts), _next_lines(facts)]
+def tally(facts: RunFacts, error: CampaignError | None = None) -> str:
+    """The text that ends a run on the terminal: verdicts, books, where the report is, what to type next.
+
+    ``error`` is what ended the run early: it is said once, in the form of every error, and not as the last note too.
+    """
+    notes = facts.notes[:-1] if error else facts.notes
+    told = [error.what, *(f"  {line}" for line in error.evidence)] if error else []
+    blocks = [_headline(facts), _verdict_table(facts), _facts_lines(facts, notes)]
+    blocks += [told + _next_after(error, facts) if error else _next_lines(facts)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -142,11 +149,11 @@ def _verdict_table(facts: RunFacts) -> list[str]:
     ]
 
 
-def _facts_lines(facts: RunFacts) -> list[str]:
+def _facts_lines(facts: RunFacts, notes: Sequence[str]) -> list[str]:
     complaints = balance(facts.books, facts.verdicts)
     lines = [f"Books   {in_words(facts.books)}{'' if complaints else '; they balance'}"]
     lines += [f"        THE BOOKS DO NOT BALANCE: {one}" for one in complaints]
-    lines += [f"Note    {wording.printable(note)}" for note in facts.notes]
+    lines += [f"Note    {wording.printable(note)}" for note in notes]
     lines.append(f"Report  {Path(facts.folder) / 'report.html'}")
     if facts.settings.get("relay") == "mailbox":
         lines.append(f"Letters {Path(facts.folder) / 'mailbox'}, a Maildir")
@@ -175,6 +182,11 @@ def _next_lines(facts: RunFacts) -> list[str]:
     return [f"Next    {lines[0].strip()}", *lines[1:]] if lines else []
 
 
+def _next_after(error: CampaignError, facts: RunFacts) -> list[str]:
+    steps = [line for command, why in next_steps(facts) for line in (f"      {why}:", f"        {command}")]
+    return [f"Next: {error.next_step}" + (";" if error.next_step and steps else ""), *steps]
+
+
 def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
     """What to type now: (command, why) for each situation this run ended in; empty when nothing is left to do."""
     file, run = shlex.quote(facts.file or "FILE"), shlex.quote(facts.folder)
@@ -185,8 +197,8 @@ def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
     if facts.exit_code == 5:
         steps.append((f"campaign resume {run}", f"release it; {wording.number(left)} still to go"))
     elif facts.exit_code in (69, 77):
-        why = "ask the relay why it refuses" if facts.exit_code == 69 else "mend the login first, this tries it once"
-        steps += [(f"campaign check {file}", why), (again, "then go on where it stopped")]
+        why = "to try the relay" if facts.exit_code == 69 else "to try the login once, when it is corrected"
+        steps += [(f"campaign check {file}", why), (again, "then to go on where it stopped")]
     elif left:
         steps.append((again, f"go on; {wording.number(left)} deferred or waiting"))
     return steps + _doubts(facts, file, run) + ([] if left else _failures(facts, file))

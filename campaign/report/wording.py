@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from campaign.model import Verdict
 
 #: Terminal controls, and the format characters that reorder or hide text (threats S9 and U1).
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]")
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*[,;:.!?]?")
 _ATOM = r"[^\s@<>\"'(),:;\[\]\\]"
 # From the first character of a word only: linear on any text. A URL keeps its slashes.
 _ADDRESS = re.compile(rf"(?<!{_ATOM})(//)?{_ATOM}+@(?={_ATOM})")
@@ -103,6 +105,30 @@ def iso(at: float) -> str:
 def verdict(name: str) -> str:
     """``"in_doubt"`` -> ``"in doubt"``."""
     return name.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """``"no such user"`` -> ``"No such user."``; what begins with a URL, a key or a file name keeps its own case."""
+    first = text.split(maxsplit=1)[0] if text.strip() else ""
+    begun = f"{text[:1].upper()}{text[1:]}" if _WORD.fullmatch(first) else text
+    return begun if not begun or begun.rstrip().endswith((".", "!", "?", "…")) else f"{begun.rstrip()}."
+
+
+def people_address(address: str) -> str:
+    """``"ada@xn--bcher-kva.example"`` -> ``"ada@bücher.example"``, for people only; what is no such name stays."""
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{_unicode_domain(domain)}" if "xn--" in domain.lower() else address
+
+
+@lru_cache(maxsize=10_000)
+def _unicode_domain(domain: str) -> str:
+    import idna  # not for those who never meet such a name
+
+    try:
+        shown = idna.decode(domain)
+    except (idna.IDNAError, UnicodeError):
+        return domain
+    return shown if printable(shown) == shown else domain
 
 
 def printable(text: str) -> str:

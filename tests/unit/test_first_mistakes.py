@@ -253,10 +253,9 @@ def test_a_relay_that_cannot_be_reached_is_told_once_to_whoever_tests(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = prepare(lay_over(load(write(), {}), Options(relay="smtp://127.0.0.1:1")))
-    assert "The relay cannot be used." in told(
-        RelayError, lambda: send_tests(job, Console(), to="me@example.com", rows=[])
-    )
-    assert capsys.readouterr().err.count("not connected") == 1
+    said = told(RelayError, lambda: send_tests(job, Console(), to="me@example.com", rows=[]))
+    assert said.count("The relay cannot be used.") == said.count("Connection refused") == 1
+    assert "Connection refused" not in capsys.readouterr().err
 
 
 # -- the command line

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import campaign.report
-from campaign.errors import StorageError
+from campaign.errors import RelayError, StorageError
 from campaign.model import Books, Verdict
+from campaign.report import wording
 from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
 from campaign.report.files import replacing
 from campaign.report.summary import (
@@ -330,3 +331,43 @@ def test_folding_the_timeline_keeps_every_letter_and_the_number_of_columns(secon
     assert sum(one.accepted for one in bins) == sum(one.accepted for one in buckets)
     assert sum(one.rejected for one in bins) == len(buckets)
     assert all(later.at - earlier.at == width for earlier, later in pairwise(bins))
+
+
+def test_an_error_that_ended_the_run_is_said_once_with_one_next():
+    what = "smtp://relay.test:25 turned us away: it is closed."
+    error = RelayError(what, evidence="it answered 554 closed", next_step="ask its operator")
+    some = facts(verdicts={"waiting": 1000}, exit_code=69, notes=["an earlier note", f"{what} It answered 554 closed."])
+    text = tally(some, error)
+    assert text.count(what) == text.count("554 closed") == text.count("Next") == 1
+    assert "Note    an earlier note\n" in text
+    assert "\nNext: ask its operator;\n" in text
+    assert text.endswith("then to go on where it stopped:\n        campaign send gazette.toml\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("no such user", "No such user."),
+        ("smtp://127.0.0.1:1: no connection", "smtp://127.0.0.1:1: no connection."),
+        ("delivery.stop_share sets the limit", "delivery.stop_share sets the limit."),
+        ("in_doubt is hold", "in_doubt is hold."),
+        ("ärger, sagt er!", "Ärger, sagt er!"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_url_or_a_key(text, said):
+    assert wording.sentence(text) == said
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("zoe@xn--bcher-kva.example", "zoe@bücher.example"),
+        ("zoe@XN--bcher-kva.example", "zoe@bücher.example"),
+        ("ada@example.com", "ada@example.com"),
+        ("xn--bcher-kva.example", "bücher.example"),
+        ("ada@xn--no-such-thing-.example", "ada@xn--no-such-thing-.example"),
+    ],
+)
+def test_people_read_a_domain_in_its_own_letters(address, said):
+    assert wording.people_address(address) == said
