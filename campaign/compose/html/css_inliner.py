@@ -22,7 +22,7 @@ from campaign.compose.html.page_sheets import FoundSheet, PageSheets, sheet_edit
 from campaign.compose.html.parser import tree
 from campaign.compose.html.rule_matching import MARK, Matched, matcher
 from campaign.compose.html.start_tags import Attribute, Edit, StartTag, edited, start_tags
-from campaign.compose.html.style_text import presenting, style_attribute
+from campaign.compose.html.style_text import PRESENTED, presenting, style_attribute
 
 #: A document type for which browsers follow the standards; without one they keep to the quirks of old pages.
 _STANDARD = re.compile(
@@ -90,10 +90,20 @@ class Styles:
         elements = inlined(entries, declared, self._tick)
         raised = settle(entries, elements, self._tick)
         yield from (sheet_edit(found, raised) for found in sheets)
+        styles: dict[int, str | None] = {}  # of elements that have none of their own
         for number, like in alike.items():
             self._tick()
-            if made := elements.get(like):
-                yield from _element_edits(html, tags[number], made, own.get(number), compared)
+            made, mine = elements.get(like), own.get(number)
+            if made is None:
+                continue
+            if mine is not None:
+                style = style_attribute(made, mine)
+            elif like in styles:
+                style = styles[like]
+            else:
+                style = styles[like] = style_attribute(made, None)
+            if style is not None:
+                yield from _element_edits(html, tags[number], style, made, mine, compared)
 
     def _look_up(self, numbered: str, page: Any, entries: list[Entry], sheets: set[int]) -> None:
         """Find the elements of each entry (but for ``sheets`` themselves), and decide which of them move."""
@@ -180,15 +190,13 @@ def _numbering(tags: list[StartTag], without: dict[int, Attribute]) -> Iterator[
 
 
 def _element_edits(
-    html: str, tag: StartTag, made: Inlined, own: Attribute | None, selected: frozenset[str]
+    html: str, tag: StartTag, style: str, made: Inlined, own: Attribute | None, compared: frozenset[str]
 ) -> Iterator[Edit]:
-    style = style_attribute(made, own)
-    if style is None:
-        return
     present = tag.attributes(html)
-    added = "".join(
-        f' {name}="{value}"' for name, value in presenting(tag.name, made, (one.name for one in present), selected)
-    )
+    added = ""
+    if tag.name in PRESENTED:
+        found = presenting(tag.name, made, {one.name for one in present} | compared)
+        added = "".join(f' {name}="{value}"' for name, value in found)
     if own is not None:
         yield own.start, own.end, style
     else:

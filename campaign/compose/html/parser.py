@@ -13,7 +13,6 @@ from campaign.compose.html.start_tags import MOST_OPEN, start_tags
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # what lxml cannot hold
 _TEMPLATE = re.compile(r"(?<=<)(/?)template(?=[\s/>])", re.IGNORECASE)
 _ODD = re.compile(r"[^\w.-]")
-_maker: Any = None
 
 
 def parse(html: str) -> Any:
@@ -33,82 +32,82 @@ def tree(html: str) -> Any:
     """As `parse`, for HTML whose nesting was looked at before."""
     from selectolax.lexbor import LexborHTMLParser
 
-    if "<" in html and "template" in html.lower():
+    if "template" in html.lower():
         html = _TEMPLATE.sub(r"\1template-", html)
     page = LexborHTMLParser(html.encode("utf-8"))  # a page of nothing has its elements, too
     root: Any = page.root
-    found = _subtree(root)
+    copy = Copy(odd="&#" in html or _CONTROLS.search(html) is not None)
+    found = copy.below(root)
     before, after = root.prev, root.next
     while before is not None:
         if before.is_comment_node:
-            found.addprevious(_comment(before))
+            found.addprevious(copy.comment(before))
         before = before.prev
     while after is not None:
         if after.is_comment_node:
-            found.addnext(_comment(after))
+            found.addnext(copy.comment(after))
         after = after.next
     return found
 
 
-def _subtree(root: Any) -> Any:
-    """The lxml copy of a Lexbor element and of all below it."""
-    top = parent = _element(root)
-    waiting: list[tuple[Any, Any, Any]] = [(root.first_child, parent, None)]  # next node, its parent, the one before it
-    while waiting:
-        node, parent, last = waiting.pop()
-        while node is not None:
-            if node.is_element_node:
-                last = _element(node)
-                parent.append(last)
-                child = node.first_child
-                if child is not None:
-                    waiting.append((node.next, parent, last))
-                    node, parent, last = child, last, None
-                    continue
-            elif node.is_text_node:
-                _append_text(parent, last, node.text_content)
-            elif node.is_comment_node:
-                last = _comment(node)
-                parent.append(last)
-            node = node.next
-    return top
+class Copy:
+    """Copies what Lexbor parsed into elements of lxml. ``odd``: there may be characters that lxml cannot hold."""
 
+    def __init__(self, *, odd: bool) -> None:
+        from lxml.etree import Comment, HTMLParser
 
-def _element(node: Any) -> Any:
-    global _maker
-    if _maker is None:
-        from lxml.etree import HTMLParser
+        self._odd, self._comment = odd, Comment
+        self._make = HTMLParser().makeelement  # elements of an HTML parser may have colons in their names
 
-        _maker = HTMLParser().makeelement  # elements of an HTML parser may have colons in their names
-    try:
-        element = _maker(node.tag)
-    except ValueError:  # a name that XML does not know, such as a"b
-        element = _maker("unknown")
-    for name, value in node.attributes.items():
+    def below(self, root: Any) -> Any:
+        """An element and all below it."""
+        top = parent = self._element(root)
+        waiting: list[tuple[Any, Any, Any]] = [(root.first_child, parent, None)]  # next node, parent, the one before
+        while waiting:
+            node, parent, last = waiting.pop()
+            while node is not None:
+                if node.is_text_node:
+                    self._append(parent, last, node.text_content)
+                elif node.is_element_node:
+                    last = self._element(node)
+                    parent.append(last)
+                    child = node.first_child
+                    if child is not None:
+                        waiting.append((node.next, parent, last))
+                        node, parent, last = child, last, None
+                        continue
+                elif node.is_comment_node:
+                    last = self.comment(node)
+                    parent.append(last)
+                node = node.next
+        return top
+
+    def comment(self, node: Any) -> Any:
+        """A comment, whatever it holds."""
+        comment = self._comment()
+        comment.text = self._held(node.comment_content or "")  # the constructor refuses two hyphens
+        return comment
+
+    def _element(self, node: Any) -> Any:
         try:
-            element.set(name, _held(value))
-        except ValueError:  # a name that lxml takes for one with a namespace, such as {x
-            element.set(_ODD.sub("_", name), _held(value))
-    return element
+            element = self._make(node.tag)
+        except ValueError:  # a name that XML does not know, such as a"b
+            element = self._make("unknown")
+        for name, value in node.attributes.items():
+            try:
+                element.set(name, self._held(value or ""))
+            except ValueError:  # a name that lxml takes for one with a namespace, such as {x
+                element.set(_ODD.sub("_", name), self._held(value or ""))
+        return element
 
+    def _append(self, parent: Any, last: Any, text: str | None) -> None:
+        text = self._held(text or "")
+        if last is None:
+            before = parent.text
+            parent.text = before + text if before else text
+        else:
+            before = last.tail
+            last.tail = before + text if before else text
 
-def _append_text(parent: Any, last: Any, text: str | None) -> None:
-    if last is None:
-        parent.text = (parent.text or "") + _held(text)
-    else:
-        last.tail = (last.tail or "") + _held(text)
-
-
-def _comment(node: Any) -> Any:
-    from lxml.etree import Comment
-
-    comment = Comment()
-    comment.text = _held(node.comment_content)  # the constructor refuses two hyphens
-    return comment
-
-
-def _held(text: str | None) -> str:
-    """``text`` without the characters that lxml cannot hold."""
-    if not text or text.isprintable():
-        return text or ""
-    return _CONTROLS.sub("", text)
+    def _held(self, text: str) -> str:
+        return _CONTROLS.sub("", text) if self._odd else text

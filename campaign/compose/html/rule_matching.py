@@ -83,10 +83,9 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str, Any, Sequence[str]], 
         rules = [(number, text(one), f"{_RULE}{number}:0") for number, one in enumerate(selectors)]
         for element in tree.iter("style"):
             element.set("data-premailer", "ignore")
-        kind(tree, rules).transform()
-        for element in tree.iter():
-            if isinstance(element.tag, str) and _RULE in (style := element.get("style") or ""):
-                yield element.get(MARK), style
+        asked = kind(tree, rules)
+        asked.transform()
+        return iter(asked.styled)
 
     return ask
 
@@ -134,12 +133,14 @@ def _premailer_class(tick: Callable[[], None]) -> Any:
                 allow_loading_external_files=False,
             )
             self._rules = rules
+            self.styled: list[tuple[str | None, str]] = []
 
         def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:  # noqa: ARG002 - as premailer has it
             return (self._rules if css_body is self.css_text[0] else []), []
 
-        def _style_to_basic_html_attributes(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        def _style_to_basic_html_attributes(self, element: Any, style: str, **options: Any) -> None:  # noqa: ARG002
             tick()
+            self.styled.append((element.get(MARK), style))
 
     return Asked
 

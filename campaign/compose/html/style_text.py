@@ -7,7 +7,6 @@ and pictures, and the colour of cells, from attributes rather than from styles.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from html import unescape
 
 from campaign.compose.html.cascade import Inlined, Piece
@@ -25,6 +24,7 @@ _PRESENTING = {
     "height": ("height", frozenset({"td", "th", "img"})),
     "bgcolor": ("background-color", frozenset({"body", "table", "tr", "td", "th"})),
 }
+PRESENTED = frozenset().union(*(tags for _, tags in _PRESENTING.values()))  #: elements that may get one of them
 
 
 def style_attribute(made: Inlined, own: Attribute | None) -> str | None:
@@ -39,19 +39,21 @@ def style_attribute(made: Inlined, own: Attribute | None) -> str | None:
     return f"style={quote}{'; '.join([*ours[0], *([kept] if kept else []), *ours[1]])}{quote}"
 
 
-def presenting(tag: str, made: Inlined, present: Iterable[str], selected: frozenset[str]) -> list[tuple[str, str]]:
-    """Attributes that say the same as the moved rules, where they are valid, absent, and no selector looks for them."""
-    had = set(present)
-    taken, found = had | selected, []
+def presenting(tag: str, made: Inlined, taken: set[str]) -> list[tuple[str, str]]:
+    """Attributes that say the same as the moved rules, where they are valid and not ``taken``: written, or looked for.
+
+    A picture gets one of width and height at most: from both, browsers take an aspect ratio.
+    """
+    found: list[tuple[str, str]] = []
     for attribute, (name, tags) in _PRESENTING.items():
-        if tag not in tags or attribute in taken:
+        if tag not in tags or attribute in taken or (tag == "img" and {"width", "height"} & taken):
             continue
         last = [piece for piece in made if piece.declaration.name == name][-1:]
         value = _value(tag, attribute, last[0].declaration.value) if last and last[0].index < 0 else ""
         if value:
             found.append((attribute, value))
-            taken |= {"width", "height"} if tag == "img" else set()  # from both, browsers take an aspect ratio
-    return found if not (tag == "img" and {"width", "height"} & had) else []
+            taken.add(attribute)
+    return found
 
 
 def _value(tag: str, attribute: str, value: str) -> str:
