@@ -5,17 +5,16 @@
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium-headless-shell", "chromium", "chromium-browser"])), None)
+from tests.integration.servers import browser
+
 PAGE = Path(__file__).with_name("looks.html")
-SCHEMES = {"dark": 0, "light": 1}  # the numbers of Blink's setting
+SCHEMES = ("dark", "light")
 WIDTHS = (700, 390)
 BARE, TOUCHED = "700 light, without sheets", "700 light, touched"
 VIEWS = (*(f"{width} {scheme}" for scheme in ("light", "dark") for width in WIDTHS), BARE, TOUCHED)
@@ -60,14 +59,14 @@ def told(found: Iterable[Difference], most: int = 20) -> str:
     )
 
 
-def differences(letters: Iterable[Letter], folder: Path, timeout: float = 100) -> list[Difference]:
+def differences(letters: Iterable[Letter], folder: Path) -> list[Difference]:
     """Everything that looks otherwise. Relative sheets and pictures are read from ``folder``, where the page is put."""
     letters = list(letters)
     found = [one for letter in letters for one in _conditions(letter)]
 
     def compared(scheme: str) -> list[Difference]:
         jobs = [job for letter in letters for job in _jobs(letter, scheme)]
-        return _compare(jobs, folder / f"looks-{scheme}.html", scheme, timeout)
+        return _compare(jobs, folder / f"looks-{scheme}.html", scheme)
 
     with ThreadPoolExecutor(len(SCHEMES)) as pool:
         return found + [one for some in pool.map(compared, SCHEMES) for one in some]
@@ -111,15 +110,12 @@ def _jobs(letter: Letter, scheme: str) -> list[dict]:
     return jobs
 
 
-def _compare(jobs: list[dict], page: Path, scheme: str, timeout: float) -> list[Difference]:
+def _compare(jobs: list[dict], page: Path, scheme: str) -> list[Difference]:
     listed = json.dumps(jobs).replace("<", "\\u003c")
     page.write_text(PAGE.read_text("utf-8").replace("const JOBS = []", f"const JOBS = {listed}"), "utf-8")
-    options = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
-    options += ["--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND"]
-    options += [f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", "--window-size=1000,800", "--dump-dom"]
-    done = subprocess.run(
-        [str(CHROMIUM), *options, page.as_uri()], check=True, capture_output=True, encoding="utf-8", timeout=timeout
+    dom = browser.run(
+        page, "--host-resolver-rules=MAP * ~NOTFOUND", "--dump-dom", width=1000, height=800, scheme=scheme
     )
-    report = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)[1]))
+    report = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1]))
     assert report["jobs"] == len(jobs), "the page was dumped before it had compared everything"
     return [Difference(*one) for one in report["found"]]

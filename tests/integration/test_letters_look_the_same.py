@@ -11,13 +11,11 @@ from shutil import copytree
 import pytest
 
 from campaign.compose.html.css_inliner import Styles
+from tests.integration.servers import browser
 
 _SPEC = importlib.util.spec_from_file_location("looks", Path(__file__).with_name("looks.py"))
 looks = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(looks)
-pytestmark = pytest.mark.skipif(
-    looks.CHROMIUM is None, reason="no Chromium here; apt-get install chromium-headless-shell"
-)
 
 CORPUS = Path(__file__).with_name("corpus")
 DOCUMENTS = {path.stem: path.read_text("utf-8") for path in sorted(CORPUS.glob("*.html"))}
@@ -114,6 +112,7 @@ def compute(folder: Path) -> list:
 @pytest.fixture(scope="session")
 def found(tmp_path_factory) -> list:
     """The same, once; where tests run in several processes, the first to come computes it for all."""
+    browser.needed()
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     results = shared / "looks.json"

@@ -6,9 +6,7 @@ Chromium paints the screenshots and also reads them: a page of our own counts th
 import base64
 import json
 import re
-import shutil
 import struct
-import subprocess
 import threading
 import zlib
 from dataclasses import replace
@@ -22,21 +20,9 @@ from campaign.model import Books
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket
 from campaign.report.gallery import Preview, write_gallery
 from campaign.report.page import write_page
+from tests.integration.servers import browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium-headless-shell", "chromium", "chromium-browser"])), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium-headless-shell")
-
-SCHEMES = {"dark": 0, "light": 1}  # the numbers of Blink's setting
 HOSTILE = "<script>document.title='ran'</script>" + "long-word-" * 30
-
-
-def chromium(page: Path, *options: str, width: int = 1280, height: int = 2400, scheme: str = "light") -> str:
-    settings = [f"--window-size={width},{height}", f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"]
-    command = [str(CHROMIUM), "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
-    done = subprocess.run(
-        [*command, *settings, *options, page.as_uri()], check=True, capture_output=True, text=True, timeout=100
-    )
-    return done.stdout
 
 
 MEASURE = """<script>addEventListener('load', () => {
@@ -44,7 +30,7 @@ MEASURE = """<script>addEventListener('load', () => {
   const seen = visible('body *').filter(one => !one.closest('svg'));
   const said = seen.filter(one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
   const beyond = seen.filter(one => !one.closest('.frame') && one.getBoundingClientRect().right > innerWidth + 1);
-  document.body.dataset.measured = JSON.stringify({
+  top.document.body.dataset.measured = JSON.stringify({
     width: innerWidth,
     overflow: document.documentElement.scrollWidth - innerWidth,
     smallest: Math.min(...said.map(one => parseFloat(getComputedStyle(one).fontSize))),
@@ -62,7 +48,7 @@ def measured(page: Path, width: int) -> dict:
     copy = page.with_name(f"measured-{width}.html")
     html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
     copy.write_text(html.replace("</body>", MEASURE), "utf-8")
-    dom = chromium(copy, "--dump-dom", width=width)
+    dom = browser.run(browser.framed(copy, width), "--dump-dom")
     return json.loads(unescape(re.search(r'data-measured="([^"]*)"', dom)[1]))
 
 
@@ -81,9 +67,9 @@ COUNT = """<body><img src="data:image/png;base64,PICTURE"><script>addEventListen
 def colours(page: Path, **options) -> dict[str, int]:
     """How many pixels of each colour a screenshot of ``page`` has."""
     picture, counter = page.with_suffix(".png"), page.with_name("count.html")
-    chromium(page, f"--screenshot={picture}", **options)
+    browser.run(page, f"--screenshot={picture}", **options)
     counter.write_text(COUNT.replace("PICTURE", base64.b64encode(picture.read_bytes()).decode()))
-    dom = chromium(counter, "--dump-dom")
+    dom = browser.run(counter, "--dump-dom")
     return json.loads(unescape(re.search(r'data-colours="([^"]*)"', dom)[1]))
 
 
