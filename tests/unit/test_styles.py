@@ -198,3 +198,170 @@ def test_an_empty_document_stays_empty(tmp_path):
 def test_a_value_cannot_pass_for_a_word_that_stands_for_something_else(tmp_path):
     hostile = "<p>campaign-veiled-3c623e- c0123456789abx3c623e- <!--x--> \ue000\ue0a0</p>"
     assert hostile in inline(tmp_path, "p:hover { top: 0 }", hostile + "&nbsp;")
+
+
+BOTH = pytest.mark.parametrize("inliner", ["premailer", "css-inline"])
+
+
+def body(folder: Path, html: str, inliner: str) -> str:
+    return Styles(folder, (folder,), inliner).inline(html)  # type: ignore[arg-type]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "<a href='https://example.com/buy'><table><tr><td>Buy now</td></tr></table></a>",
+        "<v:fill type='tile'/><p >x</p >",
+        "<br><br/><br /><BR>",
+        "<p title='&copy; &#x41; a\n b'>&zwnj;&nbsp;&#8204;\u200c &copy; &amp; & x</p>",
+        "<!--[if mso]><v:rect a='--'/><![endif]--><!--[if !mso]><!--><i>x</i><!--<![endif]-->",
+        "<a href='https://example.com/größe x?a=1&b=2'>x</a>",
+        "<table><tr><td>never closed<td>nor this",
+        "</body></html>\n<p>behind the end</p>",
+    ],
+)
+def test_the_source_stays_as_it_was_written(tmp_path, inliner, kept):
+    html = f'<!DOCTYPE html PUBLIC "x" "y">\n<HTML xmlns:v="urn:x" lang=de><head><style>.q{{top:0}}</style></head><body>{kept}'
+    assert body(tmp_path, html, inliner) == html.replace("<style>.q{top:0}</style>", "")
+
+
+@BOTH
+def test_elements_behind_the_end_get_their_styles_too(tmp_path, inliner):
+    done = body(tmp_path, "<style>p{top:0}</style><body></body></html><p>x</p>", inliner)
+    assert done == '<body></body></html><p style="top:0">x</p>'
+
+
+@BOTH
+def test_a_rule_for_links_does_not_beat_what_their_author_put_above_it(tmp_path, inliner):
+    css = "a:link, a:visited { color: blue } a.b { color: white }"
+    done = inline(tmp_path, css, "<a href=x>x</a><a href=x class=b>y</a>", inliner=inliner)
+    assert '<a href=x style="color:blue">x</a><a href=x class=b style="color:white !important">y</a>' in done
+    assert "a:visited { color: blue !important }" in done
+
+
+@BOTH
+def test_an_important_base_does_not_beat_a_phone_layout(tmp_path, inliner):
+    css = ".w { width: 600px !important } @media (max-width: 480px) { .w { width: 100% !important } }"
+    done = inline(tmp_path, css, "<table class=w></table>", inliner=inliner)
+    assert '<table class=w style="width:600px" width="600">' in done
+    assert ".w { width: 100% !important }" in done
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "u + .body a",
+        "#outlook a",
+        ".ExternalClass",
+        "[data-ogsc] .t",
+        "a[x-apple-data-detectors]",
+        "#MessageViewBody a",
+    ],
+)
+def test_what_a_mail_client_needs_stays_word_for_word_and_other_rules_without_use_go(tmp_path, inliner, hook):
+    done = inline(tmp_path, f"{hook} {{ top :0 }} .nobody {{ top: 0 }}", "<p class=t>x</p>", inliner=inliner)
+    assert f"<style>\n{hook} {{ top :0 }}\n</style>" in done
+    assert "nobody" not in done
+
+
+@BOTH
+def test_a_rule_for_what_only_outlook_sees_stays(tmp_path, inliner):
+    done = inline(
+        tmp_path, ".o { top: 0 } .n { top: 0 }", "<!--[if mso]><p class='a o'></p><![endif]-->", inliner=inliner
+    )
+    assert ".o { top: 0 }" in done
+    assert ".n" not in done
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("css", "tag", "made"),
+    [
+        ("x { width: 600px }", "table", 'width="600"'),
+        ("x { width: 100% !important }", "table", 'width="100%"'),
+        ("x { width: 50% }", "img", ""),
+        ("x { width: auto }", "td", ""),
+        ("x { width: 60.5px }", "td", ""),
+        ("x { width: 600px }", "div", ""),
+        ("x { height: 20px }", "td", 'height="20"'),
+        ("x { height: 20px }", "tr", ""),
+        ("x { height: 20px; width: 30px }", "img", 'width="30"'),
+        ("x { background-color: #abc }", "td", 'bgcolor="#aabbcc"'),
+        ("x { background-color: rgb(0 0 0 / 9%) }", "td", ""),
+        ("x { background-color: tomato }", "td", ""),
+        ("x { text-align: left; vertical-align: top }", "td", ""),
+        ("x { float: left }", "img", ""),
+        ("x { width: 600px } [width] { top: 0 }", "table", ""),
+    ],
+)
+def test_attributes_are_made_where_they_are_valid_and_nowhere_else(tmp_path, inliner, css, tag, made):
+    html = f"<style>{css.replace('x {', f'{tag} {{')}</style><table><tr><td>"
+    html += f"<{tag}>" if tag in ("div", "img", "table") else ""
+    done = body(tmp_path, f"<!doctype html>{html}", inliner)
+    found = next(part for part in done.split("<") if part.startswith(f"{tag} style"))
+    assert found.partition('" ')[2].rstrip(">") == made
+
+
+@BOTH
+@pytest.mark.parametrize("own", ["width=700", "WIDTH='700'", "width"])
+def test_an_attribute_of_the_author_is_not_touched(tmp_path, inliner, own):
+    done = inline(tmp_path, "table { width: auto }", f"<table {own}></table>", inliner=inliner)
+    assert f'<table {own} style="width:auto">' in done
+
+
+@BOTH
+def test_fallback_values_stay_in_order(tmp_path, inliner):
+    both = "background:#333;background:linear-gradient(#333,#666)"
+    done = inline(tmp_path, f".b{{{both}}} i{{color:red}}", f"<p class=b>x</p><i style='{both}'>x</i>", inliner=inliner)
+    assert '<p class=b style="background:#333; background:linear-gradient(#333,#666)">' in done
+    assert f"<i style='color:red; {both}'>" in done
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("css", "html", "done"),
+    [
+        ("td.a:first-child{color:red} td.a{color:blue}", "<table><tr><td class=a>", 'style="color:red"'),
+        ("a{color:red !important}", "<a style='color:blue'>", "style='color:blue; color:red'"),
+        ("a{color:red}", "<a style='color:blue !important'>", "style='color:blue !important'"),
+        ('a{font-family:"It\'s", "B"}', "<a>", 'style="font-family:&quot;It\'s&quot;, &quot;B&quot;"'),
+        ('a{font-family:"B"}', "<a>", "style=\"font-family:'B'\""),
+        (
+            "a{content:'&<'}",
+            "<a style='content:&#39;x&#39;'>",
+            "style='content:&#39;&amp;&lt;&#39;; content:&#39;x&#39;'",
+        ),
+        ("p{top:0}", "<p class=>", '<p style="top:0" class=>'),
+        ("br{top:0}", "<br/>", '<br style="top:0"/>'),
+        ("a{top:0}", "<a href=x/>", '<a href=x/ style="top:0">'),
+    ],
+)
+def test_the_style_attribute_says_what_the_cascade_says(tmp_path, inliner, css, html, done):
+    assert done in body(tmp_path, f"<!doctype html><style>{css}</style>{html}", inliner)
+
+
+@BOTH
+def test_nested_rules_move_and_stay_like_others(tmp_path, inliner):
+    done = inline(tmp_path, ".a{color:red;@media(x){color:blue}&:hover{top:0}}", "<p class=a>x</p>", inliner=inliner)
+    assert '<p class=a style="color:red">' in done
+    assert "@media(x) {\n  .a { color:blue !important }\n}\n.a:hover { top:0 !important }" in done
+
+
+@BOTH
+def test_a_sheet_of_which_nothing_stays_leaves_no_element(tmp_path, inliner):
+    assert "<style" not in inline(tmp_path, "p { top: 0 }", "<p>x</p>", inliner=inliner)
+
+
+@BOTH
+@pytest.mark.parametrize("own", ["data-premailer='ignore'", "data-css-inline=ignore", "type='text/x-other'"])
+def test_a_sheet_that_asks_for_it_is_left_alone(tmp_path, inliner, own):
+    html = f"<style {own}>p {{ top: 0 }}</style><p>x</p>"
+    assert body(tmp_path, html, inliner) == html
+
+
+@BOTH
+def test_a_row_cannot_pass_for_the_number_of_a_rule(tmp_path, inliner):
+    with pytest.raises(ValueError, match="one of our own words"):
+        body(tmp_path, "<style>p{top:0}</style><p class='campaign-rule-0'>x</p>", inliner)

@@ -140,8 +140,8 @@ def _flattened(selectors: tuple[str, ...], block: str, depth: int) -> Iterator[N
     """A rule with rules and conditions nested in it, as rules beside each other (CSS Nesting)."""
     own: list[str] = []
     for prelude, inner in statements(f"{block};", nested=True):
-        if inner is None:
-            own.append(prelude)
+        if inner is None or prelude.startswith("--"):  # a custom property may hold a block
+            own.append(prelude if inner is None else f"{prelude} {{{inner}}}")
             continue
         if own:
             yield Rule(selectors, declarations("; ".join(own)), f" {'; '.join(own)} ")

@@ -18,7 +18,7 @@ _MARKUP = re.compile(
     rf"""
       <!--(?:-?>|.*?(?:--!?>|\Z))                             # a comment; one that is not closed reaches to the end
     | <(?:[!?]|/(?![A-Za-z]))[^>]*+(?:>|\Z)                   # a document type, or what browsers take for a comment
-    | <(?P<end>/?)(?P<name>[A-Za-z][^{_BLANK}/>]*+)(?:[{_BLANK}/]++|{_NAME}(?:{_VALUE})?+)*+>
+    | <(?P<end>/?)(?P<name>[A-Za-z][^{_BLANK}/>]*+)(?:[{_BLANK}/]++|{_NAME}(?:{_VALUE}|(?![{_BLANK}]*+=)))*+>
     | <(?=/?[A-Za-z]).*\Z                                     # a tag that is not closed swallows the rest
     """,
     re.DOTALL | re.VERBOSE,

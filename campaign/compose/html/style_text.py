@@ -15,6 +15,7 @@ from campaign.compose.html.css_values import COLOURS
 from campaign.compose.html.start_tags import Attribute
 
 _DOUBLE_QUOTED = re.compile(r"\"([^\"'\\]*)\"")
+_ENTITY = re.compile(r"&#?\w+;$")
 _PIXELS = re.compile(r"([1-9]\d*)(?:\.0+)?px")
 _PERCENT = re.compile(r"[1-9]\d*%")
 _HEX = re.compile(r"#(?:[0-9a-f]{3}){1,2}", re.IGNORECASE)
@@ -34,7 +35,7 @@ def style_attribute(made: Inlined, own: Attribute | None) -> str | None:
     if not below and not above and not raised:
         return None
     quote = own.quote if own and own.quote else '"'
-    kept = (_raised(own.value, raised) if raised else own.value.strip().rstrip(";")) if own else ""
+    kept = (_raised(own.value, raised) if raised else _unended(own.value)) if own else ""
     ours = [[_escaped("; ".join(some), quote)] if some else [] for some in (below, above)]
     return f"style={quote}{'; '.join([*ours[0], *([kept] if kept else []), *ours[1]])}{quote}"
 
@@ -65,6 +66,12 @@ def _value(tag: str, attribute: str, value: str) -> str:
         return value
     pixels = _PIXELS.fullmatch(value)
     return pixels[1] if pixels else ""
+
+
+def _unended(value: str) -> str:
+    """Without the semicolon at its end, unless that ends an entity."""
+    value = value.strip()
+    return value if _ENTITY.search(value) else value.rstrip("; \t\n\f\r")
 
 
 def _written(piece: Piece) -> str:
