@@ -87,10 +87,10 @@ def outlook(counts: Counts, pace: float) -> str:
 
 
 def standing(counts: Counts, pace: float) -> str:
-    """``deferred 12 · rejected 3 · in doubt 0 · about 29m30s left``; other only where there are some."""
+    """``deferred 12 · rejected 3 · in doubt 0 · about 29m30s left``; not sent only where there are some."""
     parts = [f"deferred {counts.deferred:,}", f"rejected {counts.rejected:,}", f"in doubt {counts.in_doubt:,}"]
     if counts.other:
-        parts.append(f"other {counts.other:,}")
+        parts.append(f"not sent {counts.other:,}")
     if counts.done < counts.total:
         parts.append(outlook(counts, pace))
     return " · ".join(parts)
@@ -109,7 +109,7 @@ def caption(counts: Counts, pace: float) -> str:
         "in doubt": counts.in_doubt,
         "rejected": counts.rejected,
         "deferred": counts.deferred,
-        "other": counts.other,
+        "not sent": counts.other,
     }
     return " · ".join([*parts, *(f"{name} {count:,}" for name, count in some.items() if count)])
 

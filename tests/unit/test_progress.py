@@ -100,7 +100,7 @@ def test_a_hundred_per_cent_is_said_only_of_all(done):
 
 def test_others_are_named_only_where_there_are_some():
     assert "other" not in line(Counts(total=3), 0.0)
-    assert "other 2" in line(Counts(total=3, other=2), 0.0)
+    assert "not sent 2" in line(Counts(total=3, other=2), 0.0)
 
 
 def test_a_terminal_gets_one_bar_that_is_taken_down_again():
