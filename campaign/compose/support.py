@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -103,9 +103,10 @@ def _used(html: str) -> Iterator[Feature]:
             yield from _of_block(style, marks, coloured=element.get("bgcolor") is not None)
 
 
-def elements(html: str) -> list[_Element]:
-    """Every element of ``html``, in order."""
-    return [one for one in parse(html).iter() if isinstance(one.tag, str)]
+@lru_cache(2)  # one letter is looked at in several ways
+def elements(html: str) -> tuple[_Element, ...]:
+    """Every element of ``html``, in order; for looking only."""
+    return tuple(one for one in parse(html).iter() if isinstance(one.tag, str))
 
 
 def _does_without(element: _Element, tag: str) -> bool:
