@@ -15,6 +15,8 @@ _PICTURED = r"<(?:img|input|v:imagedata|v:fill|v:image)\b"
 _SOURCE = re.compile(rf"({_PICTURED}(?:\s+{_ATTRIBUTE})*?\s+src\s*=\s*){_QUOTED}", re.IGNORECASE)
 _BACKGROUND = re.compile(rf"(<[a-z][\w:]*(?:\s+{_ATTRIBUTE})*?\s+(?:background|poster)\s*=\s*){_QUOTED}", re.IGNORECASE)
 _STYLED = re.compile(r"(<style\b[^>]*>)(.*?)(</style>)|(\sstyle\s*=\s*)(\"[^\"]*\"|'[^']*')", re.IGNORECASE | re.DOTALL)
+_HAS_BACKGROUND = re.compile(r"\s(?:background|poster)\s*=", re.IGNORECASE)
+_HAS_URL = re.compile(r"url\(", re.IGNORECASE)
 _URL = re.compile(r"(url\(\s*)(&quot;|&#39;|&apos;|\"|'|)(.*?)\2(\s*\))", re.IGNORECASE)
 _FONT = re.compile(r"@font-face\s*\{[^}]*\}|@import[^;]*;|@namespace[^;]*;", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"\s*(?:https?:|//|cid:|data:|mailto:|#|about:|$)", re.IGNORECASE)
@@ -35,8 +37,10 @@ def replaced(html: str, replace: Replace) -> str:
         mark, reference = ("'", single) if double is None else ('"', double)
         return f"{match[1]}{mark}{_kept_or(replace, reference)}{mark}"
 
-    html = _BACKGROUND.sub(quoted, _SOURCE.sub(quoted, html))
-    return _STYLED.sub(lambda match: _in_style(match, replace), html)
+    html = _SOURCE.sub(quoted, html)
+    if _HAS_BACKGROUND.search(html):  # these two take long to find that there is nothing
+        html = _BACKGROUND.sub(quoted, html)
+    return _STYLED.sub(lambda match: _in_style(match, replace), html) if _HAS_URL.search(html) else html
 
 
 def _in_style(match: re.Match[str], replace: Replace) -> str:
