@@ -145,7 +145,8 @@ def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: Plac
         _mark(tail, tokens, Kind.FREE, found.kinds)
     if not isinstance(tag, str):
         return
-    _mark(tag, tokens, Kind.BARE, found.kinds)
+    if salt in tag:
+        _mark(tag, tokens, Kind.BARE, found.kinds)
     for name, value in element.attrib.items():
         if salt in name or salt in value:
             _mark(name, tokens, Kind.BARE, found.kinds)
@@ -183,8 +184,6 @@ def _kind_in(name: str, selected: frozenset[str]) -> Kind:
 
 def _mark(text: str, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
     """Set the kind of each token in ``text``; BARE where its second word is missing."""
-    if tokens.salt not in text:
-        return
     for match in tokens.pattern.finditer(text):
         if text.startswith("a", match.end()):
             whole = text.startswith(f"a {match[0]}b", match.end())
