@@ -169,6 +169,14 @@ class DeliverySlice(Slice):
             raise ValueError("every relay has weight 0; one at least should be above it")
         return relays
 
+    @field_validator("relay")
+    @classmethod
+    def _mailbox_stands_alone(cls, relays: tuple[str | RelaySlice, ...]) -> tuple[str | RelaySlice, ...]:
+        """A run is a rehearsal or it is none: of letters in both places nobody could say who has been served."""
+        if len(relays) > 1 and any((one if isinstance(one, str) else one.url) == "mailbox" for one in relays):
+            raise ValueError("'mailbox' stands alone, as its letters are a rehearsal; write it, or the other relays")
+        return relays
+
     @field_validator("dsn")
     @classmethod
     def _never_stands_alone(cls, wishes: tuple[DsnWish, ...]) -> tuple[DsnWish, ...]:

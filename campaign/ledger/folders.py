@@ -16,6 +16,7 @@ from pathlib import Path
 
 from campaign.errors import ConfigError, DamageError, StorageError, UnfinishedError
 from campaign.ledger import journal
+from campaign.ledger.records import REHEARSAL, Opened, Record
 from campaign.ledger.storage import sync_folder, unwritable
 
 PLAN = "plan.jsonl"
@@ -87,6 +88,16 @@ def birth(run: Path) -> float:
 
 def first_record(run: Path) -> float | None:
     """The time in the journal's first record, or None where there is no journal yet. Raises DamageError."""
+    return getattr(_first(run), "at", None)
+
+
+def began_as_rehearsal(run: Path) -> bool:
+    """Whether the run was opened as one into the embedded mailbox; without this it never is one. Raises DamageError."""
+    first = _first(run)
+    return isinstance(first, Opened) and REHEARSAL in first.fingerprints
+
+
+def _first(run: Path) -> Record | None:
     path = run / journal.NAME
     if not has_journal(run):
         return None
@@ -94,7 +105,7 @@ def first_record(run: Path) -> float | None:
     first = next(journal.read(path, reading), None)
     if first is None:
         journal.refuse_damage(path, reading, "")
-    return getattr(first, "at", None)
+    return first
 
 
 def has_run(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from campaign.ledger.boots import power_lost
 from campaign.ledger.records import (
+    REHEARSAL,
     VERSION,
     Changed,
     Ended,
@@ -45,12 +46,14 @@ class History:
     recipients between dot and reply to their intents, ``digests`` those who may have a letter that nobody answered for
     to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its Message-ID, ``shaped_by`` to the
     fingerprints of its run then. ``abandoned``: a fresh run took over, whatever is written later. ``notes`` and
-    ``settings`` are what the last process to send said of its turn.
+    ``settings`` are what the last process to send said of its turn. ``rehearsal``: each of its letters went into the
+    embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a relay.
     """
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
         self.fingerprints = dict(opened.fingerprints)
+        self.rehearsal = REHEARSAL in self.fingerprints
         size = opened.recipients
         self.state = bytearray(size)
         self.attempts = bytearray(size)
@@ -208,6 +211,7 @@ class History:
 
     def _changed(self, record: Changed) -> None:
         self.fingerprints = dict(record.fingerprints)
+        self.rehearsal = self.rehearsal and REHEARSAL in self.fingerprints
         self.domain = record.domain or self.domain
 
     def _passed(self, record: Pass) -> None:

@@ -14,6 +14,9 @@ import msgspec
 VERSION = 1
 #: Numbers that mean "none" are these very objects, so that they are left out of the line.
 NONE = 0.0
+#: Among the fingerprints of a run whose letters went into the embedded mailbox, and of no other. A release that does
+#: not know it refuses to continue such a run, as one whose inputs changed.
+REHEARSAL, IN_MAILBOX = "rehearsal", "the embedded mailbox"
 
 
 class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True, gc=False):

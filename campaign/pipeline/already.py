@@ -6,7 +6,7 @@ A key is what makes a letter one of a kind. Somebody may change what that is bet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 
 from campaign.audience.naming import column_of
@@ -14,10 +14,10 @@ from campaign.audience.plan import Plan
 from campaign.audience.screening import KeySet, digest, key_of
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError
-from campaign.ledger import checkpoint, folders
 from campaign.ledger.history import History
 from campaign.model import Recipient, Verdict
 from campaign.pipeline.job import Job
+from campaign.pipeline.past_runs import served
 
 #: Verdicts that `retry` takes up again.
 FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
@@ -34,15 +34,6 @@ def screens(job: Job, generation: int, *, retry: bool) -> tuple[KeySet, Callable
     failed = keys_with(served(job, generation), FAILED, audience)
     kept = tuple(verdict for verdict in CLOSED if verdict not in FAILED)
     return keys_with(served(job, generation), kept, audience), lambda key: failed.contains([digest(key)])[0]
-
-
-def served(job: Job, generation: int) -> Iterator[tuple[History, Plan]]:
-    """Every opened run of this edition and generation, with its plan."""
-    for run in folders.runs(job.folder):
-        if folders.has_journal(run):
-            history = checkpoint.read_history(run)
-            if history.opened.generation == generation:
-                yield history, Plan.open(run / folders.PLAN)
 
 
 def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...], audience: AudienceSlice) -> KeySet:

@@ -26,6 +26,8 @@ from campaign.model import Books, Recipient
 from campaign.pipeline.already import screens
 from campaign.pipeline.console import shown
 from campaign.pipeline.job import Job, Options
+from campaign.pipeline.past_runs import clear_unbegun, continuable, current_generation, fingerprints
+from campaign.pipeline.past_runs import newest as newest_run
 from campaign.pipeline.readiness import refuse_unready
 from campaign.report.tracing import begin, span
 from campaign.report.wording import counted
@@ -55,7 +57,8 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
 
     Raises ConfigError, InputError, UnfinishedError.
     """
-    newest, history = _newest(job)
+    clear_unbegun(job)
+    newest, history = newest_run(job)
     if options.run:
         return _named(job, options, newest, history, progress)
     if newest and history and continues(options, history):
@@ -63,23 +66,8 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
     if doubtful := in_doubt_to_resend(job, options, history):
         return _continue(job, *doubtful)
     _leave_behind(job, options, newest, history)
-    generation = next_generation(options, history)
+    generation = next_generation(options, current_generation(job))
     return _make(job, options, folders.new_stamp(job.folder, datetime.now(UTC)), generation, progress)
-
-
-def newest_opened(job: Job) -> Path | None:
-    """The newest run that has a journal. A plan whose journal was never opened served nobody and is cleared away."""
-    runs = folders.runs(job.folder)
-    for run in [run for run in runs if not folders.has_journal(run)]:
-        folders.refuse_lost_journal(run)
-        shutil.rmtree(run)
-        runs.remove(run)
-    return runs[-1] if runs else None
-
-
-def _newest(job: Job) -> tuple[Path | None, History | None]:
-    newest = newest_opened(job)
-    return newest, checkpoint.read_history(newest) if newest else None
 
 
 def continues(options: Options, history: History) -> bool:
@@ -97,8 +85,7 @@ def in_doubt_to_resend(job: Job, options: Options, newest: History | None) -> tu
     wanted = job.settings.ledger.in_doubt == "resend" and (options.in_doubt == "resend" or not options.retry)
     if not wanted or options.fresh or options.again or newest is None or not newest.finished:
         return None
-    for run in reversed([run for run in folders.runs(job.folder) if folders.has_journal(run)]):
-        history = checkpoint.read_history(run)
+    for run, history in continuable(job):
         same = history.opened.generation == newest.opened.generation
         if same and not history.abandoned and history.digests:
             return run, history
@@ -109,16 +96,16 @@ def takes_up_doubts(job: Job, options: Options) -> bool:
     """Whether the next turn sends doubts of a finished run again, and so serves nobody else. Locks the edition."""
     folders.make_folder(job.folder)
     with folders.locked(job.folder):
-        _, history = _newest(job)
+        clear_unbegun(job)
+        _, history = newest_run(job)
         if history and continues(options, history):
             return False
         return in_doubt_to_resend(job, options, history) is not None
 
 
-def next_generation(options: Options, history: History | None) -> int:
-    """1 for the first run of an edition; one more with each ``--again``."""
-    current = history.opened.generation if history else 1
-    return current + 1 if options.again and history else current
+def next_generation(options: Options, current: int) -> int:
+    """1 for the first run of an edition, where ``current`` is 0; one more with each ``--again``."""
+    return current + 1 if options.again else max(current, 1)
 
 
 def _named(
@@ -127,7 +114,9 @@ def _named(
     folder = folders.named_run(job.folder, options.run)
     if not folders.has_run(folder):
         _leave_behind(job, options, newest, history)
-        return _make(job, options, folder, next_generation(options, history), progress)
+        return _make(job, options, folder, next_generation(options, current_generation(job)), progress)
+    if folders.has_journal(folder):
+        refuse_other_kind(job, folder)
     if folder != newest or not history:
         raise ConfigError(
             f"{folder} is not the newest run of this edition, so it is not continued.",
@@ -135,6 +124,17 @@ def _named(
             next_step=f"campaign send {shown(job.settings.file)}",
         )
     return _continue(job, folder, history)
+
+
+def refuse_other_kind(job: Job, run: Path) -> None:
+    """A rehearsal is never continued through a relay, nor the reverse, whoever names it. Raises ConfigError."""
+    if checkpoint.read_history(run).rehearsal == job.rehearsal:
+        return
+    raise ConfigError(
+        f"{run} is {'no' if job.rehearsal else 'a'} rehearsal, so this command does not continue it.",
+        evidence="letters sent through a relay and letters in the embedded mailbox are never of one run",
+        next_step=f"campaign send {shown(job.settings.file)}, without --run",
+    )
 
 
 def _leave_behind(job: Job, options: Options, newest: Path | None, history: History | None) -> None:
@@ -222,7 +222,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
         generation=generation,
         recipients=plan.size,
         plan=plan.sha256(),
-        fingerprints=composer.fingerprints(),
+        fingerprints=dict(fingerprints(job, composer)),
         inlining=inlining,
         at=later_than_all(job.folder),
         trace=trace,

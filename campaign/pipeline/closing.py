@@ -130,6 +130,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         run=opened.run,
         folder=shown(folder),
         generation=opened.generation,
+        rehearsal=history.rehearsal,
         started=stream.started,
         ended=stream.ended,
         books=plan.books,

@@ -22,7 +22,7 @@ def unfinished_edition(job: Job) -> str:
     if "%" not in job.settings.campaign.edition:
         return ""
     try:
-        newest = newest_elsewhere(job.folder)
+        newest = newest_elsewhere(job.folder, rehearsal=job.rehearsal)
         ended = journal.last_word(newest / journal.NAME) if newest else None
     except (DamageError, StorageError):
         return ""  # a damaged run of another edition holds up its own edition, not this one
@@ -35,10 +35,11 @@ def unfinished_edition(job: Job) -> str:
     )
 
 
-def newest_elsewhere(folder: Path) -> Path | None:
-    """The newest run of the edition beside this one that was worked on last."""
+def newest_elsewhere(folder: Path, *, rehearsal: bool = False) -> Path | None:
+    """The newest run of the edition beside this one that was worked on last; rehearsals only beside a rehearsal."""
     others = [one for one in folder.parent.iterdir() if one.is_dir() and one.name != folder.name]
     for one in sorted(others, key=lambda one: one.stat().st_mtime, reverse=True):
-        if runs := [run for run in folders.runs(one) if folders.has_journal(run)]:
-            return runs[-1]
+        runs = [run for run in folders.runs(one) if folders.has_journal(run)]
+        if found := [run for run in runs if folders.began_as_rehearsal(run) == rehearsal]:
+            return found[-1]
     return None

@@ -54,6 +54,11 @@ class Job:
         """What stands behind the @ of Message-IDs made now: that of the sender."""
         return self.settings.campaign.sender.address.rpartition("@")[2]
 
+    @property
+    def rehearsal(self) -> bool:
+        """Whether letters go into the embedded mailbox, where nobody gets them."""
+        return "mailbox" in self.settings.delivery.urls
+
     def identity(self, generation: int, *, test: bool = False) -> Identity:
         """What makes this edition's letters one of a kind."""
         return Identity(self.settings.campaign.name, self.edition, generation, self.secret, test)

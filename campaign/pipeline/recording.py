@@ -40,7 +40,7 @@ class Recorder:
         self._checkpoint.verdict(outcome, not_before)
         self.written += 1
         count(self._counts, before, outcome.verdict)
-        if outcome.suppress:
+        if outcome.suppress and not self._job.rehearsal:
             self._remember_dead(outcome)
 
     def settle(self, number: int, verdict: Verdict, reason: str) -> None:

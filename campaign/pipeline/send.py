@@ -13,14 +13,13 @@ from campaign.delivery.control import Control, write_control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders
-from campaign.ledger.checkpoint import Checkpoint, read_history
+from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Books, Verdict
 from campaign.pipeline.already import FAILED
 from campaign.pipeline.choosing import (
     Chosen,
     choose,
     continues,
-    newest_opened,
     refuse_changed_plan,
     refuse_changes,
     takes_up_doubts,
@@ -32,6 +31,7 @@ from campaign.pipeline.editions import FINISHED, unfinished_edition
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.limits import pace_of
 from campaign.pipeline.observing import Observer
+from campaign.pipeline.past_runs import clear_unbegun, fingerprints, kind_in_words, newest
 from campaign.pipeline.publishing import publish_idle
 from campaign.pipeline.serving import Ending, Service
 from campaign.report.log import open_log
@@ -92,8 +92,9 @@ def refuse_late(job: Job, options: Options) -> None:
     """
     if not is_late(job.settings):
         return
-    newest = newest_opened(job)
-    if newest is None or options.run or not continues(options, read_history(newest)):
+    clear_unbegun(job)
+    _, history = newest(job)
+    if history is None or options.run or not continues(options, history):
         raise ConfigError(
             "The time for this campaign is over, so nothing is sent.",
             evidence=f"campaign.not_after = {job.settings.campaign.not_after}",
@@ -130,6 +131,8 @@ def opened(job: Job, chosen: Chosen) -> Iterator[Checkpoint]:
 def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console) -> None:
     """Say which run this is and what was found in it."""
     tally, plan = checkpoint.history.tally(), chosen.plan
+    if kind := kind_in_words(job, new=not chosen.continued):
+        console.say(kind)
     for note in (*chosen.notes, *checkpoint.notices):
         console.say(note)
     if not chosen.continued:
@@ -153,8 +156,10 @@ def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
     text += f"\n  {in_words(books)}"
     if not books.already:
         text += "\nNext: look at where and suppress under [audience]; nobody of this list has been served yet"
-    newest = newest_opened(job)
-    tally = read_history(newest).tally() if newest else {}
+    if job.rehearsal:
+        text += f"\n  this is a rehearsal; to send the letters: campaign send {shown(job.settings.file)} --relay URL"
+    last, history = newest(job)
+    tally = history.tally() if history else {}
     failed, doubts = sum(tally.get(verdict, 0) for verdict in FAILED), tally.get(Verdict.IN_DOUBT, 0)
     if failed and retry:
         text += (
@@ -163,8 +168,8 @@ def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
         )
     elif failed:
         text += f"\n  {failed:,} failed; to try them again: campaign retry {shown(job.settings.file)}"
-    if doubts and newest:
-        text += f"\n  {doubts:,} in doubt; from the relay's log: campaign resolve {shown(newest)} --accepted LIST"
+    if doubts and last:
+        text += f"\n  {doubts:,} in doubt; from the relay's log: campaign resolve {shown(last)} --accepted LIST"
     return text
 
 
@@ -184,12 +189,12 @@ def refuse_changed_inputs(job: Job, options: Options, chosen: Chosen) -> None:
         return
     refuse_changed_plan(chosen.folder, chosen.history, chosen.plan)
     if not options.accept_changes:
-        refuse_changes(chosen.history, chosen.composer.fingerprints(), job.settings.file, chosen.folder)
+        refuse_changes(chosen.history, fingerprints(job, chosen.composer), job.settings.file, chosen.folder)
 
 
 def accept_changed_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint) -> None:
     """Write down what the rest of the letters are made of, where the operator said to go on with changed inputs."""
-    current = chosen.composer.fingerprints()
+    current = fingerprints(job, chosen.composer)
     if options.accept_changes and current != checkpoint.history.fingerprints:
         checkpoint.accept_changes(current, job.domain)
 

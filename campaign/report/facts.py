@@ -70,7 +70,8 @@ class RunFacts:
     ``latency_buckets`` maps upper bounds in seconds to how many letters took at most that and more than
     the bound before (not cumulative; ``float("inf")`` last), ``latency_sum`` is the sum in seconds.
     ``relays`` maps a relay to the letters it accepted. ``dead`` of the rejected have addresses that no run tries again
-    (`suppressed.csv`). ``file`` is the campaign file as it was typed.
+    (`suppressed.csv`). ``file`` is the campaign file as it was typed. ``rehearsal``: the letters went into the embedded
+    mailbox, and nobody got one.
     """
 
     campaign: str
@@ -99,6 +100,7 @@ class RunFacts:
     latency_sum: float = 0.0
     bucket_seconds: float = 1.0
     dead: int = 0
+    rehearsal: bool = False
 
     @property
     def seconds(self) -> float:

@@ -76,6 +76,7 @@ def _masthead(facts: RunFacts) -> Html:
     if facts.exit_code == 3 and not facts.count(Verdict.ACCEPTED):
         mood, ending = "bad", "Finished, nobody was served"
     eyebrow = [tag("strong", facts.campaign), tag("span", facts.edition) if facts.edition else None]
+    eyebrow += [tag("span", "a rehearsal: nobody got a letter")] if facts.rehearsal else []
     return tag(
         "header",
         tag("p", eyebrow, tag("span", ending, cls=f"ending {mood}"), cls="eyebrow"),

@@ -74,6 +74,7 @@ def summary(facts: RunFacts) -> dict[str, Any]:
         "folder": facts.folder,
         "file": facts.file,
         "generation": facts.generation,
+        "rehearsal": facts.rehearsal,
         "trace_id": facts.trace_id,
         "started": wording.iso(facts.started),
         "ended": wording.iso(facts.ended),
@@ -156,7 +157,8 @@ def _facts_lines(facts: RunFacts, notes: Sequence[str]) -> list[str]:
     lines += [f"Note    {wording.printable(note)}" for note in notes]
     lines.append(f"Report  {Path(facts.folder) / 'report.html'}")
     if facts.settings.get("relay") == "mailbox":
-        lines.append(f"Letters {Path(facts.folder) / 'mailbox'}, a Maildir")
+        nobody = "; a rehearsal: nobody got one" if facts.rehearsal else ""
+        lines.append(f"Letters {Path(facts.folder) / 'mailbox'}, a Maildir{nobody}")
     return lines + _failed_line(facts)
 
 

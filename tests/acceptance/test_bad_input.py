@@ -252,7 +252,7 @@ async def test_74_when_the_journal_is_damaged(stand: Stand, damage: Callable[[Pa
 
 @pytest.mark.parametrize("flags", [[], ["--accept-changes"]])
 async def test_78_when_the_frozen_plan_was_changed(stand: Stand, flags: list[str]) -> None:
-    await stand.send("--relay", "mailbox", "--limit", 3)
+    await stand.set(delivery__relay="mailbox").send("--limit", 3)
     plan = stand.run / "plan.jsonl"
     plan.write_bytes(plan.read_bytes().replace(b"p9@example.com", b"q9@example.com"))
     (await stand.send(*flags)).tells(78, "plan.jsonl", step="restore it from a backup")
@@ -261,15 +261,15 @@ async def test_78_when_the_frozen_plan_was_changed(stand: Stand, flags: list[str
 # -- 78: what changed since the run began
 
 
-async def test_a_changed_template_is_refused_by_name_until_accepted(stand: Stand, shelf: Shelf) -> None:
-    await stand.send("--relay", "mailbox", "--limit", 3)
+async def test_a_changed_template_is_refused_by_name_until_accepted(stand: Stand) -> None:
+    await stand.set(delivery__relay="mailbox").send("--limit", 3)
     stand.write("letter.txt", "Dear {{ name }}, other news.\n")
     stand.set(compose__subject="Other news")
     (await stand.send()).tells(78, "letter.txt changed", "compose.subject changed", step="--accept-changes")
     assert stand.verdicts() == {"accepted": 3, "waiting": 17}
-    (await stand.send("--accept-changes", "--relay", "mailbox")).ends(0, "3 of 20 settled earlier")
+    (await stand.send("--accept-changes")).ends(0, "3 of 20 settled earlier")
     assert sum(b"other news" in letter for letter in stand.kept()) == 17
-    assert (await stand.send("--relay", "mailbox")).code == 0
+    assert (await stand.send()).code == 0
 
 
 # -- 69: the relay's greeting

@@ -122,12 +122,12 @@ async def test_5_while_an_operator_holds_the_run(stand: Stand, shelf: Shelf) -> 
 # -- 69 and 77
 
 
-async def test_69_when_the_relay_refuses_the_connection(stand: Stand) -> None:
+async def test_69_when_the_relay_refuses_the_connection(stand: Stand, shelf: Shelf) -> None:
     async with Shelf() as gone:
         stand.set(delivery__relay=gone.url)
     (await stand.send()).tells(69, f"127.0.0.1:{gone.port}")
     assert stand.verdicts() == {"waiting": 20}
-    (await stand.send("--relay", "mailbox")).ends(0, "0 of 20 settled earlier", "20 to go")
+    (await stand.send("--relay", shelf.url)).ends(0, "0 of 20 settled earlier", "20 to go")
 
 
 async def test_69_when_the_relay_turns_everybody_away(stand: Stand, shelf: Shelf) -> None:

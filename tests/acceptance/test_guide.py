@@ -32,8 +32,8 @@ def without_figures(text: str) -> list[str]:
 async def test_part_1_one_letter_to_nobody(begun: Stand) -> None:
     assert (await begun.campaign("preview", "hello.toml")).out.strip().endswith("runs/hello/preview/index.html")
     sent = (await begun.campaign("send", "hello.toml")).ends(0)
-    shown = GUIDE.partition("```\nnew run ")[2].partition("```")[0]
-    assert without_figures(sent.err) == without_figures("new run " + shown)
+    shown = GUIDE.partition("```\na rehearsal: ")[2].partition("```")[0]
+    assert without_figures(sent.err) == without_figures("a rehearsal: " + shown)
     assert len(begun.kept()) == 2
     (await begun.campaign("send", "hello.toml")).ends(0, "Nobody is left to be served")
     begun.write("people.csv", FILES["people.csv"] + "new@example.com,New,Nice\n")
@@ -43,16 +43,17 @@ async def test_part_1_one_letter_to_nobody(begun: Stand) -> None:
 
 async def test_part_2_a_real_relay(begun: Stand, shelf: Shelf) -> None:
     (await begun.campaign("send", "hello.toml", "--quiet")).ends(0)
-    text = FILES["hello.toml"].replace('name = "hello"', 'name = "hello2"')
-    begun.write("hello.toml", text.replace('relay = "mailbox"', f'relay = "{shelf.url}"\nrate = "20/s"'))
+    begun.write("hello.toml", FILES["hello.toml"].replace('relay = "mailbox"', f'relay = "{shelf.url}"\nrate = "20/s"'))
     assert (await begun.campaign("check", "hello.toml")).code == 0
     (await begun.campaign("test", "hello.toml", "--to", "you@example.com")).ends(0, "1 of 1 test letters accepted")
     (await begun.campaign("send", "hello.toml")).ends(0, "2 of 2 accepted")
     assert len(shelf.letters) == 3
 
 
-async def test_a_rehearsal_counts_for_nothing(begun: Stand) -> None:
-    begun.variables["CAMPAIGN__CAMPAIGN__EDITION"] = "rehearsal"
-    (await begun.campaign("send", "hello.toml", "--relay", "mailbox")).ends(0, "2 of 2 accepted")
-    del begun.variables["CAMPAIGN__CAMPAIGN__EDITION"]
-    (await begun.campaign("send", "hello.toml")).ends(0, "2 of 2 accepted")
+async def test_a_rehearsal_counts_for_nothing(begun: Stand, shelf: Shelf) -> None:
+    (await begun.campaign("send", "hello.toml", "--limit", "1")).ends(75, "a rehearsal", "1 of 2 accepted")
+    (await begun.campaign("send", "hello.toml", "--relay", shelf.url)).ends(0, "was a rehearsal", "2 of 2 accepted")
+    assert len(shelf.letters) == 2
+    (await begun.campaign("send", "hello.toml", "--relay", shelf.url)).ends(0, "Nobody is left to be served")
+    (await begun.campaign("send", "hello.toml")).ends(0, "continuing run", "2 of 2 accepted")
+    assert (len(shelf.letters), len(begun.kept())) == (2, 2)

@@ -182,8 +182,8 @@ async def test_notifications_that_a_relay_does_not_offer_are_a_warning(tmp_path:
 
 
 async def test_weights_are_told_with_what_they_come_to(tmp_path: Path) -> None:
-    async with Shelf() as three, Shelf() as spare:
-        relays = f'[{{url="{three.url}", weight=3}}, {{url="mailbox", weight=1}}, {{url="{spare.url}", weight=0}}]'
+    async with Shelf() as three, Shelf() as one, Shelf() as spare:
+        relays = f'[{{url="{three.url}", weight=3}}, {{url="{one.url}", weight=1}}, {{url="{spare.url}", weight=0}}]'
         said, found = await greeted(job(tmp_path, relays))
     assert found == []
     assert said[three.url].endswith("; weight 3: 75% of the letters")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import shutil
+import threading
 from binascii import crc32
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from campaign.audience.plan import Plan
 from campaign.compose.composer import RENDERING, WAY_OF_RENDERING
 from campaign.compose.headers import message_id
 from campaign.config import load
+from campaign.delivery.mailbox import Mailbox
 from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.ledger import journal, repair
@@ -26,7 +30,7 @@ from campaign.model import Letter, Verdict
 from campaign.pipeline import upkeep
 from campaign.pipeline.choosing import Chosen, choose
 from campaign.pipeline.console import Console
-from campaign.pipeline.job import Job, Options, prepare
+from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.send import retry, send
 from tests.acceptance.stand import recipient
 
@@ -43,11 +47,27 @@ DOUBTFUL = [run for run, people in DOUBTS.items() if people]
 Line = dict[str, Any]
 
 
-class Found:
-    """A release's run in a folder of its own, where it may be written to."""
+@contextmanager
+def relay(maildir: Path) -> Iterator[str]:
+    """The URL of a relay that keeps what it gets, in a thread of its own. A run through it is no rehearsal."""
+    loop, box = asyncio.new_event_loop(), Mailbox(maildir)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(box.start(), loop).result(30)
+    try:
+        yield box.url
+    finally:
+        asyncio.run_coroutine_threadsafe(box.stop(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()
 
-    def __init__(self, place: Path, release: str, run: str) -> None:
-        self.place = place / run
+
+class Found:
+    """A release's run in a folder of its own, where it may be written to; the relay's Maildir is beside it."""
+
+    def __init__(self, place: Path, release: str, run: str, url: str) -> None:
+        self.place, self._url = place / run, url
         shutil.copytree(FIXTURES / release / run, self.place)
         self.file, self.run = self.place / "gazette.toml", self.place / "runs" / "gazette" / "first"
         self.journal = self.run / journal.NAME
@@ -64,7 +84,7 @@ class Found:
 
     @property
     def job(self) -> Job:
-        return prepare(load(self.file, {}), environment={})
+        return prepare(lay_over(load(self.file, {}), Options(relay=self._url)), environment={})
 
     @property
     def way(self) -> int:
@@ -77,10 +97,14 @@ class Found:
         stream = io.StringIO()
         console = Console(stream=stream)
         verb = retry if options.get("retry") else send
-        return verb(load(self.file, {}), Options(**options), console), stream.getvalue()
+        return verb(load(self.file, {}), Options(**{"relay": self._url, **options}), console), stream.getvalue()
 
     def mailed(self) -> list[str]:
         """Who has been sent a letter since, by any run."""
+        return sorted(recipient(kept.read_bytes()) for kept in self.place.parent.glob("relay/new/*"))
+
+    def rehearsed(self) -> list[str]:
+        """Whose letter lies in the embedded mailbox of any run."""
         return sorted(recipient(kept.read_bytes()) for kept in self.place.glob("runs/gazette/*/mailbox/new/*"))
 
     def people(self, *verdicts: Verdict) -> list[str]:
@@ -96,8 +120,9 @@ class Found:
 
 
 @pytest.fixture(params=RELEASES)
-def found(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Found]:
-    return lambda run: Found(tmp_path, request.param, run)
+def found(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Found]]:
+    with relay(tmp_path / "relay") as url:
+        yield lambda run: Found(tmp_path, request.param, run, url)
 
 
 # -- a run that is unfinished
@@ -167,6 +192,21 @@ def test_those_who_failed_in_it_can_be_tried_again(found: Callable[[str], Found]
     failed = earlier.people(Verdict.REJECTED)
     assert earlier.send(retry=True)[0] is ExitCode.DONE
     assert earlier.mailed() == failed
+
+
+# -- one that does not say whether it was a rehearsal
+
+
+@pytest.mark.parametrize("run", UNFINISHED)
+def test_a_run_that_bears_no_mark_counts_as_one_through_a_relay(found: Callable[[str], Found], run: str) -> None:
+    earlier = found(run)
+    before, left = earlier.journal.read_bytes(), earlier.people(Verdict.WAITING, Verdict.DEFERRED)
+    assert read_history(earlier.run).rehearsal is False
+    code, talk = earlier.send(relay="mailbox")
+    assert code is ExitCode.DONE
+    assert "is unfinished and is left to a relay" in talk
+    assert earlier.rehearsed() == left
+    assert earlier.journal.read_bytes() == before
 
 
 # -- its doubts

@@ -22,13 +22,13 @@ from campaign.pipeline.choosing import (
     Chosen,
     choose,
     continues,
-    newest_opened,
     next_generation,
     refuse_changed_plan,
     refuse_changes,
     sample,
 )
 from campaign.pipeline.job import Job, Options, lay_over, prepare
+from campaign.pipeline.past_runs import fingerprints, newest
 
 V = Verdict
 FILE = """
@@ -132,11 +132,10 @@ def test_a_run_that_was_killed_before_its_report_is_continued_to_be_closed() -> 
 
 
 @pytest.mark.parametrize(
-    ("current", "again", "expected"), [(None, False, 1), (None, True, 1), (1, False, 1), (1, True, 2), (4, True, 5)]
+    ("current", "again", "expected"), [(0, False, 1), (0, True, 1), (1, False, 1), (1, True, 2), (4, True, 5)]
 )
-def test_each_again_is_the_next_generation(current: int | None, again: bool, expected: int) -> None:
-    history = SimpleNamespace(opened=SimpleNamespace(generation=current)) if current else None
-    assert next_generation(Options(again=again), cast("History | None", history)) == expected
+def test_each_again_is_the_next_generation(current: int, again: bool, expected: int) -> None:
+    assert next_generation(Options(again=again), current) == expected
 
 
 @pytest.mark.parametrize(("size", "least"), [(1, 1), (20, 20), (21, 21), (1000, 45)])
@@ -267,7 +266,7 @@ def test_a_plan_whose_journal_was_never_opened_is_cleared_away(pick: Pick, place
     half = place / "runs" / "gazette" / "half"
     half.mkdir()
     (half / "plan.jsonl").write_text("", encoding="utf-8")
-    assert newest_opened(job(place)) != half
+    assert isinstance(pick(), Books)
     assert not half.exists()
 
 
@@ -390,10 +389,10 @@ def test_a_run_begun_by_this_version_is_refused_by_one_that_renders_in_another_w
         refuse_changes(history, chosen.composer.fingerprints(), Path("gazette.toml"), chosen.folder)
 
 
-def test_what_did_not_change_is_not_refused(pick: Pick) -> None:
+def test_what_did_not_change_is_not_refused(pick: Pick, place: Path) -> None:
     chosen = new(pick(), 9)
     history = read_history(chosen.folder)
-    refuse_changes(history, chosen.composer.fingerprints(), Path("gazette.toml"), chosen.folder)
+    refuse_changes(history, fingerprints(job(place), chosen.composer), Path("gazette.toml"), chosen.folder)
     refuse_changed_plan(chosen.folder, history, chosen.plan)
 
 
@@ -412,7 +411,7 @@ def test_a_run_made_after_the_clock_went_back_is_the_newest_all_the_same(
     leave(first, rest=V.ACCEPTED)
     monkeypatch.setattr("campaign.pipeline.choosing.time.time", lambda: 1_000_000_000.0)
     second = new(pick(again=True), 9)
-    assert newest_opened(job(place)) == second.folder
+    assert newest(job(place))[0] == second.folder
     continued = pick(again=True)
     assert continued is not None
     assert continued.folder == second.folder
