@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 3, "finished; some rejected, unrenderable, cancelled or expired (see failed.csv)"
     IN_DOUBT = 4, "finished; some in doubt: decide (see in-doubt.csv)"
     HELD = 5, "held: an operator stopped this run; campaign resume RUN releases it"
-    BAD_INPUT = 65, "the input data cannot be read, or not one of its rows can be used"
+    BAD_INPUT = 65, "the input data cannot be read, or too many of its rows are invalid"
     NO_RELAY = 69, "no relay can be used, or the breaker stopped the run"
     INTERNAL = 70, "a fault of ours; the books do not balance"
     CANNOT_WRITE = 73, "the run folder or journal cannot be written, or must_exist finds nothing"

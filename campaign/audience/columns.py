@@ -11,6 +11,7 @@ from datetime import date, datetime
 
 import msgspec
 
+from campaign.audience.local_forms import date_reader, in_words, number_reader
 from campaign.audience.values import EXACT, plain
 from campaign.config.audience import ColumnType
 from campaign.model import Value
@@ -19,6 +20,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,16}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+#: Types whose cells each country writes in its own way.
+LOCAL = frozenset({"integer", "number", "date"})
 #: Levels of lists and tables within one JSON cell.
 DEPTH = 20
 
@@ -31,7 +34,7 @@ class Typing:
     """The conversions a row goes through, in place; blank cells become None."""
 
     def __init__(self, columns: Sequence[str], types: Mapping[str, ColumnType]) -> None:
-        self._steps = [(columns.index(name), name, CONVERSIONS[kind]) for name, kind in types.items()]
+        self._steps = [(columns.index(name), name, conversion(kind)) for name, kind in types.items()]
 
     def __bool__(self) -> bool:
         return bool(self._steps)
@@ -146,6 +149,55 @@ CONVERSIONS: dict[str, Callable[[Value], Value]] = {
     "date": day,
     "json": document,
 }
+
+
+def base_type(kind: str) -> str:
+    """``date:%d.%m.%Y`` -> ``date``: what the values are, however they are written."""
+    return kind.partition(":")[0]
+
+
+def with_locale(kind: str, locale: str) -> str:
+    """``number`` -> ``number:de``; a type that has no form, or states its own, stays."""
+    return f"{kind}:{locale}" if locale and kind in LOCAL else kind
+
+
+def conversion(kind: str) -> Callable[[Value], Value]:
+    """What makes values of cells of this type. Raises ConfigError where its form is none."""
+    base, _, form = kind.partition(":")
+    if not form:
+        return CONVERSIONS[base]
+    return _written_date(form) if base == "date" else _written_number(base, form)
+
+
+def _written_date(form: str) -> Callable[[Value], Value]:
+    read, wanted = date_reader(form), in_words("date", form)
+
+    def convert(cell: Value) -> Value:
+        if cell is None or isinstance(cell, date):
+            return cell
+        stripped = str(cell).strip()
+        try:
+            return read(stripped) if stripped else None
+        except ValueError:
+            raise ValueError(f"{_shown(cell)} is not a date {wanted}") from None
+
+    return convert
+
+
+def _written_number(base: str, form: str) -> Callable[[Value], Value]:
+    read, wanted, convert_plain = number_reader(form), in_words(base, form), CONVERSIONS[base]
+    name = "whole number" if base == "integer" else "number"
+
+    def convert(cell: Value) -> Value:
+        if not isinstance(cell, str):
+            return convert_plain(cell)
+        stripped = cell.strip()
+        try:
+            return convert_plain(read(stripped)) if stripped else None
+        except ValueError:
+            raise ValueError(f"{_shown(cell)} is not a {name} {wanted}") from None
+
+    return convert
 
 
 def _moment(stripped: str) -> datetime:

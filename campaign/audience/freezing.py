@@ -18,6 +18,7 @@ from typing import BinaryIO
 import msgspec
 
 from campaign.audience.chunks import CHUNK_ROWS, Source
+from campaign.audience.columns import base_type
 from campaign.audience.exports import csv_line
 from campaign.audience.frozen import AS_THEY_ARE, FORMAT, PLAN, SCREENED, chill
 from campaign.audience.gathering import Gatherer
@@ -142,7 +143,7 @@ class Clerk:
 
 def column_types(source: NamedSource, settings: AudienceSlice) -> dict[str, str]:
     """Each column and what its values are."""
-    types: dict[str, str] = {name: settings.columns.get(name, source.value_type) for name in source.columns}
+    types: dict[str, str] = {name: base_type(settings.columns.get(name, source.value_type)) for name in source.columns}
     if not settings.items:
         return types
     names = item_shape(settings, source.columns).columns

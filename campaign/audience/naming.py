@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from campaign.audience.chunks import Chunk, Source
+from campaign.audience.columns import base_type, with_locale
+from campaign.audience.exports import is_export
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError
 
@@ -90,10 +92,14 @@ class NamedSource:
         return settings.model_copy(
             update={
                 **{key: known(name) for key in ("address", "display_name", "key") if (name := getattr(settings, key))},
-                "columns": {known(name): kind for name, kind in settings.columns.items()},
+                "columns": {known(name): self._typed(kind, settings) for name, kind in settings.columns.items()},
                 "items": [known(name) for name in settings.items],
             }
         )
+
+    def _typed(self, kind: str, settings: AudienceSlice) -> str:
+        """The column's type as this list writes it: one of failed rows has dates and numbers as we write them."""
+        return base_type(kind) if is_export(self.headers) else with_locale(kind, settings.locale)
 
 
 def named_columns(header: Sequence[str], name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from campaign.audience.addresses import Refusal, address_key, parse
 from campaign.audience.chunks import Chunk
-from campaign.audience.columns import CellError, Typing, text
+from campaign.audience.columns import CellError, Typing, base_type, text
 from campaign.audience.keys import KeySet, digest
 from campaign.audience.suppression import Suppression
 from campaign.audience.where import Filter, FilterError
@@ -75,7 +75,8 @@ class Screener:
         self._settings, self._key_name, self._provider_rules = settings, settings.key, settings.provider_rules
         self._grouped = bool(settings.items)
         self._typing = Typing(columns, settings.columns)
-        self._filter = Filter(settings.where, columns, settings.columns) if settings.where else None
+        types = {name: base_type(kind) for name, kind in settings.columns.items()}
+        self._filter = Filter(settings.where, columns, types) if settings.where else None
         self._suppression, self._already, self._only = suppression, already, only
         self._seen = KeySet()
         self._first: dict[bytes, int] = {}

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from campaign.config.slice import Slice
-from campaign.config.units import Duration
+from campaign.config.units import Duration, Share
 
-ColumnType = Literal["text", "integer", "number", "boolean", "date", "json"]
+_COLUMN_TYPE = re.compile(r"text|boolean|json|(?:integer|number|date)(?::.+)?")
+
+
+def column_type(value: str) -> str:
+    """``date``, ``date:%d.%m.%Y``, ``number:de``: a type, and how the column is written. Raises ValueError."""
+    if not _COLUMN_TYPE.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is no type of column; write text, integer, number, boolean, date or json, "
+            "or with a form, such as number:de or date:%d.%m.%Y"
+        )
+    return value
+
+
+ColumnType = Annotated[str, AfterValidator(column_type)]
 
 
 class AudienceSlice(Slice):
@@ -37,7 +51,16 @@ class AudienceSlice(Slice):
     )
     suppress_query: str = Field("", description="the select statement for a database in suppress")
     where: str = Field("", description="a filter over columns, such as plan == 'pro' and age >= 18")
-    columns: dict[str, ColumnType] = Field(default_factory=dict, description="columns that are more than text")
+    columns: dict[str, ColumnType] = Field(
+        default_factory=dict,
+        description="columns that are more than text, such as number, date, or with a form number:de, date:%d.%m.%Y",
+    )
+    locale: str = Field(
+        "", description="how numbers and dates are written: de, en_US, ... (default: 1234.5, 2026-12-31)"
+    )
+    max_invalid: Share = Field(
+        0.2, description="share of invalid rows above which nothing is sent (not set: two rows are always allowed)"
+    )
     items: list[str] = Field(
         default_factory=list, description="columns gathered into the list 'items' over the lines that share a key"
     )

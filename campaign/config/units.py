@@ -16,6 +16,7 @@ from campaign.model import Mailbox
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|hour|h|day|d)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|m|hour|h|day|d)")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MAILBOX = re.compile(r"(?:(?P<name>[^<>\x00-\x1f\x7f]*?)\s*<(?P<inner>[^<>]*)>|(?P<bare>[^<>\s]+))")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,253}")
 
@@ -63,6 +64,15 @@ def rates(value: object) -> tuple[Rate, ...]:
     return tuple(rate(one) for one in many)
 
 
+def share(value: object) -> float:
+    """``"20 %"`` or ``0.2`` -> 0.2, from nothing to all. Raises ValueError."""
+    match = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = float(match[1]) / 100 if match else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
+        raise ValueError(f"{value!r} is not a share; write one such as 0.2 or '20 %'")
+    return float(number)
+
+
 def mailbox(value: object) -> Mailbox:
     """``"Ada <ada@example.com>"`` or a bare address -> Mailbox. Raises ValueError."""
     if isinstance(value, Mailbox):
@@ -93,5 +103,6 @@ def _ascii_domain(domain: str) -> str:
 Duration = Annotated[float, BeforeValidator(duration)]
 OneRate = Annotated[Rate, BeforeValidator(rate), PlainSerializer(str)]
 Rates = Annotated[tuple[Rate, ...], BeforeValidator(rates), PlainSerializer(lambda many: [str(one) for one in many])]
+Share = Annotated[float, BeforeValidator(share)]
 MailboxText = Annotated[Mailbox, BeforeValidator(mailbox)]
 AddressText = Annotated[str, BeforeValidator(bare_address)]

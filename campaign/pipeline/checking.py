@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.audience.invalid_rows import refuse_useless
 from campaign.audience.plan import Plan, freeze
 from campaign.compose.composer import Composer
 from campaign.config.compose import DkimSlice
@@ -70,10 +71,10 @@ class Digest:
 
 def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]:
     """Look at everything. Raises CampaignError for what stops even the looking."""
-    began, findings = time.monotonic(), Findings()
+    began, findings, audience = time.monotonic(), Findings(), job.settings.audience
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
-        check_audience(plan, findings)
+        check_audience(audience, plan, findings)
         composer, missing = opened(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)
         samples = samples_of(plan)
@@ -110,6 +111,7 @@ def frozen(job: Job, console: Console) -> Iterator[Plan]:
             audience, base, Path(folder), suppression=job.suppression(), already=None, progress=console.loading
         )
         if not plan.size:
+            refuse_useless(plan)
             raise InputError(
                 f"{audience.source} has nobody to write to.",
                 evidence=f"{plan.books.read:,} rows read, none of them kept",

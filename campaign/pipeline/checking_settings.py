@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from textwrap import shorten
-
 from campaign.audience.hints import Survey, typo_hints
+from campaign.audience.invalid_rows import invalid_rows, permission, too_many
 from campaign.audience.plan import Plan
+from campaign.config.audience import AudienceSlice
 from campaign.delivery.domains import aligned
 from campaign.pipeline.job import Job
-from campaign.report.findings import ROWS_SHOWN, Finding, Findings
+from campaign.report.findings import Finding, Findings
 
 #: Letters from which on a list counts as bulk, and a way out is expected.
 BULK = 100
-#: Share of invalid rows above which something is wrong with the list as a whole.
-MOST_INVALID = 0.2
+LISTED = "a run lists each with its reason in screened.csv"
 HINTS = 5
 #: Where everybody can have an address: From there fails DMARC when it comes from anywhere else.
 FREE_MAIL = frozenset(
@@ -65,37 +62,24 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
         )
 
 
-def check_audience(plan: Plan, findings: Findings) -> None:
-    """Rows that were set aside for their own fault, with the commonest reasons."""
-    if not plan.books.invalid:
+def check_audience(audience: AudienceSlice, plan: Plan, findings: Findings) -> None:
+    """Rows that were set aside for their own fault, with the commonest reasons; `send` refuses the same lists."""
+    books = plan.books
+    if not books.invalid:
         return
-    rows, reasons = invalid_rows(plan)
-    share = plan.books.invalid / plan.books.read
-    told = ", ".join(f"{shorten(reason, 60, placeholder='…')} ({count:,})" for reason, count in reasons.most_common(2))
+    found, stops = invalid_rows(plan), too_many(books, audience)
+    told, wrong = ", ".join(found.commonest(60)), found.remedy() or "fix them"
     findings.take(
         Finding(
-            "error" if share > MOST_INVALID else "warning",
+            "error" if stops else "warning",
             "invalid-rows",
-            f"no letter for {plan.books.invalid:,} invalid of {plan.books.read:,} rows, such as: {told}",
-            rows=rows,
+            f"no letter for {books.invalid:,} invalid of {books.read:,} rows, such as: {told}",
+            rows=found.lines,
             where=plan.source,
-            remedy="mend them; a run lists each with its reason in screened.csv",
-            count=plan.books.invalid,
+            remedy=f"{wrong}, or {permission(books)}" if stops else f"{wrong}; {LISTED}",
+            count=books.invalid,
         )
     )
-
-
-def invalid_rows(plan: Plan) -> tuple[list[int], Counter[str]]:
-    """The first lines of invalid rows, and how often each reason was given."""
-    rows: list[int] = []
-    reasons: Counter[str] = Counter()
-    with plan.path.with_name("screened.csv").open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            if line["reason"] == "invalid":
-                reasons[line["detail"]] += 1
-                if len(rows) < ROWS_SHOWN:
-                    rows.append(int(line["line"]))
-    return rows, reasons
 
 
 def check_survey(survey: Survey, lines: dict[str, list[int]], source: str, findings: Findings) -> None:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Literal, cast
 from uuid import uuid4
 
+from campaign.audience.frozen import SCREENED
+from campaign.audience.invalid_rows import refuse_too_many, refuse_useless
 from campaign.audience.plan import Plan, freeze
 from campaign.audience.sources import template_columns
 from campaign.compose.composer import FIRST_RENDERING, WAY_OF_RENDERING, Composer
-from campaign.errors import ConfigError, InputError, UnfinishedError
+from campaign.errors import ConfigError, UnfinishedError
 from campaign.ledger import checkpoint, folders
 from campaign.ledger.history import History
 from campaign.ledger.records import Opened
@@ -174,23 +176,14 @@ def _make(
     begin(trace, name=job.settings.campaign.name, edition=job.edition, run=folder.name)
     composer = Composer(job.brief(template_columns(job.settings.audience, job.settings.base), generation, trace=trace))
     plan = _load(job, options, folder, generation, progress)
+    screened = shown(folder / SCREENED)
+    refuse_useless(plan, screened)
+    refuse_too_many(plan, job.settings.audience, screened)
     if not plan.size:
-        refuse_all_invalid(folder, plan)
         shutil.rmtree(folder)
         return plan.books
     by = "again" if options.again else "fresh" if options.fresh else "retry" if options.retry else ""
     return _open(job, folder, plan, composer, by)
-
-
-def refuse_all_invalid(folder: Path, plan: Plan) -> None:
-    """A list of which not one row can be used is a mistake, such as the wrong column. Raises InputError."""
-    books = plan.books
-    if books.invalid and books.invalid + books.merged == books.read:
-        raise InputError(
-            f"Not one of the {books.read:,} rows of {plan.source} can be used.",
-            evidence=f"{shown(folder / 'screened.csv')} says of each why",
-            next_step="most often audience.address names the wrong column",
-        )
 
 
 @span("load")

@@ -203,7 +203,17 @@ def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
         steps += [(f"campaign check {file}", why), (again, "then to go on where it stopped")]
     elif left:
         steps.append((again, f"go on; {wording.number(left)} deferred or waiting"))
-    return steps + _doubts(facts, file, run) + ([] if left else _failures(facts, file))
+    ended = [] if left else [*_failures(facts, file), *_invalid(facts, file)]
+    return steps + _doubts(facts, file, run) + ended
+
+
+def _invalid(facts: RunFacts, file: str) -> list[tuple[str, str]]:
+    count = facts.books.invalid
+    if not count:
+        return []
+    where = Path(facts.folder) / "screened.csv"
+    why = f"{wording.counted(count, 'invalid row')} got no letter: see {where}, fix the list, then send it to them"
+    return [(f"campaign send {file}", why)]
 
 
 def _doubts(facts: RunFacts, file: str, run: str) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ ARROWS = {
 DOORS = {
     "aiosmtpd": {"campaign.delivery.mailbox"},
     "aiosmtplib": {"campaign.delivery.connection"},
-    "babel": {"campaign.compose.filters"},
+    "babel": {"campaign.audience.local_forms", "campaign.compose.filters"},
     "click": {"campaign.cli"},
     "cssselect": {"campaign.compose.html.css_selectors"},
     "dns": {"campaign.delivery.dns"},

@@ -237,7 +237,8 @@ def test_those_whose_address_is_dead_are_not_to_be_tried_again():
         (command, why.startswith("6 failed") and why.endswith("4 more are dead and in suppressed.csv"))
         for command, why in next_steps(some)
     ]
-    assert next_steps(facts(verdicts={"accepted": 990, "rejected": 10}, dead=10)) == []
+    dead = facts(verdicts={"accepted": 990, "rejected": 10}, dead=10)
+    assert not any(command.startswith("campaign retry") for command, _ in next_steps(dead))
 
 
 def test_the_summary_holds_no_recipients_address():
@@ -272,6 +273,9 @@ def test_the_tally_says_how_it_went_where_the_report_is_and_what_to_type():
         "          campaign retry gazette.toml --in-doubt\n"
         "        3 failed: see failed.csv, mend what can be mended, try those again:\n"
         "          campaign retry gazette.toml\n"
+        "        4 invalid rows got no letter: see runs/gazette/2026-11/20261124T080000Z/screened.csv, "
+        "fix the list, then send it to them:\n"
+        "          campaign send gazette.toml\n"
     )
 
 
@@ -319,8 +323,15 @@ SITUATIONS = [
 
 @pytest.mark.parametrize(("code", "verdicts", "commands"), SITUATIONS)
 def test_each_situation_names_the_next_thing_to_type(code, verdicts, commands):
-    ended = facts(exit_code=code, verdicts=verdicts, file="my list.toml")
+    ended = facts(exit_code=code, verdicts=verdicts, file="my list.toml", books=Books(read=1000, planned=1000))
     assert [command for command, _ in next_steps(ended)] == commands
+
+
+@pytest.mark.parametrize(("left", "named"), [({}, True), ({"waiting": 1}, False)])
+def test_invalid_rows_are_named_with_their_count_and_file_once_nobody_waits(left, named):
+    verdicts = {"accepted": 7 - sum(left.values()), **left}
+    text = tally(facts(books=Books(read=10, invalid=3, planned=7), verdicts=verdicts, exit_code=75 if left else 0))
+    assert (f"3 invalid rows got no letter: see {RUN}/screened.csv" in text) is named
 
 
 @given(st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 9)), max_size=40), st.integers(1, 300))
