@@ -12,7 +12,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from campaign.audience.invalid_rows import refuse_useless
@@ -24,6 +24,7 @@ from campaign.errors import InputError
 from campaign.model import Books
 from campaign.pipeline.checking_letters import Looked, look
 from campaign.pipeline.checking_relay import check_relays
+from campaign.pipeline.checking_served import nobody_left, served_earlier, unfinished
 from campaign.pipeline.checking_settings import check_audience, check_settings, domain_of
 from campaign.pipeline.checking_templates import opened
 from campaign.pipeline.checking_time import check_time, span_of
@@ -105,11 +106,9 @@ def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]
 @contextlib.contextmanager
 def frozen(job: Job, console: Console) -> Iterator[Plan]:
     """The plan as `send` would freeze it, gone afterwards. Raises what `send` would raise about the list."""
-    audience, base = job.settings.audience, job.settings.base
+    audience = job.settings.audience
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
-        plan = freeze(
-            audience, base, Path(folder), suppression=job.suppression(), already=None, progress=console.loading
-        )
+        plan = planned(job, console, Path(folder))
         if not plan.size:
             refuse_useless(plan)
             raise InputError(
@@ -119,6 +118,18 @@ def frozen(job: Job, console: Console) -> Iterator[Plan]:
                 f"{shown(job.settings.file)}",
             )
         yield plan
+
+
+def planned(job: Job, console: Console, folder: Path) -> Plan:
+    """Without those whom earlier runs have served; where nobody else is left, with them, but not among the figures."""
+    audience, base, already = job.settings.audience, job.settings.base, served_earlier(job)
+    suppression = job.suppression()
+    plan = freeze(audience, base, folder, suppression=suppression, already=already, progress=console.loading)
+    remarks = unfinished(job)
+    if plan.books.already and not plan.size:
+        books, remarks = plan.books, (*remarks, nobody_left())
+        plan = replace(freeze(audience, base, folder, suppression=suppression, already=None), books=books)
+    return replace(plan, remarks=(*plan.remarks, *remarks))
 
 
 def samples_of(plan: Plan) -> tuple[str, ...]:

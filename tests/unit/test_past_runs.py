@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +16,9 @@ from campaign.ledger import folders, suppressed
 from campaign.ledger.checkpoint import Checkpoint, create, read_history
 from campaign.ledger.records import IN_MAILBOX, REHEARSAL, Opened
 from campaign.model import Books, Outcome, Verdict
+from campaign.pipeline.checking import Wishes, check
 from campaign.pipeline.choosing import Chosen, choose, refuse_changes
+from campaign.pipeline.console import Console
 from campaign.pipeline.editions import newest_elsewhere
 from campaign.pipeline.job import Job, Options, lay_over, prepare
 from campaign.pipeline.past_runs import fingerprints, kind_in_words
@@ -221,3 +224,39 @@ def test_the_mailbox_stands_alone(place: Path, relay: str) -> None:
     with pytest.raises(ConfigError, match="1 mistake") as refused:
         load(file, {})
     assert "'mailbox' stands alone" in str(refused.value)
+
+
+# -- what a check says of them
+
+
+def checked(place: Path, relay: str) -> tuple[Books, tuple[str, ...], int]:
+    _, digest = check(job(place, relay), Console(stream=StringIO()), Wishes(relay=False))
+    return digest.books, digest.remarks, digest.rendered
+
+
+def test_a_check_leaves_out_whom_earlier_runs_have_served(place: Path) -> None:
+    leave(made(place, RELAY), 9)
+    people(place, 11)
+    assert checked(place, RELAY) == (Books(read=11, already=9, planned=2), (), 2)
+
+
+def test_a_check_for_a_relay_counts_no_rehearsal(place: Path) -> None:
+    leave(made(place, MAILBOX), 9)
+    assert checked(place, RELAY)[0] == Books(read=9, planned=9)
+
+
+def test_a_check_where_everybody_has_been_served_says_so_and_looks_at_the_letters(place: Path) -> None:
+    leave(made(place, RELAY), 9)
+    books, remarks, rendered = checked(place, RELAY)
+    assert books == Books(read=9, already=9)
+    assert rendered == 9
+    assert "send has nobody to write to" in remarks[0]
+
+
+def test_a_check_names_the_run_that_send_continues(place: Path) -> None:
+    first = made(place, RELAY)
+    leave(first, 4)
+    people(place, 10)
+    books, remarks, _ = checked(place, RELAY)
+    assert (books.already, books.planned) == (4, 6)
+    assert f"send continues {first.folder}, with 5 recipients to go" in remarks[0]
