@@ -11,6 +11,7 @@ decides nothing about recipients, and it does not know that there are other conn
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,11 @@ _WIDE = re.compile(rf"[^\x00-\x20\x7f-\xa0()<>\[\]\\,;:@\"\u2028\u2029\u202a-\u2
 _LONGEST_ADDRESS = 254
 _LEADING_DOT = re.compile(rb"\n\.")
 _BARE_CR = re.compile(rb"\r[^\n]")
+
+#: A parameter of a command is not taken (RFC 5321 4.2.4): with those of DSN, the envelope is tried again without.
+_PARAMETERS_REFUSED = (501, 555)
+
+log = logging.getLogger(__name__)
 
 Ask = Callable[[Stage, float], Awaitable[RawReply]]
 
@@ -126,8 +132,24 @@ class Transaction:
     async def answer(self) -> Refused | None:
         """What the relay says to the envelope offered last. ``None``: it waits for the content.
 
-        After a Refused the connection is clean for the next `offer`, unless the reply was a 421.
+        After a Refused the connection is clean for the next `offer`, unless the reply was a 421. An envelope that may
+        have been refused for its DSN parameters is offered once more without them; if that helps, so are all others.
         """
+        refused = await self._heard()
+        if refused is None or self._dsn is None or not _of_parameters(refused) or self._wire.broken:
+            return refused
+        asked, self._dsn = self._dsn, None
+        self.offer(self._letter())
+        again = await self._heard()
+        if again is not None and _of_parameters(again):
+            self._dsn = asked  # it was something else
+        else:
+            log.info(
+                "a relay refused DSN parameters: %s %s; letters go without", refused.reply.code, refused.reply.text
+            )
+        return again
+
+    async def _heard(self) -> Refused | None:
         ask = self._read if self._pipelining else self._ask
         if self._resetting:
             self._resetting = False
@@ -189,15 +211,18 @@ class Transaction:
         return f"{size} SMTPUTF8" if letter.smtputf8 else size
 
     def _command(self, stage: Stage) -> bytes:
-        letter = self._offered
-        if letter is None:
-            raise InternalError("An answer was asked for before an envelope was offered.")
+        letter = self._letter()
         if stage is Stage.MAIL:
             return f"MAIL FROM:<{letter.sender}>{self._parameters(letter)}\r\n".encode()
         if stage is Stage.RCPT:
             asked = self._dsn.rcpt(letter) if self._dsn is not None else ""
             return f"RCPT TO:<{letter.recipient}>{asked}\r\n".encode()
         return b"DATA\r\n" if stage is Stage.DATA else b"RSET\r\n"
+
+    def _letter(self) -> Letter:
+        if self._offered is None:
+            raise InternalError("An answer was asked for before an envelope was offered.")
+        return self._offered
 
     async def _read(self, _: Stage, limit: float) -> RawReply:
         return await self._wire.read(limit)
@@ -263,3 +288,7 @@ class Transaction:
     def _lose(self, why: str) -> None:
         self._wire.abort(why)
         raise Broken(why)
+
+
+def _of_parameters(refused: Refused) -> bool:
+    return refused.stage in (Stage.MAIL, Stage.RCPT) and refused.reply.code in _PARAMETERS_REFUSED

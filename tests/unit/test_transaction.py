@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from campaign.config.delivery import Timeouts
 from campaign.delivery.connection import Connection
+from campaign.delivery.dsn import Wishes
 from campaign.delivery.relays import Relay
 from campaign.delivery.replies import Stage
-from campaign.delivery.transaction import Transaction, for_the_wire, unfit
+from campaign.delivery.transaction import Refused, Transaction, for_the_wire, unfit
 from campaign.delivery.wire import Broken, Wire
 from campaign.model import Letter, Verdict
 
@@ -152,6 +153,51 @@ async def test_the_next_envelope_after_a_refused_one_begins_with_rset() -> None:
     connection.wire.data_received(b"250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n")
     assert not talk.agreed()  # the answer to RSET comes first
     assert await talk.answer() is None
+
+
+REFUSED_AT_MAIL = b"501 5.5.4 no ENVID\r\n503 mail first\r\n503 mail first\r\n"
+REFUSED_AT_RCPT = b"250 ok\r\n555 no NOTIFY\r\n503 rcpt first\r\n"
+
+
+async def answered_in_turn(replies: list[bytes]) -> tuple[Transaction, list[bytes], Refused | None]:
+    """A letter offered with DSN parameters to a relay that says ``replies``, one flight after the other."""
+    connection, written = connected("PIPELINING", "DSN")
+    original, told = connection.wire.write, iter(replies)
+
+    def answering(data: bytes) -> None:
+        original(data)
+        connection.wire.data_received(next(told, b""))
+
+    connection.wire.write = answering  # type: ignore[method-assign]
+    talk = Transaction(connection, Timeouts(), Wishes("FAILURE", full=False))
+    talk.offer(letter())
+    assert not talk.agreed()
+    return talk, written, await talk.answer()
+
+
+@pytest.mark.parametrize("first", [REFUSED_AT_MAIL, REFUSED_AT_RCPT], ids=["MAIL", "RCPT"])
+async def test_an_envelope_refused_for_its_dsn_parameters_is_tried_again_without_them(first: bytes) -> None:
+    talk, written, refused = await answered_in_turn([first, b"250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n"])
+    assert refused is None
+    assert b"ENVID" in written[0]
+    assert written[1] == b"RSET\r\nMAIL FROM:<n@example.com>\r\nRCPT TO:<u@example.com>\r\nDATA\r\n"
+    talk.offer(letter())
+    assert b"NOTIFY" not in written[2]
+
+
+async def test_a_refusal_that_stays_without_the_parameters_was_not_about_them() -> None:
+    again = b"250 reset\r\n250 ok\r\n501 bad address\r\n503 rcpt first\r\n"
+    talk, written, refused = await answered_in_turn([REFUSED_AT_RCPT, again])
+    assert refused is not None
+    assert (refused.stage, refused.reply.code, refused.reply.text) == (Stage.RCPT, 501, "bad address")
+    talk.offer(letter())
+    assert b"NOTIFY" in written[2]
+
+
+async def test_a_recipient_refused_otherwise_is_not_tried_again() -> None:
+    _, written, refused = await answered_in_turn([b"250 ok\r\n550 5.1.1 no\r\n503 rcpt first\r\n"])
+    assert refused is not None
+    assert len(written) == 1
 
 
 async def test_a_refused_reset_ends_the_connection() -> None:
