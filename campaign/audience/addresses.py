@@ -26,6 +26,9 @@ ENCODED_WORD = "=?"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 _LABEL = r"(?![A-Za-z0-9-]{2}--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN = re.compile(rf"((?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+([A-Za-z]{{2,63}}))")
+#: What people write between several addresses, and an address in angle brackets, with or without a name.
+_BETWEEN = re.compile(r"[\s,;|]+")
+_WITH_NAME = re.compile(r"[^<>]*<[^<>@]+@[^<>@]+>", re.DOTALL)
 #: Names that never take mail (RFC 6761, 7686). ``.test`` and ``.local`` may: rehearsals and inner networks.
 _SPECIAL = frozenset({"arpa", "invalid", "localhost", "onion"})
 _ALLOWED_SPECIAL = frozenset({"local", "test"})
@@ -115,6 +118,8 @@ def _parse_uncommon(text: str) -> Address | Refusal:
 def _judge(text: str) -> Address | Refusal:
     from email_validator import EmailNotValidError
 
+    if reason := _more_than_an_address(text):
+        return Refusal(reason)
     try:
         domain = _validate(text)
     except EmailNotValidError as error:
@@ -125,6 +130,20 @@ def _judge(text: str) -> Address | Refusal:
     if ENCODED_WORD in local:
         return Refusal(f"the address holds {ENCODED_WORD}, which mail programs read as the beginning of other text")
     return Address(f"{local}@{domain}", smtputf8=not local.isascii())
+
+
+def _more_than_an_address(text: str) -> str:
+    """Why a cell that holds an address holds too much: several, a name before it, a link; empty where it does not."""
+    count = sum(0 < part.find("@") < len(part) - 1 for part in _BETWEEN.split(text))
+    if count > 1:
+        return f"{count} addresses in one cell; a row has one"
+    if _WITH_NAME.fullmatch(text):
+        if text.startswith("<"):
+            return "the address stands in angle brackets; write it without"
+        return "a name and an address in one cell; the column of addresses holds the address alone"
+    if text[:7].lower() == "mailto:":
+        return "the address begins with mailto:, as in a link; write it without"
+    return ""
 
 
 def _validate(text: str) -> str:

@@ -1,7 +1,7 @@
 """Things about a list that are probably not meant, for `check` to show; nothing is changed or refused here.
 
-Domains that look like a typing error of a much commoner one in the same list, text that was decoded twice
-(``ZoÃ«``), and, on request, domains that take no mail according to DNS.
+Domains that look like a typing error of a much commoner one in the same list or of a large provider, text that was
+decoded twice (``ZoÃ«``), and, on request, domains that take no mail according to DNS.
 """
 
 from __future__ import annotations
@@ -21,8 +21,18 @@ from campaign.model import Recipient
 RATIO = 3
 #: The commonest domains, the only ones to be mistyped; and a shorter name has too many real neighbours.
 COMMON, SHORTEST = 50, 8
+#: The largest providers of private mailboxes, spelled as they spell themselves: few lists lack a typing error of one.
+#: Without those at a country's domain that have a sister one letter away, such as hotmail.de and hotmail.se.
+PROVIDERS = frozenset(
+    """gmail.com googlemail.com hotmail.com hotmail.co.uk outlook.com yahoo.com yahoo.co.uk icloud.com protonmail.com
+    t-online.de freenet.de orange.fr laposte.net libero.it comcast.net""".split()  # noqa: SIM905
+)
+#: Rows at a domain that looks mistyped, above which so many people would hardly have made the same error.
+SAME_ERROR = 10
 #: Real domains one letter from a very common one.
-_REAL = frozenset({"mail.com", "email.com", "ymail.com", "gmail.co", "hotmail.co", "yahoo.ca", "yahoo.cn", "live.ca"})
+_REAL = frozenset(
+    {"mail.com", "email.com", "ymail.com", "gmail.co", "hotmail.co", "yahoo.co", "yahoo.ca", "yahoo.cn", "live.ca"}
+)
 
 _CONTINUATION = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _TWICE = re.compile(f"[\xc2-\xdf][{_CONTINUATION}]|[\xe0-\xef][{_CONTINUATION}]{{2}}|[\xf0-\xf4][{_CONTINUATION}]{{3}}")
@@ -77,7 +87,10 @@ def survey(recipients: Iterable[Recipient]) -> Survey:
 
 
 def typo_hints(domains: Mapping[str, int]) -> dict[str, str]:
-    """Likely typing errors among ``domains`` (name -> how often), each with the domain it is one letter from."""
+    """Likely typing errors among ``domains`` (name -> how often), each with the domain it is one letter from.
+
+    Meant may be what is common in the same list, or a large provider, whether or not anybody in the list is there.
+    """
     common = sorted(domains, key=lambda name: (-domains[name], name))[:COMMON]
     hints: dict[str, str] = {}
     for meant in common:
@@ -85,6 +98,10 @@ def typo_hints(domains: Mapping[str, int]) -> dict[str, str]:
             continue
         for typo in _one_letter_off(meant):
             if typo in domains and domains[typo] * RATIO <= domains[meant] and typo not in _REAL:
+                hints.setdefault(typo, meant)
+    for meant in sorted(PROVIDERS):
+        for typo in _one_letter_off(meant):
+            if 0 < domains.get(typo, 0) <= SAME_ERROR and typo not in _REAL and typo not in PROVIDERS:
                 hints.setdefault(typo, meant)
     return dict(sorted(hints.items(), key=lambda pair: -domains[pair[0]]))
 

@@ -263,3 +263,25 @@ def key(text: str) -> str:
     found = parse(text)
     assert isinstance(found, Address)
     return address_key(found.wire)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ada@example.com; bob@example.com", "2 addresses in one cell"),
+        ("ada@example.com,bob@example.com , eve@example.com", "3 addresses in one cell"),
+        ("ada@example.com\nbob@example.com", "2 addresses in one cell"),
+        ("Ada <ada@example.com>, Bob <bob@example.com>", "2 addresses in one cell"),
+        ("Ada Lovelace <ada@example.com>", "a name and an address in one cell"),
+        ('"Lovelace, Ada" <ada@example.com>', "a name and an address in one cell"),
+        ("<ada@example.com>", "the address stands in angle brackets"),
+        ("mailto:ada@example.com", "the address begins with mailto:"),
+        ("MAILTO:ada@example.com?subject=x", "the address begins with mailto:"),
+        ("ada@@example.com", "the part after the @ contains invalid characters"),
+        ("ada @example.com", "the address contains invalid characters"),
+    ],
+)
+def test_a_cell_that_holds_more_than_an_address_is_refused_by_what_it_holds(text: str, told: str) -> None:
+    found = parse(text)
+    assert isinstance(found, Refusal)
+    assert found.reason.startswith(told)
