@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from campaign.compose import headers
 from campaign.compose.bounds import TooMuch
+from campaign.compose.correspondents import templated
 from campaign.compose.filters import known_locale
 from campaign.compose.html.tree_diff import difference
 from campaign.compose.letterhead import Letterhead
@@ -108,7 +109,14 @@ class Composer:
         )
         trace = brief.trace_header, brief.trace_id
         self._head = Letterhead(
-            brief.sender, brief.reply_to, brief.settings, self._stationery.subject, self._stationery.custom, trace
+            brief.sender,
+            brief.reply_to,
+            brief.settings,
+            self._stationery.subject,
+            self._stationery.custom,
+            trace,
+            from_row=templated(brief.sender, "campaign.from", self._stationery.templates.source),
+            reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._stationery.templates.source),
         )
         self._tokens = Tokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base) if keys else None
@@ -230,7 +238,8 @@ class Composer:
         message_id = self._message_id(recipient.key)
         boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
         letter = assembled(draft.text, draft.html, draft.images, attachments, boundary)
-        block = self._head.block(recipient, variables, headers.date(draft.date), message_id, letter)
+        sender = self._head.sender(variables)
+        block = self._head.block(recipient, variables, headers.date(draft.date), message_id, letter, sender)
         if self._signer is not None:
             block = self._signer.sign(block, letter.body, draft.date) + block
         content = b"".join((block, b"\r\n", *letter.pieces))
@@ -239,7 +248,8 @@ class Composer:
         digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()
         sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # the rest always is
         number, address = recipient.number, recipient.address
-        draft.made = Letter(number, message_id, self._sender, address, content, digest, wide, sound)
+        envelope = self.brief.return_path or sender.address if sender else self._sender
+        draft.made = Letter(number, message_id, envelope, address, content, digest, wide, sound)
 
     def _attachments(self, variables: Mapping[str, Any]) -> Sequence[bytes]:
         if not self._stationery.attachments:

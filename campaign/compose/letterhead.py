@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from campaign.compose import headers
+from campaign.compose.correspondents import MailboxTemplate
 from campaign.compose.letters import Assembled
 from campaign.compose.templates import Page
 from campaign.config.compose import ComposeSlice
@@ -19,6 +20,7 @@ from campaign.model import Mailbox, Recipient
 class Letterhead:
     """Builds header blocks. ``custom`` are the pages of the user's own headers, ``trace`` is the run's (name, value).
 
+    ``from_row`` and ``reply_to_row`` take the place of ``sender`` and ``reply_to`` where those are templates.
     Raises ConfigError.
     """
 
@@ -30,7 +32,11 @@ class Letterhead:
         subject: Page,
         custom: Mapping[str, Page],
         trace: tuple[str, str] = ("", ""),
+        *,
+        from_row: MailboxTemplate | None = None,
+        reply_to_row: MailboxTemplate | None = None,
     ) -> None:
+        self._from, self._reply_to = from_row, reply_to_row
         self._subject, self._custom, self._mailto = subject, dict(custom), settings.unsubscribe_mailto
         for name in custom:
             headers.check_custom_name(name)
@@ -50,11 +56,12 @@ class Letterhead:
         self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSlice, trace: tuple[str, str]
     ) -> list[tuple[str, str | None]]:
         fields: list[tuple[str, str | None]] = [
-            ("From", headers.mailbox(sender.name, sender.address)),
+            ("From", None if self._from else headers.mailbox(sender.name, sender.address)),
             ("To", None),
         ]
         if reply_to is not None:
-            fields.append(("Reply-To", headers.mailbox(reply_to.name, reply_to.address)))
+            answers = None if self._reply_to else headers.mailbox(reply_to.name, reply_to.address)
+            fields.append(("Reply-To", answers))
         fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
         for name, value in headers.list_unsubscribe(
             "https://example.com/" if settings.unsubscribe else "", settings.unsubscribe_mailto
@@ -65,13 +72,29 @@ class Letterhead:
             fields.append((trace[0], headers.custom(*trace)))
         return [*fields, ("MIME-Version", "1.0"), ("Content-Type", None)]
 
+    def sender(self, variables: Mapping[str, Any]) -> Mailbox | None:
+        """Whom this row's letter is from, where that is a template. Raises RowRefused."""
+        return self._from.of(variables) if self._from else None
+
     def block(
-        self, to: Recipient, variables: Mapping[str, Any], date: str, message_id: str, letter: Assembled
+        self,
+        to: Recipient,
+        variables: Mapping[str, Any],
+        date: str,
+        message_id: str,
+        letter: Assembled,
+        sender: Mailbox | None = None,
     ) -> bytes:
-        """The finished block, ending in CRLF, without the empty line. Raises HeaderRefused, RowRefused."""
+        """The finished block, ending in CRLF, without the empty line. Raises HeaderRefused, RowRefused.
+
+        ``sender`` is what `sender` gave.
+        """
         smtputf8 = not to.address.isascii()
-        values = [
-            headers.mailbox(to.name, to.address, smtputf8=smtputf8),
+        values = [headers.mailbox(*sender)] if sender else []
+        values.append(headers.mailbox(to.name, to.address, smtputf8=smtputf8))
+        if self._reply_to:
+            values.append(headers.mailbox(*self._reply_to.of(variables)))
+        values += [
             headers.encode_text("Subject", self._subject.text(variables)),
             date,
             message_id,

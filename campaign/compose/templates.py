@@ -282,7 +282,9 @@ def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox) -> Con
     """A mistake in what a template says: its place, and what was meant by a misspelt filter or test."""
     where, what = error.name or name, error.message or ""
     step = (
-        f"mend {where} in the campaign file" if where.startswith("compose.") else f"mend line {error.lineno} of {where}"
+        f"mend {where} in the campaign file"
+        if where.startswith(("compose.", "campaign."))
+        else f"mend line {error.lineno} of {where}"
     )
     if match := _UNKNOWN.match(what):
         known = environment.filters if match[1] == "filter" else environment.tests

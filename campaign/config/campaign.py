@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from campaign.config.slice import Slice
-from campaign.config.units import AddressText, MailboxText
+from campaign.config.units import AddressText, MailboxText, SenderText
 
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -19,8 +19,10 @@ class CampaignSlice(Slice):
 
     name: FolderName = Field(description="names the campaign: letters, digits, dot, dash, underscore")
     edition: str = Field("", description="which issue of it: text, or a date pattern such as %Y-%m filled in at start")
-    sender: MailboxText = Field(alias="from", description="the From header: 'Name <address>'")
-    reply_to: MailboxText | None = Field(None, description="the Reply-To header")
+    sender: SenderText = Field(
+        alias="from", description="the From header: 'Name <address>'; all but the domain may be templates"
+    )
+    reply_to: MailboxText | None = Field(None, description="the Reply-To header, which may hold templates")
     return_path: AddressText | None = Field(None, description="envelope sender, where bounces go (default: from)")
     secret_file: Path = Field(
         Path("campaign.secret"),

@@ -32,6 +32,10 @@ PREFIX = "CAMPAIGN__"
 _KIND = re.compile(r"[a-z-]+\[.*\]|int|float|str|bool|[A-Z]\w*Slice", re.DOTALL)
 _PLACE = re.compile(r"at line (\d+)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_ONE_RECIPIENT = (
+    "no letter has copies: each recipient gets a letter of their own, is recorded once and sees nobody else; "
+    "add the address to the list, or have answers sent there by reply_to"
+)
 _WORDS = {
     "missing": "required, and not there",
     "bool_parsing": "should be true or false",
@@ -183,6 +187,8 @@ def _from_environment(path: tuple[str | int, ...], variables: Mapping[str, str])
 
 
 def _complaint(error: Any, path: tuple[str | int, ...]) -> str:
+    if error["type"] == "extra_forbidden" and str(path[-1]).lower() in {"cc", "bcc"}:
+        return _ONE_RECIPIENT
     if error["type"] == "extra_forbidden":
         return f"unknown key{_suggestion(path)}"
     if error["type"] == "string_pattern_mismatch":

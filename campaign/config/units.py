@@ -18,6 +18,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|hour|h|day|d)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|m|hour|h|day|d)")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MAILBOX = re.compile(r"(?:(?P<name>[^<>\x00-\x1f\x7f]*?)\s*<(?P<inner>[^<>]*)>|(?P<bare>[^<>\s]+))")
+_CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,253}")
 
 
@@ -85,8 +86,47 @@ def mailbox(value: object) -> Mailbox:
     return Mailbox((match["name"] or "").strip().strip('"').strip(), f"{local}@{_ascii_domain(domain)}")
 
 
+def is_template(text: str) -> bool:
+    """Whether something in it is filled in for each row."""
+    return any(begun in text for begun in ("{{", "{%", "{#"))
+
+
+def sender_template(value: object) -> Mailbox:
+    """As `mailbox`; the display name and what stands before the @ may hold templates. Raises ValueError."""
+    found = mailbox_template(value)
+    if "@" not in found.address or is_template(found.address.rpartition("@")[2]):
+        raise ValueError(
+            f"{value!r}: the domain cannot be a template, because Message-ID, SPF, DKIM and DMARC hang on it; "
+            "write one such as '{{ name }} <{{ desk }}@example.com>'"
+        )
+    return found
+
+
+def mailbox_template(value: object) -> Mailbox:
+    """As `mailbox`; the display name and the address may hold templates, or be one. Raises ValueError."""
+    if not isinstance(value, str) or not is_template(value):
+        return mailbox(value)
+    codes, mark = _CODE.findall(value), "q"
+    while mark in value.lower():
+        mark += "q"
+    marks = [f"{mark}{number}z" for number in range(len(codes))]
+    numbers = iter(marks)
+    text = _CODE.sub(lambda _: next(numbers), value)
+    alone = re.fullmatch(r"(.*<)?((?:" + mark + r"\d+z)+)(>?)", text.strip(), re.DOTALL)
+    try:
+        found = mailbox(f"{alone[1] or ''}{alone[2]}@example.com{alone[3]}" if alone else text)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a mailbox; write one such as '{{{{ name }}}} <ada@example.com>'") from None
+    name, address = found.name, alone[2] if alone else found.address
+    for one, code in reversed(list(zip(marks, codes, strict=True))):
+        name, address = name.replace(one, code), address.replace(one, code)
+    return Mailbox(name, address)
+
+
 def bare_address(value: object) -> str:
     """An address with no display name, domain in ASCII. Raises ValueError."""
+    if isinstance(value, str) and is_template(value):
+        raise ValueError(f"{value!r} cannot be a template here; write one address for all letters")
     found = mailbox(value)
     if found.name:
         raise ValueError(f"{value!r} should be a bare address, without a name")
@@ -104,5 +144,6 @@ Duration = Annotated[float, BeforeValidator(duration)]
 OneRate = Annotated[Rate, BeforeValidator(rate), PlainSerializer(str)]
 Rates = Annotated[tuple[Rate, ...], BeforeValidator(rates), PlainSerializer(lambda many: [str(one) for one in many])]
 Share = Annotated[float, BeforeValidator(share)]
-MailboxText = Annotated[Mailbox, BeforeValidator(mailbox)]
+SenderText = Annotated[Mailbox, BeforeValidator(sender_template)]
+MailboxText = Annotated[Mailbox, BeforeValidator(mailbox_template)]
 AddressText = Annotated[str, BeforeValidator(bare_address)]
