@@ -99,7 +99,8 @@ class DeliverySlice(Slice):
         default_factory=dict, description="limits per recipient domain, or per group of domain_groups"
     )
     domain_groups: dict[str, list[str]] = Field(
-        default_factory=dict, description="domains that count as one, by the name of the group: google = ['gmail.com']"
+        default_factory=dict,
+        description="domains that count as one, by the name of the group; ours are google and microsoft",
     )
     ramp: RampText = Field(
         None, description="a pace that grows, such as '10/s..200/s over 30m'; starts again when the account was idle"

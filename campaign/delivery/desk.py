@@ -64,7 +64,7 @@ class Desk:
         *,
         clock: Callable[[], float],
         rules: Rules,
-        throttles: Throttles | None,
+        throttles: Throttles,
         fail: Callable[[CampaignError], None],
         grow: Callable[[], None],
         resent: Callable[[int], bool],
@@ -74,12 +74,12 @@ class Desk:
         self.board = Board(relays, settings.relay_patience, settings.stop_connections, settings.relay_slow_after)
         #: Lanes told to end after what they hold.
         self.leaving: set[object] = set()
-        #: What was answered when a domain was held, by domain.
+        #: What was answered when a domain was held, by its group.
         self.held: dict[str, str] = {}
         self._accounts: dict[str, Account] = {}
         self._clock = clock
         self._rules = rules
-        self._throttles = throttles or self._own_throttle
+        self._throttles = throttles
         self._fail = fail
         self._grow = grow
         self._resent = resent
@@ -274,10 +274,11 @@ class Desk:
         self, breaker: Breaker, connection: Connection, domain: str | None, decision: Decision, reply: Reply
     ) -> None:
         """Less of it for a while: a hold where the reply says how long for a domain, half the pace otherwise."""
-        throttle, now = self.account(breaker).throttle, self._clock()
+        account, now = self.account(breaker), self._clock()
+        throttle = account.throttle
         if domain is not None and decision.retry_after:
-            sentence = throttle.hold(domain, now, decision.retry_after)
-            self.held[domain] = shown(reply)
+            sentence = account.hold(domain, now, decision.retry_after)
+            self.held[throttle.group(domain)] = shown(reply)
         elif domain is None and not (throttle.limits or self._accepted >= KNOWN_PACE):
             return  # nothing to halve yet; the breaker's pause before the next connection has to do
         elif reply.code == 421 and connection.accepted:
@@ -286,9 +287,6 @@ class Desk:
             sentence = throttle.slow(domain, now)
         if sentence:
             log.warning("%s, because %s answered %s", sentence, breaker.relay.name, shown(reply))
-
-    def _own_throttle(self, relay: Relay) -> Throttle:
-        return Throttle((*self.settings.rate, *relay.limits), self.settings.domain_rate, ramp=self.settings.ramp)
 
 
 def _now() -> float:

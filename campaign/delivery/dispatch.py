@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from campaign.config.delivery import DeliverySlice
+from campaign.config.domain_groups import domain_groups, domain_name
 from campaign.delivery.backlog import Backlog
 from campaign.delivery.control import Control
 from campaign.delivery.desk import Compose, Desk, Recorder, Throttles
@@ -20,6 +21,7 @@ from campaign.delivery.gate import NAP, Gate
 from campaign.delivery.lane import Lane
 from campaign.delivery.relays import Relay
 from campaign.delivery.replies import Rules
+from campaign.delivery.throttle import Throttle
 from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.model import Recipient
 
@@ -62,7 +64,7 @@ class Dispatcher:
             grow=self._grow,
             clock=clock,
             rules=rules or Rules.load(settings.reply_rules),
-            throttles=throttles,
+            throttles=throttles or self._own_throttle,
             resent=resent,
         )
         self._lanes: dict[asyncio.Task[None], Lane] = {}
@@ -128,13 +130,19 @@ class Dispatcher:
 
     # -- inside
 
+    def _own_throttle(self, relay: Relay) -> Throttle:
+        own, limits = self._settings, (*self._settings.rate, *relay.limits)
+        return Throttle(limits, own.domain_rate, groups=domain_groups(own), ramp=own.ramp)
+
     def _new_gate(self, recipients: Iterator[Recipient]) -> Gate:
         settings = self._settings
         intervals = {
-            group: 1 / min(one.per_second for one in limits) for group, limits in settings.domain_rate.items() if limits
+            domain_name(group): 1 / min(one.per_second for one in limits)
+            for group, limits in settings.domain_rate.items()
+            if limits
         }
-        groups = {domain: group for group, domains in settings.domain_groups.items() for domain in domains}
-        return Gate(Backlog(recipients, settings.limit_wait, intervals, groups), self._clock, settings.limit_wait)
+        backlog = Backlog(recipients, settings.limit_wait, intervals, domain_groups(settings))
+        return Gate(backlog, self._clock, settings.limit_wait)
 
     def _grow(self) -> None:
         """More lanes, if there is work that no idle lane would take and no bound forbids it."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from campaign.delivery.backlog import Backlog, Errand
 from campaign.delivery.letter_times import Lane
+from campaign.delivery.reopening import Reopening
 from campaign.delivery.throttle import Throttle
 
 #: Seconds before its turn that a recipient may be drawn, besides what the relay takes to answer an envelope. Longer
@@ -35,6 +36,7 @@ class Account:
 
     def __init__(self, throttle: Throttle) -> None:
         self.throttle = throttle
+        self.reopening = Reopening()
         self.drawn = 0
         #: Lanes that wait for an errand of this account; one of them watches the clock, the others queue behind it.
         self.idle = 0
@@ -43,6 +45,11 @@ class Account:
         self.stuck: Callable[[float], float] = lambda seconds: seconds
         #: Seconds the relay took to answer envelopes lately.
         self.answering = 0.0
+
+    def hold(self, domain: str, now: float, seconds: float) -> str:
+        """Nothing to ``domain`` and its group for so long, and little at first after it. A sentence for the log."""
+        self.reopening.held(self.throttle.group(domain), now + seconds)
+        return self.throttle.hold(domain, now, seconds) + ", then one letter at a time, and slowly more"
 
     def answered(self, seconds: float) -> None:
         """An envelope was answered after ``seconds``."""
@@ -79,6 +86,7 @@ class Gate:
         self._clock = clock
         self._limit_wait = limit_wait
         self._bells: set[asyncio.Future[None]] = set()
+        self._under_way: set[Errand] = set()
 
     def draw_now(self, account: Account) -> Errand | float | None:
         """An errand, or the seconds until there may be one, or ``None`` when this gate has no more."""
@@ -93,13 +101,23 @@ class Gate:
 
         def beyond(domain: str) -> float:
             seconds = account.throttle.wait(domain, now) - account.lead()
-            return seconds if seconds > 0 and seconds > everybody else 0.0
+            return seconds if seconds > 0 and seconds > everybody else self._crowded(account, domain, now)
 
-        found = self.backlog.take(now, beyond if account.throttle.by_domain else _none)
+        by_domain = account.throttle.by_domain or account.reopening
+        found = self.backlog.take(now, beyond if by_domain else _none)
         if isinstance(found, Errand):
             found.account = account
             account.drawn += 1
+            self._under_way.add(found)
         return found
+
+    def _crowded(self, account: Account, domain: str, now: float) -> float:
+        """Seconds to wait because as many letters are under way to a domain as may be, shortly after a hold."""
+        group = account.throttle.group(domain)
+        most = account.reopening.most(group, now) if account.reopening else None
+        if most is None:
+            return 0.0
+        return NAP if sum(one.group == group for one in self._under_way) >= most else 0.0
 
     async def draw(self, account: Account, dismissed: Callable[[], bool] = lambda: False) -> Errand | None:
         """Wait for the next errand; ``None`` when there will be none, or when ``dismissed`` says so."""
@@ -147,9 +165,14 @@ class Gate:
             if self._bells:
                 self.ring()
 
+    def end(self, errand: Errand) -> None:
+        """The errand is over: it has its verdict, or it will get none."""
+        self._under_way.discard(errand)
+        self.release(errand)
+
     def put_back(self, errand: Errand) -> None:
         """The errand goes back to be drawn again, before all others."""
-        self.release(errand)
+        self.end(errand)
         self.backlog.put_back(errand)
         self.ring()
 

@@ -205,7 +205,7 @@ class Lane:
 
     def _fit(self, errand: Errand, connection: Connection) -> bool:
         if errand.postponed:
-            answered = self._desk.held.get(errand.domain)
+            answered = self._desk.held.get(errand.group)
             why = f"its domain is held: {answered}" if answered else "the limits for its domain hold it"
             self._end(
                 errand,
@@ -268,7 +268,7 @@ class Lane:
 
     def _drop(self, errand: Errand) -> None:
         self.hand.remove(errand)
-        self._gate.release(errand)
+        self._gate.end(errand)
 
     def _empty_hand(self) -> None:
         self._following = None

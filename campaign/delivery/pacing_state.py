@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from campaign.config.delivery import DeliverySlice
+from campaign.config.domain_groups import domain_groups, domain_name
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
 from campaign.delivery.letter_times import Cells, in_memory
@@ -175,10 +176,8 @@ def open_throttle(
         directory,
         account,
         settings.rate,
-        {_domain(name): limits for name, limits in settings.domain_rate.items()},
-        groups={
-            _domain(domain): _domain(group) for group, domains in settings.domain_groups.items() for domain in domains
-        },
+        {domain_name(name): limits for name, limits in settings.domain_rate.items()},
+        groups=domain_groups(settings),
         ramp=settings.ramp,
         warmup=read_warmup(base / settings.warmup_file) if settings.warmup_file else (),
         clock=clock,
@@ -209,14 +208,6 @@ def read_warmup(file: Path) -> tuple[int, ...]:
             )
         caps.append(int(match[2]))
     return tuple(caps)
-
-
-def _domain(name: str) -> str:
-    """A domain as recipients' addresses have it: lower case, A-labels; the name of a group stays as it is."""
-    try:
-        return name.lower() if name.isascii() else name.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        return name
 
 
 def _open_folder(folder: Path) -> tuple[Path, int]:

@@ -51,6 +51,10 @@ class Throttle:
         """Whether some domain may have to wait longer than others."""
         return bool(self._lanes)
 
+    def group(self, domain: str) -> str:
+        """The name of the lane that ``domain`` counts in."""
+        return self._groups.get(domain, domain)
+
     def wait(self, domain: str, now: float) -> float:
         """Seconds until a letter to ``domain`` may go; 0.0 = now."""
         due = self._account.due(now)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from campaign.config.delivery import DeliverySlice
+from campaign.config.domain_groups import domains_of
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
 from campaign.delivery.throttle import seconds_for
@@ -51,8 +52,8 @@ def least_seconds(
     letters = math.ceil(letters * share)
     spans = [seconds_for(letters, limits), ramp_seconds(letters, delivery.ramp)]
     for name, rates in delivery.domain_rate.items():
-        members = delivery.domain_groups.get(name, [name])
-        spans.append(seconds_for(math.ceil(share * sum(domains.get(domain.lower(), 0) for domain in members)), rates))
+        count = sum(domains.get(domain, 0) for domain in domains_of(delivery, name))
+        spans.append(seconds_for(math.ceil(share * count), rates))
     return max(spans)
 
 
