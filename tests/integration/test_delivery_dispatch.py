@@ -231,6 +231,18 @@ async def test_a_domain_on_hold_is_left_for_a_later_pass() -> None:
     assert len(shelf.letters) == 6
 
 
+async def test_a_pause_that_google_asks_for_holds_for_all_its_domains() -> None:
+    said = "450 4.7.28 Gmail has detected an unusual amount of unsolicited email"
+    who = [*recipients(1, "gmail.com"), *recipients(2, "googlemail.com")[1:], *recipients(5)[2:]]
+    async with Shelf(refuse={"u0@gmail.com": said}) as shelf:
+        ledger = await send(shelf.url, who, limit_wait=60)
+    assert [ledger.last[n].verdict for n in range(2)] == [Verdict.DEFERRED] * 2
+    assert ledger.last[1].reason == f"its domain is held: {said}"
+    assert ledger.last[0].retry_after == pytest.approx(600)
+    assert not ledger.last[0].counted
+    assert len(shelf.letters) == 3
+
+
 async def test_a_connection_that_was_idle_for_long_is_opened_anew() -> None:
     async with Shelf() as shelf:
         ledger = await send(shelf.url, recipients(4), rate="8/s", connection_idle=0.05)

@@ -11,7 +11,7 @@ from campaign.errors import RelayError
 from campaign.model import Recipient, Verdict
 from tests.integration.servers.real import exim, opensmtpd, postfix, smtp_server, smtp_sink
 from tests.integration.servers.sending import Ledger, letter_for, make_letter, recipients, send
-from tests.integration.servers.shelf import Shelf
+from tests.integration.servers.shelf import Fault, Shelf
 
 HEADER = (
     b"Date: Mon, 23 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n"
@@ -166,6 +166,16 @@ async def test_notifications_are_asked_for_where_they_are_offered(more) -> None:
         "NOTIFY=FAILURE,DELAY ORCPT=rfc822;ada+2Bx@example.com",
         "NOTIFY=FAILURE,DELAY ORCPT=rfc822;u0@example.com",
     ]
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt"])
+@pytest.mark.parametrize("more", [("PIPELINING",), ()], ids=["pipelined", "step by step"])
+async def test_a_relay_that_refuses_the_parameters_it_offers_gets_the_letters_without(more, stage: str) -> None:
+    async with Shelf(("SIZE 50000000", "DSN", *more)) as shelf:
+        shelf.break_at(stage, Fault(b"555 5.5.4 Unsupported option\r\n"))
+        ledger = await send(shelf.url, recipients(4), dsn="failure", connections=1)
+    assert ledger.count(Verdict.ACCEPTED) == 4
+    assert sum("RET=" in command for command in shelf.commands) < 3
 
 
 async def test_notifications_are_not_mentioned_where_they_are_not_offered() -> None:

@@ -292,6 +292,13 @@ def test_a_refused_login_stops_at_once() -> None:
     assert isinstance(error, LoginError)
 
 
+@pytest.mark.parametrize("stage", [Stage.AUTH, Stage.MAIL])
+def test_passwords_switched_off_are_a_refused_login_wherever_it_is_said(stage: Stage) -> None:
+    error = look(Stops(0.1, 200), stage, Reply(550, "5.7.30", "Basic authentication is not supported."))
+    assert isinstance(error, LoginError)
+    assert "delivery.oauth" in str(error)
+
+
 def test_a_used_up_quota_is_an_unfinished_run() -> None:
     reply = Reply(454, "", "Throttling failure: Daily message quota exceeded.")
     assert isinstance(look(Stops(0.1, 200), Stage.DOT, reply), UnfinishedError)
