@@ -48,9 +48,9 @@ class InvalidRows:
             self.examples.setdefault(kind, detail)
 
     def commonest(self, width: int = 120) -> list[str]:
-        """The commonest reasons, each with how often it was given."""
+        """The commonest reasons without their advice, each with how often it was given."""
         return [
-            f"{shorten(self.examples[kind], width, placeholder='…')} ({count:,})"
+            f"{shorten(self.examples[kind].partition('; ')[0], width, placeholder='…')} ({count:,})"
             for kind, count in self.counts.most_common(REASONS)
         ]
 

@@ -137,10 +137,10 @@ def test_cells_of_one_typed_column_are_one_reason() -> None:
     found = InvalidRows()
     for line in range(9):
         found.add(line, f"column 'born': '{line}' is not a date (write 2026-12-31)")
-    found.add(9, "an address must have an @")
+    found.add(9, "2 addresses in one cell; a row has one")
     assert found.commonest() == [
         "column 'born': '0' is not a date (write 2026-12-31) (9)",
-        "an address must have an @ (1)",
+        "2 addresses in one cell (1)",
     ]
     assert found.lines == [0, 1, 2, 3, 4]
     assert found.typed_column() == "born"
