@@ -54,16 +54,11 @@ class InvalidRows:
             for kind, count in self.counts.most_common(REASONS)
         ]
 
-    def typed_column(self) -> str:
-        """The typed column that most rows fail by; empty where another reason is commoner."""
-        kind = next(iter(self.counts.most_common(1)), ("", 0))[0]
-        typed = _TYPED.match(kind)
-        return typed[1] if typed else ""
-
     def remedy(self) -> str:
         """What to do about the commonest reason where it is a typed column; empty where it is another."""
-        column = self.typed_column()
-        return format_hint(column, self.examples[f"column {column!r}: "]) if column else ""
+        kind = next((kind for kind, _ in self.counts.most_common(1)), "")
+        typed = _TYPED.match(kind)
+        return format_hint(typed[1], self.examples[kind]) if typed else ""
 
 
 def invalid_rows(plan: Plan) -> InvalidRows:

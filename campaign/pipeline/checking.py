@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from campaign.audience.invalid_rows import refuse_useless
+from campaign.audience.invalid_rows import invalid_rows, refuse_useless
 from campaign.audience.plan import Plan, freeze
 from campaign.compose.composer import Composer
 from campaign.config.compose import DkimSlice
@@ -111,11 +111,12 @@ def frozen(job: Job, console: Console) -> Iterator[Plan]:
         plan = planned(job, console, Path(folder))
         if not plan.size:
             refuse_useless(plan)
+            found = invalid_rows(plan)
             raise InputError(
                 f"{audience.source} has nobody to write to.",
-                evidence=f"{plan.books.read:,} rows read, none of them kept",
-                next_step=f"look at the column {audience.address!r}, at where and at suppress in "
-                f"{shown(job.settings.file)}",
+                evidence=[f"{plan.books.read:,} rows read, none of them kept", *found.commonest()],
+                next_step=found.remedy()
+                or f"look at the column {audience.address!r}, at where and at suppress in {shown(job.settings.file)}",
             )
         yield plan
 

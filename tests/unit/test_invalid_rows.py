@@ -133,6 +133,15 @@ def test_a_list_that_fails_by_a_typed_column_alone_is_not_sent_to_look_at_its_ad
         assert 'columns = { born = "date:%d.%m.%Y" } under [audience]' in str(caught.value)
 
 
+def test_check_names_the_typed_column_also_where_the_other_rows_are_filtered_out(tmp_path: Path) -> None:
+    settings = 'columns = { born = "date" }\nwhere = "born > \'2027-01-01\'"'
+    one = job(tmp_path, good=1, bad=4, audience=settings, cell="24.11.1980")
+    with pytest.raises(InputError, match="nobody to write to") as caught:
+        check(one, Console(io.StringIO()), Wishes())
+    assert "column 'born': '24.11.1980' is not a date" in str(caught.value)
+    assert '"date:%d.%m.%Y"' in str(caught.value)
+
+
 def test_cells_of_one_typed_column_are_one_reason() -> None:
     found = InvalidRows()
     for line in range(9):
@@ -143,4 +152,4 @@ def test_cells_of_one_typed_column_are_one_reason() -> None:
         "2 addresses in one cell (1)",
     ]
     assert found.lines == [0, 1, 2, 3, 4]
-    assert found.typed_column() == "born"
+    assert found.remedy().startswith("look at the column 'born'")
