@@ -66,6 +66,8 @@ def _facts(folder: Path, now: Standing) -> dict[str, object]:
     return {
         "run": str(folder),
         "running": now.running,
+        "state": now.state,
+        "reason": now.reason or None,
         "finished": history.finished,
         "passes": history.passes,
         "in_flight": len(history.pending) if now.running else 0,
@@ -80,9 +82,9 @@ def _table(folder: Path, now: Standing, pace: float) -> str:
 
     history, tally = now.history, now.history.tally()
     planned, due = sum(tally.values()), history.next_due()
-    state = "running" if now.running else "finished" if history.finished else "unfinished, no process serves it"
     parts = [
-        state,
+        now.state,
+        now.reason,
         wording.rate(pace) if pace and now.running else "",
         f"next pass at {wording.clock(due)}" if due else "",
     ]

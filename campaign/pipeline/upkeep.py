@@ -16,7 +16,7 @@ from campaign.audience.plan import Plan
 from campaign.compose.headers import message_id
 from campaign.config import load
 from campaign.config.units import Rate
-from campaign.delivery.control import State, write_control
+from campaign.delivery.control import Control, State, write_control
 from campaign.errors import ConfigError, InputError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders, journal
@@ -32,17 +32,37 @@ LARGEST_LIST = 200_000_000  # octets of a file of Message-IDs
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run stands: its history, and whether a process is serving it now."""
+    """Where a run stands: its history, whether a process is serving it now, and its state in a word with the reason."""
 
     folder: Path
     history: History
     running: bool
+    state: str
+    reason: str = ""
 
 
 def standing(run: Path) -> Standing:
     """Where ``run`` stands, also while another process serves it."""
     running = is_running(run)
-    return Standing(run, read_history(run, running=running), running)
+    history, control = read_history(run, running=running), Control(run)
+    control.poll(0.0)
+    return Standing(run, history, running, *state_of(history, control.state, running=running))
+
+
+def state_of(history: History, wish: State, *, running: bool) -> tuple[str, str]:
+    """The state of a run in a word, and the reason; ``wish`` is what an operator last asked for."""
+    counts = history.tally()
+    if running:
+        words = {"pause": ("paused", "campaign resume goes on"), "run": ("running", "")}
+        return words.get(wish, ("stopping", f"campaign {wish}: letters in flight are finished"))
+    if history.abandoned:
+        return "left behind", "a run that came later serves whoever was left"
+    if history.finished:
+        ended = [name for name in (Verdict.CANCELLED, Verdict.EXPIRED) if counts[name]]
+        return (ended[0].value, f"{counts[ended[0]]:,} got no letter for it") if ended else ("finished", "")
+    if wish in {"stop", "pause"}:
+        return ("stopped" if wish == "stop" else "paused"), "campaign resume releases it"
+    return "unfinished", "no process serves it"
 
 
 def is_running(run: Path) -> bool:

@@ -32,7 +32,7 @@ class Counts:
     ``total`` is the plan's size; ``done_before`` were settled by earlier processes of this run. ``deferred`` wait
     for another pass and are not done. ``other`` are unrenderable, withdrawn, cancelled or expired. ``limit`` is
     the pace the rate limits allow at best, in letters a second, or None. ``next_pass`` is the POSIX time that those
-    who are left wait for, 0 while there is something to do.
+    who are left wait for, 0 while there is something to do. ``paused``: an operator asked for it.
     """
 
     total: int = 0
@@ -44,6 +44,7 @@ class Counts:
     other: int = 0
     limit: float | None = None
     next_pass: float = 0.0
+    paused: bool = False
 
     @property
     def done_now(self) -> int:
@@ -80,6 +81,8 @@ def remaining(counts: Counts, pace: float) -> float | None:
 
 def outlook(counts: Counts, pace: float) -> str:
     """When it will be over: ``29m30s left``, or when those who are left are tried again."""
+    if counts.paused:
+        return "paused; campaign resume goes on"
     if counts.next_pass:
         return f"next pass at {wording.clock(counts.next_pass)}"
     left = remaining(counts, pace)
@@ -185,7 +188,7 @@ class Progress:
             self._bar = None
         counts, seconds = self._counts, self._clock() - self._began
         pace = f" at {wording.rate(counts.done_now / seconds)}" if seconds > 0 and counts.done_now else ""
-        counts.next_pass = 0.0
+        counts.next_pass, counts.paused = 0.0, False
         parts = [f"accepted {counts.accepted:,}", standing(counts, 0.0).removesuffix(" · no estimate yet")]
         done = f"{counts.done:,} of {counts.total:,} ({wording.share(counts.done, counts.total)})"
         self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {wording.duration(seconds)}{pace}")
