@@ -1,4 +1,4 @@
-"""Bounds on what one operation of a template may make: a text, a number, padding.
+"""Bounds on what one operation of a template may make: a text, a number, padding; and how a value becomes text.
 
 Looked at before the operation is done, since afterwards the memory is gone. `sandbox.py` puts these checks in the way.
 """
@@ -6,17 +6,26 @@ Looked at before the operation is done, since afterwards the memory is gone. `sa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 
+from jinja2 import Undefined
 from jinja2.exceptions import SecurityError
 
 LARGEST = 2 * 1024 * 1024  #: characters of a text that a template may make
 WIDEST = 10_000  #: characters that padding may add
 MOST_BITS = 20_000  #: of a whole number
 MOST_WORK = 2_000_000_000  #: characters that one filter may copy
+MOST_ITEMS = 200_000  #: in a list that becomes text, those in the lists in it included
+MOST_DIGITS = 10_000  #: of a number that becomes text, or a whole number
+
+Count = Callable[[Any], Any]  #: counts what was made, and gives it back
 
 _WIDTH = re.compile(r"\d{5}|%[^a-zA-Z%]*\*|\{[^{}]*\{")
+_DIGITS = re.compile(r"\d+")
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 _PADDING = frozenset({"center", "ljust", "rjust", "zfill"})
 
 
@@ -46,8 +55,35 @@ def check_format(text: Any, *args: Any, **kwargs: Any) -> None:
     values = [
         inner for arg in (*args, *kwargs.values()) for inner in (arg.values() if isinstance(arg, dict) else [arg])
     ]
+    for value in values:
+        check_shown(value)
     longest = max(map(_size, values), default=0)
-    _refuse(len(text) + (text.count("%") + text.count("{")) * longest)
+    widths = sum(map(int, _DIGITS.findall(text)))
+    _refuse(len(text) + widths + (text.count("%") + text.count("{")) * longest)
+
+
+def check_shown(value: Any, *_: Any, **__: Any) -> None:
+    """Refuse what would become an endless text: lists within lists, each counted as often as it is printed."""
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > MOST_DIGITS:
+        raise TooMuch(f"the template works on a number of more than {MOST_DIGITS:,} digits")
+    if not isinstance(value, _CONTAINERS):
+        return
+    items = size = 0
+    waiting = [value]
+    while waiting:
+        for one in _inside(waiting.pop()):
+            items += 1
+            size += _size(one) if isinstance(one, str | bytes) else 1
+            if items > MOST_ITEMS or size > LARGEST:
+                raise TooMuch(
+                    f"the template prints a list of more than {MOST_ITEMS:,} items, or {LARGEST:,} characters"
+                )
+            if isinstance(one, _CONTAINERS):
+                waiting.append(one)
+
+
+def _inside(container: Any) -> Iterator[Any]:
+    return chain(container, container.values()) if isinstance(container, dict) else iter(container)
 
 
 def _check_times(left: Any, right: Any) -> None:
@@ -59,12 +95,18 @@ def _check_times(left: Any, right: Any) -> None:
         _refuse(_size(right) * (left if isinstance(left, int) else 1))
 
 
+def _check_division(left: Any, right: Any) -> None:
+    if isinstance(left, int) and isinstance(right, int) and _bits(left) + _bits(right) > 4 * MOST_BITS:
+        raise TooMuch("the template divides a number that is too large")
+
+
 def _check_power(left: Any, right: Any) -> None:
     if isinstance(left, int) and isinstance(right, int) and _bits(left) * abs(right) > MOST_BITS:
         raise TooMuch("the template computes a number that is too large")
 
 
 def _check_modulo(left: Any, right: Any) -> None:
+    _check_division(left, right)
     check_format(left, *(right if isinstance(right, tuple) else (right,)))
 
 
@@ -76,6 +118,8 @@ OPERATORS: dict[str, Callable[[Any, Any], None]] = {
     "*": _check_times,
     "**": _check_power,
     "%": _check_modulo,
+    "/": _check_division,
+    "//": _check_division,
     "+": _check_plus,
 }
 
@@ -111,16 +155,21 @@ def _check_replace(text: Any, old: Any = "", new: Any = "", *_: Any, **__: Any) 
         _refuse(len(text) + text.count(old) * len(str(new)))
 
 
-def _check_join(items: Any, separator: Any = "", *_: Any, **__: Any) -> None:
-    if isinstance(items, list | tuple):
-        _refuse(len(items) * len(separator) + sum(_size(item) for item in items))
+def _check_join(value: Any, d: Any = "", attribute: Any = None) -> None:  # noqa: ARG001 - as the filter is called
+    """Text is joined by its characters, a table by its names."""
+    if isinstance(value, str | bytes):
+        _refuse(len(value) * (_size(d) + 1))
+    elif isinstance(value, _CONTAINERS):
+        check_shown(value)
+        _refuse(len(value) * _size(d) + sum(_size(item) for item in value))
 
 
 def _check_indent(text: Any, width: Any = 4, *_: Any, **__: Any) -> None:
     _refuse(len(text) + text.count("\n") * (width if isinstance(width, int) else _size(width)))
 
 
-def _check_round(value: Any, precision: Any = 0, *_: Any, **__: Any) -> None:  # noqa: ARG001 - as the filter is called
+def _check_round(value: Any, precision: Any = 0, *_: Any, **__: Any) -> None:
+    check_shown(value)
     if isinstance(precision, int) and abs(precision) > 100:
         raise TooMuch("the template rounds to more than 100 places")
 
@@ -140,6 +189,11 @@ def _check_wordwrap(text: Any, width: Any = 79, *_: Any, **__: Any) -> None:
     _refuse_work(longest * longest // max(width if isinstance(width, int) else 1, 1))
 
 
+def _check_json(value: Any, indent: Any = None) -> None:
+    check_shown(value)
+    _check_padding(indent)
+
+
 def _refuse_work(octets: int) -> None:
     if octets > MOST_WORK:
         raise TooMuch("the template asks for something of this row's text that would take too long")
@@ -150,19 +204,26 @@ FILTERS: dict[str, Callable[..., None]] = {
     "center": _check_padding,
     "batch": _check_padding,
     "slice": _check_padding,
-    "tojson": _check_padding,
+    "tojson": _check_json,
     "indent": _check_indent,
     "replace": _check_replace,
     "join": _check_join,
     "round": _check_round,
     "striptags": _check_striptags,
     "sum": _check_sum,
+    **dict.fromkeys(
+        (
+            *("capitalize", "e", "escape", "filesizeformat", "float", "forceescape", "int", "lower", "pprint", "safe"),
+            *("string", "title", "trim", "truncate", "upper", "urlencode", "urlize", "wordcount"),
+        ),
+        check_shown,
+    ),
     "wordwrap": _check_wordwrap,
 }
 
 
-def guarded(function: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
-    """The filter behind its check.
+def guarded(function: Callable[..., Any], check: Callable[..., None] | None, counted: Count) -> Callable[..., Any]:
+    """The filter behind its check, if it has one, and its result counted.
 
     What Jinja passes first (context, environment) is kept from the check; what can be walked only once is walked here.
     """
@@ -170,9 +231,36 @@ def guarded(function: Callable[..., Any], check: Callable[..., None]) -> Callabl
 
     def checked(*args: Any, **kwargs: Any) -> Any:
         args = tuple([list(arg) if isinstance(arg, Iterator | range) else arg for arg in args])
-        check(*args[passed:], **kwargs)
-        return function(*args, **kwargs)
+        if check is not None:
+            check(*args[passed:], **kwargs)
+        return counted(function(*args, **kwargs))
 
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        return counted(function(*args, **kwargs))
+
+    made = plain if check is None else checked
     if passed:
-        checked.jinja_pass_arg = function.jinja_pass_arg  # type: ignore[attr-defined]  # how Jinja marks its filters
-    return checked
+        made.jinja_pass_arg = function.jinja_pass_arg  # type: ignore[attr-defined]  # how Jinja marks its filters
+    return made
+
+
+def texts(values: Iterable[Any], shown: Callable[[Any], str]) -> list[str]:
+    """What ``shown`` makes of each value, as long as that is not too much. Raises TooMuch."""
+    found, size = [], 0
+    for value in values:
+        found.append(shown(value))
+        size += len(found[-1])
+        if size > LARGEST:
+            raise TooMuch(f"the values of this row have more than {LARGEST:,} characters where they are printed")
+    return found
+
+
+def printed(value: Any) -> str:
+    """What a printed value looks like: nothing for ``None``; Markup stays Markup. Raises for undefined ones."""
+    if isinstance(value, str) or value is None:
+        return value or ""
+    check_shown(value)
+    text = str(value)
+    if callable(value) and not isinstance(value, Undefined):  # an `if` without `else` gives Jinja's own, lenient one
+        raise TypeError(f"a function is printed: {getattr(value, '__name__', 'it')} wants brackets, as in name.upper()")
+    return text

@@ -28,7 +28,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from markupsafe import Markup, escape
 
-from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_format, check_method, guarded
+from campaign.compose.bounds import FILTERS, LARGEST, OPERATORS, TooMuch, check_format, check_method, guarded, printed
 from campaign.compose.watch import Watch
 
 OPEN, CLOSE = "\x02", "\x03"  #: around a value inside captured text: OPEN value OPEN CLOSE
@@ -36,6 +36,8 @@ BEATS = 64  #: of a template's pulse between two looks at the row's time and siz
 MOST_ROUNDS = 1_000_000  #: of all loops of one row together
 MOST_EVENTS = 200_000  #: pieces one template may print for one row
 MOST_WEIGHT = 16 * LARGEST  #: characters of printed values that may be in memory
+MOST_MADE = 128 * LARGEST  #: characters and items of all large things that one row may have made, so kept in memory
+LARGE = 1_000  #: from here on a thing is counted
 
 #: Whose attributes a template may use.
 _KNOWN = (
@@ -119,6 +121,13 @@ class _Generator(CodeGenerator):
         else:
             super().visit_EnvironmentAttribute(node, frame)
 
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
+        """A part of a text or a list is a copy."""
+        part = isinstance(node.arg, nodes.Slice)
+        self.write("environment.counted(" if part else "")
+        super().visit_Getitem(node, frame)
+        self.write(")" if part else "")
+
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
         self.write("environment.bounded(")
         super().visit_Concat(node, frame)
@@ -144,7 +153,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     code_generator_class = _Generator
     template_class = _Template
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
+    intercepted_binops = frozenset(OPERATORS)
 
     def __init__(self, *, html: bool, watch: Watch, **options: Any) -> None:
         super().__init__(
@@ -158,17 +167,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.probing = False
         self.locale = "en"
         self.watch = watch
-        self._rounds = self._weighed = self._weight = 0
+        self._rounds = self._weighed = self._weight = self._made = 0
         #: The generated code takes one for each loop round, macro, block and template.
         self.beats = repeat(None, BEATS - 1)
         del self.globals["lipsum"], self.filters["random"]  # a letter has to come out the same each time
-        for name, check in FILTERS.items():
-            self.filters[name] = guarded(self.filters[name], check)
+        for name, function in self.filters.items():
+            self.filters[name] = guarded(function, FILTERS.get(name), self.counted)
 
     def begin(self) -> None:
         """Forget what is left of the last drawing."""
         self.values.clear()
-        self._rounds = self._weighed = self._weight = 0
+        self._rounds = self._weighed = self._weight = self._made = 0
         self.beats = repeat(None, BEATS - 1)
 
     def look_around(self) -> None:
@@ -202,7 +211,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """The result of ``~``, if it is not too large."""
         if len(text) > LARGEST:
             raise TooMuch(f"the template makes a text of more than {LARGEST:,} characters for this row")
+        self.counted(text)
         return text
+
+    def counted(self, made: Any) -> Any:
+        """What an operation made, as long as all that this row made is not too much to be kept."""
+        if isinstance(made, str | list | tuple | bytes) and len(made) > LARGE:
+            self._made += len(made)
+            if self._made > MOST_MADE:
+                raise TooMuch(f"the template makes texts and lists of more than {MOST_MADE:,} characters for this row")
+        return made
 
     def _concat(self, events: Iterable[str | None]) -> str:
         """Captured events as one text, the values in marks, so that they are still known as values later."""
@@ -241,7 +259,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Call ``obj`` if it is safe and will not make too much."""
         if isinstance(obj, BuiltinMethodType):
             check_method(obj, args, kwargs)
-        return super().call(context, obj, *args, **kwargs)
+        return self.counted(super().call(context, obj, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """``str.format`` without widths of five digits, without nested fields, and within the bounds."""
@@ -257,9 +275,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return checked
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """``*``, ``**``, ``%`` and ``+``, with a look at what will come of them."""
+        """``*``, ``**``, ``%``, ``/`` and ``+``, with a look at what will come of them."""
         OPERATORS[operator](left, right)
-        return super().call_binop(context, operator, left, right)
+        return self.counted(super().call_binop(context, operator, left, right))
 
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
         kinds = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
@@ -267,24 +285,3 @@ class Sandbox(ImmutableSandboxedEnvironment):
             beat = nodes.ExprStmt(nodes.EnvironmentAttribute("beats", lineno=node.lineno), lineno=node.lineno)
             node.body.insert(0, beat)  # type: ignore[attr-defined]  # all of these have one
         return super()._generate(source, *args, **options)
-
-
-def texts(values: Iterable[Any], shown: Callable[[Any], str]) -> list[str]:
-    """What ``shown`` makes of each value, as long as that is not too much. Raises TooMuch."""
-    found, size = [], 0
-    for value in values:
-        found.append(shown(value))
-        size += len(found[-1])
-        if size > LARGEST:
-            raise TooMuch(f"the values of this row have more than {LARGEST:,} characters where they are printed")
-    return found
-
-
-def printed(value: Any) -> str:
-    """What a printed value looks like: nothing for ``None``; Markup stays Markup. Raises for undefined ones."""
-    if isinstance(value, str) or value is None:
-        return value or ""
-    text = str(value)
-    if callable(value) and not isinstance(value, Undefined):  # an `if` without `else` gives Jinja's own, lenient one
-        raise TypeError(f"a function is printed: {getattr(value, '__name__', 'it')} wants brackets, as in name.upper()")
-    return text

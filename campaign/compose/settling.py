@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 from markupsafe import Markup, escape
 
-from campaign.compose.bounds import LARGEST, TooMuch
+from campaign.compose.bounds import LARGEST, TooMuch, printed, texts
 from campaign.compose.order import Order, in_places
-from campaign.compose.sandbox import CLOSE, OPEN, printed, texts
+from campaign.compose.sandbox import CLOSE, OPEN
 from campaign.compose.templates import Drawn, Statics
 
 _TEXT = {str}

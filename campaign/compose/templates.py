@@ -22,12 +22,12 @@ from jinja2.environment import Template
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from campaign.compose.bounds import LARGEST, TooMuch
+from campaign.compose.bounds import LARGEST, TooMuch, printed, texts
 from campaign.compose.declared import Closure, undeclared
 from campaign.compose.filters import FILTERS
 from campaign.compose.loader import Loader
 from campaign.compose.order import Order, in_places
-from campaign.compose.sandbox import MOST_EVENTS, Sandbox, printed, texts
+from campaign.compose.sandbox import MOST_EVENTS, Sandbox
 from campaign.compose.shortcuts import Statics, Straight, Ways, captures, shortened, straight
 from campaign.compose.watch import Watch
 from campaign.errors import ConfigError

@@ -6,6 +6,7 @@ import math
 import re
 import resource
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -385,3 +386,45 @@ def test_a_date_that_is_none_is_refused(tmp_path, date):
     found = composer(tmp_path).compose(Recipient(0, "a@example.com", "a", "", 2, {"x": "", "y": ""}), date)
     assert isinstance(found, Unrenderable)
     assert "is not a date that a letter may have" in found.reason
+
+
+# -- size, whatever a template does
+
+
+TREE = "{% set n = namespace(v=[x]) %}{% for i in range(40) %}{% set n.v = [n.v, n.v] %}{% endfor %}"
+TABLE = "{% set n = namespace(v=[x]) %}{% for i in range(40) %}{% set n.v = {'a': n.v, 'b': n.v} %}{% endfor %}"
+KEPT = "{% set n = namespace(v=[]) %}{% for i in range(9999) %}{% set n.v = [n.v, MADE] %}{% endfor %}"
+LONG, HUGE = "a" * 500_000, Decimal("1e9999999")
+ENDLESS: list[tuple[str, Any, Any]] = [
+    ("{{ x|join(y) }}", LONG, LONG),
+    ("{{ y.join(x) }}", LONG, LONG),
+    ("{{ x|join(d=y) }}", ["a"] * 2_000, LONG),
+    ("{{ '%9999d' * 300 % x }}", [1], 1),
+    ("{{ ('{:9999}' * 300).format(*x) }}", [1] * 300, 1),
+    ("{{ '{:.3f}'.format(x) }}", HUGE, 1),
+    ("{{ x|int }}", HUGE, 1),
+    ("{{ x|round }}", HUGE, 1),
+    ("{{ x // y }}", 1 << 90_000, 3),
+    ("{{ x / y }}", 1 << 90_000, 3),
+    (TREE + "{{ n.v }}", 1, 1),
+    (TREE + "{{ n.v|string }}", 1, 1),
+    (TREE + "{{ '%s' % (n.v,) }}", 1, 1),
+    (TABLE + "{{ n.v|tojson }}", 1, 1),
+    *((KEPT.replace("MADE", made), LONG, 1) for made in ("x|upper", "x[i:]", "x ~ i", "x.upper()", "x + y|string")),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ENDLESS)))  # as parameters, some of these would have no end either
+def test_no_template_makes_a_row_of_more_than_memory_holds(tmp_path, number):
+    body, x, y = ENDLESS[number]
+    made = composer(tmp_path, body)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
+    assert "the template" in reason(made, x, y)
+    assert time.thread_time() - began < 6
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 700_000
+
+
+def test_what_one_row_made_is_not_counted_for_the_next(tmp_path):
+    made = composer(tmp_path, "{% for i in range(100) %}{% set a = x|upper %}{% endfor %}ok")
+    for _ in range(8):
+        assert isinstance(compose(made, "a" * 400_000), Letter)
