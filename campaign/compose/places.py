@@ -116,7 +116,7 @@ def places(html: str, tokens: Tokens, count: int) -> Places:
     Raises ValueError for a link that runs something, and for elements nested too deeply.
     """
     tree = parse(tokens.probe(html))
-    found = Places([Kind.SHAPING] * count)
+    found = Places([Kind.BARE] * count)  # what no place of the tree claims, such as a second title, is let least
     selected = _SHAPING | {name.lower() for name in _SELECTED.findall(" ".join(_sheets(tree)))}
     around = (*tree.itersiblings(preceding=True), *tree.itersiblings())  # comments before and after the document
     waiting, nested = [(element, 1) for element in (tree, *around)], 0
@@ -192,7 +192,7 @@ def _mark(text: str, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
 
 def _mark_links_in_text(text: str, tokens: Tokens, found: Places) -> None:
     """What is HTML to some mail readers only, such as conditional comments: the links in it bring schemes, too."""
-    for match in re.finditer(rf"(?:href|src|action)\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
+    for match in re.finditer(rf"(?i:{'|'.join(_ADDRESSES)})\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
         gap = int(match[1])
         found.kinds[gap] = Kind.LINK
         found.beginnings.append((["", ""], [gap]))
