@@ -6,6 +6,7 @@ import asyncio
 import csv
 import datetime as dt
 import json
+import re
 import shutil
 import ssl
 import sys
@@ -92,8 +93,8 @@ async def test_what_is_said_of_a_sound_campaign_fits_a_terminal(tmp_path: Path) 
     _, out, _ = await check(copy_samples(tmp_path) / "newsletter.toml")
     lines = out.splitlines()
     assert len(lines) <= 24
-    assert max(map(len, lines)) <= 130
-    assert lines[-1].endswith("Next: campaign preview newsletter.toml, then campaign send newsletter.toml")
+    assert max(map(len, lines[:-1])) <= 130  # the last one holds commands, with the path they are called by
+    assert re.search(r"Next: .*campaign preview newsletter.toml, then .*campaign send newsletter.toml$", lines[-1])
 
 
 def line_of(file: Path, member: str) -> int:
