@@ -428,3 +428,21 @@ def test_what_one_row_made_is_not_counted_for_the_next(tmp_path):
     made = composer(tmp_path, "{% for i in range(100) %}{% set a = x|upper %}{% endfor %}ok")
     for _ in range(8):
         assert isinstance(compose(made, "a" * 400_000), Letter)
+
+
+@pytest.mark.parametrize("inlining", WAYS)
+@pytest.mark.parametrize(
+    "body",
+    ["<p title='a' title={{ x }}>x</p>", "<p>a<td title={{ x }}>b", "<form>a<form action={{ x }}>b</form></form>"],
+)
+def test_a_gap_that_browsers_drop_takes_one_word_only(tmp_path, inlining, body):
+    made = composer(tmp_path, body, inlining)
+    assert "outside of quotes" in reason(made, "a onclick=alert(1)")
+    assert isinstance(compose(made, "word"), Letter)
+
+
+@pytest.mark.parametrize(
+    "body", ['<!--[if mso]><a HREF="{{ x }}"><![endif]-->', '<!--[if mso]><td background="{{ x }}"><![endif]-->']
+)
+def test_a_link_in_a_conditional_comment_brings_no_script(tmp_path, body):
+    assert "javascript" in reason(composer(tmp_path, body + "<p>x</p>"), "javascript:alert(1)")
