@@ -88,7 +88,7 @@ def test_parameters_are_bound_and_never_part_of_the_statement(server: sa.Engine,
 
 def test_the_password_may_stand_in_a_file(server: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(PASSWORD)
-    with pytest.raises(InputError, match="did not answer"):
+    with pytest.raises(ConfigError, match="wants a password"):
         open_source(settings(server), tmp_path)
     (tmp_path / "secret").write_text(databases.SECRET + "\n")
     assert open_source(settings(server, password_file="secret"), tmp_path).columns[0] == "id"
