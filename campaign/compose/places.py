@@ -13,9 +13,9 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
+from campaign.compose.html.css_selectors import attributes_named
 from campaign.compose.html.parser import parse
 
-_SELECTED = re.compile(r"\[\s*([A-Za-z_][\w:.-]*)")
 MOST_DEPTH = 200  #: elements inside each other
 MOST_NESTED = 1_000_000  #: the depths of all elements together, by which the search for one rule takes its time
 URL_ATTRIBUTES = frozenset({"href", "src", "action"})  #: what is percent-encoded in a link
@@ -117,7 +117,7 @@ def places(html: str, tokens: Tokens, count: int) -> Places:
     """
     tree = parse(tokens.probe(html))
     found = Places([Kind.BARE] * count)  # what no place of the tree claims, such as a second title, is let least
-    selected = _SHAPING | {name.lower() for name in _SELECTED.findall(" ".join(_sheets(tree)))}
+    selected = _SHAPING | attributes_named(_sheets(tree))
     around = (*tree.itersiblings(preceding=True), *tree.itersiblings())  # comments before and after the document
     waiting, nested = [(element, 1) for element in (tree, *around)], 0
     while waiting:

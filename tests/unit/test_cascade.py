@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from campaign.compose.html.cascade import Entry, Inlined, inlined, overlap, settle
-from campaign.compose.html.css_rules import Rule, declarations
+from campaign.compose.html.css_rules import StyleRule, declarations
 from campaign.compose.html.css_selectors import selector
 
 
@@ -14,7 +14,7 @@ def nothing() -> None:
 
 
 def entry(order: int, text: str, block: str, *elements: int, under: str = "") -> Entry:
-    made = Entry(selector(text), Rule((text,), declarations(block), block), order, under, elements=elements)
+    made = Entry(selector(text), StyleRule((text,), declarations(block), block), order, under, elements=elements)
     made.moves = not under and made.selector.inlinable
     made.stays = not made.moves
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.css_rules import Group, Rule, declarations, parse_sheet, split
+from campaign.compose.html.css_rules import Group, StyleRule, declarations, parse_sheet, split
 
 
 def told(css: str, sheets: dict[str, str] | None = None) -> str:
@@ -14,7 +14,7 @@ def told(css: str, sheets: dict[str, str] | None = None) -> str:
         return (sheets[name], read) if sheets and name in sheets else None
 
     def one(node: object) -> str:
-        if isinstance(node, Rule):
+        if isinstance(node, StyleRule):
             inner = ";".join(d.name + ":" + d.value + ("!" if d.important else "") for d in node.declarations)
             return f"{','.join(node.selectors)}{{{inner}}}"
         if isinstance(node, Group):

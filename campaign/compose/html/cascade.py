@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from campaign.compose.html.css_rules import Declaration, Rule
+from campaign.compose.html.css_rules import Declaration, StyleRule
 from campaign.compose.html.css_selectors import Selector, Specificity
 from campaign.compose.html.css_values import is_known
 
@@ -33,7 +33,7 @@ class Entry:
     """
 
     selector: Selector | None
-    rule: Rule
+    rule: StyleRule
     order: int
     condition: str
     layered: bool = False

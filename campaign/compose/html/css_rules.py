@@ -43,7 +43,7 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class StyleRule:
     """A style rule: the selectors of its list, and its declarations; ``block`` is what stood between the braces."""
 
     selectors: tuple[str, ...]
@@ -59,20 +59,20 @@ class Group:
     nodes: tuple[Node, ...]
 
 
-Node = Rule | Group | str  #: a str is an at-rule that stays word for word
+Node = StyleRule | Group | str  #: a str is an at-rule that stays word for word
 
 
 @dataclass(slots=True)
-class Sheet:
+class StyleSheet:
     """What a sheet holds, in order. ``imports`` are statements for addresses, which CSS wants first."""
 
     nodes: list[Node] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
 
 
-def parse_sheet(css: str, read: Reader, depth: int = 0) -> Sheet:
+def parse_sheet(css: str, read: Reader, depth: int = 0) -> StyleSheet:
     """Take ``css`` apart. Raises what ``read`` raises."""
-    sheet = Sheet()
+    sheet = StyleSheet()
     first = True  # an import after a rule does not count
     for prelude, block in statements(_unwrapped(css)):
         lower = prelude.lower()
@@ -105,7 +105,7 @@ def _unwrapped(css: str) -> str:
     return css.replace("<!--", "").replace("-->", "")
 
 
-def _import(prelude: str, read: Reader, sheet: Sheet, depth: int) -> None:
+def _import(prelude: str, read: Reader, sheet: StyleSheet, depth: int) -> None:
     match = _IMPORT.match(prelude)
     if match is None:
         return
@@ -133,7 +133,7 @@ def _nodes(prelude: str, block: str | None, depth: int = 0) -> list[Node]:
         return []  # what voids a rule in every browser
     if "{" in block and any(match[0] == "{" for match in _SPECIAL.finditer(block)):
         return list(_flattened(selectors, block, depth))
-    return [Rule(selectors, declarations(block), block)]
+    return [StyleRule(selectors, declarations(block), block)]
 
 
 def _flattened(selectors: tuple[str, ...], block: str, depth: int) -> Iterator[Node]:
@@ -144,7 +144,7 @@ def _flattened(selectors: tuple[str, ...], block: str, depth: int) -> Iterator[N
             own.append(prelude if inner is None else f"{prelude} {{{inner}}}")
             continue
         if own:
-            yield Rule(selectors, declarations("; ".join(own)), f" {'; '.join(own)} ")
+            yield StyleRule(selectors, declarations("; ".join(own)), f" {'; '.join(own)} ")
             own = []
         if depth >= MOST_DEPTH:
             continue
@@ -153,7 +153,7 @@ def _flattened(selectors: tuple[str, ...], block: str, depth: int) -> Iterator[N
         elif prelude.lower().startswith(_GROUPS):
             yield Group(prelude, tuple(_flattened(selectors, inner, depth + 1)))
     if own:
-        yield Rule(selectors, declarations("; ".join(own)), f" {'; '.join(own)} ")
+        yield StyleRule(selectors, declarations("; ".join(own)), f" {'; '.join(own)} ")
 
 
 def _joined(outer: Iterable[str], prelude: str) -> list[str]:

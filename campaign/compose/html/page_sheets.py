@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.compose.html.cascade import Entry
-from campaign.compose.html.css_rules import Group, Node, Reader, Rule, Sheet, parse_sheet
+from campaign.compose.html.css_rules import Group, Node, Reader, StyleRule, StyleSheet, parse_sheet
 from campaign.compose.html.css_selectors import selector
 from campaign.compose.html.local_sheets import LocalSheets
 from campaign.compose.html.start_tags import StartTag, element_end, start_tags, text_of
@@ -29,7 +29,7 @@ class FoundSheet:
     start: int
     end: int
     opening: str
-    sheet: Sheet
+    sheet: StyleSheet
     entries: list[Entry]
 
 
@@ -38,7 +38,7 @@ class PageSheets:
 
     def __init__(self, local: LocalSheets, tick: Callable[[], None]) -> None:
         self._local, self._tick = local, tick
-        self._parsed: Kept[tuple[str, Path | None], Sheet] = Kept(MOST_SHEETS, HEAVIEST_SHEETS)
+        self._parsed: Kept[tuple[str, Path | None], StyleSheet] = Kept(MOST_SHEETS, HEAVIEST_SHEETS)
 
     def find(self, html: str, tags: list[StartTag], *, quirks: bool) -> Iterator[FoundSheet]:
         """The sheets in order; their entries are numbered through. Raises ConfigError for one that is not there."""
@@ -65,7 +65,7 @@ class PageSheets:
             if tag.name in ("style", "link"):
                 self._found(source, tag, tag.values(source))
 
-    def _found(self, html: str, tag: StartTag, values: dict[str, str]) -> tuple[Sheet, int, str] | None:
+    def _found(self, html: str, tag: StartTag, values: dict[str, str]) -> tuple[StyleSheet, int, str] | None:
         """A sheet, where its element ends in the page, and the start tag of what will stay of it."""
         if tag.name == "style":
             if values.get("type", "").lower() not in ("", "text/css"):
@@ -80,7 +80,7 @@ class PageSheets:
         opening = '<style type="text/css"' + (f' media="{media}">' if media else ">")
         return self._sheet(*found), tag.end, opening
 
-    def _sheet(self, css: str, read: Reader) -> Sheet:
+    def _sheet(self, css: str, read: Reader) -> StyleSheet:
         key = css, getattr(read, "keywords", {}).get("beside")
         sheet = self._parsed.get(key)
         if sheet is None:
@@ -99,7 +99,7 @@ def _entries(
             for entry in _entries(node.nodes, quirks, order, f"{condition} {node.prelude}", layered=inside):
                 order = entry.order + 1
                 yield entry
-        elif isinstance(node, Rule):
+        elif isinstance(node, StyleRule):
             asked = [selector(one, quirks=quirks) for one in node.selectors]
             for one in asked:
                 yield Entry(one if all(asked) else None, node, order, condition, layered)
@@ -126,7 +126,7 @@ def _staying(nodes: Iterable[Node], entries: Iterator[Entry], raised: dict[int, 
             yield from _staying_rule(node, [next(entries) for _ in node.selectors], raised)
 
 
-def _staying_rule(rule: Rule, entries: list[Entry], raised: dict[int, frozenset[int]]) -> Iterator[str]:
+def _staying_rule(rule: StyleRule, entries: list[Entry], raised: dict[int, frozenset[int]]) -> Iterator[str]:
     """A rule for the selectors that stay; once for each set of declarations that become ``!important``."""
     kept: dict[frozenset[int] | None, list[str]] = {}
     for text, entry in zip(rule.selectors, entries, strict=True):
