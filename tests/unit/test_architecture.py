@@ -56,7 +56,7 @@ DOORS = {
     "structlog": {"campaign.report.log"},
     "tqdm": {"campaign.report.progress"},
 }
-LONGEST_FILE, LONGEST_FUNCTION = 300, 50
+LONGEST_FILE, LONGEST_FUNCTION = 400, 50
 DRAWERS = {"utils", "util", "helpers", "common", "misc"}
 
 
