@@ -14,12 +14,13 @@ from pathlib import Path
 
 from campaign.audience.chunks import HEADER_ROWS, Chunk
 from campaign.audience.encodings import blocks, explain, settle
-from campaign.audience.exports import is_export, restored
+from campaign.audience.exports import is_export
 from campaign.audience.files import bare_suffix, identity, opened
 from campaign.audience.naming import named_columns
 from campaign.audience.records import Cutter, Dialect, Tape, numbered_lines
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError
+from campaign.system.formula_guard import unguard
 
 #: Bytes looked at to find the delimiter.
 PREFIX = 4096
@@ -53,7 +54,7 @@ class DelimitedFile:
         self.notes: tuple[str, ...] = (f"encoding {self.codec}", f"delimiter {shown}")
         self._exported = is_export(self.columns)
         if self._exported:
-            self.columns = tuple(map(restored, self.columns))
+            self.columns = tuple(map(unguard, self.columns))
             self.notes += ("a list of failed rows: the apostrophes before formulas are taken off again",)
 
     def identity(self) -> dict[str, str | int]:
@@ -72,7 +73,7 @@ class DelimitedFile:
         """The rows in order."""
         for chunk in self._chunks():
             if self._exported:
-                chunk.rows = [[restored(str(cell)) for cell in row] for row in chunk.rows]
+                chunk.rows = [[unguard(str(cell)) for cell in row] for row in chunk.rows]
             yield chunk
 
     def _chunks(self) -> Iterator[Chunk]:

@@ -1,7 +1,6 @@
 """The tables a person takes away: `failed.csv` and `in-doubt.csv`, streamed row by row.
 
-Both are safe to open in a spreadsheet and lose nothing: a cell that a spreadsheet would take for a formula
-gets an apostrophe in front (`guard`), and `unguard` takes exactly that apostrophe off again, so that a failed
+Both are safe to open in a spreadsheet and lose nothing: cells that would be formulas are guarded, and a failed
 list can be fed back in with the values it came with. Not here: which rows failed, and why.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -18,24 +16,11 @@ from campaign.model import Value
 from campaign.report import wording
 from campaign.report.facts import DoubtRow, FailedRow
 from campaign.report.files import replacing
+from campaign.system.formula_guard import guard
 
 #: What `write_failed` appends to the source's own columns.
 FAILED_COLUMNS = ("verdict", "code", "enhanced_code", "reason")
 DOUBT_COLUMNS = ("number", "address", "message_id", "relay", "at")
-
-# CWE-1236; the list of first characters is OWASP's, with NUL and line feed.
-_FORMULA = re.compile("'*[=+\\-@\t\r\n\0]")
-_GUARDED = re.compile("'+[=+\\-@\t\r\n\0]")
-
-
-def guard(cell: str) -> str:
-    """``"=1+1"`` -> ``"'=1+1"``; a cell that already looks guarded is guarded once more, so nothing is lost."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def unguard(cell: str) -> str:
-    """The inverse of `guard`, for every text: ``unguard(guard(cell)) == cell``."""
-    return cell[1:] if _GUARDED.match(cell) else cell
 
 
 def write_failed(folder: Path, columns: Sequence[str], rows: Iterable[FailedRow]) -> int:

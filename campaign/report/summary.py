@@ -16,14 +16,14 @@ from typing import Any
 from campaign.errors import CampaignError
 from campaign.model import Books, Verdict
 from campaign.report import wording
-from campaign.report.exports import guard, unguard, write_failed, write_in_doubt
+from campaign.report.exports import write_failed, write_in_doubt
 from campaign.report.facts import FailedRow, ReplyTally, RunFacts
 from campaign.report.files import replacing
 from campaign.report.timeline import rebinned
 
 __all__ = [
-    "FailedRow", "balance", "guard", "in_words", "next_steps", "summary", "tally", "unguard", "write_failed",
-    "write_in_doubt", "write_summary",
+    "FailedRow", "balance", "in_words", "next_steps", "summary", "tally", "write_failed", "write_in_doubt",
+    "write_summary",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1

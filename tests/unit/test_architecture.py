@@ -18,12 +18,13 @@ MODULES = {
 STAGES = {"audience", "compose", "delivery", "ledger", "report"}
 #: Room -> the rooms it may import from, besides its own.
 ARROWS = {
-    **{stage: {"model", "errors", "config"} for stage in STAGES},
+    **{stage: {"model", "errors", "config", "system"} for stage in STAGES},
     "model": set(),
     "errors": set(),
-    "config": {"model", "errors"},
+    "system": {"errors", "model"},
+    "config": {"model", "errors", "system"},
     "exit_codes": {"errors"},
-    "pipeline": {*STAGES, "model", "errors", "config", "exit_codes"},
+    "pipeline": {*STAGES, "model", "errors", "config", "exit_codes", "system"},
     "cli": {"pipeline", "config", "errors", "exit_codes", "report", "ledger", "compose", ""},
     "__main__": {"cli"},
     "": set(),

@@ -16,19 +16,17 @@ from campaign.errors import RelayError, StorageError
 from campaign.model import Books, Verdict
 from campaign.report import wording
 from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
-from campaign.report.files import replacing
 from campaign.report.summary import (
     balance,
-    guard,
     next_steps,
     summary,
     tally,
-    unguard,
     write_failed,
     write_in_doubt,
     write_summary,
 )
 from campaign.report.timeline import rebinned
+from campaign.system.formula_guard import unguard
 
 
 def facts(**changes) -> RunFacts:
@@ -74,25 +72,6 @@ def test_one_recipient_too_many_under_any_verdict_is_noticed(verdict):
 def test_negative_counts_and_strange_verdicts_are_noticed_though_the_sums_agree():
     assert "waiting is -1" in balance(Books(read=5, planned=5), {"accepted": 6, "waiting": -1})[0]
     assert "'lost' is no verdict" in balance(Books(read=5, planned=5), {"accepted": 4, "lost": 1})[0]
-
-
-@pytest.mark.parametrize("cell", ["=1+1", "+49 30 1", "-5", "@SUM(A1)", "\tx", "\rx", "\nx", "\0x", "'=1", "''@x"])
-def test_a_cell_a_spreadsheet_would_run_gets_an_apostrophe_which_comes_off_again(cell):
-    assert guard(cell) == "'" + cell
-    assert unguard(guard(cell)) == cell
-
-
-@pytest.mark.parametrize("cell", ["", "Ada", "'tis", "'", "a=1", " =1", "007", "Null"])
-def test_innocent_cells_stay_as_they_are(cell):
-    assert guard(cell) == cell
-    assert unguard(cell) == cell
-
-
-@given(st.text(alphabet=st.sampled_from("'=+-@\t\r\n\0ab "), max_size=6))
-def test_guarding_loses_nothing_and_leaves_nothing_to_run(cell):
-    guarded = guard(cell)
-    assert unguard(guarded) == cell
-    assert guarded[:1] not in set("=+-@\t\r\n\0")
 
 
 def read(path: Path) -> list[list[str]]:
@@ -174,15 +153,6 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
         write_failed(tmp_path, ["email"], rows())
     assert (tmp_path / "failed.csv").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["failed.csv"]
-
-
-def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
-    dead, alive = tmp_path / ".a.json.4194999.new", tmp_path / ".a.json.1.new"
-    dead.touch()
-    alive.touch()
-    with replacing(tmp_path / "a.json") as stream:
-        stream.write("{}")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.json.1.new", "a.json"]
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error_that_says_what_to_do(tmp_path):
