@@ -21,8 +21,10 @@ from campaign.model import Identity
 PURPOSE = b"campaign unsubscribe token 1"
 NUMBER = 3  #: octets that name the key
 LEAST = 16  #: octets of a secret worth the name
+TAG, BLOCK = 16, 16  #: octets of AES-SIV's tag (RFC 5297, section 2.4), and what the list is filled up to
 LONGEST = 2_000  #: characters of a token that is looked at
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{48,}")
+SHORTEST = -(-(NUMBER + TAG + BLOCK) * 8 // 6)  #: one block in base64 without padding: 47 characters
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{SHORTEST},}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Tokens:
             self._framed, self._frame = identity, _frame(identity)
         head, tail = self._frame
         clear = (head + json.encoder.encode_basestring_ascii("" if identity.test else subject) + tail).encode("ascii")
-        sealed = self._cipher.encrypt(clear + b" " * (-len(clear) % 16), None)
+        sealed = self._cipher.encrypt(clear + b" " * (-len(clear) % BLOCK), None)
         return urlsafe_b64encode(self._number + sealed).rstrip(b"=").decode("ascii")
 
     def open(self, token: str) -> Opened:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.tokens import Opened, Tokens
+from campaign.compose.tokens import SHORTEST, Opened, Tokens
 from campaign.errors import ConfigError
 from campaign.model import Identity
 
@@ -36,6 +36,15 @@ def test_a_token_opens_to_what_it_was_made_for(subject):
     assert TOKENS.open(token) == Opened(subject, "gazette", "2026-11", test=False)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
     assert token == TOKENS.token(IDENTITY, subject)
+
+
+def test_the_shortest_token_there_can_be_opens():
+    token = TOKENS.token(Identity("n", "", 1, NEW), "7")
+    assert len(token) == SHORTEST == 47
+    assert TOKENS.open(token) == Opened("7", "n", "", test=False)
+    assert len(TOKENS.token(Identity("", "", 1, NEW, test=True), "")) == SHORTEST
+    with pytest.raises(ValueError, match="not one of our"):
+        TOKENS.open(token[:-1])
 
 
 @given(subjects)
