@@ -6,7 +6,6 @@ under a temporary name, synced and renamed, screened.csv first: the plan's name 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from campaign.audience.sources import item_shape, open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError, InternalError, StorageError
 from campaign.model import Books, Value
+from campaign.system.atomic_file import atomic_file
 
 HEADINGS = ("source", "line", "address", "reason", "detail")
 
@@ -58,7 +58,6 @@ def write(
             for kept in sifted:
                 clerk.plan(kept)
         clerk.end()
-    sync_folder(folder)
 
 
 def _sweep(
@@ -150,36 +149,13 @@ def column_types(source: NamedSource, settings: AudienceSlice) -> dict[str, str]
     return {name: types[name] for name in names[:-1]} | {ITEMS: "list"}
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the renamed files' names durable."""
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise StorageError(
-            f"The folder {folder} cannot be synced.",
-            evidence=error.strerror or str(error),
-            next_step="see to the disk (space, rights), then run the same command again",
-        ) from error
-
-
 @contextmanager
 def _file(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name complete and synced, or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(handle, "wb", buffering=1 << 20) as file:  # noqa: PTH123  a descriptor with its own flags
+        with atomic_file(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written.", evidence=error.strerror or str(error), next_step="check space and rights"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from campaign.errors import ConfigError, StorageError
+from campaign.system.atomic_file import write_atomically
 
 VARIABLE = "CAMPAIGN_SECRET"
 LEAST_OCTETS = 16
@@ -52,27 +53,14 @@ def _from_file(file: Path, must_exist: bool) -> bytes:
 
 def _make(file: Path) -> bytes:
     secret = secrets.token_hex(32).encode()
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(secret + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
-        return _keep_first(temporary, file, secret)
+        write_atomically(file, secret + b"\n", keep_first=True)
+    except FileExistsError:  # another process was first
+        return file.read_bytes().strip()
     except OSError as error:
         raise StorageError(
             f"The secret {file} cannot be made.",
             evidence=error.strerror or str(error),
             next_step=f"set secret_file or {VARIABLE}",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _keep_first(temporary: Path, file: Path, secret: bytes) -> bytes:
-    try:
-        os.link(temporary, file)
-    except FileExistsError:
-        return file.read_bytes().strip()
     return secret

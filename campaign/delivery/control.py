@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from campaign.config.units import Rate, rates
 from campaign.errors import ConfigError, StorageError
+from campaign.system.atomic_file import write_atomically
 
 State = Literal["run", "pause", "stop", "cancel"]
 
@@ -188,17 +189,9 @@ def _rates(value: object) -> tuple[Rate, ...]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o600)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        temporary.replace(path)
+        write_atomically(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(
             f"{path} cannot be written: {error.strerror}.", next_step="make room there, or check whose folder it is"
         ) from None

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import secrets as random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from campaign.config.delivery import OauthSlice
 from campaign.delivery.credentials import first_line, read_private
 from campaign.delivery.tokens import ANSWER_LIMIT, Token, refused, unreachable
 from campaign.errors import CampaignError, ConfigError
+from campaign.system.atomic_file import write_atomically
 
 log = logging.getLogger(__name__)
 logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs whole answers, tokens and all
@@ -166,19 +165,10 @@ class _Source:
 
     def _write_back(self, text: str) -> None:
         """Keep the new refresh token. Where the file cannot be written the old one serves until it is too old."""
-        file = self.file.resolve()
-        temporary = file.with_name(f".{file.name}.{random.token_hex(8)}.tmp")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            temporary.replace(file)
+            write_atomically(self.file.resolve(), text.encode())
         except OSError as error:
             log.warning("the new refresh token cannot be kept in %s: %s", self.file, error.strerror)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _refused(self, answer: dict[str, Any]) -> CampaignError:
         description = str(answer.get("error_description") or "").partition("Trace ID:")[0]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from campaign.delivery.letter_times import CELLS, FLUSHED, LAST, PROMISED, SENT, Cells, Lane
 from campaign.errors import StorageError
+from campaign.system.atomic_file import write_atomically
 
 MAGIC = b"campaign pacing 1\n"
 _HEAD = struct.Struct("<18s40sd")
@@ -60,7 +61,8 @@ class LaneFile:
         self._path = path
         try:
             if not _begun(path):
-                _write(path, machine.head() + bytes(CELLS * 8))
+                # Every page gets its place on disk: a map into a hole of a full disk would kill us.
+                write_atomically(path, machine.head() + bytes(CELLS * 8))
             else:
                 _bring_over(path, machine)
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -128,17 +130,7 @@ def _bring_over(path: Path, machine: Machine) -> None:
         lane.spend(now)
     cells[FLUSHED] = cells[PROMISED] = cells[SENT]
     content[:_HEAD_SIZE] = machine.head()
-    _write(path, bytes(content))
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)  # every page has its place on disk: a map into a hole of a full disk would kill us
-        file.flush()
-        os.fsync(handle)
-    temporary.replace(path)
+    write_atomically(path, bytes(content))
 
 
 def _cannot(path: Path, error: OSError) -> StorageError:

@@ -27,6 +27,7 @@ from campaign.delivery.letter_times import Cells, in_memory
 from campaign.delivery.pacing_file import LaneFile, Machine
 from campaign.delivery.throttle import ACCOUNT, Throttle
 from campaign.errors import ConfigError, StorageError
+from campaign.system.atomic_file import make_folders
 
 #: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms,
 AHEAD = 30.0
@@ -212,8 +213,7 @@ def read_warmup(file: Path) -> tuple[int, ...]:
 
 def _open_folder(folder: Path) -> tuple[Path, int]:
     try:
-        for one in (folder.parent, folder):
-            one.mkdir(mode=0o700, exist_ok=True)
+        make_folders(folder)
     except OSError as error:
         raise _cannot(folder, error) from None
     return folder, _lock_file(folder, "lock")

@@ -17,7 +17,8 @@ from pathlib import Path
 from campaign.errors import ConfigError, DamageError, StorageError, UnfinishedError
 from campaign.ledger import journal
 from campaign.ledger.records import REHEARSAL, Opened, Record
-from campaign.ledger.storage import sync_folder, unwritable
+from campaign.ledger.storage import unwritable
+from campaign.system.atomic_file import make_folders
 
 PLAN = "plan.jsonl"
 _STAMP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -37,10 +38,7 @@ def edition_folder(directory: Path, name: str, edition: str) -> Path:
 def make_folder(folder: Path) -> None:
     """Create ``folder`` and what is above it, 0700. Raises StorageError."""
     try:
-        missing = [folder, *folder.parents]
-        for part in reversed([part for part in missing if not part.exists()]):
-            part.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(part.parent)
+        make_folders(folder)
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from campaign.errors import StorageError, UnfinishedError
+from campaign.system.atomic_file import write_atomically
 
 BALLAST_OCTETS = 256 * 1024
 LOCK_TRIES, LOCK_PAUSE = 10, 0.04
@@ -160,26 +161,9 @@ def unwritable(path: Path, error: OSError) -> StorageError:
     )
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace ``path`` durably: temporary file, sync, rename, sync of the folder. Raises StorageError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace ``path`` durably. Raises StorageError."""
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        write_atomically(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise unwritable(path, error) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename or a new name in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -304,13 +304,13 @@ async def test_a_file_that_cannot_be_written_stops_nothing(
     opened = os.open
 
     def refuse(path: Any, *more: Any, **keys: Any) -> int:
-        if str(path).endswith(".tmp"):
+        if str(path).endswith(".new"):
             raise PermissionError(13, "Permission denied")
         return opened(path, *more, **keys)
 
     web.microsoft(TENANT, (200, {"access_token": "a-token", "expires_in": 3599, "refresh_token": "next"}))
     oauth = microsoft(tmp_path, {"refresh_token": REFRESH})
-    monkeypatch.setattr("campaign.delivery.microsoft.os.open", refuse)
+    monkeypatch.setattr("campaign.system.atomic_file.os.open", refuse)
     async with wanting("a-token") as shelf:
         assert (await send(shelf, tmp_path, oauth)).count(Verdict.ACCEPTED) == 3
 

@@ -1,0 +1,1 @@
+"""What any part of the program needs of the operating system, said once."""

@@ -1,0 +1,91 @@
+"""A small file written durably: after a kill or a loss of power it is there whole, or as it was before.
+
+Temporary file beside the target, fsync, rename, fsync of the folder. Errors are the system's own (OSError); the
+caller knows what the file is for and says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+OWNER_ONLY = 0o600
+BUFFER = 1 << 20
+
+
+@contextmanager
+def atomic_file(path: Path, *, mode: int = OWNER_ONLY, keep_first: bool = False) -> Iterator[BinaryIO]:
+    """A file to write that becomes ``path`` when the block ends well; otherwise ``path`` stays as it was.
+
+    Several processes may write the same path at once: each has a temporary file of its own, and the last rename
+    holds. With ``keep_first`` the first one holds, and the others get FileExistsError. Raises OSError.
+    """
+    _remove_leftovers(path)
+    temporary, descriptor = _open_temporary(path, mode)
+    try:
+        with open(descriptor, "wb", buffering=BUFFER) as file:  # noqa: PTH123  a descriptor with its own flags
+            os.fchmod(descriptor, mode)  # whatever the umask
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+            if keep_first:
+                os.link(temporary, path)
+                temporary.unlink()
+            else:
+                temporary.replace(path)  # while it is locked, so that nobody takes it for a leftover
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = OWNER_ONLY, keep_first: bool = False) -> None:
+    """Put ``data`` in place as `atomic_file` does. Raises OSError."""
+    with atomic_file(path, mode=mode, keep_first=keep_first) as file:
+        file.write(data)
+
+
+def make_folders(folder: Path) -> None:
+    """Create ``folder`` and what is missing above it, 0700, each durable. Raises OSError."""
+    for part in reversed([part for part in (folder, *folder.parents) if not part.exists()]):
+        part.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(part.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new name in ``folder`` durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_temporary(path: Path, mode: int) -> tuple[Path, int]:
+    """A new locked file beside ``path``. The lock tells others that its writer is alive; it ends with the process."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+        # O_EXCL follows no link: nobody who can write the folder may point our temporary name at another file.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with suppress(OSError):  # a file system without locks: then no leftover is ever removed there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # another process took it for a leftover before it was locked
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a killed process left of an earlier try at ``path``."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        with suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+            finally:
+                os.close(descriptor)
