@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,16 @@ from campaign.compose.headers import message_id
 from campaign.config import load
 from campaign.config.units import Rate
 from campaign.delivery.control import Control, State, write_control
-from campaign.errors import ConfigError, InputError, UnfinishedError
+from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import folders, journal
 from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.ledger.history import History
 from campaign.model import Verdict
+from campaign.pipeline.accepted_list import message_ids, refuse_run_files
 from campaign.pipeline.closing import draw_up, verdict_codes, walk, write_all
 from campaign.pipeline.job import Job, prepare
 from campaign.report.facts import RunFacts
-
-LARGEST_LIST = 200_000_000  # octets of a file of Message-IDs
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,8 @@ def resolve(run: Path, accepted: Path) -> tuple[int, int]:
     job = job_of(run)
     with folders.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
         plan, history = Plan.open(run / folders.PLAN), checkpoint.history
+        if not history.rehearsal:
+            refuse_run_files(accepted)
         identity = job.identity(history.opened.generation)
         doubtful = list(history.numbers(Verdict.IN_DOUBT))
         for number in doubtful:
@@ -158,35 +159,6 @@ def job_of(run: Path) -> Job:
     named = job.settings.campaign.model_copy(update={"name": opened.campaign})
     settings = job.settings.model_copy(update={"campaign": named})
     return Job(settings, opened.edition, job.directory, run.parent, job.secret)
-
-
-def message_ids(file: Path) -> Iterator[str]:
-    """Every ``<...@...>`` in a text file, such as a relay's log, or in the files of a folder, such as a Maildir.
-
-    Raises InputError.
-    """
-    try:
-        for one in [path for path in file.rglob("*") if path.is_file()] if file.is_dir() else [file]:
-            if one.stat().st_size > LARGEST_LIST:
-                raise InputError(
-                    f"{one} has over {LARGEST_LIST:,} octets.", next_step="give a file with the lines of this run alone"
-                )
-            with one.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    yield from _bracketed(line)
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be read.",
-            evidence=error.strerror or str(error),
-            next_step="name a list of Message-IDs, the relay's log, or a Maildir that you may read",
-        ) from error
-
-
-def _bracketed(line: str) -> Iterable[str]:
-    parts = line.split("<")[1:]
-    found = [f"<{part.partition('>')[0]}>" for part in parts if ">" in part and "@" in part]
-    bare = line.strip()
-    return found or ([f"<{bare}>"] if "@" in bare and " " not in bare else [])
 
 
 @contextmanager

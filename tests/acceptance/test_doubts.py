@@ -165,3 +165,9 @@ async def test_a_retry_that_goes_on_with_an_unfinished_one_tries_nobody_twice(st
 
 def tries(shelf: Shelf, address: str) -> int:
     return sum(address in command for command in shelf.commands if command.upper().startswith("RCPT"))
+
+
+async def test_no_doubt_is_settled_by_what_a_run_itself_wrote(doubtful: Stand) -> None:
+    told = doubtful.run / "in-doubt.csv"
+    (await doubtful.campaign("resolve", doubtful.run, "--accepted", told)).tells(65, "does not say what a relay took")
+    assert doubtful.verdicts()["in_doubt"] == 2
