@@ -8,6 +8,7 @@ them is past its dot: that decides between put back, recorded, and in doubt.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from campaign.delivery import dsn, judgement
 from campaign.delivery.backlog import Errand
@@ -120,11 +121,19 @@ class Lane:
         try:
             durable = self._desk.recorder.intent(letter, relay)
             if durable is not None:
-                await durable
+                await self._made_durable(durable, errand, relay)
             self._end(errand, await self._last_word(breaker, connection, errand, talk, following))
         finally:
             self.delicate = False
         return following is not None
+
+    async def _made_durable(self, durable: Awaitable[None], errand: Errand, relay: str) -> None:
+        """Wait for the intent to be on disk. Where it cannot be, no dot leaves: the letter is certainly not sent."""
+        try:
+            await durable
+        except Exception as error:
+            self._end(errand, judgement.held_back(errand.recipient.number, f"not sent: {error}", relay))
+            raise
 
     async def _last_word(
         self, breaker: Breaker, connection: Connection, errand: Errand, talk: Transaction, following: Errand | None

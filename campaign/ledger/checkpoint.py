@@ -276,7 +276,7 @@ class GroupSync:
         self._task: asyncio.Task[None] | None = None
 
     def wait(self) -> asyncio.Future[None]:
-        """A future that is done once everything appended before this call is on disk; StorageError if it cannot be."""
+        """A future that is done once everything appended before this call is on disk. It raises what prevented that."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
@@ -289,11 +289,22 @@ class GroupSync:
             batch, self._waiting = self._waiting, []
             try:
                 self._mark(await asyncio.to_thread(self._file.sync))
-            except StorageError as error:
-                for future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+            except BaseException as error:
+                self._refuse(batch, error)
+                if not isinstance(error, Exception):
+                    raise
             else:
                 for future in batch:
                     if not future.done():
                         future.set_result(None)
+
+    def _refuse(self, batch: list[asyncio.Future[None]], error: BaseException) -> None:
+        """Nobody is left waiting, whatever went wrong: neither this batch nor those who have come since."""
+        waiting, self._waiting = self._waiting, []
+        for future in (*batch, *waiting):
+            if future.done():
+                continue
+            if isinstance(error, Exception):
+                future.set_exception(error)
+            else:
+                future.cancel()

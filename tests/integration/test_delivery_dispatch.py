@@ -165,6 +165,25 @@ async def test_a_journal_that_cannot_be_written_stops_the_next_dot() -> None:
     assert not shelf.letters
 
 
+@pytest.mark.parametrize("error", [StorageError("the disk is sick"), OSError("unforeseen")])
+async def test_who_waits_for_an_intent_that_cannot_be_made_durable_is_not_sent_and_not_in_doubt(
+    error: Exception,
+) -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    async with Shelf(greedy=True) as shelf:
+        ledger = Ledger()
+        ledger.on_intent = lambda _: fail()
+        with pytest.raises(type(error), match=str(error)):
+            await send(shelf.url, recipients(50), letter_for, ledger, connections=5)
+    assert not shelf.letters
+    assert set(ledger.last) == set(ledger.intents)
+    assert {one.verdict for one in ledger.outcomes} == {Verdict.DEFERRED}
+    assert all(str(error) in one.reason and not one.counted for one in ledger.outcomes)
+
+
 async def test_a_verdict_that_cannot_be_written_stops_the_run() -> None:
     async with Shelf() as shelf:
         ledger = Ledger()

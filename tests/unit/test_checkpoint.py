@@ -96,6 +96,25 @@ async def test_under_power_a_failed_sync_reaches_every_waiting_letter_and_is_nev
     checkpoint.close()
 
 
+@pytest.mark.parametrize("error", [StorageError("no room for the mark"), ValueError("unforeseen")])
+async def test_under_power_nobody_is_left_waiting_whatever_goes_wrong_with_a_sync(
+    run: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    checkpoint = Checkpoint(run, durability="power")
+    checkpoint.begin_pass()
+    late: list[asyncio.Future[None]] = []
+
+    def break_off(_: int) -> None:
+        late.append(checkpoint.intent(letter(2), "relay"))  # it comes while the first two are being synced
+        raise error
+
+    monkeypatch.setattr(checkpoint._sync, "_mark", break_off)
+    waits = [checkpoint.intent(letter(number), "relay") for number in range(2)]
+    assert await asyncio.gather(*waits, return_exceptions=True) == [error, error]
+    assert await asyncio.gather(*late, return_exceptions=True) == [error]
+    checkpoint.close()
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
 def test_no_dot_after_an_intent_that_could_not_be_written(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, code: int
