@@ -35,7 +35,7 @@ def repair_command(run: str, dry_run: bool) -> ExitCode:
         return ExitCode.DONE
     shown = ", ".join(map(str, salvage.lost_lines[:10]))
     more = " ..." if len(salvage.lost_lines) > 10 else ""
-    click.echo(f"{len(salvage.records):,} sound lines, {len(salvage.lost_lines):,} lost (line {shown}{more})", err=True)
+    click.echo(f"{len(salvage.lines):,} sound lines, {len(salvage.lost_lines):,} lost (line {shown}{more})", err=True)
     click.echo(f"{len(salvage.doubtful):,} recipients {'would be' if dry_run else 'are'} in doubt", err=True)
     step = (
         f"campaign repair {folder}"

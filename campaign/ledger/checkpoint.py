@@ -16,7 +16,7 @@ from pathlib import Path
 from campaign.errors import DamageError, StorageError
 from campaign.ledger import journal, storage
 from campaign.ledger.boots import boot_identity, power_lost
-from campaign.ledger.history import History
+from campaign.ledger.history import LATEST, History, is_date
 from campaign.ledger.records import (
     NONE,
     Changed,
@@ -111,8 +111,14 @@ class Checkpoint:
         self._sync = GroupSync(self._file, self._mark)
 
     def begin_pass(self) -> int:
-        """Begin a sweep over all that is due now; returns its date in POSIX seconds."""
+        """Begin a sweep over all that is due now; returns its date in POSIX seconds. Raises StorageError."""
         now = int(self._clock())
+        if not is_date(now):
+            raise StorageError(
+                "The clock of this machine is wrong by decades, so nothing is sent.",
+                evidence=f"it says {now:,} seconds since 1970; a journal holds dates up to February 2106",
+                next_step="set the clock, then run the same command again; it continues where it stopped",
+            )
         self._append(Pass(self.history.passes + 1, now))
         self._block_at = 0.0
         return now
@@ -166,7 +172,7 @@ class Checkpoint:
             took=NONE if dot is None else round(time.monotonic() - dot, 4),
             counted=outcome.counted,
             date=NONE if dot is not None or not outcome.relay else self.date_of(number),
-            not_before=not_before or NONE,
+            not_before=min(not_before, LATEST) if not_before else NONE,
         )
         self._file.append_in_need(encode(record))
         self.history.apply(record)

@@ -36,6 +36,13 @@ FINAL_CODES = frozenset(CODE[verdict] for verdict in FINAL)
 #: Verdicts that end an attempt, as against those that needed none.
 ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
 _BY_NAME = {verdict.value: code for verdict, code in CODE.items()}
+#: The last POSIX second that four octets hold, in February 2106.
+LATEST = 0xFFFFFFFF
+
+
+def is_date(seconds: float) -> bool:
+    """Whether a POSIX time fits into the four octets that each recipient has for it."""
+    return 0 <= seconds <= LATEST
 
 
 class History:
@@ -108,6 +115,15 @@ class History:
     def apply(self, record: Record) -> None:
         """Take one more record into account. Raises ValueError or LookupError where it makes no sense."""
         self._apply[type(record)](record)  # type: ignore[operator] # as above
+
+    def can_hold(self, record: Record) -> bool:
+        """Whether `apply` makes sense of it: a recipient of this run, a verdict there is, dates that fit."""
+        if isinstance(record, Intent):
+            return 0 <= record.number < len(self.state) and is_date(record.date)
+        if isinstance(record, Settled):
+            known = 0 <= record.number < len(self.state) and record.verdict in _BY_NAME
+            return known and is_date(record.date) and is_date(record.not_before)
+        return is_date(record.at) if isinstance(record, Pass) else not isinstance(record, Opened)
 
     def settle_interrupted(self, *, power_lost: bool) -> list[int]:
         """After the last record of a process that is gone: mark who is in doubt now and return their numbers."""

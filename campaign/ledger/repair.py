@@ -8,7 +8,6 @@ kept beside the repaired journal.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,42 +24,87 @@ REASON = "lines of the journal that may have told of this letter were damaged"
 
 @dataclass(slots=True)
 class Salvage:
-    """What a repair finds: sound records, the numbers of lost lines (1-based), and who becomes in doubt."""
+    """What a repair finds: sound lines, the numbers of lost ones (1-based), and who becomes in doubt.
 
-    records: list[bytes] = field(default_factory=list)
+    A line is lost that is damaged, or that says what no run can hold, such as a recipient who is not in the plan.
+    """
+
+    lines: list[bytes] = field(default_factory=list)
     lost_lines: list[int] = field(default_factory=list)
     torn: bool = False
-    lost_frontier: bool = False
     doubtful: list[int] = field(default_factory=list)
+    last_time: float = 0.0
 
 
 def inspect(path: Path) -> Salvage:
     """What can be saved. Raises DamageError where not even the first line is sound; StorageError."""
-    salvage = Salvage()
     try:
-        lines = path.read_bytes().split(b"\n")
+        *whole, rest = path.read_bytes().split(b"\n")
     except OSError as error:
         raise StorageError(
             f"{path} cannot be read.",
             evidence=str(error),
             next_step="see whose file it is and that the disk is sound, then run the same command again",
         ) from error
-    *whole, rest = lines
-    salvage.torn = bool(rest)
-    for number, line in enumerate(whole, 1):
+    opened = decode(whole[0]) if whole else None
+    if not isinstance(opened, Opened):
+        raise DamageError(
+            "Nothing can be saved: the journal's first line does not say which campaign it belongs to.",
+            evidence=f"{path}:1",
+            next_step=f"restore {path} from a backup",
+        )
+    inspection = _Inspection(opened, Salvage(whole[:1], torn=bool(rest), last_time=opened.at))
+    for number, line in enumerate(whole[1:], 2):
+        inspection.take(number, line)
+    return inspection.result(len(whole))
+
+
+class _Inspection:
+    """One walk through the lines: each is kept and applied, or lost."""
+
+    def __init__(self, opened: Opened, salvage: Salvage) -> None:
+        self._history, self._salvage = History(opened), salvage
+        self._damaged = 0  # the last line that nobody can read
+        self._may_be_frontier = False
+        self._bound = 0  # nobody at or above it was drawn, by the lines that can be read
+        self._told_of: set[int] = set()  # recipients in lines that no run can hold
+
+    def take(self, number: int, line: bytes) -> None:
+        """The next line."""
         record = decode(line)
+        # A frontier is synced at once, so only a line lost before a sync mark, or beside another one, can be one.
+        self._may_be_frontier |= self._damaged == number - 1 and (record is None or isinstance(record, Synced))
         if record is None:
-            salvage.lost_lines.append(number)
-        else:
-            salvage.records.append(line + b"\n")
-        salvage.lost_frontier |= _tells_of_a_frontier(salvage.lost_lines, number, record)
-    salvage.lost_frontier |= salvage.lost_lines[-1:] == [len(whole)]
-    history = _history(path, salvage)
-    if salvage.lost_lines:
-        bound = _bound(salvage, history)
-        doubtful = [*history.pending, *(n for n in history.numbers(Verdict.WAITING, Verdict.DEFERRED) if n < bound)]
-        salvage.doubtful = sorted(set(doubtful))
-    return salvage
+            self._damaged = number
+            self._salvage.lost_lines.append(number)
+            return
+        self._note(record)
+        if self._history.can_hold(record):
+            self._history.apply(record)
+            self._salvage.lines.append(line)
+            return
+        self._salvage.lost_lines.append(number)
+        if isinstance(record, Intent | Settled):
+            self._told_of.add(record.number)
+
+    def result(self, lines: int) -> Salvage:
+        """What was found, after the last of so many lines."""
+        history, salvage = self._history, self._salvage
+        doubtful = {n for n in self._told_of if 0 <= n < len(history.state) and history.is_open(n)}
+        if self._damaged:
+            bound = self._bound + LARGEST_BLOCK * (self._may_be_frontier or self._damaged == lines)
+            doubtful.update(n for n in history.numbers(Verdict.WAITING, Verdict.DEFERRED) if n < bound)
+        if salvage.lost_lines:
+            salvage.doubtful = sorted(doubtful.union(history.pending))
+        return salvage
+
+    def _note(self, record: Record) -> None:
+        if isinstance(record, Frontier):
+            self._bound = max(self._bound, record.until)
+        elif isinstance(record, Intent | Settled):
+            self._bound = max(self._bound, record.number + 1)
+        if isinstance(record, Settled | Started):
+            self._salvage.last_time = max(self._salvage.last_time, record.at)
 
 
 def repair(path: Path) -> Salvage:
@@ -76,52 +120,9 @@ def _repaired(path: Path) -> Salvage:
     salvage = inspect(path)
     if not salvage.lost_lines:
         return salvage
-    at = _last_time(salvage)
+    at = salvage.last_time
     doubts = [encode(Settled(n, Verdict.IN_DOUBT.value, at=at, reason=REASON, counted=False)) for n in salvage.doubtful]
     kept = next(name for n in range(1, 10_000) if not (name := path.with_name(f"{path.name}.damaged-{n}")).exists())
     write_whole(kept, path.read_bytes())
-    write_whole(path, b"".join([*salvage.records, *doubts]))
+    write_whole(path, b"".join([line + b"\n" for line in salvage.lines] + doubts))
     return salvage
-
-
-def _history(path: Path, salvage: Salvage) -> History:
-    records = _decoded(salvage.records)
-    first = next(records, None)
-    if not isinstance(first, Opened):
-        raise DamageError(
-            "Nothing can be saved: the journal's first line does not say which campaign it belongs to.",
-            evidence=f"{path}:1",
-            next_step=f"restore {path} from a backup",
-        )
-    history = History(first)
-    for record in records:
-        try:
-            history.apply(record)
-        except (ValueError, IndexError, KeyError, OverflowError):
-            salvage.records.remove(encode(record))
-    return history
-
-
-def _decoded(lines: list[bytes]) -> Iterator[Record]:
-    return (record for line in list(lines) if (record := decode(line[:-1])) is not None)
-
-
-def _bound(salvage: Salvage, history: History) -> int:
-    """Nobody at or above it can have been drawn: the highest frontier, and a block more if one may be lost."""
-    highest = 0
-    for record in _decoded(salvage.records):
-        if isinstance(record, Frontier):
-            highest = max(highest, record.until)
-        elif isinstance(record, Intent | Settled):
-            highest = max(highest, record.number + 1)
-    return min(highest + LARGEST_BLOCK * salvage.lost_frontier, len(history.state))
-
-
-def _tells_of_a_frontier(lost: list[int], number: int, record: Record | None) -> bool:
-    """A frontier is synced at once, so only a lost line before a sync mark, or beside another lost one, can be one."""
-    return lost[-1:] == [number - 1] and (record is None or isinstance(record, Synced))
-
-
-def _last_time(salvage: Salvage) -> float:
-    times = [record.at for record in _decoded(salvage.records) if isinstance(record, Settled | Started | Opened)]
-    return max(times, default=0.0)

@@ -185,6 +185,27 @@ def test_a_deferred_letter_keeps_the_date_of_its_first_try(run: Path, checkpoint
     assert checkpoint.date_of(4) == 3000
 
 
+@pytest.mark.parametrize("clock", [2.0**32, 1e12, -1.0])
+def test_a_date_that_no_journal_holds_is_refused_before_it_is_written(run: Path, clock: float) -> None:
+    checkpoint = Checkpoint(run, clock=lambda: clock)
+    before = (run / journal.NAME).read_bytes()
+    with pytest.raises(StorageError, match="clock of this machine is wrong"):
+        checkpoint.begin_pass()
+    assert (run / journal.NAME).read_bytes() == before
+    checkpoint.close()
+
+
+@pytest.mark.parametrize("clock", [0.0, 2.0**32 - 1])
+def test_the_last_dates_that_fit_can_be_read_again(run: Path, clock: float) -> None:
+    checkpoint = Checkpoint(run, clock=lambda: clock)
+    checkpoint.begin_pass()
+    checkpoint.intent(letter(1), "relay")
+    checkpoint.verdict(Outcome(1, Verdict.DEFERRED, code=450, relay="relay"), not_before=9e99)
+    checkpoint.close()
+    history = read_history(run)
+    assert (history.dates[1], history.not_before[1]) == (int(clock), 2**32 - 1)
+
+
 def test_the_ballast_is_there_while_the_run_is_open_and_gone_afterwards(run: Path) -> None:
     checkpoint = Checkpoint(run)
     assert (run / "ballast").stat().st_blocks * 512 >= storage.BALLAST_OCTETS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger import journal
 from campaign.ledger.checkpoint import read_history
 from campaign.ledger.folders import locked
-from campaign.ledger.records import Frontier, Intent, Opened, Pass, Settled, Started, Synced, encode
+from campaign.ledger.records import Frontier, Intent, Opened, Pass, Record, Settled, Started, Synced, encode
 from campaign.ledger.repair import inspect, repair
 from campaign.ledger.storage import AppendOnly, write_whole
 from campaign.model import Verdict
@@ -62,6 +63,61 @@ def test_where_the_lost_line_may_have_raised_the_frontier_a_block_more_is_in_dou
     history = read_history(damaged.parent)
     assert history.verdict(163) is Verdict.IN_DOUBT
     assert history.verdict(164) is Verdict.WAITING
+
+
+def test_two_lost_lines_side_by_side_may_have_raised_the_frontier(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaign.ledger.repair.LARGEST_BLOCK", 100)
+    lines = damaged.read_bytes().splitlines(keepends=True)
+    damaged.write_bytes(b"".join([*lines[:8], b"more rubbish\n", *lines[8:]]))
+    repair(damaged)
+    assert read_history(damaged.parent).verdict(163) is Verdict.IN_DOUBT
+
+
+@pytest.mark.parametrize("number", [0, 1, 4])
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda number: Intent(number, "dd", 5e9),
+        lambda number: Settled(number, "deferred", 3.0, not_before=5e9),
+        lambda number: Settled(number, "deferred", 3.0, date=-1.0),
+        lambda number: Settled(number, "delivered", 3.0),
+    ],
+)
+def test_who_stands_in_a_line_that_no_run_can_hold_is_in_doubt_unless_known_and_nobody_else_is(
+    damaged: Path, number: int, told: Callable[[int], Record]
+) -> None:
+    lines = [line for line in damaged.read_bytes().splitlines(keepends=True) if not line.startswith(b"rubbish")]
+    damaged.write_bytes(b"".join([*lines, encode(told(number)), encode(Pass(2, 5_000_000_000))]))
+    with pytest.raises(DamageError, match="contradicts itself"):
+        read_history(damaged.parent)
+    assert repair(damaged).lost_lines == [10, 11]
+    history = read_history(damaged.parent, running=True)
+    assert [history.verdict(n).value for n in (0, 1, 2)] == ["accepted", "in_doubt", "rejected"]
+    assert list(history.numbers(Verdict.IN_DOUBT)) == sorted({1, number} - {0})
+
+
+@pytest.mark.parametrize("number", [-1, 100_000])
+def test_a_line_about_somebody_who_is_not_in_the_plan_is_left_out(damaged: Path, number: int) -> None:
+    lines = [line for line in damaged.read_bytes().splitlines(keepends=True) if not line.startswith(b"rubbish")]
+    damaged.write_bytes(
+        b"".join([*lines, encode(Settled(number, "accepted", 3.0)), encode(Settled(1, "accepted", 4.0))])
+    )
+    assert repair(damaged).lost_lines == [10]
+    history = read_history(damaged.parent, running=True)
+    assert list(history.numbers(Verdict.ACCEPTED)) == [0, 1]
+    assert not list(history.numbers(Verdict.IN_DOUBT))
+
+
+def test_a_lost_line_stays_lost_where_its_twin_is_sound(damaged: Path) -> None:
+    """Lines are told apart by their place: two may say the same."""
+    first = encode(Settled(3, "deferred", 3.0))
+    damaged.write_bytes(
+        damaged.read_bytes() + encode(Opened("g", "", "r", 1, 100_000, "p", {}, "shape", 1.0, "t")) + first
+    )
+    assert inspect(damaged).lost_lines == [8, 11]
+    assert len(inspect(damaged).lines) == 10
 
 
 def test_the_damaged_original_is_kept(damaged: Path) -> None:
