@@ -173,6 +173,7 @@ class Checkpoint:
             counted=outcome.counted,
             date=NONE if dot is not None or not outcome.relay else self.date_of(number),
             not_before=min(not_before, LATEST) if not_before else NONE,
+            dead=outcome.suppress,
         )
         self._file.append_in_need(encode(record))
         self.history.apply(record)
@@ -208,16 +209,19 @@ class Checkpoint:
         abandoned: bool = False,
         notes: Sequence[str] | None = None,
         settings: Mapping[str, str] | None = None,
+        remembered: bool = False,
     ) -> None:
         """Leave the run in good order, synced. Nobody is sent again in one left behind: a doubt is told as one.
 
-        ``notes`` and ``settings`` are for its report; None: as they were.
+        ``notes`` and ``settings`` are for its report; None: as they were. ``remembered``: every dead address is in
+        ``suppressed.csv``, on disk.
         """
         for number in [number for number in self.history.digests if abandoned and self.history.is_open(number)]:
             self.settle(number, Verdict.IN_DOUBT, "the run was left behind before it was sent again")
         history, at = self.history, round(self._clock(), 3)
         said = history.notes if notes is None else tuple(notes)
-        self._append(Ended(at, exit_code, abandoned, said, history.settings if settings is None else dict(settings)))
+        chosen = history.settings if settings is None else dict(settings)
+        self._append(Ended(at, exit_code, abandoned, said, chosen, remembered))
         self.sync()
 
     def sync(self) -> None:

@@ -54,7 +54,8 @@ class History:
     to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its Message-ID, ``shaped_by`` to the
     fingerprints of its run then. ``abandoned``: a fresh run took over, whatever is written later. ``notes`` and
     ``settings`` are what the last process to send said of its turn. ``rehearsal``: each of its letters went into the
-    embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a relay.
+    embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a relay. ``dead`` are
+    verdicts on dead addresses that ``suppressed.csv`` may lack.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -82,6 +83,7 @@ class History:
         self.synced = 0
         self.ended: Ended | None = None
         self.abandoned = False
+        self.dead: dict[int, Settled] = {}
         #: Who was found in doubt by `settle_interrupted` and is not recorded as such yet.
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
@@ -256,6 +258,8 @@ class History:
             self.shaped_by.pop(number, None)
         if record.counted and code in ATTEMPT_CODES and self.attempts[number] < 255:
             self.attempts[number] += 1
+        if record.dead:
+            self.dead[number] = record
         if record.date:
             self.dates[number] = int(record.date)
         self.not_before[number] = int(record.not_before + 0.999) if record.not_before else 0
@@ -267,4 +271,6 @@ class History:
         self.ended = record
         self.abandoned |= record.abandoned
         self.notes, self.settings = record.notes, record.settings
+        if record.remembered:
+            self.dead.clear()
         self.frontier = 0  # this line is there, so all before it are: nobody else was drawn

@@ -82,7 +82,10 @@ class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, f
 
 
 class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """What became of one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time."""
+    """What became of one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time.
+
+    ``dead``: the address does not exist, and belongs in ``suppressed.csv``.
+    """
 
     number: int
     verdict: str
@@ -95,6 +98,7 @@ class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True,
     counted: bool = True
     date: float = NONE
     not_before: float = NONE
+    dead: bool = False
 
 
 class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, frozen=True, gc=False):
@@ -106,7 +110,8 @@ class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, f
 class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """The process left the run in good order. ``abandoned``: a fresh run has taken over for good.
 
-    ``notes`` and ``settings`` are what its report says of it that nothing else here tells.
+    ``notes`` and ``settings`` are what its report says of it that nothing else here tells. ``remembered``: every dead
+    address told of so far is in ``suppressed.csv``, on disk.
     """
 
     at: float
@@ -114,6 +119,7 @@ class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, fro
     abandoned: bool = False
     notes: tuple[str, ...] = ()
     settings: dict[str, str] = {}
+    remembered: bool = False
 
 
 Record = Opened | Started | Changed | Pass | Frontier | Intent | Settled | Synced | Ended

@@ -27,6 +27,7 @@ from campaign.ledger.records import Opened
 from campaign.model import Books, Recipient
 from campaign.pipeline.already import screens
 from campaign.pipeline.console import shown
+from campaign.pipeline.dead_addresses import suppress_missing
 from campaign.pipeline.job import Job, Options
 from campaign.pipeline.past_runs import clear_unbegun, continuable, current_generation, fingerprints
 from campaign.pipeline.past_runs import newest as newest_run
@@ -61,6 +62,8 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
     """
     clear_unbegun(job)
     newest, history = newest_run(job)
+    if newest and history:
+        suppress_missing(job, newest, history)
     if options.run:
         return _named(job, options, newest, history, progress)
     if newest and history and continues(options, history):

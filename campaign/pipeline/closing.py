@@ -24,6 +24,7 @@ from campaign.model import Verdict
 from campaign.pipeline.already import FAILED
 from campaign.pipeline.choosing import Chosen
 from campaign.pipeline.console import Console, shown
+from campaign.pipeline.dead_addresses import suppress_missing
 from campaign.pipeline.job import Job
 from campaign.pipeline.publishing import publish_last
 from campaign.pipeline.refusals import Refusals
@@ -98,7 +99,8 @@ def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, 
     facts = replace(facts, exit_code=int(code), notes=notes, settings=settings)
     # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
     write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
-    checkpoint.end(int(code), notes=notes, settings=settings)
+    suppress_missing(job, chosen.folder, checkpoint.history)
+    checkpoint.end(int(code), notes=notes, settings=settings, remembered=True)
     conclude(int(code), facts.verdicts)
     console.say(tally(facts, ending.error))
     if complaints:

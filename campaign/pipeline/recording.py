@@ -9,10 +9,10 @@ import time
 from collections.abc import Awaitable
 
 from campaign.delivery.retries import GiveUp, decide_retry
-from campaign.ledger import suppressed
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.choosing import Chosen
+from campaign.pipeline.dead_addresses import suppress
 from campaign.pipeline.job import Job
 from campaign.report.progress import Counts
 
@@ -36,12 +36,14 @@ class Recorder:
         not_before = 0.0
         if outcome.verdict is Verdict.DEFERRED:
             outcome, not_before = self._put_off(outcome)
+        if outcome.suppress and self._job.rehearsal:
+            outcome = outcome._replace(suppress=False)
         before = self._checkpoint.history.verdict(outcome.number)
         self._checkpoint.verdict(outcome, not_before)
         self.written += 1
         count(self._counts, before, outcome.verdict)
-        if outcome.suppress and not self._job.rehearsal:
-            self._remember_dead(outcome)
+        if outcome.suppress:
+            suppress(self._job, self._plan, [self._checkpoint.history.dead[outcome.number]])
 
     def settle(self, number: int, verdict: Verdict, reason: str) -> None:
         """A verdict that took no attempt."""
@@ -49,12 +51,6 @@ class Recorder:
         after = self._checkpoint.settle(number, verdict, reason)
         self.written += 1
         count(self._counts, before, after)
-
-    def _remember_dead(self, outcome: Outcome) -> None:
-        address = self._plan.recipient(outcome.number).address
-        code = outcome.enhanced or str(outcome.code)
-        name = self._job.settings.campaign.name
-        suppressed.add(self._job.directory, address, reason=outcome.reason, code=code, at=time.time(), campaign=name)
 
     def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
         delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number

@@ -25,6 +25,7 @@ from campaign.ledger.history import History
 from campaign.model import Verdict
 from campaign.pipeline.accepted_list import message_ids, refuse_run_files
 from campaign.pipeline.closing import draw_up, verdict_codes, walk, write_all
+from campaign.pipeline.dead_addresses import suppress_missing
 from campaign.pipeline.job import Job, prepare
 from campaign.report.facts import RunFacts
 
@@ -136,7 +137,10 @@ def resolve(run: Path, accepted: Path) -> tuple[int, int]:
 def report(run: Path) -> RunFacts:
     """Write the report and summary again, from plan and journal alone."""
     job, plan = job_of(run), Plan.open(run / folders.PLAN)
-    history = read_history(run, running=is_running(run))
+    running = is_running(run)
+    history = read_history(run, running=running)
+    if not running:
+        suppress_missing(job, run, history)
     stream = walk(run / journal.NAME)
     facts = draw_up(job, run, plan, history, stream)
     write_all(job, run, plan, history, stream, facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -114,6 +115,24 @@ async def test_an_address_that_a_relay_called_dead_is_suppressed_in_every_later_
     shelf.refuse.clear()
     (await stand.set(campaign__name="another").send()).ends(0, "19 recipients planned")
     assert shelf.recipients.count("p4@example.com") == 0
+
+
+async def test_a_dead_address_that_could_not_be_written_down_is_suppressed_by_the_next_command(
+    stand: Stand, shelf: Shelf
+) -> None:
+    shelf.refuse["p4@example.com"] = "550 5.1.1 no such user here"
+    file = stand.folder / "runs" / "suppressed.csv"
+    file.parent.mkdir()
+    with file.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (await stand.send()).tells(73, "suppressed.csv cannot be written", "another process holds it")
+    (await stand.send()).ends(3)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["address", "p4@example.com"]
+    assert shelf.recipients.count("p4@example.com") == 0
+    file.write_text(lines[0] + "\n", encoding="utf-8")  # the operator knows better: it is alive
+    (await stand.send()).ends(0, "Nobody is left")
+    assert "p4" not in file.read_text(encoding="utf-8")
 
 
 async def test_retry_sends_only_to_those_who_failed(stand: Stand, shelf: Shelf) -> None:
