@@ -23,6 +23,7 @@ from torture.case import Case
 from torture.pool import run_all
 from torture.scenarios import (
     changes,
+    clocks,
     disks,
     editions,
     journals,
@@ -35,7 +36,7 @@ from torture.scenarios import (
     signals,
 )
 
-SCENARIOS = (kills, points, signals, servers, disks, power, journals, races, changes, editions, operators)
+SCENARIOS = (kills, points, signals, servers, disks, power, clocks, journals, races, changes, editions, operators)
 RANDOM_KILLS = "SIGKILL at random times"
 
 

@@ -150,12 +150,14 @@ def _at_report(when: str, passed: _Passages) -> None:
 
 def settle(orders: Mapping[str, Any]) -> None:
     """Everything a launch may be ordered to do, in place before the command runs."""
-    from torture import recording, refusing
+    from torture import clocks, recording, refusing
 
     if "point" in orders:
         install(orders["point"], orders["nth"])
     if "refuse" in orders:
         refusing.install(**orders["refuse"])
+    if "clock" in orders:
+        clocks.install(**orders["clock"])
     if "record" in orders:
         recording.install(**orders["record"])
     if "boot" in orders:

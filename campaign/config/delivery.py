@@ -126,7 +126,10 @@ class DeliverySlice(Slice):
         "headers", description="how much of the letter a notification of failure brings back"
     )
     attempts: int = Field(5, ge=1, le=100, description="tries per letter before it is rejected")
-    give_up_after: Duration = Field(86400.0, description="age at which a deferred letter is rejected")
+    give_up_after: Duration = Field(
+        86400.0,
+        description="age at which a deferred letter is rejected; a pause in which no process ran counts as 4 h at most",
+    )
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")
     relay_patience: Duration = Field(
         120.0, description="how long the run waits for a relay that worked before and cannot be reached now"

@@ -21,16 +21,12 @@ from pathlib import Path
 from campaign.delivery.letter_times import CELLS, FLUSHED, LAST, PROMISED, SENT, Cells, Lane
 from campaign.errors import StorageError
 from campaign.system.atomic_file import write_atomically
+from campaign.system.boot import boot_clock
 
 MAGIC = b"campaign pacing 1\n"
 _HEAD = struct.Struct("<18s40sd")
 _HEAD_SIZE = 4096
 SIZE = _HEAD_SIZE + CELLS * 8
-
-
-def boot_clock() -> float:
-    """Seconds since boot, suspended time included, the same in every process of this machine."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def boot_identity() -> str:

@@ -32,6 +32,7 @@ from campaign.ledger.records import (
     encode,
 )
 from campaign.model import Letter, Outcome, Verdict
+from campaign.system.boot import boot_clock
 
 #: Recipients reserved at first; the block grows until one sync covers about two seconds of drawing.
 FIRST_BLOCK = 64
@@ -83,6 +84,7 @@ class Checkpoint:
         durability: str = "process",
         history: History | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = boot_clock,
         boot: str | None = None,
         open_file: Callable[[Path], storage.AppendOnly] = storage.AppendOnly,
     ) -> None:
@@ -105,6 +107,7 @@ class Checkpoint:
             self.history = history if history is not None and known else self._recover()
             self._file.load_ballast()
             self._begin(durability)
+            self.history.run_clock.go_by(steady)
         except BaseException:
             self._file.close()
             raise
@@ -122,6 +125,12 @@ class Checkpoint:
         self._append(Pass(self.history.passes + 1, now))
         self._block_at = 0.0
         return now
+
+    def look_at_clock(self) -> str:
+        """Whether the clock was set back while nothing was written, and what that led to, in words; or ``""``."""
+        before = self.history.drawn_in
+        self.history.look_at_clock(self._clock())
+        return self._drawn_in(self.history.drawn_in - before)
 
     def draw_few(self, few: bool) -> None:
         """A pass that draws a few of many reserves no block, which would hold all between them: intents are synced."""
@@ -272,8 +281,18 @@ class Checkpoint:
             at, date = round(self._clock(), 3), float(self.history.dates[number])
             self._append(Settled(number, Verdict.IN_DOUBT.value, at, reason=reason, date=date, counted=False))
         self.history.interrupted.clear()
+        before = self.history.drawn_in
         self._append(Started(round(self._clock(), 3), self._boot, os.getpid(), durability))
+        if notice := self._drawn_in(self.history.drawn_in - before):
+            self.notices.append(notice)
         self.sync()
+
+    def _drawn_in(self, count: int) -> str:
+        if not count:
+            return ""
+        who, they = ("1 letter", "it is") if count == 1 else (f"{count:,} letters", "they are")
+        within = f"{self.history.longest_wait / 60:,.0f} min"
+        return f"The clock was ahead when {who} had to wait; {they} tried again within {within}."
 
 
 class GroupSync:

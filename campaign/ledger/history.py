@@ -26,6 +26,7 @@ from campaign.ledger.records import (
     Started,
     Synced,
 )
+from campaign.ledger.run_clock import LONGEST_GAP, RunClock
 from campaign.model import FINAL, Verdict
 
 VERDICTS = tuple(Verdict)
@@ -84,6 +85,9 @@ class History:
         self.ended: Ended | None = None
         self.abandoned = False
         self.dead: dict[int, Settled] = {}
+        self.run_clock = RunClock(opened.at)
+        #: Seconds of the longest wait before a next try so far; how many waited for longer when the clock was set back.
+        self.longest_wait, self.drawn_in = 0.0, 0
         #: Who was found in doubt by `settle_interrupted` and is not recorded as such yet.
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
@@ -126,6 +130,15 @@ class History:
             known = 0 <= record.number < len(self.state) and record.verdict in _BY_NAME
             return known and is_date(record.date) and is_date(record.not_before)
         return is_date(record.at) if isinstance(record, Pass) else not isinstance(record, Opened)
+
+    def look_at_clock(self, at: float) -> None:
+        """The clock says ``at``. Where it was set back, nobody waits for longer than anybody was told to before."""
+        if self.run_clock.tick(at):
+            self._draw_in(max(0, int(at + self.longest_wait + 1)))
+
+    def age(self, number: int, now: float) -> float:
+        """Seconds since this recipient was first tried, the current pass included; a clock that jumps adds little."""
+        return self.run_clock.age(self.dates[number] or self.pass_at, now)
 
     def settle_interrupted(self, *, power_lost: bool) -> list[int]:
         """After the last record of a process that is gone: mark who is in doubt now and return their numbers."""
@@ -216,12 +229,19 @@ class History:
         self.counts[code] += 1
         self.state[number] = code
 
+    def _draw_in(self, latest: int) -> None:
+        for number, code in enumerate(self.state):
+            if code == DEFERRED and self.not_before[number] > latest:
+                self.not_before[number] = latest
+                self.drawn_in += 1
+
     def _shaped(self, number: int) -> None:
         """The letter in doubt was made under what holds now, unless it was in doubt before."""
         self.domains.setdefault(number, self.domain)
         self.shaped_by.setdefault(number, self.fingerprints)
 
     def _started(self, record: Started) -> None:
+        self.look_at_clock(record.at)
         self.settle_interrupted(power_lost=power_lost(self.boot, record.boot))
         self.boot, self.durability = record.boot, record.durability
         self.frontier = 0
@@ -233,7 +253,9 @@ class History:
         self.domain = record.domain or self.domain
 
     def _passed(self, record: Pass) -> None:
+        self.look_at_clock(record.at)
         self.passes, self.pass_at, self.frontier = record.number, int(record.at), 0
+        self.run_clock.begin_pass(self.pass_at)
         self.notes, self.settings = (), {}  # they were about an earlier turn
 
     def _reached(self, record: Frontier) -> None:
@@ -262,12 +284,22 @@ class History:
             self.dead[number] = record
         if record.date:
             self.dates[number] = int(record.date)
-        self.not_before[number] = int(record.not_before + 0.999) if record.not_before else 0
+        clock = self.run_clock
+        if 0.0 <= record.at - clock.at <= LONGEST_GAP:  # as nearly always
+            clock.at = record.at
+        else:
+            self.look_at_clock(record.at)
+        if record.not_before:
+            self.not_before[number] = int(record.not_before + 0.999)
+            self.longest_wait = max(self.longest_wait, record.not_before - record.at)
+        else:
+            self.not_before[number] = 0
 
     def _synced(self, record: Synced) -> None:
         self.synced = record.upto
 
     def _left(self, record: Ended) -> None:
+        self.look_at_clock(record.at)
         self.ended = record
         self.abandoned |= record.abandoned
         self.notes, self.settings = record.notes, record.settings

@@ -74,7 +74,7 @@ class Canary:
 class Release:
     """Holds the rest of a run back until the canary's time and share, or an operator, let it go.
 
-    ``wait`` sleeps until a POSIX time and is False when the run is told to stop; ``note`` tells the operator.
+    ``wait`` sleeps for so many seconds and is False when the run is told to stop; ``note`` tells the operator.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Release:
                 self._hold(history)
             elif self._control.state == "run":
                 self._released = True
-            if not await self._wait(time.time() + LOOK_SECONDS):
+            if not await self._wait(LOOK_SECONDS):
                 return "left"
 
     def _hold(self, history: History) -> None:

@@ -54,16 +54,17 @@ class Recorder:
 
     def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
         delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
+        now = time.time()
         if not outcome.relay:  # a limit of ours holds it: nobody was asked, so there is nothing to give up
-            return outcome, time.time() + (outcome.retry_after or 0.0)
+            return outcome, now + (outcome.retry_after or 0.0)
         held_again = not outcome.code and history.verdict(number) is Verdict.DEFERRED
         if outcome.retry_after == 0 and not outcome.counted and not held_again:
-            return outcome, time.time()  # certainly not sent, and nobody refused it: the next pass takes it up
+            return outcome, now  # certainly not sent, and nobody refused it: the next pass takes it up
         decision = decide_retry(
             outcome,
             history.attempts[number] + outcome.counted,
-            float(history.dates[number] or history.pass_at),
-            time.time(),
+            now - history.age(number, now),
+            now,
             limit=delivery.attempts,
             give_up_after=delivery.give_up_after,
             first_delay=delivery.retry_after,

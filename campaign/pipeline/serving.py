@@ -39,6 +39,7 @@ WATCH_SECONDS = 0.25
 SUPPRESSION_SECONDS = 3600.0
 #: A pass in which nobody got a verdict is followed by this pause, and this many such passes end the run.
 IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
+LOOK_AT_CLOCK_SECONDS = 60.0
 #: A signal this soon after another is its echo: timeout(1) signals its child and then the whole group.
 ECHO_SECONDS = 0.2
 _SIGNAL_CODES = {
@@ -89,7 +90,7 @@ class Service:
         self._kitchen: Kitchen | None = None
         self._stove = Stove(chosen.composer, checkpoint.date_of)
         canary = Canary.of(job.settings.delivery, chosen.plan.size)
-        self._release = Release(canary, chosen.folder, self._control, progress.note, self._wait_until)
+        self._release = Release(canary, chosen.folder, self._control, progress.note, self._pause)
         self._canary_only = False
 
     async def serve(self) -> Ending:
@@ -172,7 +173,7 @@ class Service:
                 next_step="look at the relay's log, then run the same command again; it continues where it stopped",
             )
         if idle:
-            await self._wait_until(time.time() + IDLE_PASS_SECONDS)
+            await self._pause(IDLE_PASS_SECONDS)
 
     def _due(self) -> Iterator[Recipient]:
         """Recipients of this pass, drawn one by one, as many as ``--limit`` allows; some ahead of their turn."""
@@ -212,18 +213,22 @@ class Service:
             return None
         return letter
 
-    async def _wait_until(self, moment: float) -> bool:
-        """Wait for a POSIX time; False when told to stop first."""
-        while not self._stop.is_set() and (left := moment - time.time()) > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), min(left, 60.0))
+    async def _pause(self, seconds: float) -> bool:
+        """Wait for so long; False when told to stop first."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
         return not self._stop.is_set()
 
     async def _wait_for_pass(self, due_at: float) -> bool:
-        self._counts.next_pass = due_at if due_at > time.time() else 0.0
-        ready = await self._wait_until(due_at)
+        """Wait for a POSIX time, with a look at the clock each minute: somebody may set it. False when told to stop."""
+        while not self._stop.is_set() and (left := due_at - time.time()) > 0:
+            self._counts.next_pass = due_at
+            await self._pause(min(left, LOOK_AT_CLOCK_SECONDS))
+            if notice := self._checkpoint.look_at_clock():
+                self._progress.note(notice)
+                due_at = self._checkpoint.history.next_due() or 0.0
         self._counts.next_pass = 0.0
-        return ready
+        return not self._stop.is_set()
 
     def _halt(self, *codes: ExitCode) -> None:
         """Draw no more; what is in flight is finished and recorded."""

@@ -13,12 +13,14 @@ import pytest
 from campaign.config.delivery import DeliverySlice
 from campaign.delivery import judgement
 from campaign.ledger.checkpoint import Checkpoint, create
+from campaign.ledger.history import CODE
 from campaign.ledger.records import Opened
 from campaign.model import Outcome, Verdict
 from campaign.pipeline.recording import Recorder
 from campaign.report.progress import Counts
 
 DAY = 86400.0
+YEARS = 10 * 365 * DAY
 
 
 @pytest.fixture
@@ -51,6 +53,19 @@ def test_its_age_counts_from_its_first_try(recorder: Recorder, checkpoint: Check
     assert not checkpoint.history.dates[1]
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
     assert checkpoint.history.dates[1] == checkpoint.history.pass_at
+
+
+@pytest.mark.parametrize("jump", [YEARS, -YEARS])
+def test_a_clock_that_jumps_gives_nobody_up(
+    recorder: Recorder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
+    now = time.time() + jump
+    monkeypatch.setattr("campaign.pipeline.recording.time.time", lambda: now)
+    recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
+    recorder.verdict(Outcome(2, Verdict.DEFERRED, "later", 451, relay="relay"))
+    assert checkpoint.history.counts[CODE[Verdict.DEFERRED]] == 2
+    assert 0 < checkpoint.history.not_before[1] - now < 3 * DeliverySlice().retry_after
 
 
 def test_a_letter_held_back_goes_at_once_and_again_only_after_a_while(
