@@ -24,6 +24,7 @@ from torture.pool import run_all
 from torture.scenarios import (
     changes,
     clocks,
+    dead_addresses,
     disks,
     editions,
     journals,
@@ -32,11 +33,15 @@ from torture.scenarios import (
     points,
     power,
     races,
+    rehearsals,
     servers,
     signals,
 )
 
-SCENARIOS = (kills, points, signals, servers, disks, power, clocks, journals, races, changes, editions, operators)
+SCENARIOS = (
+    kills, points, dead_addresses, rehearsals,
+    signals, servers, disks, power, clocks, journals, races, changes, editions, operators,
+)  # fmt: skip
 RANDOM_KILLS = "SIGKILL at random times"
 
 

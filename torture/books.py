@@ -27,6 +27,7 @@ class Run:
     records: list[dict[str, Any]] = field(default_factory=list)
     torn: bool = False
     finished: bool = False
+    rehearsal: bool = False
 
     def tally(self) -> dict[str, int]:
         """Verdict -> how many."""
@@ -70,9 +71,13 @@ def read_oracle(log: Path) -> Oracular:
     return found
 
 
-def read_runs(edition: Path) -> list[Run]:
-    """All runs of an edition that have a journal, in the order they were opened."""
-    runs = [read_run(journal.parent) for journal in edition.glob("*/checkpoint.journal")]
+def read_runs(edition: Path, *, rehearsals: bool = False) -> list[Run]:
+    """All runs of an edition that have a journal, in the order they were opened; or all rehearsals, which serve nobody.
+
+    A rehearsal is one by its first line, and only as long as no later line says otherwise.
+    """
+    found = [read_run(journal.parent) for journal in edition.glob("*/checkpoint.journal")]
+    runs = [run for run in found if run.rehearsal == rehearsals]
     return sorted(runs, key=lambda run: (run.records[0]["at"] if run.records else 0.0, run.folder.name))
 
 
@@ -104,6 +109,10 @@ def _replay(run: Run, record: dict[str, Any], pending: dict[int, str]) -> None:
             if record["verdict"] == "in_doubt" and (interrupted or run.verdicts[number] != "in_doubt"):
                 _doubt(run, number)
             run.verdicts[number] = record["verdict"]
+        case "opened":
+            run.rehearsal = "rehearsal" in record["fingerprints"]
+        case "changed":
+            run.rehearsal = run.rehearsal and "rehearsal" in record["fingerprints"]
         case "ended":
             run.finished = True
         case "started":
@@ -123,6 +132,25 @@ def _records(path: Path, run: Run) -> Iterator[dict[str, Any]]:
             run.torn = True
             return
         yield json.loads(line[9:])
+
+
+def called_dead(edition: Path) -> set[str]:
+    """The addresses that the journals of all runs call dead; those of rehearsals are no word of any relay."""
+    return {
+        run.planned[record["number"]]
+        for run in read_runs(edition)
+        for record in run.records
+        if record["is"] == "verdict" and record.get("dead")
+    }
+
+
+def suppressed(runs: Path) -> list[str]:
+    """The addresses in suppressed.csv, in order."""
+    path = runs / "suppressed.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row["address"] for row in csv.DictReader(file)]
 
 
 def listed_doubts(run: Path) -> list[str]:

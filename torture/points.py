@@ -23,6 +23,8 @@ BLAMELESS = (
     "report torn", "report after", "ended before", "ended torn", "ended after",
 )  # fmt: skip
 ALL = IN_DOUBT + BLAMELESS
+#: Passed only where a relay calls an address dead: between the journal's verdict and the list that later runs read.
+SUPPRESSED = ("suppressed before", "suppressed after")
 #: Points that a small run passes once; the others once a letter.
 ONCE = frozenset(point for point in BLAMELESS if point.split()[0] not in {"content", "intent", "verdict", "sync"})
 _RECORDS = frozenset({"started", "pass", "frontier", "intent", "verdict", "ended"})
@@ -39,6 +41,8 @@ def install(point: str, nth: int) -> None:
         _at_method(_METHODS[what], when, passed)
     elif what == "sync":
         _at_sync(when, passed)
+    elif what == "suppressed":
+        _at_suppressed(when, passed)
     elif what.endswith("rename"):
         _at_rename({"plan rename": "plan.jsonl", "journal rename": "checkpoint.journal"}[what], when, passed)
     else:
@@ -110,6 +114,22 @@ def _at_sync(when: str, passed: _Passages) -> None:
         return result
 
     AppendOnly.sync = sync  # type: ignore[method-assign]
+
+
+def _at_suppressed(when: str, passed: _Passages) -> None:
+    from campaign.ledger import suppressed
+
+    original = suppressed.add
+
+    def add(*args: Any, **more: Any) -> None:
+        due = passed.due()
+        if due and when == "before":
+            die()
+        original(*args, **more)
+        if due:
+            die()
+
+    suppressed.add = add
 
 
 def _at_rename(name: str, when: str, passed: _Passages) -> None:

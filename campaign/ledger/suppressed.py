@@ -21,7 +21,8 @@ from campaign.system.atomic_file import sync_folder
 from campaign.system.formula_guard import guard
 
 NAME = "suppressed.csv"
-HEADER = "address,reason,code,since,campaign\n"
+HEADER = b"address,reason,code,since,campaign\n"
+LONGEST_LINE = 1 << 16  #: octets of the file's end in which its last line stands
 
 
 class DeadAddress(NamedTuple):
@@ -41,7 +42,7 @@ def add(directory: Path, dead: Sequence[DeadAddress], *, sync: bool = False) -> 
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if dead:
-                _append(descriptor, "".join(map(_line, dead)))
+                _append(descriptor, [_line(one).encode() for one in dead])
             if sync:
                 os.fsync(descriptor)
                 sync_folder(directory)
@@ -51,13 +52,17 @@ def add(directory: Path, dead: Sequence[DeadAddress], *, sync: bool = False) -> 
         raise unwritable(path, error) from error
 
 
-def _append(descriptor: int, lines: str) -> None:
+def _append(descriptor: int, lines: Sequence[bytes]) -> None:
     if not lock(descriptor):
         raise BlockingIOError(errno.EAGAIN, "another process holds it")
     try:
         size = os.fstat(descriptor).st_size
-        head = HEADER if size == 0 else "" if os.pread(descriptor, 1, size - 1) == b"\n" else "\n"
-        _write_all(descriptor, (head + lines).encode(), size)
+        tail = os.pread(descriptor, LONGEST_LINE, max(0, size - LONGEST_LINE)).rpartition(b"\n")[2]
+        if tail and any(line.startswith(tail) for line in lines):
+            size, tail = size - len(tail), b""  # torn by a kill, and here it is whole
+            os.ftruncate(descriptor, size)
+        head = HEADER if size == 0 else b"\n" if tail else b""
+        _write_all(descriptor, head + b"".join(lines), size)
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 

@@ -114,7 +114,7 @@ def test_once_remembered_a_line_that_the_operator_took_out_stays_out(place: Path
     suppress_missing(job(place), chosen.folder, checkpoint.history)
     checkpoint.end(75, remembered=True)
     checkpoint.close()
-    (place / "runs" / suppressed.NAME).write_text(suppressed.HEADER, encoding="utf-8")
+    (place / "runs" / suppressed.NAME).write_text(suppressed.HEADER.decode(), encoding="utf-8")
     called_dead(chosen, 2)
     made(place)
     assert listed(place) == ["p2@example.com"]

@@ -48,6 +48,17 @@ def test_a_line_torn_by_a_full_disk_does_not_swallow_the_next(tmp_path: Path) ->
     assert (tmp_path / suppressed.NAME).read_text(encoding="utf-8").splitlines()[2].startswith("b@example.com,")
 
 
+@pytest.mark.parametrize("kept", range(0, 60, 7))
+def test_a_line_torn_by_a_kill_is_replaced_by_the_whole_one(tmp_path: Path, kept: int) -> None:
+    suppressed.add(tmp_path, [dead("b")])
+    before = (tmp_path / suppressed.NAME).read_bytes()
+    suppressed.add(tmp_path, [dead("a")])
+    whole = (tmp_path / suppressed.NAME).read_bytes()
+    (tmp_path / suppressed.NAME).write_bytes(whole[: len(before) + kept])
+    suppressed.add(tmp_path, [dead("c"), dead("a")])
+    assert [row["address"] for row in rows(tmp_path)] == ["b@example.com", "c@example.com", "a@example.com"]
+
+
 def test_a_short_write_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr("campaign.ledger.suppressed.os.write", lambda descriptor, data: real(descriptor, data[:7]))
