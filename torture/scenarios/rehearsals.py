@@ -69,6 +69,8 @@ def _judge(bench: Bench, scene: Scene, tally: Tally) -> None:
     runs, rehearsals = books.read_runs(scene.runs), books.read_runs(scene.runs, rehearsals=True)
     tally.must(len(runs) == 1, f"{len(runs)} runs through the relay, where one goes on until it is done")
     tally.must(bool(rehearsals), "no journal says that it is a rehearsal")
+    if not (runs and rehearsals):
+        return
     taken = set(books.read_oracle(scene.folder / "oracle.log").taken)
     without = [
         run.planned[n] for run in runs for n in run.planned if run.planned[n] not in taken and n not in run.doubts
