@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +86,17 @@ class DeliverySlice(Slice):
         pattern=r"^$|^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$",
         description="SHA-256 of the relay's certificate in hex; alone, it takes the place of an authority",
     )
+    tls_client_certificate: Path | None = Field(
+        None, description="PEM file of our own certificate, for relays that ask for one (mutual TLS)"
+    )
+    tls_client_key: Path | None = Field(
+        None, description="file that holds its private key, mode 0600; default: it stands in the certificate's file"
+    )
+    tls_client_certificates: dict[str, Path] = Field(
+        default_factory=dict, description="certificates of ours by host of the relay, where each has its own"
+    )
+    tls_client_keys: dict[str, Path] = Field(default_factory=dict, description="their private keys, by the same hosts")
+    source_address: str = Field("", description="IPv4 or IPv6 address of this machine that connections come from")
     local_hostname: str = Field(
         "",
         pattern=r"^$|^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^\[[0-9A-Fa-f.:A-Z]{3,60}\]$",
@@ -181,12 +193,30 @@ class DeliverySlice(Slice):
             raise ValueError("'mailbox' stands alone, as its letters are a rehearsal; write it, or the other relays")
         return relays
 
+    @field_validator("source_address")
+    @classmethod
+    def _is_an_address(cls, text: str) -> str:
+        if text:
+            try:
+                ipaddress.ip_address(text)
+            except ValueError:
+                raise ValueError(f"{text!r} is no IPv4 or IPv6 address, such as 192.0.2.7") from None
+        return text
+
     @field_validator("dsn")
     @classmethod
     def _never_stands_alone(cls, wishes: tuple[DsnWish, ...]) -> tuple[DsnWish, ...]:
         if "never" in wishes and len(wishes) > 1:
             raise ValueError("'never' stands alone; write it, or what to be told of")
         return tuple(dict.fromkeys(wishes))
+
+    @model_validator(mode="after")
+    def _no_key_without_its_certificate(self) -> DeliverySlice:
+        if self.tls_client_key and not self.tls_client_certificate:
+            raise ValueError("tls_client_key needs tls_client_certificate, the certificate it belongs to")
+        if missing := sorted(set(self.tls_client_keys) - set(self.tls_client_certificates)):
+            raise ValueError(f"tls_client_keys names {missing[0]}, for which tls_client_certificates has nothing")
+        return self
 
     @model_validator(mode="after")
     def _one_source_of_tokens(self) -> DeliverySlice:

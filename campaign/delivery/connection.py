@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import socket
 import ssl
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,6 +29,13 @@ from campaign.delivery.wire import Wire, clean, reply
 MECHANISMS = ("plain", "login", "cram-md5")
 #: OpenSSL's numbers (X509_V_ERR_…): the certificate has ended; it is for another name or address.
 EXPIRED, OTHER_NAME = 10, (62, 64)
+#: Alerts (RFC 8446, 6.2) by which a relay refuses a client's certificate, or the lack of one.
+OURS_REFUSED = frozenset(
+    {
+        *("certificate required", "bad certificate", "unsupported certificate", "certificate revoked"),
+        *("certificate expired", "certificate unknown", "unknown ca", "access denied"),
+    }
+)
 
 
 @dataclass(eq=False)
@@ -73,7 +81,7 @@ async def open_connection(relay: Relay, limits: Timeouts) -> Connection:
         raise
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         opening.drop()
-        raise _not_opened(opening.stage, error) from error
+        raise _not_opened(opening.stage, error, relay) from error
     except BaseException:
         opening.drop()
         raise
@@ -202,7 +210,7 @@ class _Opening:
         return connection
 
 
-def _not_opened(stage: Stage, error: Exception) -> NotOpened:
+def _not_opened(stage: Stage, error: Exception, relay: Relay) -> NotOpened:
     """What went wrong, in our words, from an exception of aiosmtplib or ssl."""
     code = getattr(error, "code", 0)
     if isinstance(error, aiosmtplib.SMTPResponseException) and 200 <= code <= 599:
@@ -210,12 +218,43 @@ def _not_opened(stage: Stage, error: Exception) -> NotOpened:
         return NotOpened(
             stage, f"the relay answered {code} {answer.enhanced} {answer.text}".replace("  ", " "), reply=answer
         )
-    encrypted = next((one for one in (error, error.__cause__) if isinstance(one, ssl.SSLError)), None)
+    encrypted = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
     if encrypted is not None and not isinstance(encrypted, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        if (alert := _alert(encrypted)) in OURS_REFUSED:
+            return _not_known(alert, shown=relay.own_certificate is not None)
         why = getattr(encrypted, "verify_message", "") or encrypted.reason or str(encrypted)
         advice = certificate_advice(encrypted) if isinstance(encrypted, ssl.SSLCertVerificationError) else ""
+        if alert == "handshake failure":
+            advice = "ask the relay's owner; it may want a certificate of ours (delivery.tls_client_certificate)"
         return NotOpened(Stage.STARTTLS, f"no trusted encryption: {clean(str(why))}", hopeless=True, advice=advice)
     return NotOpened(stage, words(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _alert(error: ssl.SSLError) -> str:
+    """The alert that the relay sent, in the words of TLS; empty where it sent none."""
+    return (error.reason or "").partition("_ALERT_")[2].replace("_", " ").lower()
+
+
+def _not_known(alert: str, *, shown: bool) -> NotOpened:
+    if shown:
+        return NotOpened(
+            Stage.STARTTLS,
+            f"the relay does not take our certificate: {alert}",
+            hopeless=True,
+            advice="ask its owner which authority and names it takes, then correct delivery.tls_client_certificate",
+        )
+    return NotOpened(
+        Stage.STARTTLS,
+        f"the relay wants a certificate of ours: {alert}",
+        hopeless=True,
+        advice="name the one that its owner gave you in delivery.tls_client_certificate",
+    )
 
 
 def certificate_advice(error: ssl.SSLCertVerificationError) -> str:

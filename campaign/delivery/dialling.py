@@ -11,6 +11,7 @@ from typing import Any
 
 from campaign.delivery.relays import Relay
 from campaign.delivery.replies import Stage
+from campaign.delivery.source_address import SourceAddress
 from campaign.delivery.wire import clean
 from campaign.model import Reply
 
@@ -42,10 +43,19 @@ async def dial(relay: Relay, limit: float) -> socket.socket:
         found = await asyncio.wait_for(asking, max(limit, 5.0))
     except (OSError, TimeoutError) as error:
         raise NotOpened(Stage.CONNECT, f"the name {relay.host} cannot be looked up: {words(error)}") from error
-    return await _race([(place[0], place[4]) for place in found], limit)
+    source = relay.source
+    places = [(place[0], place[4]) for place in found if source is None or place[0] == source.family]
+    if not places:
+        raise NotOpened(
+            Stage.CONNECT,
+            f"the name {relay.host} has no address of the same kind as our source_address",
+            hopeless=True,
+            advice="name an address of the other kind (IPv4, IPv6) in delivery.source_address, or leave it out",
+        )
+    return await _race(places, limit, source)
 
 
-async def _race(places: Sequence[Place], limit: float) -> socket.socket:
+async def _race(places: Sequence[Place], limit: float, source: SourceAddress | None) -> socket.socket:
     """The first of these addresses that answers; each gets a head start on the next (RFC 8305).
 
     An address that swallows packets, as IPv6 behind a broken router does, costs `HEAD_START` and not the limit.
@@ -56,7 +66,7 @@ async def _race(places: Sequence[Place], limit: float) -> socket.socket:
     try:
         while not lines and (waiting or running):
             if waiting:
-                running.add(asyncio.create_task(_connect(waiting.popleft(), limit)))
+                running.add(asyncio.create_task(_connect(waiting.popleft(), limit, source)))
             patience = HEAD_START if waiting else None
             done, running = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -74,12 +84,14 @@ async def _race(places: Sequence[Place], limit: float) -> socket.socket:
     return lines[0]
 
 
-async def _connect(place: Place, limit: float) -> socket.socket:
+async def _connect(place: Place, limit: float, source: SourceAddress | None) -> socket.socket:
     family, address = place
     line = socket.socket(family, socket.SOCK_STREAM)
     try:
         line.setblocking(False)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source is not None:
+            line.bind(source.place)
         await asyncio.wait_for(asyncio.get_running_loop().sock_connect(line, address), limit)
     except (OSError, TimeoutError) as error:
         line.close()

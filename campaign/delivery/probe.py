@@ -31,7 +31,8 @@ SMALL = 1_000_000
 class Greeting:
     """What a relay said of itself. ``size`` in octets, 0 for no limit stated; ``expires`` in POSIX seconds, 0 unknown.
 
-    ``took`` is the seconds from dialling to being ready for letters; ``login`` the user who was let in, or ``""``.
+    ``own_expires`` is when the certificate that we showed ends. ``took`` is the seconds from dialling to being ready
+    for letters; ``login`` the user who was let in, or ``""``.
     """
 
     relay: str
@@ -41,6 +42,7 @@ class Greeting:
     expires: float
     login: str
     took: float
+    own_expires: float = 0.0
 
     def remarks(self, now: float) -> list[tuple[Severity, str, str]]:
         """Findings as (severity, code, sentence) for the table of `campaign check`. ``now`` in POSIX seconds."""
@@ -98,4 +100,5 @@ def _greeting(connection: Connection) -> Greeting:
         expires=float(ssl.cert_time_to_seconds(connection.expires)) if connection.expires else 0.0,
         login=connection.relay.login.user if connection.relay.login is not None else "",
         took=connection.took,
+        own_expires=connection.relay.own_certificate.expires if connection.relay.own_certificate is not None else 0.0,
     )

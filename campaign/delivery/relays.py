@@ -11,17 +11,20 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from campaign.config.delivery import DeliverySlice
 from campaign.config.units import Rate
+from campaign.delivery.client_certificate import ClientCertificate, client_certificate
 from campaign.delivery.credentials import Login, find_login
 from campaign.delivery.oauth import oauth_login
 from campaign.delivery.presets import Preset, lookup, suggestion
+from campaign.delivery.source_address import SourceAddress, source_address
 from campaign.errors import ConfigError
 
 Tls = Literal["implicit", "starttls", "none"]
@@ -37,7 +40,8 @@ class Relay:
     """A server that takes letters, and how we meet it.
 
     ``name`` is safe to print and to record. ``tls`` is ``none`` only on loopback and without a login.
-    ``fingerprint`` is the SHA-256 (32 octets) that the certificate must have, or empty. ``local_hostname`` is
+    ``fingerprint`` is the SHA-256 (32 octets) that the certificate must have, or empty. ``own_certificate`` is shown
+    where the relay asks for one; ``source`` is the address of ours that connections come from. ``local_hostname`` is
     empty where the address literal of our own socket serves. ``limits``, ``connections`` and ``letters`` (per
     connection) come from a preset, 0 where it names none. ``weight`` is ``None`` where relays are in order.
     """
@@ -49,6 +53,8 @@ class Relay:
     login: Login | None = None
     context: ssl.SSLContext | None = field(default=None, repr=False)
     fingerprint: bytes = b""
+    own_certificate: ClientCertificate | None = None
+    source: SourceAddress | None = None
     local_hostname: str = ""
     limits: tuple[Rate, ...] = ()
     connections: int = 0
@@ -93,11 +99,20 @@ async def open_relays(
         where, preset = find(written, mailbox_url)
         user = where.user or (settings.user if written != "mailbox" else "")
         login = await login_for(user, where.host, position, settings, base, environment) if user else None
-        relays.append(replace(_relay(where, login, hostname, preset, settings), weight=weight))
-    if all(relay.tls == "none" for relay in relays):
-        return relays  # reading all the authorities of this machine takes its time
-    context = await asyncio.to_thread(tls_context, settings, base)
-    return [relay if relay.tls == "none" else replace(relay, context=context) for relay in relays]
+        own, source = None, None
+        if written != "mailbox":
+            own, source = client_certificate(where.host, settings, base), source_address(settings.source_address)
+        relay = _relay(where, login, hostname, preset, settings, own)
+        relays.append(replace(relay, weight=weight, source=source))
+    return await asyncio.to_thread(_with_contexts, relays, settings, base)
+
+
+def _with_contexts(relays: Sequence[Relay], settings: DeliverySlice, base: Path) -> list[Relay]:
+    """Each with its TLS context; one for all that see the same certificate, as reading the authorities takes time."""
+    context_for = cache(lambda own: tls_context(settings, base, own))
+    return [
+        relay if relay.tls == "none" else replace(relay, context=context_for(relay.own_certificate)) for relay in relays
+    ]
 
 
 async def login_for(
@@ -168,9 +183,10 @@ def _relay(
     hostname: str,
     preset: Preset | None,
     settings: DeliverySlice,
+    own: ClientCertificate | None,
 ) -> Relay:
-    pinned = bool(settings.tls_ca_file or settings.tls_fingerprint)
-    tls = tls_for(where, protect=pinned or login is not None)
+    known = bool(settings.tls_ca_file or settings.tls_fingerprint or own)
+    tls = tls_for(where, protect=known or login is not None)
     port = where.port or {"implicit": 465, "starttls": 587, "none": 25}[tls]
     host = f"[{where.host}]" if ":" in where.host else where.host
     return Relay(
@@ -180,6 +196,7 @@ def _relay(
         tls=tls,
         login=login,
         fingerprint=bytes.fromhex(settings.tls_fingerprint.replace(":", "")),
+        own_certificate=own,
         local_hostname=hostname,
         # Whoever states a rate knows the account better than a preset does.
         limits=preset.rate if preset is not None and not settings.rate else (),
@@ -195,10 +212,10 @@ def tls_for(where: Where, *, protect: bool) -> Tls:
     return "starttls" if protect or not where.loopback else "none"
 
 
-def tls_context(settings: DeliverySlice, base: Path) -> ssl.SSLContext:
+def tls_context(settings: DeliverySlice, base: Path, own: ClientCertificate | None = None) -> ssl.SSLContext:
     """TLS 1.2 or newer, certificate and name checked. A pinned fingerprint alone takes the place of that check.
 
-    Raises ConfigError when the authority's file cannot be used.
+    Raises ConfigError when the authority's file, or our ``own`` certificate, cannot be used.
     """
     try:
         context = ssl.create_default_context(
@@ -215,6 +232,8 @@ def tls_context(settings: DeliverySlice, base: Path) -> ssl.SSLContext:
         # The peer is known by its very certificate; `connection` compares before a byte of SMTP is sent.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if own is not None:
+        own.load_into(context)
     return context
 
 

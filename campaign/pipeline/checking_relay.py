@@ -85,8 +85,9 @@ def _failed(error: CampaignError, where: str, findings: Findings) -> None:
 
 def judge(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *, now: float) -> None:
     """What in a greeting will not do for these letters."""
-    if greeting.expires:
-        _certificate(greeting, span, findings, now)
+    for whose, ends in (("the relay's certificate", greeting.expires), ("our certificate", greeting.own_expires)):
+        if ends:
+            _certificate(whose, ends, greeting.relay, span, findings, now)
     if greeting.size and looked.largest > greeting.size:
         findings.add(
             "error",
@@ -121,21 +122,21 @@ def _notifications(greeting: Greeting, delivery: DeliverySlice, findings: Findin
         )
 
 
-def _certificate(greeting: Greeting, span: Span, findings: Findings, now: float) -> None:
-    ends = wording.moment(greeting.expires)
-    if greeting.expires < span.end:
+def _certificate(whose: str, expires: float, relay: str, span: Span, findings: Findings, now: float) -> None:
+    ends = wording.moment(expires)
+    if expires < span.end:
         findings.add(
             "error",
             "certificate-expires",
-            f"the relay's certificate ends at {ends}, before the run does: connections opened later will fail",
-            where=greeting.relay,
+            f"{whose} ends at {ends}, before the run does: connections opened later will fail",
+            where=relay,
             remedy="have it renewed first",
         )
-    elif greeting.expires - now < SOON:
+    elif expires - now < SOON:
         findings.add(
             "warning",
             "certificate-soon",
-            f"the relay's certificate ends at {ends}",
-            where=greeting.relay,
+            f"{whose} ends at {ends}",
+            where=relay,
             remedy="have it renewed",
         )

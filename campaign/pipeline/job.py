@@ -17,6 +17,7 @@ from campaign.config.secret import load_secret
 from campaign.errors import StorageError
 from campaign.ledger import folders, suppressed
 from campaign.model import Identity
+from campaign.pipeline.rewriting import rewritten
 
 #: The trace id of letters that no run sends: previews, tests, checks (W3C Trace Context calls it invalid).
 NO_TRACE = "0" * 32
@@ -78,6 +79,7 @@ class Job:
             trace_header=self.settings.report.trace_header,
             trace_id=trace,
             private=tuple(private_files(self.settings)),
+            rewritten=rewritten(self.settings.delivery),
         )
 
     def suppression(self) -> Suppression:
@@ -92,8 +94,12 @@ def private_files(settings: Settings) -> Iterator[Path]:
     base, audience, delivery = settings.base, settings.audience, settings.delivery
     passwords = (audience.password_file, delivery.password_file, delivery.token_file, *delivery.password_files.values())
     logins = (delivery.oauth and delivery.oauth.file, settings.report.push_login_file)
+    keys = (
+        *(delivery.tls_client_certificate, delivery.tls_client_key),
+        *(*delivery.tls_client_certificates.values(), *delivery.tls_client_keys.values()),
+    )
     yield settings.file
-    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords, *logins):
+    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords, *logins, *keys):
         if name:
             yield base / name
     for source in (audience.source, *audience.suppress):

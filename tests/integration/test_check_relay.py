@@ -107,6 +107,15 @@ async def test_a_certificate_that_ends_soon_is_a_warning_and_within_the_run_an_e
     assert (within.severity, within.code) == ("error", "certificate-expires")
 
 
+def test_our_own_certificate_that_ends_within_the_run_is_an_error() -> None:
+    findings = Findings()
+    greeting = Greeting("smtps://mx.example", (), 0, "TLSv1.3", 0.0, "", 0.1, own_expires=NOW + 3600)
+    judge(greeting, looked(), Span(NOW, 7200, "no limit"), findings, now=NOW)
+    (found,) = findings
+    assert (found.severity, found.code) == ("error", "certificate-expires")
+    assert "our certificate ends" in found.message
+
+
 async def test_a_relay_that_cannot_be_trusted_or_reached_is_an_error_and_the_others_are_greeted(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         nobody = f"smtp://127.0.0.1:{free.getsockname()[1]}"

@@ -112,13 +112,22 @@ def test_the_campaigns_own_files_are_private(tmp_path):
         campaign = { name = "gazette", from = "news@example.com", secret_file = "my.key" }
         audience = { source = "list.csv", suppress = ["gone.csv", "sqlite:///shop.db"], password_file = "database.pw" }
         compose = { subject = "s", text = "letter.txt" }
-        delivery = { password_file = "a.pw", token_file = "token", password_files = { "smtp.example.com" = "b.pw" } }
-        ledger = { directory = "runs" }
+        [delivery]
+        password_file = "a.pw"
+        token_file = "token"
+        password_files = { "smtp.example.com" = "b.pw" }
+        tls_client_certificate = "own.pem"
+        tls_client_key = "own.key"
+        tls_client_certificates = { "smtp.example.com" = "other.pem" }
+        tls_client_keys = { "smtp.example.com" = "other.key" }
+        [ledger]
+        directory = "runs"
         """
     )
     private = prepare(load(tmp_path / "campaign.toml", {}), environment={}).brief(("email",), 1).private
     names = {path.relative_to(tmp_path).as_posix() for path in private}
     assert names == {
+        *("own.pem", "own.key", "other.pem", "other.key"),
         *("campaign.toml", "my.key", "list.csv", "gone.csv", "shop.db", "database.pw", "a.pw", "token", "b.pw"),
         "runs",
     }

@@ -1,0 +1,34 @@
+"""The address of this machine that connections to relays come from, where one is named."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from campaign.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAddress:
+    """An address of ours as `socket.bind` takes it, with any free port."""
+
+    family: int
+    place: Any
+
+
+def source_address(text: str) -> SourceAddress | None:
+    """The address written as ``text``, or None for ``""``. Raises ConfigError where this machine does not have it."""
+    if not text:
+        return None
+    try:
+        found = socket.getaddrinfo(text, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+        with socket.socket(found[0], socket.SOCK_STREAM) as trial:
+            trial.bind(found[4])
+    except OSError as error:
+        raise ConfigError(
+            f"delivery.source_address {text} is not an address of this machine.",
+            evidence=error.strerror or str(error),
+            next_step="name one that `ip address` lists, or leave the setting out",
+        ) from None
+    return SourceAddress(found[0], found[4])
