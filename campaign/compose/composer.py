@@ -53,7 +53,7 @@ class Brief:
 
     ``trace_header`` names the header that holds ``trace_id``, which is the run's: the same in each of its letters.
     ``private`` are files and folders that no letter may hold, though they lie under the root: the list, the secret,
-    the runs. Whatever names one, a row or a template, is refused.
+    the runs. Whatever names one, a row or a template, is refused. ``rewritten`` are header fields that relays replace.
     """
 
     identity: Identity
@@ -66,6 +66,7 @@ class Brief:
     trace_header: str = ""
     trace_id: str = ""
     private: tuple[Path, ...] = ()
+    rewritten: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -119,7 +120,7 @@ class Composer:
             reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._stationery.templates.source),
         )
         self._tokens = Tokens(brief.identity.secret)
-        self._signer = Signer(keys, brief.base) if keys else None
+        self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
         self._sender = brief.return_path or brief.sender.address
         self._message_id = headers.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
         self._check_unsubscribe_id()
@@ -189,6 +190,8 @@ class Composer:
         found = {f"compose.{key}": _text(value) for key, value in settings.items()}
         found |= {"campaign.from": _text(brief.sender), "campaign.reply_to": _text(brief.reply_to)}
         found |= {"campaign.return_path": _text(brief.return_path), "compose.dkim": _text(brief.settings.dkim)}
+        if brief.settings.dkim and brief.rewritten:
+            found["headers that a relay rewrites"] = ", ".join(brief.rewritten)
         if brief.trace_header:
             found["report.trace_header"] = brief.trace_header
         found["campaign.secret"] = hmac.digest(brief.identity.secret, b"fingerprint", "sha256").hex()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # cryptography costs 60 ms of start, and only a signer needs 
 #: What a signature covers where it is present, in this order.
 COVERED = (
     "from", "reply-to", "to", "subject", "date", "message-id", "mime-version", "content-type",
-    "content-transfer-encoding", "list-unsubscribe", "list-unsubscribe-post",
+    "content-transfer-encoding", "list-unsubscribe", "list-unsubscribe-post", "list-id", "feedback-id",
 )  # fmt: skip
 LEAST_BITS = 1024  #: verifiers must not accept less (RFC 8301, section 3.2)
 GOOD_BITS = 2048
@@ -40,12 +40,15 @@ _NAMES = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9_
 class Signer:
     """Signs letters with one key or with several. ``warnings`` are sentences for the operator.
 
-    ``base`` is the folder that relative key files are relative to. Raises ConfigError, with the next step, for a key
+    ``base`` is the folder that relative key files are relative to. ``rewritten`` are fields that a relay replaces: a
+    signature over them would fail. Raises ConfigError, with the next step, for a key
     that is not there, cannot be read, is encrypted, of another kind, or too short.
     """
 
-    def __init__(self, settings: Sequence[DkimSlice], base: Path) -> None:
+    def __init__(self, settings: Sequence[DkimSlice], base: Path, rewritten: Sequence[str] = ()) -> None:
         self.warnings: list[str] = []
+        left_out = {name.lower() for name in rewritten} - {"from"}
+        self._covered = tuple(name for name in COVERED if name not in left_out)
         self._keys = [_Key(one, base, self.warnings) for one in settings]
 
     def fingerprints(self) -> dict[str, str]:
@@ -59,7 +62,7 @@ class Signer:
         the letter's Date, so that the same letter is signed the same. Raises ValueError for a block that is none.
         """
         fields = _relaxed_fields(header_block)
-        covered = tuple(name for name in COVERED if name in fields)
+        covered = tuple(name for name in self._covered if name in fields)
         signed = "".join([fields[name] for name in covered])
         digest = b64encode(hashlib.sha256(relaxed_body(body)).digest()).decode("ascii")
         common = f"t={floor(seconds)};\r\n h={_list(covered)};\r\n bh={digest};\r\n b="

@@ -53,6 +53,15 @@ def lookup(text: str) -> Preset | None:
     return None if table is None else _preset(name, region, table)
 
 
+def rewritten_at(host: str) -> tuple[str, ...]:
+    """The header fields that the relay at ``host`` replaces in each letter; of most relays none are known."""
+    for table in _tables().values():
+        form = re.escape(table["host"]).replace(re.escape("{region}"), table.get("region", ""))
+        if table.get("rewrites") and re.fullmatch(form, host.lower()):
+            return tuple(table["rewrites"])
+    return ()
+
+
 def known() -> list[str]:
     """Every name that `lookup` knows, for did-you-mean and for the docs."""
     return sorted(_tables())

@@ -8,6 +8,7 @@ from campaign.audience.plan import Plan
 from campaign.config.audience import AudienceSlice
 from campaign.delivery.domains import aligned
 from campaign.pipeline.job import Job
+from campaign.pipeline.rewriting import rewritten
 from campaign.report.findings import Finding, Findings
 
 #: Letters from which on a list counts as bulk, and a way out is expected.
@@ -49,6 +50,14 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
             f"From lies at {sender}, which only its own servers may send for",
             where="campaign.from",
             remedy="write from a domain of your own, or through that provider's relay",
+        )
+    if compose.dkim and (names := rewritten(job.settings.delivery)):
+        findings.add(
+            "warning",
+            "relay-rewrites",
+            f"the relay replaces {' and '.join(names)} in each letter, so your DKIM signature does not cover them",
+            where="compose.dkim",
+            remedy="nothing, or leave dkim out and let the relay sign for your domain",
         )
     automatic = {name.lower() for name in compose.headers} & {"auto-submitted", "feedback-type"}
     if plan.size >= BULK and not compose.unsubscribe and not automatic:

@@ -18,6 +18,7 @@ from campaign.errors import StorageError
 from campaign.ledger import folders, suppressed
 from campaign.model import Identity
 from campaign.pipeline.rewriting import rewritten
+from campaign.pipeline.rewriting import rewritten
 
 #: The trace id of letters that no run sends: previews, tests, checks (W3C Trace Context calls it invalid).
 NO_TRACE = "0" * 32
@@ -79,6 +80,7 @@ class Job:
             trace_header=self.settings.report.trace_header,
             trace_id=trace,
             private=tuple(private_files(self.settings)),
+            rewritten=rewritten(self.settings.delivery),
             rewritten=rewritten(self.settings.delivery),
         )
 

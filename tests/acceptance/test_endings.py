@@ -271,3 +271,11 @@ async def test_a_signal_before_the_start_leaves_nothing_behind(stand: Stand, num
     ended: Ended = await sending.end()
     assert ended.code == code
     assert not stand.runs
+
+
+async def test_what_the_relay_answered_to_a_letter_stays_in_the_journal(stand: Stand, shelf: Shelf) -> None:
+    """Amazon SES and others name the letter there by an id of their own, which bounces are joined by."""
+    answer = "0102018f6a3c1d2e-7b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0-000000"
+    shelf.break_at("dot", say(f"250 Ok {answer}"))
+    (await stand.send("--limit", 1)).ends(75)
+    assert f'"reason":"Ok {answer}"' in (stand.run / "checkpoint.journal").read_text(encoding="utf-8")

@@ -13,9 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from campaign.compose.composer import Brief, Composer
 from campaign.compose.headers import block, encode_text, list_unsubscribe, mailbox
 from campaign.compose.signing import Signer
 from campaign.config.compose import DkimSlice
+from campaign.model import Identity, Letter
+from tests.integration.test_sample_data import frozen
+from tests.integration.test_sample_data import settings as sample_settings
 
 SECONDS = 1_700_000_000
 OPENDKIM = shutil.which("opendkim") or shutil.which("opendkim", path="/usr/sbin:/usr/local/sbin")
@@ -50,6 +54,9 @@ BODIES = [
     b"From here\r\n.\r\n..\r\n" + b"x" * 998 + b"\r\n",
     (b'   <td style=3D"color: #333">x</td>=20\r\n' * 4_000),
 ]  # fmt: skip
+
+SAMPLES, AT_MOST = ("newsletter", "invoices", "alert"), 4
+REWRITTEN = ("Date", "Message-ID")
 
 PUBLIC |= {name.replace(".com", ".net"): value for name, value in PUBLIC.items()}
 
@@ -144,6 +151,46 @@ def test_relays_may_add_fields_and_refold(folder, accepted, name):
     moved = letter[:start] + b"Received: from x by y\r\nX-Spam: no\r\n" + letter[start:].replace(b"To: ", b"To:  ", 1)
     for one in (moved, moved.replace(b"; c=relaxed", b";\r\n\tc=relaxed", 1), moved + b"\r\n\r\n"):
         assert accepted(one)
+
+
+def sample_letters(name, folder, rewritten=()):
+    """Some letters of a sample campaign, from all over its list, signed with both keys."""
+    this, (plan, _) = sample_settings(name), frozen(name)
+    keys = [DkimSlice(domain="example.com", selector=key, key_file=folder / key) for key in ("rsa", "ed")]
+    compose = this.compose.model_copy(
+        update={"dkim": keys, "headers": {**this.compose.headers, "List-ID": "<x.example.com>", "Feedback-ID": "1:x"}}
+    )
+    campaign, identity = this.campaign, Identity(this.campaign.name, this.campaign.edition, 1, b"s" * 32)
+    composer = Composer(
+        Brief(
+            identity, campaign.sender, campaign.reply_to, campaign.return_path, compose, this.base, plan.columns,
+            rewritten=rewritten,
+        )
+    )  # fmt: skip
+    numbers = range(0, plan.size, max(plan.size // AT_MOST, 1))
+    made = [composer.compose(plan.recipient(number), SECONDS) for number in numbers]
+    return [letter.content for letter in made if isinstance(letter, Letter)]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_letters_of_every_sample_are_accepted(folder, accepted, name):
+    letters = sample_letters(name, folder)
+    assert letters
+    for letter in letters:
+        assert accepted(letter)
+        for field in (b"List-ID: <", b"Feedback-ID: 1:", b"Message-ID: <", b"Date: "):
+            assert letter.count(b"\r\n" + field) == 1
+            assert not accepted(letter.replace(b"\r\n" + field, b"\r\n" + field + b"9", 1))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_letters_are_still_accepted_when_the_relay_has_rewritten_what_it_is_known_to(folder, accepted, name):
+    for letter in sample_letters(name, folder, REWRITTEN):
+        sent = re.sub(rb"\r\nDate: [^\r]+", b"\r\nDate: Wed, 15 Nov 2023 00:00:00 +0000", letter, count=1)
+        sent = re.sub(rb"\r\nMessage-ID: [^\r]+", b"\r\nMessage-ID: <0102@eu-west-1.amazonses.com>", sent, count=1)
+        assert sent != letter
+        assert accepted(sent)
+        assert not accepted(sent.replace(b"\r\nFeedback-ID: 1", b"\r\nFeedback-ID: 2", 1))
 
 
 pieces = st.lists(

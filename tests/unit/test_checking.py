@@ -85,6 +85,21 @@ def test_settings_are_judged(settings: dict[str, str], size: int, found: list[st
     assert codes(findings) == found
 
 
+@pytest.mark.parametrize(
+    ("relay", "signed", "found"),
+    [("ses:eu-west-1", True, ["relay-rewrites"]), ("ses:eu-west-1", False, []), ("sendgrid", True, [])],
+)
+def test_what_the_relay_rewrites_is_said_where_a_signature_leaves_it_out(
+    relay: str, signed: bool, found: list[str], tmp_path: Path
+):
+    key = 'dkim = { domain = "example.com", selector = "s1", key_file = "dkim.pem" }'
+    one, findings = job(tmp_path, delivery=f'relay = "{relay}"', compose=key if signed else ""), Findings()
+    check_settings(one, plan(1), findings)
+    assert codes(findings) == found
+    assert all("Date and Message-ID" in finding.message for finding in findings)
+    assert one.brief(("name",), 1).rewritten == (("Date", "Message-ID") if relay.startswith("ses") else ())
+
+
 def test_from_at_a_free_provider_wants_that_providers_relay(tmp_path: Path):
     for relay, found in (("mailbox", ["free-mail"]), ("gmail", [])):
         one = job(tmp_path, delivery=f'relay = "{relay}"')

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from markupsafe import escape
 
 from campaign.compose.composer import RENDERING, WAY_OF_RENDERING, Brief, Composer
@@ -457,11 +459,23 @@ def test_fingerprints_change_with_everything_that_shapes_a_letter(tmp_path):
     assert changed(replace(given, settings=given.settings.model_copy(update={"subject": "x"}))) == {"compose.subject"}
     assert changed(replace(given, identity=replace(IDENTITY, secret=b"x" * 32))) == {"campaign.secret"}
     assert changed(replace(given, settings=given.settings.model_copy(update={"processes": 4}))) == set()
+    assert changed(replace(given, rewritten=("Date",))) == set()  # nothing is signed, so nothing is left out
     (tmp_path / "a.png").write_bytes(png(2))
     assert changed(given) == {"a.png"}
     (tmp_path / "own.css").write_text("p { top: 1px }")
     assert changed(given) == {"a.png", "own.css"}
     assert IDENTITY.secret.decode() not in repr(before)
+
+
+def test_another_relay_that_rewrites_other_headers_changes_signed_letters_and_is_told_by_name(tmp_path):
+    (tmp_path / "ed").write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    given = brief(tmp_path, dkim={"domain": "example.com", "selector": "s1", "key_file": "ed"})
+    before, after = Composer(given), Composer(replace(given, rewritten=("Date", "Message-ID")))
+    assert letter(before, recipient()).content != letter(after, recipient()).content
+    told = after.fingerprints().items() - before.fingerprints().items()
+    assert told == {("headers that a relay rewrites", "Date, Message-ID")}
 
 
 def test_the_way_of_rendering_is_a_fingerprint_that_no_file_can_hide(tmp_path, monkeypatch):

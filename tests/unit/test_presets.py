@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from campaign.delivery.presets import known, lookup, suggestion
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery.presets import known, lookup, rewritten_at, suggestion
 from campaign.errors import ConfigError
+from campaign.pipeline.rewriting import rewritten
 
 REGION = {"ses": ":eu-west-1", "aliyun-intl": ":us-east-1", "directmail-intl": ":us-east-1"}
 
@@ -53,6 +55,35 @@ def test_every_preset_is_whole_and_every_figure_has_a_source(name: str) -> None:
     assert re.search(r"[a-z0-9-]+\.(com|org)\b", said), "the vendor's page is named"
     if preset.connections or preset.letters or preset.rate:
         assert "connections" in said or "messages" in said
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("email-smtp.eu-west-1.amazonaws.com", ("Date", "Message-ID")),
+        ("EMAIL-SMTP.us-gov-west-1.amazonaws.com", ("Date", "Message-ID")),
+        ("email-smtp.eu-west-1.amazonaws.com.example.com", ()),
+        ("smtp.sendgrid.net", ()),
+        ("smtp.example.com", ()),
+    ],
+)
+def test_what_a_relay_rewrites_is_known_by_its_host(host: str, names: tuple[str, ...]) -> None:
+    assert rewritten_at(host) == names
+
+
+@pytest.mark.parametrize(
+    ("relays", "names"),
+    [
+        (("ses:eu-west-1",), ("Date", "Message-ID")),
+        (("user@ses:eu-west-1", "sendgrid"), ("Date", "Message-ID")),
+        (("smtps://user@email-smtp.eu-west-1.amazonaws.com:2465",), ("Date", "Message-ID")),
+        (("sendgrid", "smtp://smtp.example.com"), ()),
+        (("mailbox",), ()),
+        (("nobody-knows-it",), ()),
+    ],
+)
+def test_a_campaign_leaves_out_what_any_of_its_relays_rewrites(relays: tuple[str, ...], names: tuple[str, ...]) -> None:
+    assert rewritten(DeliverySlice(relay=relays)) == names
 
 
 def test_published_limits_are_kept() -> None:

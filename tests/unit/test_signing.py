@@ -19,6 +19,7 @@ from campaign.errors import ConfigError
 BLOCK = (
     b"From: Ada <ada@example.com>\r\nReply-To: desk@example.com\r\nTo: x@example.com\r\nSubject: A\r\n b\r\n"
     b"Date: Tue, 24 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@example.com>\r\nMIME-Version: 1.0\r\nX-Own: 1\r\n"
+    b"Feedback-ID: 12:gazette:example\r\nList-ID: <gazette.example.com>\r\n"
     b"List-Unsubscribe: <https://example.com/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
 )
@@ -140,6 +141,15 @@ def test_a_signature_says_what_it_covers(keys):
 def test_only_fields_that_are_there_are_covered_and_from_twice(keys):
     found = tags(signer(keys, "ed").sign(b"Subject: x\r\nFrom: a@example.com\r\nX-Own: y\r\n", b"", 0))
     assert found["h"] == "from:from:subject"
+
+
+def test_what_a_relay_rewrites_is_not_covered_but_from_always_is(keys):
+    ours = DkimSlice(domain="example.com", selector="ed", key_file=Path("ed"))
+    one = Signer([ours], keys, rewritten=("Date", "Message-ID", "From"))
+    before = one.sign(BLOCK, b"hello\r\n", SECONDS)
+    assert tags(before)["h"].split(":") == ["from", *(name for name in COVERED if name not in {"date", "message-id"})]
+    on_its_way = BLOCK.replace(b"24 Nov", b"25 Nov").replace(b"<1@example.com>", b"<0102@eu-west-1.amazonses.com>")
+    assert one.sign(on_its_way, b"hello\r\n", SECONDS) == before
 
 
 def test_several_keys_give_several_fields_in_order_over_one_body_hash(keys):
