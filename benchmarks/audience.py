@@ -31,8 +31,8 @@ def write_list(path: Path, rows: int) -> None:
 
 
 def freeze(path: Path) -> int:
-    from campaign.audience.plan import freeze
-    from campaign.audience.screening import Suppression
+    from campaign.audience.plan.plan_reader import freeze
+    from campaign.audience.screening.screen_rows import Suppression
     from campaign.config.audience import AudienceSlice
 
     settings = AudienceSlice(source=path.name, display_name="name")
@@ -66,7 +66,7 @@ def _measure(job: Callable[[Path], int], path: Path, sender: object) -> None:
 
 def walk(path: Path) -> tuple[float, float]:
     """Seconds to step over every line of the plan unparsed, and to find one recipient by number."""
-    from campaign.audience.plan import Plan
+    from campaign.audience.plan.plan_reader import Plan
 
     plan = Plan.open(path)
     began = time.perf_counter()
@@ -80,7 +80,7 @@ def walk(path: Path) -> tuple[float, float]:
 
 def fill(keys: int) -> None:
     """Seconds for each million of new keys in a set, and its memory; random bytes stand for digests."""
-    from campaign.audience.keys import KeySet
+    from campaign.audience.screening.key_set import KeySet
 
     found, began, last = KeySet(), time.process_time(), 0.0
     for start in range(0, keys, 10_000):

@@ -31,8 +31,8 @@ SENDERS = ("ours", "ours without journal", "aiosmtplib")
 
 async def ours(port: int, letters: int, connections: int, *, journal: bool) -> None:
     from campaign.config.delivery import DeliverySlice
-    from campaign.delivery.dispatch import Dispatcher
-    from campaign.delivery.relays import open_relays
+    from campaign.delivery.relays.relay import open_relays
+    from campaign.delivery.send.dispatcher import Dispatcher
     from campaign.model import Letter, Recipient
 
     settings = DeliverySlice(relay=(f"smtp://127.0.0.1:{port}",), connections=connections)
@@ -75,7 +75,7 @@ class Nobody:
 def recording(letters: int) -> Iterator[Any]:
     """The journal of a run as the pipeline keeps it: one write for an intent, one for a verdict."""
     from campaign.ledger.checkpoint import Checkpoint, create
-    from campaign.ledger.records import Opened
+    from campaign.ledger.journal.journal_records import Opened
 
     with tempfile.TemporaryDirectory() as folder:
         opened = Opened("bench", "", "run", 1, letters, "0" * 64, {}, "shape", time.time(), "trace")

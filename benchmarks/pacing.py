@@ -26,10 +26,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.dispatch import Dispatcher
-from campaign.delivery.pacing_state import open_throttle
-from campaign.delivery.relays import Relay, open_relays
-from campaign.delivery.throttle import Throttle
+from campaign.delivery.pacing.shared_throttle import open_throttle
+from campaign.delivery.pacing.throttle import Throttle
+from campaign.delivery.relays.relay import Relay, open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.model import Letter, Outcome, Recipient, Verdict
 
 BODY = b"From: news@example.com\r\nSubject: pacing\r\n\r\n" + (b"x" * 76 + b"\r\n") * 40

@@ -29,42 +29,42 @@ from benchmarks import measure, sink
 from benchmarks.ours import Setup
 
 DOORS = {
-    "load: the list becomes the frozen plan": ["campaign.pipeline.choosing:freeze"],
-    "open: plan hashed, inlining checked, journal begun": ["campaign.pipeline.choosing:_open"],
-    "draw: the next line of the plan": ["campaign.delivery.backlog:Backlog._fresh"],
+    "load: the list becomes the frozen plan": ["campaign.pipeline.start.choose_run:freeze"],
+    "open: plan hashed, inlining checked, journal begun": ["campaign.pipeline.start.choose_run:_open"],
+    "draw: the next line of the plan": ["campaign.delivery.queue.backlog:Backlog._fresh"],
     "render: templates": [
-        "campaign.compose.templates:Page.draw",
-        "campaign.compose.templates:Page.text",
-        "campaign.compose.shapes:settle",
-        "campaign.compose.textpart:settle",
+        "campaign.compose.template.template:Page.draw",
+        "campaign.compose.template.template:Page.text",
+        "campaign.compose.html.shape_cache:settle",
+        "campaign.compose.text.text_from_template:settle",
     ],
-    "inline: shapes found and filled": ["campaign.compose.shapes:Shapes.bodies"],
-    "MIME: encoding of values": ["campaign.compose.quoting:Gapped.fill"],
+    "inline: shapes found and filled": ["campaign.compose.html.shape_cache:Shapes.bodies"],
+    "MIME: encoding of values": ["campaign.compose.mime.transfer_encoding:Gapped.fill"],
     "MIME: headers and assembly": [
-        "campaign.compose.letterhead:Letterhead.block",
+        "campaign.compose.mime.letter_headers:Letterhead.block",
         "campaign.compose.composer:assembled",
     ],
     "compose: tokens, Message-ID, digest": ["campaign.compose.composer:Composer.compose_all"],
-    "sign: DKIM": ["campaign.compose.signing:Signer.sign"],
+    "sign: DKIM": ["campaign.compose.mime.dkim_signature:Signer.sign"],
     "pace: gate and throttle": [
-        "campaign.delivery.gate:Gate.draw_now",
-        "campaign.delivery.gate:Gate.take_turn",
-        "campaign.delivery.gate:Gate.release",
+        "campaign.delivery.queue.admission:Gate.draw_now",
+        "campaign.delivery.queue.admission:Gate.take_turn",
+        "campaign.delivery.queue.admission:Gate.release",
     ],
     "send: conversation": [
-        "campaign.delivery.transaction:Transaction.offer",
-        "campaign.delivery.transaction:Transaction.agreed",
-        "campaign.delivery.transaction:Transaction.content",
-        "campaign.delivery.transaction:Transaction.dot",
-        "campaign.delivery.lane:for_the_wire",
-        "campaign.delivery.lane:unfit",
-        "campaign.delivery.wire:Wire.data_received",
-        "campaign.delivery.desk:Desk.judge",
+        "campaign.delivery.smtp.mail_transaction:Transaction.offer",
+        "campaign.delivery.smtp.mail_transaction:Transaction.agreed",
+        "campaign.delivery.smtp.mail_transaction:Transaction.content",
+        "campaign.delivery.smtp.mail_transaction:Transaction.dot",
+        "campaign.delivery.send.worker:for_the_wire",
+        "campaign.delivery.send.worker:unfit",
+        "campaign.delivery.smtp.reply_stream:Wire.data_received",
+        "campaign.delivery.send.connection_pool:Desk.judge",
     ],
     "send: socket writes": ["asyncio.selector_events:_SelectorSocketTransport.write"],
     "send: socket reads": ["asyncio.selector_events:_SelectorSocketTransport._read_ready"],
-    "journal: intent": ["campaign.pipeline.recording:Recorder.intent"],
-    "journal: verdict": ["campaign.pipeline.recording:Recorder.verdict"],
+    "journal: intent": ["campaign.pipeline.serve.outcome_recorder:Recorder.intent"],
+    "journal: verdict": ["campaign.pipeline.serve.outcome_recorder:Recorder.verdict"],
     "report: summary, page, exports": ["campaign.pipeline.send:close_run"],
 }
 REST = "send: lanes and event loop"
@@ -142,9 +142,9 @@ def price_of_a_door() -> float:
 def send(file: Path) -> None:
     """What ``campaign send FILE --quiet`` does."""
     from campaign.config import load
-    from campaign.pipeline.console import Console
-    from campaign.pipeline.job import Options
+    from campaign.pipeline.command_context import Options
     from campaign.pipeline.send import send
+    from campaign.report.live.console import Console
 
     send(load(file), Options(quiet=True), Console(quiet=True))
 

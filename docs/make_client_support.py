@@ -1,4 +1,4 @@
-"""Writes campaign/compose/data/client_support.json: which mail readers ignore which HTML and CSS, from caniemail's data.
+"""Writes campaign/check/letters/data/client_support.json: which mail readers ignore which HTML and CSS, from caniemail's data.
 
 To refresh it, fetch the data and run this; nothing else is needed:
 

@@ -59,7 +59,7 @@ class _Passages:
 
 
 def _at_record(kind: str, when: str, passed: _Passages) -> None:
-    from campaign.ledger.storage import AppendOnly
+    from campaign.ledger.journal.journal_file import AppendOnly
 
     original, mark = AppendOnly.append, f'"is":"{kind}"'.encode()
 
@@ -78,7 +78,7 @@ def _at_record(kind: str, when: str, passed: _Passages) -> None:
 
 
 def _at_method(name: str, when: str, passed: _Passages) -> None:
-    from campaign.delivery.transaction import Transaction
+    from campaign.delivery.smtp.mail_transaction import Transaction
 
     original: Callable[..., Any] = getattr(Transaction, name)
 
@@ -100,7 +100,7 @@ async def _die_after(result: Awaitable[Any]) -> None:
 
 
 def _at_sync(when: str, passed: _Passages) -> None:
-    from campaign.ledger.storage import AppendOnly
+    from campaign.ledger.journal.journal_file import AppendOnly
 
     original = AppendOnly.sync
 
@@ -117,9 +117,9 @@ def _at_sync(when: str, passed: _Passages) -> None:
 
 
 def _at_suppressed(when: str, passed: _Passages) -> None:
-    from campaign.ledger import suppressed
+    from campaign.ledger import dead_addresses
 
-    original = suppressed.add
+    original = dead_addresses.add
 
     def add(*args: Any, **more: Any) -> None:
         due = passed.due()
@@ -129,7 +129,7 @@ def _at_suppressed(when: str, passed: _Passages) -> None:
         if due:
             die()
 
-    suppressed.add = add
+    dead_addresses.add = add
 
 
 def _at_rename(name: str, when: str, passed: _Passages) -> None:
@@ -152,12 +152,12 @@ def _wrap(call: str, name: str, when: str, passed: _Passages) -> None:
 
 
 def _at_report(when: str, passed: _Passages) -> None:
-    from campaign.pipeline import closing
+    from campaign.pipeline.finish import close_run
 
     if when == "torn":
         _at_rename("summary.json", "before", passed)
         return
-    original = closing.write_all
+    original = close_run.write_all
 
     def write_all(*args: Any) -> None:
         if when == "before":
@@ -165,7 +165,7 @@ def _at_report(when: str, passed: _Passages) -> None:
         original(*args)
         die()
 
-    setattr(closing, "write_all", write_all)  # noqa: B010 - as above
+    setattr(close_run, "write_all", write_all)  # noqa: B010 - as above
 
 
 def settle(orders: Mapping[str, Any]) -> None:

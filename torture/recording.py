@@ -22,7 +22,7 @@ def install(under: str, into: str) -> None:
 
 
 def _watch_dots(told: Any) -> None:
-    from campaign.delivery.lane import Lane
+    from campaign.delivery.send.worker import Lane
 
     original = Lane._last_word
 

@@ -14,8 +14,8 @@ from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the room is loaded when the command runs
-    from campaign.pipeline.checking import Digest
-    from campaign.report.findings import Findings
+    from campaign.check.findings import Findings
+    from campaign.check.run_checks import Digest
 
 COLOURS = {"error": "red", "warning": "yellow", "unverified": "bright_black"}
 
@@ -88,11 +88,11 @@ def check_command(
 
     Each finding names its rows and what to do. What nobody looked at is listed as unverified, never as passed.
     """
+    from campaign.check.run_checks import Wishes, check
     from campaign.config import load
-    from campaign.pipeline.checking import Wishes, check
-    from campaign.pipeline.console import Console
-    from campaign.pipeline.job import Options, lay_over, prepare
-    from campaign.report.commands import typeable
+    from campaign.pipeline.command_context import Options, lay_over, prepare
+    from campaign.report.live.console import Console
+    from campaign.report.printed_commands import typeable
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
     wishes = Wishes(not no_relay, links, dns, resolver, addresses, spam)
@@ -115,7 +115,7 @@ def coloured(line: str) -> str:
 
 def summary(digest: Digest) -> list[str]:
     """The figures of a check, a line each."""
-    from campaign.report.wording import counted, duration, people_address, printable, size
+    from campaign.report.formatting import counted, duration, people_address, printable, size
 
     books = asdict(digest.books)
     aside = ", ".join(f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "planned"))

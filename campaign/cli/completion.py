@@ -15,7 +15,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from campaign.ledger.journal import NAME as JOURNAL
+from campaign.ledger.journal.journal_reader import NAME as JOURNAL
 
 HEAD = 65_536  # octets of a file in which a campaign file shows itself
 MOST_FOLDERS = 2_000  # looked into for runs, after which typing is quicker

@@ -19,8 +19,8 @@ import click
 from campaign import __version__
 from campaign.errors import CampaignError
 from campaign.exit_codes import ExitCode, of_error
-from campaign.report.commands import typeable
-from campaign.report.wording import printable
+from campaign.report.formatting import printable
+from campaign.report.printed_commands import typeable
 
 #: Command -> module of this folder, and its line in the help; the order is that of a campaign's life.
 COMMANDS = {
@@ -30,11 +30,11 @@ COMMANDS = {
     "send": ("send", "Send; again after any stop, it continues."),
     "retry": ("retry", "Send again to those who failed."),
     "status": ("status", "Where a run stands, also while it runs."),
-    "set": ("steer", "Change a run's rate or connections while it runs."),
-    "pause": ("steer", "Let a run draw no more letters for now."),
-    "resume": ("steer", "Let a paused or stopped run go on."),
-    "stop": ("steer", "Finish what is in flight and hold the run."),
-    "cancel": ("steer", "Finish what is in flight and end the run for good."),
+    "set": ("control", "Change a run's rate or connections while it runs."),
+    "pause": ("control", "Let a run draw no more letters for now."),
+    "resume": ("control", "Let a paused or stopped run go on."),
+    "stop": ("control", "Finish what is in flight and hold the run."),
+    "cancel": ("control", "Finish what is in flight and end the run for good."),
     "resolve": ("resolve", "Settle letters in doubt from the relay's log."),
     "repair": ("repair", "Save what can be saved of a damaged journal."),
     "report": ("report", "The HTML report and the summary again."),

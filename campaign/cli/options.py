@@ -61,7 +61,7 @@ def run_argument(*, required: bool = True) -> Decorator:
 
 def meant_run(named: str) -> Path:
     """The run folder that was meant; what is to be said about it goes to stderr. Raises ConfigError, DamageError."""
-    from campaign.pipeline.finding import find_run
+    from campaign.pipeline.find_run import find_run
 
     return find_run(named, lambda text: click.echo(text, err=True))
 

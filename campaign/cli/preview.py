@@ -38,9 +38,9 @@ def preview_command(file: Path, rows: tuple[int, ...], to: str, output: Path | N
     twelve at most. The page shows each wide, narrow, dark, without pictures, and as text.
     """
     from campaign.config import load
-    from campaign.pipeline.console import Console
-    from campaign.pipeline.job import prepare
-    from campaign.pipeline.rehearsal import preview
+    from campaign.pipeline.command_context import prepare
+    from campaign.pipeline.preview import preview
+    from campaign.report.live.console import Console
 
     page = preview(prepare(load(file)), Console(), rows=rows, to=to, output=output)
     click.echo("open this page in a browser:", err=True)

@@ -24,8 +24,8 @@ def report_command(run: str, as_json: bool) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
     below runs/.
     """
-    from campaign.pipeline.upkeep import report
-    from campaign.report.commands import typeable
+    from campaign.pipeline.operate.manage import report
+    from campaign.report.printed_commands import typeable
     from campaign.report.summary import tally
 
     folder = meant_run(run)

@@ -31,8 +31,8 @@ def resolve_command(run: str, accepted: Path) -> ExitCode:
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
-    from campaign.pipeline.upkeep import resolve
-    from campaign.report.commands import typeable
+    from campaign.pipeline.operate.manage import resolve
+    from campaign.report.printed_commands import typeable
 
     settled, left = resolve(meant_run(run), accepted)
     click.echo(f"{settled:,} settled as accepted, {left:,} still in doubt", err=True)

@@ -33,9 +33,9 @@ def retry_command(
     Rows are read afresh from the source, so mend them there first.
     """
     from campaign.config import load
-    from campaign.pipeline.console import Console
-    from campaign.pipeline.job import Options
+    from campaign.pipeline.command_context import Options
     from campaign.pipeline.send import retry
+    from campaign.report.live.console import Console
 
     options = Options(
         in_doubt="resend" if in_doubt else None,

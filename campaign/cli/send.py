@@ -42,9 +42,9 @@ def send_command(file: Path, no_wait: bool, quiet: bool, **options: object) -> E
     A first Ctrl-C finishes and records the letters in flight; a second stops at once.
     """
     from campaign.config import load
-    from campaign.pipeline.console import Console
-    from campaign.pipeline.job import Options
+    from campaign.pipeline.command_context import Options
     from campaign.pipeline.send import send
+    from campaign.report.live.console import Console
 
     if options["fresh"] and options["again"]:
         raise click.UsageError("--fresh and --again exclude each other.")

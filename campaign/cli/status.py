@@ -14,7 +14,7 @@ from campaign.cli.options import DurationType, lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the room is loaded when the command runs
-    from campaign.pipeline.upkeep import Standing
+    from campaign.pipeline.operate.manage import Standing
 
 LEFT = ("waiting", "deferred")
 
@@ -44,7 +44,7 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
     below runs/.
     """
-    from campaign.pipeline.upkeep import standing
+    from campaign.pipeline.operate.manage import standing
 
     folder, before, pace = meant_run(run), None, 0.0
     while True:
@@ -78,18 +78,18 @@ def _facts(folder: Path, now: Standing) -> dict[str, object]:
 
 def _table(folder: Path, now: Standing, pace: float) -> str:
     """The verdicts there are, with their share; ``pace`` is what was settled a second since the last look."""
-    from campaign.report import wording
+    from campaign.report import formatting
 
     history, tally = now.history, now.history.tally()
     planned, due = sum(tally.values()), history.next_due()
     parts = [
         now.state,
         now.reason,
-        wording.rate(pace) if pace and now.running else "",
-        f"next pass at {wording.clock(due)}" if due else "",
+        formatting.rate(pace) if pace and now.running else "",
+        f"next pass at {formatting.clock(due)}" if due else "",
     ]
     rows = [
-        f"  {wording.verdict(name):<14}{count:>10,}  {wording.share(count, planned):>7}"
+        f"  {formatting.verdict(name):<14}{count:>10,}  {formatting.share(count, planned):>7}"
         for name, count in tally.items()
         if count
     ]

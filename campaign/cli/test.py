@@ -31,9 +31,9 @@ from campaign.exit_codes import ExitCode
 def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str) -> ExitCode:
     """Send FILE's letter for a real row to ADDRESS. Nobody in the list gets it; its unsubscribe link does nothing."""
     from campaign.config import load
-    from campaign.pipeline.console import Console
-    from campaign.pipeline.job import Options, lay_over, prepare
-    from campaign.pipeline.rehearsal import send_tests
+    from campaign.pipeline.command_context import Options, lay_over, prepare
+    from campaign.pipeline.preview import send_tests
+    from campaign.report.live.console import Console
 
     settings = lay_over(load(file), Options(relay=relay))
     return send_tests(prepare(settings), Console(), to=to, rows=rows)

@@ -24,9 +24,9 @@ from campaign.exit_codes import ExitCode
 @click.option("--open", "token", required=True, metavar="TOKEN", help="The token from the link.")
 def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
     """Say whom an unsubscribe TOKEN of FILE's campaign stands for, as JSON."""
-    from campaign.compose.tokens import Tokens
+    from campaign.compose.unsubscribe_token import Tokens
     from campaign.config import load
-    from campaign.pipeline.job import prepare
+    from campaign.pipeline.command_context import prepare
 
     try:
         opened = Tokens(prepare(load(file)).secret).open(token)

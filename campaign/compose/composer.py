@@ -15,22 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from campaign.compose import headers
-from campaign.compose.bounds import TooMuch
-from campaign.compose.correspondents import templated
-from campaign.compose.filters import known_locale
+from campaign.compose.campaign_files import Stationery
+from campaign.compose.html.shape_cache import Inlining
 from campaign.compose.html.tree_diff import difference
-from campaign.compose.letterhead import Letterhead
-from campaign.compose.letters import assembled
-from campaign.compose.order import in_places
-from campaign.compose.quoting import Encoded
-from campaign.compose.resources import Resources
-from campaign.compose.shapes import Inlining
-from campaign.compose.signing import Signer
-from campaign.compose.stationery import Stationery
-from campaign.compose.templates import Page, RowRefused, Statics
-from campaign.compose.tokens import Tokens
-from campaign.compose.watch import Watch
+from campaign.compose.mime import header_values
+from campaign.compose.mime.dkim_signature import Signer
+from campaign.compose.mime.file_parts import Resources
+from campaign.compose.mime.from_and_reply_to import templated
+from campaign.compose.mime.letter_headers import Letterhead
+from campaign.compose.mime.multipart import assembled
+from campaign.compose.mime.transfer_encoding import Encoded
+from campaign.compose.template.filters import known_locale
+from campaign.compose.template.operation_limits import TooMuch
+from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.template import Page, RowRefused, Statics
+from campaign.compose.unsubscribe_token import Tokens
+from campaign.compose.value_positions import in_places
 from campaign.config.compose import ComposeSlice, DkimSlice
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
@@ -122,7 +122,7 @@ class Composer:
         self._tokens = Tokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
         self._sender = brief.return_path or brief.sender.address
-        self._message_id = headers.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
+        self._message_id = header_values.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
         self._check_unsubscribe_id()
 
     @property
@@ -175,7 +175,7 @@ class Composer:
             step(draft)
         except ConfigError as error:  # a missing attachment or picture
             draft.refuse(error.what)
-        except (RowRefused, headers.HeaderRefused, TooMuch) as refused:
+        except (RowRefused, header_values.HeaderRefused, TooMuch) as refused:
             draft.refuse(str(refused))
         except UnicodeEncodeError:
             draft.refuse("a value holds half of a surrogate pair, which no letter can")
@@ -242,7 +242,7 @@ class Composer:
         boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
         letter = assembled(draft.text, draft.html, draft.images, attachments, boundary)
         sender = self._head.sender(variables)
-        block = self._head.block(recipient, variables, headers.date(draft.date), message_id, letter, sender)
+        block = self._head.block(recipient, variables, header_values.date(draft.date), message_id, letter, sender)
         if self._signer is not None:
             block = self._signer.sign(block, letter.body, draft.date) + block
         content = b"".join((block, b"\r\n", *letter.pieces))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from campaign.config.slice import Slice
+from campaign.config.base_section import Slice
 from campaign.config.units import Duration, Share
 
 _COLUMN_TYPE = re.compile(r"text|boolean|json|(?:integer|number|date)(?::.+)?")

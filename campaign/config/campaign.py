@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from campaign.config.slice import Slice
+from campaign.config.base_section import Slice
 from campaign.config.units import AddressText, MailboxText, SenderText
 
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from campaign.config.slice import Slice
+from campaign.config.base_section import Slice
 from campaign.config.units import Duration
 
 

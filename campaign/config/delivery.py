@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from campaign.config.base_section import Slice
 from campaign.config.pacing import RampText
-from campaign.config.slice import Slice
 from campaign.config.units import Duration, Rates
 
 DsnWish = Literal["never", "success", "failure", "delay"]

@@ -18,12 +18,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from campaign.config.audience import AudienceSlice
+from campaign.config.base_section import Slice
 from campaign.config.campaign import CampaignSlice
 from campaign.config.compose import ComposeSlice
 from campaign.config.delivery import DeliverySlice
 from campaign.config.ledger import LedgerSlice
 from campaign.config.report import ReportSlice
-from campaign.config.slice import Slice
 from campaign.errors import ConfigError
 
 PREFIX = "CAMPAIGN__"

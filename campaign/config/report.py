@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from campaign.config.slice import Slice
+from campaign.config.base_section import Slice
 from campaign.config.units import Duration
 
 

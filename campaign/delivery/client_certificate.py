@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.credentials import read_private
+from campaign.delivery.credentials.login import read_private
 from campaign.errors import ConfigError
 
 

@@ -14,10 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger import journal, storage
 from campaign.ledger.boots import boot_identity, power_lost
-from campaign.ledger.history import LATEST, History, is_date
-from campaign.ledger.records import (
+from campaign.ledger.journal import journal_file, journal_reader
+from campaign.ledger.journal.journal_records import (
     NONE,
     Changed,
     Ended,
@@ -31,6 +30,7 @@ from campaign.ledger.records import (
     Synced,
     encode,
 )
+from campaign.ledger.run_state import LATEST, History, is_date
 from campaign.model import Letter, Outcome, Verdict
 from campaign.system.boot import boot_clock
 
@@ -42,7 +42,7 @@ BLOCK_SECONDS = 2.0
 
 def create(folder: Path, opened: Opened) -> None:
     """Put the journal's first line in place, durably and whole. Raises StorageError."""
-    storage.write_whole(folder / journal.NAME, encode(opened))
+    journal_file.write_whole(folder / journal_reader.NAME, encode(opened))
 
 
 def read_history(folder: Path, *, running: bool = False) -> History:
@@ -50,21 +50,21 @@ def read_history(folder: Path, *, running: bool = False) -> History:
 
     Unless a process is ``running`` it, letters between dot and reply are in doubt.
     """
-    path, reading = folder / journal.NAME, journal.Reading()
+    path, reading = folder / journal_reader.NAME, journal_reader.Reading()
     history = _replay(path, reading)
     boot = boot_identity()
-    journal.refuse_damage(path, reading, boot)
+    journal_reader.refuse_damage(path, reading, boot)
     if not running:
         history.settle_interrupted(power_lost=power_lost(history.boot, boot))
     return history
 
 
-def _replay(path: Path, reading: journal.Reading) -> History:
+def _replay(path: Path, reading: journal_reader.Reading) -> History:
     try:
-        history = History.replay(journal.read(path, reading))
+        history = History.replay(journal_reader.read(path, reading))
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         if reading.lines == 0:
-            journal.refuse_damage(path, reading, "")
+            journal_reader.refuse_damage(path, reading, "")
         raise DamageError(
             "The journal contradicts itself, so nothing is sent.",
             evidence=f"{path}:{reading.lines}: {error}",
@@ -86,7 +86,7 @@ class Checkpoint:
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = boot_clock,
         boot: str | None = None,
-        open_file: Callable[[Path], storage.AppendOnly] = storage.AppendOnly,
+        open_file: Callable[[Path], journal_file.AppendOnly] = journal_file.AppendOnly,
     ) -> None:
         """Lock, replay, cut off a torn tail, mark what is in doubt.
 
@@ -100,7 +100,7 @@ class Checkpoint:
         self._dots: dict[int, float] = {}
         self._refused: StorageError | None = None
         self._block, self._block_at = FIRST_BLOCK, 0.0
-        self._file = open_file(folder / journal.NAME)
+        self._file = open_file(folder / journal_reader.NAME)
         try:
             self._boot = boot_identity() if boot is None else boot
             known = history is not None and history.replayed == self._file.size > 0
@@ -155,7 +155,7 @@ class Checkpoint:
         """Write down that the dot is about to leave. Under ``power`` the caller awaits the sync before it does."""
         number = letter.number
         if self._file.in_need:
-            raise storage.unwritable(self._file.path, self._file.in_need)
+            raise journal_file.unwritable(self._file.path, self._file.in_need)
         if self._refused:
             raise self._refused
         try:
@@ -254,9 +254,9 @@ class Checkpoint:
         return int(min(max(wanted, FIRST_BLOCK), 2 * self._block, LARGEST_BLOCK))
 
     def _recover(self) -> History:
-        path, reading = self._file.path, journal.Reading()
+        path, reading = self._file.path, journal_reader.Reading()
         history = _replay(path, reading)
-        journal.refuse_damage(path, reading, self._boot)
+        journal_reader.refuse_damage(path, reading, self._boot)
         if reading.completed:
             self._file.append(b"\n")
         elif not reading.whole:
@@ -266,7 +266,7 @@ class Checkpoint:
     def _cut(self, octets: int) -> None:
         tail = self._file.size - octets
         self.notices.append(f"The last {tail} octets of the journal were torn by an earlier end and have been cut off.")
-        storage.write_whole(self.folder / f"torn-tail-{octets}", self._read_tail(octets))
+        journal_file.write_whole(self.folder / f"torn-tail-{octets}", self._read_tail(octets))
         self._file.truncate(octets)
 
     def _read_tail(self, octets: int) -> bytes:
@@ -298,7 +298,7 @@ class Checkpoint:
 class GroupSync:
     """One sync for all who wait: the next one begins when the last has ended, so many letters share it."""
 
-    def __init__(self, file: storage.AppendOnly, mark: Callable[[int], None]) -> None:
+    def __init__(self, file: journal_file.AppendOnly, mark: Callable[[int], None]) -> None:
         self._file = file
         self._mark = mark
         self._waiting: list[asyncio.Future[None]] = []

@@ -13,10 +13,20 @@ from pathlib import Path
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.checkpoint import LARGEST_BLOCK
-from campaign.ledger.folders import locked
-from campaign.ledger.history import History
-from campaign.ledger.records import Frontier, Intent, Opened, Record, Settled, Started, Synced, decode, encode
-from campaign.ledger.storage import AppendOnly, write_whole
+from campaign.ledger.journal.journal_file import AppendOnly, write_whole
+from campaign.ledger.journal.journal_records import (
+    Frontier,
+    Intent,
+    Opened,
+    Record,
+    Settled,
+    Started,
+    Synced,
+    decode,
+    encode,
+)
+from campaign.ledger.run_folder import locked
+from campaign.ledger.run_state import History
 from campaign.model import Verdict
 
 REASON = "lines of the journal that may have told of this letter were damaged"

@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from campaign.audience.plan import Plan
-from campaign.audience.suppression import Suppression
-from campaign.ledger import folders, suppressed
-from campaign.ledger.history import History
-from campaign.ledger.records import Settled
-from campaign.pipeline.job import Job
+from campaign.audience.plan.plan_reader import Plan
+from campaign.audience.screening.suppression_list import Suppression
+from campaign.ledger import dead_addresses, run_folder
+from campaign.ledger.journal.journal_records import Settled
+from campaign.ledger.run_state import History
+from campaign.pipeline.command_context import Job
 
 
 def suppress(job: Job, plan: Plan, verdicts: Iterable[Settled], *, sync: bool = False) -> None:
     """Add the addresses of these verdicts; with ``sync`` the whole list is on disk afterwards. Raises StorageError."""
     name = job.settings.campaign.name
     dead = [
-        suppressed.DeadAddress(
+        dead_addresses.DeadAddress(
             plan.recipient(one.number).address, one.reason, one.enhanced or str(one.code), one.at, name
         )
         for one in verdicts
     ]
-    suppressed.add(job.directory, dead, sync=sync)
+    dead_addresses.add(job.directory, dead, sync=sync)
 
 
 def suppress_missing(job: Job, run: Path, history: History) -> None:
@@ -36,7 +36,7 @@ def suppress_missing(job: Job, run: Path, history: History) -> None:
     """
     if not history.dead or history.rehearsal:
         return
-    plan, listed = Plan.open(run / folders.PLAN), _listed(job)
+    plan, listed = Plan.open(run / run_folder.PLAN), _listed(job)
     missing = [one for one in history.dead.values() if not listed.covers(plan.recipient(one.number).address)]
     suppress(job, plan, missing, sync=True)
 
@@ -44,4 +44,4 @@ def suppress_missing(job: Job, run: Path, history: History) -> None:
 def _listed(job: Job) -> Suppression:
     """The addresses in ``suppressed.csv``, without the campaign's own lists: other campaigns do not read those."""
     audience = job.settings.audience.model_copy(update={"suppress": []})
-    return Suppression.load(audience, job.settings.base, extra_files=(job.directory / suppressed.NAME,))
+    return Suppression.load(audience, job.settings.base, extra_files=(job.directory / dead_addresses.NAME,))

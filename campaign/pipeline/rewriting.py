@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.presets import rewritten_at
-from campaign.delivery.relays import find
+from campaign.delivery.relays.presets import rewritten_at
+from campaign.delivery.relays.relay import find
 from campaign.errors import CampaignError
 
 

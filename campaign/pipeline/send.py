@@ -9,14 +9,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from campaign.config import Settings
-from campaign.delivery.control import Control, write_control
+from campaign.delivery.control_file import Control, write_control
+from campaign.delivery.pacing.effective_rate import pace_of
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
-from campaign.ledger import folders
+from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Books, Verdict
-from campaign.pipeline.already import FAILED
-from campaign.pipeline.choosing import (
+from campaign.pipeline.command_context import Job, Options, lay_over, prepare
+from campaign.pipeline.finish.close_run import close_run
+from campaign.pipeline.operate.publish_metrics import publish_idle
+from campaign.pipeline.serve.gc_tuning import seldom
+from campaign.pipeline.serve.live_metrics import Observer
+from campaign.pipeline.serve.pass_loop import Ending, Service
+from campaign.pipeline.start.already_served import FAILED
+from campaign.pipeline.start.choose_run import (
     Chosen,
     choose,
     continues,
@@ -24,22 +31,15 @@ from campaign.pipeline.choosing import (
     refuse_changes,
     takes_up_doubts,
 )
-from campaign.pipeline.closing import close_run
-from campaign.pipeline.collecting import seldom
-from campaign.pipeline.console import Console, shown
-from campaign.pipeline.editions import FINISHED, unfinished_edition
-from campaign.pipeline.job import Job, Options, lay_over, prepare
-from campaign.pipeline.limits import pace_of
-from campaign.pipeline.observing import Observer
-from campaign.pipeline.past_runs import clear_unbegun, fingerprints, kind_in_words, newest
-from campaign.pipeline.publishing import publish_idle
-from campaign.pipeline.serving import Ending, Service
-from campaign.report.log import open_log
-from campaign.report.notices import passed_on
-from campaign.report.progress import Counts, Progress
+from campaign.pipeline.start.past_runs import clear_unbegun, fingerprints, kind_in_words, newest
+from campaign.pipeline.start.unfinished_editions import FINISHED, unfinished_edition
+from campaign.report.formatting import counted
+from campaign.report.live.console import Console, shown
+from campaign.report.live.event_log import open_log
+from campaign.report.live.logging_handler import passed_on
+from campaign.report.live.progress import Counts, Progress
 from campaign.report.summary import in_words
-from campaign.report.tracing import span, traced
-from campaign.report.wording import counted
+from campaign.report.telemetry.tracing import span, traced
 
 
 @seldom()
@@ -48,8 +48,8 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     settings = lay_over(settings, options)
     wait_for_start(settings, options, console)
     job = prepare(settings)
-    folders.make_folder(job.folder)
-    with traced(settings.report), folders.locked(job.folder):
+    run_folder.make_folder(job.folder)
+    with traced(settings.report), run_folder.locked(job.folder):
         refuse_late(job, options)
         if left := unfinished_edition(job):
             console.tell(left)

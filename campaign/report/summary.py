@@ -15,11 +15,11 @@ from typing import Any
 
 from campaign.errors import CampaignError
 from campaign.model import Books, Verdict
-from campaign.report import wording
-from campaign.report.exports import write_failed, write_in_doubt
+from campaign.report import formatting
 from campaign.report.facts import FailedRow, ReplyTally, RunFacts
+from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.files import replacing
-from campaign.report.timeline import rebinned
+from campaign.report.time_buckets import rebinned
 
 __all__ = [
     "FailedRow", "balance", "in_words", "next_steps", "summary", "tally", "write_failed", "write_in_doubt",
@@ -47,14 +47,14 @@ def balance(books: Books, verdicts: Mapping[str, int]) -> list[str]:
         complaints.append(f"{books.read:,} rows were read, but {parts} make {screened:,}")
     ended = sum(verdicts.values())
     if books.planned != ended:
-        parts = " + ".join(f"{verdicts.get(name, 0):,} {wording.verdict(name)}" for name in wording.READING_ORDER)
+        parts = " + ".join(f"{verdicts.get(name, 0):,} {formatting.verdict(name)}" for name in formatting.READING_ORDER)
         complaints.append(f"{books.planned:,} recipients were planned, but {parts} make {ended:,}")
     return complaints
 
 
 def _all(books: Books, verdicts: Mapping[str, int]) -> list[tuple[str, int]]:
     rows = [(name, getattr(books, name)) for name in ("read", *SCREENS, "planned")]
-    return rows + [(wording.verdict(name), count) for name, count in verdicts.items()]
+    return rows + [(formatting.verdict(name), count) for name, count in verdicts.items()]
 
 
 def write_summary(folder: Path, facts: RunFacts) -> None:
@@ -76,8 +76,8 @@ def summary(facts: RunFacts) -> dict[str, Any]:
         "generation": facts.generation,
         "rehearsal": facts.rehearsal,
         "trace_id": facts.trace_id,
-        "started": wording.iso(facts.started),
-        "ended": wording.iso(facts.ended),
+        "started": formatting.iso(facts.started),
+        "ended": formatting.iso(facts.ended),
         "seconds": round(facts.seconds, 3),
         "passes": facts.passes,
         "exit_code": facts.exit_code,
@@ -92,7 +92,7 @@ def summary(facts: RunFacts) -> dict[str, Any]:
         "relays": dict(facts.relays),
         "settings": dict(facts.settings),
         "fingerprints": dict(facts.fingerprints),
-        "notes": [wording.without_addresses(note) for note in facts.notes],
+        "notes": [formatting.without_addresses(note) for note in facts.notes],
     }
 
 
@@ -102,7 +102,7 @@ def _reply(one: ReplyTally) -> dict[str, Any]:
         "enhanced_code": one.enhanced,
         "verdict": one.verdict,
         "count": one.count,
-        "reason": wording.without_addresses(wording.printable(one.reason)),
+        "reason": formatting.without_addresses(formatting.printable(one.reason)),
         "meaning": one.meaning,
         "advice": one.advice,
     }
@@ -111,7 +111,7 @@ def _reply(one: ReplyTally) -> dict[str, Any]:
 def _timeline(facts: RunFacts) -> dict[str, Any]:
     width, bins = rebinned(facts.timeline, facts.bucket_seconds, TIMELINE_POINTS)
     return {
-        "started": wording.iso(bins[0].at) if bins else None,
+        "started": formatting.iso(bins[0].at) if bins else None,
         "bucket_seconds": width,
         "accepted": [one.accepted for one in bins],
         "deferred": [one.deferred for one in bins],
@@ -134,17 +134,17 @@ def tally(facts: RunFacts, error: CampaignError | None = None) -> str:
 def _headline(facts: RunFacts) -> list[str]:
     edition = f" {facts.edition}" if facts.edition else ""
     accepted, planned = facts.count(Verdict.ACCEPTED), facts.books.planned
-    pace = f" at {wording.rate(accepted / facts.seconds)}" if accepted and facts.seconds else ""
+    pace = f" at {formatting.rate(accepted / facts.seconds)}" if accepted and facts.seconds else ""
     nothing = "nobody was left to serve" if not planned else f"{accepted:,} of {planned:,} accepted"
-    return [f"{facts.campaign}{edition}: {nothing}, {wording.duration(facts.seconds)}{pace}"]
+    return [f"{facts.campaign}{edition}: {nothing}, {formatting.duration(facts.seconds)}{pace}"]
 
 
 def _verdict_table(facts: RunFacts) -> list[str]:
-    seen = [name for name in wording.READING_ORDER if facts.count(name) or name == Verdict.ACCEPTED]
-    width = max(len(wording.number(facts.count(name))) for name in seen)
+    seen = [name for name in formatting.READING_ORDER if facts.count(name) or name == Verdict.ACCEPTED]
+    width = max(len(formatting.number(facts.count(name))) for name in seen)
     return [
-        f"  {wording.verdict(name):<13}{wording.number(facts.count(name)):>{width}}"
-        f"  {wording.share(facts.count(name), facts.books.planned):>7}"
+        f"  {formatting.verdict(name):<13}{formatting.number(facts.count(name)):>{width}}"
+        f"  {formatting.share(facts.count(name), facts.books.planned):>7}"
         for name in seen
         if facts.books.planned
     ]
@@ -154,7 +154,7 @@ def _facts_lines(facts: RunFacts, notes: Sequence[str]) -> list[str]:
     complaints = balance(facts.books, facts.verdicts)
     lines = [f"Books   {in_words(facts.books)}{'' if complaints else '; they balance'}"]
     lines += [f"        THE BOOKS DO NOT BALANCE: {one}" for one in complaints]
-    lines += [f"Note    {wording.printable(note)}" for note in notes]
+    lines += [f"Note    {formatting.printable(note)}" for note in notes]
     lines.append(f"Report  {Path(facts.folder) / 'report.html'}")
     if facts.settings.get("relay") == "mailbox":
         nobody = "; a rehearsal: nobody got one" if facts.rehearsal else ""
@@ -166,7 +166,7 @@ def in_words(books: Books) -> str:
     """``9 rows read = 2 already + 7 planned``."""
     parts = [f"{getattr(books, name):,} {name}" for name in SCREENS if getattr(books, name)]
     planned = [f"{books.planned:,} planned"] if books.planned or not parts else []
-    return f"{wording.counted(books.read, 'row')} read = {' + '.join([*parts, *planned])}"
+    return f"{formatting.counted(books.read, 'row')} read = {' + '.join([*parts, *planned])}"
 
 
 def _failed_line(facts: RunFacts) -> list[str]:
@@ -174,7 +174,7 @@ def _failed_line(facts: RunFacts) -> list[str]:
     if not any(facts.count(verdict) for verdict in FAILED):
         return []
     why = max((one for one in facts.by_reply if one.verdict in FAILED), key=lambda one: one.count, default=None)
-    said = wording.without_addresses(wording.printable(why.reason)) if why else ""
+    said = formatting.without_addresses(formatting.printable(why.reason)) if why else ""
     most = f"; {why.count:,} because: {said[:LONGEST_REASON]}" if why and said else ""
     return [f"Failed  {Path(facts.folder) / 'failed.csv'}{most}"]
 
@@ -197,12 +197,12 @@ def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
         return [(f"campaign repair {run} --dry-run", "keep this folder as it is; this says what the journal holds")]
     steps = []
     if facts.exit_code == 5:
-        steps.append((f"campaign resume {run}", f"release it; {wording.number(left)} still to go"))
+        steps.append((f"campaign resume {run}", f"release it; {formatting.number(left)} still to go"))
     elif facts.exit_code in (69, 77):
         why = "to try the relay" if facts.exit_code == 69 else "to try the login once, when it is corrected"
         steps += [(f"campaign check {file}", why), (again, "then to go on where it stopped")]
     elif left:
-        steps.append((again, f"go on; {wording.number(left)} deferred or waiting"))
+        steps.append((again, f"go on; {formatting.number(left)} deferred or waiting"))
     ended = [] if left else [*_failures(facts, file), *_invalid(facts, file)]
     return steps + _doubts(facts, file, run) + ended
 
@@ -212,7 +212,7 @@ def _invalid(facts: RunFacts, file: str) -> list[tuple[str, str]]:
     if not count:
         return []
     where = Path(facts.folder) / "screened.csv"
-    why = f"{wording.counted(count, 'invalid row')} got no letter: see {where}, fix the list, then send it to them"
+    why = f"{formatting.counted(count, 'invalid row')} got no letter: see {where}, fix the list, then send it to them"
     return [(f"campaign send {file}", why)]
 
 

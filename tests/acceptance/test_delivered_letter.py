@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience.plan import Plan
+from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import Composer
 from campaign.config import load
 from campaign.ledger.checkpoint import read_history
 from campaign.model import Letter
-from campaign.pipeline.job import prepare
+from campaign.pipeline.command_context import prepare
 from tests.acceptance.stand import ROOT, clean_environment, parsed
 
 ATTRIBUTE = dict[str, str | None]

@@ -11,7 +11,7 @@ import json
 import sys
 from email.header import decode_header, make_header
 
-from campaign.compose.headers import (
+from campaign.compose.mime.header_values import (
     HeaderRefused,
     Skeleton,
     block,

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from campaign.pipeline import checking_links
-from campaign.pipeline.checking_links import Answer, ask, check_links, is_public
-from campaign.report.findings import Findings
+from campaign.check.findings import Findings
+from campaign.check.letters import links
+from campaign.check.letters.links import Answer, ask, check_links, is_public
 
 
 def anywhere(_: str) -> bool:
@@ -156,7 +156,7 @@ def test_a_host_that_nobody_answers_at_is_a_warning(site: Site):
 
 def test_no_more_links_than_a_person_would_follow(site: Site, monkeypatch: pytest.MonkeyPatch):
     site.answers = {f"/{number}": (200, "") for number in range(9)}
-    monkeypatch.setattr(checking_links, "MOST_LINKS", 5)
+    monkeypatch.setattr(links, "MOST_LINKS", 5)
     findings = Findings()
     check_links([f"{site.url}/{number}" for number in range(9)], findings, public=anywhere)
     assert [(one.severity, one.code) for one in findings] == [("unverified", "further-links")]
@@ -164,7 +164,7 @@ def test_no_more_links_than_a_person_would_follow(site: Site, monkeypatch: pytes
 
 
 def test_when_time_is_up_the_rest_is_not_verified(site: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checking_links, "ALL_SECONDS", -1.0)
+    monkeypatch.setattr(links, "ALL_SECONDS", -1.0)
     began = time.monotonic()
     assert codes([f"{site.url}/{number}" for number in range(9)]) == [("unverified", "further-links")]
     assert site.asked == []

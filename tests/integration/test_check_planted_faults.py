@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 import trustme
 
+from campaign.check.letters.render_all import Walk
+from campaign.check.letters.structure import inspect
+from campaign.check.run_checks import frozen
 from campaign.compose.composer import Composer
-from campaign.compose.inspection import inspect
-from campaign.compose.reading import read
-from campaign.compose.shapes import Inlining
+from campaign.compose.html.shape_cache import Inlining
+from campaign.compose.mime.read_back import read
 from campaign.config import load
 from campaign.model import Letter, Recipient
-from campaign.pipeline.checking import frozen
-from campaign.pipeline.checking_letters import Walk
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import prepare
+from campaign.pipeline.command_context import prepare
+from campaign.report.live.console import Console
 from tests.integration.servers.shelf import Shelf
 
 ROOT = Path(__file__).parents[2]

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import trustme
 
+from campaign.check.findings import Findings
+from campaign.check.finish_time import Span
+from campaign.check.letters.render_all import Looked
+from campaign.check.relay.check_relay import check_relays, judge
+from campaign.check.relay.relay_probe import Greeting
 from campaign.config import load
-from campaign.delivery.probe import Greeting
-from campaign.pipeline.checking_letters import Looked
-from campaign.pipeline.checking_relay import check_relays, judge
-from campaign.pipeline.checking_time import Span
-from campaign.pipeline.job import Job, prepare
-from campaign.report.findings import Findings
+from campaign.pipeline.command_context import Job, prepare
 from tests.integration.servers.shelf import Shelf
 
 NOW = 1_800_000_000.0

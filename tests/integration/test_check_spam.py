@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from campaign.check.findings import Findings
+from campaign.check.letters.spam_filter import check_spam, parsed
 from campaign.errors import ConfigError
 from campaign.model import Letter
-from campaign.pipeline.checking_spam import check_spam, parsed
-from campaign.report.findings import Findings
 
 LETTERS = [
     Letter(

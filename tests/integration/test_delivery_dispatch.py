@@ -10,7 +10,9 @@ from itertools import count
 
 import pytest
 
-from campaign.delivery import desk, failover, gate, slowness
+from campaign.delivery.queue import admission
+from campaign.delivery.relays import failover, slow_relay
+from campaign.delivery.send import connection_pool
 from campaign.errors import LoginError, RelayError, StorageError, UnfinishedError
 from campaign.model import Verdict
 from tests.integration.servers.sending import (
@@ -277,7 +279,7 @@ async def test_a_pause_holds_and_a_resume_goes_on() -> None:
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url), ledger := Ledger(), control=control)
         sweep = asyncio.create_task(served.sweep(iter(recipients(5)), letter_for))
-        await asyncio.sleep(2 * gate.NAP)
+        await asyncio.sleep(2 * admission.NAP)
         assert not shelf.letters
         control.state = "run"
         await asyncio.wait_for(sweep, 5)
@@ -336,8 +338,8 @@ async def test_a_relay_that_is_slow_to_greet_rests_while_another_serves() -> Non
         ledger = await send([slow.url, quick.url], recipients(200), letters_per_connection=2, relay_slow_after="20ms")
         assert (ledger.count(Verdict.ACCEPTED), len(ledger.outcomes)) == (200, 200)
         assert len(slow.letters) + len(quick.letters) == 200
-        assert slow.connections == slowness.ENOUGH
-        assert len(slow.letters) <= 2 * slowness.ENOUGH
+        assert slow.connections == slow_relay.ENOUGH
+        assert len(slow.letters) <= 2 * slow_relay.ENOUGH
         alone = await send(slow.url, recipients(20), letters_per_connection=2, relay_slow_after="20ms")
     assert alone.count(Verdict.ACCEPTED) == 20
 
@@ -447,7 +449,7 @@ async def test_the_first_connection_goes_alone() -> None:
         chosen = settings(shelf.url, connections=10, timeouts={"banner": 0.3})
         await (await dispatcher(chosen, ledger := Ledger())).sweep(iter(recipients(50)), letter_for)
     assert ledger.count(Verdict.ACCEPTED) == 50
-    assert desk.OPENING_AT_ONCE <= 4
+    assert connection_pool.OPENING_AT_ONCE <= 4
 
 
 async def test_a_further_sweep_waits_for_a_limit_that_an_earlier_one_used_up() -> None:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from campaign.delivery.dispatch import Dispatcher
-from campaign.delivery.mailbox import Mailbox
-from campaign.delivery.relays import open_relays
+from campaign.delivery.embedded_mailbox import Mailbox
+from campaign.delivery.relays.relay import open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import StorageError
 from campaign.model import Recipient, Verdict
 from tests.integration.servers.sending import Ledger, letter_for, make_letter, recipients, send, settings

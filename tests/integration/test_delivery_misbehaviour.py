@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.delivery import failover
+from campaign.delivery.relays import failover
 from campaign.model import Verdict
 from tests.integration.servers.sending import Ledger, letter_for, recipients, send
 from tests.integration.servers.shelf import CLOSING, EXTENSIONS, FIN, GARBAGE, HALF, RST, STALL, Shelf, say

@@ -11,9 +11,9 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from campaign.delivery.dispatch import Dispatcher
-from campaign.delivery.probe import probe
-from campaign.delivery.relays import open_relays
+from campaign.check.relay.relay_probe import probe
+from campaign.delivery.relays.relay import open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import ConfigError, RelayError
 from campaign.model import Verdict
 from tests.integration.servers import certificates

@@ -17,9 +17,9 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from campaign.delivery import failover
-from campaign.delivery.dispatch import Dispatcher
-from campaign.delivery.relays import open_relays
+from campaign.delivery.relays import failover
+from campaign.delivery.relays.relay import open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import CampaignError, ConfigError, LoginError, RelayError
 from campaign.exit_codes import of_error
 from campaign.model import Verdict

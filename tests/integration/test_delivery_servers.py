@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from campaign.delivery import failover
+from campaign.delivery.relays import failover
 from campaign.errors import RelayError
 from campaign.model import Recipient, Verdict
 from tests.integration.servers.real import exim, opensmtpd, postfix, smtp_server, smtp_sink

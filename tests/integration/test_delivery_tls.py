@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from campaign.delivery import failover
-from campaign.delivery.dispatch import Dispatcher
-from campaign.delivery.probe import probe
-from campaign.delivery.relays import open_relays
+from campaign.check.relay.relay_probe import probe
+from campaign.delivery.relays import failover
+from campaign.delivery.relays.relay import open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import CampaignError, ConfigError, LoginError, RelayError
 from campaign.model import Verdict
 from tests.integration.servers import certificates

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from campaign.delivery import failover
-from campaign.delivery.shares import PORTION, SLACK
+from campaign.delivery.relays import failover
+from campaign.delivery.relays.weights import PORTION, SLACK
 from campaign.errors import RelayError, UnfinishedError
 from campaign.model import Verdict
 from tests.integration.servers.sending import Ledger, recipients, send

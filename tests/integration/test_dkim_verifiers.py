@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campaign.compose.composer import Brief, Composer
-from campaign.compose.headers import block, encode_text, list_unsubscribe, mailbox
-from campaign.compose.signing import Signer
+from campaign.compose.mime.dkim_signature import Signer
+from campaign.compose.mime.header_values import block, encode_text, list_unsubscribe, mailbox
 from campaign.config.compose import DkimSlice
 from campaign.model import Identity, Letter
 from tests.integration.test_sample_data import frozen

@@ -20,11 +20,9 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from campaign.cli.check import check_command
-from campaign.config.compose import DkimSlice
-from campaign.delivery import spf
-from campaign.delivery.dns import Names, Unanswered
-from campaign.delivery.domains import (
+from campaign.check.dns import spf
+from campaign.check.dns.resolver import Names, Unanswered
+from campaign.check.dns.sender_domain import (
     Senders,
     aligned,
     dkim,
@@ -35,6 +33,8 @@ from campaign.delivery.domains import (
     pointer,
     tags,
 )
+from campaign.cli.check import check_command
+from campaign.config.compose import DkimSlice
 from campaign.errors import ConfigError
 
 Zone = dict[tuple[str, str], list[str] | str]

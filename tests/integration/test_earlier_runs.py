@@ -16,22 +16,23 @@ from typing import Any
 
 import pytest
 
-from campaign.audience.plan import Plan
+from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import RENDERING, WAY_OF_RENDERING
-from campaign.compose.headers import message_id
+from campaign.compose.mime.header_values import message_id
 from campaign.config import load
-from campaign.delivery.mailbox import Mailbox
+from campaign.delivery.embedded_mailbox import Mailbox
 from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode, of_error
-from campaign.ledger import journal, repair
+from campaign.ledger import repair
 from campaign.ledger.checkpoint import read_history
-from campaign.ledger.records import Intent
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import Intent
 from campaign.model import Letter, Verdict
-from campaign.pipeline import upkeep
-from campaign.pipeline.choosing import Chosen, choose
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import Job, Options, lay_over, prepare
+from campaign.pipeline.command_context import Job, Options, lay_over, prepare
+from campaign.pipeline.operate import manage
 from campaign.pipeline.send import retry, send
+from campaign.pipeline.start.choose_run import Chosen, choose
+from campaign.report.live.console import Console
 from tests.acceptance.stand import recipient
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "runs"
@@ -70,7 +71,7 @@ class Found:
         self.place, self._url = place / run, url
         shutil.copytree(FIXTURES / release / run, self.place)
         self.file, self.run = self.place / "gazette.toml", self.place / "runs" / "gazette" / "first"
-        self.journal = self.run / journal.NAME
+        self.journal = self.run / journal_reader.NAME
         self.rewrite("opened", lambda line: line.update(file=str(self.file)))
 
     def rewrite(self, kind: str, change: Callable[[Line], None]) -> None:
@@ -91,7 +92,7 @@ class Found:
         return int(read_history(self.run).fingerprints.get(WAY_OF_RENDERING, 1))
 
     def verdicts(self) -> dict[str, int]:
-        return {name: count for name, count in upkeep.standing(self.run).history.tally().items() if count}
+        return {name: count for name, count in manage.standing(self.run).history.tally().items() if count}
 
     def send(self, **options: Any) -> tuple[ExitCode, str]:
         stream = io.StringIO()
@@ -112,7 +113,7 @@ class Found:
         return sorted(plan.recipient(number).address for number in read_history(self.run).numbers(*verdicts))
 
     def intents(self) -> list[Intent]:
-        return [one for one in journal.read(self.journal, journal.Reading()) if isinstance(one, Intent)]
+        return [one for one in journal_reader.read(self.journal, journal_reader.Reading()) if isinstance(one, Intent)]
 
     def listed(self) -> list[str]:
         rows = csv.DictReader((self.run / "in-doubt.csv").read_text(encoding="utf-8-sig").splitlines())
@@ -251,7 +252,7 @@ def test_doubts_of_another_way_hold_up_nobody_else(found: Callable[[str], Found]
 def test_status_and_report_read_it(found: Callable[[str], Found], run: str) -> None:
     earlier = found(run)
     assert earlier.verdicts() == VERDICTS[run]
-    facts = upkeep.report(earlier.run)
+    facts = manage.report(earlier.run)
     assert {name: count for name, count in facts.verdicts.items() if count} == VERDICTS[run]
     assert earlier.listed() == earlier.people(Verdict.IN_DOUBT) == DOUBTS[run]
     assert (earlier.run / "report.html").exists()
@@ -262,7 +263,7 @@ def test_resolve_settles_its_doubts(found: Callable[[str], Found], run: str) -> 
     earlier = found(run)
     name = message_id(earlier.job.identity(1), "example.com", DOUBTS[run][0])
     (earlier.place / "relay.log").write_text(f"message-id={name}\n", encoding="utf-8")
-    assert upkeep.resolve(earlier.run, earlier.place / "relay.log") == (1, 0)
+    assert manage.resolve(earlier.run, earlier.place / "relay.log") == (1, 0)
     assert DOUBTS[run][0] in earlier.people(Verdict.ACCEPTED)
 
 
@@ -270,7 +271,7 @@ def test_resolve_settles_its_doubts(found: Callable[[str], Found], run: str) -> 
 def test_cancel_ends_it(found: Callable[[str], Found], run: str) -> None:
     earlier = found(run)
     left, served = earlier.people(Verdict.WAITING, Verdict.DEFERRED), earlier.people(Verdict.ACCEPTED)
-    upkeep.cancel(earlier.run)
+    manage.cancel(earlier.run)
     assert earlier.people(Verdict.CANCELLED) == left
     assert earlier.people(Verdict.ACCEPTED) == served
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.compose.resources import ResourceError, Resources
+from campaign.compose.mime.file_parts import ResourceError, Resources
 from campaign.config.compose import ComposeSlice
 
 SCRIPT = Path(__file__).with_name("injection.py")

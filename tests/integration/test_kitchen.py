@@ -15,7 +15,7 @@ from campaign.compose.composer import Brief, Composer
 from campaign.config.compose import ComposeSlice
 from campaign.errors import InternalError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
-from campaign.pipeline.kitchen import Kitchen, Waiter, workers_for
+from campaign.pipeline.serve.render_pool import Kitchen, Waiter, workers_for
 
 HTML = "<style>p { color: #333 }</style><p>Dear {{ name }}</p>{% for n in range(number) %}<p>{{ n }}</p>{% endfor %}"
 
@@ -80,7 +80,7 @@ def test_workers_die_with_a_killed_parent(brief: Brief, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import pickle, sys, time\n"
-        "from campaign.pipeline.kitchen import Kitchen\n"
+        "from campaign.pipeline.serve.render_pool import Kitchen\n"
         "if __name__ == '__main__':\n"
         "    brief = pickle.loads(sys.stdin.buffer.read())\n"
         "    with Kitchen(brief, 'shape', 2, lambda _: 1) as kitchen:\n"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience import sheet_process, stray_cells
-from campaign.audience.sheet_process import opened_sheet
-from campaign.audience.sources import open_source
-from campaign.audience.stray_cells import far_cells
+from campaign.audience.sources import spreadsheet_far_cells, spreadsheet_process
+from campaign.audience.sources.source_factory import open_source
+from campaign.audience.sources.spreadsheet_far_cells import far_cells
+from campaign.audience.sources.spreadsheet_process import opened_sheet
 from campaign.config.audience import AudienceSlice
 from campaign.errors import InputError, InternalError
 from tests.integration.sheets import cell, excel, ods_row, open_document
@@ -67,7 +67,7 @@ def test_cells_without_a_place_are_counted_from_their_neighbours(tmp_path: Path)
 
 
 def test_memory_is_bounded_whatever_the_file_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheet_process, "MEMORY", 400 << 20)
+    monkeypatch.setattr(spreadsheet_process, "MEMORY", 400 << 20)
     wide = "".join(f'<row r="{n}">{cell(f"A{n}", "x")}{cell(f"XFD{n}", "x")}</row>' for n in range(1, 2000))
     assert "too large" in refusal(excel(tmp_path / "people.xlsx", wide)).what
 
@@ -75,7 +75,7 @@ def test_memory_is_bounded_whatever_the_file_asks_for(tmp_path: Path, monkeypatc
 def test_strings_that_unpack_to_more_than_memory_end_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheet_process, "MEMORY", 400 << 20)
+    monkeypatch.setattr(spreadsheet_process, "MEMORY", 400 << 20)
     strings = f"<sst><si><t>{'x' * (1 << 20)}</t></si></sst>"
     shared = "".join(f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(1, 1000))
     assert "too large" in refusal(excel(tmp_path / "people.xlsx", shared, sharedStrings=strings)).what
@@ -107,7 +107,7 @@ def test_nothing_is_told_of_a_file_that_cannot_be_looked_into(tmp_path: Path) ->
 
 
 def test_a_tag_without_end_is_not_parsed_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stray_cells, "LONGEST_TAG", stray_cells.PIECE)
+    monkeypatch.setattr(spreadsheet_far_cells, "LONGEST_TAG", spreadsheet_far_cells.PIECE)
     path = excel(tmp_path / "people.xlsx", HEADER, f'<row r="500" x="{"x" * 500_000}"><c r="A500"><v>1</v></c></row>')
     assert far_cells(path, "") == []
 

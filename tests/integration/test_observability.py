@@ -25,13 +25,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from campaign.config import load
 from campaign.exit_codes import ExitCode
-from campaign.ledger import journal
-from campaign.ledger.records import Intent, Opened, Settled, Started, encode
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import Options
-from campaign.pipeline.observing import Tail
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import Intent, Opened, Settled, Started, encode
+from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
-from campaign.report.pushing import Gateway, NotPushedError
+from campaign.pipeline.serve.live_metrics import Tail
+from campaign.report.live.console import Console
+from campaign.report.telemetry.pushgateway import Gateway, NotPushedError
 from tests.acceptance.stand import parsed, toml
 from tests.integration.servers.collector import Collector
 
@@ -83,7 +83,7 @@ class Campaign:
 
     @property
     def opened(self) -> Opened:
-        found = next(iter(journal.read(self.newest / journal.NAME, journal.Reading())))
+        found = next(iter(journal_reader.read(self.newest / journal_reader.NAME, journal_reader.Reading())))
         assert isinstance(found, Opened)
         return found
 
@@ -232,7 +232,7 @@ def test_a_gateway_that_never_answers_is_left_alone(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_the_journal_adds_up_to_is_read_as_it_grows(tmp_path: Path) -> None:
-    path = tmp_path / journal.NAME
+    path = tmp_path / journal_reader.NAME
     tail = Tail(path)
     tail.advance()
     lines = [

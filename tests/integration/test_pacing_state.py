@@ -18,10 +18,10 @@ import pytest
 
 from campaign.config.delivery import DeliverySlice
 from campaign.config.units import rate
-from campaign.delivery import pacing_file
-from campaign.delivery.letter_times import CELLS, FLUSHED, PROMISED, SENT
-from campaign.delivery.pacing_file import Machine
-from campaign.delivery.pacing_state import SHARE, SharedThrottle, open_throttle, read_warmup
+from campaign.delivery.pacing import pacing_file
+from campaign.delivery.pacing.pacing_file import Machine
+from campaign.delivery.pacing.shared_throttle import SHARE, SharedThrottle, open_throttle, read_warmup
+from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, PROMISED, SENT
 from campaign.errors import ConfigError, StorageError
 
 DAY = 86400.0
@@ -243,7 +243,7 @@ SENDER = """
 import os, sys, time
 from pathlib import Path
 from campaign.config.units import rate
-from campaign.delivery.pacing_state import SharedThrottle
+from campaign.delivery.pacing.shared_throttle import SharedThrottle
 one = SharedThrottle(Path(sys.argv[1]), "news@smtp.example.com:465", [rate(text) for text in sys.argv[3:]])
 until = time.monotonic() + float(sys.argv[2])
 while (now := time.monotonic()) < until:

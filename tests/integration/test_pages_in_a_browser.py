@@ -18,8 +18,8 @@ import pytest
 
 from campaign.model import Books
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket
-from campaign.report.gallery import Preview, write_gallery
-from campaign.report.page import write_page
+from campaign.report.html.gallery import Preview, write_gallery
+from campaign.report.html.report_page import write_page
 from tests.integration.servers import browser
 
 HOSTILE = "<script>document.title='ran'</script>" + "long-word-" * 30

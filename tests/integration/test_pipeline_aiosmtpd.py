@@ -21,9 +21,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from campaign.config import Settings, load
 from campaign.exit_codes import ExitCode
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import Options
+from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
+from campaign.report.live.console import Console
 from tests.acceptance.stand import parsed
 
 ROOT = Path(__file__).parents[2]

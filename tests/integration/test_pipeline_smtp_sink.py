@@ -18,11 +18,11 @@ import pytest
 
 from campaign.config import Settings, load
 from campaign.exit_codes import ExitCode
-from campaign.ledger import journal
-from campaign.ledger.records import Intent, Settled
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import Options
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import Intent, Settled
+from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
+from campaign.report.live.console import Console
 
 ROOT = Path(__file__).parents[2]
 SINK = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -92,7 +92,7 @@ def records(place: Path) -> tuple[dict[int, str], dict[int, Settled]]:
     intents: dict[int, str] = {}
     verdicts: dict[int, Settled] = {}
     path = next(place.glob("runs/gazette/2026-12/*/checkpoint.journal"))
-    for record in journal.read(path, journal.Reading()):
+    for record in journal_reader.read(path, journal_reader.Reading()):
         if isinstance(record, Intent):
             intents[record.number] = record.sha256
         elif isinstance(record, Settled):

@@ -24,8 +24,8 @@ from typing import Any, TypeGuard
 import pytest
 from lxml import html as markup
 
-from campaign.audience.plan import Plan, freeze
-from campaign.audience.screening import Suppression
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.screen_rows import Suppression
 from campaign.compose.composer import Brief, Composer
 from campaign.config import Settings, load
 from campaign.model import Identity, Letter, Recipient, Unrenderable

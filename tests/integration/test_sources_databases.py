@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from campaign.audience.databases import PASSWORD
-from campaign.audience.plan import Plan, freeze
-from campaign.audience.screening import Suppression
-from campaign.audience.sources import open_source
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.screen_rows import Suppression
+from campaign.audience.sources.database import PASSWORD
+from campaign.audience.sources.source_factory import open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError
 from campaign.model import Books

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from campaign.audience.plan import Plan, freeze
-from campaign.audience.screening import Suppression
-from campaign.audience.sources import open_source
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.screen_rows import Suppression
+from campaign.audience.sources.source_factory import open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError
 from campaign.model import Books, Value

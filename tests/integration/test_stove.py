@@ -11,10 +11,10 @@ from campaign.config import load
 from campaign.config.compose import ComposeSlice
 from campaign.exit_codes import ExitCode
 from campaign.model import Identity, Mailbox, Recipient
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import Options
+from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
-from campaign.pipeline.stove import FEW, MANY, Stove
+from campaign.pipeline.serve.render_inline import FEW, MANY, Stove
+from campaign.report.live.console import Console
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import InputError
-from campaign.pipeline.accepted_list import message_ids, refuse_run_files
+from campaign.pipeline.operate.accepted_list import message_ids, refuse_run_files
 
 
 def put(folder: Path, **letters: str) -> None:

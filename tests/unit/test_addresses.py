@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from campaign.audience import addresses
-from campaign.audience.addresses import ENCODED_WORD, Address, Refusal, address_key, domain_key, parse
-from campaign.compose import headers
-from campaign.delivery import transaction
+from campaign.audience.screening import addresses
+from campaign.audience.screening.addresses import ENCODED_WORD, Address, Refusal, address_key, domain_key, parse
+from campaign.compose.mime import header_values
+from campaign.delivery.smtp import mail_transaction
 
 TAKEN = {
     "ada@example.com": "ada@example.com",
@@ -248,8 +248,10 @@ def test_whatever_is_taken_is_safe_in_an_envelope(text: str) -> None:
 def test_whatever_is_taken_goes_into_an_envelope_and_into_a_header(text: str, name: str) -> None:
     found = parse(text)
     if isinstance(found, Address):
-        assert found.wire in headers.mailbox(name, found.wire, smtputf8=found.smtputf8)
-        assert transaction._fits(found.wire, transaction._WIDE if found.smtputf8 else transaction._ADDRESS)
+        assert found.wire in header_values.mailbox(name, found.wire, smtputf8=found.smtputf8)
+        assert mail_transaction._fits(
+            found.wire, mail_transaction._WIDE if found.smtputf8 else mail_transaction._ADDRESS
+        )
 
 
 @given(st.emails())

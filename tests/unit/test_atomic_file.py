@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from campaign.config.secret import load_secret
-from campaign.delivery.letter_times import CELLS
-from campaign.delivery.pacing_file import LaneFile, Machine
+from campaign.config.campaign_secret import load_secret
+from campaign.delivery.pacing.pacing_file import LaneFile, Machine
+from campaign.delivery.pacing.sliding_window import CELLS
 from campaign.system.atomic_file import atomic_file, make_folders, write_atomically
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.audience.columns import CONVERSIONS, CellError, Typing
-from campaign.audience.frozen import chill, thaw
-from campaign.audience.values import chunk_of, plain
+from campaign.audience.columns.column_types import CONVERSIONS, CellError, Typing
+from campaign.audience.plan.plan_codec import chill, thaw
+from campaign.audience.sources.cell_values import chunk_of, plain
 from campaign.model import Value
 
 

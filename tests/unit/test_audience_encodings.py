@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience.candidates import likeliest, telling
-from campaign.audience.sources import open_source
+from campaign.audience.encodings.encoding_candidates import likeliest, telling
+from campaign.audience.sources.source_factory import open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError
 from tests.unit.name_lists import CODECS, samples

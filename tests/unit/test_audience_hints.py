@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from campaign.audience.hints import meant_text, survey, typo_hints, without_mail
+from campaign.check.list_warnings import meant_text, survey, typo_hints, without_mail
 from campaign.model import Recipient
 
 
@@ -81,9 +81,9 @@ def test_domains_that_take_no_mail_are_told_with_the_reason() -> None:
 
 def test_a_csv_list_is_frozen_without_loading_pandas_or_a_database_library() -> None:
     program = (
-        "import sys, pathlib, tempfile; from campaign.audience.plan import freeze;"
+        "import sys, pathlib, tempfile; from campaign.audience.plan.plan_reader import freeze;"
         "heavy = {'pandas', 'sqlalchemy', 'numpy', 'email_validator'} & set(sys.modules); assert not heavy, heavy;"
-        "from campaign.audience.screening import Suppression; from campaign.config.audience import AudienceSlice;"
+        "from campaign.audience.screening.screen_rows import Suppression; from campaign.config.audience import AudienceSlice;"
         "folder = pathlib.Path(tempfile.mkdtemp()); (folder / 'l.csv').write_text('email\\na@example.com\\n');"
         "freeze(AudienceSlice(source='l.csv'), folder, folder, suppression=Suppression());"
         "heavy = {'pandas', 'sqlalchemy', 'pyarrow'} & set(sys.modules); assert not heavy, heavy"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.audience import keys
-from campaign.audience.keys import KeySet, digest
+from campaign.audience.screening import key_set
+from campaign.audience.screening.key_set import KeySet, digest
 
 DIGESTS = st.binary(min_size=16, max_size=16) | st.sampled_from(
     [bytes(16), b"\xff" * 16, bytes(15) + b"\1", bytes(8) + b"\xff" * 8, b"a" * 8 + bytes(8), b"a" * 16]
@@ -18,8 +18,8 @@ DIGESTS = st.binary(min_size=16, max_size=16) | st.sampled_from(
 @given(st.lists(st.lists(DIGESTS, max_size=20), max_size=8), st.sampled_from([(1, 1), (3, 10), (10, 50), (1000, 9)]))
 def test_a_key_set_answers_as_a_set_does(batches: list[list[bytes]], sizes: tuple[int, int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keys, "LATEST", sizes[0])
-        patch.setattr(keys, "SEGMENT", sizes[1])
+        patch.setattr(key_set, "LATEST", sizes[0])
+        patch.setattr(key_set, "SEGMENT", sizes[1])
         known: set[bytes] = set()
         found = KeySet()
         for batch in batches:
@@ -37,11 +37,11 @@ def test_a_key_set_answers_as_a_set_does(batches: list[list[bytes]], sizes: tupl
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many keys each sorting copied, in a set that is a hundredth of the usual size."""
-    monkeypatch.setattr(keys, "LATEST", 1000)
-    monkeypatch.setattr(keys, "SEGMENT", 10_000)
+    monkeypatch.setattr(key_set, "LATEST", 1000)
+    monkeypatch.setattr(key_set, "SEGMENT", 10_000)
     sizes: list[int] = []
-    usual = keys._sorted
-    monkeypatch.setattr(keys, "_sorted", lambda high, low: (sizes.append(len(high)), usual(high, low))[1])
+    usual = key_set._sorted
+    monkeypatch.setattr(key_set, "_sorted", lambda high, low: (sizes.append(len(high)), usual(high, low))[1])
     return sizes
 
 
@@ -49,7 +49,7 @@ def test_each_key_is_copied_a_bounded_number_of_times(copied: list[int]) -> None
     found, count = KeySet(), 200_000
     for start in range(0, count, 1000):
         assert all(found.add([digest(str(n)) for n in range(start, start + 1000)]))
-        assert sum(copied) <= (keys.SHARE + 6) * max(start, 1000)
+        assert sum(copied) <= (key_set.SHARE + 6) * max(start, 1000)
     assert len(found) == count
 
 
@@ -58,7 +58,7 @@ def test_what_is_searched_grows_far_more_slowly_than_what_is_kept(copied: list[i
     for start in range(0, count, 1000):
         found.add([digest(str(n)) for n in range(start, start + 1000)])
         assert len(found._segments) <= 8
-    assert max(copied) <= max(keys.SEGMENT, 2 * count // keys.PARTS)
+    assert max(copied) <= max(key_set.SEGMENT, 2 * count // key_set.PARTS)
     assert found.contains([digest(str(count - 1)), digest(str(count))]) == [True, False]
 
 

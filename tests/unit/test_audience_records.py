@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.audience import records
-from campaign.audience.chunks import BadRow
-from campaign.audience.records import Cutter, Dialect, numbered_lines
+from campaign.audience.sources import csv_parser
+from campaign.audience.sources.csv_parser import Cutter, Dialect, numbered_lines
+from campaign.audience.sources.row_chunks import BadRow
 from campaign.errors import InputError
 
 Found = tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]
@@ -69,7 +69,7 @@ def test_without_a_quote_character_quotes_are_plain() -> None:
 
 
 def test_a_field_longer_than_the_limit_is_a_bad_row_and_the_next_ones_are_read() -> None:
-    rows, bad = cut(f"a,{'x' * (records.FIELD_LIMIT + 1)}\nc,d\n", 2)
+    rows, bad = cut(f"a,{'x' * (csv_parser.FIELD_LIMIT + 1)}\nc,d\n", 2)
     assert rows == [(2, ["c", "d"])]
     assert bad[0][0] == 1
     assert "131,072" in bad[0][1]
@@ -85,20 +85,20 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory() -> None:
 
 
 def test_a_record_may_span_the_border_of_two_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(csv_parser, "CHUNK_ROWS", 3)
     text = 'a,b\nc,d\n"e\nf",g\nh,i\n'
     assert cut(text, 2)[0] == [(1, ["a", "b"]), (2, ["c", "d"]), (3, ["e\nf", "g"]), (5, ["h", "i"])]
 
 
 def test_a_quote_that_stays_open_for_longer_than_a_chunk_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(csv_parser, "CHUNK_ROWS", 3)
     rows, bad = cut('a,"b\n' + "c,d\n" * 20, 2)
-    assert bad == [(1, records.OPEN)]
+    assert bad == [(1, csv_parser.OPEN)]
     assert [line for line, _ in rows] == list(range(2, 22))
 
 
 def test_a_file_made_to_be_read_again_and_again_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "REREAD_LIMIT", 10_000)
+    monkeypatch.setattr(csv_parser, "REREAD_LIMIT", 10_000)
     with pytest.raises(InputError, match="quotes that never close"):
         cut('a","\n' * 2000, 2)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience.screening import Suppression
+from campaign.audience.screening.screen_rows import Suppression
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.audience.where import Filter, FilterError
+from campaign.audience.screening.where_filter import Filter, FilterError
 from campaign.errors import ConfigError
 
 COLUMNS = ("plan", "age", "price", "since", "active", "Last name", "tags")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.control import Control, State, write_control
-from campaign.ledger.history import History
-from campaign.ledger.records import Opened, Settled
+from campaign.delivery.control_file import Control, State, write_control
+from campaign.ledger.journal.journal_records import Opened, Settled
+from campaign.ledger.run_state import History
 from campaign.model import Verdict
-from campaign.pipeline.canary import Canary, Release
+from campaign.pipeline.serve.canary import Canary, Release
 
 CANARY = Canary(4, 100, None, 0.75)
 

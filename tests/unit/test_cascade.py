@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.cascade import Entry, Inlined, inlined, overlap, settle
-from campaign.compose.html.css_rules import StyleRule, declarations
-from campaign.compose.html.css_selectors import selector
+from campaign.compose.html.css.cascade import Entry, Inlined, inlined, overlap, settle
+from campaign.compose.html.css.css_rules import StyleRule, declarations
+from campaign.compose.html.css.css_selectors import selector
 
 
 def nothing() -> None:

@@ -12,23 +12,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from campaign.audience.hints import Survey
-from campaign.audience.plan import Plan
+from campaign.audience.plan.plan_reader import Plan
+from campaign.check.check_progress import Meter, standing
+from campaign.check.config_checks import check_settings, check_survey
+from campaign.check.findings import Findings
+from campaign.check.finish_time import check_time, span_of
+from campaign.check.letters import render_all
+from campaign.check.letters.render_all import Walk
+from campaign.check.list_warnings import Survey
+from campaign.check.run_checks import Wishes, check
+from campaign.check.template_checks import Missing, undeclared
 from campaign.cli.check import Place, check_command
 from campaign.compose.composer import Brief, Composer
 from campaign.config import load
 from campaign.config.compose import ComposeSlice
 from campaign.model import Books, Identity, Mailbox, Recipient
-from campaign.pipeline import checking_letters
-from campaign.pipeline.checking import Wishes, check
-from campaign.pipeline.checking_letters import Walk
-from campaign.pipeline.checking_meter import Meter, standing
-from campaign.pipeline.checking_settings import check_settings, check_survey
-from campaign.pipeline.checking_templates import Missing, undeclared
-from campaign.pipeline.checking_time import check_time, span_of
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import Job, prepare
-from campaign.report.findings import Findings
+from campaign.pipeline.command_context import Job, prepare
+from campaign.report.live.console import Console
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
@@ -266,8 +266,8 @@ def test_a_word_like_null_is_a_name_until_many_have_it(tmp_path: Path):
 def test_looking_never_takes_much_longer_than_rendering_and_says_what_it_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(checking_letters, "ALWAYS", 5)
-    monkeypatch.setattr(checking_letters, "SHARE", 0.0)
+    monkeypatch.setattr(render_all, "ALWAYS", 5)
+    monkeypatch.setattr(render_all, "SHARE", 0.0)
     one, feed = walk(tmp_path, "{% for _ in range(name|int) %}x{% endfor %}")
     feed(*map(str, range(1, 10)))
     assert (one.looked.kinds, one.looked.unseen) == (5, 4)

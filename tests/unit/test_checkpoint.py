@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import StorageError, UnfinishedError
-from campaign.ledger import boots, journal, storage
+from campaign.ledger import boots
 from campaign.ledger.checkpoint import FIRST_BLOCK, Checkpoint, create, read_history
-from campaign.ledger.records import Opened
+from campaign.ledger.journal import journal_file, journal_reader
+from campaign.ledger.journal.journal_records import Opened
 from campaign.model import Letter, Outcome, Verdict
 
 
@@ -44,7 +45,7 @@ def failing(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, call: str, 
             return real(*args)
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(f"campaign.ledger.storage.os.{call}", fail)
+    monkeypatch.setattr(f"campaign.ledger.journal.journal_file.os.{call}", fail)
 
 
 def test_intent_then_verdict_are_in_the_file_before_the_call_returns(run: Path, checkpoint: Checkpoint) -> None:
@@ -138,7 +139,7 @@ def test_a_verdict_finds_room_when_the_disk_is_full_and_then_no_further_dot_leav
             raise OSError(code, os.strerror(code))
         return real(descriptor, data)
 
-    monkeypatch.setattr("campaign.ledger.storage.os.write", full_until_the_ballast_is_dropped)
+    monkeypatch.setattr("campaign.ledger.journal.journal_file.os.write", full_until_the_ballast_is_dropped)
     checkpoint.verdict(Outcome(1, Verdict.ACCEPTED, code=250))
     assert read_history(run, running=True).verdict(1) is Verdict.ACCEPTED
     with pytest.raises(StorageError):
@@ -149,7 +150,7 @@ def test_a_short_write_is_finished_or_undone(
     run: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint.begin_pass()
-    before = (run / journal.NAME).read_bytes()
+    before = (run / journal_reader.NAME).read_bytes()
     real, calls = os.write, []
 
     def short_then_full(descriptor: int, data: bytes) -> int:
@@ -158,10 +159,10 @@ def test_a_short_write_is_finished_or_undone(
             raise OSError(errno.ENOSPC, "full")
         return real(descriptor, data[:5])
 
-    monkeypatch.setattr("campaign.ledger.storage.os.write", short_then_full)
+    monkeypatch.setattr("campaign.ledger.journal.journal_file.os.write", short_then_full)
     with pytest.raises(StorageError):
         checkpoint.intent(letter(1), "relay")
-    assert (run / journal.NAME).read_bytes() == before
+    assert (run / journal_reader.NAME).read_bytes() == before
 
 
 def test_drawing_is_bounded_by_a_synced_frontier(run: Path, checkpoint: Checkpoint) -> None:
@@ -188,10 +189,10 @@ def test_a_deferred_letter_keeps_the_date_of_its_first_try(run: Path, checkpoint
 @pytest.mark.parametrize("clock", [2.0**32, 1e12, -1.0])
 def test_a_date_that_no_journal_holds_is_refused_before_it_is_written(run: Path, clock: float) -> None:
     checkpoint = Checkpoint(run, clock=lambda: clock)
-    before = (run / journal.NAME).read_bytes()
+    before = (run / journal_reader.NAME).read_bytes()
     with pytest.raises(StorageError, match="clock of this machine is wrong"):
         checkpoint.begin_pass()
-    assert (run / journal.NAME).read_bytes() == before
+    assert (run / journal_reader.NAME).read_bytes() == before
     checkpoint.close()
 
 
@@ -208,7 +209,7 @@ def test_the_last_dates_that_fit_can_be_read_again(run: Path, clock: float) -> N
 
 def test_the_ballast_is_there_while_the_run_is_open_and_gone_afterwards(run: Path) -> None:
     checkpoint = Checkpoint(run)
-    assert (run / "ballast").stat().st_blocks * 512 >= storage.BALLAST_OCTETS
+    assert (run / "ballast").stat().st_blocks * 512 >= journal_file.BALLAST_OCTETS
     checkpoint.close()
     assert not (run / "ballast").exists()
 
@@ -254,7 +255,7 @@ def test_a_long_note_does_not_hide_how_a_run_was_left(run: Path) -> None:
     checkpoint = Checkpoint(run)
     checkpoint.end(69, notes=["The relay cannot be used. " * 400])
     checkpoint.close()
-    ended = journal.last_word(run / journal.NAME)
+    ended = journal_reader.last_word(run / journal_reader.NAME)
     assert ended is not None
     assert ended.exit_code == 69
 

@@ -9,16 +9,17 @@ from typing import Any, cast
 
 import pytest
 
-from campaign.audience.plan import Plan
+from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import WAY_OF_RENDERING
 from campaign.config import load
 from campaign.errors import CampaignError, ConfigError, DamageError, InputError, UnfinishedError
-from campaign.ledger import folders
+from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint, read_history
-from campaign.ledger.history import History
+from campaign.ledger.run_state import History
 from campaign.model import Books, Verdict
-from campaign.pipeline.already import CLOSED, FAILED
-from campaign.pipeline.choosing import (
+from campaign.pipeline.command_context import Job, Options, lay_over, prepare
+from campaign.pipeline.start.already_served import CLOSED, FAILED
+from campaign.pipeline.start.choose_run import (
     Chosen,
     choose,
     continues,
@@ -27,8 +28,7 @@ from campaign.pipeline.choosing import (
     refuse_changes,
     sample,
 )
-from campaign.pipeline.job import Job, Options, lay_over, prepare
-from campaign.pipeline.past_runs import fingerprints, newest
+from campaign.pipeline.start.past_runs import fingerprints, newest
 
 V = Verdict
 FILE = """
@@ -65,7 +65,7 @@ def job(place: Path, **options: Any) -> Job:
 def pick(place: Path) -> Pick:
     def chosen(**options: Any) -> Chosen | Books:
         this = job(place, **options)
-        folders.make_folder(this.folder)
+        run_folder.make_folder(this.folder)
         return choose(this, Options(**options))
 
     return chosen
@@ -168,7 +168,7 @@ def test_the_next_run_serves_newcomers_alone(pick: Pick, place: Path) -> None:
 def test_nobody_left_leaves_no_folder(pick: Pick, place: Path) -> None:
     leave(new(pick(), 9))
     assert pick() == Books(read=9, already=9)
-    assert len(folders.runs(place / "runs" / "gazette")) == 1
+    assert len(run_folder.runs(place / "runs" / "gazette")) == 1
 
 
 def test_again_serves_everybody_and_what_follows_it_nobody(pick: Pick) -> None:
@@ -295,7 +295,7 @@ def test_what_cannot_be_begun_leaves_no_folder(
     (place / name).write_text(content, encoding="utf-8")
     with pytest.raises(error):
         pick()
-    assert not folders.runs(place / "runs" / "gazette")
+    assert not run_folder.runs(place / "runs" / "gazette")
 
 
 def test_a_named_run_is_made_and_continued_by_its_name(pick: Pick, place: Path) -> None:
@@ -409,7 +409,7 @@ def test_a_run_made_after_the_clock_went_back_is_the_newest_all_the_same(
 ) -> None:
     first = new(pick(), 9)
     leave(first, rest=V.ACCEPTED)
-    monkeypatch.setattr("campaign.pipeline.choosing.time.time", lambda: 1_000_000_000.0)
+    monkeypatch.setattr("campaign.pipeline.start.choose_run.time.time", lambda: 1_000_000_000.0)
     second = new(pick(again=True), 9)
     assert newest(job(place))[0] == second.folder
     continued = pick(again=True)

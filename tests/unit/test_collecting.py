@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from campaign.pipeline.collecting import THRESHOLDS, seldom
+from campaign.pipeline.serve.gc_tuning import THRESHOLDS, seldom
 
 
 def test_the_collector_looks_seldom_for_a_while_and_then_as_before() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from campaign.cli.main import COMMANDS
-from campaign.report import commands
-from campaign.report.commands import spelled, typeable
+from campaign.report import printed_commands
+from campaign.report.printed_commands import spelled, typeable
 
 HERE = Path("/home/ada/news")
 PYTHON = HERE / ".venv/bin/python"
@@ -30,7 +30,7 @@ def test_the_program_is_called_as_it_was_called(script, found, said):
 
 
 def test_each_command_in_a_message_is_spelled_so_and_nothing_else(monkeypatch):
-    monkeypatch.setattr(commands, "program", lambda: ".venv/bin/campaign")
+    monkeypatch.setattr(printed_commands, "program", lambda: ".venv/bin/campaign")
     assert typeable("Next: `campaign check a.toml`, then campaign send a.toml") == (
         "Next: `.venv/bin/campaign check a.toml`, then .venv/bin/campaign send a.toml"
     )
@@ -39,5 +39,5 @@ def test_each_command_in_a_message_is_spelled_so_and_nothing_else(monkeypatch):
 
 
 def test_every_command_is_known_here(monkeypatch):
-    monkeypatch.setattr(commands, "program", lambda: "./c")
+    monkeypatch.setattr(printed_commands, "program", lambda: "./c")
     assert [name for name in COMMANDS if typeable(f"campaign {name} x") != f"./c {name} x"] == []

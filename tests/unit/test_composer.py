@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from markupsafe import escape
 
 from campaign.compose.composer import RENDERING, WAY_OF_RENDERING, Brief, Composer
-from campaign.compose.shapes import MOST_SHAPES
+from campaign.compose.html.shape_cache import MOST_SHAPES
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.units import Rate
-from campaign.delivery.control import EVERY, NAME, Control, write_control
+from campaign.delivery.control_file import EVERY, NAME, Control, write_control
 from campaign.errors import ConfigError, StorageError
 
 

@@ -13,7 +13,7 @@ from campaign.compose.composer import Composer
 from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.model import Letter, Recipient, Unrenderable
-from campaign.pipeline.job import prepare
+from campaign.pipeline.command_context import prepare
 
 FILE = """
 [campaign]
@@ -132,6 +132,6 @@ def test_a_constant_sender_is_encoded_once(tmp_path: Path, monkeypatch: pytest.M
         encoded.append(address)
         return address
 
-    monkeypatch.setattr("campaign.compose.headers.mailbox", mailbox)
+    monkeypatch.setattr("campaign.compose.mime.header_values.mailbox", mailbox)
     made(one)
     assert encoded == ["ada@example.com"]

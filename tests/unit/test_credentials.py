@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.credentials import find_login, read_secret, run_for_secret
+from campaign.delivery.credentials.login import find_login, read_secret, run_for_secret
 from campaign.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.css_rules import Group, StyleRule, declarations, parse_sheet, split
+from campaign.compose.html.css.css_rules import Group, StyleRule, declarations, parse_sheet, split
 
 
 def told(css: str, sheets: dict[str, str] | None = None) -> str:

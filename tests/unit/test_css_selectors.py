@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.css_selectors import attributes_named, selector
+from campaign.compose.html.css.css_selectors import attributes_named, selector
 
 
 @pytest.mark.parametrize(

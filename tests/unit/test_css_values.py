@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.css_values import is_known
+from campaign.compose.html.css.css_values import is_known
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.prometheus import Dataquery
 from prometheus_client.parser import text_string_to_metric_families
 
 from campaign.exit_codes import ExitCode
-from campaign.report.metrics import Snapshot, exposition
+from campaign.report.telemetry.metrics import Snapshot, exposition
 
 GRAFANA = Path(__file__).parents[2] / "deploy/grafana"
 DASHBOARD = json.loads((GRAFANA / "campaign.json").read_text(encoding="utf-8"))

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from campaign.config import load
-from campaign.ledger import folders, suppressed
+from campaign.ledger import dead_addresses, run_folder
 from campaign.ledger.checkpoint import Checkpoint, read_history
-from campaign.ledger.records import Ended, Settled, encode
+from campaign.ledger.journal.journal_records import Ended, Settled, encode
 from campaign.model import Outcome, Verdict
-from campaign.pipeline.choosing import Chosen, choose
+from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.dead_addresses import suppress, suppress_missing
-from campaign.pipeline.job import Job, Options, lay_over, prepare
-from campaign.pipeline.upkeep import report
+from campaign.pipeline.operate.manage import report
+from campaign.pipeline.start.choose_run import Chosen, choose
 
 RELAY = "smtp://127.0.0.1:2525"
 FILE = """
@@ -46,7 +46,7 @@ def job(place: Path, relay: str = RELAY) -> Job:
 
 def made(place: Path, relay: str = RELAY, **options: Any) -> Chosen:
     this = job(place, relay)
-    folders.make_folder(this.folder)
+    run_folder.make_folder(this.folder)
     found = choose(this, Options(relay=relay, **options))
     assert isinstance(found, Chosen)
     return found
@@ -61,7 +61,7 @@ def called_dead(chosen: Chosen, *numbers: int, reason: str = "no such user") -> 
 
 
 def listed(place: Path) -> list[str]:
-    file = place / "runs" / suppressed.NAME
+    file = place / "runs" / dead_addresses.NAME
     return (
         [line.partition(",")[0] for line in file.read_text(encoding="utf-8").splitlines()[1:]] if file.exists() else []
     )
@@ -114,7 +114,7 @@ def test_once_remembered_a_line_that_the_operator_took_out_stays_out(place: Path
     suppress_missing(job(place), chosen.folder, checkpoint.history)
     checkpoint.end(75, remembered=True)
     checkpoint.close()
-    (place / "runs" / suppressed.NAME).write_text(suppressed.HEADER.decode(), encoding="utf-8")
+    (place / "runs" / dead_addresses.NAME).write_text(dead_addresses.HEADER.decode(), encoding="utf-8")
     called_dead(chosen, 2)
     made(place)
     assert listed(place) == ["p2@example.com"]
@@ -126,7 +126,7 @@ def test_all_of_the_list_is_on_disk_before_the_run_says_so(place: Path, monkeypa
     history = read_history(chosen.folder)
     suppress(job(place), chosen.plan, history.dead.values())
     asked: list[bool] = []
-    monkeypatch.setattr(suppressed, "add", lambda *_, sync=False: asked.append(sync))
+    monkeypatch.setattr(dead_addresses, "add", lambda *_, sync=False: asked.append(sync))
     suppress_missing(job(place), chosen.folder, history)
     assert asked == [True]
 

@@ -8,14 +8,14 @@ import math
 import pytest
 
 from campaign.config.units import Rate
-from campaign.delivery.backlog import Backlog, Errand
-from campaign.delivery.failover import FIRST_PAUSE, LONGEST_PAUSE, Board, Breaker
-from campaign.delivery.gate import NAP, Account, Gate, NotNow
-from campaign.delivery.judgement import judge
-from campaign.delivery.relays import Relay
-from campaign.delivery.replies import Rules, Stage
-from campaign.delivery.stops import Stops
-from campaign.delivery.throttle import Throttle
+from campaign.delivery.pacing.throttle import Throttle
+from campaign.delivery.queue.admission import NAP, Account, Gate, NotNow
+from campaign.delivery.queue.backlog import Backlog, Errand
+from campaign.delivery.relays.failover import FIRST_PAUSE, LONGEST_PAUSE, Board, Breaker
+from campaign.delivery.relays.relay import Relay
+from campaign.delivery.replies.classify import Rules, Stage
+from campaign.delivery.replies.recipient_outcome import judge
+from campaign.delivery.replies.stop_conditions import Stops
 from campaign.errors import LoginError, RelayError, UnfinishedError
 from campaign.model import Recipient, Reply, Verdict
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.dsn import LONGEST_ORCPT, Wishes, original_recipient, wishes, xtext
+from campaign.delivery.smtp.dsn import LONGEST_ORCPT, Wishes, original_recipient, wishes, xtext
 from campaign.model import Letter
 
 

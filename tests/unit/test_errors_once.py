@@ -10,16 +10,16 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from campaign.audience.databases import _told
+from campaign.audience.sources.database import _told
 from campaign.config import load
-from campaign.delivery import failover
-from campaign.delivery.connection import certificate_advice
+from campaign.delivery.relays import failover
+from campaign.delivery.smtp.connection import certificate_advice
 from campaign.errors import ConfigError, InputError
 from campaign.exit_codes import ExitCode
-from campaign.pipeline.console import Console
-from campaign.pipeline.finding import find_run
-from campaign.pipeline.job import Options
+from campaign.pipeline.command_context import Options
+from campaign.pipeline.find_run import find_run
 from campaign.pipeline.send import send
+from campaign.report.live.console import Console
 
 SETTINGS = """
 [campaign]

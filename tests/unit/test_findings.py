@@ -1,6 +1,6 @@
 """What a check says."""
 
-from campaign.report.findings import Finding, Findings
+from campaign.check.findings import Finding, Findings
 
 
 def some() -> Findings:

@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from campaign.audience.encodings import settle
+from campaign.audience.encodings.text_decoding import settle
+from campaign.cli.control import whole
 from campaign.cli.main import cli
-from campaign.cli.steer import whole
-from campaign.compose.loader import Loader
+from campaign.compose.template.template_loader import Loader
 from campaign.config import load
-from campaign.config.secret import load_secret
+from campaign.config.campaign_secret import load_secret
 from campaign.config.units import rate
+from campaign.delivery.pacing.effective_rate import pace_for, pace_of
 from campaign.errors import CampaignError, ConfigError, InputError, RelayError
-from campaign.ledger.storage import unwritable
+from campaign.ledger.journal.journal_file import unwritable
 from campaign.model import Books
-from campaign.pipeline.console import Console
-from campaign.pipeline.finding import find_run
-from campaign.pipeline.job import Options, lay_over, prepare
-from campaign.pipeline.limits import pace_for, pace_of
-from campaign.pipeline.readiness import refuse_unready
-from campaign.pipeline.rehearsal import send_tests
+from campaign.pipeline.command_context import Options, lay_over, prepare
+from campaign.pipeline.find_run import find_run
+from campaign.pipeline.preview import send_tests
 from campaign.pipeline.send import nobody_left, wait_for_start
+from campaign.pipeline.start.preflight import refuse_unready
+from campaign.report.live.console import Console
 
 Write = Callable[..., Path]
 

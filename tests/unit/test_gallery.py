@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from campaign.report.gallery import Preview, gallery, in_scheme, without_images, write_gallery
+from campaign.report.html.gallery import Preview, gallery, in_scheme, without_images, write_gallery
 
 LETTER = (
     "<!DOCTYPE html><html><head><style>@media (prefers-color-scheme: dark){p{color:#fff}}</style></head>"

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.encoded_words import encoded_words
-from campaign.compose.headers import (
+from campaign.compose.mime.encoded_words import encoded_words
+from campaign.compose.mime.header_values import (
     HeaderRefused,
     Skeleton,
     block,

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.ledger.history import History
-from campaign.ledger.records import Changed, Ended, Frontier, Intent, Opened, Pass, Record, Settled, Started, Synced
+from campaign.ledger.journal.journal_records import (
+    Changed,
+    Ended,
+    Frontier,
+    Intent,
+    Opened,
+    Pass,
+    Record,
+    Settled,
+    Started,
+    Synced,
+)
+from campaign.ledger.run_state import History
 from campaign.model import Verdict
 
 OPENED = Opened("gazette", "", "run", 1, 6, "plan", {"a": "1"}, "shape", 1.0, "trace")

@@ -14,7 +14,7 @@ import pytest
 
 from campaign.compose import composer as room
 from campaign.compose.composer import LONGEST_REASON, Brief, Composer
-from campaign.compose.shapes import HEAVIEST
+from campaign.compose.html.shape_cache import HEAVIEST
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.parser import parse
+from campaign.compose.html.html_parser import parse
 from campaign.compose.html.tree_diff import difference
 
 

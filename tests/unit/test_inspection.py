@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from campaign.compose import support
-from campaign.compose.faults import Fault, merged
-from campaign.compose.inspection import inspect, unsubscribe_url
-from campaign.compose.inspection_html import CLIPPED, link, web_links
-from campaign.compose.inspection_words import visible
-from campaign.compose.kinds import html_octets, kind, oddities
-from campaign.compose.reading import read
+from campaign.check.letters import client_support
+from campaign.check.letters.equivalence_classes import html_octets, kind, oddities
+from campaign.check.letters.html_faults import CLIPPED, link, web_links
+from campaign.check.letters.letter_fault import Fault, merged
+from campaign.check.letters.structure import inspect, unsubscribe_url
+from campaign.check.letters.wording import visible
+from campaign.compose.mime.read_back import read
 from campaign.model import Letter, Recipient
 
 TO = "ada@example.com"
@@ -320,23 +320,23 @@ def test_the_links_to_ask_are_those_of_the_web_once():
     ],
 )
 def test_what_breaks_a_letter_where_it_is_ignored(html: str, titles: list[str]):
-    assert [feature.title for feature, _ in support.ignored(html)] == titles
+    assert [feature.title for feature, _ in client_support.ignored(html)] == titles
 
 
 def test_what_only_outlook_does_not_see_is_not_held_against_it():
-    ((_, readers),) = support.ignored("<!--[if !mso]><!--><p style='position:fixed'>x</p><!--<![endif]-->")
+    ((_, readers),) = client_support.ignored("<!--[if !mso]><!--><p style='position:fixed'>x</p><!--<![endif]-->")
     assert "Outlook (Windows)" not in readers
     assert "Gmail" in readers
 
 
 def test_pictures_of_a_kind_that_some_readers_do_not_show_are_named():
-    ((feature, readers),) = support.image_ignored("image/webp")
+    ((feature, readers),) = client_support.image_ignored("image/webp")
     assert (feature.title, readers) == ("webP image format", "Outlook (Windows)")
-    assert support.image_ignored("image/png") == []
+    assert client_support.image_ignored("image/png") == []
 
 
 def test_the_data_says_where_it_is_from_and_names_only_readers_it_explains():
-    folder = resources.files("campaign.compose").joinpath("data")
+    folder = resources.files("campaign.check.letters").joinpath("data")
     table = json.loads(folder.joinpath("client_support.json").read_text(encoding="utf-8"))
     assert "MIT" in table["source"]
     assert "Permission is hereby granted" in folder.joinpath("LICENSE-caniemail.txt").read_text(encoding="utf-8")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience.invalid_rows import InvalidRows, share_to_allow, too_many
+from campaign.audience.screening.invalid_row_limit import InvalidRows, share_to_allow, too_many
+from campaign.check.run_checks import Wishes, check
 from campaign.config import load
 from campaign.config.audience import AudienceSlice
 from campaign.config.units import share
 from campaign.errors import InputError
-from campaign.ledger import folders
+from campaign.ledger import run_folder
 from campaign.model import Books
-from campaign.pipeline.checking import Wishes, check
-from campaign.pipeline.choosing import Chosen, choose
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import Job, Options, prepare
+from campaign.pipeline.command_context import Job, Options, prepare
+from campaign.pipeline.start.choose_run import Chosen, choose
+from campaign.report.live.console import Console
 
 FILE = """
 [campaign]
@@ -42,7 +42,7 @@ def job(place: Path, good: int, bad: int, audience: str = "", cell: str = "") ->
 
 
 def started(one: Job) -> Chosen:
-    folders.make_folder(one.folder)
+    run_folder.make_folder(one.folder)
     chosen = choose(one, Options())
     assert isinstance(chosen, Chosen)
     return chosen

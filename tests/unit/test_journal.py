@@ -7,10 +7,20 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger import journal
 from campaign.ledger.boots import boot_identity
 from campaign.ledger.checkpoint import Checkpoint, create, read_history
-from campaign.ledger.records import Frontier, Intent, Opened, Pass, Settled, Started, Synced, decode, encode
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import (
+    Frontier,
+    Intent,
+    Opened,
+    Pass,
+    Settled,
+    Started,
+    Synced,
+    decode,
+    encode,
+)
 from campaign.model import Verdict
 
 BOOT = boot_identity()
@@ -28,7 +38,7 @@ def records() -> list[bytes]:
 
 
 def write(folder: Path, data: bytes) -> Path:
-    path = folder / journal.NAME
+    path = folder / journal_reader.NAME
     path.write_bytes(data)
     return path
 
@@ -155,4 +165,4 @@ def test_after_a_power_loss_damage_before_the_last_sync_mark_is_refused(tmp_path
 def test_create_puts_the_first_line_in_place_whole(tmp_path: Path) -> None:
     create(tmp_path, OPENED)
     assert read_history(tmp_path).opened == OPENED
-    assert (tmp_path / journal.NAME).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / journal_reader.NAME).stat().st_mode & 0o777 == 0o600

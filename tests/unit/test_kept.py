@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.kept import Kept
+from campaign.compose.lru_cache import Kept
 
 
 def test_the_longest_unused_goes_first():

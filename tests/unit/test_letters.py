@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.letters import assembled
-from campaign.compose.quoting import Encoded, Gapped
-from campaign.delivery.transaction import for_the_wire
+from campaign.compose.mime.multipart import assembled
+from campaign.compose.mime.transfer_encoding import Encoded, Gapped
+from campaign.delivery.smtp.mail_transaction import for_the_wire
 
 TEXT = Encoded(b"Hello =E2=82=AC", "quoted-printable")
 HTML = Encoded(b"PHA+aGk8L3A+", "base64")

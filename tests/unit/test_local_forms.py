@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from campaign.audience.columns import conversion
-from campaign.audience.local_forms import format_hint
-from campaign.audience.plan import Plan, freeze
-from campaign.audience.screening import Suppression
+from campaign.audience.columns.column_types import conversion
+from campaign.audience.columns.local_dates_and_numbers import format_hint
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.screen_rows import Suppression
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError
 from campaign.model import Value

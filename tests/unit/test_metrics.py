@@ -12,9 +12,9 @@ from campaign.config.report import ReportSlice
 from campaign.errors import StorageError
 from campaign.model import Books
 from campaign.report.facts import RunFacts, TimelineBucket
-from campaign.report.log import open_log
-from campaign.report.metrics import Snapshot, exposition, note_success, success, write_metrics
-from campaign.report.send_times import BOUNDS, SendTimes
+from campaign.report.live.event_log import open_log
+from campaign.report.telemetry.metrics import Snapshot, exposition, note_success, success, write_metrics
+from campaign.report.telemetry.reply_latency import BOUNDS, SendTimes
 
 SECRET = 'pä"ss/w+rd 7'
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html as reader
 
-from campaign.compose.markup import mjml
+from campaign.compose.html.markdown_mjml import mjml
 
 ASTONISHING = {
     "a line feed": "color:\n red",

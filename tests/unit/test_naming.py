@@ -8,10 +8,10 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from campaign.audience.naming import column_of, means_address, template_name
-from campaign.audience.plan import Plan, freeze
-from campaign.audience.screening import Suppression
-from campaign.audience.sources import open_source, template_columns
+from campaign.audience.columns.template_names import column_of, means_address, template_name
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.screen_rows import Suppression
+from campaign.audience.sources.source_factory import open_source, template_columns
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError
 from campaign.model import Value

@@ -6,20 +6,20 @@ import json
 import logging
 from pathlib import Path
 
-from campaign.report.log import open_log
-from campaign.report.notices import Notices, passed_on
+from campaign.report.live.event_log import open_log
+from campaign.report.live.logging_handler import Notices, passed_on
 
 
 def test_what_a_stage_logs_is_an_event_and_a_warning_is_also_told(tmp_path: Path) -> None:
     told: list[str] = []
     with open_log(tmp_path, "t") as log, passed_on(log, told.append):
-        logging.getLogger("campaign.delivery.desk").info("%s: connection lost", "relay")
-        logging.getLogger("campaign.delivery.desk").warning("slower")
-        logging.getLogger("campaign.delivery.desk").debug("detail")
+        logging.getLogger("campaign.delivery.send.connection_pool").info("%s: connection lost", "relay")
+        logging.getLogger("campaign.delivery.send.connection_pool").warning("slower")
+        logging.getLogger("campaign.delivery.send.connection_pool").debug("detail")
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["event"], line["level"], line["room"]) for line in lines] == [
-        ("relay: connection lost", "info", "delivery.desk"),
-        ("slower", "warning", "delivery.desk"),
+        ("relay: connection lost", "info", "delivery.send.connection_pool"),
+        ("slower", "warning", "delivery.send.connection_pool"),
     ]
     assert told == ["slower"]
 

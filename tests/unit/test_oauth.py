@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.relays import open_relays
-from campaign.delivery.tokens import ASK_AGAIN, LONGEST_WORDS, MARGIN, Kept, Token, in_thread, shown, unreachable
+from campaign.delivery.credentials.token_cache import (
+    ASK_AGAIN,
+    LONGEST_WORDS,
+    MARGIN,
+    Kept,
+    Token,
+    in_thread,
+    shown,
+    unreachable,
+)
+from campaign.delivery.relays.relay import open_relays
 from campaign.errors import ConfigError, LoginError
 
 REFRESH = "1//0gRefreshTokenThatNobodyMaySee-x"

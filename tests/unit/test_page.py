@@ -9,8 +9,8 @@ import pytest
 
 from campaign.model import Books
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket
-from campaign.report.markup import Html, document, join, tag
-from campaign.report.page import headline, page, write_page
+from campaign.report.html.html_builder import Html, document, join, tag
+from campaign.report.html.report_page import headline, page, write_page
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[31m\u202egnp.exe\r\n"
 VOID = {"meta", "br", "hr", "img", "input", "link"}

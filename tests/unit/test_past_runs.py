@@ -9,21 +9,21 @@ from typing import Any, cast
 
 import pytest
 
+from campaign.check.run_checks import Wishes, check
 from campaign.config import load
 from campaign.config.delivery import DeliverySlice
 from campaign.errors import ConfigError
-from campaign.ledger import folders, suppressed
+from campaign.ledger import dead_addresses, run_folder
 from campaign.ledger.checkpoint import Checkpoint, create, read_history
-from campaign.ledger.records import IN_MAILBOX, REHEARSAL, Opened
+from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL, Opened
 from campaign.model import Books, Outcome, Verdict
-from campaign.pipeline.checking import Wishes, check
-from campaign.pipeline.choosing import Chosen, choose, refuse_changes
-from campaign.pipeline.console import Console
-from campaign.pipeline.editions import newest_elsewhere
-from campaign.pipeline.job import Job, Options, lay_over, prepare
-from campaign.pipeline.past_runs import fingerprints, kind_in_words
-from campaign.pipeline.recording import Recorder
-from campaign.report.progress import Counts
+from campaign.pipeline.command_context import Job, Options, lay_over, prepare
+from campaign.pipeline.serve.outcome_recorder import Recorder
+from campaign.pipeline.start.choose_run import Chosen, choose, refuse_changes
+from campaign.pipeline.start.past_runs import fingerprints, kind_in_words
+from campaign.pipeline.start.unfinished_editions import newest_elsewhere
+from campaign.report.live.console import Console
+from campaign.report.live.progress import Counts
 
 FILE = """
 [campaign]
@@ -59,7 +59,7 @@ def job(place: Path, relay: str) -> Job:
 
 def pick(place: Path, relay: str, **options: Any) -> Chosen | Books:
     this = job(place, relay)
-    folders.make_folder(this.folder)
+    run_folder.make_folder(this.folder)
     return choose(this, Options(relay=relay, **options))
 
 
@@ -188,7 +188,7 @@ def test_an_address_is_remembered_as_dead_through_a_relay_alone(
     recorder = Recorder(this, cast("Any", SimpleNamespace(plan=plan)), checkpoint, Counts())
     recorder.verdict(Outcome(1, V.REJECTED, "no such user", 550, "5.1.1", relay=relay, suppress=True))
     checkpoint.close()
-    file = tmp_path / suppressed.NAME
+    file = tmp_path / dead_addresses.NAME
     found = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
     assert [line.partition(",")[0] for line in found] == addresses
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience.plan import Plan
+from campaign.audience.plan.plan_reader import Plan
 from campaign.config import load
 from campaign.errors import ConfigError
-from campaign.pipeline.console import Console
-from campaign.pipeline.job import prepare
-from campaign.pipeline.picking import MOST, asked_for, telling
-from campaign.pipeline.rehearsal import preview, rehearsed
+from campaign.pipeline.command_context import prepare
+from campaign.pipeline.pick_rows import MOST, asked_for, telling
+from campaign.pipeline.preview import preview, rehearsed
+from campaign.report.live.console import Console
 
 SETTINGS = """
 [campaign]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.plaintext import derived
+from campaign.compose.text.text_from_html import derived
 
 
 @pytest.mark.parametrize(

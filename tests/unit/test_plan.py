@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from campaign.audience import delimited, freezing
-from campaign.audience.plan import Plan, freeze
-from campaign.audience.screening import KeySet, Suppression, digest
-from campaign.audience.sources import template_columns
+from campaign.audience.plan import plan_writer
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.screen_rows import KeySet, Suppression, digest
+from campaign.audience.sources import csv_source
+from campaign.audience.sources.source_factory import template_columns
 from campaign.config.audience import AudienceSlice
 from campaign.errors import ConfigError, InputError, StorageError
 from campaign.model import Books
@@ -81,7 +82,7 @@ def test_lines_that_are_not_wanted_are_not_even_parsed(tmp_path: Path, monkeypat
     plan = frozen(tmp_path, people(50))
     parsed: list[bytes] = []
     decode = msgspec.json.decode
-    monkeypatch.setattr("campaign.audience.plan._DECODE", lambda line: parsed.append(line) or decode(line))
+    monkeypatch.setattr("campaign.audience.plan.plan_reader._DECODE", lambda line: parsed.append(line) or decode(line))
     assert len(list(plan.recipients(lambda number: number in {3, 40}))) == 2
     assert len(parsed) == 2
 
@@ -207,15 +208,15 @@ def test_a_source_that_fails_half_way_leaves_the_earlier_plan_untouched(tmp_path
 
 
 def test_a_source_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reading = delimited.DelimitedFile._chunks
+    reading = csv_source.DelimitedFile._chunks
 
-    def growing(self: delimited.DelimitedFile) -> Iterator[object]:
+    def growing(self: csv_source.DelimitedFile) -> Iterator[object]:
         for chunk in reading(self):
             with self.path.open("a") as file:
                 file.write("late@example.com,x\n")
             yield chunk
 
-    monkeypatch.setattr(delimited.DelimitedFile, "_chunks", growing)
+    monkeypatch.setattr(csv_source.DelimitedFile, "_chunks", growing)
     with pytest.raises(InputError, match="changed while it was read"):
         frozen(tmp_path, people(10))
     assert not (tmp_path / "plan.jsonl").exists()
@@ -272,7 +273,7 @@ def test_a_damaged_line_is_named_and_never_guessed_at(tmp_path: Path, old: bytes
 
 
 def test_a_plan_of_a_later_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freezing, "FORMAT", 2)
+    monkeypatch.setattr(plan_writer, "FORMAT", 2)
     with pytest.raises(StorageError, match="this version"):
         frozen(tmp_path, people(3))
 

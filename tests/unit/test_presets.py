@@ -7,7 +7,7 @@ import re
 import pytest
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.presets import known, lookup, rewritten_at, suggestion
+from campaign.delivery.relays.presets import known, lookup, rewritten_at, suggestion
 from campaign.errors import ConfigError
 from campaign.pipeline.rewriting import rewritten
 

@@ -12,7 +12,7 @@ from campaign.config import load
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
-from campaign.pipeline.job import prepare
+from campaign.pipeline.command_context import prepare
 
 PRIVATE = ("recipients.csv", "campaign.toml", "runs")
 KEPT_BACK = [

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from campaign.report.progress import Counts, Pace, Progress, caption, line, remaining
+from campaign.report.live.progress import Counts, Pace, Progress, caption, line, remaining
 
 
 class Clock:

@@ -11,13 +11,13 @@ from typing import Any, cast
 import pytest
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery import judgement
+from campaign.delivery.replies import recipient_outcome
 from campaign.ledger.checkpoint import Checkpoint, create
-from campaign.ledger.history import CODE
-from campaign.ledger.records import Opened
+from campaign.ledger.journal.journal_records import Opened
+from campaign.ledger.run_state import CODE
 from campaign.model import Outcome, Verdict
-from campaign.pipeline.recording import Recorder
-from campaign.report.progress import Counts
+from campaign.pipeline.serve.outcome_recorder import Recorder
+from campaign.report.live.progress import Counts
 
 DAY = 86400.0
 YEARS = 10 * 365 * DAY
@@ -61,7 +61,7 @@ def test_a_clock_that_jumps_gives_nobody_up(
 ) -> None:
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
     now = time.time() + jump
-    monkeypatch.setattr("campaign.pipeline.recording.time.time", lambda: now)
+    monkeypatch.setattr("campaign.pipeline.serve.outcome_recorder.time.time", lambda: now)
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
     recorder.verdict(Outcome(2, Verdict.DEFERRED, "later", 451, relay="relay"))
     assert checkpoint.history.counts[CODE[Verdict.DEFERRED]] == 2
@@ -71,14 +71,14 @@ def test_a_clock_that_jumps_gives_nobody_up(
 def test_a_letter_held_back_goes_at_once_and_again_only_after_a_while(
     recorder: Recorder, checkpoint: Checkpoint
 ) -> None:
-    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     assert checkpoint.history.not_before[1] <= time.time() + 1
-    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     assert checkpoint.history.not_before[1] >= time.time() + DeliverySlice().retry_after - 1
 
 
 def test_a_letter_held_back_for_a_day_is_given_up(recorder: Recorder, checkpoint: Checkpoint) -> None:
-    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     checkpoint.history.dates[1] -= int(DAY)
-    recorder.verdict(judgement.held_back(1, "not sent: the relay spoke out of turn", "relay"))
+    recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     assert checkpoint.history.verdict(1) is Verdict.REJECTED

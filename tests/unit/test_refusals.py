@@ -1,8 +1,8 @@
 """What relays answered, folded by meaning and told with advice."""
 
-from campaign.delivery.replies import Rules
-from campaign.ledger.records import Settled
-from campaign.pipeline.refusals import MOST_KINDS, Refusals
+from campaign.delivery.replies.classify import Rules
+from campaign.ledger.journal.journal_records import Settled
+from campaign.pipeline.finish.reply_summary import MOST_KINDS, Refusals
 
 RULES = Rules.load()
 

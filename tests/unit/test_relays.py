@@ -9,7 +9,7 @@ import pytest
 
 from campaign.config.delivery import DeliverySlice
 from campaign.config.units import Rate
-from campaign.delivery.relays import find, open_relays, parse, tls_context, tls_for
+from campaign.delivery.relays.relay import find, open_relays, parse, tls_context, tls_for
 from campaign.errors import ConfigError
 
 PASSWORD = {"CAMPAIGN_RELAY_PASSWORD": "geheim"}

@@ -6,11 +6,11 @@ import pytest
 
 from campaign.config.delivery import DeliverySlice
 from campaign.config.domain_groups import SHIPPED, domain_groups, domains_of
-from campaign.delivery.backlog import Backlog, Errand
-from campaign.delivery.gate import NAP, Account, Gate
-from campaign.delivery.reopening import ENOUGH, STEP, Reopening
-from campaign.delivery.replies import Rules
-from campaign.delivery.throttle import Throttle
+from campaign.delivery.pacing.domain_reopening import ENOUGH, STEP, Reopening
+from campaign.delivery.pacing.throttle import Throttle
+from campaign.delivery.queue.admission import NAP, Account, Gate
+from campaign.delivery.queue.backlog import Backlog, Errand
+from campaign.delivery.replies.classify import Rules
 from campaign.model import Recipient
 
 HELD = 600.0

@@ -8,12 +8,22 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import DamageError, StorageError, UnfinishedError
-from campaign.ledger import journal
 from campaign.ledger.checkpoint import read_history
-from campaign.ledger.folders import locked
-from campaign.ledger.records import Frontier, Intent, Opened, Pass, Record, Settled, Started, Synced, encode
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_file import AppendOnly, write_whole
+from campaign.ledger.journal.journal_records import (
+    Frontier,
+    Intent,
+    Opened,
+    Pass,
+    Record,
+    Settled,
+    Started,
+    Synced,
+    encode,
+)
 from campaign.ledger.repair import inspect, repair
-from campaign.ledger.storage import AppendOnly, write_whole
+from campaign.ledger.run_folder import locked
 from campaign.model import Verdict
 
 
@@ -31,7 +41,7 @@ def damaged(tmp_path: Path) -> Path:
         encode(Intent(2, "cc", 100.0)),
         encode(Settled(2, "rejected", 3.0)),
     ]
-    path = tmp_path / journal.NAME
+    path = tmp_path / journal_reader.NAME
     path.write_bytes(b"".join(lines))
     return path
 
@@ -153,16 +163,16 @@ def test_nobody_can_begin_while_it_is_repaired(damaged: Path, monkeypatch: pytes
         with pytest.raises(UnfinishedError), locked(path.parent.parent):
             raise AssertionError
         with pytest.raises(UnfinishedError):
-            AppendOnly(path.parent / journal.NAME)
+            AppendOnly(path.parent / journal_reader.NAME)
         found.append(path.name)
         write_whole(path, data)
 
     monkeypatch.setattr("campaign.ledger.repair.write_whole", meanwhile)
     repair(damaged)
-    assert found == ["checkpoint.journal.damaged-1", journal.NAME]
+    assert found == ["checkpoint.journal.damaged-1", journal_reader.NAME]
 
 
 def test_a_run_without_a_journal_gets_none_by_a_repair(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        repair(tmp_path / journal.NAME)
-    assert not (tmp_path / journal.NAME).exists()
+        repair(tmp_path / journal_reader.NAME)
+    assert not (tmp_path / journal_reader.NAME).exists()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.delivery.replies import Action, Rules, Stage
-from campaign.delivery.reply_hints import LONGEST, hint
-from campaign.delivery.reply_rules import pattern
+from campaign.delivery.replies.classify import Action, Rules, Stage
+from campaign.delivery.replies.retry_hint import LONGEST, hint
+from campaign.delivery.replies.rule_parser import pattern
 from campaign.errors import ConfigError
 from campaign.model import Reply
 

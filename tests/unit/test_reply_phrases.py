@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.delivery.replies import Action, Decision, Rules, Stage
+from campaign.delivery.replies.classify import Action, Decision, Rules, Stage
 from campaign.model import Reply
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "replies"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from campaign.compose import resources as room
-from campaign.compose.content_types import attachment_type
-from campaign.compose.enclosure import read_beneath
-from campaign.compose.resources import ResourceError, Resources
+from campaign.compose.mime import file_parts as room
+from campaign.compose.mime.file_parts import ResourceError, Resources
+from campaign.compose.mime.media_types import attachment_type
+from campaign.compose.read_under_root import read_beneath
 from campaign.config.compose import ComposeSlice
 from campaign.errors import ConfigError
 

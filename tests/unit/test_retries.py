@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.delivery.retries import LONGEST, SPREAD, GiveUp, Retry, decide_retry
+from campaign.delivery.replies.backoff import LONGEST, SPREAD, GiveUp, Retry, decide_retry
 from campaign.model import Outcome, Verdict
 
 HOUR = 3600.0

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from campaign.ledger.checkpoint import Checkpoint, create
-from campaign.ledger.history import History
-from campaign.ledger.records import Opened, Pass, Record, Settled, Started
+from campaign.ledger.journal.journal_records import Opened, Pass, Record, Settled, Started
 from campaign.ledger.run_clock import LONGEST_GAP, RunClock
+from campaign.ledger.run_state import History
 from campaign.model import Outcome, Verdict
 
 YEARS = 10 * 365 * 86400.0

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.audience.chunks import BadRow, Chunk
-from campaign.audience.screening import Aside, KeySet, Screener, Sifted, Suppression, digest
-from campaign.audience.suppression import _List
+from campaign.audience.screening.screen_rows import Aside, KeySet, Screener, Sifted, Suppression, digest
+from campaign.audience.screening.suppression_list import _List
+from campaign.audience.sources.row_chunks import BadRow, Chunk
 from campaign.config.audience import AudienceSlice
 from campaign.model import Value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.config.secret import load_secret
+from campaign.config.campaign_secret import load_secret
 from campaign.errors import ConfigError, StorageError
 from campaign.model import Identity
 

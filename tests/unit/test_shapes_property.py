@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from campaign.compose.composer import Brief, Composer
-from campaign.compose.html.css_inliner import Styles
+from campaign.compose.html.css.css_inliner import Styles
 from campaign.compose.html.tree_diff import difference
 from campaign.config.compose import ComposeSlice
 from campaign.model import Identity, Letter, Mailbox, Recipient
@@ -91,7 +91,7 @@ def recipient(row: dict[str, Any], number: int = 0) -> Recipient:
 
 def printable(row: dict[str, Any]) -> dict[str, Any]:
     """What the composer makes of control characters is its own rule; the comparison is about the rest."""
-    from campaign.compose.settling import cleaned
+    from campaign.compose.template.static_dynamic_split import cleaned
 
     return {
         key: cleaned(value) if isinstance(value, str) else [cleaned(v) for v in value] if key == "words" else value

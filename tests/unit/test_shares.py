@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.config.delivery import DeliverySlice
-from campaign.delivery.failover import A_WHILE, Board, Breaker
-from campaign.delivery.relays import Relay, open_relays
-from campaign.delivery.shares import PORTION, SLACK, Portion, ahead, behind, bring_forward
+from campaign.delivery.relays.failover import A_WHILE, Board, Breaker
+from campaign.delivery.relays.relay import Relay, open_relays
+from campaign.delivery.relays.weights import PORTION, SLACK, Portion, ahead, behind, bring_forward
 from campaign.errors import RelayError
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from jinja2 import Environment, UndefinedError
 
-from campaign.compose.order import in_places
-from campaign.compose.shortcuts import MOST_WAYS, START, shortened
-from campaign.compose.templates import Page, Templates
-from campaign.compose.watch import Watch
+from campaign.compose.template.direct_columns import MOST_WAYS, START, shortened
+from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.template import Page, Templates
+from campaign.compose.value_positions import in_places
 
 COLUMNS = ("name", "city", "items", "plan", "loop")
 ROW = {

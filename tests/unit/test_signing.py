@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose import signing
-from campaign.compose.signing import COVERED, Signer, relaxed_body
+from campaign.compose.mime import dkim_signature
+from campaign.compose.mime.dkim_signature import COVERED, Signer, relaxed_body
 from campaign.config.compose import DkimSlice
 from campaign.errors import ConfigError
 
@@ -92,16 +92,16 @@ def test_any_body_is_relaxed_as_by_the_book(body):
 
 def test_long_bodies_and_forgotten_lines_are_relaxed_alike(monkeypatch):
     body = b"".join(b"  line  %d \t end \r\n" % number for number in range(6_000))
-    assert len(body) > signing.LONG
+    assert len(body) > dkim_signature.LONG
     assert relaxed_body(body) == by_the_book(body)
-    monkeypatch.setattr(signing, "LONG", 10**9)
-    monkeypatch.setattr(signing, "MOST_LINES", 100)
+    monkeypatch.setattr(dkim_signature, "LONG", 10**9)
+    monkeypatch.setattr(dkim_signature, "MOST_LINES", 100)
     assert relaxed_body(body) == by_the_book(body)
-    assert len(signing._LINES) <= 100
+    assert len(dkim_signature._LINES) <= 100
 
 
 def test_header_fields_are_relaxed_as_the_standard_says():
-    fields = signing._relaxed_fields(b"A: X\r\nB : Y\t\r\n\tZ  \r\nFrom:  a  b \r\nEmpty:\r\n")
+    fields = dkim_signature._relaxed_fields(b"A: X\r\nB : Y\t\r\n\tZ  \r\nFrom:  a  b \r\nEmpty:\r\n")
     assert fields == {"a": "a:X\r\n", "b": "b:Y Z\r\n", "from": "from:a b\r\n", "empty": "empty:\r\n"}
 
 
@@ -196,7 +196,7 @@ def test_a_key_that_cannot_sign_is_a_mistake_with_a_next_step(keys, name, reason
 
 
 def test_an_rsa_key_of_less_than_1024_bits_is_refused(keys, monkeypatch):
-    monkeypatch.setattr(signing, "LEAST_BITS", 1025)
+    monkeypatch.setattr(dkim_signature, "LEAST_BITS", 1025)
     with pytest.raises(ConfigError, match="has 1024 bits"):
         signer(keys, "short")
 

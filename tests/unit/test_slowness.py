@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.delivery.failover import Board
-from campaign.delivery.relays import Relay
-from campaign.delivery.slowness import ENOUGH, FIRST_REST, LONGEST_REST, WINDOW, Greetings
+from campaign.delivery.relays.failover import Board
+from campaign.delivery.relays.relay import Relay
+from campaign.delivery.relays.slow_relay import ENOUGH, FIRST_REST, LONGEST_REST, WINDOW, Greetings
 
 
 @pytest.mark.parametrize(

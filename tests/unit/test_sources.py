@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from campaign.audience import files, frames
-from campaign.audience.sources import open_source
+from campaign.audience.sources import dataframe, source_file
+from campaign.audience.sources.source_factory import open_source
 from campaign.config.audience import AudienceSlice
 from campaign.errors import CampaignError, ConfigError, InputError
 
@@ -167,10 +167,10 @@ def test_a_list_without_a_header_is_recognised_as_such(shelf: Path) -> None:
 def test_a_compressed_list_that_unpacks_to_far_more_than_its_size_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    name = f"list.csv{files.SUFFIX_OF[kind]}"
+    name = f"list.csv{source_file.SUFFIX_OF[kind]}"
     honest = "".join(f"person{n}@example.com\n" for n in range(5000))
     rows = read(tmp_path, pack(f"email\n{honest}".encode()), name, compression=kind)
-    monkeypatch.setattr(files, "FREELY", 1000)
+    monkeypatch.setattr(source_file, "FREELY", 1000)
     assert read(tmp_path, pack(f"email\n{honest}".encode()), name, compression=kind) == rows
     with pytest.raises(InputError, match="unpacks to far more") as caught:
         read(tmp_path, pack(b"email\n" + b"a@example.com\n" * 1_000_000), name, compression=kind)
@@ -178,7 +178,7 @@ def test_a_compressed_list_that_unpacks_to_far_more_than_its_size_is_refused(
 
 
 def test_a_parquet_file_with_more_rows_than_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "ROWS", 10_000)
+    monkeypatch.setattr(dataframe, "ROWS", 10_000)
     pq.write_table(pa.table({"email": pa.nulls(20_000, pa.string())}), tmp_path / "list.parquet")
     with pytest.raises(InputError, match="too large to be read as Parquet") as caught:
         open_source(AudienceSlice(source="list.parquet"), tmp_path)
@@ -188,7 +188,7 @@ def test_a_parquet_file_with_more_rows_than_bytes_is_refused(tmp_path: Path, mon
 def test_a_parquet_file_with_a_huge_row_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(9)]}), tmp_path / "list.parquet")
     assert open_source(AudienceSlice(source="list.parquet"), tmp_path).columns == ("email",)
-    monkeypatch.setattr(frames, "GROUP", 100)
+    monkeypatch.setattr(dataframe, "GROUP", 100)
     with pytest.raises(InputError, match="too large to be read as Parquet") as caught:
         open_source(AudienceSlice(source="list.parquet"), tmp_path)
     assert "row groups" in caught.value.evidence[0]

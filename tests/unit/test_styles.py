@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.compose.html.css_inliner import Styles
+from campaign.compose.html.css.css_inliner import Styles
 from campaign.errors import ConfigError
 
 WATCH = {"on": False}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import campaign.report
 from campaign.errors import RelayError, StorageError
 from campaign.model import Books, Verdict
-from campaign.report import wording
+from campaign.report import formatting
 from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
 from campaign.report.summary import (
     balance,
@@ -25,7 +25,7 @@ from campaign.report.summary import (
     write_in_doubt,
     write_summary,
 )
-from campaign.report.timeline import rebinned
+from campaign.report.time_buckets import rebinned
 from campaign.system.formula_guard import unguard
 
 
@@ -337,7 +337,7 @@ def test_an_error_that_ended_the_run_is_said_once_with_one_next():
     ],
 )
 def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_url_or_a_key(text, said):
-    assert wording.sentence(text) == said
+    assert formatting.sentence(text) == said
 
 
 @pytest.mark.parametrize(
@@ -351,4 +351,4 @@ def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_url_or_a_key(t
     ],
 )
 def test_people_read_a_domain_in_its_own_letters(address, said):
-    assert wording.people_address(address) == said
+    assert formatting.people_address(address) == said

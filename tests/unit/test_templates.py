@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from campaign.compose.templates import Page, RowRefused, Templates
-from campaign.compose.watch import Watch
+from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.template import Page, RowRefused, Templates
 from campaign.errors import ConfigError
 
 COLUMNS = ("name", "items", "due", "price", "nick")

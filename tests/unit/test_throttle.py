@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from campaign.config.pacing import Ramp, ramp
 from campaign.config.units import Rate, rate
-from campaign.delivery.letter_times import RING, Lane
-from campaign.delivery.throttle import Throttle, seconds_for
+from campaign.delivery.pacing.sliding_window import RING, Lane
+from campaign.delivery.pacing.throttle import Throttle, seconds_for
 from campaign.errors import ConfigError, InternalError
 
 DAY = 86400.0

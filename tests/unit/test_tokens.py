@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.tokens import SHORTEST, Opened, Tokens
+from campaign.compose.unsubscribe_token import SHORTEST, Opened, Tokens
 from campaign.errors import ConfigError
 from campaign.model import Identity
 

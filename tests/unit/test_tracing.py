@@ -16,7 +16,7 @@ from opentelemetry.trace import StatusCode
 
 from campaign.config.report import ReportSlice
 from campaign.errors import ConfigError, RelayError
-from campaign.report.tracing import begin, conclude, span, traced, wanted
+from campaign.report.telemetry.tracing import begin, conclude, span, traced, wanted
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 ASKED = ReportSlice(traces="otlp")
@@ -154,7 +154,7 @@ def test_where_nobody_asked_the_library_is_not_even_loaded() -> None:
     script = (
         "import sys\n"
         "from campaign.config.report import ReportSlice\n"
-        "from campaign.report.tracing import begin, conclude, span, traced\n"
+        "from campaign.report.telemetry.tracing import begin, conclude, span, traced\n"
         "with traced(ReportSlice(), {}):\n"
         "    begin('1' * 32)\n"
         "    with span('load'): pass\n"

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.config.delivery import Timeouts
-from campaign.delivery.connection import Connection
-from campaign.delivery.dsn import Wishes
-from campaign.delivery.relays import Relay
-from campaign.delivery.replies import Stage
-from campaign.delivery.transaction import Refused, Transaction, for_the_wire, unfit
-from campaign.delivery.wire import Broken, Wire
+from campaign.delivery.relays.relay import Relay
+from campaign.delivery.replies.classify import Stage
+from campaign.delivery.smtp.connection import Connection
+from campaign.delivery.smtp.dsn import Wishes
+from campaign.delivery.smtp.mail_transaction import Refused, Transaction, for_the_wire, unfit
+from campaign.delivery.smtp.reply_stream import Broken, Wire
 from campaign.model import Letter, Verdict
 
 RELAY = Relay("smtp://relay.example:25", "relay.example", 25, "none")

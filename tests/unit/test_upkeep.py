@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from campaign.ledger.history import History
-from campaign.ledger.records import Opened, Settled
-from campaign.pipeline.upkeep import state_of
-from campaign.report.progress import Counts, caption, line
+from campaign.ledger.journal.journal_records import Opened, Settled
+from campaign.ledger.run_state import History
+from campaign.pipeline.operate.manage import state_of
+from campaign.report.live.progress import Counts, caption, line
 
 
 def history(*verdicts: str, abandoned: bool = False) -> History:

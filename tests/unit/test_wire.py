@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.delivery.wire import BLOCK, MAX_REPLY, MAX_UNREAD, Broken, Wire, clean, reply
+from campaign.delivery.smtp.reply_stream import BLOCK, MAX_REPLY, MAX_UNREAD, Broken, Wire, clean, reply
 from campaign.model import Reply
 
 

@@ -28,7 +28,7 @@ def cases(_kills: int) -> list[Case]:
 def write_journal(folder: Path, chance: random.Random) -> bytes:
     """A run of 100 recipients written by the product itself: 200 records, some deferred, rejected, in doubt."""
     from campaign.ledger import checkpoint
-    from campaign.ledger.records import Opened
+    from campaign.ledger.journal.journal_records import Opened
     from campaign.model import Letter, Outcome, Verdict
 
     opened = Opened("torture", "e1", "run", 1, PEOPLE, "0" * 64, {"compose.subject": "x"}, "shape", 1.0, "trace")

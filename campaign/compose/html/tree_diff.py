@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from campaign.compose.html.parser import parse
-from campaign.compose.outlines import URL_SAFE
-from campaign.compose.places import URL_ATTRIBUTES
+from campaign.compose.html.html_parser import parse
+from campaign.compose.html.value_contexts import URL_ATTRIBUTES
+from campaign.compose.html.value_escaping import URL_SAFE
 
 
 def difference(one: str, other: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from campaign.config.delivery import DeliverySlice, Timeouts
-from campaign.delivery.dispatch import Dispatcher
-from campaign.delivery.relays import Relay, open_relays
+from campaign.delivery.relays.relay import Relay, open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.model import Letter, Outcome, Recipient, Verdict
 
 #: Seconds; short enough for tests, long enough for a busy machine.

@@ -1,0 +1,165 @@
+"""Under which names a template, `where` and the settings know the columns of a list; decided once, when it is opened.
+
+A header says ``First Name``, and a template can only write ``{{ First_Name }}``: so the plan, and all that reads it,
+holds names that a template can write. The settings may name a column either way. Columns without a name are left
+out, as long as nothing stands in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from campaign.audience.columns.column_types import base_type, with_locale
+from campaign.audience.exports import is_export
+from campaign.audience.sources.row_chunks import Chunk, Source
+from campaign.config.audience import AudienceSlice
+from campaign.errors import InputError
+
+#: Names of a column of addresses, in a few languages, without blanks, dashes and the like.
+ADDRESS_NAMES = frozenset(
+    """email mail emailaddress mailaddress emailaddresses emailadresse mailadresse epost epostadress epostadresse eposta
+    epostaadresi courriel adresseemail adressemail adresseelectronique correo correoelectronico indirizzoemail
+    emailadres mailadres adresemail adresmailowy sähköposti почта
+    メールアドレス 邮箱 電子郵件 电子邮件 이메일""".split()  # noqa: SIM905
+)
+
+
+class NamedSource:
+    """A source by the names that templates use. ``headers`` are its own names of the same columns.
+
+    ``settings`` name columns as ``columns`` does; ``remarks`` are sentences about what was decided.
+    """
+
+    def __init__(self, source: Source, settings: AudienceSlice) -> None:
+        self._source, self.name = source, source.name
+        self.value_type, self.notes = source.value_type, source.notes
+        self._places = [at for at, header in enumerate(source.columns) if header]
+        self._nameless = [at for at, header in enumerate(source.columns) if not header]
+        self.headers = tuple(source.columns[at] for at in self._places)
+        self.columns = template_names(self.headers, source.name)
+        self.remarks: list[str] = [
+            f"column {at + 1} has no name: it is left out, and must be empty" for at in self._nameless
+        ]
+        self.settings = self._renamed(self._with_address(settings))
+
+    def identity(self) -> Mapping[str, str | int]:
+        """That of the source."""
+        return self._source.identity()
+
+    def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """Those of the source."""
+        return self._source.first_rows()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The source's rows without the nameless columns. Raises InputError where one of these holds something."""
+        if not self._nameless:
+            yield from self._source.chunks()
+            return
+        for chunk in self._source.chunks():
+            self._refuse_nameless_values(chunk)
+            chunk.rows = [[row[at] for at in self._places] for row in chunk.rows]
+            yield chunk
+
+    def _refuse_nameless_values(self, chunk: Chunk) -> None:
+        for at in self._nameless:
+            for row, line in zip(chunk.rows, chunk.lines, strict=True):
+                if row[at] is not None and str(row[at]).strip():
+                    raise InputError(
+                        f"Column {at + 1} of {self.name} has no name, and is not empty.",
+                        evidence=f"{self.name}:{line}: {str(row[at])[:60]!r}",
+                        next_step="give it a name in the header, or delete the column",
+                    )
+
+    def _with_address(self, settings: AudienceSlice) -> AudienceSlice:
+        """Where no address column is set and none has the usual name: the only one that is called so in other words."""
+        if "address" in settings.model_fields_set or column_of(settings.address, self.columns):
+            return settings
+        alike = [header for header in self.headers if means_address(header)]
+        if len(alike) != 1:
+            return settings
+        self.remarks.append(f"the addresses are those of the column {alike[0]!r}; audience.address is not set")
+        return settings.model_copy(update={"address": alike[0]})
+
+    def _renamed(self, settings: AudienceSlice) -> AudienceSlice:
+        names = dict(zip(self.headers, self.columns, strict=True))
+
+        def known(name: str) -> str:
+            return names.get(name.strip()) or column_of(name, self.columns) or name
+
+        return settings.model_copy(
+            update={
+                **{key: known(name) for key in ("address", "display_name", "key") if (name := getattr(settings, key))},
+                "columns": {known(name): self._typed(kind, settings) for name, kind in settings.columns.items()},
+                "items": [known(name) for name in settings.items],
+            }
+        )
+
+    def _typed(self, kind: str, settings: AudienceSlice) -> str:
+        """The column's type as this list writes it: one of failed rows has dates and numbers as we write them."""
+        return base_type(kind) if is_export(self.headers) else with_locale(kind, settings.locale)
+
+
+def named_columns(header: Sequence[str], name: str) -> tuple[str, ...]:
+    """A header's names without surrounding blanks; some may be empty. Raises InputError when two are alike."""
+    columns = tuple(cell.strip() for cell in header)
+    faults = []
+    for column in sorted(column for column, count in Counter(columns).items() if column and count > 1):
+        places = ", ".join(str(at) for at, other in enumerate(columns, 1) if other == column)
+        faults.append(f"columns {places} are all named {column!r}")
+    if not any(columns):
+        faults.append("none of them has a name")
+    if faults:
+        raise InputError(
+            f"The columns of {name} need one name each.", evidence=faults, next_step=f"mend the header of {name}"
+        )
+    return columns
+
+
+def template_names(headers: Sequence[str], name: str) -> tuple[str, ...]:
+    """What templates call the columns. Raises InputError where they would call two the same."""
+    names = tuple(template_name(header, at) for at, header in enumerate(headers, 1))
+    twice = [one for one, count in Counter(names).items() if count > 1]
+    if not twice:
+        return names
+    together = [
+        f"{' and '.join(repr(header) for header, other in zip(headers, names, strict=True) if other == one)}: {one}"
+        for one in twice
+    ]
+    raise InputError(
+        f"Two columns of {name} would have the same name in a template.",
+        evidence=together,
+        next_step="rename one of them in the header",
+    )
+
+
+@lru_cache(maxsize=4096)
+def template_name(header: str, place: int = 0) -> str:
+    """``First Name`` -> ``First_Name``, ``2024`` -> ``_2024``; what is a name already stays as it is."""
+    if header.isidentifier():
+        return header
+    name = "_".join("".join(one if f"_{one}".isidentifier() else " " for one in header).split())
+    if not name:
+        return f"column_{place}"
+    return name if name.isidentifier() else f"_{name}"
+
+
+def column_of(name: str, columns: Sequence[str]) -> str | None:
+    """The one of ``columns`` that ``name`` means, as it stands or as templates write it; None where there is none."""
+    if name in columns:
+        return name
+    meant = template_name(name.strip())
+    return next((column for column in columns if template_name(column) == meant), None)
+
+
+def means_address(header: str) -> bool:
+    """Whether a column with this header, such as ``E-Mail``, is one of addresses."""
+    return re.sub(r"[\W_]", "", header.casefold()) in ADDRESS_NAMES
+
+
+def names_row(cells: Sequence[str], address: str) -> bool:
+    """Whether a row looks like the one that names the columns: one is the address column, and none is an address."""
+    wanted = any(cell.strip() == address or means_address(cell) for cell in cells)
+    return wanted and not any("@" in cell for cell in cells)

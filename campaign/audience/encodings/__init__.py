@@ -1,0 +1,1 @@
+"""Bytes to text, and which encodings to suggest when none was named."""

@@ -1,0 +1,161 @@
+"""Source to plan: the whole LOAD stage in one sweep, in flat memory, both files or neither.
+
+Rows come in chunks, are sifted, and go out at once; only the digests of their keys stay. Files are written
+under a temporary name, synced and renamed, screened.csv first: the plan's name is the commit point.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from campaign.audience.columns.column_types import base_type
+from campaign.audience.columns.group_columns import ITEMS
+from campaign.audience.columns.group_rows import Gatherer
+from campaign.audience.columns.template_names import NamedSource
+from campaign.audience.exports import csv_line
+from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, SCREENED, chill
+from campaign.audience.screening.screen_rows import Aside, Kept, KeySet, Screener, Suppression
+from campaign.audience.sources.row_chunks import CHUNK_ROWS, Source
+from campaign.audience.sources.source_factory import item_shape, open_source
+from campaign.config.audience import AudienceSlice
+from campaign.errors import InputError, InternalError, StorageError
+from campaign.model import Books, Value
+from campaign.system.atomic_file import atomic_file
+
+HEADINGS = ("source", "line", "address", "reason", "detail")
+
+
+def write(
+    settings: AudienceSlice,
+    base: Path,
+    folder: Path,
+    *,
+    suppression: Suppression,
+    already: KeySet | None,
+    progress: Callable[[int], None] | None,
+    only: Callable[[str], bool] | None,
+) -> None:
+    """As `plan.freeze` promises."""
+    source = open_source(settings, base)
+    settings = source.settings
+    screener = Screener(settings, source.columns, suppression, already, only)
+    with _file(folder / PLAN) as plan, _file(folder / SCREENED) as screened:
+        clerk = Clerk(source, settings, plan, screened)
+        clerk.begin()
+        sifted = _sweep(source, screener, clerk, progress)
+        if settings.items:
+            with Gatherer(folder, item_shape(settings, source.columns)) as gatherer:
+                _gather(sifted, gatherer, clerk, screener.spoiled)
+        else:
+            for kept in sifted:
+                clerk.plan(kept)
+        clerk.end()
+
+
+def _sweep(
+    source: Source, screener: Screener, clerk: Clerk, progress: Callable[[int], None] | None
+) -> Iterator[list[Kept]]:
+    """The rows that are kept, a chunk at a time; those set aside are written down on the way."""
+    for chunk in source.chunks():
+        sifted = screener.sift(chunk)
+        clerk.read += len(chunk.rows) + len(chunk.bad)
+        clerk.set_aside(sifted.aside)
+        yield sifted.kept
+        if progress:
+            progress(clerk.read)
+
+
+def _gather(sifted: Iterable[list[Kept]], gatherer: Gatherer, clerk: Clerk, spoiled: Mapping[str, int]) -> None:
+    for kept in sifted:
+        gatherer.add(kept)
+    groups = gatherer.groups(spoiled)
+    while some := list(islice(groups, CHUNK_ROWS)):
+        clerk.plan([one for one, _ in some if one])
+        clerk.set_aside(chain.from_iterable(aside for _, aside in some))
+
+
+class Clerk:
+    """Writes plan lines and screened lines, and keeps the books."""
+
+    def __init__(self, source: NamedSource, settings: AudienceSlice, plan: BinaryIO, screened: BinaryIO) -> None:
+        self.source, self.types = source, column_types(source, settings)
+        self.read, self.planned, self.counts = 0, 0, Counter[str]()
+        self._plan, self._screened = plan, screened
+        self._encoder = msgspec.json.Encoder()
+        kinds = list(self.types.values())
+        self._odd = [at for at, kind in enumerate(kinds) if kind not in AS_THEY_ARE]
+        self._dated = any(kinds[at] != "json" for at in self._odd)  # what JSON says holds no dates
+
+    def begin(self) -> None:
+        """The plan's header and the headings of screened.csv."""
+        header = {
+            "plan": FORMAT,
+            "source": self.source.name,
+            "identity": self.source.identity(),
+            "input": self.source.columns,
+            "headers": self.source.headers,
+            "remarks": self.source.remarks,
+            "columns": self.types,
+        }
+        self._plan.write(self._encoder.encode(header) + b"\n")
+        self._screened.write(csv_line(HEADINGS))
+
+    def plan(self, kept: Iterable[Kept]) -> None:
+        """One numbered line each."""
+        lines = [(number, *row) for number, row in enumerate(kept, self.planned)]
+        encoded = b"" if self._dated else self._encoder.encode_lines(lines)
+        if self._odd and (self._dated or b'"$' in encoded):
+            lines = [(*line[:-1], self._chilled(line[-1])) for line in lines]
+            encoded = self._encoder.encode_lines(lines)
+        self._plan.write(encoded)
+        self.planned += len(lines)
+
+    def set_aside(self, aside: Iterable[Aside]) -> None:
+        """One line of screened.csv each."""
+        for line, address, kind, detail in aside:
+            self._screened.write(csv_line((self.source.name, str(line), address, kind.value, detail)))
+            self.counts[kind.value] += 1
+
+    def end(self) -> None:
+        """The footer with the books. Raises InputError on no rows, InternalError when the books do not balance."""
+        if not self.read:
+            raise InputError(f"{self.source.name} has no rows.", next_step="check the file, or the query")
+        books = Books(read=self.read, planned=self.planned, **self.counts)
+        if self.read != self.planned + sum(self.counts.values()):
+            raise InternalError("The rows read are not those screened and planned.", evidence=repr(books))
+        self._plan.write(self._encoder.encode({"books": asdict(books)}) + b"\n")
+
+    def _chilled(self, values: Sequence[Value]) -> Sequence[Value]:
+        chilled = list(values)
+        for at in self._odd:
+            chilled[at] = chill(chilled[at])
+        return chilled
+
+
+def column_types(source: NamedSource, settings: AudienceSlice) -> dict[str, str]:
+    """Each column and what its values are."""
+    types: dict[str, str] = {name: base_type(settings.columns.get(name, source.value_type)) for name in source.columns}
+    if not settings.items:
+        return types
+    names = item_shape(settings, source.columns).columns
+    return {name: types[name] for name in names[:-1]} | {ITEMS: "list"}
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name complete and synced, or not at all."""
+    try:
+        with atomic_file(path) as file:
+            yield file
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written.", evidence=error.strerror or str(error), next_step="check space and rights"
+        ) from error

@@ -1,0 +1,171 @@
+"""Raw rows to kept or set aside, each with a reason; nothing is dropped and nothing repaired.
+
+In this order, so that each row has one reason: unreadable or mistyped (invalid), not wanted (filtered), no
+address (invalid), suppressed, already served, duplicate. A row that is filtered out or suppressed never
+makes a later one a duplicate. This room decides; `freezing` writes down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from campaign.audience.columns.column_types import CellError, Typing, base_type, text
+from campaign.audience.screening.addresses import Refusal, address_key, parse
+from campaign.audience.screening.key_set import KeySet, digest
+from campaign.audience.screening.suppression_list import Suppression
+from campaign.audience.screening.where_filter import Filter, FilterError
+from campaign.audience.sources.row_chunks import Chunk
+from campaign.config.audience import AudienceSlice
+from campaign.model import Screened, Value
+
+__all__ = ["Aside", "Kept", "KeySet", "Screener", "Sifted", "Suppression", "digest"]
+
+#: First lines remembered, so that a duplicate can name the line it repeats.
+REMEMBERED = 50_000
+
+
+def key_of(wire: str, value: Value, settings: AudienceSlice) -> str:
+    """What makes a letter one of a kind: the ``value`` of the key column, or without one the address."""
+    return str(text(value)).strip() if settings.key else address_key(wire, settings.provider_rules)
+
+
+class Kept(NamedTuple):
+    """A row fit for the plan; the order of a plan line after its number."""
+
+    key: str
+    address: str
+    name: str
+    line: int
+    values: Sequence[Value]
+
+
+class Aside(NamedTuple):
+    """A row set aside, and why."""
+
+    line: int
+    address: str
+    kind: Screened
+    detail: str
+
+
+@dataclass(slots=True)
+class Sifted:
+    """What became of the rows of one chunk."""
+
+    kept: list[Kept] = field(default_factory=list)
+    aside: list[Aside] = field(default_factory=list)
+
+
+class Screener:
+    """Sifts chunks of one source; remembers every key it kept (16 bytes each)."""
+
+    def __init__(
+        self,
+        settings: AudienceSlice,
+        columns: Sequence[str],
+        suppression: Suppression,
+        already: KeySet | None = None,
+        only: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._address = columns.index(settings.address)
+        self._name = columns.index(settings.display_name) if settings.display_name else None
+        self._key = columns.index(settings.key) if settings.key else None
+        self._settings, self._key_name, self._provider_rules = settings, settings.key, settings.provider_rules
+        self._grouped = bool(settings.items)
+        self._typing = Typing(columns, settings.columns)
+        types = {name: base_type(kind) for name, kind in settings.columns.items()}
+        self._filter = Filter(settings.where, columns, types) if settings.where else None
+        self._suppression, self._already, self._only = suppression, already, only
+        self._seen = KeySet()
+        self._first: dict[bytes, int] = {}
+        #: Keys with an invalid line, and which: a letter gathered from the rest would lack an item.
+        self.spoiled: dict[str, int] = {}
+
+    def sift(self, chunk: Chunk) -> Sifted:
+        """Every row of ``chunk``, either kept or set aside."""
+        sifted = Sifted(
+            aside=[Aside(bad.line, "", Screened.INVALID, f"{bad.reason}: {bad.raw!r}") for bad in chunk.bad]
+        )
+        admitted: list[Kept] = []
+        for row, line in zip(chunk.rows, chunk.lines, strict=True):
+            found = self._admit(row, line)
+            if isinstance(found, Kept):
+                admitted.append(found)
+            else:
+                sifted.aside.append(found)
+                self._spoil(row, found)
+        if admitted:
+            self._settle(admitted, sifted)
+        sifted.aside.sort(key=lambda one: one.line)
+        return sifted
+
+    def _admit(self, row: Sequence[Value], line: int) -> Kept | Aside:
+        """One row on its own: typed, wanted, addressed, keyed."""
+        cell = row[self._address]
+        raw = cell if isinstance(cell, str) else str(text(cell))
+        try:
+            values = self._typing.apply(row) if self._typing else row
+            if self._filter and not self._filter.accepts(values):
+                return Aside(line, raw, Screened.FILTERED, "does not meet audience.where")
+        except (CellError, FilterError) as error:
+            return Aside(line, raw, Screened.INVALID, str(error))
+        address = parse(raw)
+        if isinstance(address, Refusal):
+            return Aside(line, raw, Screened.INVALID, address.reason)
+        wire = address.wire
+        key = key_of(wire, None if self._key is None else values[self._key], self._settings)
+        if not key:
+            return Aside(line, raw, Screened.INVALID, f"the key column {self._key_name!r} is empty")
+        name = "" if self._name is None else str(text(values[self._name])).strip()
+        return Kept(key, wire, name, line, values)
+
+    def _spoil(self, row: Sequence[Value], found: Aside) -> None:
+        if self._grouped and self._key is not None and found.kind is Screened.INVALID:
+            key = self._typing.lenient(self._key, row[self._key])
+            self.spoiled.setdefault(str(text(key)).strip(), found.line)
+
+    def _settle(self, admitted: list[Kept], sifted: Sifted) -> None:
+        """Against the lists, the earlier runs and the earlier rows, a chunk at a time."""
+        digests = [digest(row.key) for row in admitted]
+        left = list(zip(admitted, digests, self._reasons(admitted, digests), strict=True))
+        for row, _, reason in left:
+            if reason:
+                sifted.aside.append(Aside(row.line, row.address, *reason))
+        self._distinct([(row, key) for row, key, reason in left if not reason], sifted)
+
+    def _reasons(self, rows: list[Kept], digests: list[bytes]) -> Iterator[tuple[Screened, str] | None]:
+        addresses = [row.address for row in rows]
+        by_address = digests
+        if self._key is not None:
+            by_address = [digest(address_key(address, self._provider_rules)) for address in addresses]
+        suppressed = self._suppression.reasons(addresses, by_address)
+        served = self._already.contains(digests) if self._already else [False] * len(rows)
+        for row, reason, before in zip(rows, suppressed, served, strict=True):
+            if reason:
+                yield Screened.SUPPRESSED, reason
+            elif before:
+                yield Screened.ALREADY, "served by an earlier run of this edition"
+            elif self._only and not self._only(row.key):
+                yield Screened.ALREADY, "not among those to be served again"
+            else:
+                yield None
+
+    def _distinct(self, rows: list[tuple[Kept, bytes]], sifted: Sifted) -> None:
+        """Keep the first row of each key. Rows that are to be gathered by key pass: they are no duplicates."""
+        if self._grouped or not rows:
+            sifted.kept.extend(row for row, _ in rows)
+            return
+        fresh = self._seen.add([key for _, key in rows])
+        for (row, key), new in zip(rows, fresh, strict=True):
+            if new:
+                sifted.kept.append(row)
+                if len(self._first) < REMEMBERED:
+                    self._first[key] = row.line
+            else:
+                sifted.aside.append(Aside(row.line, row.address, Screened.DUPLICATE, self._repeated(key)))
+
+    def _repeated(self, key: bytes) -> str:
+        what = "address" if self._key is None else self._key_name
+        return f"same {what} as {f'line {self._first[key]}' if key in self._first else 'an earlier line'}"

@@ -1,0 +1,259 @@
+"""Who must not get a letter, whatever the source says: addresses, whole domains, and hashes of addresses.
+
+Lists are kept as digests, 16 bytes an entry. An address is looked up by the same key that duplicates are
+found by, so that case, an IDN domain's spelling or (with provider rules) a dot never slips past a list.
+Every line of a text list is read by itself: no stray quote can swallow the lines after it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+from campaign.audience.encodings.text_decoding import blocks, explain, settle
+from campaign.audience.screening.addresses import BLANKS, Address, address_key, domain_key, parse
+from campaign.audience.screening.key_set import WIDTH, KeySet, digest
+from campaign.audience.sources.csv_parser import Dialect, numbered_lines
+from campaign.audience.sources.csv_source import PREFIX, find_dialect
+from campaign.audience.sources.row_chunks import Source
+from campaign.audience.sources.source_factory import DATABASES, FRAMES, WORKBOOKS, open_rows
+from campaign.audience.sources.source_file import bare_suffix, locate, opened
+from campaign.config.audience import AudienceSlice
+from campaign.errors import ConfigError, InputError
+
+#: Header names under which the entries of a list are looked for, besides the audience's own address column.
+HEADINGS = (
+    "email",
+    "e-mail",
+    "address",
+    "email address",
+    "e-mail address",
+    "mail",
+    "recipient",
+    "hash",
+    "sha256",
+    "md5",
+)
+#: Unreadable lines told by name.
+TOLD = 20
+BATCH = 10_000
+
+_HASH = re.compile(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{32}")
+_BARE_DOMAIN = re.compile(r"[^\s@<>,;]+\.[^\s@<>,;]+")
+_INNER = re.compile(r"<([^<>]+)>")
+
+
+@dataclass(slots=True)
+class _List:
+    """One list: what it is called, and its entries by kind."""
+
+    name: str
+    keys: KeySet = field(default_factory=KeySet)
+    sha256: KeySet = field(default_factory=KeySet)
+    md5: KeySet = field(default_factory=KeySet)
+    domains: set[str] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.keys) + len(self.sha256) + len(self.md5) + len(self.domains)
+
+    def covers(self, wires: Sequence[str], digests: Sequence[bytes]) -> list[bool]:
+        """For each address, with the digest of its key, whether this list names it."""
+        found = self.keys.contains(digests)
+        if self.domains:
+            found = [hit or wire.rpartition("@")[2] in self.domains for hit, wire in zip(found, wires, strict=True)]
+        for known, algorithm in ((self.sha256, "sha256"), (self.md5, "md5")):
+            if len(known):
+                found = [hit or _hashed(wire, algorithm, known) for hit, wire in zip(found, wires, strict=True)]
+        return found
+
+
+class Suppression:
+    """All lists of a campaign. ``unreadable`` counts lines that are no entry; ``complaints`` names the first."""
+
+    def __init__(self, provider_rules: bool = False) -> None:
+        self.provider_rules = provider_rules
+        self.unreadable = 0
+        self.complaints: list[str] = []
+        self._lists: list[_List] = []
+
+    @classmethod
+    def load(cls, settings: AudienceSlice, base: Path, extra_files: Sequence[Path] = ()) -> Self:
+        """Read every list anew. ``extra_files``, in UTF-8, may be missing; those of the settings may not.
+
+        Raises InputError when one cannot be read or holds no entry at all, ConfigError when it is unclear
+        which of its columns holds the entries.
+        """
+        found = cls(settings.provider_rules)
+        for text in settings.suppress:
+            found._take(text, _entries(text, settings, base))
+        for path in extra_files:
+            if path.exists() and path.stat().st_size:
+                ours = settings.model_copy(update={"encoding": "utf-8"})  # whatever the source is written in
+                found._take(path.name, _text_entries(path, ours), must_hold=False)
+        return found
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lists))
+
+    def covers(self, address: str) -> str:
+        """Empty, or why ``address`` must not be written to; names the list."""
+        if not any(map(len, self._lists)):
+            return ""
+        known = parse(address)
+        wire = known.wire if isinstance(known, Address) else address
+        return self.reasons([wire], [digest(address_key(wire, self.provider_rules))])[0]
+
+    def reasons(self, wires: Sequence[str], digests: Sequence[bytes]) -> list[str]:
+        """`covers` for many addresses in wire form, each with the digest of its key."""
+        reasons = [""] * len(wires)
+        for one in self._lists:
+            for at, hit in enumerate(one.covers(wires, digests)):
+                if hit and not reasons[at]:
+                    reasons[at] = f"listed in {one.name}"
+        return reasons
+
+    def _take(self, name: str, entries: Iterator[tuple[int, str]], must_hold: bool = True) -> None:
+        one, before = _List(name.partition("?")[0]), self.unreadable
+        while batch := list(islice(entries, BATCH)):
+            self._add(one, batch)
+        if must_hold and not len(one) and self.unreadable > before:
+            raise InputError(
+                f"The suppression list {one.name} holds no address, @domain or hash.",
+                evidence=self.complaints[-3:],
+                next_step="check that it is the right file; sending without it would write to those who left",
+            )
+        self._lists.append(one)
+
+    def _add(self, one: _List, batch: Sequence[tuple[int, str]]) -> None:
+        keys: list[bytes] = []
+        hashes: dict[int, list[bytes]] = {32: [], 64: []}
+        for line, text in batch:
+            kind, value = read_entry(text)
+            if kind == "address":
+                keys.append(digest(address_key(value, self.provider_rules)))
+            elif kind == "hash":
+                hashes[len(value)].append(bytes.fromhex(value)[:WIDTH])
+            elif kind == "domain":
+                one.domains.add(value)
+            else:
+                self._complain(f"{one.name}:{line}: {text[:80]!r}")
+        for known, digests in ((one.keys, keys), (one.md5, hashes[32]), (one.sha256, hashes[64])):
+            if digests:
+                known.add(digests)
+
+    def _complain(self, what: str) -> None:
+        self.unreadable += 1
+        if len(self.complaints) < TOLD:
+            self.complaints.append(what)
+
+
+def read_entry(text: str) -> tuple[str, str]:
+    """(kind, value) of one entry; kind is ``address``, ``domain``, ``hash`` or empty.
+
+    ``Ada <ada@example.com>`` counts as the address in it: here, unlike in a source, too much is on the safe side.
+    """
+    text = text.strip(BLANKS)
+    if text.startswith(("@", "*@")):
+        domain = domain_key(text.lstrip("*").lstrip("@"))
+        return ("domain", domain) if domain else ("", "")
+    if _HASH.fullmatch(text):
+        return "hash", text
+    inner = _INNER.search(text)
+    found = parse(inner[1] if inner else text)
+    if isinstance(found, Address):
+        return "address", found.wire
+    domain = domain_key(text) if _BARE_DOMAIN.fullmatch(text) else None
+    return ("domain", domain) if domain else ("", "")
+
+
+def _hashed(wire: str, algorithm: str, known: KeySet) -> bool:
+    """Whether a published hash of the lower-cased address is known; IDN domains in either spelling."""
+    spellings = {wire.lower(), _readable(wire.lower())}
+    digests = [hashlib.new(algorithm, text.encode(), usedforsecurity=False).digest()[:WIDTH] for text in spellings]
+    return any(known.contains(digests))
+
+
+def _readable(wire: str) -> str:
+    local, _, domain = wire.rpartition("@")
+    if "xn--" not in domain:
+        return wire
+    import idna
+
+    return f"{local}@{idna.decode(domain)}"
+
+
+def _entries(text: str, settings: AudienceSlice, base: Path) -> Iterator[tuple[int, str]]:
+    if ":" in text and text.partition(":")[0].partition("+")[0].lower() in DATABASES:
+        query = {"source": text, "query": settings.suppress_query, "parameters": {}}
+        return _typed_entries(open_rows(settings.model_copy(update=query), base, "audience.suppress"), settings)
+    path = locate(text, base, "audience.suppress")
+    if bare_suffix(path) in WORKBOOKS | FRAMES:
+        return _typed_entries(
+            open_rows(settings.model_copy(update={"source": text, "sheet": "", "header_row": 0}), base), settings
+        )
+    return _text_entries(path, settings)
+
+
+def _typed_entries(source: Source, settings: AudienceSlice) -> Iterator[tuple[int, str]]:
+    at = _heading(source.columns, settings, source.name)
+    for chunk in source.chunks():
+        for line, row in zip(chunk.lines, chunk.rows, strict=True):
+            if row[at] not in (None, ""):
+                yield line, str(row[at])
+
+
+def _text_entries(path: Path, settings: AudienceSlice) -> Iterator[tuple[int, str]]:
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "")
+    with opened(path, compression) as stream:
+        head = stream.read(PREFIX)
+    codec = settle(head, settings.encoding, path)
+    dialect = find_dialect(head.decode(codec, "replace"), settings.model_copy(update={"delimiter": ""}), path.suffix)
+    with opened(path, compression) as stream:
+        try:
+            yield from _column(_cells(numbered_lines(blocks(stream, codec), path.name), dialect), settings, path.name)
+        except UnicodeDecodeError:
+            raise explain(path, compression, codec) from None
+
+
+def _cells(numbered: Iterable[tuple[int, list[str], bool]], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """Each line's cells, cut without regard to its neighbours; blank lines and # comments left out."""
+    for first, lines, _ in numbered:
+        for line, text in enumerate(lines, first):
+            if text.strip(BLANKS) and not text.startswith("#"):
+                yield line, next(csv.reader([text], delimiter=dialect.delimiter), [])
+
+
+def _column(rows: Iterator[tuple[int, list[str]]], settings: AudienceSlice, name: str) -> Iterator[tuple[int, str]]:
+    line, cells = next(rows, (0, []))
+    at = next((at for at, cell in enumerate(cells) if _is_entry(cell)), None)
+    if at is not None:
+        yield line, cells[at]
+    elif cells:
+        at = _heading(cells, settings, name)
+    for line, cells in rows:
+        yield line, cells[at or 0] if len(cells) > (at or 0) else ""
+
+
+def _is_entry(cell: str) -> bool:
+    return ("." in cell and "@" in cell and read_entry(cell)[0] != "") or bool(_HASH.fullmatch(cell.strip(BLANKS)))
+
+
+def _heading(cells: Sequence[str], settings: AudienceSlice, name: str) -> int:
+    """Which column holds the entries, by its heading."""
+    folded = [cell.strip(BLANKS).casefold() for cell in cells]
+    for wanted in (settings.address.casefold(), *HEADINGS):
+        if wanted in folded:
+            return folded.index(wanted)
+    if len(cells) == 1:
+        return 0
+    raise ConfigError(
+        f"It is unclear which column of the suppression list {name} holds the addresses.",
+        evidence=f"its columns: {', '.join(cells)[:300]}",
+        next_step=f"name one of them {settings.address!r}",
+    )

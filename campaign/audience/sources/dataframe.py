@@ -1,0 +1,113 @@
+"""Tables that are stored by column, through pandas: Parquet, Stata and SAS files, a batch of rows at a time.
+
+Arrow types carry a Parquet batch, so that a whole number with gaps stays whole, a decimal exact and a date a
+date; pandas' own inference never sees them. Everything is a plain value before it leaves this room.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from campaign.audience.columns.template_names import named_columns
+from campaign.audience.sources.cell_values import chunk_of
+from campaign.audience.sources.row_chunks import CHUNK_ROWS, Chunk
+from campaign.audience.sources.source_file import identity
+from campaign.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: Bytes of one Parquet row group, unpacked: it is read whole, columns by columns.
+GROUP = 2 << 30
+#: Rows a Parquet file may have in any case; beyond them it must have a byte for each: no two addresses are equal.
+ROWS = 1_000_000
+
+
+class FrameFile:
+    """A file that pandas reads in batches; rows are numbered from 1."""
+
+    value_type = "any"
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.name
+        self.notes: tuple[str, ...] = (f"{path.suffix[1:]} through pandas",)
+        with contextlib.closing(self._frames()) as frames:
+            self.columns = named_columns([str(name) for name in next(frames).columns], self.name)
+
+    def identity(self) -> dict[str, str | int]:
+        """Size and SHA-256 of the file."""
+        return identity(self.path)
+
+    def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
+        """None: the columns have their names from elsewhere."""
+        return iter(())
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The rows in the file's order."""
+        first = 1
+        with contextlib.closing(self._frames()) as frames:
+            for frame in frames:
+                columns = [_cells(frame.iloc[:, at]) for at in range(frame.shape[1])]
+                yield chunk_of(zip(*columns, strict=True), first)
+                first += len(frame)
+
+    def _frames(self) -> Generator[Any]:
+        """Frames of at most `CHUNK_ROWS` rows; the first may be empty, and names the columns."""
+        reading = _parquet if self.path.suffix.lower() == ".parquet" else _statistics
+        try:
+            yield from reading(self.path)
+        except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
+            raise InputError(
+                f"{self.path} cannot be read as {self.path.suffix[1:]}.",
+                evidence=str(error)[:500],
+                next_step="check that the file is whole, or save it as CSV (UTF-8)",
+            ) from None
+
+
+def _parquet(path: Path) -> Iterator[pd.DataFrame]:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise ConfigError("Parquet files need a library.", next_step="pip install 'campaign[parquet]'") from None
+    import pandas as pd
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        _refuse_bombs(path, file.metadata)
+        yield file.schema_arrow.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
+        for batch in file.iter_batches(batch_size=CHUNK_ROWS):
+            yield batch.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _refuse_bombs(path: Path, metadata: Any) -> None:
+    """Before anything is unpacked: what the file says of itself, which the library holds it to."""
+    largest = max((metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)), default=0)
+    if metadata.num_rows > max(ROWS, path.stat().st_size):
+        found = f"it says that it has {metadata.num_rows:,} rows in {path.stat().st_size:,} bytes"
+    elif largest > GROUP:
+        found = f"one of its row groups unpacks to {largest / 2**30:.1f} GB; at most {GROUP >> 30} GB may be"
+    else:
+        return
+    raise InputError(
+        f"{path} is too large to be read as Parquet.",
+        evidence=found,
+        next_step="write it again with smaller row groups and without empty rows, or save it as CSV (UTF-8)",
+    )
+
+
+def _statistics(path: Path) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
+    if path.suffix.lower() == ".dta":
+        with pd.read_stata(path, chunksize=CHUNK_ROWS, convert_categoricals=False) as reader:
+            yield from reader
+    else:
+        with pd.read_sas(path, chunksize=CHUNK_ROWS, encoding="utf-8") as reader:
+            yield from reader
+
+
+def _cells(column: pd.Series[Any]) -> list[object]:
+    return [None if missing else cell for cell, missing in zip(column.tolist(), column.isna(), strict=True)]

@@ -1,0 +1,115 @@
+"""Opens whatever ``[audience] source`` names: text files, workbooks, Parquet, databases.
+
+Each kind lives in a room of its own and is imported only when it is asked for; this one knows which is
+which, and checks that the columns the settings speak of are there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from campaign.audience.columns.group_columns import Shape
+from campaign.audience.columns.template_names import NamedSource, names_row
+from campaign.audience.sources.csv_source import DelimitedFile
+from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
+from campaign.audience.sources.source_file import bare_suffix, locate
+from campaign.config.audience import AudienceSlice
+from campaign.errors import ConfigError
+
+__all__ = ["CHUNK_ROWS", "BadRow", "Chunk", "Source", "open_source", "template_columns"]
+
+TEXT = {".csv", ".tsv", ".tab", ".txt"}
+WORKBOOKS = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+FRAMES = {".parquet", ".dta", ".sas7bdat", ".xpt"}
+DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
+
+
+def open_source(settings: AudienceSlice, base: Path) -> NamedSource:
+    """The source that ``settings`` names, its columns known and checked; paths are relative to ``base``.
+
+    Raises InputError when it cannot be read, ConfigError when its kind is unknown or a column that the
+    settings name is not in it.
+    """
+    if settings.header and settings.header_row:
+        raise ConfigError(
+            "audience.header and audience.header_row exclude each other.",
+            next_step="leave out header where a row of the file names the columns, and header_row where none does",
+        )
+    source = NamedSource(open_rows(settings, base), settings)
+    found = source.settings
+    named = [found.address, found.display_name, found.key, *found.columns, *found.items]
+    require_columns(source, [name for name in named if name])
+    return source
+
+
+def template_columns(settings: AudienceSlice, base: Path) -> tuple[str, ...]:
+    """The columns a template sees: those of the source, or with ``items`` the single ones and ``items``.
+
+    Raises as `open_source` does.
+    """
+    source = open_source(settings, base)
+    return item_shape(source.settings, source.columns).columns if settings.items else source.columns
+
+
+def item_shape(settings: AudienceSlice, columns: Sequence[str]) -> Shape:
+    """How the columns part under ``audience.items``. Raises ConfigError where they cannot."""
+    return Shape(columns, settings.items, (settings.address, settings.display_name, settings.key))
+
+
+def open_rows(settings: AudienceSlice, base: Path, key: str = "audience.source") -> Source:
+    """As `open_source`, without asking for any column."""
+    if settings.source.partition(":")[0].partition("+")[0].lower() in DATABASES and ":" in settings.source:
+        from campaign.audience.sources.database import DatabaseQuery
+
+        return DatabaseQuery(settings, base, key)
+    path = locate(settings.source, base, key)
+    suffix = bare_suffix(path)
+    if suffix in TEXT:
+        return DelimitedFile(path, settings)
+    if suffix in WORKBOOKS:
+        from campaign.audience.sources.spreadsheet import Workbook
+
+        return Workbook(path, settings)
+    if suffix in FRAMES:
+        from campaign.audience.sources.dataframe import FrameFile
+
+        return FrameFile(path)
+    raise ConfigError(
+        f"{key} = {settings.source!r} is of no kind known here.",
+        next_step="name a .csv, .tsv, .xlsx or .parquet file, or a database URL (sqlite, postgresql, mysql)",
+    )
+
+
+def require_columns(source: NamedSource, names: Iterable[str]) -> None:
+    """Raises ConfigError for each of ``names`` that is no column of ``source``."""
+    missing = [name for name in dict.fromkeys(names) if name not in source.columns]
+    if not missing:
+        return
+    close = [f"{match!r} is there" for name in missing for match in _alike(name, source.headers)]
+    raise ConfigError(
+        f"{source.name} has no column {' and no column '.join(map(repr, missing))}.",
+        evidence=[f"its columns: {', '.join(source.headers)}", *close],
+        next_step=_where_names_stand(source) or "mend the names under [audience], or the header",
+    )
+
+
+def _where_names_stand(source: NamedSource) -> str:
+    """What to set where the first row that is not blank names no columns."""
+    settings = source.settings
+    if not settings.header and not settings.header_row:
+        for row, cells in source.first_rows():
+            if (
+                names_row(cells, settings.address)
+                and tuple(cell.strip() for cell in cells if cell.strip()) != source.headers
+            ):
+                return f"row {row} seems to name the columns: set header_row = {row} under [audience]"
+    if any("@" in header for header in source.headers):
+        return "its first line looks like data: name the columns with header = [...] under [audience]"
+    return ""
+
+
+def _alike(name: str, columns: Iterable[str]) -> list[str]:
+    folded = {column.casefold(): column for column in columns}
+    return [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]

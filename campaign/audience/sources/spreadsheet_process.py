@@ -1,0 +1,118 @@
+"""The rows of a sheet, from the process that `sheet_child` is; however that ends, here it is a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from campaign.audience.plan.plan_codec import thaw
+from campaign.audience.sources.spreadsheet_child import MEMORY, SECONDS
+from campaign.audience.sources.spreadsheet_far_cells import far_cells
+from campaign.errors import CampaignError, ConfigError, InputError, InternalError
+from campaign.model import Value
+
+#: Line in the sheet, its values, and why they cannot be used, if so.
+Row = tuple[int, list[Value], str]
+
+
+class Sheet:
+    """One sheet while it is read: its name, and its rows that are not blank, once."""
+
+    def __init__(self, path: Path, wanted: str, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
+        self._path, self._wanted, self._process, self._errors = path, wanted, process, errors
+        self.name = str(self._next("sheet"))
+
+    def rows(self) -> Iterator[Row]:
+        """Raises InputError where the sheet cannot be read to its end."""
+        while rows := self._next("rows"):
+            yield from rows
+
+    def _next(self, kind: str) -> Any:
+        """The content of the next line, None at the end."""
+        line = self._process.stdout.readline() if self._process.stdout else b""
+        if not line.endswith(b"\n"):
+            raise self._broken_off()
+        found = msgspec.json.decode(line)
+        if "fault" in found:
+            raise self._refusal(**found)
+        content = found.get(kind)
+        if b'"$date"' in line and content:
+            return [(number, [thaw(cell) for cell in cells], bad) for number, cells, bad in content]
+        return content
+
+    def _refusal(self, fault: str, text: str = "", names: tuple[str, ...] = ()) -> CampaignError:
+        if fault == "library":
+            return ConfigError("Excel files need a library.", next_step="pip install 'campaign[excel]'")
+        if fault == "sheet":
+            return ConfigError(
+                f"{self._path} has no sheet {self._wanted!r}.",
+                evidence=f"its sheets: {', '.join(names)}",
+                next_step="mend sheet under [audience], or leave it out for the first",
+            )
+        too_large = fault == "memory" or "Cell limit exceeded" in text  # a bound of the library's own, for .ods
+        return self._too_large() if too_large else self._unreadable(text)
+
+    def _broken_off(self) -> CampaignError:
+        """What ended the reading process before it was done: its bounds, the machine's, or a fault."""
+        ended = self._process.wait()
+        if ended in (-signal.SIGABRT, -signal.SIGKILL, -signal.SIGXCPU):
+            return self._too_large()
+        if ended < 0:
+            return self._unreadable(f"its reader crashed (signal {-ended})")
+        self._errors.seek(0)
+        evidence = self._errors.read()[-500:].decode(errors="replace").strip().splitlines()[-3:]
+        return InternalError(f"The process that reads {self._path.name} failed.", evidence=evidence)
+
+    def _unreadable(self, evidence: str) -> InputError:
+        return InputError(
+            f"{self._path} cannot be read as a workbook.",
+            evidence=evidence,
+            next_step="open it in a spreadsheet program and save it again, or save it as CSV (UTF-8)",
+        )
+
+    def _too_large(self) -> InputError:
+        far = far_cells(self._path, self._wanted)
+        return InputError(
+            f"{self._path} is too large to be read as a workbook.",
+            evidence=[*far, f"reading it takes more than {MEMORY >> 30} GB of memory, or {SECONDS // 60} minutes"],
+            next_step="open it, delete the rows and columns beyond the list, and save it; or save it as CSV (UTF-8)",
+        )
+
+
+@contextlib.contextmanager
+def opened_sheet(path: Path, wanted: str) -> Generator[Sheet]:
+    """The sheet named ``wanted``, or without a name the first one."""
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "campaign.audience.sources.spreadsheet_child",
+        str(path),
+        wanted,
+        str(MEMORY),
+    ]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(  # noqa: S603  our own module; the path is an argument, not a command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=paths,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
+        ) as process,
+    ):
+        try:
+            yield Sheet(path, wanted, process, errors)
+        finally:
+            process.kill()

@@ -1,0 +1,35 @@
+"""Whom earlier runs of the edition have served: `check` leaves them out as `send` does, so that both tell the same.
+
+Nothing is locked and nothing is written: a run may be at work meanwhile.
+"""
+
+from __future__ import annotations
+
+from campaign.audience.screening.screen_rows import KeySet
+from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.start.already_served import screens
+from campaign.pipeline.start.choose_run import continues
+from campaign.pipeline.start.past_runs import current_generation, newest
+from campaign.report.formatting import counted
+from campaign.report.live.console import shown
+
+
+def served_earlier(job: Job) -> KeySet:
+    """The keys that `send` leaves out of a new run. Raises DamageError where a journal cannot be read."""
+    return screens(job, max(current_generation(job), 1), retry=False)[0]
+
+
+def unfinished(job: Job) -> tuple[str, ...]:
+    """A sentence where `send` continues a run instead of making one."""
+    run, history = newest(job)
+    if run is None or history is None or not continues(Options(), history):
+        return ()
+    left = counted(history.tally()["waiting"] + history.tally()["deferred"], "recipient")
+    return (
+        f"send continues {shown(run)}, with {left} to go; whoever is new in the list gets a letter by the next send",
+    )
+
+
+def nobody_left() -> str:
+    """What is said where all who are left of the list have been served; their letters are looked at all the same."""
+    return "everybody in the list has been served in this edition: send has nobody to write to"

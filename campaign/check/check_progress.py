@@ -1,0 +1,59 @@
+"""How far a check has come: one line that is painted over on a terminal, a line now and then everywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from campaign.report import formatting
+from campaign.report.live.console import Console
+
+PERIOD, INTERVAL = 0.2, 10.0  #: seconds between two looks, on a terminal and elsewhere
+_CLEAR = "\r\x1b[K"
+
+
+class Meter:
+    """A context around the walk; `at` is told how many letters are done, as often as one likes."""
+
+    def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._total, self._clock = console, total, clock
+        self._period = PERIOD if console.is_terminal else INTERVAL
+        self._began = self._last = clock()
+        self._painted = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._painted:
+            self._write(_CLEAR)
+
+    def at(self, done: int) -> None:
+        """Say how far it is, if it is time to."""
+        now = self._clock()
+        if now - self._last < self._period or self._console.quiet:
+            return
+        self._last = now
+        text = standing(done, self._total, now - self._began)
+        if self._console.is_terminal:
+            self._painted = True
+            self._write(_CLEAR + text)
+        else:
+            self._console.say(text)
+
+    def _write(self, text: str) -> None:
+        self._console.stream.write(text)
+        self._console.stream.flush()
+
+
+def standing(done: int, total: int, seconds: float) -> str:
+    """``checked 40,000 of 100,000 letters (40.0 %) · 3,210/s · 19s left``."""
+    text = f"checked {done:,} of {formatting.counted(total, 'letter')} ({formatting.share(done, total)})"
+    if not done or seconds <= 0:
+        return text
+    pace = done / seconds
+    return f"{text} · {formatting.rate(pace)} · {formatting.duration((total - done) / pace)} left"

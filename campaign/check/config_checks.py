@@ -1,0 +1,120 @@
+"""What a check can tell from the campaign file, from the list and from who is in it, without rendering anything."""
+
+from __future__ import annotations
+
+from campaign.audience.plan.plan_reader import Plan
+from campaign.audience.screening.invalid_row_limit import invalid_rows, permission, too_many
+from campaign.check.dns.sender_domain import aligned
+from campaign.check.findings import Finding, Findings
+from campaign.check.list_warnings import Survey, typo_hints
+from campaign.config.audience import AudienceSlice
+from campaign.pipeline.command_context import Job
+from campaign.pipeline.rewriting import rewritten
+
+#: Letters from which on a list counts as bulk, and a way out is expected.
+BULK = 100
+LISTED = "a run lists each with its reason in screened.csv"
+HINTS = 5
+#: Where everybody can have an address: From there fails DMARC when it comes from anywhere else.
+FREE_MAIL = frozenset(
+    """gmail.com googlemail.com yahoo.com yahoo.co.uk yahoo.co.jp yahoo.de yahoo.fr ymail.com rocketmail.com aol.com
+    outlook.com hotmail.com hotmail.co.uk hotmail.fr live.com msn.com icloud.com me.com mac.com gmx.de gmx.net gmx.com
+    gmx.at web.de t-online.de freenet.de proton.me protonmail.com mail.com mail.ru yandex.ru yandex.com qq.com 163.com
+    126.com sina.com naver.com hanmail.net orange.fr free.fr laposte.net libero.it virgilio.it wp.pl o2.pl seznam.cz
+    zoho.com""".split()  # noqa: SIM905 - a list of quoted names takes five times the room
+)
+
+
+def domain_of(address: str) -> str:
+    """What stands behind the @."""
+    return address.rpartition("@")[2].lower()
+
+
+def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
+    """Who the letters are from, and whether there is a way out."""
+    campaign, compose = job.settings.campaign, job.settings.compose
+    sender = domain_of(campaign.sender.address)
+    if campaign.return_path and not aligned(domain_of(campaign.return_path), sender):
+        findings.add(
+            "warning",
+            "return-path",
+            f"return_path lies under another domain than from ({sender}), so SPF does not align for DMARC",
+            where="campaign.return_path",
+            remedy="use an address under the same domain, or make sure that DKIM aligns",
+        )
+    relays = " ".join(job.settings.delivery.urls)
+    if sender in FREE_MAIL and sender.split(".")[0].removesuffix("mail") not in relays:
+        findings.add(
+            "warning",
+            "free-mail",
+            f"From lies at {sender}, which only its own servers may send for",
+            where="campaign.from",
+            remedy="write from a domain of your own, or through that provider's relay",
+        )
+    if compose.dkim and (names := rewritten(job.settings.delivery)):
+        findings.add(
+            "warning",
+            "relay-rewrites",
+            f"the relay replaces {' and '.join(names)} in each letter, so your DKIM signature does not cover them",
+            where="compose.dkim",
+            remedy="nothing, or leave dkim out and let the relay sign for your domain",
+        )
+    automatic = {name.lower() for name in compose.headers} & {"auto-submitted", "feedback-type"}
+    if plan.size >= BULK and not compose.unsubscribe and not automatic:
+        only = " but by mail" if compose.unsubscribe_mailto else ""
+        findings.add(
+            "warning",
+            "no-unsubscribe",
+            f"there is no way to unsubscribe{only}; Gmail and Yahoo demand one click in newsletters",
+            where="compose.unsubscribe",
+            remedy="set it, unless these letters are notifications that nobody subscribed to",
+        )
+
+
+def check_audience(audience: AudienceSlice, plan: Plan, findings: Findings) -> None:
+    """Rows that were set aside for their own fault, with the commonest reasons; `send` refuses the same lists."""
+    books = plan.books
+    if not books.invalid:
+        return
+    found, stops = invalid_rows(plan), too_many(books, audience)
+    told, wrong = ", ".join(found.commonest(60)), found.remedy() or "fix them"
+    findings.take(
+        Finding(
+            "error" if stops else "warning",
+            "invalid-rows",
+            f"no letter for {books.invalid:,} invalid of {books.read:,} rows, such as: {told}",
+            rows=found.lines,
+            where=plan.source,
+            remedy=f"{wrong}, or {permission(books)}" if stops else f"{wrong}; {LISTED}",
+            count=books.invalid,
+        )
+    )
+
+
+def check_survey(survey: Survey, lines: dict[str, list[int]], source: str, findings: Findings) -> None:
+    """Things that are probably not meant. ``lines``: the first lines of each domain."""
+    if survey.twice:
+        _, column, text, meant = survey.twice[0]
+        findings.take(
+            Finding(
+                "warning",
+                "decoded-twice",
+                f"{column} {text!r} was probably meant to be {meant!r}: the text was decoded twice",
+                rows=[line for line, *_ in survey.twice],
+                where=source,
+                remedy="export the list as UTF-8 again, or set audience.encoding",
+                count=survey.twice_count,
+            )
+        )
+    for typo, meant in list(typo_hints(survey.domains).items())[:HINTS]:
+        findings.take(
+            Finding(
+                "warning",
+                "address-typo",
+                f"{typo} was perhaps meant to be {meant}",
+                rows=lines.get(typo, []),
+                where=source,
+                remedy="ask, or correct it",
+                count=survey.domains[typo],
+            )
+        )

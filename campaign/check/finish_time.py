@@ -1,0 +1,94 @@
+"""How long a run will take at least under its limits, and whether that is in time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from campaign.check.findings import Findings
+from campaign.config.delivery import DeliverySlice
+from campaign.config.domain_groups import domains_of
+from campaign.config.pacing import Ramp
+from campaign.config.units import Rate
+from campaign.delivery.pacing.effective_rate import limits_of, shares_of
+from campaign.delivery.pacing.throttle import seconds_for
+from campaign.pipeline.command_context import Job
+from campaign.report import formatting
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When a run begins (POSIX seconds), how long it takes at least (None: no limit), under which limits in words."""
+
+    start: float
+    seconds: float | None
+    rate: str
+
+    @property
+    def end(self) -> float:
+        """When the last letter leaves, at the earliest."""
+        return self.start + (self.seconds or 0.0)
+
+
+def span_of(job: Job, letters: int, domains: Mapping[str, int], now: float | None = None) -> Span:
+    """The span of a run over so many letters, of which ``domains`` get as many each."""
+    campaign, delivery = job.settings.campaign, job.settings.delivery
+    start = max(time.time() if now is None else now, campaign.not_before.timestamp() if campaign.not_before else 0.0)
+    shares = shares_of(delivery)
+    seconds = max(least_seconds(letters, domains, delivery, limits_of(delivery, url), share) for url, share in shares)
+    words = list(dict.fromkeys(str(limit) for url, _ in shares for limit in limits_of(delivery, url)))
+    words += [f"{name} {' '.join(map(str, rates))}" for name, rates in delivery.domain_rate.items()]
+    words += [f"ramp {delivery.ramp}"] if delivery.ramp else []
+    words += ["a warm-up, not counted here"] if delivery.warmup_file else []
+    return Span(start, seconds if words else None, ", ".join(words) or "no limit")
+
+
+def least_seconds(
+    letters: int, domains: Mapping[str, int], delivery: DeliverySlice, limits: tuple[Rate, ...], share: float
+) -> float:
+    """Seconds from the first letter to the last of this ``share`` of them, whichever limit is the slowest."""
+    letters = math.ceil(letters * share)
+    spans = [seconds_for(letters, limits), ramp_seconds(letters, delivery.ramp)]
+    for name, rates in delivery.domain_rate.items():
+        count = sum(domains.get(domain, 0) for domain in domains_of(delivery, name))
+        spans.append(seconds_for(math.ceil(share * count), rates))
+    return max(spans)
+
+
+def ramp_seconds(letters: int, ramp: Ramp | None) -> float:
+    """How long ``letters`` take while the pace grows."""
+    if ramp is None:
+        return 0.0
+    first, last, over = ramp.start.per_second, ramp.end.per_second, ramp.over
+    while_growing = (first + last) / 2 * over
+    if letters >= while_growing:
+        return over + (letters - while_growing) / last
+    growth = (last - first) / over
+    return letters / first if growth == 0 else (math.sqrt(first * first + 2 * growth * letters) - first) / growth
+
+
+def check_time(job: Job, span: Span, findings: Findings) -> None:
+    """Whether the limits let the run end before ``not_after``."""
+    last = job.settings.campaign.not_after
+    if last is None:
+        return
+    if span.start > last.timestamp():
+        findings.add(
+            "error",
+            "too-late",
+            "not_after has passed: nothing would be sent",
+            where="campaign.not_after",
+            remedy="give a later time, or remove it",
+        )
+    elif span.end > last.timestamp():
+        late = formatting.duration(span.end - last.timestamp())
+        findings.add(
+            "error",
+            "outlasts",
+            f"under its limits ({span.rate}) the run takes at least {formatting.duration(span.seconds or 0.0)} and ends "
+            f"{late} after not_after; the rest would expire",
+            where="campaign.not_after",
+            remedy="raise delivery.rate, start earlier, or end later",
+        )

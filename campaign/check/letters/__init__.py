@@ -1,0 +1,1 @@
+"""What `campaign check` sees in the letters themselves."""

@@ -1,0 +1,106 @@
+"""Asks a spam filter of one's own about a few letters: rspamd over HTTP, or SpamAssassin's spamd.
+
+``HOST:PORT`` means rspamd, unless the port is spamd's 783; ``spamd://HOST:PORT`` and ``rspamd://HOST:PORT`` say it.
+A filter that cannot be asked proves nothing, and is listed as not verified. What it says is a hint: other filters
+know other things.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from campaign.check.findings import Findings
+from campaign.errors import ConfigError
+from campaign.model import Letter
+
+PATIENCE = 30.0
+SPAMD_PORT, RSPAMD_PORT = 783, 11333
+LONGEST_ANSWER = 1_000_000  #: octets
+NAMED = 4  #: symbols shown
+_SPAMD = re.compile(r"Spam:\s*(?:True|False|Yes|No)\s*;\s*(-?[\d.]+)\s*/\s*(-?[\d.]+)", re.IGNORECASE)
+_PLACE = re.compile(r"(?:(rspamd|spamd)://)?(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a filter says of one letter: points, the points from which on it is spam, and the rules that gave most."""
+
+    score: float
+    required: float
+    symbols: tuple[str, ...]
+
+
+def check_spam(place: str, letters: Sequence[Letter], findings: Findings) -> None:
+    """Have ``letters`` judged by the filter at ``place``. Raises ConfigError for a place that is none."""
+    program, host, port = parsed(place)
+    ask = spamd if program == "spamd" else rspamd
+    worst: Verdict | None = None
+    try:
+        for letter in letters:
+            verdict = ask(host, port, letter)
+            worst = verdict if worst is None or verdict.score > worst.score else worst
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        findings.add("unverified", "spam-score", f"{program} at {host}:{port} cannot be asked: {error}")
+        return
+    if worst is None:
+        findings.add("unverified", "spam-score", "there was no letter to ask about")
+    elif worst.score >= worst.required:
+        tell("error", f"{program} takes it for spam", worst, findings)
+    elif worst.score >= worst.required / 2:
+        tell("warning", f"{program} is half way to taking it for spam", worst, findings)
+
+
+def tell(severity: str, what: str, worst: Verdict, findings: Findings) -> None:
+    """The finding, with the rules that gave most points."""
+    why = f": {', '.join(worst.symbols[:NAMED])}" if worst.symbols else ""
+    message = f"{what} ({worst.score:g} of {worst.required:g} points{why})"
+    remedy = "look up these rules, and change what they dislike"
+    findings.add("error" if severity == "error" else "warning", "spam", message, remedy=remedy)
+
+
+def parsed(place: str) -> tuple[str, str, int]:
+    """``"127.0.0.1:783"`` -> ``("spamd", "127.0.0.1", 783)``. Raises ConfigError."""
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        raise ConfigError(f"--spam {place!r} is not a place.", next_step="write it as HOST:PORT, or spamd://HOST:PORT")
+    port = int(match[3] or 0) or (SPAMD_PORT if match[1] == "spamd" else RSPAMD_PORT)
+    return match[1] or ("spamd" if port == SPAMD_PORT else "rspamd"), match[2].strip("[]"), port
+
+
+def rspamd(host: str, port: int, letter: Letter) -> Verdict:
+    """Ask rspamd (POST /checkv2). Raises OSError, HTTPException, or ValueError for an answer that is none."""
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    try:
+        envelope = {"From": letter.sender, "Rcpt": letter.recipient.encode().decode("latin-1")}
+        connection.request("POST", "/checkv2", body=letter.content, headers=envelope)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise ValueError(f"it answers {answer.status}")
+        said = json.loads(answer.read(LONGEST_ANSWER))
+        symbols = sorted(said.get("symbols", {}).items(), key=lambda pair: -float(pair[1].get("score", 0)))
+        named = tuple(name for name, one in symbols if float(one.get("score", 0)) > 0)
+        return Verdict(float(said["score"]), float(said["required_score"]), named)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its answer is not understood ({error})") from None
+    finally:
+        connection.close()
+
+
+def spamd(host: str, port: int, letter: Letter) -> Verdict:
+    """Ask SpamAssassin (SYMBOLS of the spamd protocol). Raises OSError, or ValueError for an answer that is none."""
+    with socket.create_connection((host, port), PATIENCE) as line:
+        line.sendall(b"SYMBOLS SPAMC/1.2\r\nContent-length: %d\r\n\r\n" % len(letter.content) + letter.content)
+        line.shutdown(socket.SHUT_WR)
+        said = b""
+        while len(said) < LONGEST_ANSWER and (more := line.recv(65536)):
+            said += more
+    head, _, body = said.decode("utf-8", "replace").partition("\r\n\r\n")
+    match = _SPAMD.search(head)
+    if match is None:
+        raise ValueError(f"its answer is not understood ({head[:60]!r})")
+    return Verdict(float(match[1]), float(match[2]), tuple(filter(None, body.strip().split(","))))

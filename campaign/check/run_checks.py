@@ -1,0 +1,198 @@
+"""``campaign check``: everything short of sending, and an honest list of what is wrong or could not be looked at.
+
+Every row is read, screened and rendered (`render_all.py`); the settings, the limits, the relay and, on request,
+links, DNS and a spam filter are looked at in rooms of their own. Nothing is sent and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.invalid_row_limit import invalid_rows, refuse_useless
+from campaign.check.already_served_count import nobody_left, served_earlier, unfinished
+from campaign.check.config_checks import check_audience, check_settings, domain_of
+from campaign.check.dns.sender_domain import Senders, inspected
+from campaign.check.findings import Findings
+from campaign.check.finish_time import check_time, span_of
+from campaign.check.letters.render_all import Looked, look
+from campaign.check.relay.check_relay import check_relays
+from campaign.check.template_checks import opened
+from campaign.compose.composer import Composer
+from campaign.config.compose import DkimSlice
+from campaign.errors import InputError
+from campaign.model import Books
+from campaign.pipeline.command_context import Job
+from campaign.report.live.console import Console, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What to look at besides the letters. ``resolver`` is a DNS server as (host, port), None for this machine's."""
+
+    relay: bool = True
+    links: bool = False
+    dns: bool = False
+    resolver: tuple[str, int] | None = None
+    addresses: tuple[str, ...] = ()
+    spam: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a check says besides its findings.
+
+    ``columns`` are the names that a template may use. ``kinds`` letters were read back in full, ``largest`` is the size
+    in octets of the largest one. ``template`` is one hash over all that shapes the letters. ``seconds`` is the least
+    that the run takes under its limits, None without.
+    """
+
+    campaign: str
+    edition: str
+    books: Books
+    samples: tuple[str, ...]
+    columns: tuple[str, ...]
+    remarks: tuple[str, ...]
+    rendered: int
+    kinds: int
+    largest: int
+    template: str
+    relays: Mapping[str, str]
+    rate: str
+    seconds: float | None
+    took: float
+
+
+def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]:
+    """Look at everything. Raises CampaignError for what stops even the looking."""
+    began, findings, audience = time.monotonic(), Findings(), job.settings.audience
+    with frozen(job, console) as plan:
+        check_settings(job, plan, findings)
+        check_audience(audience, plan, findings)
+        composer, missing = opened(job, plan, findings)
+        looked = look(job, plan, composer, missing, findings, console)
+        samples = samples_of(plan)
+        books, columns, remarks = plan.books, plan.columns, plan.remarks
+    span = span_of(job, books.planned, looked.survey.domains)
+    check_time(job, span, findings)
+    relays = check_relays(job, looked, span, findings) if wishes.relay else {}
+    check_elsewhere(job, looked, wishes, findings, signing=composer is not None)
+    list_unverified(job, wishes, relays, composer is not None, findings)
+    return findings, Digest(
+        campaign=job.settings.campaign.name,
+        edition=job.edition,
+        books=books,
+        samples=samples,
+        columns=columns,
+        remarks=remarks,
+        rendered=looked.rendered,
+        kinds=looked.kinds,
+        largest=looked.largest,
+        template=template_hash(composer),
+        relays=relays,
+        rate=span.rate,
+        seconds=span.seconds,
+        took=time.monotonic() - began,
+    )
+
+
+@contextlib.contextmanager
+def frozen(job: Job, console: Console) -> Iterator[Plan]:
+    """The plan as `send` would freeze it, gone afterwards. Raises what `send` would raise about the list."""
+    audience = job.settings.audience
+    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
+        plan = planned(job, console, Path(folder))
+        if not plan.size:
+            refuse_useless(plan)
+            found = invalid_rows(plan)
+            raise InputError(
+                f"{audience.source} has nobody to write to.",
+                evidence=[f"{plan.books.read:,} rows read, none of them kept", *found.commonest()],
+                next_step=found.remedy()
+                or f"look at the column {audience.address!r}, at where and at suppress in {shown(job.settings.file)}",
+            )
+        yield plan
+
+
+def planned(job: Job, console: Console, folder: Path) -> Plan:
+    """Without those whom earlier runs have served; where nobody else is left, with them, but not among the figures."""
+    audience, base, already = job.settings.audience, job.settings.base, served_earlier(job)
+    suppression = job.suppression()
+    plan = freeze(audience, base, folder, suppression=suppression, already=already, progress=console.loading)
+    remarks = unfinished(job)
+    if plan.books.already and not plan.size:
+        books, remarks = plan.books, (*remarks, nobody_left())
+        plan = replace(freeze(audience, base, folder, suppression=suppression, already=None), books=books)
+    return replace(plan, remarks=(*plan.remarks, *remarks))
+
+
+def samples_of(plan: Plan) -> tuple[str, ...]:
+    """Three addresses: the first, one in the middle, the last."""
+    numbers = sorted({0, plan.size // 2, plan.size - 1})
+    return tuple(dict.fromkeys(plan.recipient(number).address for number in numbers))
+
+
+def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings, *, signing: bool) -> None:
+    """What is asked of others, and only on request: web servers, the DNS, a spam filter.
+
+    ``signing`` says that the DKIM keys, if there are any, can be read.
+    """
+    if wishes.links:
+        from campaign.check.letters.links import check_links
+
+        check_links(list(looked.links), findings)
+    if wishes.dns:
+        from campaign.check.dns.resolver import Names
+
+        for remark in inspected(Names(wishes.resolver), senders(job, wishes, signing=signing)):
+            findings.add(remark.severity, remark.code, remark.message, where=remark.where, remedy=remark.remedy)
+    if wishes.spam:
+        from campaign.check.letters.spam_filter import check_spam
+
+        check_spam(wishes.spam, looked.samples, findings)
+
+
+def senders(job: Job, wishes: Wishes, *, signing: bool) -> Senders:
+    """Whom the letters are from, as the DNS knows them."""
+    campaign, keys = job.settings.campaign, job.settings.compose.dkim if signing else None
+    return Senders(
+        sender=domain_of(campaign.sender.address),
+        envelope=domain_of(campaign.return_path or campaign.sender.address),
+        keys=(keys,) if isinstance(keys, DkimSlice) else tuple(keys or ()),
+        base=job.settings.base,
+        addresses=wishes.addresses,
+    )
+
+
+def list_unverified(job: Job, wishes: Wishes, relays: Mapping[str, str], rendered: bool, findings: Findings) -> None:
+    """What nobody looked at, each with the way to have it looked at where there is one."""
+    leaves = set(job.settings.delivery.urls) != {"mailbox"}
+    signed = bool(job.settings.compose.dkim)
+
+    def unless(seen: bool, code: str, what: str, how: str = "") -> None:
+        if not seen:
+            findings.add("unverified", code, what, remedy=how)
+
+    unless(rendered, "letters", "no letter could be rendered")
+    unless(wishes.links, "links", "whether links lead somewhere", "--links")
+    unless(bool(wishes.spam), "spam-score", "what a spam filter says", "--spam")
+    unless(wishes.dns or not leaves, "dns", "SPF, DKIM key, DMARC and MX of the sending domains", "--dns")
+    unless(bool(relays) or not leaves, "greeting", "what the relay says of itself")
+    unless(signed or not leaves, "relay-signature", "whether the relay signs with DKIM")
+    unless(not leaves, "reputation", "how receivers think of your domain and addresses")
+    unless(not leaves, "inbox", "whether an accepted letter reaches the inbox")
+    unless(False, "consent", "whether these people asked for it")
+
+
+def template_hash(composer: Composer | None) -> str:
+    """One SHA-256 over the fingerprints of everything that shapes letters; empty where there are no letters."""
+    if composer is None:
+        return ""
+    return hashlib.sha256(json.dumps(composer.fingerprints(), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,109 @@
+"""``campaign set``, ``pause``, ``resume``, ``stop`` and ``cancel``: steering a run from outside, without a restart."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from campaign.cli.options import lesson, meant_run, run_argument
+from campaign.exit_codes import ExitCode
+
+State = Literal["run", "pause", "stop", "cancel"]
+CODES = "0 it is written down, 78 there is no run"
+MOST_CONNECTIONS = 1000  # as in the campaign file
+NOT_RUNNING = "no process serves this run now; it is noted for the next one"
+
+
+@click.command(
+    "set", epilog=lesson("campaign set newsletter.toml rate=20/s connections=5", codes=CODES, more="docs/send.md")
+)
+@run_argument()
+@click.argument("changes", nargs=-1, required=True, metavar="rate=20/s|connections=5 ...")
+def set_command(run: str, changes: tuple[str, ...]) -> ExitCode:
+    """Change RUN's rate or number of connections while it runs; it obeys within a second.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file.
+    """
+    from campaign.config.units import rates
+    from campaign.pipeline.operate.manage import steer
+
+    wanted: dict[str, object] = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        try:
+            if name == "rate":
+                wanted["rate"] = rates([part for part in value.split(",") if part])
+            elif name == "connections":
+                wanted["connections"] = whole(value)
+            else:
+                raise click.UsageError(f"{change!r}: what can be set is rate=20/s and connections=5.")
+        except ValueError as error:
+            raise click.UsageError(f"{change!r}: {error}") from error
+    obeyed = steer(meant_run(run), **wanted)  # type: ignore[arg-type] # built above, by name
+    _say("set", obeyed)
+    return ExitCode.DONE
+
+
+def whole(text: str) -> int:
+    """A number of connections. Raises ValueError."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_CONNECTIONS:
+        raise ValueError(f"{text!r} is not a whole number from 1 to {MOST_CONNECTIONS}")
+    return int(text)
+
+
+@click.command("pause", epilog=lesson("campaign pause newsletter.toml", codes=CODES, more="docs/send.md"))
+@run_argument()
+def pause_command(run: str) -> ExitCode:
+    """Let RUN draw no more letters until `campaign resume`; its process stays.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file.
+    """
+    return _steer(run, "pause", "paused")
+
+
+@click.command("resume", epilog=lesson("campaign resume newsletter.toml", codes=CODES, more="docs/send.md"))
+@run_argument()
+def resume_command(run: str) -> ExitCode:
+    """Let a paused or stopped RUN go on; one whose process has left goes on with the next `campaign send`.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file.
+    """
+    return _steer(run, "run", "released")
+
+
+@click.command("stop", epilog=lesson("campaign stop newsletter.toml", codes=CODES, more="docs/send.md"))
+@run_argument()
+def stop_command(run: str) -> ExitCode:
+    """Finish the letters in flight and hold RUN until `campaign resume`; `campaign send` then exits 5.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file.
+    """
+    return _steer(run, "stop", "stopped")
+
+
+@click.command("cancel", epilog=lesson("campaign cancel newsletter.toml", codes=CODES, more="docs/send.md"))
+@run_argument()
+def cancel_command(run: str) -> ExitCode:
+    """Finish the letters in flight and end RUN for good; the rest are cancelled. Only `campaign retry` serves them.
+
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file.
+    """
+    from campaign.pipeline.operate.manage import cancel
+
+    by_its_process, code = cancel(meant_run(run))
+    click.echo(
+        "cancelled; its process is finishing" if by_its_process else "cancelled; the rest are in failed.csv", err=True
+    )
+    return ExitCode.DONE if by_its_process or code is ExitCode.SOME_FAILED else code
+
+
+def _steer(run: str, state: State, word: str) -> ExitCode:
+    from campaign.pipeline.operate.manage import steer
+
+    _say(word, steer(meant_run(run), state=state))
+    return ExitCode.DONE
+
+
+def _say(word: str, obeyed: bool) -> None:
+    click.echo(word if obeyed else f"{word}; {NOT_RUNNING}", err=True)

@@ -1,0 +1,175 @@
+"""Everything of a campaign's letters that its files hold: templates, styles, pictures, attachments, opened once.
+
+Decides which settings go together, opens them, and looks through the templates for files that will be needed, so that
+a missing one is told before the first letter. What is made of them for a row is `composer.py`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from campaign.compose.html import markdown_mjml
+from campaign.compose.html.css.css_inliner import Styles
+from campaign.compose.html.images import replaced
+from campaign.compose.html.shape_builder import Finisher
+from campaign.compose.html.shape_cache import Shapes
+from campaign.compose.mime.file_parts import Image, ResourceError, Resources
+from campaign.compose.template.filters import known_locale
+from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.template import Page, RowRefused, Templates
+from campaign.compose.text.text_from_template import TextPart
+from campaign.config.compose import ComposeSlice
+from campaign.errors import ConfigError
+
+_CODE = re.compile(r"\{[{%#]")
+_UNESCAPED = re.compile(r"\|\s*safe\b|\{%-?\s*autoescape\s+false")
+
+
+class Stationery:
+    """Opened templates and resources. Raises ConfigError."""
+
+    def __init__(
+        self,
+        settings: ComposeSlice,
+        base: Path,
+        root: Path,
+        columns: Iterable[str],
+        extras: Iterable[str],
+        resources: Resources,
+        watch: Watch,
+        private: Sequence[Path] = (),
+    ) -> None:
+        self._settings, self._base, self._resources, self._watch = settings, base, resources, watch
+        kind, name = _body(settings)
+        body = (base / (name or settings.text)).resolve()
+        self._folder = body.parent
+        self.templates = Templates(root, self._folder, columns, extras, watch, private)
+        open_source = self.templates.source
+        self.subject = open_source(settings.subject, "compose.subject")
+        self.custom = {key: open_source(value, f"compose.headers.{key}") for key, value in settings.headers.items()}
+        self.unsubscribe = self._way_out(settings.unsubscribe) if settings.unsubscribe else None
+        self.attachments = [open_source(value, "compose.attachments") for value in settings.attachments]
+        self._locale = open_source(settings.locale, "compose.locale")
+        folders = tuple(dict.fromkeys((self._folder, root)))
+        inlined = bool(kind) and settings.inline_css
+        self._styles = Styles(root, folders, settings.inliner, private, watch.check) if inlined else None
+        self.text = TextPart(self._file(settings.text, html=False)) if settings.text else None
+        self.shapes = self._shapes(kind, body) if kind else None
+        self.warnings: list[str] = []
+        self._look_through()
+
+    def set_locale(self, variables: Mapping[str, Any]) -> None:
+        """The filters' locale for the row that is rendered next. Raises RowRefused."""
+        if self._locale.constant:
+            return
+        name = self._locale.text(variables).strip() or "en"
+        try:
+            known_locale(name)
+        except ValueError as error:
+            raise RowRefused(f"compose.locale: {error}") from None
+        self.templates.set_locale(name)
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of every template and sheet, by path under the root."""
+        sheets = self._styles.fingerprints() if self._styles else {}
+        return {**self.templates.fingerprints(), **sheets}
+
+    def _file(self, name: str, *, html: bool) -> Page:
+        return self.templates.file((self._base / name).resolve(), html=html)
+
+    def _way_out(self, source: str) -> Page:
+        """The template of the unsubscribe link; what no row can make an https link is told now."""
+        page = self.templates.source(source, "compose.unsubscribe")
+        text = page.text({}) if page.constant else _CODE.split(source)[0].lstrip()
+        begun = text.startswith("https://") or (not page.constant and "https://".startswith(text))
+        if not begun or not text.isascii() or " " in text.rstrip():
+            raise ConfigError(
+                "compose.unsubscribe is no https link, which one-click unsubscribing needs (RFC 8058).",
+                evidence=f"it begins with {text[:60]!r}",
+                next_step='write unsubscribe = "https://example.com/u/{{ unsubscribe_token }}", with your own host',
+            )
+        return page
+
+    def _shapes(self, kind: str, body: Path) -> Shapes:
+        settings = self._settings
+        convert = {"markdown": markdown_mjml.markdown, "mjml": markdown_mjml.mjml}.get(kind)
+        page = self.templates.file(body, html=True)
+        finisher = Finisher(
+            page.name,
+            convert=convert() if convert else None,
+            inline=self._styles.inline if self._styles else None,
+            images=settings.images,
+            picture=self._picture,
+            watch=self._watch,
+        )
+        return Shapes(
+            page,
+            finisher,
+            shaping=markdown_mjml.shaping_gaps if kind == "mjml" else None,
+            derive="" if settings.text else "source" if kind == "markdown" else "html",
+        )
+
+    def _picture(self, reference: str) -> Image:
+        self._watch.check()
+        return self._resources.image(reference, self._folder)
+
+    def _look_through(self) -> None:
+        """Sheets, pictures, attachments and the locale that no row decides: missing ones are told now."""
+        for page in self.attachments:
+            if page.constant:
+                self._resources.attachment(page.text({}).strip(), constant=True)
+        if self._locale.constant:
+            try:
+                self.templates.set_locale(self._locale.text({}).strip() or "en")
+                if self.templates.html.locale != "en":  # what is always known, and takes a while to look up
+                    known_locale(self.templates.html.locale)
+            except ValueError as error:
+                raise ConfigError(
+                    f"compose.locale: {error}.", next_step="name a locale, or a column that holds one: {{ language }}"
+                ) from None
+        if self.shapes is None:
+            return
+        for name, source in self.templates.sources():
+            self._look_through_source(name, source)
+
+    def _look_through_source(self, name: str, source: str) -> None:
+        for match in _UNESCAPED.finditer(source):
+            line = source.count("\n", 0, match.start()) + 1
+            self.warnings.append(f"{name}:{line} prints a value unescaped ({match[0]}): a row could write HTML there.")
+        if self._styles:
+            self._styles.look_for_sheets(source)
+
+        def look(reference: str) -> str:
+            if "{{" not in reference and "{%" not in reference:
+                try:
+                    self._resources.image(unescape(reference), self._folder)
+                except ResourceError as error:
+                    line = source.count("\n", 0, max(0, source.find(reference))) + 1
+                    raise ResourceError(
+                        error.what, evidence=[f"{name}:{line}", *error.evidence], next_step=error.next_step
+                    ) from None
+            return reference
+
+        if self._settings.images != "link":
+            replaced(source, look)
+
+
+def _body(settings: ComposeSlice) -> tuple[str, str]:
+    """Which setting names the HTML body, and the file; both empty for a letter of text alone."""
+    given: Sequence[tuple[str, str]] = [
+        (kind, name)
+        for kind, name in (("html", settings.html), ("markdown", settings.markdown), ("mjml", settings.mjml))
+        if name
+    ]
+    if len(given) > 1:
+        raise ConfigError(
+            f"compose names {' and '.join(kind for kind, _ in given)}; a letter has one body.",
+            next_step="keep one of them",
+        )
+    if not given and not settings.text:
+        raise ConfigError("compose names no body.", next_step='add html = "body.html.j2", markdown, mjml or text')
+    return given[0] if given else ("", "")

@@ -1,0 +1,1 @@
+"""CSS of a letter: rules, selectors, the cascade, and the style attributes they become."""

@@ -1,0 +1,111 @@
+"""The slow steps of making an HTML body, each done once per shape: read, convert, inline, pictures, text.
+
+The watch of the row is looked at after every step, and inside the inliner all along: no row can hold up the run. When
+they are done, and what is kept of them, is decided in `shapes.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import unescape
+from typing import Literal
+
+from campaign.compose.html.images import replaced
+from campaign.compose.html.value_contexts import Places, Tokens, places
+from campaign.compose.html.value_escaping import Outline, check_size, text_pieces
+from campaign.compose.mime.file_parts import Image
+from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.static_dynamic_split import Settled
+from campaign.compose.template.template import RowRefused
+from campaign.compose.text.text_from_html import derived
+
+Picture = Callable[[str], Image]  #: from a reference to the picture
+References = list[tuple[list[str], list[int]]]  #: to pictures, with values in them: text, and gaps in it
+
+
+class Finisher:
+    """Knows one campaign's ways. ``name`` is that of the template, for messages.
+
+    ``inline`` moves styles into elements (None: leave them). ``images`` and ``picture`` say what becomes of pictures.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        convert: Callable[[str], str] | None,
+        inline: Callable[[str], str] | None,
+        images: Literal["cid", "data", "link"],
+        picture: Picture,
+        watch: Watch,
+    ) -> None:
+        self._name, self._convert, self._inline = name, convert, inline
+        self._images, self._picture, self._watch = images, picture, watch
+        self._numbers = self.runs = 0
+
+    def outline(self, settled: Settled) -> Outline:
+        """What a template printed, as HTML with gaps. Raises RowRefused, TooMuch."""
+        self._numbers += 1
+        source = text_pieces(settled.statics)
+        tokens = Tokens.for_pieces(source)
+        pieces, order = source, list(range(len(source) - 1))
+        try:
+            if self._convert is not None:
+                pieces, order = tokens.split(self._convert(tokens.joined(pieces)))
+            html = tokens.joined(pieces)
+            check_size(len(html))
+            self._watch.check()
+            found = places(html, tokens, len(order)) if html.strip() else Places([])
+        except RowRefused:
+            raise
+        except ValueError as error:
+            raise RowRefused(f"{self._name}: {error}") from None
+        self._watch.check()
+        return Outline(self._numbers, pieces, order, tokens, found, source)
+
+    def finished(
+        self, html: str, pictures: References, tokens: Tokens | None = None, gaps: int = 0
+    ) -> tuple[str, list[Image]]:
+        """``html`` inlined and with its pictures; those whose names hold tokens become gaps of their own."""
+        check_size(len(html))
+        html = self._inlined(html)
+        images: dict[str, Image] = {}
+
+        def replace(reference: str) -> str:
+            if tokens is not None and tokens.salt in reference:
+                pictures.append(tokens.split(unescape(reference)))
+                return tokens.token(gaps + len(pictures) - 1)
+            return self.shown(unescape(reference), images)
+
+        if self._images != "link":
+            html = replaced(html, replace)
+        return html, list(images.values())
+
+    def shown(self, reference: str, images: dict[str, Image]) -> str:
+        """What stands in the HTML for a picture, which goes to ``images`` unless it stands there itself."""
+        image = self._picture(reference)
+        if self._images == "data":
+            return image.data_uri
+        images[image.cid] = image
+        return f"cid:{image.cid}"
+
+    def text(self, html: str) -> str:
+        """The text part that ``html`` gives."""
+        text = derived(html)
+        self._watch.check()
+        return text
+
+    def _inlined(self, html: str) -> str:
+        if self._inline is None:
+            return html
+        self.runs += 1
+        self._watch.check()
+        try:
+            html = self._inline(html)
+        except ValueError as error:
+            raise RowRefused(f"{self._name} cannot be inlined: {error}") from None
+        except RecursionError:  # the CSS parser goes down one step for each word of a declaration
+            raise RowRefused(f"{self._name} cannot be inlined: a style has too many words, or brackets") from None
+        self._watch.check()
+        check_size(len(html))
+        return html

@@ -1,0 +1,280 @@
+"""The HTML body: inlined once per shape, filled per recipient.
+
+A shape is what a template printed with the values cut out, together with the values that can change what a style
+rule matches (`value_contexts.py`). Converting, inlining, pictures, the derived text and the encoding of everything constant
+are done once per shape and kept for the next row; a row costs its values. `row` mode goes the whole way for each row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from markupsafe import Markup, escape
+
+from campaign.compose.html.images import elsewhere
+from campaign.compose.html.shape_builder import Finisher, References
+from campaign.compose.html.value_contexts import STANDS, Kind
+from campaign.compose.html.value_escaping import (
+    URL_SAFE,
+    Outline,
+    Prepared,
+    check_scheme,
+    check_size,
+    filled,
+    text_pieces,
+)
+from campaign.compose.lru_cache import Kept
+from campaign.compose.mime.file_parts import Image
+from campaign.compose.mime.transfer_encoding import Encoded, Gapped
+from campaign.compose.template.operation_limits import LARGEST
+from campaign.compose.template.static_dynamic_split import Settled, settle, unmarked
+from campaign.compose.template.template import Page, RowRefused, Statics
+from campaign.compose.value_positions import Pick, picker
+
+MOST_SHAPES = 512  #: kept at a time
+HEAVIEST = 32_000_000  #: characters of all that are kept
+LONGEST_ESCAPE = 5  #: characters of ``&amp;`` and the like
+_OTHERWISE = "markup is printed with |safe or from {% set %}…{% endset %}, or hardly two rows take the same branches"
+_TAG = re.compile(r"<[A-Za-z!/]")
+Inlining = Literal["shape", "row"]
+
+
+class Bodies(msgspec.Struct, frozen=True, gc=False):
+    """The parts of one letter: HTML, the text derived from it (if asked for), and the pictures in it."""
+
+    html: Encoded
+    text: Encoded | None
+    images: Sequence[Image]
+
+
+@dataclass(slots=True)
+class Shape:
+    """A finished body with gaps. ``order``: which gap of the outline stands in each of them.
+
+    ``pictures``: references with values in them, looked up for each row.
+
+    ``pairs``: gaps of the text that stand as ``text (address)``, which are written once where both are the same.
+    """
+
+    html: Gapped
+    order: list[int]
+    images: tuple[Image, ...]
+    pictures: References
+    text: Gapped | None
+    text_order: list[int]
+    pairs: list[tuple[int, int]]
+    from_source: bool
+    _latest: tuple[Sequence[int], Pick] | None = None
+
+    def pick(self, numbers: Sequence[int]) -> Pick:
+        """Puts values into the gaps of the body, where ``numbers`` are those of the outline's gaps."""
+        if self._latest is None or self._latest[0] is not numbers:
+            self._latest = numbers, picker([numbers[gap] for gap in self.order])
+        return self._latest[1]
+
+
+class Shapes:
+    """The HTML bodies of one campaign.
+
+    ``finisher`` does the slow steps. ``shaping`` finds the gaps that conversion itself depends on. ``derive`` says
+    what the text part is made of.
+    """
+
+    def __init__(
+        self,
+        page: Page,
+        finisher: Finisher,
+        *,
+        shaping: Callable[[Sequence[str]], list[int]] | None,
+        derive: Literal["html", "source", ""],
+    ) -> None:
+        self._page, self._finisher, self._shaping, self._derive = page, finisher, shaping, derive
+        self._outlines: Kept[Statics, Outline] = Kept(MOST_SHAPES, HEAVIEST)
+        self._shapes: Kept[tuple[int, tuple[str, ...]], Shape] = Kept(MOST_SHAPES, HEAVIEST)
+        self._stands: set[Kind] = set()
+        self.rows = self.built = 0
+        self.latest: Settled | None = None  #: what the template printed for the row before
+
+    @property
+    def runs(self) -> int:
+        """How often the inliner has run."""
+        return self._finisher.runs
+
+    def bodies(self, variables: Mapping[str, Any], inlining: Inlining) -> Bodies:
+        """The parts for one row. Raises RowRefused."""
+        self.rows += 1
+        settled = self.latest = self._settled(variables, inlining)
+        if inlining == "row" or (self._page.captures and _holds_markup(self._page.latest.values)):
+            self._look_inside(variables)
+        outline = self._outline(settled)
+        prepared = outline.prepared(settled)
+        if inlining == "row":
+            return self._of_row(outline, settled, prepared)
+        return self._filled(self._shape(outline, prepared), settled, prepared)
+
+    def _look_inside(self, variables: Mapping[str, Any]) -> None:
+        """Refuse what must not stand in links, in styles and outside of quotes, within captured text, too.
+
+        The values in it are not told apart from the template's own text, for the template may measure it and cut it;
+        so it is drawn once more with all of them in marks, only to look where they stand. Raises RowRefused.
+        """
+        try:
+            settled = self._settled(variables, "shape", probing=True)
+            outline = self._outline(settled)
+        except RowRefused:
+            return  # it failed for its marks, or will fail again without them
+        outline.check_shaping(outline.prepared(settled).in_gaps(), self._page.name)
+
+    def _settled(self, variables: Mapping[str, Any], inlining: Inlining, *, probing: bool = False) -> Settled:
+        """What the template prints for one row. Raises RowRefused."""
+        if self._page.captures:
+            variables = unmarked(variables)
+        drawn = self._page.draw(variables, marking=inlining == "shape", probing=probing)
+        try:
+            settled = settle(drawn, html=True)
+        except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
+            raise self._page.explain(variables, error) from None
+        if self._shaping is not None:
+            settled = self._spliced(settled)
+        return settled
+
+    def html(self, variables: Mapping[str, Any], inlining: Inlining) -> str:
+        """The HTML for one row, as text. Raises RowRefused."""
+        settled = self.latest = self._settled(variables, inlining)
+        outline = self._outline(settled)
+        prepared = outline.prepared(settled)
+        if inlining == "row":
+            return self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])[0]
+        shape = self._shape(outline, prepared)
+        return shape.html.plain(self._picked(shape, prepared, []))
+
+    def remark(self) -> str:
+        """A sentence for the operator when nearly every row needs a shape of its own, else empty."""
+        if self.rows < 200 or self.built < 0.9 * self.rows:
+            return ""
+        where = " or ".join(words for kind, words in STANDS.items() if kind in self._stands)
+        reason = f"values stand {where}" if where else _OTHERWISE
+        return f"{self.built:,} of {self.rows:,} rows had to be inlined on their own, which is slow: {reason}."
+
+    def _outline(self, settled: Settled) -> Outline:
+        outline = self._outlines.get(settled.statics)
+        if outline is None:
+            outline = self._finisher.outline(settled)
+            self._stands.update(outline.kinds)
+            self._outlines.keep(settled.statics, outline, sum(map(len, outline.pieces)) + 100 * len(settled.statics))
+        return outline
+
+    def _spliced(self, settled: Settled) -> Settled:
+        """``settled`` with the values that conversion needs as part of its text."""
+        needed = set(self._shaping(text_pieces(settled.statics))) if self._shaping else set()
+        if not needed:
+            return settled
+        statics: list[str | None] = []
+        values: list[str] = []
+        gap, every = 0, settled.in_places()
+        for piece in settled.statics:
+            if piece is None and gap in needed:
+                statics.append(str(escape(every[gap])))
+            else:
+                statics.append(piece)
+                values += [every[gap]] if piece is None else []
+            gap += piece is None
+        return Settled(tuple(statics), values, settled.lines, {}, settled.size)
+
+    def _shape(self, outline: Outline, prepared: Prepared) -> Shape:
+        key = (outline.number, tuple([prepared.plain[prepared.numbers[gap]] for gap in outline.shaping]))
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._built(outline, prepared.in_gaps(), prepared.ready_in_gaps())
+            self._shapes.keep(key, shape, shape.html.length + 100 * len(outline.kinds))
+        return shape
+
+    def _built(self, outline: Outline, plain: list[str], ready: list[str]) -> Shape:
+        outline.check_shaping(plain, self._page.name)
+        self.built += 1
+        tokens = outline.tokens
+        if any(tokens.salt in plain[gap] for gap in outline.shaping):
+            raise RowRefused(f"{self._page.name}: a value holds one of our own words, {tokens.salt}")
+        fixed = set(outline.shaping)
+        stand_ins = [ready[gap] if gap in fixed else tokens.token(gap) for gap in range(len(outline.kinds))]
+        pictures: References = []
+        html, images = self._finisher.finished(filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
+        pieces, order = tokens.split(html)
+        text, text_order, pairs = self._text(outline, html)
+        from_source = self._from_source(outline)
+        return Shape(Gapped(pieces), order, tuple(images), pictures, text, text_order, pairs, from_source)
+
+    def _text(self, outline: Outline, html: str) -> tuple[Gapped | None, list[int], list[tuple[int, int]]]:
+        """The text part of the shape, which value stands in each gap of it, and which gaps are pairs."""
+        if not self._derive:
+            return None, [], []
+        if self._from_source(outline):
+            return Gapped(outline.source, neat=True), list(range(len(outline.source) - 1)), []
+        text, pairs = outline.tokens.paired(self._finisher.text(html), len(outline.kinds))
+        pieces, order = outline.tokens.split(text)
+        return Gapped(pieces, neat=True), order, pairs
+
+    def _from_source(self, outline: Outline) -> bool:
+        """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
+        return self._derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
+
+    def _filled(self, shape: Shape, settled: Settled, prepared: Prepared) -> Bodies:
+        if not shape.pictures and shape.html.length + LONGEST_ESCAPE * settled.size <= LARGEST:
+            html = shape.html.fill(prepared.ready, shape.pick(prepared.numbers), lines=settled.lines)
+            return Bodies(html, self._text_filled(shape, settled, prepared), shape.images)
+        images: list[Image] = []
+        picked = self._picked(shape, prepared, images)
+        check_size(shape.html.length + sum(map(len, picked)))
+        html = shape.html.fill(picked, lines=settled.lines)
+        return Bodies(html, self._text_filled(shape, settled, prepared), (*shape.images, *images))
+
+    def _text_filled(self, shape: Shape, settled: Settled, prepared: Prepared) -> Encoded | None:
+        text = shape.text
+        if text is None:
+            return None
+        if shape.from_source:
+            return text.fill(settled.in_places(), lines=settled.lines)
+        plain = prepared.in_gaps()
+        shown = [" ".join(value.split()) for value in plain] if settled.lines else plain
+        if shape.pairs:
+            named = [(shown[name], shown[address]) for name, address in shape.pairs]
+            shown = [*shown, *(name if name == address else f"{name} ({address})" for name, address in named)]
+        return text.fill([shown[gap] for gap in shape.text_order])
+
+    def _picked(self, shape: Shape, prepared: Prepared, images: list[Image]) -> list[str]:
+        """The escaped values in the order of the shape's gaps; pictures of this row go to ``images``."""
+        ready = prepared.ready_in_gaps()
+        if shape.pictures:
+            plain = prepared.in_gaps()
+            known = {image.cid: image for image in shape.images}
+            found = dict(known)
+            ready = [*ready, *(self._of_reference(pieces, order, plain, found) for pieces, order in shape.pictures)]
+            images += [image for cid, image in found.items() if cid not in known]
+        return [ready[gap] for gap in shape.order]
+
+    def _of_reference(self, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]) -> str:
+        reference = filled(pieces, [plain[gap] for gap in order])
+        if elsewhere(reference):
+            return str(escape(quote(reference, safe=URL_SAFE)))
+        check_scheme(reference)
+        return self._finisher.shown(reference, found)
+
+    def _of_row(self, outline: Outline, settled: Settled, prepared: Prepared) -> Bodies:
+        outline.check_shaping(prepared.in_gaps(), self._page.name)
+        html, images = self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])
+        text = None
+        if self._from_source(outline):
+            text = Gapped(outline.source, neat=True).fill(settled.in_places(), lines=settled.lines)
+        elif self._derive:
+            text = Gapped([self._finisher.text(html)]).fill([])
+        return Bodies(Gapped([html]).fill([]), text, images)
+
+
+def _holds_markup(values: Sequence[Any]) -> bool:
+    """Whether text that was captured is printed as it is, tags and all."""
+    return Markup in set(map(type, values)) and any("<" in one for one in values if type(one) is Markup)

@@ -1,0 +1,198 @@
+"""Where in the HTML of a shape each value stands, seen as a browser sees it.
+
+A value in running text or in an ordinary attribute cannot change what a style rule matches; one in ``class``, ``id``,
+``style``, a tag, a style sheet, or an attribute that a selector names, can: it has to be part of the shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+from campaign.compose.html.css.css_selectors import attributes_named
+from campaign.compose.html.html_parser import parse
+
+MOST_DEPTH = 200  #: elements inside each other
+MOST_NESTED = 1_000_000  #: the depths of all elements together, by which the search for one rule takes its time
+URL_ATTRIBUTES = frozenset({"href", "src", "action"})  #: what is percent-encoded in a link
+_ADDRESSES = URL_ATTRIBUTES | {
+    *("xlink:href", "formaction", "background", "poster", "cite", "data", "longdesc", "lowsrc", "dynsrc", "ping"),
+}
+_SETTLED = re.compile(r"[:/?#]")
+_REFRESH = re.compile(r"(.*?)url\s*=\s*['\"]?(.*)", re.IGNORECASE | re.DOTALL)  #: a meta refresh; 2 is the address
+_DANGEROUS = re.compile(r"[\s\x00-\x20]*(?:javascript:|vbscript:|file:|data:(?!image/))", re.IGNORECASE)
+_SHAPING = frozenset({"class", "id", "style"})
+_TEXT_ONLY = frozenset({"iframe", "noembed", "noframes", "xmp", "plaintext"})
+
+
+class Kind(Enum):
+    """How a value may be treated."""
+
+    FREE = "free"  #: text or an ordinary attribute: escape it
+    URL = "url"  #: inside a link: percent-encode it as the inliner would, then escape it
+    LINK = "link"  #: like URL, and it begins the link, so it brings the scheme
+    SHAPING = "shaping"  #: can change what matches: part of the shape
+    BARE = "bare"  #: like SHAPING, and not between quotes, so blanks would end it
+    CSS = "css"  #: like SHAPING, and read as CSS
+
+
+#: Where values of a kind stand that make a shape for each of them, for messages.
+STANDS = {
+    Kind.SHAPING: "in class or id attributes, or in attributes that a selector names",
+    Kind.CSS: "in style attributes or style elements",
+    Kind.BARE: "outside of quotes in tags",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Words that stand for values while HTML is worked on; they occur nowhere in the template."""
+
+    salt: str
+
+    @classmethod
+    def for_pieces(cls, pieces: Sequence[str]) -> Tokens:
+        """Tokens that the text of the template cannot hold (it would have to hold its own hash)."""
+        return cls("v" + sha256("\0".join(pieces).encode("utf-8", "replace")).hexdigest()[:12] + "n")
+
+    def token(self, number: int) -> str:
+        """The word for value ``number``: letters and digits, inert in text, links, CSS and Markdown."""
+        return f"{self.salt}{number}z"
+
+    def joined(self, pieces: Sequence[str]) -> str:
+        """``pieces`` with a token in each gap."""
+        out = [pieces[0]]
+        for number, piece in enumerate(pieces[1:]):
+            out += [self.token(number), piece]
+        return "".join(out)
+
+    def split(self, text: str) -> tuple[list[str], list[int]]:
+        """The text between the tokens, and the numbers of the tokens, in the order they stand."""
+        parts = self.pattern.split(text)
+        return parts[0::2], [int(number) for number in parts[1::2]]
+
+    def paired(self, text: str, first: int) -> tuple[str, list[tuple[int, int]]]:
+        """``text`` with one token, numbered from ``first``, for each ``token (token)``; and the numbers of the two."""
+        pairs: list[tuple[int, int]] = []
+
+        def one(match: re.Match[str]) -> str:
+            pairs.append((int(match[1]), int(match[2])))
+            return self.token(first + len(pairs) - 1)
+
+        return re.sub(rf"{self.pattern.pattern} \({self.pattern.pattern}\)", one, text), pairs
+
+    def probe(self, html: str) -> str:
+        """``html`` with two words for each token: where a parser sees only the first, no quotes are around it."""
+        return self.pattern.sub(lambda match: f"{match[0]}a {match[0]}b", html)
+
+    def unprobed(self, text: str) -> str:
+        """Text of the probe with its tokens as they were."""
+        return re.sub(rf"({self.salt}[0-9]+z)a(?: \1b)?", r"\1", text)
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Matches a token; group 1 is its number."""
+        return re.compile(f"{self.salt}([0-9]+)z")
+
+
+@dataclass(slots=True)
+class Places:
+    """The kind of each value, and the beginnings of all addresses that values take part in: text, and gaps in it.
+
+    A beginning reaches to where its scheme is settled; filled in, it says what scheme the address has.
+    """
+
+    kinds: list[Kind]
+    beginnings: list[tuple[list[str], list[int]]] = field(default_factory=list)
+
+
+def places(html: str, tokens: Tokens, count: int) -> Places:
+    """Where the ``count`` values stand whose tokens are in ``html``.
+
+    Raises ValueError for a link that runs something, and for elements nested too deeply.
+    """
+    tree = parse(tokens.probe(html))
+    found = Places([Kind.BARE] * count)  # what no place of the tree claims, such as a second title, is let least
+    selected = _SHAPING | attributes_named(_sheets(tree))
+    around = (*tree.itersiblings(preceding=True), *tree.itersiblings())  # comments before and after the document
+    waiting, nested = [(element, 1) for element in (tree, *around)], 0
+    while waiting:
+        element, depth = waiting.pop()
+        _look_at(element, tokens, selected, found)
+        waiting += [(child, depth + 1) for child in element]
+        nested += depth
+        if depth > MOST_DEPTH or nested > MOST_NESTED:
+            raise ValueError(f"too many elements stand inside each other (here {depth} deep)")
+    return found
+
+
+def _sheets(tree: Any) -> Iterator[str]:
+    for element in tree.iter("style"):
+        yield element.text or ""
+
+
+def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: Places) -> None:
+    salt, tag, text, tail = tokens.salt, element.tag, element.text, element.tail
+    if text and salt in text:
+        _mark(text, tokens, Kind.CSS if tag == "style" else Kind.FREE, found.kinds)
+        if tag in _TEXT_ONLY or not isinstance(tag, str):
+            _mark_links_in_text(text, tokens, found)
+    if tail and salt in tail:
+        _mark(tail, tokens, Kind.FREE, found.kinds)
+    if not isinstance(tag, str):
+        return
+    if salt in tag:
+        _mark(tag, tokens, Kind.BARE, found.kinds)
+    for name, value in element.attrib.items():
+        if salt in name or salt in value:
+            _mark(name, tokens, Kind.BARE, found.kinds)
+            _mark(value, tokens, _kind_in(name, selected), found.kinds)
+        if name in _ADDRESSES:
+            _look_at_address(value, tokens, found)
+        elif name == "content" and "refresh" in element.get("http-equiv", "").lower():
+            refresh = _REFRESH.match(value)
+            _mark(refresh[1] if refresh else value, tokens, Kind.BARE, found.kinds)
+            _look_at_address(refresh[2] if refresh else "", tokens, found)
+
+
+def _look_at_address(address: str, tokens: Tokens, found: Places) -> None:
+    if _DANGEROUS.match(address):
+        raise ValueError(f"a link begins with {address[:40]!r}")
+    if tokens.salt not in address:
+        return
+    pieces, gaps = tokens.split(tokens.unprobed(address).strip())
+    settled = next((at for at, piece in enumerate(pieces) if _SETTLED.search(piece)), len(gaps))
+    if settled:
+        if any(found.kinds[gap] is Kind.BARE for gap in gaps[:settled]):
+            raise ValueError("a value begins a link that stands without quotes; put quotes around it")
+        found.beginnings.append((pieces[: settled + 1], gaps[:settled]))
+        if not pieces[0] and found.kinds[gaps[0]] is Kind.URL:
+            found.kinds[gaps[0]] = Kind.LINK
+
+
+def _kind_in(name: str, selected: frozenset[str]) -> Kind:
+    if name == "style":
+        return Kind.CSS
+    if name.lower() in selected:
+        return Kind.SHAPING
+    return Kind.URL if name in URL_ATTRIBUTES else Kind.FREE
+
+
+def _mark(text: str, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
+    """Set the kind of each token in ``text``; BARE where its second word is missing."""
+    for match in tokens.pattern.finditer(text):
+        if text.startswith("a", match.end()):
+            whole = text.startswith(f"a {match[0]}b", match.end())
+            found[int(match[1])] = kind if whole else Kind.BARE
+
+
+def _mark_links_in_text(text: str, tokens: Tokens, found: Places) -> None:
+    """What is HTML to some mail readers only, such as conditional comments: the links in it bring schemes, too."""
+    for match in re.finditer(rf"(?i:{'|'.join(_ADDRESSES)})\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
+        gap = int(match[1])
+        found.kinds[gap] = Kind.LINK
+        found.beginnings.append((["", ""], [gap]))

@@ -1,0 +1,160 @@
+"""A template's output as HTML with gaps, and how values are made fit for the gaps they stand in.
+
+Escaping alone is not enough in a link, outside of quotes, and in CSS: what may stand there is decided here. Inlining
+and encoding come later (`shapes.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import msgspec
+
+from campaign.compose.html.value_contexts import Kind, Places, Tokens
+from campaign.compose.template.operation_limits import LARGEST, TooMuch
+from campaign.compose.template.static_dynamic_split import Settled, cleaned, escaped
+from campaign.compose.template.template import RowRefused, Statics
+from campaign.compose.value_positions import Order
+
+LONGEST_SHAPING = 10_000  #: characters of a value that shapes a letter, such as one in ``class``
+LONGEST_CSS = 1_000  #: and of one in CSS, whose parser goes down one step for each word
+_COLON = re.compile(r"[^/?#]*:")
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
+_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid", "webcal"})
+_BARE = re.compile(r"[\w.%#-]+")
+_UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(|(?:java|vb)script\s*:", re.IGNORECASE)
+URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what is not percent-encoded in a value that stands in a link
+_INSIDE = re.compile(r"[\s\x00-\x20]+")
+
+
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """Values made fit for their gaps: plain (links percent-encoded), escaped, and the number of each gap's value."""
+
+    plain: Sequence[str]
+    ready: Sequence[str]
+    numbers: Sequence[int]
+
+    def in_gaps(self) -> list[str]:
+        """The plain value of each gap."""
+        return [self.plain[number] for number in self.numbers]
+
+    def ready_in_gaps(self) -> list[str]:
+        """The escaped value of each gap."""
+        return [self.ready[number] for number in self.numbers]
+
+
+@dataclass(slots=True)
+class Outline:
+    """What a template printed, as HTML with gaps. ``order`` says which value stands in each gap.
+
+    ``source`` is the text with its gaps before it was converted to HTML.
+    """
+
+    number: int
+    pieces: list[str]
+    order: list[int]
+    tokens: Tokens
+    places: Places
+    source: list[str]
+    kinds: list[Kind] = field(init=False)
+    shaping: list[int] = field(init=False)
+    urls: list[int] = field(init=False)
+    links: list[int] = field(init=False)
+    leading: list[int] = field(init=False)
+    joined: list[tuple[list[str], list[int]]] = field(init=False)
+    _each: tuple[int, ...] = field(init=False)
+    _latest: tuple[Order | None, Sequence[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds, beginnings = self.places.kinds, self.places.beginnings
+        alone = [len(gaps) == 1 and not pieces[0] and not _COLON.match(pieces[1]) for pieces, gaps in beginnings]
+        self.leading = [gaps[0] for (_, gaps), one in zip(beginnings, alone, strict=True) if one]
+        self.joined = [beginning for beginning, one in zip(beginnings, alone, strict=True) if not one]
+        self.links = [gap for gap, kind in enumerate(self.kinds) if kind is Kind.LINK]
+        self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
+        self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
+        self._each = tuple(range(len(self.kinds)))
+        self._latest = None, tuple(self.order)
+
+    def prepared(self, settled: Settled) -> Prepared:
+        """The values made fit for their gaps. Raises RowRefused for a link's scheme."""
+        values, numbers = settled.values, self._numbers(settled.order)
+        for gap in self.leading:
+            check_scheme(values[numbers[gap]], printable=not settled.lines)
+        for pieces, gaps in self.joined:
+            check_scheme(filled(pieces, [values[numbers[gap]] for gap in gaps]))
+        urls = [(gap, values[numbers[gap]]) for gap in self.urls]
+        changed = [(gap, value) for gap, value in urls if settled.lines or not value.isascii() or " " in value]
+        if not changed and not settled.markup:
+            return Prepared(values, escaped(values), numbers)
+        plain = [values[number] for number in numbers]
+        for gap, value in changed:
+            plain[gap] = quote(value.lstrip() if gap in self.links else value, safe=URL_SAFE)
+        ready = list(escaped(plain))
+        if settled.markup:
+            unmarked = set(self.urls)
+            for gap, number in enumerate(numbers):
+                if number in settled.markup and gap not in unmarked:
+                    ready[gap] = settled.markup[number]
+        return Prepared(plain, ready, self._each)
+
+    def _numbers(self, order: Order | None) -> Sequence[int]:
+        """Which of the values that stand in ``order`` stands in each gap: the same object for the same order."""
+        known, numbers = self._latest
+        if known is not order:
+            numbers = self.order if order is None else [order.places[place] for place in self.order]
+            self._latest = order, tuple(numbers)
+        return self._latest[1]
+
+    def check_shaping(self, values: list[str], name: str) -> None:
+        """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
+        for gap in self.shaping:
+            kind, value = self.kinds[gap], values[gap]
+            if len(value) > (LONGEST_CSS if kind is Kind.CSS else LONGEST_SHAPING):
+                raise RowRefused(f"{name}: {value[:60]!r}… has {len(value):,} characters, in an attribute or a style")
+            if kind is Kind.BARE and not _BARE.fullmatch(value):
+                raise RowRefused(
+                    f"{name}: {value[:60]!r} stands outside of quotes in a tag, where only one word may; "
+                    "put quotes around the {{ … }} there"
+                )
+            if kind is Kind.CSS and _UNSAFE_CSS.search(value):
+                raise RowRefused(f"{name}: {value[:60]!r} stands in a style and holds more than a plain value")
+
+
+def check_scheme(value: str, *, printable: bool = False) -> None:
+    """Raises RowRefused where ``value`` begins a link with a scheme that is not for mail."""
+    if not printable and not value.isprintable():
+        value = _INSIDE.sub("", value)  # as browsers do, inside a scheme
+    match = _SCHEME.match(value)
+    if match and match[1].lower() not in _SCHEMES:
+        raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
+
+
+def check_size(size: int) -> None:
+    """Raises RowRefused for more characters than an HTML part may have."""
+    if size > LARGEST:
+        raise RowRefused(f"the HTML part would have {size:,} characters; at most {LARGEST:,} are possible")
+
+
+def text_pieces(statics: Statics) -> list[str]:
+    """The text between the gaps: one piece more than gaps. Raises TooMuch."""
+    size = sum(map(len, filter(None, statics)))
+    if size > LARGEST:
+        raise TooMuch(f"the template prints {size:,} characters for this row; at most {LARGEST:,} are possible")
+    pieces: list[list[str]] = [[]]
+    for text in statics:
+        if text is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(text)
+    return [cleaned("".join(piece)) for piece in pieces]
+
+
+def filled(pieces: Sequence[str], values: Sequence[str]) -> str:
+    """``pieces`` with ``values`` in the gaps between them."""
+    form = [""] * (2 * len(pieces) - 1)
+    form[0::2], form[1::2] = pieces, values
+    return "".join(form)

@@ -1,0 +1,1 @@
+"""The message: headers, transfer encodings, parts, boundaries, signature."""

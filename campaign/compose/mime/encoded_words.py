@@ -1,0 +1,55 @@
+"""Text that is not plain ASCII as the encoded words of RFC 2047, UTF-8, whichever of Q and B is shorter.
+
+Whole values are encoded, blanks included, so that what is read back is the text itself. This room knows neither
+header names nor what may stand in a header: `header_values.py` has refused the forbidden characters before.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Iterator
+
+LINE = 76  #: columns of a header line that holds an encoded word (RFC 2047, section 2)
+FRAME = len("=?utf-8?q??=")
+FOLD = "\r\n "
+
+#: The one safe alphabet for text and for display names (RFC 2047, section 5, rule 3); all else is =XX.
+_PLAIN = b" ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
+_QUOTED = ["_" if byte == 0x20 else chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256)]
+_MIDDLE_OF_A_CHARACTER = frozenset({"=8", "=9", "=A", "=B"})
+
+
+def encoded_words(text: str, column: int) -> str:
+    """``text`` as encoded words of at most 75 characters, folded with CRLF and a blank.
+
+    ``column`` is where the first word begins, at most 52 so that one character fits. No character is split between
+    two words (RFC 2047, section 5). Raises UnicodeEncodeError for lone surrogates.
+    """
+    octets = text.encode("utf-8")
+    escapes = len(octets.translate(None, delete=_PLAIN))
+    if len(octets) + 2 * escapes <= (len(octets) + 2) // 3 * 4:
+        quoted = "".join(map(_QUOTED.__getitem__, octets))
+        return FOLD.join(f"=?utf-8?q?{piece}?=" for piece in _quoted_pieces(quoted, column))
+    return FOLD.join(f"=?utf-8?b?{piece}?=" for piece in _base64_pieces(octets, column))
+
+
+def _quoted_pieces(quoted: str, column: int) -> Iterator[str]:
+    start, room = 0, LINE - column - FRAME
+    while len(quoted) - start > room:
+        end = start + room
+        end -= 1 if quoted[end - 1] == "=" else 2 if quoted[end - 2] == "=" else 0
+        while quoted[end : end + 2] in _MIDDLE_OF_A_CHARACTER:
+            end -= 3
+        yield quoted[start:end]
+        start, room = end, LINE - 1 - FRAME
+    yield quoted[start:]
+
+
+def _base64_pieces(octets: bytes, column: int) -> Iterator[str]:
+    start, room = 0, (LINE - column - FRAME) // 4 * 3
+    while start < len(octets):
+        end = start + room
+        while end < len(octets) and octets[end] & 0xC0 == 0x80:
+            end -= 1
+        yield b2a_base64(octets[start:end], newline=False).decode("ascii")
+        start, room = end, (LINE - 1 - FRAME) // 4 * 3

@@ -1,0 +1,109 @@
+"""The header block of a letter: constant fields encoded once, the recipient's own filled in and gated.
+
+What a header value may be is decided by `header_values.py`; which fields a letter has, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from campaign.compose.mime import header_values
+from campaign.compose.mime.from_and_reply_to import MailboxTemplate
+from campaign.compose.mime.multipart import Assembled
+from campaign.compose.template.template import Page
+from campaign.config.compose import ComposeSlice
+from campaign.errors import ConfigError
+from campaign.model import Mailbox, Recipient
+
+
+class Letterhead:
+    """Builds header blocks. ``custom`` are the pages of the user's own headers, ``trace`` is the run's (name, value).
+
+    ``from_row`` and ``reply_to_row`` take the place of ``sender`` and ``reply_to`` where those are templates.
+    Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        sender: Mailbox,
+        reply_to: Mailbox | None,
+        settings: ComposeSlice,
+        subject: Page,
+        custom: Mapping[str, Page],
+        trace: tuple[str, str] = ("", ""),
+        *,
+        from_row: MailboxTemplate | None = None,
+        reply_to_row: MailboxTemplate | None = None,
+    ) -> None:
+        self._from, self._reply_to = from_row, reply_to_row
+        self._subject, self._custom, self._mailto = subject, dict(custom), settings.unsubscribe_mailto
+        for name in custom:
+            header_values.check_custom_name(name)
+        if trace[0]:
+            header_values.check_custom_name(trace[0], "report.trace_header")
+        try:
+            fields = self._fields(sender, reply_to, settings, trace)
+            self._single = header_values.Skeleton([*fields, ("Content-Transfer-Encoding", None)])
+            self._multi = header_values.Skeleton(fields)
+        except header_values.HeaderRefused as refused:
+            raise ConfigError(
+                f"A header of every letter cannot be written: {refused}.",
+                next_step="correct from and reply_to in [campaign], unsubscribe_mailto in [compose], or trace_header",
+            ) from None
+
+    def _fields(
+        self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSlice, trace: tuple[str, str]
+    ) -> list[tuple[str, str | None]]:
+        fields: list[tuple[str, str | None]] = [
+            ("From", None if self._from else header_values.mailbox(sender.name, sender.address)),
+            ("To", None),
+        ]
+        if reply_to is not None:
+            answers = None if self._reply_to else header_values.mailbox(reply_to.name, reply_to.address)
+            fields.append(("Reply-To", answers))
+        fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
+        for name, value in header_values.list_unsubscribe(
+            "https://example.com/" if settings.unsubscribe else "", settings.unsubscribe_mailto
+        ):
+            fields.append((name, None if name == "List-Unsubscribe" else value))
+        fields += [(name, None) for name in self._custom]
+        if trace[0]:
+            fields.append((trace[0], header_values.custom(*trace)))
+        return [*fields, ("MIME-Version", "1.0"), ("Content-Type", None)]
+
+    def sender(self, variables: Mapping[str, Any]) -> Mailbox | None:
+        """Whom this row's letter is from, where that is a template. Raises RowRefused."""
+        return self._from.of(variables) if self._from else None
+
+    def block(
+        self,
+        to: Recipient,
+        variables: Mapping[str, Any],
+        date: str,
+        message_id: str,
+        letter: Assembled,
+        sender: Mailbox | None = None,
+    ) -> bytes:
+        """The finished block, ending in CRLF, without the empty line. Raises HeaderRefused, RowRefused.
+
+        ``sender`` is what `sender` gave.
+        """
+        smtputf8 = not to.address.isascii()
+        values = [header_values.mailbox(*sender)] if sender else []
+        values.append(header_values.mailbox(to.name, to.address, smtputf8=smtputf8))
+        if self._reply_to:
+            values.append(header_values.mailbox(*self._reply_to.of(variables)))
+        values += [
+            header_values.encode_text("Subject", self._subject.text(variables)),
+            date,
+            message_id,
+        ]
+        unsubscribe = variables["unsubscribe_url"]
+        if unsubscribe or self._mailto:
+            values.append(header_values.list_unsubscribe(unsubscribe, self._mailto)[0][1])
+        values += [header_values.custom(name, page.text(variables)) for name, page in self._custom.items()]
+        values.append(letter.content_type)
+        if letter.encoding:
+            return self._single.fill(*values, letter.encoding, smtputf8=smtputf8)
+        return self._multi.fill(*values, smtputf8=smtputf8)

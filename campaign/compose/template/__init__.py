@@ -1,0 +1,1 @@
+"""Templates: Jinja in a sandbox, its limits, its files, and what is the same for every row."""

@@ -1,0 +1,153 @@
+"""Columns that a template only prints need not go through Jinja for every row: where they stand is known beforehand.
+
+A second version of the template has a mark in place of each such ``{{ column }}``, so the text around them is one
+piece. What it printed is taken apart at the marks once for each way through the template, and a row's own columns are
+looked up where the marks stood. A column that the template binds to anything else, or changes, is left to Jinja.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from jinja2 import nodes
+
+from campaign.compose.lru_cache import Kept
+from campaign.compose.value_positions import Order, Pick, in_order, picker
+
+START, END = "\x0e", "\x0f"  #: around the number of a column, in the place of its value
+MOST_WAYS, HEAVIEST = 512, 2_000_000  #: through one template that are kept; pieces of them all
+_MARK = re.compile(f"{START}([0-9]+){END}")
+_SPECIAL = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
+_UNFIT = (nodes.Block, nodes.Extends, nodes.EvalContextModifier, nodes.ScopedEvalContextModifier)
+
+Statics = tuple[str | None, ...]
+
+
+class Way(msgspec.Struct, frozen=True, gc=False):
+    """One way through a template: its text with ``None`` for each value, and where the values come from.
+
+    ``columns`` takes them out of a row; ``order`` says where they stand, followed by the values that were printed.
+    """
+
+    statics: Statics
+    columns: Pick
+    order: Order
+
+
+class Straight(NamedTuple):
+    """A template that only puts columns between words: it needs no drawing. ``form`` has ``%s`` for each of them."""
+
+    statics: Statics
+    columns: Pick
+    form: str
+
+
+class Ways:
+    """The ways through one shortened template. ``names`` are the columns that marks stand for."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self._kept: Kept[Statics, Way] = Kept(MOST_WAYS, HEAVIEST)
+
+    def way(self, printed: Statics) -> Way:
+        """What the shortened template printed, taken apart."""
+        way = self._kept.get(printed)
+        if way is None:
+            way = self._apart(printed)
+            self._kept.keep(printed, way, len(way.statics))
+        return way
+
+    def _apart(self, printed: Statics) -> Way:
+        statics: list[str | None] = []
+        places: list[int] = []  # a column by its number, a printed value by its own, counted from -1 down
+        values = 0
+        for piece in printed:
+            if piece is None:
+                values += 1
+                places.append(-values)
+                statics.append(None)
+                continue
+            for at, part in enumerate(_MARK.split(piece)):
+                if at % 2:
+                    places.append(int(part))
+                    statics.append(None)
+                elif part:
+                    statics.append(part)
+        used = sorted({place for place in places if place >= 0})
+        numbers = {place: number for number, place in enumerate(used)}
+        order = [numbers[place] if place >= 0 else len(used) - 1 - place for place in places]
+        return Way(tuple(statics), picker([self._names[place] for place in used]), in_order(order))
+
+
+def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: Collection[str]) -> Ways | None:
+    """Put marks into ``tree`` where it only prints one of ``columns``. None, and nothing changed, where it cannot be.
+
+    ``others`` are the templates it includes.
+    """
+    if any(tree.find(kind) for kind in _UNFIT) or any(map(_holds_marks, (tree, *others))):
+        return None
+    names: list[str] = []
+    _mark_all(tree.body, frozenset(columns) - _bound(tree), names)
+    return Ways(names) if names else None
+
+
+def straight(tree: nodes.Template) -> Straight | None:
+    """``tree`` as one text with columns between, if it is nothing else."""
+    statics: list[str | None] = []
+    names: list[str] = []
+    for output in tree.body:
+        for node in output.nodes if isinstance(output, nodes.Output) else [output]:
+            if isinstance(node, nodes.Name):
+                names.append(node.name)
+                statics.append(None)
+            elif isinstance(node, nodes.TemplateData):
+                statics.append(node.data)
+            else:
+                return None
+    form = "".join("%s" if static is None else static.replace("%", "%%") for static in statics)
+    return Straight(tuple(statics), picker(names), form)
+
+
+def captures(tree: nodes.Template) -> bool:
+    """Whether text is captured in ``tree`` before it is printed, as in macros."""
+    kinds = (nodes.Macro, nodes.CallBlock, nodes.AssignBlock, nodes.FilterBlock)
+    calls = any(name.name in ("super", "self") for name in tree.find_all(nodes.Name))
+    return calls or any(True for _ in tree.find_all(kinds))
+
+
+def _holds_marks(tree: nodes.Template) -> bool:
+    return any(START in text.data or END in text.data for text in tree.find_all(nodes.TemplateData))
+
+
+def _bound(tree: nodes.Template) -> set[str]:
+    """Names that stand for something else than a column, at least somewhere."""
+    bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"} | _SPECIAL
+    bound |= {macro.name for macro in tree.find_all(nodes.Macro)} | {one.target for one in tree.find_all(nodes.Import)}
+    for one in tree.find_all(nodes.FromImport):
+        bound |= {name if isinstance(name, str) else name[1] for name in one.names}
+    return bound
+
+
+def _mark_all(body: Iterable[nodes.Node], free: frozenset[str], names: list[str]) -> None:
+    """In what is printed straight away; macros and blocks that capture their text are left alone."""
+    for node in body:
+        match node:
+            case nodes.Output():
+                node.nodes = [_marked(child, free, names) for child in node.nodes]
+            case nodes.For(recursive=False):
+                _mark_all((*node.body, *node.else_), free, names)
+            case nodes.If():
+                _mark_all((*node.body, *node.elif_, *node.else_), free, names)
+            case nodes.With():
+                _mark_all(node.body, free, names)
+
+
+def _marked(node: nodes.Expr, free: frozenset[str], names: list[str]) -> nodes.Expr:
+    if not isinstance(node, nodes.Name) or node.name not in free:
+        return node
+    if node.name not in names:
+        names.append(node.name)
+    return nodes.TemplateData(f"{START}{names.index(node.name)}{END}", lineno=node.lineno)

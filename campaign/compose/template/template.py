@@ -1,0 +1,297 @@
+"""Templates: found inside the root, compiled once, checked before anything is sent, and drawn for a row.
+
+A `Page` is one template with everything it includes. Drawing it gives the template's own text and the row's values
+apart (`Drawn`); what is done with them, escaping included, is the business of `shapes.py` and `multipart.py`. Every
+mistake that can be seen without a row is a ConfigError that names file and line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.environment import Template
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from campaign.compose.template.direct_columns import Statics, Straight, Ways, captures, shortened, straight
+from campaign.compose.template.filters import FILTERS
+from campaign.compose.template.operation_limits import LARGEST, TooMuch, printed, texts
+from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.sandbox import MOST_EVENTS, Sandbox
+from campaign.compose.template.template_loader import Loader
+from campaign.compose.template.undeclared_names import Closure, undeclared
+from campaign.compose.value_positions import Order, in_places
+from campaign.errors import ConfigError
+
+_TEXT = {str}
+_UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
+
+
+class Drawn(msgspec.Struct, frozen=True, gc=False):
+    """A template drawn for one row: its text, with ``None`` for each place of a value, and the values, raw.
+
+    ``order`` says which of them stands where; without one they are as they come, one for each place.
+    """
+
+    statics: Statics
+    values: Sequence[Any]
+    order: Order | None = None
+
+
+class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
+    """Why a row cannot be rendered, in words for the person who owns the list."""
+
+
+class Page:
+    """One template and what it includes, ready to be drawn for rows."""
+
+    def __init__(
+        self, environment: Sandbox, template: Template, name: str, *, constant: bool, straight: Straight | None
+    ) -> None:
+        self.name, self.constant, self._straight = name, constant, straight
+        self.captures = False  #: whether text is captured in it before it is printed, as in macros
+        self.shortcut: tuple[Template, Ways, Context] | None = None
+        self._environment, self._template = environment, template
+        self._globals = environment.globals
+        self.latest = Drawn((), [])
+
+    def draw(self, variables: Mapping[str, Any], *, marking: bool = True, probing: bool = False) -> Drawn:
+        """The template for one row. Raises RowRefused with template, line and reason.
+
+        ``marking`` off: captured text holds no marks, as in Jinja itself, so its values are not told apart.
+        ``probing``: even text that the template works on holds them, so all values are told apart, and it may differ.
+        """
+        environment = self._environment
+        environment.marking = marking and environment.html
+        environment.probing = probing and environment.html
+        environment.begin()
+        drawn = None
+        if self.shortcut and not probing and environment.put is environment.usual_put:
+            drawn = self._short(*self.shortcut, variables)
+        if drawn is None:
+            environment.begin()
+            context = self._template.new_context({**self._globals, **variables}, shared=True)
+            drawn = Drawn(self._printed(self._template, context), environment.values.copy())
+        if not probing:
+            self.latest = drawn
+        return drawn
+
+    def _short(self, template: Template, ways: Ways, context: Context, variables: Mapping[str, Any]) -> Drawn | None:
+        """Drawn without the columns that are only printed; None where the row lacks one of them.
+
+        The context serves each row anew: besides these it holds nothing that a shortened template can change.
+        """
+        context.vars.clear()
+        context.exported_vars.clear()
+        context.parent = {**self._globals, **variables}
+        way = ways.way(self._printed(template, context))
+        try:
+            columns = way.columns(variables)
+        except KeyError:
+            return None  # Jinja says in which line
+        return Drawn(way.statics, (*columns, *self._environment.values), way.order)
+
+    def _printed(self, template: Template, context: Context) -> Statics:
+        try:
+            statics = tuple(islice(template.root_render_func(context), MOST_EVENTS))
+        except Exception as error:  # noqa: BLE001 - a template may fail in any way; the reason is kept for the row
+            raise RowRefused(self._reason(error)) from None
+        if len(statics) == MOST_EVENTS:
+            raise RowRefused(f"{self.name} prints more than {MOST_EVENTS:,} pieces for this row")
+        return statics
+
+    def explain(self, variables: Mapping[str, Any], error: Exception) -> RowRefused:
+        """``error`` came up when a printed value was looked at: draw once more to find the template's line."""
+        environment = self._environment
+        put, environment.put = environment.put, environment.strict_put
+        try:
+            self.draw(variables)
+        except RowRefused as refused:
+            return refused
+        finally:
+            environment.put = put
+        return RowRefused(f"{self.name}: {error}")
+
+    def text(self, variables: Mapping[str, Any]) -> str:
+        """The template for one row as one text. Raises RowRefused."""
+        text = self._put_between(variables) if self._straight else None
+        if text is None:
+            text = self._drawn(variables)
+        if len(text) > LARGEST:
+            raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
+        return text
+
+    def _put_between(self, variables: Mapping[str, Any]) -> str | None:
+        """The text of a straight template, if all its columns are there and are text."""
+        statics, columns, form = self._straight  # type: ignore[misc]  # only called where there is one
+        try:
+            values = columns(variables)
+        except KeyError:
+            return None
+        if values and set(map(type, values)) != _TEXT:
+            return None
+        self.latest = Drawn(statics, values)
+        return form % values
+
+    def _drawn(self, variables: Mapping[str, Any]) -> str:
+        drawn = self.draw(variables)
+        values = in_places(drawn.values, drawn.order)
+        try:
+            shown = iter(values if set(map(type, values)) <= _TEXT else texts(values, printed))
+        except Exception as error:  # noqa: BLE001 - an undefined value, or one that cannot be shown
+            raise self.explain(variables, error) from None
+        pieces = [next(shown) if piece is None else piece for piece in drawn.statics]
+        if sum(map(len, pieces)) > LARGEST:
+            raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
+        return str("".join(pieces))
+
+    def _reason(self, error: Exception) -> str:
+        what = str(error) or type(error).__name__
+        if isinstance(error, RecursionError):
+            what = "the template calls itself too deeply"
+        return f"{_place(error, self.name)}: {what}"
+
+
+def _place(error: BaseException, name: str) -> str:
+    """``template:line`` of the innermost template frame of ``error``'s traceback."""
+    place, trace = name, error.__traceback__
+    while isinstance(trace, TracebackType):
+        template = trace.tb_frame.f_globals.get("__jinja_template__")
+        if template is not None:
+            place = f"{_shown(template.name)}:{template.get_corresponding_lineno(trace.tb_lineno)}"
+        trace = trace.tb_next
+    return place
+
+
+def _shown(name: str | None) -> str:
+    return name or "the template"
+
+
+class Templates:
+    """Opens templates. ``columns`` are the names a row has; ``extras`` what the program adds.
+
+    ``folder`` is where relative names of includes are looked up first; then ``root``. Both are resolved. ``private``
+    are files and folders that are never read as a template.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folder: Path,
+        columns: Iterable[str],
+        extras: Iterable[str],
+        watch: Watch,
+        private: Iterable[Path] = (),
+    ) -> None:
+        self.loader = Loader(dict.fromkeys((folder, root)), root, private)
+        self._columns, self._extras = tuple(columns), tuple(extras)
+        self.html = Sandbox(html=True, watch=watch, loader=self.loader)
+        self.plain = Sandbox(html=False, watch=watch, loader=self.loader)
+        for environment in (self.html, self.plain):
+            environment.filters.update(FILTERS)
+
+    def set_locale(self, locale: str) -> None:
+        """The locale of the filters until the next call."""
+        self.html.locale = self.plain.locale = locale
+
+    def file(self, path: Path, *, html: bool) -> Page:
+        """The template in ``path`` (resolved). Raises ConfigError."""
+        if not path.is_relative_to(self.loader.root) or not path.is_file():
+            raise ConfigError(
+                f"There is no template {path} inside {self.loader.root}.",
+                next_step="correct the name in [compose], or compose.root, outside which nothing is read",
+            )
+        name, text = path.relative_to(self.loader.root).as_posix(), self.loader.text(path)
+        if not text.strip():
+            raise ConfigError(
+                f"The template {name} is empty, and so would be every letter.",
+                evidence=str(path),
+                next_step="write the letter into it, and save it",
+            )
+        return self._page(text, name, path, html=html)
+
+    def source(self, source: str, name: str) -> Page:
+        """A template written in the campaign file; ``name`` is its key, such as ``compose.subject``."""
+        return self._page(source, name, None, html=False)
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Path under the root and text of every template file that was read."""
+        return [(name, octets.decode("utf-8-sig")) for name, octets in sorted(self.loader.read.items())]
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of every template file that was read, by its path under the root."""
+        return {name: hashlib.sha256(octets).hexdigest() for name, octets in sorted(self.loader.read.items())}
+
+    def _page(self, source: str, name: str, path: Path | None, *, html: bool) -> Page:
+        environment = self.html if html else self.plain
+        self.loader.sealed = False
+        try:
+            closure = Closure(environment, name, source)
+            code = environment.compile(source, name, str(path) if path else name)
+            template = environment.template_class.from_code(environment, code, environment.globals)
+        except TemplateNotFound as error:
+            raise _not_found(error, name, self.loader.folders) from None
+        except TemplateSyntaxError as error:
+            raise _invalid(error, name, environment) from None
+        except TemplateError as error:
+            raise ConfigError(
+                f"The template {name} cannot be used: {error}",
+                evidence=_place(error, name),
+                next_step=f"mend {name}",
+            ) from None
+        finally:
+            self.loader.sealed = True
+        undeclared(closure, self._columns, self._extras)
+        constant = not any(part.tree.find(nodes.Name) for part in closure.parts.values())
+        alone = None if html else straight(closure.parts[name].tree)
+        page = Page(environment, template, name, constant=constant, straight=alone)
+        page.captures = any(map(captures, (part.tree for part in closure.parts.values())))
+        page.shortcut = self._shortcut(environment, closure, source, name, path)
+        return page
+
+    def _shortcut(
+        self, environment: Sandbox, closure: Closure, source: str, name: str, path: Path | None
+    ) -> tuple[Template, Ways, Context] | None:
+        tree = environment.parse(source, name, str(path) if path else name)
+        ways = shortened(tree, [part.tree for part in closure.parts.values()], {*self._columns, *self._extras})
+        if ways is None:
+            return None
+        code = environment.compile(tree, name, str(path) if path else name)
+        template = environment.template_class.from_code(environment, code, environment.globals)
+        return template, ways, template.new_context()
+
+
+def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:
+    return ConfigError(
+        f"The template {name} asks for {error.message!r}, which is not there.",
+        evidence=[f"looked in {folder}" for folder in folders],
+        next_step="correct the name; templates outside compose.root are never read",
+    )
+
+
+def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox) -> ConfigError:
+    """A mistake in what a template says: its place, and what was meant by a misspelt filter or test."""
+    where, what = error.name or name, error.message or ""
+    step = (
+        f"mend {where} in the campaign file"
+        if where.startswith(("compose.", "campaign."))
+        else f"mend line {error.lineno} of {where}"
+    )
+    if match := _UNKNOWN.match(what):
+        known = environment.filters if match[1] == "filter" else environment.tests
+        close = difflib.get_close_matches(match[2], known, n=1, cutoff=0.6)
+        ours = f", and {', '.join(FILTERS)}" if match[1] == "filter" else ""
+        step += f"; did you mean {close[0]}?" if close else f"; there are those of Jinja{ours}"
+    return ConfigError(f"The template {where} is not valid: {what}", evidence=f"{where}:{error.lineno}", next_step=step)
+
+
+__all__ = ["Drawn", "Markup", "Page", "RowRefused", "Statics", "Templates", "TooMuch"]

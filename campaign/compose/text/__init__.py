@@ -1,0 +1,1 @@
+"""The text part: from its own template, or made from the HTML."""

@@ -1,0 +1,38 @@
+"""The text part from the user's own template: its constant text encoded once per shape, like the HTML part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from campaign.compose.html.shape_cache import HEAVIEST, MOST_SHAPES
+from campaign.compose.html.value_escaping import text_pieces
+from campaign.compose.lru_cache import Kept
+from campaign.compose.mime.transfer_encoding import Encoded, Gapped
+from campaign.compose.template.operation_limits import LARGEST
+from campaign.compose.template.static_dynamic_split import Settled, settle
+from campaign.compose.template.template import Page, RowRefused, Statics
+
+
+class TextPart:
+    """Text parts of one campaign."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._shapes: Kept[Statics, Gapped] = Kept(MOST_SHAPES, HEAVIEST)
+        self.latest: Settled | None = None  #: what the template printed for the row before
+
+    def part(self, variables: Mapping[str, Any]) -> Encoded:
+        """The text part for one row. Raises RowRefused."""
+        drawn = self._page.draw(variables)
+        try:
+            settled = self.latest = settle(drawn, html=False)
+        except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
+            raise self._page.explain(variables, error) from None
+        shape = self._shapes.get(settled.statics)
+        if shape is None:
+            shape = Gapped(text_pieces(settled.statics), neat=True)
+            self._shapes.keep(settled.statics, shape, shape.length)
+        if shape.length + settled.size > LARGEST and shape.length + sum(map(len, settled.in_places())) > LARGEST:
+            raise RowRefused(f"the text part would have more than {LARGEST:,} characters")
+        return shape.fill(settled.values, settled.order.pick if settled.order else None, lines=settled.lines)

@@ -1,0 +1,189 @@
+"""Passwords and tokens: where they come from, and that they stay out of everything printed.
+
+A secret comes from a file, a command, the environment, or a service manager's credentials folder; never from
+a command line and never from a URL. This room reads and hands over; it speaks no SMTP and stores nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import shlex
+import stat
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery.credentials.token_cache import WITHHELD, Kept, Token
+from campaign.errors import ConfigError
+
+#: Seconds a command may take to print a secret.
+COMMAND_LIMIT = 60.0
+#: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
+LONGEST = 64 * 1024
+
+WRITE_IT = "put the secret on the first line of {0}, then chmod 600 {0}"
+TRY_IT = "run it yourself in the campaign file's folder: it should print the secret and exit with 0"
+
+_WORD = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
+
+Fetch = Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in, with what kind of secret, and how to get at it just before it is needed."""
+
+    user: str
+    kind: Literal["password", "token"]
+    fetch: Fetch = field(repr=False)
+
+    @contextmanager
+    def withheld(self, secret: str) -> Iterator[None]:
+        """Keeps what we tell a relay out of the words it refuses us with: some repeat the line, or part of it."""
+        lines = (f"\0{self.user}\0{secret}", secret, f"user={self.user}\1auth=Bearer {secret}\1\1")
+        sent = [base64.b64encode(line.encode("utf-8", "surrogateescape")).decode("ascii") for line in lines]
+
+        def clean(value: object) -> object:
+            if not isinstance(value, str):
+                return value
+            text = value.replace(secret, WITHHELD)
+            return _WORD.sub(lambda word: WITHHELD if _is_of(word[0], sent) else word[0], text)
+
+        try:
+            yield
+        except Exception as error:
+            error.args = tuple(map(clean, error.args))
+            vars(error).update({name: clean(value) for name, value in vars(error).items()})
+            raise
+
+
+def _is_of(word: str, sent: Sequence[str]) -> bool:
+    return any(word.rstrip("=") in line for line in sent)
+
+
+async def find_login(
+    user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+) -> Login:
+    """The login for relay number ``position`` (from 1). Passwords are read now, tokens at each login.
+
+    Raises ConfigError when there is no secret or it cannot be read.
+    """
+    token = _token_source(settings, base)
+    if token is not None:
+        return Login(user, "token", Kept(token))
+    password = await _password(host, position, settings, base, environment)
+    if not password:
+        raise ConfigError(
+            f"There is no password for {user} at {host}.",
+            next_step="set delivery.password_file or delivery.password_command, or CAMPAIGN_RELAY_PASSWORD",
+        )
+    return Login(user, "password", _always(password))
+
+
+async def _password(
+    host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+) -> str:
+    for name in (f"CAMPAIGN_RELAY_PASSWORD_{position}", "CAMPAIGN_RELAY_PASSWORD"):
+        if environment.get(name):
+            return environment[name]
+    if host in settings.password_files:
+        return read_secret(base / settings.password_files[host])
+    if settings.password_file is not None:
+        return read_secret(base / settings.password_file)
+    if settings.password_command:
+        return await run_for_secret(settings.password_command, base)
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    offered = Path(folder) / "relay-password" if folder else None
+    return read_secret(offered) if offered is not None and offered.exists() else ""
+
+
+def _token_source(settings: DeliverySlice, base: Path) -> Callable[[], Awaitable[Token]] | None:
+    async def from_command() -> Token:
+        return Token(await run_for_secret(settings.token_command, base), 0.0)
+
+    async def from_file() -> Token:
+        return Token(read_secret(base / str(settings.token_file)), 0.0)
+
+    return from_command if settings.token_command else from_file if settings.token_file else None
+
+
+def read_secret(path: Path) -> str:
+    """The first line of a file that nobody but its owner may read. Raises ConfigError."""
+    return first_line(read_private(path), str(path))
+
+
+def read_private(path: Path) -> str:
+    """The text of a file that nobody but its owner may read. Raises ConfigError."""
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ConfigError(f"The secret file {path} is not a regular file.", next_step=WRITE_IT.format(path))
+        if stat.S_IMODE(facts.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(
+                f"The secret file {path} can be read by others.",
+                evidence=f"its mode is {stat.S_IMODE(facts.st_mode):04o}",
+                next_step=f"chmod 600 {path}",
+            )
+        with path.open(encoding="utf-8") as file:
+            return file.read(LONGEST)
+    except OSError as error:
+        raise ConfigError(
+            f"The secret file {path} cannot be read.",
+            evidence=error.strerror or "",
+            next_step=f"put the secret there, then chmod 600 {path}; docs/relays.md says what it holds",
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The secret file {path} is not UTF-8.", next_step=WRITE_IT.format(path)) from None
+
+
+async def run_for_secret(command: str, base: Path) -> str:
+    """The first line a command prints. Run without a shell, in the campaign's folder. Raises ConfigError.
+
+    What the command wrote is never shown, not even when it fails.
+    """
+    words = shlex.split(command)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words, cwd=base, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"The command {words[0]} for a secret cannot be run.",
+            evidence=error.strerror or "",
+            next_step=TRY_IT,
+        ) from None
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), COMMAND_LIMIT)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise ConfigError(
+            f"The command {words[0]} for a secret took over {COMMAND_LIMIT:.0f} s.", next_step=TRY_IT
+        ) from None
+    if process.returncode:
+        raise ConfigError(
+            f"The command {words[0]} for a secret failed with exit code {process.returncode}.", next_step=TRY_IT
+        )
+    return first_line(output[:LONGEST].decode("utf-8", "replace"), words[0])
+
+
+def first_line(text: str, where: str) -> str:
+    """The secret that is the first line of ``text``. Raises ConfigError when it is empty or holds a NUL."""
+    secret = text.partition("\n")[0].rstrip("\r")
+    if not secret:
+        raise ConfigError(f"{where} gave an empty secret.", next_step="put the secret into its first line")
+    if "\0" in secret:
+        raise ConfigError(f"{where} gave a secret with a NUL in it.", next_step="its first line should be the secret")
+    return secret
+
+
+def _always(secret: str) -> Fetch:
+    async def fetch() -> str:
+        return secret
+
+    return fetch

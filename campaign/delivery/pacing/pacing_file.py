@@ -1,0 +1,136 @@
+"""One lane's cells as a file that several processes map, and how they come through a kill, a reboot, a power cut.
+
+A kill loses nothing: what was written to the map is the kernel's. For a loss of power the file carries a
+promise, synced beforehand: how many letters may have been sent by now. Letters promised and not seen again
+count as sent. Times are seconds since boot; on another boot they move over by the wall clock. This room keeps
+cells; it knows neither limits nor accounts.
+
+    [magic, boot identity, wall clock minus boot clock, zeros: 4096 octets] [cells of letter_times.py]
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, LAST, PROMISED, SENT, Cells, Lane
+from campaign.errors import StorageError
+from campaign.system.atomic_file import write_atomically
+from campaign.system.boot import boot_clock
+
+MAGIC = b"campaign pacing 1\n"
+_HEAD = struct.Struct("<18s40sd")
+_HEAD_SIZE = 4096
+SIZE = _HEAD_SIZE + CELLS * 8
+
+
+def boot_identity() -> str:
+    """What names this boot, or ``""`` where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The clocks that state outlives a process by: since boot, wall, and which boot this is."""
+
+    clock: Callable[[], float] = boot_clock
+    wall: Callable[[], float] = time.time
+    boot: str = field(default_factory=boot_identity)
+
+    def head(self) -> bytes:
+        """The head of a file written now."""
+        return _HEAD.pack(MAGIC, self.boot.encode()[:40], self.wall() - self.clock()).ljust(_HEAD_SIZE, b"\0")
+
+
+class LaneFile:
+    """The mapped cells of one lane. Open and promise only while holding the account's lock."""
+
+    def __init__(self, path: Path, machine: Machine) -> None:
+        self._path = path
+        try:
+            if not _begun(path):
+                # Every page gets its place on disk: a map into a hole of a full disk would kill us.
+                write_atomically(path, machine.head() + bytes(CELLS * 8))
+            else:
+                _bring_over(path, machine)
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._map = mmap.mmap(handle, SIZE)
+            os.close(handle)
+        except OSError as error:
+            raise _cannot(path, error) from None
+        self._view = memoryview(self._map)
+        self.cells: Cells = self._view[_HEAD_SIZE:].cast("d")
+
+    @property
+    def spent(self) -> bool:
+        """True when the next letter needs a new promise first."""
+        return self.cells[SENT] >= self.cells[PROMISED]
+
+    def promise(self, letters: int) -> None:
+        """Sync that up to ``letters`` more may be sent from now on. Raises StorageError."""
+        try:
+            self._map.flush()
+            self.cells[FLUSHED] = self.cells[SENT]
+            self.cells[PROMISED] = self.cells[SENT] + letters
+            self._map.flush()
+        except OSError as error:
+            raise _cannot(self._path, error) from None
+
+    def close(self) -> None:
+        """Take the promise back and let go. Another process that still sends makes one of its own."""
+        try:
+            self.promise(0)
+        finally:
+            self.cells.release()
+            self._view.release()
+            self._map.close()
+
+
+def _begun(path: Path) -> bool:
+    """Whether there is a whole file; a foreign one is refused."""
+    try:
+        with path.open("rb") as file:
+            head, size = file.read(len(MAGIC)), os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return False
+    if head != MAGIC or size != SIZE:
+        raise StorageError(
+            f"{path} is not a pacing file of this version.",
+            evidence=f"{size} octets, beginning {head!r}",
+            next_step=f"remove {path}; limits of a day then begin anew, so wait a day or set a lower rate",
+        )
+    return True
+
+
+def _bring_over(path: Path, machine: Machine) -> None:
+    """Make a file of another boot one of this boot; whole or not at all."""
+    content = bytearray(path.read_bytes())
+    _, boot, epoch = _HEAD.unpack_from(content)
+    cells = memoryview(content)[_HEAD_SIZE:].cast("d")
+    now = machine.clock()
+    if boot.rstrip(b"\0") == machine.boot.encode()[:40] and cells[LAST] <= now + 1:
+        return
+    lane = Lane(cells, ())
+    lane.shift(min(epoch - (machine.wall() - now), now - cells[LAST]))
+    missing = int(max(cells[PROMISED], cells[SENT]) - cells[FLUSHED])
+    cells[SENT] = cells[FLUSHED]
+    for _ in range(missing):
+        lane.spend(now)
+    cells[FLUSHED] = cells[PROMISED] = cells[SENT]
+    content[:_HEAD_SIZE] = machine.head()
+    write_atomically(path, bytes(content))
+
+
+def _cannot(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"The pacing state {path} cannot be kept: {error.strerror}.",
+        next_step="make room on that disk, or check whose folder it is",
+    )

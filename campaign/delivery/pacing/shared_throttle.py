@@ -1,0 +1,251 @@
+"""How the throttle's state is kept under ``<ledger directory>/pacing/``, one folder per relay account.
+
+Every process that uses the account maps the same files and takes each turn under one lock, so that a limit
+holds over all runs and campaigns in sum, also at the same time and after a kill. This room decides nothing
+about pace (`throttle` does) and nothing about files (`pacing_file` does). It needs a local file system.
+
+    pacing/smtp.example.com-1a2b3c4d/lock
+    pacing/smtp.example.com-1a2b3c4d/account.times, gmail.com-5e6f7a8b.times ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from campaign.config.delivery import DeliverySlice
+from campaign.config.domain_groups import domain_groups, domain_name
+from campaign.config.pacing import Ramp
+from campaign.config.units import Rate
+from campaign.delivery.pacing.pacing_file import LaneFile, Machine
+from campaign.delivery.pacing.sliding_window import Cells, in_memory
+from campaign.delivery.pacing.throttle import ACCOUNT, Throttle
+from campaign.errors import ConfigError, StorageError
+from campaign.system.atomic_file import make_folders
+
+#: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms,
+AHEAD = 30.0
+LEAST = 256
+MOST = 100_000
+#: but no more than this share of what may go in a long window (seconds): it is lost when the power goes.
+SHARE = 0.02
+LONG = 3600.0
+#: Clocks that differ by no more than this from one look to the next (seconds) have not parted; we were only slow.
+APART = 0.25
+#: Another process holds the lock, for microseconds; ask again after this (seconds).
+BUSY = 0.001
+
+
+class SharedThrottle(Throttle):
+    """A throttle whose memory belongs to the relay account. Close it; a kill in place of that costs nothing.
+
+    Times given to it are on ``clock`` (default: `time.monotonic`, as the event loop's). ``directory`` is the
+    ledger's, ``account`` any text that names who logs in where. Campaigns that share an account should state the
+    same limits: each keeps its own against what *all* of them send. ``shared``: another process had it open when we
+    came. Raises StorageError.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        account: str,
+        limits: Sequence[Rate],
+        domain_limits: Mapping[str, Sequence[Rate]] | None = None,
+        *,
+        groups: Mapping[str, str] | None = None,
+        ramp: Ramp | None = None,
+        warmup: Sequence[int] = (),
+        clock: Callable[[], float] = time.monotonic,
+        machine: Machine | None = None,
+    ) -> None:
+        self._machine, self._clock = machine or Machine(), clock
+        self._shift, self._shift_until = float("-inf"), float("-inf")
+        self._files: dict[str, LaneFile] = {}
+        self._groups = dict(groups or {})
+        self._kept = {ACCOUNT, *self.by_lane(domain_limits or {})}
+        self._folder, self._lock = _open_folder(directory / "pacing" / _file_name(account))
+        self._presence, self.shared = _come_in(self._folder)
+        try:
+            with self._alone():
+                super().__init__(limits, domain_limits, groups=groups, ramp=ramp, warmup=warmup, cells=self._cells_of)
+        except BaseException:
+            self.close()
+            raise
+        self._own_file = self._files[ACCOUNT]
+
+    def wait(self, domain: str, now: float) -> float:
+        """As `Throttle.wait`; another process may be faster, so get a turn with `take`."""
+        return super().wait(domain, self._boot_time(now))
+
+    def take(self, domain: str, now: float) -> float:
+        """As `Throttle.take`, and atomic among all processes."""
+        now = self._boot_time(now)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return BUSY
+        try:
+            wait = super().wait(domain, now)
+            if not wait:
+                self._spend_promised(domain, now)
+            return wait
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def spend(self, domain: str, now: float) -> None:
+        """As `Throttle.spend`."""
+        with self._alone():
+            self._spend_promised(domain, self._boot_time(now))
+
+    def held_by(self, domain: str, now: float) -> tuple[str, Rate | None, float]:
+        """As `Throttle.held_by`."""
+        return super().held_by(domain, self._boot_time(now))
+
+    def slow(self, domain: str | None, now: float, factor: float = 0.5) -> str:
+        """As `Throttle.slow`; other processes on this account slow down with us."""
+        with self._alone():
+            return super().slow(domain, self._boot_time(now), factor)
+
+    def hold(self, domain: str | None, now: float, seconds: float) -> str:
+        """As `Throttle.hold`; the account and limited domains are held for other processes too."""
+        with self._alone():
+            return super().hold(domain, self._boot_time(now), seconds)
+
+    def close(self) -> None:
+        """Sync and let go of the files."""
+        if self._lock < 0:
+            return
+        with self._alone():
+            for file in self._files.values():
+                file.close()
+        os.close(self._lock)
+        os.close(self._presence)
+        self._lock = -1
+
+    def _spend_promised(self, domain: str, now: float) -> None:
+        if self._own_file.spent:
+            self._promise(ACCOUNT)
+        group = self._groups.get(domain, domain)
+        if group in self._files and self._files[group].spent:
+            self._promise(group)
+        super().spend(domain, now)
+
+    def _promise(self, name: str) -> None:
+        lane = self._all()[name]
+        letters = max(LEAST, lane.per_second(self._machine.clock()) * AHEAD)
+        allowances = [limit.count * SHARE for limit in lane.limits if limit.per >= LONG]
+        self._files[name].promise(int(max(1, min([MOST, letters, *allowances]))))
+
+    def _cells_of(self, name: str) -> Cells:
+        if name not in self._kept:  # slowed without a limit: of no use beyond this run
+            return in_memory()
+        file = "account.times" if name == ACCOUNT else f"{_file_name(name)}.times"
+        self._files[name] = LaneFile(self._folder / file, self._machine)
+        return self._files[name].cells
+
+    def _boot_time(self, now: float) -> float:
+        """``now`` on the clock of the files; the two part when the machine sleeps, so look again each second."""
+        if now >= self._shift_until:
+            shift, self._shift_until = self._machine.clock() - self._clock(), now + 1.0
+            if abs(shift - self._shift) > APART:
+                self._shift = shift
+        return now + self._shift
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+
+def open_throttle(
+    settings: DeliverySlice, directory: Path, account: str, base: Path, *, clock: Callable[[], float] = time.monotonic
+) -> SharedThrottle:
+    """The throttle of ``account`` under ``settings``. ``directory`` is the ledger's, ``base`` the campaign file's.
+
+    Raises ConfigError (warm-up file, a limit too large to keep) and StorageError.
+    """
+    return SharedThrottle(
+        directory,
+        account,
+        settings.rate,
+        {domain_name(name): limits for name, limits in settings.domain_rate.items()},
+        groups=domain_groups(settings),
+        ramp=settings.ramp,
+        warmup=read_warmup(base / settings.warmup_file) if settings.warmup_file else (),
+        clock=clock,
+    )
+
+
+def read_warmup(file: Path) -> tuple[int, ...]:
+    """Most letters on day 1, 2, ... of an account's life, from lines ``day,letters``. Raises ConfigError."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The warm-up plan {file} cannot be read.",
+            evidence=str(error),
+            next_step="mend delivery.warmup_file, a path relative to the campaign file",
+        ) from None
+    caps: list[int] = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text or (not caps and text.replace(" ", "").lower() == "day,letters"):
+            continue
+        match = re.fullmatch(r"(\d+)\s*,\s*(\d+)", text)
+        if match is None or int(match[1]) != len(caps) + 1 or int(match[2]) < 1:
+            raise ConfigError(
+                f"The warm-up plan {file} is wrong.",
+                evidence=f"{file}:{number}: {line!r}; expected '{len(caps) + 1},' and a number of letters",
+                next_step=f"mend {file}",
+            )
+        caps.append(int(match[2]))
+    return tuple(caps)
+
+
+def _open_folder(folder: Path) -> tuple[Path, int]:
+    try:
+        make_folders(folder)
+    except OSError as error:
+        raise _cannot(folder, error) from None
+    return folder, _lock_file(folder, "lock")
+
+
+def _come_in(folder: Path) -> tuple[int, bool]:
+    """A lock held in common by all who have the account open, and whether somebody else held it already."""
+    handle = _lock_file(folder, "presence")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shared = False
+    except BlockingIOError:
+        shared = True
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle, shared
+
+
+def _lock_file(folder: Path, name: str) -> int:
+    try:
+        return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _cannot(folder, error) from None
+
+
+def _cannot(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"The pacing state cannot be kept in {folder}: {error.strerror}.",
+        next_step="check [ledger] directory in the campaign file, and whose folder it is",
+    )
+
+
+def _file_name(text: str) -> str:
+    """A file name for any text: readable, and different for different texts."""
+    readable = re.sub(r"[^A-Za-z0-9.@-]+", "_", text).strip(".")[-60:]
+    return f"{readable}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"

@@ -1,0 +1,167 @@
+"""When may the next letter go? Pure arithmetic over remembered times; the clock is the caller's.
+
+A lane (the relay account, or one group of recipient domains) remembers when its letters left. Letter ``n`` may
+go under "at most ``count`` in ``per`` seconds" once letter ``n - count`` is ``per`` seconds old, which holds in
+*every* sliding window [t, t + per), not only in aligned ones. The shortest window is paced evenly besides
+(GCRA with a burst of one), so that nothing leaves in a heap at the start or after a stall. This room does not
+sleep, does not know relays, and keeps nothing on disk: `pacing_state` does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from campaign.config.pacing import Ramp
+from campaign.config.units import Rate
+from campaign.delivery.pacing.sliding_window import Cells, Lane, in_memory
+from campaign.errors import InternalError
+
+#: The lane of the relay account itself. No domain is called so.
+ACCOUNT = ""
+
+
+class Throttle:
+    """Every limit of one relay account at once. All times are seconds on a clock that never goes back.
+
+    ``domain_limits`` maps a domain, or the name of a group, to its limits; ``groups`` maps domains to the name
+    of the group they count in. ``cells`` gives the storage of a lane by name (in memory by default).
+    Spend a turn when the content leaves, not when the letter is drawn.
+    """
+
+    def __init__(
+        self,
+        limits: Sequence[Rate],
+        domain_limits: Mapping[str, Sequence[Rate]] | None = None,
+        *,
+        groups: Mapping[str, str] | None = None,
+        ramp: Ramp | None = None,
+        warmup: Sequence[int] = (),
+        cells: Callable[[str], Cells] = in_memory,
+    ) -> None:
+        self._cells = cells
+        self._groups = dict(groups or {})
+        self.limits = tuple(limits)
+        self._account = Lane(cells(ACCOUNT), limits, ramp, warmup)
+        self._lanes = {name: Lane(cells(name), many) for name, many in self.by_lane(domain_limits or {}).items()}
+
+    @property
+    def by_domain(self) -> bool:
+        """Whether some domain may have to wait longer than others."""
+        return bool(self._lanes)
+
+    def group(self, domain: str) -> str:
+        """The name of the lane that ``domain`` counts in."""
+        return self._groups.get(domain, domain)
+
+    def wait(self, domain: str, now: float) -> float:
+        """Seconds until a letter to ``domain`` may go; 0.0 = now."""
+        due = self._account.due(now)
+        if self._lanes:
+            lane = self._lanes.get(self._groups.get(domain, domain))
+            if lane is not None:
+                due = max(due, lane.due(now))
+        return due - now if due > now else 0.0
+
+    def spend(self, domain: str, now: float) -> None:
+        """Record that the content of a letter to ``domain`` leaves now, whether or not it was its turn."""
+        self._account.spend(now)
+        if self._lanes:
+            lane = self._lanes.get(self._groups.get(domain, domain))
+            if lane is not None:
+                lane.spend(now)
+
+    def take(self, domain: str, now: float) -> float:
+        """Wait and spend in one: 0.0 means the turn is yours and spent; otherwise nothing was spent."""
+        wait = self.wait(domain, now)
+        if not wait:
+            self.spend(domain, now)
+        return wait
+
+    def held_by(self, domain: str, now: float) -> tuple[str, Rate | None, float]:
+        """What a letter to ``domain`` waits for longest: (lane name, its limit or None for pace or hold, seconds)."""
+        lanes = [(ACCOUNT, self._account)]
+        group = self._groups.get(domain, domain)
+        if group in self._lanes:
+            lanes.append((group, self._lanes[group]))
+        name, (limit, due) = max(((name, lane.held_by(now)) for name, lane in lanes), key=lambda held: held[1][1])
+        return name, limit, max(0.0, due - now)
+
+    def slow(self, domain: str | None, now: float, factor: float = 0.5) -> str:
+        """Cut the pace of a domain's lane, or of the account (``None``), to ``factor`` of what it is.
+
+        It recovers by steps. Returns a sentence for the log, or "" when it was cut a moment ago: replies to
+        letters that were on their way count once.
+        """
+        self._forget_recovered(now)
+        name = ACCOUNT if domain is None else self._groups.get(domain, domain)
+        lane = self._lane_to_steer(name)
+        base = lane.per_second(now) or self._account.per_second(now)
+        change = lane.slow(now, factor, base)
+        if change is None:
+            return ""
+        before, after = change
+        return f"{name or 'the relay'}: slowed from {before:.3g}/s to {after:.3g}/s; {lane.recovery()}"
+
+    def hold(self, domain: str | None, now: float, seconds: float) -> str:
+        """Send nothing to a domain's lane, or at all (``None``), for ``seconds``. Returns a sentence for the log."""
+        name = ACCOUNT if domain is None else self._groups.get(domain, domain)
+        self._lane_to_steer(name).hold(now + seconds)
+        return f"{name or 'the relay'}: held for {seconds:.0f} s"
+
+    def set_rate(self, limits: Iterable[Rate]) -> None:
+        """Other limits for the account from now on; what has left already counts under them."""
+        self.limits = tuple(limits)
+        self._account.set_limits(self.limits)
+
+    def state(self) -> dict[str, Any]:
+        """Everything remembered, as plain values that fit JSON, on the caller's clock."""
+        return {"version": 1, "lanes": {name: lane.state() for name, lane in self._all().items()}}
+
+    @classmethod
+    def restore(
+        cls,
+        state: Mapping[str, Any],
+        limits: Sequence[Rate],
+        domain_limits: Mapping[str, Sequence[Rate]] | None = None,
+        **options: Any,
+    ) -> Self:
+        """A throttle that goes on from `state`; the limits may be others than before."""
+        if state.get("version") != 1:
+            raise InternalError(f"Pacing state of version {state.get('version')!r} is not known here.")
+        throttle = cls(limits, domain_limits, **options)
+        for name, remembered in state["lanes"].items():
+            throttle._lane_to_steer(name).restore(remembered)
+        return throttle
+
+    def by_lane(self, domain_limits: Mapping[str, Sequence[Rate]]) -> dict[str, list[Rate]]:
+        """Limits by lane: a limit written for a domain that counts in a group holds for the whole group."""
+        lanes: dict[str, list[Rate]] = {}
+        for name, many in domain_limits.items():
+            lanes.setdefault(self._groups.get(name, name), []).extend(many)
+        return lanes
+
+    def _lane_to_steer(self, name: str) -> Lane:
+        if name == ACCOUNT:
+            return self._account
+        if name not in self._lanes:
+            self._lanes[name] = Lane(self._cells(name), ())
+        return self._lanes[name]
+
+    def _forget_recovered(self, now: float) -> None:
+        """Drop lanes that exist only because they were slowed and are back at full pace."""
+        for name in [name for name, lane in self._lanes.items() if lane.idle(now)]:
+            del self._lanes[name]
+
+    def _all(self) -> dict[str, Lane]:
+        return {ACCOUNT: self._account, **self._lanes}
+
+
+def seconds_for(letters: int, limits: Sequence[Rate]) -> float:
+    """How long ``letters`` take at least under ``limits``, beginning with nothing sent: for estimates."""
+    slowest = 0.0
+    for limit in limits:
+        windows = max(0, math.ceil(letters / max(1.0, limit.count)) - 1)
+        slowest = max(slowest, windows * limit.per if limit.per > Lane.PACED_UP_TO else letters / limit.per_second)
+    return slowest

@@ -1,0 +1,1 @@
+"""The recipients who wait: admission by the throttle, and the backlog."""

@@ -1,0 +1,1 @@
+"""Which servers take the letters: presets, order and weights, fail-over."""

@@ -1,0 +1,145 @@
+"""What does this reply ask of us? A pure decision over rules that are data (`replies.toml`).
+
+The order: rules of the campaign file, then stage, provider text, enhanced code, basic code, class; in each, the
+first rule that fits. What is decided here is only read elsewhere: nothing is sent, slowed or stopped in this
+room, and text of a server is never taken for more than text.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from campaign.delivery.replies.retry_hint import hint
+from campaign.delivery.replies.rule_parser import (
+    Action,
+    Rule,
+    Scope,
+    Stage,
+    pattern,
+    read_rules,
+    read_user_rules,
+)
+from campaign.model import Reply
+
+__all__ = ["Action", "Decision", "Rules", "Scope", "Stage"]
+
+TIERS = ("stage", "text", "enhanced", "code", "class")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, why in words, and on whose account.
+
+    ``retry_after``: seconds to wait at least, None without a hint. ``counted``: the attempt counts against the
+    recipient. ``login``: the relay refused our login. ``quota``: an allowance is used up, so a stop is an
+    unfinished run and not a failed one. ``strikes``: a stop only after so many such replies in a row.
+    ``doubt``: a reply to the dot that says neither yes nor no. ``rule``: the name of the rule that decided.
+    """
+
+    action: Action
+    reason: str
+    advice: str
+    retry_after: float | None
+    scope: Scope
+    counted: bool
+    login: bool
+    rule: str
+    quota: bool = False
+    strikes: int = 1
+    doubt: bool = False
+
+
+_NO_REPLY = Decision(Action.BACK_OFF, "there was no well-formed reply", "", None, "relay", False, False, "no-reply")
+
+
+class Rules:
+    """The rules in force: those of the campaign file before ours."""
+
+    def __init__(self, user: Sequence[Rule], own: Sequence[Rule]) -> None:
+        self._rules = (*user, *own)
+        self._fitting: dict[tuple[Stage, int], list[tuple[Rule, Decision]]] = {}
+        self._plain = {stage: self._decide(stage, Reply(250, "", ""), "", "") for stage in Stage}
+
+    @classmethod
+    def load(cls, extra: Sequence[Mapping[str, Any]] = ()) -> Rules:
+        """Our rules and the campaign file's. Raises ConfigError naming the rule that is wrong."""
+        return cls(read_user_rules(extra), _own_rules())
+
+    def decide(
+        self, stage: Stage, reply: Reply, *, recipient_domain: str = "", relay: str = "", resent: bool = False
+    ) -> Decision:
+        """What ``reply`` at ``stage`` asks. ``resent``: the letter was in doubt before this attempt.
+
+        Any code is decided, also unknown ones; a code of 0 stands for no well-formed reply.
+        """
+        if reply.code == 250:
+            return self._plain[stage]
+        decision = self._decide(stage, reply, recipient_domain, relay)
+        if resent and decision.rule == "exchange-duplicate":
+            return replace(decision, action=Action.ACCEPT, reason="the first copy had arrived; this one was refused")
+        return decision
+
+    def names(self) -> list[str]:
+        """The names of all rules, in order."""
+        return [rule.name for rule in self._rules]
+
+    def _decide(self, stage: Stage, reply: Reply, domain: str, relay: str) -> Decision:
+        code, text = reply.code, reply.text
+        enhanced = reply.enhanced if reply.enhanced[:1] == str(code)[0] else ""  # RFC 2034: the class must agree
+        for rule, decision in self._candidates(stage, code):
+            if (
+                (rule.enhanced is None or pattern(rule.enhanced).fullmatch(enhanced))
+                and (rule.domains is None or domain in rule.domains)
+                and (rule.relays is None or relay in rule.relays)
+                and (rule.text is None or pattern(rule.text).search(text))
+            ):
+                return _with_hint(decision, text) if decision.action in _WAITING else decision
+        return replace(_NO_REPLY, doubt=stage is Stage.DOT)
+
+    def _candidates(self, stage: Stage, code: int) -> list[tuple[Rule, Decision]]:
+        found = self._fitting.get((stage, code))
+        if found is None:
+            found = [
+                (rule, _decision(rule, stage, code))
+                for rule in self._rules
+                if (rule.stages is None or stage in rule.stages) and (rule.codes is None or code in rule.codes)
+            ]
+            self._fitting[stage, code] = found
+        return found
+
+
+_WAITING = frozenset({Action.RETRY, Action.BACK_OFF, Action.STOP, Action.NEXT_RELAY})
+
+
+def _decision(rule: Rule, stage: Stage, code: int) -> Decision:
+    return Decision(
+        action=rule.action,
+        reason=rule.reason,
+        advice=rule.advice,
+        retry_after=rule.retry,
+        scope=rule.scope,
+        counted=rule.counted and code != 421,
+        login=rule.login,
+        rule=rule.name,
+        quota=rule.quota,
+        strikes=rule.strikes,
+        doubt=stage is Stage.DOT and 300 <= code < 400,
+    )
+
+
+def _with_hint(decision: Decision, text: str) -> Decision:
+    asked = hint(text)
+    if asked is None or asked <= (decision.retry_after or 0.0):
+        return decision
+    return replace(decision, retry_after=asked)
+
+
+@cache
+def _own_rules() -> tuple[Rule, ...]:
+    data = tomllib.loads(resources.files(__package__).joinpath("replies.toml").read_text(encoding="utf-8"))
+    return read_rules([table for tier in TIERS for table in data[tier]])

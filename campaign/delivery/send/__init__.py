@@ -1,0 +1,1 @@
+"""Sending: many connections at once, one letter after another on each."""

@@ -1,0 +1,222 @@
+"""Many lanes at once: how many, for how long, over which relay, and how a sweep ends.
+
+A `Dispatcher` serves one sweep at a time: it opens lanes one by one as there is work for them, heeds what replies
+ask of the pace, the relays or the run, obeys `Control` in pace and pauses, and stops in one of three ways: nothing
+left, drained, or aborted. It composes nothing, records nothing itself, and never decides about a recipient on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from campaign.config.delivery import DeliverySlice
+from campaign.config.domain_groups import domain_groups, domain_name
+from campaign.delivery.control_file import Control
+from campaign.delivery.pacing.throttle import Throttle
+from campaign.delivery.queue.admission import NAP, Gate
+from campaign.delivery.queue.backlog import Backlog
+from campaign.delivery.relays.relay import Relay
+from campaign.delivery.replies.classify import Rules
+from campaign.delivery.send.connection_pool import Compose, Desk, Recorder, Throttles
+from campaign.delivery.send.worker import Lane
+from campaign.errors import CampaignError, ConfigError, UnfinishedError
+from campaign.model import Recipient
+
+__all__ = ["Compose", "Dispatcher", "Recorder"]
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Sends what it is given, within every bound of ``settings``.
+
+    ``throttles`` gives the throttle of an account (`Relay.account`), to be kept across runs; without it each
+    account gets one of its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies; ``resent`` says of
+    whom the relay may have a letter already.
+    """
+
+    def __init__(
+        self,
+        settings: DeliverySlice,
+        relays: Sequence[Relay],
+        recorder: Recorder,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        control: Control | None = None,
+        throttles: Throttles | None = None,
+        rules: Rules | None = None,
+        resent: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        if not relays:
+            raise ConfigError("There is no relay to send through.", next_step="set delivery.relay")
+        self._settings = settings
+        self._clock = clock
+        self._control = control
+        self._rate = None if control is None else control.rate
+        self._desk = Desk(
+            settings,
+            relays,
+            recorder,
+            fail=self._fail,
+            grow=self._grow,
+            clock=clock,
+            rules=rules or Rules.load(settings.reply_rules),
+            throttles=throttles or self._own_throttle,
+            resent=resent,
+        )
+        self._lanes: dict[asyncio.Task[None], Lane] = {}
+        self._error: BaseException | None = None
+        self._finished: asyncio.Future[None] | None = None
+        self._stopping = False
+        self._drain_alarm: asyncio.TimerHandle | None = None
+        self._desk.begin(self._new_gate(iter(())), lambda _: None)  # it may be told to stop before its first sweep
+
+    # -- what the pipeline calls
+
+    @property
+    def in_flight(self) -> int:
+        """Letters drawn whose attempt has not ended."""
+        return sum(len(lane.hand) for lane in self._lanes.values())
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+        return sum(lane.connection is not None for lane in self._lanes.values())
+
+    async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
+        """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.
+
+        Raises RelayError, LoginError or UnfinishedError when the run cannot go on (what was in flight is finished
+        first), and whatever the recorder or ``compose`` raises (then every connection is cut at once).
+        """
+        if self._stopping:
+            return
+        self._error = None
+        self._desk.begin(self._new_gate(recipients), compose)
+        watching = asyncio.create_task(self._watch())
+        try:
+            self._finished = asyncio.get_running_loop().create_future()
+            self._grow()
+            if self._lanes:
+                await self._finished
+        except BaseException:
+            await self._cut()
+            raise
+        finally:
+            watching.cancel()
+            self._silence_alarm()
+        if self._error is not None:
+            raise self._error
+        if self._desk.gate.stuck and not self._stopping:
+            raise _limited(self._desk.gate.stuck)
+
+    def drain(self) -> None:
+        """First signal: draw no more and finish what is past its envelope, within `settings.drain` seconds."""
+        self._stopping = True
+        self._close()
+
+    def abort(self) -> None:
+        """Second signal: cut every connection. Letters past their dot become in doubt, the others get no verdict."""
+        self._stopping = True
+        self._desk.gate.close()
+        for task, lane in self._lanes.items():
+            if lane.connection is not None:
+                lane.connection.wire.abort("we were told to stop at once")
+            if not lane.delicate:
+                task.cancel()
+
+    # -- inside
+
+    def _own_throttle(self, relay: Relay) -> Throttle:
+        own, limits = self._settings, (*self._settings.rate, *relay.limits)
+        return Throttle(limits, own.domain_rate, groups=domain_groups(own), ramp=own.ramp)
+
+    def _new_gate(self, recipients: Iterator[Recipient]) -> Gate:
+        settings = self._settings
+        intervals = {
+            domain_name(group): 1 / min(one.per_second for one in limits)
+            for group, limits in settings.domain_rate.items()
+            if limits
+        }
+        backlog = Backlog(recipients, settings.limit_wait, intervals, domain_groups(settings))
+        return Gate(backlog, self._clock, settings.limit_wait)
+
+    def _grow(self) -> None:
+        """More lanes, if there is work that no idle lane would take and no bound forbids it."""
+        starting = sum(lane.connection is None for lane in self._lanes.values())
+        while len(self._lanes) < self._most() and self._desk.wants_lane(len(self._lanes), starting):
+            lane = Lane(self._desk)
+            task = asyncio.create_task(lane.run())
+            self._lanes[task] = lane
+            task.add_done_callback(self._ended)
+            starting += 1
+
+    def _most(self) -> int:
+        wanted = self._control.connections if self._control is not None else None
+        return self._desk.most(wanted or self._settings.connections)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._desk.leaving.discard(self._lanes.pop(task))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        self._grow()
+        if not self._lanes and self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
+
+    def _fail(self, error: BaseException) -> None:
+        """The run ends with the first error: gently, as replies in flight can be recorded; at once if unforeseen."""
+        self._error = self._error or error
+        if isinstance(error, CampaignError):
+            self._close()
+        else:
+            self.abort()
+
+    def _close(self) -> None:
+        self._desk.gate.close()
+        for task, lane in self._lanes.items():
+            if lane.connection is None and task is not asyncio.current_task():
+                task.cancel()
+        if self._drain_alarm is None and self._lanes:
+            self._drain_alarm = asyncio.get_running_loop().call_later(self._settings.drain, self.abort)
+
+    def _silence_alarm(self) -> None:
+        if self._drain_alarm is not None:
+            self._drain_alarm.cancel()
+            self._drain_alarm = None
+
+    async def _cut(self) -> None:
+        self.abort()
+        while self._lanes:
+            await asyncio.wait(self._lanes)
+
+    async def _watch(self) -> None:
+        """What changes while nothing happens: wishes from outside, and room for another lane."""
+        while True:
+            if self._control is not None:
+                self._control.poll(asyncio.get_running_loop().time())
+                self._obey(self._control)
+            self._desk.limit(len(self._lanes), self._most(), self._lanes.values())
+            self._grow()
+            await asyncio.sleep(NAP)
+
+    def _obey(self, control: Control) -> None:
+        gate = self._desk.gate  # to stop or cancel is the pipeline's to obey, by `drain`: one who looks, one who acts
+        if gate.paused != (control.state == "pause"):
+            gate.paused = control.state == "pause"
+            log.info("paused" if gate.paused else "resumed")
+            gate.ring()
+        if control.rate != self._rate:
+            self._rate = control.rate
+            self._desk.set_rate(self._settings.rate if control.rate is None else control.rate)
+            gate.ring()
+
+
+def _limited(seconds: float) -> UnfinishedError:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return UnfinishedError(
+        f"A limit is used up; the next letter may go in {hours} h {minutes} min.",
+        next_step="run the same command again then; delivery.limit_wait says how long a run waits by itself",
+    )

@@ -1,0 +1,115 @@
+"""Dialling: the first address of a relay that answers, as a connected TCP socket. Nothing is said over it here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from campaign.delivery.relays.relay import Relay
+from campaign.delivery.replies.classify import Stage
+from campaign.delivery.smtp.reply_stream import clean
+from campaign.delivery.source_address import SourceAddress
+from campaign.model import Reply
+
+#: Seconds that one address of a relay is ahead of the next.
+HEAD_START = 0.25
+
+Place = tuple[int, Any]
+
+
+class NotOpened(Exception):  # noqa: N818 - it says what is, as `Broken` does
+    """No usable connection. ``hopeless`` means that trying again would end the same way; ``advice`` is what to do."""
+
+    def __init__(
+        self, stage: Stage, why: str, *, reply: Reply | None = None, hopeless: bool = False, advice: str = ""
+    ) -> None:
+        super().__init__(why)
+        self.stage = stage
+        self.why = why
+        self.reply = reply
+        self.hopeless = hopeless
+        self.advice = advice
+
+
+async def dial(relay: Relay, limit: float) -> socket.socket:
+    """A connected TCP socket. Raises NotOpened."""
+    loop = asyncio.get_running_loop()
+    try:
+        asking = loop.getaddrinfo(relay.host, relay.port, type=socket.SOCK_STREAM)
+        found = await asyncio.wait_for(asking, max(limit, 5.0))
+    except (OSError, TimeoutError) as error:
+        raise NotOpened(Stage.CONNECT, f"the name {relay.host} cannot be looked up: {words(error)}") from error
+    source = relay.source
+    places = [(place[0], place[4]) for place in found if source is None or place[0] == source.family]
+    if not places:
+        raise NotOpened(
+            Stage.CONNECT,
+            f"the name {relay.host} has no address of the same kind as our source_address",
+            hopeless=True,
+            advice="name an address of the other kind (IPv4, IPv6) in delivery.source_address, or leave it out",
+        )
+    return await _race(places, limit, source)
+
+
+async def _race(places: Sequence[Place], limit: float, source: SourceAddress | None) -> socket.socket:
+    """The first of these addresses that answers; each gets a head start on the next (RFC 8305).
+
+    An address that swallows packets, as IPv6 behind a broken router does, costs `HEAD_START` and not the limit.
+    """
+    waiting, running = deque(places), set[asyncio.Task[socket.socket]]()
+    lines: list[socket.socket] = []
+    failures = []
+    try:
+        while not lines and (waiting or running):
+            if waiting:
+                running.add(asyncio.create_task(_connect(waiting.popleft(), limit, source)))
+            patience = HEAD_START if waiting else None
+            done, running = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                lines += [task.result()] if error is None else []
+                failures += [str(error)] if error is not None else []
+    finally:
+        for task in running:
+            task.cancel()
+        late = await asyncio.gather(*running, return_exceptions=True)
+        for line in (*lines[1:], *(one for one in late if isinstance(one, socket.socket))):
+            line.close()
+    if not lines:
+        raise NotOpened(Stage.CONNECT, "no connection: " + "; ".join(failures))
+    return lines[0]
+
+
+async def _connect(place: Place, limit: float, source: SourceAddress | None) -> socket.socket:
+    family, address = place
+    line = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        line.setblocking(False)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source is not None:
+            line.bind(source.place)
+        await asyncio.wait_for(asyncio.get_running_loop().sock_connect(line, address), limit)
+    except (OSError, TimeoutError) as error:
+        line.close()
+        raise ConnectionError(f"{address[0]}: {words(error)}") from None
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+def words(error: BaseException) -> str:
+    """What went wrong, in words for the operator."""
+    while error.__cause__ is not None and not isinstance(error, TimeoutError):
+        error = error.__cause__
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else clean(error.strerror)
+    if isinstance(error, ConnectionError) and not str(error):
+        return "the relay cut the connection"
+    return clean(str(error)) or type(error).__name__

@@ -1,0 +1,145 @@
+"""The journal's records: one struct each, and the line they become.
+
+A line is the CRC-32 of the rest as eight hex digits, a space, JSON, and a line feed. The JSON is an object whose
+``is`` names the kind; fields at their defaults are left out. What the records *mean* is told by `run_state.py`.
+"""
+
+from __future__ import annotations
+
+from binascii import crc32
+from collections.abc import Callable
+
+import msgspec
+
+VERSION = 1
+#: Numbers that mean "none" are these very objects, so that they are left out of the line.
+NONE = 0.0
+#: Among the fingerprints of a run whose letters went into the embedded mailbox, and of no other. A release that does
+#: not know it refuses to continue such a run, as one whose inputs changed.
+REHEARSAL, IN_MAILBOX = "rehearsal", "the embedded mailbox"
+
+
+class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """First line of every journal: which campaign this is, and the hashes of all that shapes its letters.
+
+    ``file`` is the campaign file; ``by`` is the option that made the run (fresh, again, retry), so that the same
+    option continues it. ``domain`` is what stands behind the @ of the letters' Message-IDs.
+    """
+
+    campaign: str
+    edition: str
+    run: str
+    generation: int
+    recipients: int
+    plan: str
+    fingerprints: dict[str, str]
+    inlining: str
+    at: float
+    trace: str
+    file: str = ""
+    by: str = ""
+    domain: str = ""
+    version: int = VERSION
+
+
+class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """A process took up the run. ``boot`` tells a power loss from a kill."""
+
+    at: float
+    boot: str
+    pid: int
+    durability: str
+
+
+class Changed(msgspec.Struct, tag="changed", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """The operator accepted that these fingerprints differ from those the run was opened with; so may ``domain``."""
+
+    at: float
+    fingerprints: dict[str, str]
+    domain: str = ""
+
+
+class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """A sweep over what is still waiting began; letters first tried in it carry ``at`` as their Date."""
+
+    number: int
+    at: float
+
+
+class Frontier(msgspec.Struct, tag="frontier", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """Synced before anyone numbered ``until`` or above is drawn in this pass; bounds who can be in doubt."""
+
+    until: int
+
+
+class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """The content is out and the final dot is about to follow. ``sha256`` is that of the letter, in hex."""
+
+    number: int
+    sha256: str
+    date: float
+    relay: str = ""
+
+
+class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """What became of one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time.
+
+    ``dead``: the address does not exist, and belongs in ``suppressed.csv``.
+    """
+
+    number: int
+    verdict: str
+    at: float
+    code: int = 0
+    enhanced: str = ""
+    reason: str = ""
+    relay: str = ""
+    took: float = NONE
+    counted: bool = True
+    date: float = NONE
+    not_before: float = NONE
+    dead: bool = False
+
+
+class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """Every octet of the journal before offset ``upto`` was on disk when this was written."""
+
+    upto: int
+
+
+class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """The process left the run in good order. ``abandoned``: a fresh run has taken over for good.
+
+    ``notes`` and ``settings`` are what its report says of it that nothing else here tells. ``remembered``: every dead
+    address told of so far is in ``suppressed.csv``, on disk.
+    """
+
+    at: float
+    exit_code: int
+    abandoned: bool = False
+    notes: tuple[str, ...] = ()
+    settings: dict[str, str] = {}
+    remembered: bool = False
+
+
+Record = Opened | Started | Changed | Pass | Frontier | Intent | Settled | Synced | Ended
+
+_encoder = msgspec.json.Encoder()
+_decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
+
+
+def encode(record: Record) -> bytes:
+    """The whole line, line feed included."""
+    body = _encoder.encode(record)
+    return b"%08x %b\n" % (crc32(body), body)
+
+
+def decode(line: bytes) -> Record | None:
+    """The record of one line (without its line feed), or None where the line is damaged."""
+    body = line[9:]
+    if line[:9] != b"%08x " % crc32(body):
+        return None
+    try:
+        return _decode(body)
+    except ValueError:  # no record (msgspec's errors are ValueErrors)
+        return None

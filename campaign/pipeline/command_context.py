@@ -1,0 +1,142 @@
+"""What every verb of the pipeline starts from: a campaign file, its edition, its secret, the options of a command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from campaign.audience.columns.template_names import column_of
+from campaign.audience.screening.screen_rows import Suppression
+from campaign.compose.composer import Brief
+from campaign.config import Settings
+from campaign.config.campaign_secret import load_secret
+from campaign.config.ledger import InDoubt
+from campaign.errors import StorageError
+from campaign.ledger import dead_addresses, run_folder
+from campaign.model import Identity
+from campaign.pipeline.rewriting import rewritten
+
+#: The trace id of letters that no run sends: previews, tests, checks (W3C Trace Context calls it invalid).
+NO_TRACE = "0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line adds to the campaign file for one command."""
+
+    limit: int | None = None
+    fresh: bool = False
+    again: bool = False
+    retry: bool = False
+    in_doubt: InDoubt | None = None
+    accept_changes: bool = False
+    run: str = ""
+    relay: str = ""
+    max_duration: float | None = None
+    wait: bool = True
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A campaign at a given moment: settings with the options laid over, edition, folders and secret."""
+
+    settings: Settings
+    edition: str
+    directory: Path
+    folder: Path
+    secret: bytes = field(repr=False)
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the @ of Message-IDs made now: that of the sender."""
+        return self.settings.campaign.sender.address.rpartition("@")[2]
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether letters go into the embedded mailbox, where nobody gets them."""
+        return "mailbox" in self.settings.delivery.urls
+
+    def identity(self, generation: int, *, test: bool = False) -> Identity:
+        """What makes this edition's letters one of a kind."""
+        return Identity(self.settings.campaign.name, self.edition, generation, self.secret, test)
+
+    def brief(self, columns: tuple[str, ...], generation: int, *, test: bool = False, trace: str = NO_TRACE) -> Brief:
+        """All that rendering needs to know; ``trace`` is the run's trace id, if the letters are a run's."""
+        campaign, compose = self.settings.campaign, self.settings.compose
+        token = column_of(compose.unsubscribe_id, columns) if compose.unsubscribe_id else None
+        return Brief(
+            identity=self.identity(generation, test=test),
+            sender=campaign.sender,
+            reply_to=campaign.reply_to,
+            return_path=campaign.return_path,
+            settings=compose.model_copy(update={"unsubscribe_id": token}) if token else compose,
+            base=self.settings.base,
+            columns=columns,
+            trace_header=self.settings.report.trace_header,
+            trace_id=trace,
+            private=tuple(private_files(self.settings)),
+            rewritten=rewritten(self.settings.delivery),
+            rewritten=rewritten(self.settings.delivery),
+        )
+
+    def suppression(self) -> Suppression:
+        """Who must not get it, read afresh: the campaign's own lists and the addresses that relays called dead."""
+        return Suppression.load(
+            self.settings.audience, self.settings.base, extra_files=(self.directory / dead_addresses.NAME,)
+        )
+
+
+def private_files(settings: Settings) -> Iterator[Path]:
+    """What must never get into a letter, whatever a row names: the campaign file, lists, secrets, and the runs."""
+    base, audience, delivery = settings.base, settings.audience, settings.delivery
+    passwords = (audience.password_file, delivery.password_file, delivery.token_file, *delivery.password_files.values())
+    logins = (delivery.oauth and delivery.oauth.file, settings.report.push_login_file)
+    keys = (
+        *(delivery.tls_client_certificate, delivery.tls_client_key),
+        *(*delivery.tls_client_certificates.values(), *delivery.tls_client_keys.values()),
+    )
+    yield settings.file
+    for name in (settings.campaign.secret_file, delivery.warmup_file, *passwords, *logins, *keys):
+        if name:
+            yield base / name
+    for source in (audience.source, *audience.suppress):
+        file = source.removeprefix("sqlite:///").partition("?")[0]
+        if file and "://" not in file:
+            yield base / file
+    runs = base / settings.ledger.directory
+    if (base / settings.compose.root).resolve().is_relative_to(runs.resolve()):  # then not all in it is the ledger's
+        yield from (runs / name for name in (settings.campaign.name, "pacing", dead_addresses.NAME))
+    else:
+        yield runs
+
+
+def prepare(settings: Settings, *, now: datetime | None = None, environment: Mapping[str, str] | None = None) -> Job:
+    """Fill in the edition, find the folders, load or make the secret. Raises ConfigError or StorageError."""
+    environment = os.environ if environment is None else environment
+    edition = settings.campaign.edition_at(now or datetime.now().astimezone())
+    directory = settings.base / settings.ledger.directory
+    if settings.ledger.must_exist and not directory.is_dir():
+        raise StorageError(
+            f"{directory} does not exist, and must_exist forbids making it.",
+            next_step="mount the disk that holds the earlier runs; without them people would be served twice",
+        )
+    folder = run_folder.edition_folder(directory, settings.campaign.name, edition)
+    secret = load_secret(
+        settings.base / settings.campaign.secret_file, must_exist=settings.ledger.must_exist, environment=environment
+    )
+    return Job(settings, edition, directory, folder, secret)
+
+
+def lay_over(settings: Settings, options: Options) -> Settings:
+    """The settings with ``--relay`` and ``--in-doubt`` in force."""
+    if options.relay:
+        delivery = settings.delivery.model_copy(update={"relay": (options.relay,)})
+        settings = settings.model_copy(update={"delivery": delivery})
+    if options.in_doubt:
+        ledger = settings.ledger.model_copy(update={"in_doubt": options.in_doubt})
+        settings = settings.model_copy(update={"ledger": ledger})
+    return settings

@@ -1,0 +1,103 @@
+"""Which run is meant by what people type: a run folder, a folder above it, a campaign file, or nothing at all.
+
+Nothing is read of a run but when it began, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from pwd import getpwuid
+from typing import NoReturn
+
+from campaign.config import load
+from campaign.errors import ConfigError
+from campaign.ledger import run_folder
+from campaign.ledger.journal import journal_reader
+from campaign.report.live.console import shown
+
+
+def find_run(named: str, say: Callable[[str], None]) -> Path:
+    """The run folder meant by a path: itself, or the newest run below an edition, a campaign or ``runs``.
+
+    For a campaign file whose edition has no run yet it is the newest of an earlier one; ``say`` hears of that.
+    Raises ConfigError where there is none, DamageError where one has lost its journal.
+    """
+    if named.endswith(".toml"):
+        return _of_campaign(named, say)
+    place = Path(named or "runs")
+    refuse_closed(place)
+    if run_folder.has_run(place):
+        refuse_unbegun(place)
+        return place
+    return _newest_below(place) or _nowhere(place, "campaign send FILE makes one")
+
+
+def _of_campaign(named: str, say: Callable[[str], None]) -> Path:
+    settings = load(Path(named))
+    edition = settings.campaign.edition_at(datetime.now().astimezone())
+    folder = run_folder.edition_folder(settings.base / settings.ledger.directory, settings.campaign.name, edition)
+    refuse_closed(folder)
+    found = _newest_below(folder)
+    if found is None and edition and (found := _newest_below(folder.parent)):
+        which = f"edition {found.parent.name}" if found.parent != folder.parent else "time without editions"
+        say(f"The edition {edition} has no run yet; this is the newest of the {which}: {shown(found)}")
+    return found or _nowhere(folder, f"campaign send {named} makes the first")
+
+
+def refuse_closed(place: Path) -> None:
+    """A folder on the way to a run that this user may not enter is not the same as none. Raises ConfigError."""
+    real = place.resolve()
+    for folder in (*reversed(real.parents), real):
+        if not os.access(folder, os.X_OK) and os.access(folder, os.F_OK):
+            _closed(folder)
+
+
+def _refuse_closed_below(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        _closed(Path(error.filename))
+
+
+def _closed(folder: Path) -> NoReturn:
+    status = folder.stat()
+    owner = _user(status.st_uid)
+    raise ConfigError(
+        f"The folder {folder} is closed to you, so nobody can say from here which runs it holds.",
+        evidence=f"it belongs to {owner} (mode {status.st_mode & 0o777:04o}), and you are {_user(os.geteuid())}",
+        next_step=f"ask {owner}, or: sudo -u {owner} campaign status {folder}",
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _newest_below(place: Path) -> Path | None:
+    found = [run.parent for run in place.rglob(journal_reader.NAME)] if place.is_dir() else []
+    return max(found, key=run_folder.birth, default=None)
+
+
+def _nowhere(place: Path, first: str) -> NoReturn:
+    for _ in os.walk(place.resolve(), onerror=_refuse_closed_below):
+        pass
+    raise ConfigError(
+        f"There is no run in {shown(place)}.",
+        next_step=f"name the campaign file, or a run folder such as runs/gazette/20261124T080000Z; {first}",
+    )
+
+
+def refuse_unbegun(run: Path) -> None:
+    """Who is planned and has no journal is served by nobody yet, and a wish left there would go with the folder."""
+    if run_folder.has_journal(run):
+        return
+    run_folder.refuse_lost_journal(run)
+    raise ConfigError(
+        f"The run in {shown(run)} has not begun, and nobody has been served by it.",
+        evidence=f"there is no {journal_reader.NAME}",
+        next_step="once the process that makes it says `new run`, try again; without one, the next send clears it away",
+    )

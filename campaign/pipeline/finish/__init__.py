@@ -1,0 +1,1 @@
+"""After the last letter: the facts and everything written from them."""

@@ -1,0 +1,216 @@
+"""The end of a run: the facts, drawn from plan and journal in two streams, and everything written from them.
+
+Also what `campaign report` calls again later. No decision about any recipient is made here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from campaign.audience.plan.plan_reader import Plan
+from campaign.compose.mime.header_values import message_id
+from campaign.config.ledger import InDoubt
+from campaign.delivery.replies.classify import Rules
+from campaign.errors import InternalError
+from campaign.exit_codes import ExitCode, first_of
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import Pass, Settled, Started
+from campaign.ledger.run_state import History
+from campaign.model import Verdict
+from campaign.pipeline.command_context import Job
+from campaign.pipeline.dead_addresses import suppress_missing
+from campaign.pipeline.finish.reply_summary import Refusals
+from campaign.pipeline.operate.publish_metrics import publish_last
+from campaign.pipeline.serve.pass_loop import Ending
+from campaign.pipeline.start.already_served import FAILED
+from campaign.pipeline.start.choose_run import Chosen
+from campaign.report.facts import DoubtRow, FailedRow, RunFacts, TimelineBucket
+from campaign.report.failed_csv import write_failed, write_in_doubt
+from campaign.report.formatting import sentence
+from campaign.report.html.report_page import write_page
+from campaign.report.live.console import Console, shown
+from campaign.report.summary import balance, tally, write_summary
+from campaign.report.telemetry.reply_latency import SendTimes
+from campaign.report.telemetry.tracing import conclude, span
+
+TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS = 25, 25, 1000
+
+
+@dataclass(slots=True)
+class Stream:
+    """What one walk through the journal adds up to."""
+
+    started: float = 0.0
+    ended: float = 0.0
+    passes: int = 0
+    times: SendTimes = field(default_factory=SendTimes)
+    seconds: dict[int, list[int]] = field(default_factory=dict)
+    relays: Counter[str] = field(default_factory=Counter)
+    refusals: Refusals = field(default_factory=Refusals)
+    last: dict[int, Settled] = field(default_factory=dict)
+    sent_at: dict[int, tuple[float, str]] = field(default_factory=dict)
+
+    def settled(self, record: Settled) -> None:
+        """One verdict."""
+        self.ended = max(self.ended, record.at)
+        at = self.seconds.setdefault(int(record.at), [0, 0, 0])
+        if record.verdict == Verdict.ACCEPTED:
+            at[0] += 1
+            self.relays[record.relay] += 1
+            self.last.pop(record.number, None)
+        else:
+            at[1] += record.verdict == Verdict.DEFERRED
+            at[2] += record.verdict == Verdict.REJECTED
+            self.last[record.number] = record
+            if record.code or record.reason:
+                self.refusals.add(record)
+        if record.took and record.verdict != Verdict.IN_DOUBT:
+            self.times.add(record.took)
+
+
+def walk(path: Path) -> Stream:
+    """Stream the journal once; memory grows with failures and seconds, not with recipients."""
+    stream = Stream()
+    for record in journal_reader.read(path, journal_reader.Reading()):
+        if isinstance(record, Settled):
+            stream.settled(record)
+        elif isinstance(record, Started):
+            stream.started = stream.started or record.at
+            stream.ended = max(stream.ended, record.at)
+        elif isinstance(record, Pass):
+            stream.passes += 1
+    return stream
+
+
+@span("close")
+def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, console: Console) -> ExitCode:
+    """Write what the run leaves behind, tell the tally, return the exit code. Raises InternalError, StorageError."""
+    policy = job.settings.ledger.in_doubt
+    stream = walk(chosen.folder / journal_reader.NAME)
+    facts = draw_up(job, chosen.folder, chosen.plan, checkpoint.history, stream)
+    complaints = balance(chosen.plan.books, facts.verdicts)
+    codes = ending.codes | verdict_codes(checkpoint.history, policy)
+    code = ExitCode.INTERNAL if complaints else first_of(codes)
+    notes, settings = (*chosen.notes, *_error_note(ending)), settings_in_words(job)
+    facts = replace(facts, exit_code=int(code), notes=notes, settings=settings)
+    # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
+    write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
+    suppress_missing(job, chosen.folder, checkpoint.history)
+    checkpoint.end(int(code), notes=notes, settings=settings, remembered=True)
+    conclude(int(code), facts.verdicts)
+    console.say(tally(facts, ending.error))
+    if complaints:
+        raise InternalError("The books do not balance, which is a fault of ours.", evidence=complaints)
+    if ending.error and console.quiet:
+        console.tell(str(ending.error))
+    return code
+
+
+def verdict_codes(history: History, policy: InDoubt) -> set[ExitCode]:
+    """The exit codes that the verdicts themselves ask for."""
+    counts = history.tally()
+    codes = set()
+    if any(counts[verdict] for verdict in FAILED):
+        codes.add(ExitCode.SOME_FAILED)
+    if counts[Verdict.IN_DOUBT]:
+        codes.add(ExitCode.SOME_FAILED if policy == "skip" else ExitCode.IN_DOUBT)
+    if counts[Verdict.WAITING] or counts[Verdict.DEFERRED]:
+        codes.add(ExitCode.UNFINISHED)
+    return codes
+
+
+def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream) -> RunFacts:
+    """All that a report says about this run."""
+    opened, rules = history.opened, Rules.load(job.settings.delivery.reply_rules)
+    return RunFacts(
+        campaign=opened.campaign,
+        edition=opened.edition,
+        run=opened.run,
+        folder=shown(folder),
+        generation=opened.generation,
+        rehearsal=history.rehearsal,
+        started=stream.started,
+        ended=stream.ended,
+        books=plan.books,
+        verdicts=history.tally(),
+        by_domain=_by_domain(plan, history),
+        by_reply=stream.refusals.top(rules, TOP_REPLIES),
+        dead=stream.refusals.dead(rules),
+        timeline=[TimelineBucket(float(at), *counts) for at, counts in sorted(stream.seconds.items())],
+        latency=stream.times.percentiles(),
+        relays=dict(stream.relays),
+        passes=stream.passes,
+        settings=history.settings or settings_in_words(job),
+        fingerprints=dict(history.fingerprints),
+        exit_code=history.ended.exit_code if history.ended else int(ExitCode.UNFINISHED),
+        in_doubt=list(_doubts(job, plan, history, stream))[:LISTED_DOUBTS],
+        file=shown(job.settings.file),
+        trace_id=opened.trace,
+        notes=history.notes,
+        latency_buckets=stream.times.buckets(),
+        latency_sum=stream.times.sum,
+    )
+
+
+def write_all(job: Job, folder: Path, plan: Plan, history: History, stream: Stream, facts: RunFacts) -> None:
+    """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics."""
+    write_failed(folder, plan.headers, _failures(plan, history, stream))
+    write_in_doubt(folder, _doubts(job, plan, history, stream))
+    write_page(folder, facts)
+    write_summary(folder, facts)
+    publish_last(job, folder, facts)
+
+
+def settings_in_words(job: Job) -> dict[str, str]:
+    """The settings that explain a run's pace and promises; no secret is among them."""
+    delivery, ledger = job.settings.delivery, job.settings.ledger
+    return {
+        "source": job.settings.audience.source,
+        "subject": job.settings.compose.subject,
+        "relay": ", ".join(map(str, delivery.relay)),
+        "connections": str(delivery.connections),
+        "rate": ", ".join(map(str, delivery.rate)) or "no limit",
+        "attempts": str(delivery.attempts),
+        "in_doubt": ledger.in_doubt,
+        "durability": ledger.durability,
+    }
+
+
+def _failures(plan: Plan, history: History, stream: Stream) -> Iterator[FailedRow]:
+    wanted = bytearray(plan.size)
+    for number in history.numbers(*FAILED):
+        wanted[number] = 1
+    for recipient in plan.recipients(lambda number: bool(wanted[number])):
+        last = stream.last.get(recipient.number)
+        if last:
+            for values in plan.input_rows(recipient):
+                yield FailedRow(values, last.verdict, last.code, last.enhanced, last.reason)
+
+
+def _doubts(job: Job, plan: Plan, history: History, stream: Stream) -> Iterator[DoubtRow]:
+    identity = job.identity(history.opened.generation)
+    today = job.domain
+    for number in history.numbers(Verdict.IN_DOUBT):
+        recipient, last = plan.recipient(number), stream.last.get(number)
+        relay, at = (last.relay, last.at) if last else ("", float(history.dates[number]))
+        domain = history.domains.get(number) or today
+        yield DoubtRow(number, recipient.address, message_id(identity, domain, recipient.key), relay, at)
+
+
+def _by_domain(plan: Plan, history: History) -> dict[str, dict[str, int]]:
+    domains: dict[str, Counter[str]] = {}
+    for number, address in enumerate(plan.addresses()):
+        domain = address.rpartition("@")[2]
+        domains.setdefault(domain, Counter())[history.verdict(number).value] += 1
+    largest = sorted(domains.items(), key=lambda one: (-one[1].total(), one[0]))[:TOP_DOMAINS]
+    return {domain: dict(counts) for domain, counts in largest}
+
+
+def _error_note(ending: Ending) -> tuple[str, ...]:
+    if not ending.error:
+        return ()
+    return (" ".join(map(sentence, [ending.error.what, *ending.error.evidence, ending.error.next_step])),)

@@ -1,0 +1,76 @@
+"""A run's numbers put where machines look: the textfile and the gateway, as far as the campaign asks for them.
+
+Nobody's letter depends on it, so what goes wrong is a sentence for the log and never an error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from campaign.delivery.credentials.login import read_secret
+from campaign.errors import ConfigError, StorageError
+from campaign.pipeline.command_context import Job
+from campaign.report.facts import RunFacts
+from campaign.report.live.console import Console
+from campaign.report.live.event_log import open_log
+from campaign.report.live.logging_handler import passed_on
+from campaign.report.telemetry.metrics import Snapshot, exposition, note_success, success, write_metrics
+
+log = logging.getLogger(__name__)
+
+
+def is_asked_for(job: Job) -> bool:
+    """Whether anybody wants the numbers."""
+    return bool(job.settings.report.metrics_file or job.settings.report.push_url)
+
+
+def publish(job: Job, numbers: Snapshot) -> list[str]:
+    """Write and push; what went wrong, in sentences. Blocks for seconds at worst, so not in an event loop."""
+    return _put(job, lambda path: write_metrics(path, numbers), lambda: exposition(numbers))
+
+
+def publish_idle(job: Job, at: float) -> list[str]:
+    """Nobody was left to be served at ``at``, which is a success too; what went wrong, in sentences."""
+    name = job.settings.campaign.name
+    return _put(job, lambda path: note_success(path, name, at), lambda: success(name, at))
+
+
+def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
+    """The numbers of a run that has ended; what went wrong goes to its log and to stderr."""
+    complaints = publish(job, Snapshot.of(facts))
+    if complaints:
+        with suppress(StorageError), open_log(folder, facts.trace_id) as lines, passed_on(lines, Console().tell):
+            for complaint in complaints:
+                log.warning(complaint)
+
+
+def _put(job: Job, write: Callable[[Path], str], text: Callable[[], str]) -> list[str]:
+    """Push what ``write`` put into the textfile, or ``text`` where there is none."""
+    settings, written, complaints = job.settings.report, "", []
+    if settings.metrics_file:
+        try:
+            written = write(job.settings.base / settings.metrics_file)
+        except StorageError as error:
+            complaints.append(f"The metrics file could not be written: {' '.join(error.evidence)}")
+    if settings.push_url and (why := _push(job, written or text())):
+        complaints.append(f"The metrics could not be pushed to {settings.push_url}: {why}")
+    return complaints
+
+
+def _push(job: Job, text: str) -> str:
+    """Hand ``text`` to the gateway; why it could not be, if it could not."""
+    from campaign.report.telemetry.pushgateway import (  # a third of the time that `campaign status` has
+        Gateway,
+        NotPushedError,
+    )
+
+    settings = job.settings.report
+    try:
+        login = read_secret(job.settings.base / settings.push_login_file) if settings.push_login_file else ""
+        Gateway(settings.push_url, login).push(text, job.settings.campaign.name)
+    except (NotPushedError, ConfigError) as error:
+        return str(error).splitlines()[0]
+    return ""

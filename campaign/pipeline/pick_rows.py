@@ -1,0 +1,125 @@
+"""Whose letters a person should look at before a campaign goes out: the rows asked for, or those that tell most.
+
+These are the longest and the shortest name, which stretch a letter, and one of each shape. A row is numbered as
+everywhere else, by its line in the source. One that cannot be made into a letter is passed over, and named, unless it
+was asked for. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from heapq import nlargest, nsmallest
+from itertools import islice
+
+from campaign.audience.plan.plan_reader import Plan
+from campaign.compose.composer import Composer
+from campaign.errors import ConfigError
+from campaign.model import Recipient, Unrenderable
+
+#: Letters shown at most, and at least where there are as many; rows rendered at most to learn the shapes.
+MOST, FEWEST, RENDERED = 12, 6, 2_000
+#: Rows tried for each place, should the first ones not be renderable.
+TRIED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A recipient, and why it is shown."""
+
+    label: str
+    recipient: Recipient
+
+
+def asked_for(plan: Plan, rows: Sequence[int], to: str) -> list[Pick]:
+    """The letters of these rows, or of this address. Raises ConfigError where there is none."""
+    if rows:
+        wanted = dict.fromkeys(rows)
+        found = {one.line: one for one in plan.recipients() if one.line in wanted}
+        return [Pick(f"row {row}", found[row] if row in found else _nobody(plan, row)) for row in wanted]
+    found_to = [one for one in plan.recipients() if one.address.casefold() == to.strip().casefold()]
+    if not found_to:
+        raise ConfigError(f"{to} is not in the plan.", next_step="it may be screened out; campaign check says why")
+    return [Pick(to, found_to[0])]
+
+
+def _nobody(plan: Plan, row: int) -> Recipient:
+    raise ConfigError(
+        f"Row {row} gets no letter.",
+        evidence=f"rows are lines of {plan.source}, as campaign check names them; the first that gets a letter is "
+        f"{plan.recipient(0).line}, the last {plan.recipient(plan.size - 1).line}",
+        next_step="it may be set aside; campaign check says why",
+    )
+
+
+def telling(plan: Plan, composer: Composer, say: Callable[[str], None]) -> list[Pick]:
+    """Some letters that tell most about all of them, `MOST` at most; ``say`` hears what is not shown."""
+    look = Look(composer)
+    picks: dict[int, Pick] = {}
+
+    def add(label: str, candidates: Iterable[Recipient]) -> None:
+        for one in islice(candidates, TRIED):
+            if look.shape(one) is not None:
+                picks.setdefault(one.number, Pick(label, one))
+                return
+
+    add("first", plan.recipients())
+    add("longest name", nlargest(TRIED, plan.recipients(), key=_name_length))
+    add("shortest name", nsmallest(TRIED, plan.recipients(), key=_name_length))
+    step = -(-plan.size // RENDERED)
+    shapes = look.by_shape(plan.recipients(lambda number: number % step == 0))
+    seen = {look.shape(pick.recipient) for pick in picks.values()}
+    others = [one for shape, one in shapes.items() if shape not in seen]
+    room = MOST - len(picks)
+    for at, one in enumerate(others[:room], start=len(seen) + 1):
+        picks[one.number] = Pick(f"shape {at} of {len(seen) + len(others)}", one)
+    for number in range(0, plan.size, max(plan.size // FEWEST, 1)):
+        if len(picks) < FEWEST:
+            add("between", [plan.recipient(number)])
+    _tell_the_rest(look, len(others) - room, say)
+    return list(picks.values()) or [Pick("first", plan.recipient(0))]
+
+
+def _tell_the_rest(look: Look, hidden: int, say: Callable[[str], None]) -> None:
+    if hidden > 0:
+        say(f"{hidden:,} more shapes of letters are not shown; --row N shows any row")
+    for line, reason in list(look.refused.items())[:3]:
+        say(f"row {line} cannot be made into a letter: {reason}")
+    if len(look.refused) > 3:
+        say(f"and {len(look.refused) - 3:,} more rows; campaign check lists them")
+
+
+def _name_length(recipient: Recipient) -> tuple[int, int]:
+    """By the display name; by everything in the row where names are equally long, or there are none."""
+    return len(recipient.name), sum(len(str(value)) for value in recipient.row.values())
+
+
+class Look:
+    """Renders rows to learn their shapes, each row once."""
+
+    def __init__(self, composer: Composer) -> None:
+        self._composer = composer
+        self._known: dict[int, Hashable] = {}
+        self.refused: dict[int, str] = {}
+
+    def shape(self, recipient: Recipient) -> Hashable:
+        """What the templates print besides values; None for a row that cannot be made into a letter."""
+        if recipient.number not in self._known:
+            letter = self._composer.compose(recipient, 0.0)
+            if isinstance(letter, Unrenderable):
+                self.refused[recipient.line] = letter.reason
+                self._known[recipient.number] = None
+            else:
+                self._known[recipient.number] = tuple(tuple(statics) for statics, _ in self._composer.printed)
+        return self._known[recipient.number]
+
+    def by_shape(self, recipients: Iterable[Recipient]) -> dict[Hashable, Recipient]:
+        """One recipient of each shape, the commonest shape first."""
+        first: dict[Hashable, Recipient] = {}
+        counts: dict[Hashable, int] = {}
+        for one in recipients:
+            shape = self.shape(one)
+            if shape is not None:
+                first.setdefault(shape, one)
+                counts[shape] = counts.get(shape, 0) + 1
+        return {shape: first[shape] for shape in sorted(first, key=lambda shape: -counts[shape])}

@@ -1,0 +1,145 @@
+"""Everything short of the run: look at letters (`preview`), send real rows to yourself (`test`).
+
+Works on a plan frozen into a temporary folder, so nothing is left behind and nobody is served. The inspection of a
+whole campaign is `run_checks.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.addresses import Refusal, parse
+from campaign.audience.sources.source_factory import template_columns
+from campaign.compose.composer import Composer
+from campaign.compose.mime.read_back import read
+from campaign.delivery.relays.relay import open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
+from campaign.errors import ConfigError, InputError
+from campaign.exit_codes import ExitCode
+from campaign.ledger.journal.journal_file import write_whole
+from campaign.ledger.run_folder import make_folder
+from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
+from campaign.pipeline.command_context import Job
+from campaign.pipeline.pick_rows import Pick, asked_for, telling
+from campaign.pipeline.start.preflight import refuse_unready
+from campaign.report.html.gallery import Preview, write_gallery
+from campaign.report.live.console import Console, shown
+from campaign.report.live.logging_handler import passed_on
+
+
+@contextlib.contextmanager
+def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tuple[Plan, Composer]]:
+    """A plan frozen for looking only, and the composer for it. Raises what `send` would raise."""
+    audience, base = job.settings.audience, job.settings.base
+    Composer(job.brief(template_columns(audience, base), 1, test=test))
+    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
+        plan = freeze(
+            audience, base, Path(folder), suppression=job.suppression(), already=None, progress=console.loading
+        )
+        if not plan.size:
+            raise InputError(
+                f"{audience.source} has nobody to write to.",
+                evidence=f"{plan.books.read:,} rows read, none of them kept",
+                next_step=f"campaign check {shown(job.settings.file)}",
+            )
+        for remark in plan.remarks:
+            console.say(remark)
+        yield plan, Composer(job.brief(plan.columns, 1, test=test))
+
+
+def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output: Path | None) -> Path:
+    """Write some letters as .eml files and one gallery page; returns the page. Raises CampaignError."""
+    folder = output or job.directory / job.settings.campaign.name / "preview"
+    make_folder(folder)
+    with rehearsed(job, console) as (plan, composer):
+        picks = asked_for(plan, rows, to) if rows or to else telling(plan, composer, console.tell)
+        shown = [_previewed(folder, composer, one) for one in picks]
+    write_gallery(folder, shown, names=plan.columns)
+    return folder / "index.html"
+
+
+def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
+    recipient = pick.recipient
+    letter = composed(composer, recipient)
+    seen, name = read(letter.content), f"row-{recipient.line}.eml"
+    write_whole(folder / name, letter.content)
+    return Preview(
+        label=pick.label,
+        row=recipient.line,
+        to=recipient.address,
+        subject=seen.header("Subject"),
+        headers=seen.headers,
+        html=seen.standalone_html,
+        text=seen.text,
+        size=len(letter.content),
+        eml_name=name,
+    )
+
+
+def composed(composer: Composer, recipient: Recipient) -> Letter:
+    """The letter as it would be if it were sent now. Raises InputError for a row that makes none."""
+    letter = composer.compose(recipient, float(int(time.time())))
+    if isinstance(letter, Unrenderable):
+        raise InputError(
+            "This row cannot be made into a letter.",
+            evidence=f"row {recipient.line}: {letter.reason}",
+            next_step="mend the row, or choose another with --row",
+        )
+    return letter
+
+
+@dataclass(slots=True)
+class Noted:
+    """A recorder without a ledger: what became of each test letter."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def intent(self, letter: Letter, relay: str) -> None:
+        """Nothing to write down."""
+
+    def verdict(self, outcome: Outcome) -> None:
+        """Keep it for the operator."""
+        self.outcomes.append(outcome)
+
+
+def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> ExitCode:
+    """Send real rows to ``to``, with identities of their own. Raises CampaignError."""
+    address = parse(to)
+    if isinstance(address, Refusal):
+        raise ConfigError(
+            f"{to} is not an address: {address.reason}.",
+            next_step=f"campaign test {shown(job.settings.file)} --to you@example.com, with your own",
+        )
+    if "mailbox" in job.settings.delivery.urls:
+        raise ConfigError(
+            "The relay is the embedded mailbox, so a test letter would reach nobody.",
+            next_step=f"look at the letters: campaign preview {shown(job.settings.file)}; or give --relay URL",
+        )
+    refuse_unready(job)
+    with rehearsed(job, console, test=True) as (plan, composer):
+        picks = asked_for(plan, rows, "") if rows else [Pick("first", plan.recipient(0))]
+        chosen = [one.recipient._replace(address=address.wire) for one in picks]
+        letters = [composed(composer, one) for one in chosen]
+        with passed_on(None, console.tell):
+            outcomes = asyncio.run(_deliver(job, letters, chosen))
+    for outcome in outcomes:
+        console.tell(f"{outcome.verdict.value}: {outcome.code or ''} {outcome.reason}".strip())
+    served = [outcome for outcome in outcomes if outcome.verdict is Verdict.ACCEPTED]
+    console.tell(f"{len(served)} of {len(chosen)} test letters accepted for {to}")
+    return ExitCode.DONE if len(served) == len(chosen) else ExitCode.SOME_FAILED
+
+
+async def _deliver(job: Job, letters: Sequence[Letter], recipients: Sequence[Recipient]) -> list[Outcome]:
+    noted, by_number = Noted(), {letter.number: letter for letter in letters}
+    relays = await open_relays(job.settings.delivery, job.settings.base, os.environ, None)
+    dispatcher = Dispatcher(job.settings.delivery, relays, noted)
+    await dispatcher.sweep(iter(recipients), lambda one: by_number[one.number])
+    return noted.outcomes

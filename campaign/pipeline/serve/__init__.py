@@ -1,0 +1,1 @@
+"""Passes over those who wait: rendering, stop triggers, recording."""

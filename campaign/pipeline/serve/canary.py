@@ -1,0 +1,122 @@
+"""The canary: a few spread over the plan go first, and the rest wait for a person, or for a time and a share.
+
+Nothing is remembered beside the journal and the control file: who belongs to the canary follows from the plan's size,
+and that it was released shows there or in anybody else having been served. This room decides; `pass_loop.py` does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from campaign.config.delivery import DeliverySlice
+from campaign.delivery.control_file import Control, State, hold_for_canary
+from campaign.ledger.run_state import History
+from campaign.model import Verdict
+
+Step = Literal["go", "canary", "wait", "stop"]
+Note = Callable[[str], None]
+#: How often a held run looks whether it is released.
+LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Who goes first (``size`` of ``recipients``, evenly spread), and what releases the rest."""
+
+    size: int
+    recipients: int
+    hold: float | None
+    min_accepted: float
+
+    @classmethod
+    def of(cls, settings: DeliverySlice, recipients: int) -> Canary:
+        """The canary of a run; one as large as the plan is none."""
+        size = settings.canary if settings.canary < recipients else 0
+        return cls(size, recipients, settings.canary_hold, settings.canary_min_accepted)
+
+    def includes(self, number: int) -> bool:
+        """Whether this recipient goes first: every ``recipients / size``-th does."""
+        return bool(self.size) and (number * self.size) % self.recipients < self.size
+
+    def numbers(self) -> list[int]:
+        """All who go first, ascending."""
+        return [-(-one * self.recipients // self.size) for one in range(self.size)]
+
+    def step(self, history: History, *, since: float | None, released: bool) -> Step:
+        """What to do now.
+
+        ``since`` is how many seconds ago the last of the canary was settled (None: by an earlier process), ``released``
+        whether an operator let the rest go.
+        """
+        if not self.size or released or self._others_served(history):
+            return "go"
+        if any(history.verdict(number) is Verdict.WAITING for number in self.numbers()):
+            return "canary"
+        if self.accepted_share(history) < self.min_accepted:
+            return "stop"
+        return "go" if self.hold is not None and since is not None and since >= self.hold else "wait"
+
+    def accepted_share(self, history: History) -> float:
+        """Accepted, of those of the canary that the relay has answered for."""
+        verdicts = [history.verdict(number) for number in self.numbers()]
+        answered = [one for one in verdicts if one in {Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DEFERRED}]
+        return answered.count(Verdict.ACCEPTED) / len(answered) if answered else 1.0
+
+    def _others_served(self, history: History) -> bool:
+        own = sum(history.verdict(number) is not Verdict.WAITING for number in self.numbers())
+        return sum(history.counts) - history.tally()[Verdict.WAITING] > own
+
+
+class Release:
+    """Holds the rest of a run back until the canary's time and share, or an operator, let it go.
+
+    ``wait`` sleeps for so many seconds and is False when the run is told to stop; ``note`` tells the operator.
+    """
+
+    def __init__(
+        self, canary: Canary, folder: Path, control: Control, note: Note, wait: Callable[[float], Awaitable[bool]]
+    ) -> None:
+        self.canary, self._folder, self._control, self._note, self._wait = canary, folder, control, note, wait
+        self._released = False
+        self._held_since: float | None = None
+
+    async def step(self, history: History) -> Literal["go", "canary", "stop", "left"]:
+        """What the next pass is: of all, of the canary alone, or none because the run is held or left."""
+        while True:
+            since = None if self._held_since is None else time.monotonic() - self._held_since
+            self._control.poll(time.monotonic())
+            released = self._released or self._control.released
+            step = self.canary.step(history, since=since, released=released)
+            if step != "wait":
+                return self._ended(step, history)
+            if self._held_since is None:
+                self._hold(history)
+            elif self._control.state == "run":
+                self._released = True
+            if not await self._wait(LOOK_SECONDS):
+                return "left"
+
+    def _hold(self, history: History) -> None:
+        self._held_since = time.monotonic()
+        share = self.canary.accepted_share(history)
+        after = f", or {self.canary.hold:g} s from now by itself" if self.canary.hold is not None else ""
+        self._note(f"the canary is out, {share:.1%} of it accepted; the rest waits for campaign resume{after}")
+        self._wish("pause")
+
+    def _ended(self, step: Literal["go", "canary", "stop"], history: History) -> Literal["go", "canary", "stop"]:
+        if step == "stop":
+            share = self.canary.accepted_share(history)
+            self._note(f"only {share:.1%} of the canary was accepted, less than canary_min_accepted: the run is held")
+            self._wish("stop")
+        elif self._held_since is not None:
+            self._wish("run")
+            self._note("the rest goes out")
+            self._held_since, self._released = None, True
+        return step
+
+    def _wish(self, state: State) -> None:
+        self._control.state = hold_for_canary(self._folder, state)

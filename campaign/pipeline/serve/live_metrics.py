@@ -1,0 +1,118 @@
+"""While a run is at work: its numbers taken now and then and published, beside the sending and never in its way.
+
+What became of whom is known to the checkpoint; how long relays took is read from the journal as it grows, so that a
+letter pays nothing for being measured and a resumed run goes on counting where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import Settled, Started, decode
+from campaign.model import Verdict
+from campaign.pipeline.command_context import Job
+from campaign.pipeline.operate.publish_metrics import is_asked_for, publish
+from campaign.pipeline.start.choose_run import Chosen
+from campaign.report.telemetry.metrics import Snapshot
+from campaign.report.telemetry.reply_latency import SendTimes
+
+log = logging.getLogger(__name__)
+CHUNK = 1 << 20  #: octets of the journal read at a time
+
+T = TypeVar("T")
+
+
+class Observer:
+    """Publishes the numbers of one process's turn at a run, once at its beginning and each ``metrics_interval``."""
+
+    def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint) -> None:
+        self._job, self._chosen, self._checkpoint = job, chosen, checkpoint
+        self._tail = Tail(chosen.folder / journal_reader.NAME)
+        self._said: list[str] = []
+
+    async def beside(self, work: Coroutine[object, object, T]) -> T:
+        """What ``work`` returns or raises; the numbers are kept fresh until then. No write outlasts the call."""
+        if not is_asked_for(self._job):
+            return await work
+        over = asyncio.Event()
+        task = asyncio.create_task(self._keep_fresh(over))
+        try:
+            return await work
+        finally:
+            over.set()
+            for failure in await asyncio.gather(task, return_exceptions=True):
+                if failure:
+                    log.warning("The metrics were not kept fresh: %r", failure)
+
+    async def _keep_fresh(self, over: asyncio.Event) -> None:
+        while not over.is_set():
+            self._say(await asyncio.to_thread(self._publish, self._checkpoint.history.tally(), time.time()))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), self._job.settings.report.metrics_interval)
+
+    def _say(self, complaints: list[str]) -> None:
+        """Each complaint once, until it changes."""
+        for complaint in complaints:
+            if complaint not in self._said:
+                log.warning(complaint)
+        self._said = complaints
+
+    def _publish(self, tally: Mapping[str, int], now: float) -> list[str]:
+        self._tail.advance()
+        opened = self._checkpoint.history.opened
+        numbers = Snapshot(
+            campaign=opened.campaign,
+            edition=opened.edition,
+            run=opened.run,
+            trace_id=opened.trace,
+            at=now,
+            started=self._tail.started or now,
+            planned=self._chosen.plan.size,
+            verdicts=tally,
+            deferrals=self._tail.deferrals,
+            latency_buckets=self._tail.times.buckets(),
+            latency_sum=self._tail.times.sum,
+        )
+        return publish(self._job, numbers)
+
+
+class Tail:
+    """What the journal at ``path`` adds up to as it grows: when the run started, deferrals, send times."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+        self.started = 0.0
+        self.deferrals = 0
+        self.times = SendTimes()
+
+    def advance(self) -> None:
+        """Take in the whole lines that were appended since the last call."""
+        with suppress(OSError), self._path.open("rb") as file:
+            file.seek(self._offset)
+            while chunk := file.read(CHUNK):
+                lines, feed, _ = chunk.rpartition(b"\n")
+                if not feed:
+                    return
+                for line in lines.split(b"\n"):
+                    self._take(line)
+                self._offset += len(lines) + 1
+                file.seek(self._offset)
+
+    def _take(self, line: bytes) -> None:
+        match decode(line):
+            case Settled() as record:
+                self.deferrals += record.verdict == Verdict.DEFERRED
+                if record.took and record.verdict != Verdict.IN_DOUBT:
+                    self.times.add(record.took)
+            case Started() as record:
+                self.started = self.started or record.at
+            case _:
+                pass

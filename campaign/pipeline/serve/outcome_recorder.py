@@ -1,0 +1,93 @@
+"""What delivery reports to: intents and verdicts go into the checkpoint, dead addresses to those that are remembered.
+
+Also where a passing failure becomes *not before* or *given up*, by the pure decision of `delivery.retries`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+
+from campaign.delivery.replies.backoff import GiveUp, decide_retry
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.model import Letter, Outcome, Verdict
+from campaign.pipeline.command_context import Job
+from campaign.pipeline.dead_addresses import suppress
+from campaign.pipeline.start.choose_run import Chosen
+from campaign.report.live.progress import Counts
+
+
+class Recorder:
+    """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to.
+
+    ``written`` counts the verdicts.
+    """
+
+    def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint, counts: Counts) -> None:
+        self.written = 0
+        self._job, self._plan, self._checkpoint, self._counts = job, chosen.plan, checkpoint, counts
+
+    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
+        """Before the dot."""
+        return self._checkpoint.intent(letter, relay)
+
+    def verdict(self, outcome: Outcome) -> None:
+        """After the reply, or instead of one."""
+        not_before = 0.0
+        if outcome.verdict is Verdict.DEFERRED:
+            outcome, not_before = self._put_off(outcome)
+        if outcome.suppress and self._job.rehearsal:
+            outcome = outcome._replace(suppress=False)
+        before = self._checkpoint.history.verdict(outcome.number)
+        self._checkpoint.verdict(outcome, not_before)
+        self.written += 1
+        count(self._counts, before, outcome.verdict)
+        if outcome.suppress:
+            suppress(self._job, self._plan, [self._checkpoint.history.dead[outcome.number]])
+
+    def settle(self, number: int, verdict: Verdict, reason: str) -> None:
+        """A verdict that took no attempt."""
+        before = self._checkpoint.history.verdict(number)
+        after = self._checkpoint.settle(number, verdict, reason)
+        self.written += 1
+        count(self._counts, before, after)
+
+    def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
+        delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
+        now = time.time()
+        if not outcome.relay:  # a limit of ours holds it: nobody was asked, so there is nothing to give up
+            return outcome, now + (outcome.retry_after or 0.0)
+        held_again = not outcome.code and history.verdict(number) is Verdict.DEFERRED
+        if outcome.retry_after == 0 and not outcome.counted and not held_again:
+            return outcome, now  # certainly not sent, and nobody refused it: the next pass takes it up
+        decision = decide_retry(
+            outcome,
+            history.attempts[number] + outcome.counted,
+            now - history.age(number, now),
+            now,
+            limit=delivery.attempts,
+            give_up_after=delivery.give_up_after,
+            first_delay=delivery.retry_after,
+            key=number,
+        )
+        if isinstance(decision, GiveUp):
+            return outcome._replace(verdict=Verdict.REJECTED, reason=decision.reason), 0.0
+        return outcome, decision.not_before
+
+
+def count(counts: Counts, before: Verdict, after: Verdict) -> None:
+    """Move one recipient between the numbers on the screen."""
+    if before is Verdict.WAITING and after is Verdict.ACCEPTED:  # what nearly all of them do
+        counts.accepted += 1
+        return
+    if before is not Verdict.WAITING:
+        _add(counts, before, -1)
+    _add(counts, after, 1)
+
+
+def _add(counts: Counts, verdict: Verdict, by: int) -> None:
+    name = _COUNTED.get(verdict, "other")
+    setattr(counts, name, getattr(counts, name) + by)
+
+
+_COUNTED = {one: one.value for one in (Verdict.ACCEPTED, Verdict.DEFERRED, Verdict.REJECTED, Verdict.IN_DOUBT)}

@@ -1,0 +1,302 @@
+"""Serving a run: passes over those who wait, until nobody is left or somebody says stop.
+
+Each recipient is drawn only when a slot is free, rendered then, and recorded by the checkpoint before the dot and after
+the reply. A retry is a later pass, never a sleeping letter. How a letter travels is delivery's business, and what the
+verdicts add up to is `close_run.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from campaign.audience.screening.screen_rows import Suppression
+from campaign.delivery.control_file import Control
+from campaign.delivery.embedded_mailbox import Mailbox
+from campaign.delivery.pacing.shared_throttle import SharedThrottle, open_throttle
+from campaign.delivery.relays.relay import Relay, open_relays
+from campaign.delivery.send.dispatcher import Dispatcher
+from campaign.errors import CampaignError, InternalError, RelayError
+from campaign.exit_codes import ExitCode, of_error
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.model import Letter, Recipient, Unrenderable, Verdict
+from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.serve.canary import Canary, Release
+from campaign.pipeline.serve.outcome_recorder import Recorder
+from campaign.pipeline.serve.render_inline import Stove
+from campaign.pipeline.serve.render_pool import Kitchen, workers_for
+from campaign.pipeline.start.choose_run import Chosen
+from campaign.report.live.event_log import Log
+from campaign.report.live.progress import Counts, Progress
+from campaign.report.telemetry.tracing import span
+
+WATCH_SECONDS = 0.25
+SUPPRESSION_SECONDS = 3600.0
+#: A pass in which nobody got a verdict is followed by this pause, and this many such passes end the run.
+IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
+LOOK_AT_CLOCK_SECONDS = 60.0
+#: A signal this soon after another is its echo: timeout(1) signals its child and then the whole group.
+ECHO_SECONDS = 0.2
+_SIGNAL_CODES = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.TERMINATED,  # the terminal is gone
+}
+
+
+@dataclass(slots=True)
+class Ending:
+    """Why the passes ended: exit codes that apply, and the error that ended them, if one did."""
+
+    codes: set[ExitCode] = field(default_factory=set)
+    error: CampaignError | None = None
+
+    def fail(self, error: CampaignError) -> None:
+        """Note an error; the first one is kept."""
+        self.codes.add(of_error(error))
+        self.error = self.error or error
+
+
+class Service:
+    """One process's turn at a run: `serve` sweeps until nobody is left, or until it is told to stop."""
+
+    def __init__(
+        self,
+        job: Job,
+        options: Options,
+        chosen: Chosen,
+        checkpoint: Checkpoint,
+        progress: Progress,
+        counts: Counts,
+        log: Log,
+    ) -> None:
+        self._job, self._options, self._chosen, self._checkpoint = job, options, chosen, checkpoint
+        self._progress, self._counts, self._log = progress, counts, log
+        self._recorder = Recorder(job, chosen, checkpoint, counts)
+        self._control = Control(chosen.folder)
+        self._ending = Ending()
+        self._stop = asyncio.Event()
+        self._last_signal = float("-inf")
+        self._began = time.monotonic()
+        self._left = options.limit if options.limit is not None else -1
+        self._suppression: Suppression = job.suppression()
+        self._suppression_read = time.monotonic()
+        self._dispatcher: Dispatcher | None = None
+        self._kitchen: Kitchen | None = None
+        self._stove = Stove(chosen.composer, checkpoint.date_of)
+        canary = Canary.of(job.settings.delivery, chosen.plan.size)
+        self._release = Release(canary, chosen.folder, self._control, progress.note, self._pause)
+        self._canary_only = False
+
+    async def serve(self) -> Ending:
+        """All passes. Errors that end the run are in the ending, not raised; everything in flight is recorded first."""
+        self._watch_signals()
+        watches = (self._look_around, self._look_at_suppression)  # apart: a slow list holds up no operator
+        helpers = [asyncio.create_task(one) for one in (*map(self._watch, watches), self._progress.paint())]
+        try:
+            await self._with_relays()
+        except CampaignError as error:
+            self._ending.fail(error)
+        finally:
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+        return self._ending
+
+    async def _with_relays(self) -> None:
+        delivery, base = self._job.settings.delivery, self._job.settings.base
+        workers = workers_for(self._job.settings.compose.processes)
+        async with contextlib.AsyncExitStack() as stack:
+            if workers:
+                brief = self._chosen.composer.brief
+                kitchen = Kitchen(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
+                self._kitchen = stack.enter_context(kitchen)
+            box = None
+            if "mailbox" in delivery.urls:
+                box = await stack.enter_async_context(Mailbox(self._chosen.folder / "mailbox"))
+            relays = await open_relays(delivery, base, os.environ, box.url if box else None)
+
+            def throttle(relay: Relay) -> SharedThrottle:
+                account = "mailbox" if box and relay.name == box.url else relay.account
+                limited = delivery.model_copy(update={"rate": (*delivery.rate, *relay.limits)})
+                found = open_throttle(limited, self._job.directory, account, base)
+                if found.shared and found.limits:
+                    self._progress.note(f"another process sends through {account.lstrip('@')}: its rate is for both")
+                return stack.enter_context(contextlib.closing(found))
+
+            resent = self._checkpoint.history.digests.__contains__
+            dispatcher = Dispatcher(
+                delivery, relays, self._recorder, control=self._control, throttles=throttle, resent=resent
+            )
+            self._dispatcher = dispatcher
+            await self._passes(dispatcher)
+
+    async def _passes(self, dispatcher: Dispatcher) -> None:
+        history, idle, first = self._checkpoint.history, 0, self._checkpoint.history.passes
+        while not self._stop.is_set():
+            due_at = history.next_due()
+            if due_at is None:
+                return
+            if not self._left:
+                self._halt(ExitCode.UNFINISHED)
+                return
+            if not await self._wait_for_pass(due_at):
+                return
+            if history.passes > first:
+                await self._read_suppression()
+            step = await self._release.step(history)
+            if step in {"stop", "left"}:
+                self._halt(*[ExitCode.HELD] if step == "stop" else [])
+                return
+            self._canary_only = step == "canary"
+            self._checkpoint.draw_few(self._canary_only)
+            self._checkpoint.begin_pass()
+            self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
+            before = self._recorder.written
+            with span("pass", number=history.passes):
+                if self._kitchen:
+                    await dispatcher.sweep(self._kitchen.recipients(self._due()), self._compose_elsewhere)
+                else:
+                    await dispatcher.sweep(self._stove.recipients(self._due()), self._compose)
+            idle = 0 if self._recorder.written != before else idle + 1
+            await self._refuse_idling(idle)
+
+    async def _refuse_idling(self, idle: int) -> None:
+        if idle >= IDLE_PASSES:
+            raise RelayError(
+                "Several passes in a row got nobody an answer, so the run stops.",
+                next_step="look at the relay's log, then run the same command again; it continues where it stopped",
+            )
+        if idle:
+            await self._pause(IDLE_PASS_SECONDS)
+
+    def _due(self) -> Iterator[Recipient]:
+        """Recipients of this pass, drawn one by one, as many as ``--limit`` allows; some ahead of their turn."""
+        first = self._checkpoint.history.first_unsettled()
+        for recipient in self._chosen.plan.recipients(self._is_due, first):
+            if self._stop.is_set() or not self._left:
+                return
+            self._checkpoint.reserve(recipient.number)
+            self._left -= 1
+            yield recipient
+
+    def _is_due(self, number: int) -> bool:
+        due = self._checkpoint.history.is_due(number)
+        return due and (not self._canary_only or self._release.canary.includes(number))
+
+    def _compose(self, recipient: Recipient) -> Letter | None:
+        """The recipient's letter, or None when it was settled here instead."""
+        return self._settled_or_letter(recipient, self._stove.compose(recipient))
+
+    async def _compose_elsewhere(self, recipient: Recipient) -> Letter | None:
+        assert self._kitchen is not None  # noqa: S101 - for the type checker
+        return self._settled_or_letter(recipient, await self._kitchen.compose(recipient))
+
+    def _settled_or_letter(self, recipient: Recipient, letter: Letter | Unrenderable) -> Letter | None:
+        number = letter.number
+        # Asked now and not when the recipient was drawn: an unsubscribe that came in between wins.
+        if reason := self._suppression.covers(recipient.address):
+            self._left += 1
+            self._recorder.settle(number, Verdict.WITHDRAWN, reason)
+            return None
+        if isinstance(letter, Unrenderable):
+            self._recorder.settle(number, Verdict.UNRENDERABLE, letter.reason)
+            return None
+        if not self._checkpoint.history.may_go(number, letter.digest):
+            reason = "the letter cannot be made again with the bytes that are in doubt, so it is not sent again"
+            self._recorder.settle(number, Verdict.IN_DOUBT, reason)
+            return None
+        return letter
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait for so long; False when told to stop first."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        return not self._stop.is_set()
+
+    async def _wait_for_pass(self, due_at: float) -> bool:
+        """Wait for a POSIX time, with a look at the clock each minute: somebody may set it. False when told to stop."""
+        while not self._stop.is_set() and (left := due_at - time.time()) > 0:
+            self._counts.next_pass = due_at
+            await self._pause(min(left, LOOK_AT_CLOCK_SECONDS))
+            if notice := self._checkpoint.look_at_clock():
+                self._progress.note(notice)
+                due_at = self._checkpoint.history.next_due() or 0.0
+        self._counts.next_pass = 0.0
+        return not self._stop.is_set()
+
+    def _halt(self, *codes: ExitCode) -> None:
+        """Draw no more; what is in flight is finished and recorded."""
+        self._ending.codes.update(codes)
+        self._stop.set()
+        if self._dispatcher:
+            self._dispatcher.drain()
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNAL_CODES:
+            if signal.getsignal(number) is signal.SIG_IGN:  # nohup
+                continue
+            loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        now = time.monotonic()
+        if now - self._last_signal < ECHO_SECONDS:
+            return
+        self._last_signal = now
+        if self._ending.codes & set(_SIGNAL_CODES.values()):
+            self._progress.note("stopping at once; letters between dot and reply are listed as in doubt")
+            if self._dispatcher:
+                self._dispatcher.abort()
+            return
+        self._log.event("stopping", signal=signal.Signals(number).name)
+        self._progress.note("stopping: letters in flight are finished and recorded (once more: stop at once)")
+        self._halt(_SIGNAL_CODES[signal.Signals(number)])
+
+    async def _watch(self, look: Callable[[], Awaitable[None]]) -> None:
+        """``look``, a few times a second."""
+        try:
+            while True:
+                await look()
+                await asyncio.sleep(WATCH_SECONDS)
+        except Exception as error:  # noqa: BLE001 - a run that nobody watches would obey neither operator nor clock
+            unforeseen = InternalError(f"The run could not be watched any more: {error!r}.")
+            self._ending.fail(error if isinstance(error, CampaignError) else unforeseen)
+            self._halt()
+
+    async def _look_around(self) -> None:
+        self._obey()
+        self._look_at_the_clock()
+
+    async def _look_at_suppression(self) -> None:
+        if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
+            await self._read_suppression()
+
+    async def _read_suppression(self) -> None:
+        """Afresh: an unsubscribe that came meanwhile wins. Raises what loading it raises."""
+        self._suppression_read = time.monotonic()
+        self._suppression = await asyncio.to_thread(self._job.suppression)
+
+    def _obey(self) -> None:
+        if self._control.poll(time.monotonic()):
+            self._log.event("steered", state=self._control.state)
+        self._counts.paused = self._control.state == "pause"
+        if self._control.state in {"stop", "cancel"} and not self._stop.is_set():
+            self._progress.note(f"an operator asked to {self._control.state}: letters in flight are finished")
+            self._halt(*[ExitCode.HELD] if self._control.state == "stop" else [])
+
+    def _look_at_the_clock(self) -> None:
+        limit, not_after = self._options.max_duration, self._job.settings.campaign.not_after
+        if self._stop.is_set():
+            return
+        if limit is not None and time.monotonic() - self._began >= limit:
+            self._progress.note("the longest duration asked for is over: letters in flight are finished")
+            self._halt(ExitCode.UNFINISHED)
+        if not_after is not None and time.time() >= not_after.timestamp():
+            self._progress.note("not_after has passed: nothing more is sent, the rest expire")
+            self._halt()

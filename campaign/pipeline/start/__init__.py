@@ -1,0 +1,1 @@
+"""Before the first letter: which run, whom earlier runs served, what must hold."""

@@ -1,0 +1,64 @@
+"""Whom the earlier runs of an edition have served, as keys that a new run's rows are held against.
+
+A key is what makes a letter one of a kind. Somebody may change what that is between two runs (`audience.key`,
+`audience.provider_rules`), so earlier recipients are known by the key they had and by the one they would have now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
+
+from campaign.audience.columns.template_names import column_of
+from campaign.audience.plan.plan_reader import Plan
+from campaign.audience.screening.screen_rows import KeySet, digest, key_of
+from campaign.config.audience import AudienceSlice
+from campaign.errors import ConfigError
+from campaign.ledger.run_state import History
+from campaign.model import Recipient, Verdict
+from campaign.pipeline.command_context import Job
+from campaign.pipeline.start.past_runs import served
+
+#: Verdicts that `retry` takes up again.
+FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
+#: Verdicts after which nobody but `retry`, `resolve` or `--again` may mail this recipient again.
+CLOSED = (*FAILED, Verdict.ACCEPTED, Verdict.WITHDRAWN, Verdict.IN_DOUBT)
+BATCH = 10_000
+
+
+def screens(job: Job, generation: int, *, retry: bool) -> tuple[KeySet, Callable[[str], bool] | None]:
+    """The keys that a new run leaves out, and for ``retry`` which keys it serves alone. Raises ConfigError."""
+    audience = job.settings.audience
+    if not retry:
+        return keys_with(served(job, generation), CLOSED, audience), None
+    failed = keys_with(served(job, generation), FAILED, audience)
+    kept = tuple(verdict for verdict in CLOSED if verdict not in FAILED)
+    return keys_with(served(job, generation), kept, audience), lambda key: failed.contains([digest(key)])[0]
+
+
+def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...], audience: AudienceSlice) -> KeySet:
+    """The keys of all recipients that have one of these verdicts in one of these runs; 16 octets each."""
+    keys = KeySet()
+    for history, plan in runs:
+        wanted = bytearray(plan.size)
+        # One in doubt whose second sending was put off may have the first: to other runs it is in doubt still.
+        doubtful = history.digests if Verdict.IN_DOUBT in verdicts else ()
+        for number in chain(history.numbers(*verdicts), doubtful):
+            wanted[number] = 1
+        found = plan.recipients(lambda number, wanted=wanted: bool(wanted[number]))  # type: ignore[misc] # bound early
+        while some := list(islice(found, BATCH)):
+            known = {name for one in some for name in (one.key, _key_now(one, plan, audience))}
+            keys.add([digest(key) for key in known])
+    return keys
+
+
+def _key_now(recipient: Recipient, plan: Plan, audience: AudienceSlice) -> str:
+    """The key that this recipient of an earlier run would have under the settings of today."""
+    column = column_of(audience.key, plan.columns) if audience.key else None
+    if audience.key and column is None:
+        raise ConfigError(
+            f"Earlier runs of this edition had no column {audience.key!r}, so nobody can tell who has been served.",
+            evidence=f"audience.key = {audience.key!r}; columns in {plan.path}: {', '.join(plan.columns)}",
+            next_step="leave audience.key as it was, give the campaign another edition, or serve all again: --again",
+        )
+    return key_of(recipient.address, recipient.row.get(column or ""), audience)

@@ -1,0 +1,83 @@
+"""The runs of an edition that a command may continue, and those whose recipients it leaves out.
+
+A run into the embedded mailbox is a rehearsal. Its journal says so, and nothing else is asked, such as the relay's
+address. A run through a relay sees no rehearsal: it continues none and leaves out nobody for its sake. A rehearsal
+continues no run through a relay; whom one has served is not rehearsed again, as `send` would not serve them either.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from campaign.audience.plan.plan_reader import Plan
+from campaign.compose.composer import Composer
+from campaign.ledger import checkpoint, run_folder
+from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL
+from campaign.ledger.run_state import History
+from campaign.pipeline.command_context import Job
+from campaign.report.live.console import shown
+
+
+def opened_runs(job: Job) -> list[Path]:
+    """The edition's runs that have a journal, newest first."""
+    return [run for run in reversed(run_folder.runs(job.folder)) if run_folder.has_journal(run)]
+
+
+def clear_unbegun(job: Job) -> None:
+    """A plan whose journal was never opened served nobody and is cleared away. Raises DamageError where one was."""
+    for run in [run for run in run_folder.runs(job.folder) if not run_folder.has_journal(run)]:
+        run_folder.refuse_lost_journal(run)
+        shutil.rmtree(run)
+
+
+def continuable(job: Job, *, rehearsal: bool | None = None) -> Iterator[tuple[Path, History]]:
+    """Runs of the kind that this command makes, or of the other kind, newest first. Raises DamageError."""
+    wanted = job.rehearsal if rehearsal is None else rehearsal
+    for run in opened_runs(job):
+        if wanted and not run_folder.began_as_rehearsal(run):
+            continue  # known without reading all of it
+        history = checkpoint.read_history(run)
+        if history.rehearsal == wanted:
+            yield run, history
+
+
+def newest(job: Job, *, rehearsal: bool | None = None) -> tuple[Path | None, History | None]:
+    """The first of `continuable`, or two times nothing."""
+    return next(continuable(job, rehearsal=rehearsal), (None, None))
+
+
+def served(job: Job, generation: int) -> Iterator[tuple[History, Plan]]:
+    """Every opened run of this edition and generation that counts for this command, with its plan."""
+    for run in reversed(opened_runs(job)):
+        history = checkpoint.read_history(run)
+        if history.opened.generation == generation and (job.rehearsal or not history.rehearsal):
+            yield history, Plan.open(run / run_folder.PLAN)
+
+
+def current_generation(job: Job) -> int:
+    """0 for an edition without runs. A rehearsal is one of the latest generation there is, of either kind."""
+    kinds = (False, True) if job.rehearsal else (False,)
+    found = [newest(job, rehearsal=kind)[1] for kind in kinds]
+    return max((history.opened.generation for history in found if history), default=0)
+
+
+def fingerprints(job: Job, composer: Composer) -> Mapping[str, str]:
+    """Those of all that shapes the letters, and whether they are a rehearsal."""
+    return {**composer.fingerprints(), **({REHEARSAL: IN_MAILBOX} if job.rehearsal else {})}
+
+
+def kind_in_words(job: Job, *, new: bool) -> str:
+    """One line where a rehearsal begins or goes on, and where a new run passes one over; otherwise nothing."""
+    if job.rehearsal:
+        left, history = newest(job, rehearsal=False) if new else (None, None)
+        besides = f"; {shown(left)} is unfinished and is left to a relay" if left and not history_over(history) else ""
+        return f"a rehearsal: letters go into the embedded mailbox and nobody gets one{besides}"
+    passed_over = newest(job, rehearsal=True)[0] if new else None
+    return f"{shown(passed_over)} was a rehearsal: nobody counts as served by it" if passed_over else ""
+
+
+def history_over(history: History | None) -> bool:
+    """Whether nobody is left in it."""
+    return history is None or history.finished

@@ -1,0 +1,46 @@
+"""Looking back at earlier editions: one that was left unfinished when the date pattern moved on is told of.
+
+Nothing is decided here: whether last month's letter should still go out is the operator's to say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from campaign.errors import DamageError, StorageError
+from campaign.exit_codes import ExitCode
+from campaign.ledger import run_folder
+from campaign.ledger.journal import journal_reader
+from campaign.pipeline.command_context import Job
+from campaign.report.live.console import shown
+
+#: How a run was left when nobody in it is to be served any more.
+FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.IN_DOUBT})
+
+
+def unfinished_edition(job: Job) -> str:
+    """A sentence when the newest run of the other editions is unfinished; only a date pattern can leave one behind."""
+    if "%" not in job.settings.campaign.edition:
+        return ""
+    try:
+        newest = newest_elsewhere(job.folder, rehearsal=job.rehearsal)
+        ended = journal_reader.last_word(newest / journal_reader.NAME) if newest else None
+    except (DamageError, StorageError):
+        return ""  # a damaged run of another edition holds up its own edition, not this one
+    if newest is None or (ended is not None and (ended.abandoned or ended.exit_code in FINISHED)):
+        return ""
+    again = f"CAMPAIGN__CAMPAIGN__EDITION={newest.parent.name} campaign send {shown(job.settings.file)}"
+    return (
+        f"The edition {newest.parent.name} was left unfinished: {shown(newest)}\n"
+        f"  to go on with it: {again}\n  to end it: campaign cancel {shown(newest)}"
+    )
+
+
+def newest_elsewhere(folder: Path, *, rehearsal: bool = False) -> Path | None:
+    """The newest run of the edition beside this one that was worked on last; rehearsals only beside a rehearsal."""
+    others = [one for one in folder.parent.iterdir() if one.is_dir() and one.name != folder.name]
+    for one in sorted(others, key=lambda one: one.stat().st_mtime, reverse=True):
+        runs = [run for run in run_folder.runs(one) if run_folder.has_journal(run)]
+        if found := [run for run in runs if run_folder.began_as_rehearsal(run) == rehearsal]:
+            return found[-1]
+    return None

@@ -1,0 +1,52 @@
+"""Where talk goes: stderr, one sentence a line, nothing that a log or a terminal could trip over."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from campaign.report.formatting import printable
+from campaign.report.printed_commands import typeable
+
+LOADING_SECONDS = 10.0
+
+
+def shown(path: Path) -> str:
+    """A path as one would type it here: relative where it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+@dataclass(slots=True)
+class Console:
+    """Talk to the person, not data: data goes to stdout."""
+
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    quiet: bool = False
+    _last: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody watches."""
+        return self.stream.isatty()
+
+    def say(self, text: str) -> None:
+        """One message, unless quiet."""
+        if not self.quiet:
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """One message, also when quiet. Where nobody listens any more it is lost: talk never decides how a run ends."""
+        with contextlib.suppress(OSError, ValueError):
+            print("\n".join(printable(line) for line in typeable(text).split("\n")), file=self.stream, flush=True)
+
+    def loading(self, rows: int) -> None:
+        """How far the list has been read; a line now and then."""
+        now = time.monotonic()
+        if now - self._last >= LOADING_SECONDS:
+            self._last = now
+            self.say(f"read {rows:,} rows")

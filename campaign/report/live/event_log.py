@@ -1,0 +1,108 @@
+"""`log.jsonl`: one JSON line for each turn a run takes, for machines and for the day after.
+
+Transitions only (run started, pass begun, relay opened, breaker, limit changed, stopped, finished), never a line
+a letter: what became of whom is in the journal. Addresses lose their local part, and secrets cannot reach it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from campaign.errors import StorageError
+from campaign.report.live.redaction import Redactor
+
+NAME = "log.jsonl"
+
+
+class Log:
+    """An open log. Each line has ``at`` (ISO 8601 UTC), ``event``, ``trace_id`` and the event's own facts."""
+
+    def __init__(self, stream: TextIO, trace_id: str, redactor: Redactor, clock: Callable[[], float]) -> None:
+        import structlog  # a fifth of a second; only a run needs it
+
+        self._stream, self._clock, self._redactor = stream, clock, redactor
+        self.lost = 0
+        self._logger = structlog.wrap_logger(
+            structlog.WriteLogger(stream),
+            processors=[self._stamp, self._redact, structlog.processors.JSONRenderer(ensure_ascii=False)],
+            wrapper_class=structlog.BoundLogger,
+            trace_id=trace_id,
+        )
+
+    def event(self, name: str, **facts: object) -> None:
+        """Append one line; the names ``at``, ``event`` and ``trace_id`` are taken.
+
+        A line that cannot be written is counted in `lost`; no run ends for its log.
+        """
+        try:
+            self._logger.msg(name, **facts)
+        except (OSError, ValueError):  # full disk; closed
+            self.lost += 1
+
+    def close(self) -> None:
+        """Close the file; further events are lost."""
+        try:
+            self._stream.close()
+        except OSError:
+            self.lost += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
+    def _stamp(self, _logger: Any, _method: str, facts: Mapping[str, object]) -> dict[str, object]:
+        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ordered = {"at": at, "event": facts["event"], "trace_id": facts["trace_id"]}
+        return {**ordered, **{name: value for name, value in facts.items() if name not in ordered}}
+
+    def _redact(self, _logger: Any, _method: str, facts: Mapping[str, object]) -> dict[str, object]:
+        return {name: self._clean(value) for name, value in facts.items()}
+
+    def _clean(self, value: object) -> object:
+        if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        if isinstance(value, Mapping):
+            return {self._redactor.clean(str(name)): self._clean(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(inner) for inner in value]
+        return self._redactor.clean(str(value))
+
+
+def open_log(
+    folder: Path,
+    trace_id: str,
+    *,
+    secrets: Iterable[str | bytes] = (),
+    show_addresses: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> Log:
+    """Open ``log.jsonl`` in ``folder`` (0600) to append; a resumed run goes on in the same file.
+
+    ``secrets`` are the exact passwords, keys and tokens in use. ``clock`` gives POSIX seconds. Raises StorageError.
+    """
+    path = folder / NAME
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        os.fchmod(descriptor, 0o600)
+        _end_torn_line(descriptor)
+    except OSError as error:
+        raise StorageError(
+            f"{NAME} cannot be written.", evidence=f"{path}: {error.strerror}", next_step=f"mend {folder} and run again"
+        ) from error
+    stream = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace", newline="\n")
+    return Log(stream, trace_id, Redactor(secrets, addresses=show_addresses), clock)
+
+
+def _end_torn_line(descriptor: int) -> None:
+    """A killed process may have left half a line; what follows starts on one of its own."""
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        os.write(descriptor, b"\n")

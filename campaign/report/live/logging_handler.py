@@ -1,0 +1,64 @@
+"""What the stages say through `logging` while they work, passed on to the run's log and, if grave, to the person.
+
+The stages do not know this room: they log under the name ``campaign`` as any library would. Said twice within a few
+seconds, a sentence reaches the person once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from campaign.report.live.event_log import Log
+
+ROOT = "campaign"
+QUIET_SECONDS = 10.0
+MOST_REMEMBERED = 256
+
+
+class Notices(logging.Handler):
+    """Each record becomes an event of the log, if there is one; warnings also go to ``note``.
+
+    ``clock`` gives monotonic seconds.
+    """
+
+    def __init__(
+        self, log: Log | None, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(logging.INFO)
+        self._log, self._note, self._clock = log, note, clock
+        self._said: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass one record on."""
+        text = record.getMessage()
+        if self._log:
+            self._log.event(text, level=record.levelname.lower(), room=record.name.removeprefix(f"{ROOT}."))
+        if record.levelno >= logging.WARNING and self._is_news(text):
+            self._note(text)
+
+    def _is_news(self, text: str) -> bool:
+        now = self._clock()
+        news = now - self._said.get(text, float("-inf")) >= QUIET_SECONDS
+        if news:
+            if len(self._said) >= MOST_REMEMBERED:
+                self._said.clear()
+            self._said[text] = now
+        return news
+
+
+@contextmanager
+def passed_on(log: Log | None, note: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, what the stages log is passed on, and nowhere else."""
+    logger, handler = logging.getLogger(ROOT), Notices(log, note)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before

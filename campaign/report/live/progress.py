@@ -1,0 +1,233 @@
+"""Where the run stands while it runs: a bar on a terminal, a plain line now and then everywhere else.
+
+There is one painter. The stages add to the integers in `Counts` and know nothing of it, so progress costs a
+letter nothing; the painter reads them a few times a second. What it shows of a resumed run is honest: done
+counts all runs, the rate only this one. Not here: the end-of-run tally (`summary.tally`) and the log.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from campaign.report import formatting
+
+#: Seconds between two looks at the counts, on a terminal and elsewhere.
+PERIOD = 0.2
+#: The rate shown is that of the last so many seconds: a stall shows, a hiccup does not.
+WINDOW = 30.0
+#: Characters of the terminal that the bar itself takes.
+BAR = 10
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many recipients of the plan are where, now; the stages add and subtract, the painter reads.
+
+    ``total`` is the plan's size; ``done_before`` were settled by earlier processes of this run. ``deferred`` wait
+    for another pass and are not done. ``other`` are unrenderable, withdrawn, cancelled or expired. ``limit`` is
+    the pace the rate limits allow at best, in letters a second, or None. ``next_pass`` is the POSIX time that those
+    who are left wait for, 0 while there is something to do. ``paused``: an operator asked for it.
+    """
+
+    total: int = 0
+    done_before: int = 0
+    accepted: int = 0
+    deferred: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+    other: int = 0
+    limit: float | None = None
+    next_pass: float = 0.0
+    paused: bool = False
+
+    @property
+    def done_now(self) -> int:
+        """Settled by this process."""
+        return self.accepted + self.rejected + self.in_doubt + self.other
+
+    @property
+    def done(self) -> int:
+        """Settled by all processes of this run."""
+        return self.done_before + self.done_now
+
+
+class Pace:
+    """Letters a second over the last `WINDOW` seconds, from a few samples."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def sample(self, now: float, done: int) -> float:
+        """Note that ``done`` were done at ``now`` (monotonic seconds); returns letters a second."""
+        if not self._samples or now - self._samples[-1][0] >= 1 or len(self._samples) == 1:
+            self._samples.append((now, done))
+        while len(self._samples) > 2 and now - self._samples[1][0] >= WINDOW:
+            self._samples.popleft()
+        since, before = self._samples[0]
+        return (done - before) / (now - since) if now > since else 0.0
+
+
+def remaining(counts: Counts, pace: float) -> float | None:
+    """Seconds until all are done at ``pace``, and no faster than the limits; None when nobody can tell."""
+    speed = min(pace, counts.limit) if counts.limit else pace
+    return (counts.total - counts.done) / speed if speed > 0 else None
+
+
+def outlook(counts: Counts, pace: float) -> str:
+    """When it will be over: ``29m30s left``, or when those who are left are tried again."""
+    if counts.paused:
+        return "paused; campaign resume goes on"
+    if counts.next_pass:
+        return f"next pass at {formatting.clock(counts.next_pass)}"
+    left = remaining(counts, pace)
+    return "no estimate yet" if left is None else f"about {formatting.duration(left)} left"
+
+
+def standing(counts: Counts, pace: float) -> str:
+    """``deferred 12 · rejected 3 · in doubt 0 · about 29m30s left``; not sent only where there are some."""
+    parts = [f"deferred {counts.deferred:,}", f"rejected {counts.rejected:,}", f"in doubt {counts.in_doubt:,}"]
+    if counts.other:
+        parts.append(f"not sent {counts.other:,}")
+    if counts.done < counts.total:
+        parts.append(outlook(counts, pace))
+    return " · ".join(parts)
+
+
+def line(counts: Counts, pace: float) -> str:
+    """``done 12,345 of 100,000 (12.3 %) · 48.9/s · deferred 12 · …``: one line for a log under cron."""
+    done = f"done {counts.done:,} of {counts.total:,} ({formatting.share(counts.done, counts.total)})"
+    return f"{done} · {formatting.rate(pace)} · {standing(counts, pace)}"
+
+
+def caption(counts: Counts, pace: float) -> str:
+    """Beside the bar, where room is scarce: the estimate first, then only what there is some of."""
+    parts = [formatting.rate(pace), outlook(counts, pace).removeprefix("about ")]
+    some = {
+        "in doubt": counts.in_doubt,
+        "rejected": counts.rejected,
+        "deferred": counts.deferred,
+        "not sent": counts.other,
+    }
+    return " · ".join([*parts, *(f"{name} {count:,}" for name, count in some.items() if count)])
+
+
+class Progress:
+    """Paints `Counts` on ``stream``: `start`, then the task `paint`, then `finish`.
+
+    ``clock`` gives monotonic seconds. With ``quiet`` only `note` is heard. A stream that breaks (a closed pipe)
+    silences it; a run never ends for want of a reader.
+    """
+
+    def __init__(
+        self,
+        counts: Counts,
+        *,
+        stream: TextIO,
+        is_terminal: bool,
+        interval: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        label: str = "",
+        quiet: bool = False,
+        sleep: Callable[[float], Awaitable[object]] | None = None,
+    ) -> None:
+        self._counts, self._stream, self._interval = counts, stream, interval
+        self._clock, self._label, self._sleep = clock, formatting.printable(label), sleep
+        self._quiet, self._on_terminal = quiet, is_terminal and not quiet
+        self._pace = Pace()
+        self._broken = False
+        self._bar: Any = None
+        self._began = self._last_line = clock()
+
+    def start(self) -> None:
+        """Say what begins; put up the bar on a terminal."""
+        self._began = self._last_line = self._clock()
+        self._pace.sample(self._began, self._counts.done_now)
+        before = f", {self._counts.done_before:,} of them done earlier" if self._counts.done_before else ""
+        limit = f", at most {formatting.rate(self._counts.limit)}" if self._counts.limit else ""
+        self._say(f"started {self._label}: {formatting.counted(self._counts.total, 'recipient')}{before}{limit}")
+        if self._on_terminal:
+            self._bar = _bar(self._counts, self._stream)
+
+    async def paint(self) -> None:
+        """Paint until cancelled; to be run as one task beside the work."""
+        from asyncio import sleep  # not for those who only read the words above
+
+        while True:
+            await (self._sleep or sleep)(PERIOD if self._bar is not None else min(1.0, self._interval))
+            self.tick()
+
+    def tick(self) -> None:
+        """One look at the counts: repaint the bar, or print a line if the interval is over."""
+        now = self._clock()
+        pace = self._pace.sample(now, self._counts.done_now)
+        if self._bar is not None:
+            self._guarded(lambda: self._repaint(pace))
+        elif now - self._last_line >= self._interval:
+            self._last_line = now
+            self._say(line(self._counts, pace))
+
+    def note(self, text: str) -> None:
+        """Print a message of its own line without breaking the bar; also when quiet."""
+        text = formatting.printable(text)
+        if self._bar is not None:
+            self._guarded(lambda: self._bar.write(text, file=self._stream))
+        else:
+            self._guarded(lambda: self._stream.write(text + "\n"))
+
+    def finish(self) -> None:
+        """Take the bar down and say how this process ended, over its whole time."""
+        if self._bar is not None:
+            self._guarded(self._bar.clear)
+            self._bar.close()
+            self._bar = None
+        counts, seconds = self._counts, self._clock() - self._began
+        pace = f" at {formatting.rate(counts.done_now / seconds)}" if seconds > 0 and counts.done_now else ""
+        counts.next_pass, counts.paused = 0.0, False
+        parts = [f"accepted {counts.accepted:,}", standing(counts, 0.0).removesuffix(" · no estimate yet")]
+        done = f"{counts.done:,} of {counts.total:,} ({formatting.share(counts.done, counts.total)})"
+        self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {formatting.duration(seconds)}{pace}")
+
+    def _repaint(self, pace: float) -> None:
+        self._bar.set_description_str(caption(self._counts, pace), refresh=False)
+        self._bar.update(self._counts.done - self._bar.n)
+        self._bar.refresh()
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            self._guarded(lambda: self._stream.write(text + "\n"))
+
+    def _guarded(self, write: Callable[[], object]) -> None:
+        if self._broken:
+            return
+        try:
+            write()
+            self._stream.flush()
+        except (OSError, ValueError):  # a broken or closed stream
+            self._broken = True
+
+
+def _bar(counts: Counts, stream: TextIO) -> Any:
+    from tqdm import tqdm  # only on a terminal: it costs a tenth of the time `campaign status` has
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # nothing is iterated
+        monitor_interval = 0  # no thread of its own: the painter is the only one who looks
+
+    Bar.set_lock(threading.RLock())  # its default also makes a semaphore across processes
+    return Bar(
+        total=counts.total,
+        initial=counts.done_before,
+        unit="msg",
+        disable=False,
+        delay=math.inf,  # it paints when it is told to, and never as it is thrown away
+        dynamic_ncols=True,
+        mininterval=PERIOD,
+        smoothing=0.05,
+        file=stream,
+        bar_format=f"{{percentage:3.0f}}%|{{bar:{BAR}}}| {{n:,}} of {{total:,}} · {{desc}}",
+    )

@@ -1,0 +1,1 @@
+"""Numbers and spans for machines: Prometheus, Pushgateway, OpenTelemetry."""

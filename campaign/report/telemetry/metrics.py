@@ -1,0 +1,278 @@
+"""The numbers of a run for Prometheus: as a textfile that node_exporter picks up, and as the text for a Pushgateway.
+
+Its own registry, nothing of the process itself, and nothing is served. The file is read back once before it is
+replaced: a counter must go on where it was, and a failed run must not forget the last success. Sending the text
+anywhere is `pushgateway.py`; when it is written again is the pipeline's business.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from campaign.model import FINAL, Verdict
+from campaign.report.facts import RunFacts
+from campaign.report.files import replacing
+
+#: Exit codes of a run that went to its end, though some recipients may have failed or be in doubt.
+FINISHED = frozenset({0, 3, 4})
+#: Verdicts a counter may count: they end a recipient's story or wait for a person. The others go up and down.
+COUNTED = (*(one for one in Verdict if one in FINAL), Verdict.IN_DOUBT)
+#: node_exporter is another user. There are counts and names in it, and nobody's address.
+READABLE = 0o644
+SUCCESS = "campaign_last_success_timestamp_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run's numbers at one moment.
+
+    ``at`` and ``started`` are POSIX seconds, ``verdicts`` counts recipients, ``deferrals`` counts the replies that put
+    a letter off. ``latency_buckets`` and ``latency_sum`` are as in `RunFacts`. ``exit_code`` is None while the run is
+    at work.
+    """
+
+    campaign: str
+    edition: str
+    run: str
+    trace_id: str
+    at: float
+    started: float
+    planned: int
+    verdicts: Mapping[str, int]
+    deferrals: int = 0
+    latency_buckets: Mapping[float, int] = field(default_factory=dict)
+    latency_sum: float = 0.0
+    exit_code: int | None = None
+
+    @classmethod
+    def of(cls, facts: RunFacts) -> Snapshot:
+        """The numbers of a run that has ended."""
+        return cls(
+            facts.campaign,
+            facts.edition,
+            facts.run,
+            facts.trace_id,
+            facts.ended,
+            facts.started,
+            facts.books.planned,
+            facts.verdicts,
+            sum(one.deferred for one in facts.timeline),
+            facts.latency_buckets,
+            facts.latency_sum,
+            facts.exit_code,
+        )
+
+    def count(self, verdict: str) -> float:
+        """How many recipients have ``verdict`` now."""
+        return float(self.verdicts.get(verdict, 0))
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What was written before: totals and this run's own share by outcome, how the last run ended, the last success.
+
+    None: nobody knows, and nothing is said.
+    """
+
+    totals: dict[str, float] = field(default_factory=dict)
+    of_run: dict[str, float] = field(default_factory=dict)
+    last_success: float | None = None
+    last_run: float | None = None
+    exit_code: float | None = None
+    run: str = ""
+    started: float = 0.0
+    text: str = ""
+
+    def began_later(self, numbers: Snapshot) -> bool:
+        """Whether what was written is of another run that began after this one."""
+        return bool(self.run) and self.run != numbers.run and self.started > numbers.started
+
+
+def write_metrics(path: Path, facts: RunFacts | Snapshot) -> str:
+    """Write the textfile ``path`` (``.prom``, one per campaign; 0644), whole or not at all, and return its text.
+
+    A file that a later run has written stays as it is. Raises StorageError.
+    """
+    numbers = Snapshot.of(facts) if isinstance(facts, RunFacts) else facts
+    earlier = _earlier(path, numbers)
+    if earlier.began_later(numbers):
+        return earlier.text
+    text = exposition(numbers, earlier)
+    with replacing(path, mode=READABLE) as stream:
+        stream.write(text)
+    return text
+
+
+def note_success(path: Path, campaign: str, at: float) -> str:
+    """A start at ``at`` found nobody left, so nothing is overdue: the textfile, if there is one, says so.
+
+    Returns what `success` returns. Raises StorageError.
+    """
+    line = f'{SUCCESS}{{campaign="{campaign}"}} {at!r}'
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError):
+        text = ""
+    noted = re.sub(rf'^{SUCCESS}\{{campaign="{re.escape(campaign)}"\}} .*$', line, text, flags=re.MULTILINE)
+    if noted != text:
+        with replacing(path, mode=READABLE) as stream:
+            stream.write(noted)
+    return success(campaign, at)
+
+
+def success(campaign: str, at: float) -> str:
+    """The time of the last success alone, in Prometheus' text format."""
+    return f'# TYPE {SUCCESS} gauge\n{SUCCESS}{{campaign="{campaign}"}} {at!r}\n'
+
+
+def exposition(numbers: Snapshot, earlier: Earlier | None = None) -> str:
+    """The numbers in Prometheus' text format, going on from ``earlier``."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(numbers, earlier or Earlier()))
+    return generate_latest(registry).decode("utf-8")
+
+
+class _Collector:
+    """Gives the registry the families below, once."""
+
+    def __init__(self, numbers: Snapshot, earlier: Earlier) -> None:
+        self._numbers, self._earlier = numbers, earlier
+
+    def collect(self) -> Iterator[Any]:
+        yield _messages_total(self._numbers, self._earlier)
+        yield _deferrals_total(self._numbers)
+        yield _run_messages(self._numbers)
+        yield from _gauges(self._numbers, self._earlier)
+        yield _info(self._numbers)
+        yield _send_seconds(self._numbers)
+
+
+def _messages_total(numbers: Snapshot, earlier: Earlier) -> Any:
+    from prometheus_client.core import CounterMetricFamily
+
+    text = "Recipients by what became of them, over all runs written to this file."
+    family = CounterMetricFamily("campaign_messages", text, labels=["campaign", "outcome"])
+    for outcome in COUNTED:
+        more = max(0.0, numbers.count(outcome) - earlier.of_run.get(outcome, 0.0))
+        family.add_metric([numbers.campaign, outcome], earlier.totals.get(outcome, 0.0) + more)
+    return family
+
+
+def _deferrals_total(numbers: Snapshot) -> Any:
+    from prometheus_client.core import CounterMetricFamily
+
+    text = "Replies that put a letter off to a later pass, in the last run."
+    family = CounterMetricFamily("campaign_deferrals", text, labels=["campaign"])
+    family.add_metric([numbers.campaign], numbers.deferrals)
+    return family
+
+
+def _run_messages(numbers: Snapshot) -> Any:
+    from prometheus_client.core import GaugeMetricFamily
+
+    labels = ["campaign", "edition", "run", "outcome"]
+    family = GaugeMetricFamily("campaign_run_messages", "Recipients of the last run by verdict.", labels=labels)
+    for outcome in Verdict:
+        family.add_metric([numbers.campaign, numbers.edition, numbers.run, outcome], numbers.count(outcome))
+    return family
+
+
+def _gauges(numbers: Snapshot, earlier: Earlier) -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    for name, text, value in (*_of_the_run(numbers), *_of_its_end(numbers, earlier)):
+        if value is not None:
+            family = GaugeMetricFamily(f"campaign_{name}", text, labels=["campaign"])
+            family.add_metric([numbers.campaign], value)
+            yield family
+
+
+def _of_the_run(numbers: Snapshot) -> Iterator[tuple[str, str, float | None]]:
+    doubts = numbers.count(Verdict.IN_DOUBT)
+    yield (
+        "running",
+        "Whether a run is at work; 1 and not updated for minutes: it was killed.",
+        numbers.exit_code is None,
+    )
+    yield "updated_timestamp_seconds", "When these numbers were taken.", numbers.at
+    yield "in_doubt", "Letters whose reply was never recorded; a person decides.", doubts
+    yield "run_started_timestamp_seconds", "When the last run started.", numbers.started
+    yield "planned", "Recipients of the last run's plan.", numbers.planned
+    yield "run_seconds", "How long the last run took, or has taken so far.", max(0.0, numbers.at - numbers.started)
+
+
+def _of_its_end(numbers: Snapshot, earlier: Earlier) -> Iterator[tuple[str, str, float | None]]:
+    code, success = numbers.exit_code, numbers.exit_code in FINISHED
+    at = numbers.at if success else earlier.last_success
+    yield "last_success_timestamp_seconds", "When a run last went to its end (exit 0, 3 or 4); 0: never.", at
+    ended = earlier.last_run if code is None else numbers.at
+    yield "last_run_timestamp_seconds", "When the last run ended, however it ended.", ended
+    yield "exit_code", "Exit code of the last run that ended.", earlier.exit_code if code is None else code
+
+
+def _info(numbers: Snapshot) -> Any:
+    from prometheus_client.core import InfoMetricFamily
+
+    names = {name: getattr(numbers, name) for name in ("edition", "run", "trace_id")}
+    family = InfoMetricFamily("campaign_run", "Which run these numbers are of.", labels=["campaign"])
+    family.add_metric([numbers.campaign], names)
+    return family
+
+
+def _send_seconds(numbers: Snapshot) -> Any:
+    from prometheus_client.core import HistogramMetricFamily
+
+    text = "Seconds from a letter's final dot to the relay's reply, in the last run."
+    family = HistogramMetricFamily("campaign_send_seconds", text, labels=["campaign"])
+    family.add_metric([numbers.campaign], _cumulative(numbers.latency_buckets), numbers.latency_sum)
+    return family
+
+
+def _cumulative(buckets: Mapping[float, int]) -> list[tuple[str, float]]:
+    bounds = sorted({*buckets, math.inf})
+    running, rows = 0, []
+    for bound in bounds:
+        running += buckets.get(bound, 0)
+        rows.append(("+Inf" if math.isinf(bound) else repr(float(bound)), float(running)))
+    return rows
+
+
+def _earlier(path: Path, numbers: Snapshot) -> Earlier:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    found = Earlier(last_success=0.0)
+    try:
+        text = path.read_text("utf-8")
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    except (OSError, ValueError, KeyError, IndexError):  # none yet, or not ours: begin anew
+        return found
+    found.text = text
+    for sample in samples:
+        if sample.labels.get("campaign") == numbers.campaign:
+            _take(found, sample.name.removeprefix("campaign_"), sample.labels, sample.value, numbers.run)
+    return found
+
+
+def _take(found: Earlier, name: str, labels: Mapping[str, str], value: float, run: str) -> None:
+    match name:
+        case "messages_total":
+            found.totals[labels.get("outcome", "")] = value
+        case "run_messages" if labels.get("run") == run:
+            found.of_run[labels.get("outcome", "")] = value
+        case "last_success_timestamp_seconds":
+            found.last_success = value
+        case "last_run_timestamp_seconds":
+            found.last_run = value
+        case "exit_code":
+            found.exit_code = value
+        case "run_started_timestamp_seconds":
+            found.started = value
+        case "run_info":
+            found.run = labels.get("run", "")
