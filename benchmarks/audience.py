@@ -33,9 +33,9 @@ def write_list(path: Path, rows: int) -> None:
 def freeze(path: Path) -> int:
     from campaign.audience.plan.plan_reader import freeze
     from campaign.audience.screening.screen_rows import Suppression
-    from campaign.config.audience import AudienceSlice
+    from campaign.config.audience import AudienceSection
 
-    settings = AudienceSlice(source=path.name, display_name="name")
+    settings = AudienceSection(source=path.name, display_name="name")
     return freeze(settings, path.parent, path.parent, suppression=Suppression()).size
 
 

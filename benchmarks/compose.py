@@ -25,7 +25,7 @@ import jinja2
 import premailer
 
 from campaign.compose.composer import Brief, Composer
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.model import Identity, Letter, Mailbox, Recipient
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -65,7 +65,7 @@ def recipients(count: int) -> list[Recipient]:
 
 def composer() -> Composer:
     """The reference campaign."""
-    settings = ComposeSlice(
+    settings = ComposeSection(
         subject=SUBJECT, html="newsletter.html.j2", text="newsletter.txt.j2", unsubscribe=TOKEN, root=Path()
     )
     identity = Identity("gazette", "2026-11", 1, b"a secret of thirty-two octets :-)")

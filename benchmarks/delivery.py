@@ -30,12 +30,12 @@ SENDERS = ("ours", "ours without journal", "aiosmtplib")
 
 
 async def ours(port: int, letters: int, connections: int, *, journal: bool) -> None:
-    from campaign.config.delivery import DeliverySlice
+    from campaign.config.delivery import DeliverySection
     from campaign.delivery.relays.relay import open_relays
     from campaign.delivery.send.dispatcher import Dispatcher
     from campaign.model import Letter, Recipient
 
-    settings = DeliverySlice(relay=(f"smtp://127.0.0.1:{port}",), connections=connections)
+    settings = DeliverySection(relay=(f"smtp://127.0.0.1:{port}",), connections=connections)
     digest = hashlib.sha256(BODY).digest()
     with recording(letters) if journal else contextlib.nullcontext(Nobody()) as recorder:
         dispatcher = Dispatcher(settings, await open_relays(settings, Path(), {}), recorder)

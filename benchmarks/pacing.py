@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.pacing.shared_throttle import open_throttle
 from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.relays.relay import Relay, open_relays
@@ -122,7 +122,7 @@ def compose(recipient: Recipient) -> Letter:
 
 async def run(port: int, rate: int, seconds: float, connections: int, memory: bool) -> tuple[list[float], float, Tally]:
     """Send for ``seconds``; when turns were taken, CPU seconds of this process, and what became of the letters."""
-    settings = DeliverySlice.model_validate(
+    settings = DeliverySection.model_validate(
         {"relay": f"smtp://127.0.0.1:{port}", "connections": connections, "rate": f"{rate}/s"}
     )
     taken: list[float] = []

@@ -59,11 +59,11 @@ class _Passages:
 
 
 def _at_record(kind: str, when: str, passed: _Passages) -> None:
-    from campaign.ledger.journal.journal_file import AppendOnly
+    from campaign.ledger.journal.journal_file import JournalFile
 
-    original, mark = AppendOnly.append, f'"is":"{kind}"'.encode()
+    original, mark = JournalFile.append, f'"is":"{kind}"'.encode()
 
-    def append(self: AppendOnly, data: bytes) -> None:
+    def append(self: JournalFile, data: bytes) -> None:
         due = mark in data and passed.due()
         if due and when == "before":
             die()
@@ -74,15 +74,15 @@ def _at_record(kind: str, when: str, passed: _Passages) -> None:
         if due:
             die()
 
-    AppendOnly.append = append  # type: ignore[method-assign]
+    JournalFile.append = append  # type: ignore[method-assign]
 
 
 def _at_method(name: str, when: str, passed: _Passages) -> None:
-    from campaign.delivery.smtp.mail_transaction import Transaction
+    from campaign.delivery.smtp.mail_transaction import MailTransaction
 
-    original: Callable[..., Any] = getattr(Transaction, name)
+    original: Callable[..., Any] = getattr(MailTransaction, name)
 
-    def patched(self: Transaction, *args: Any) -> Any:
+    def patched(self: MailTransaction, *args: Any) -> Any:
         due = passed.due()
         if due and when == "before":
             die()
@@ -91,7 +91,7 @@ def _at_method(name: str, when: str, passed: _Passages) -> None:
             die()
         return _die_after(result) if due else result
 
-    setattr(Transaction, name, patched)
+    setattr(MailTransaction, name, patched)
 
 
 async def _die_after(result: Awaitable[Any]) -> None:
@@ -100,11 +100,11 @@ async def _die_after(result: Awaitable[Any]) -> None:
 
 
 def _at_sync(when: str, passed: _Passages) -> None:
-    from campaign.ledger.journal.journal_file import AppendOnly
+    from campaign.ledger.journal.journal_file import JournalFile
 
-    original = AppendOnly.sync
+    original = JournalFile.sync
 
-    def sync(self: AppendOnly) -> int:
+    def sync(self: JournalFile) -> int:
         due = passed.due()
         if due and when == "before":
             die()
@@ -113,7 +113,7 @@ def _at_sync(when: str, passed: _Passages) -> None:
             die()
         return result
 
-    AppendOnly.sync = sync  # type: ignore[method-assign]
+    JournalFile.sync = sync  # type: ignore[method-assign]
 
 
 def _at_suppressed(when: str, passed: _Passages) -> None:

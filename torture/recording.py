@@ -22,13 +22,13 @@ def install(under: str, into: str) -> None:
 
 
 def _watch_dots(told: Any) -> None:
-    from campaign.delivery.send.worker import Lane
+    from campaign.delivery.send.worker import Worker
 
-    original = Lane._last_word
+    original = Worker._last_word
 
-    async def last_word(self: Lane, *given: Any) -> Any:
+    async def last_word(self: Worker, *given: Any) -> Any:
         errand = next(one for one in given if hasattr(one, "recipient"))
         told(errand.recipient.number)
         return await original(self, *given)
 
-    setattr(Lane, "_last_word", last_word)  # noqa: B010 - its type is none of our business
+    setattr(Worker, "_last_word", last_word)  # noqa: B010 - its type is none of our business

@@ -11,7 +11,7 @@ from campaign.pipeline.start.already_served import screens
 from campaign.pipeline.start.choose_run import continues
 from campaign.pipeline.start.past_runs import current_generation, newest
 from campaign.report.formatting import counted
-from campaign.report.live.console import shown
+from campaign.report.live.console import path_text
 
 
 def served_earlier(job: Job) -> KeySet:
@@ -26,10 +26,10 @@ def unfinished(job: Job) -> tuple[str, ...]:
         return ()
     left = counted(history.tally()["waiting"] + history.tally()["deferred"], "recipient")
     return (
-        f"send continues {shown(run)}, with {left} to go; whoever is new in the list gets a letter by the next send",
+        f"send continues {path_text(run)}, with {left} to go; whoever is new in the list gets a letter by the next send",
     )
 
 
-def nobody_left() -> str:
+def nobody_left_note() -> str:
     """What is said where all who are left of the list have been served; their letters are looked at all the same."""
     return "everybody in the list has been served in this edition: send has nobody to write to"

@@ -14,7 +14,7 @@ PERIOD, INTERVAL = 0.2, 10.0  #: seconds between two looks, on a terminal and el
 _CLEAR = "\r\x1b[K"
 
 
-class Meter:
+class CheckProgress:
     """A context around the walk; `at` is told how many letters are done, as often as one likes."""
 
     def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +38,7 @@ class Meter:
         if now - self._last < self._period or self._console.quiet:
             return
         self._last = now
-        text = standing(done, self._total, now - self._began)
+        text = check_standing(done, self._total, now - self._began)
         if self._console.is_terminal:
             self._painted = True
             self._write(_CLEAR + text)
@@ -50,10 +50,10 @@ class Meter:
         self._console.stream.flush()
 
 
-def standing(done: int, total: int, seconds: float) -> str:
+def check_standing(done: int, total: int, seconds: float) -> str:
     """``checked 40,000 of 100,000 letters (40.0 %) · 3,210/s · 19s left``."""
-    text = f"checked {done:,} of {formatting.counted(total, 'letter')} ({formatting.share(done, total)})"
+    text = f"checked {done:,} of {formatting.counted(total, 'letter')} ({formatting.percentage(done, total)})"
     if not done or seconds <= 0:
         return text
     pace = done / seconds
-    return f"{text} · {formatting.rate(pace)} · {formatting.duration((total - done) / pace)} left"
+    return f"{text} · {formatting.rate_text(pace)} · {formatting.duration_text((total - done) / pace)} left"

@@ -7,7 +7,7 @@ from campaign.audience.screening.invalid_row_limit import invalid_rows, permissi
 from campaign.check.dns.sender_domain import aligned
 from campaign.check.findings import Finding, Findings
 from campaign.check.list_warnings import Survey, typo_hints
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.rewriting import rewritten
 
@@ -71,7 +71,7 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
         )
 
 
-def check_audience(audience: AudienceSlice, plan: Plan, findings: Findings) -> None:
+def check_audience(audience: AudienceSection, plan: Plan, findings: Findings) -> None:
     """Rows that were set aside for their own fault, with the commonest reasons; `send` refuses the same lists."""
     books = plan.books
     if not books.invalid:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from campaign.check.findings import Findings
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.domain_groups import domains_of
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
@@ -46,7 +46,7 @@ def span_of(job: Job, letters: int, domains: Mapping[str, int], now: float | Non
 
 
 def least_seconds(
-    letters: int, domains: Mapping[str, int], delivery: DeliverySlice, limits: tuple[Rate, ...], share: float
+    letters: int, domains: Mapping[str, int], delivery: DeliverySection, limits: tuple[Rate, ...], share: float
 ) -> float:
     """Seconds from the first letter to the last of this ``share`` of them, whichever limit is the slowest."""
     letters = math.ceil(letters * share)
@@ -83,11 +83,11 @@ def check_time(job: Job, span: Span, findings: Findings) -> None:
             remedy="give a later time, or remove it",
         )
     elif span.end > last.timestamp():
-        late = formatting.duration(span.end - last.timestamp())
+        late = formatting.duration_text(span.end - last.timestamp())
         findings.add(
             "error",
             "outlasts",
-            f"under its limits ({span.rate}) the run takes at least {formatting.duration(span.seconds or 0.0)} and ends "
+            f"under its limits ({span.rate}) the run takes at least {formatting.duration_text(span.seconds or 0.0)} and ends "
             f"{late} after not_after; the rest would expire",
             where="campaign.not_after",
             remedy="raise delivery.rate, start earlier, or end later",

@@ -17,24 +17,24 @@ from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.invalid_row_limit import invalid_rows, refuse_useless
-from campaign.check.already_served_count import nobody_left, served_earlier, unfinished
+from campaign.check.already_served_count import nobody_left_note, served_earlier, unfinished
 from campaign.check.config_checks import check_audience, check_settings, domain_of
 from campaign.check.dns.sender_domain import Senders, inspected
 from campaign.check.findings import Findings
 from campaign.check.finish_time import check_time, span_of
 from campaign.check.letters.render_all import Looked, look
 from campaign.check.relay.check_relay import check_relays
-from campaign.check.template_checks import opened
+from campaign.check.template_checks import composer_for_check
 from campaign.compose.composer import Composer
-from campaign.config.compose import DkimSlice
+from campaign.config.compose import DkimSection
 from campaign.errors import InputError
 from campaign.model import Books
 from campaign.pipeline.command_context import Job
-from campaign.report.live.console import Console, shown
+from campaign.report.live.console import Console, path_text
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CheckOptions:
     """What to look at besides the letters. ``resolver`` is a DNS server as (host, port), None for this machine's."""
 
     relay: bool = True
@@ -70,13 +70,13 @@ class Digest:
     took: float
 
 
-def check(job: Job, console: Console, wishes: Wishes) -> tuple[Findings, Digest]:
+def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, Digest]:
     """Look at everything. Raises CampaignError for what stops even the looking."""
     began, findings, audience = time.monotonic(), Findings(), job.settings.audience
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
         check_audience(audience, plan, findings)
-        composer, missing = opened(job, plan, findings)
+        composer, missing = composer_for_check(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)
         samples = samples_of(plan)
         books, columns, remarks = plan.books, plan.columns, plan.remarks
@@ -116,7 +116,7 @@ def frozen(job: Job, console: Console) -> Iterator[Plan]:
                 f"{audience.source} has nobody to write to.",
                 evidence=[f"{plan.books.read:,} rows read, none of them kept", *found.commonest()],
                 next_step=found.remedy()
-                or f"look at the column {audience.address!r}, at where and at suppress in {shown(job.settings.file)}",
+                or f"look at the column {audience.address!r}, at where and at suppress in {path_text(job.settings.file)}",
             )
         yield plan
 
@@ -128,7 +128,7 @@ def planned(job: Job, console: Console, folder: Path) -> Plan:
     plan = freeze(audience, base, folder, suppression=suppression, already=already, progress=console.loading)
     remarks = unfinished(job)
     if plan.books.already and not plan.size:
-        books, remarks = plan.books, (*remarks, nobody_left())
+        books, remarks = plan.books, (*remarks, nobody_left_note())
         plan = replace(freeze(audience, base, folder, suppression=suppression, already=None), books=books)
     return replace(plan, remarks=(*plan.remarks, *remarks))
 
@@ -139,7 +139,7 @@ def samples_of(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plan.recipient(number).address for number in numbers))
 
 
-def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings, *, signing: bool) -> None:
+def check_elsewhere(job: Job, looked: Looked, wishes: CheckOptions, findings: Findings, *, signing: bool) -> None:
     """What is asked of others, and only on request: web servers, the DNS, a spam filter.
 
     ``signing`` says that the DKIM keys, if there are any, can be read.
@@ -159,19 +159,21 @@ def check_elsewhere(job: Job, looked: Looked, wishes: Wishes, findings: Findings
         check_spam(wishes.spam, looked.samples, findings)
 
 
-def senders(job: Job, wishes: Wishes, *, signing: bool) -> Senders:
+def senders(job: Job, wishes: CheckOptions, *, signing: bool) -> Senders:
     """Whom the letters are from, as the DNS knows them."""
     campaign, keys = job.settings.campaign, job.settings.compose.dkim if signing else None
     return Senders(
         sender=domain_of(campaign.sender.address),
         envelope=domain_of(campaign.return_path or campaign.sender.address),
-        keys=(keys,) if isinstance(keys, DkimSlice) else tuple(keys or ()),
+        keys=(keys,) if isinstance(keys, DkimSection) else tuple(keys or ()),
         base=job.settings.base,
         addresses=wishes.addresses,
     )
 
 
-def list_unverified(job: Job, wishes: Wishes, relays: Mapping[str, str], rendered: bool, findings: Findings) -> None:
+def list_unverified(
+    job: Job, wishes: CheckOptions, relays: Mapping[str, str], rendered: bool, findings: Findings
+) -> None:
     """What nobody looked at, each with the way to have it looked at where there is one."""
     leaves = set(job.settings.delivery.urls) != {"mailbox"}
     signed = bool(job.settings.compose.dkim)

@@ -29,7 +29,7 @@ class Missing:
     hint: str
 
 
-def opened(job: Job, plan: Plan, findings: Findings) -> tuple[Composer | None, list[Missing]]:
+def composer_for_check(job: Job, plan: Plan, findings: Findings) -> tuple[Composer | None, list[Missing]]:
     """A composer for looking, with the way of inlining that `send` would choose; None where nothing can be rendered."""
     missing: dict[str, Missing] = {}
     try:
@@ -57,14 +57,14 @@ def lenient(brief: Brief, missing: dict[str, Missing]) -> Composer:
         try:
             return Composer(brief)
         except ConfigError as error:
-            new = [one for one in undeclared(error.evidence) if one.name not in brief.columns]
+            new = [one for one in missing_names(error.evidence) if one.name not in brief.columns]
             if not new:
                 raise
             missing.update({one.name: one for one in new})
             brief = replace(brief, columns=(*brief.columns, *(one.name for one in new)))
 
 
-def undeclared(evidence: Sequence[str]) -> list[Missing]:
+def missing_names(evidence: Sequence[str]) -> list[Missing]:
     """The variables that an error about a template names; empty where it is about something else."""
     found: dict[str, Missing] = {}
     for line in evidence:

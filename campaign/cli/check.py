@@ -88,14 +88,14 @@ def check_command(
 
     Each finding names its rows and what to do. What nobody looked at is listed as unverified, never as passed.
     """
-    from campaign.check.run_checks import Wishes, check
+    from campaign.check.run_checks import CheckOptions, check
     from campaign.config import load
     from campaign.pipeline.command_context import Options, lay_over, prepare
     from campaign.report.live.console import Console
     from campaign.report.printed_commands import typeable
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
-    wishes = Wishes(not no_relay, links, dns, resolver, addresses, spam)
+    wishes = CheckOptions(not no_relay, links, dns, resolver, addresses, spam)
     findings, digest = check(job, Console(), wishes)
     if as_json:
         click.echo(json.dumps({**findings.render_json(), "digest": asdict(digest)}, ensure_ascii=False, indent=2))
@@ -115,11 +115,11 @@ def coloured(line: str) -> str:
 
 def summary(digest: Digest) -> list[str]:
     """The figures of a check, a line each."""
-    from campaign.report.formatting import counted, duration, people_address, printable, size
+    from campaign.report.formatting import counted, duration_text, people_address, printable, size
 
     books = asdict(digest.books)
     aside = ", ".join(f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "planned"))
-    least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration(digest.seconds)}"
+    least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration_text(digest.seconds)}"
     samples = ", ".join(map(people_address, digest.samples))
     lines = [
         f"list     {counted(digest.books.read, 'row')}: {digest.books.planned:,} planned"
@@ -130,7 +130,7 @@ def summary(digest: Digest) -> list[str]:
         f"letters  {digest.rendered:,} rendered, {digest.kinds:,} of them read closely; largest {size(digest.largest)}",
     ]
     lines += [f"relay    {name}: {said}" for name, said in digest.relays.items()]
-    lines.append(f"time     {least} (rate: {digest.rate}); this check took {duration(digest.took)}")
+    lines.append(f"time     {least} (rate: {digest.rate}); this check took {duration_text(digest.took)}")
     return ["", *map(printable, lines)]
 
 

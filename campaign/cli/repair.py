@@ -24,12 +24,12 @@ def repair_command(run: str, dry_run: bool) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
     from campaign.ledger.journal import journal_reader
-    from campaign.ledger.repair import inspect, repair
+    from campaign.ledger.repair import inspect_journal, repair
     from campaign.report.printed_commands import typeable
 
     folder = meant_run(run)
     path = folder / journal_reader.NAME
-    salvage = inspect(path) if dry_run else repair(path)
+    salvage = inspect_journal(path) if dry_run else repair(path)
     if not salvage.lost_lines:
         click.echo("No line is damaged; nothing needs repair.", err=True)
         return ExitCode.DONE

@@ -44,11 +44,11 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
     below runs/.
     """
-    from campaign.pipeline.operate.manage import standing
+    from campaign.pipeline.operate.manage import run_standing
 
     folder, before, pace = meant_run(run), None, 0.0
     while True:
-        now, at = standing(folder), time.monotonic()
+        now, at = run_standing(folder), time.monotonic()
         settled = sum(now.history.tally().values()) - sum(now.history.tally()[name] for name in LEFT)
         if before:
             pace = max(0.0, (settled - before[1]) / (at - before[0]))
@@ -85,11 +85,11 @@ def _table(folder: Path, now: Standing, pace: float) -> str:
     parts = [
         now.state,
         now.reason,
-        formatting.rate(pace) if pace and now.running else "",
+        formatting.rate_text(pace) if pace and now.running else "",
         f"next pass at {formatting.clock(due)}" if due else "",
     ]
     rows = [
-        f"  {formatting.verdict(name):<14}{count:>10,}  {formatting.share(count, planned):>7}"
+        f"  {formatting.verdict(name):<14}{count:>10,}  {formatting.percentage(count, planned):>7}"
         for name, count in tally.items()
         if count
     ]

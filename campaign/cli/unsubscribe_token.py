@@ -24,12 +24,12 @@ from campaign.exit_codes import ExitCode
 @click.option("--open", "token", required=True, metavar="TOKEN", help="The token from the link.")
 def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
     """Say whom an unsubscribe TOKEN of FILE's campaign stands for, as JSON."""
-    from campaign.compose.unsubscribe_token import Tokens
+    from campaign.compose.unsubscribe_token import UnsubscribeTokens
     from campaign.config import load
     from campaign.pipeline.command_context import prepare
 
     try:
-        opened = Tokens(prepare(load(file)).secret).open(token)
+        opened = UnsubscribeTokens(prepare(load(file)).secret).open(token)
     except ValueError as error:
         raise InputError(
             "This token was not made with this campaign's secret.",

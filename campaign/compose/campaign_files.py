@@ -15,32 +15,32 @@ from typing import Any
 from campaign.compose.html import markdown_mjml
 from campaign.compose.html.css.css_inliner import Styles
 from campaign.compose.html.images import replaced
-from campaign.compose.html.shape_builder import Finisher
-from campaign.compose.html.shape_cache import Shapes
+from campaign.compose.html.shape_builder import ShapeBuilder
+from campaign.compose.html.shape_cache import ShapeCache
 from campaign.compose.mime.file_parts import Image, ResourceError, Resources
 from campaign.compose.template.filters import known_locale
-from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.template import Page, RowRefused, Templates
 from campaign.compose.text.text_from_template import TextPart
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 
 _CODE = re.compile(r"\{[{%#]")
 _UNESCAPED = re.compile(r"\|\s*safe\b|\{%-?\s*autoescape\s+false")
 
 
-class Stationery:
+class CampaignFiles:
     """Opened templates and resources. Raises ConfigError."""
 
     def __init__(
         self,
-        settings: ComposeSlice,
+        settings: ComposeSection,
         base: Path,
         root: Path,
         columns: Iterable[str],
         extras: Iterable[str],
         resources: Resources,
-        watch: Watch,
+        watch: RowTimer,
         private: Sequence[Path] = (),
     ) -> None:
         self._settings, self._base, self._resources, self._watch = settings, base, resources, watch
@@ -94,11 +94,11 @@ class Stationery:
             )
         return page
 
-    def _shapes(self, kind: str, body: Path) -> Shapes:
+    def _shapes(self, kind: str, body: Path) -> ShapeCache:
         settings = self._settings
         convert = {"markdown": markdown_mjml.markdown, "mjml": markdown_mjml.mjml}.get(kind)
         page = self.templates.file(body, html=True)
-        finisher = Finisher(
+        finisher = ShapeBuilder(
             page.name,
             convert=convert() if convert else None,
             inline=self._styles.inline if self._styles else None,
@@ -106,7 +106,7 @@ class Stationery:
             picture=self._picture,
             watch=self._watch,
         )
-        return Shapes(
+        return ShapeCache(
             page,
             finisher,
             shaping=markdown_mjml.shaping_gaps if kind == "mjml" else None,
@@ -158,7 +158,7 @@ class Stationery:
             replaced(source, look)
 
 
-def _body(settings: ComposeSlice) -> tuple[str, str]:
+def _body(settings: ComposeSection) -> tuple[str, str]:
     """Which setting names the HTML body, and the file; both empty for a letter of text alone."""
     given: Sequence[tuple[str, str]] = [
         (kind, name)

@@ -15,23 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from campaign.compose.campaign_files import Stationery
+from campaign.compose.campaign_files import CampaignFiles
 from campaign.compose.html.shape_cache import Inlining
 from campaign.compose.html.tree_diff import difference
 from campaign.compose.mime import header_values
 from campaign.compose.mime.dkim_signature import Signer
 from campaign.compose.mime.file_parts import Resources
 from campaign.compose.mime.from_and_reply_to import templated
-from campaign.compose.mime.letter_headers import Letterhead
+from campaign.compose.mime.letter_headers import LetterHeaders
 from campaign.compose.mime.multipart import assembled
 from campaign.compose.mime.transfer_encoding import Encoded
 from campaign.compose.template.filters import known_locale
 from campaign.compose.template.operation_limits import TooMuch
-from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.template import Page, RowRefused, Statics
-from campaign.compose.unsubscribe_token import Tokens
+from campaign.compose.unsubscribe_token import UnsubscribeTokens
 from campaign.compose.value_positions import in_places
-from campaign.config.compose import ComposeSlice, DkimSlice
+from campaign.config.compose import ComposeSection, DkimSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 
@@ -60,7 +60,7 @@ class Brief:
     sender: Mailbox
     reply_to: Mailbox | None
     return_path: str | None
-    settings: ComposeSlice
+    settings: ComposeSection
     base: Path
     columns: tuple[str, ...]
     trace_header: str = ""
@@ -101,15 +101,15 @@ class Composer:
     def __init__(self, brief: Brief, inlining: Inlining = "shape") -> None:
         self.brief, self.inlining = brief, inlining
         dkim = brief.settings.dkim
-        keys = [dkim] if isinstance(dkim, DkimSlice) else list(dkim or ())
+        keys = [dkim] if isinstance(dkim, DkimSection) else list(dkim or ())
         private = (*brief.private, *(brief.base / key.key_file for key in keys))
         self._resources = Resources(brief.root, brief.settings, private)
-        self._watch = Watch(brief.settings.row_timeout)
-        self._stationery = Stationery(
+        self._watch = RowTimer(brief.settings.row_timeout)
+        self._stationery = CampaignFiles(
             brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources, self._watch, private
         )
         trace = brief.trace_header, brief.trace_id
-        self._head = Letterhead(
+        self._head = LetterHeaders(
             brief.sender,
             brief.reply_to,
             brief.settings,
@@ -119,7 +119,7 @@ class Composer:
             from_row=templated(brief.sender, "campaign.from", self._stationery.templates.source),
             reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._stationery.templates.source),
         )
-        self._tokens = Tokens(brief.identity.secret)
+        self._tokens = UnsubscribeTokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
         self._sender = brief.return_path or brief.sender.address
         self._message_id = header_values.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])

@@ -10,7 +10,7 @@ Key = TypeVar("Key", bound=Hashable)
 Thing = TypeVar("Thing")
 
 
-class Kept(Generic[Key, Thing]):
+class LruCache(Generic[Key, Thing]):
     """At most ``most`` things that weigh at most ``heaviest`` together, in characters or octets."""
 
     def __init__(self, most: int, heaviest: int) -> None:

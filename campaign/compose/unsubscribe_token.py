@@ -28,7 +28,7 @@ _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{SHORTEST},}}")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedToken:
     """What a token stands for; a ``test`` token stands for nobody and its ``subject`` is empty."""
 
     subject: str
@@ -37,7 +37,7 @@ class Opened:
     test: bool
 
 
-class Tokens:
+class UnsubscribeTokens:
     """Makes and opens tokens. ``secret`` holds one secret a line: the first makes them, all open them.
 
     Raises ConfigError where there is no secret, or one of less than 16 octets.
@@ -68,14 +68,14 @@ class Tokens:
         sealed = self._cipher.encrypt(clear + b" " * (-len(clear) % BLOCK), None)
         return urlsafe_b64encode(self._number + sealed).rstrip(b"=").decode("ascii")
 
-    def open(self, token: str) -> Opened:
+    def open(self, token: str) -> OpenedToken:
         """What ``token`` stands for. Raises ValueError for everything that was not made with one of the secrets."""
         from cryptography.exceptions import InvalidTag
 
         try:
             sealed = _octets(token)
             clear = self._ciphers[sealed[:NUMBER]].decrypt(sealed[NUMBER:], None)
-            return Opened(*_fields(clear))
+            return OpenedToken(*_fields(clear))
         except (KeyError, InvalidTag):
             raise ValueError("this is not one of our unsubscribe tokens") from None
 

@@ -15,7 +15,7 @@ import msgspec
 Pick = Callable[[Any], tuple[Any, ...]]
 
 
-class Order(msgspec.Struct, frozen=True, gc=False):
+class SlotOrder(msgspec.Struct, frozen=True, gc=False):
     """Where each of some values stands: ``places`` has a value's number for each gap.
 
     ``pick`` puts a list of them in their places; ``most`` is how many places one value has, at most.
@@ -26,12 +26,12 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     most: int
 
 
-def in_order(places: Sequence[int]) -> Order:
+def in_order(places: Sequence[int]) -> SlotOrder:
     """Values in these places."""
-    return Order(tuple(places), picker(places), max(Counter(places).values(), default=0))
+    return SlotOrder(tuple(places), picker(places), max(Counter(places).values(), default=0))
 
 
-def in_places(values: Sequence[Any], order: Order | None) -> list[Any]:
+def in_places(values: Sequence[Any], order: SlotOrder | None) -> list[Any]:
     """A value for each place; without an ``order`` they are so already."""
     return list(order.pick(values) if order else values)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from campaign.config.base_section import Slice
+from campaign.config.base_section import Section
 from campaign.config.units import Duration, Share
 
 _COLUMN_TYPE = re.compile(r"text|boolean|json|(?:integer|number|date)(?::.+)?")
@@ -26,7 +26,7 @@ def column_type(value: str) -> str:
 ColumnType = Annotated[str, AfterValidator(column_type)]
 
 
-class AudienceSlice(Slice):
+class AudienceSection(Section):
     """Where the rows come from and which of them are kept."""
 
     source: str = Field(description=".csv .tsv .xlsx .parquet, or a database URL with query")

@@ -8,13 +8,13 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from campaign.config.base_section import Slice
+from campaign.config.base_section import Section
 from campaign.config.units import AddressText, MailboxText, SenderText
 
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class CampaignSlice(Slice):
+class CampaignSection(Section):
     """Names the campaign and its edition; the pair decides who has been served."""
 
     name: FolderName = Field(description="names the campaign: letters, digits, dot, dash, underscore")

@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from campaign.config.base_section import Slice
+from campaign.config.base_section import Section
 from campaign.config.units import Duration
 
 
-class DkimSlice(Slice):
+class DkimSection(Section):
     """Sign each letter ourselves, for relays that do not."""
 
     domain: str = Field(description="the d= domain")
@@ -19,7 +19,7 @@ class DkimSlice(Slice):
     key_file: Path = Field(description="PEM private key, RSA or Ed25519")
 
 
-class ComposeSlice(Slice):
+class ComposeSection(Section):
     """Templates and resources; everything that shapes a letter."""
 
     subject: str = Field(description="template of the Subject header")
@@ -37,7 +37,9 @@ class ComposeSlice(Slice):
     unsubscribe_mailto: str = Field("", description="address that also takes unsubscribes")
     unsubscribe_id: str = Field("", description="column that the token stands for (default: the address, encrypted)")
     headers: dict[str, str] = Field(default_factory=dict, description="further headers; values are templates")
-    dkim: DkimSlice | list[DkimSlice] | None = Field(None, description="domain, selector, key_file; or a list of such")
+    dkim: DkimSection | list[DkimSection] | None = Field(
+        None, description="domain, selector, key_file; or a list of such"
+    )
     processes: Literal["auto"] | int = Field(1, description="render in this many processes; auto: one per spare core")
     max_letter_size: int = Field(20_000_000, gt=0, description="octets; a larger letter is an error of its row")
     max_attachment_size: int = Field(10_000_000, gt=0, description="octets per file")

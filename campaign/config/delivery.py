@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from campaign.config.base_section import Slice
+from campaign.config.base_section import Section
 from campaign.config.pacing import RampText
 from campaign.config.units import Duration, Rates
 
 DsnWish = Literal["never", "success", "failure", "delay"]
 
 
-class Timeouts(Slice):
+class Timeouts(Section):
     """How long each step of the conversation may take (RFC 5321 4.5.3.2), and a letter as a whole."""
 
     connect: Duration = Field(30.0, gt=0, description="to open a TCP connection, per address of the relay")
@@ -31,7 +31,7 @@ class Timeouts(Slice):
     letter: Duration = Field(1200.0, gt=0, description="for a letter as a whole, from MAIL to the final dot")
 
 
-class RelaySlice(Slice):
+class RelaySection(Section):
     """A relay of a list by weight: each gets its share of the letters, instead of the first getting them all."""
 
     url: str = Field(description="as in a list in order: a URL, a preset or mailbox")
@@ -43,7 +43,7 @@ class RelaySlice(Slice):
         return f"{self.url} (weight {self.weight:g})"
 
 
-class OauthSlice(Slice):
+class OauthSection(Section):
     """Access tokens that are got and renewed by themselves; logs in by XOAUTH2."""
 
     provider: Literal["google", "microsoft"] = Field(description="who gives the tokens: google or microsoft")
@@ -55,7 +55,7 @@ class OauthSlice(Slice):
     tenant: str = Field("", pattern=r"^[A-Za-z0-9.-]*$", description="Microsoft: the directory, its ID or domain")
 
     @model_validator(mode="after")
-    def _as_the_provider_wants(self) -> OauthSlice:
+    def _as_the_provider_wants(self) -> OauthSection:
         given = bool(self.client_id) + bool(self.tenant)
         if self.provider == "microsoft" and given < 2:
             raise ValueError("microsoft needs client_id and tenant too")
@@ -64,10 +64,10 @@ class OauthSlice(Slice):
         return self
 
 
-class DeliverySlice(Slice):
+class DeliverySection(Section):
     """Relays, limits and patience."""
 
-    relay: tuple[str | RelaySlice, ...] = Field(
+    relay: tuple[str | RelaySection, ...] = Field(
         ("mailbox",),
         description="smtps://user@host, smtp://host, a preset or mailbox; or a list, in order or by url and weight",
     )
@@ -79,7 +79,7 @@ class DeliverySlice(Slice):
     password_command: str = Field("", description="command that prints the password (or CAMPAIGN_RELAY_PASSWORD)")
     token_file: Path | None = Field(None, description="file that holds an OAuth2 access token; logs in by XOAUTH2")
     token_command: str = Field("", description="command that prints an OAuth2 access token; logs in by XOAUTH2")
-    oauth: OauthSlice | None = Field(None, description="provider and file, for tokens that renew themselves")
+    oauth: OauthSection | None = Field(None, description="provider and file, for tokens that renew themselves")
     tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the relay's certificate")
     tls_fingerprint: str = Field(
         "",
@@ -168,7 +168,7 @@ class DeliverySlice(Slice):
     @property
     def weights(self) -> tuple[float, ...]:
         """A weight for each relay, or nothing where they stand in order."""
-        return tuple(one.weight for one in self.relay if isinstance(one, RelaySlice))
+        return tuple(one.weight for one in self.relay if isinstance(one, RelaySection))
 
     @field_validator("relay", "dsn", mode="before")
     @classmethod
@@ -177,8 +177,8 @@ class DeliverySlice(Slice):
 
     @field_validator("relay")
     @classmethod
-    def _all_by_weight_or_none(cls, relays: tuple[str | RelaySlice, ...]) -> tuple[str | RelaySlice, ...]:
-        weights = [one.weight for one in relays if isinstance(one, RelaySlice)]
+    def _all_by_weight_or_none(cls, relays: tuple[str | RelaySection, ...]) -> tuple[str | RelaySection, ...]:
+        weights = [one.weight for one in relays if isinstance(one, RelaySection)]
         if weights and len(weights) < len(relays):
             raise ValueError("every relay of the list has a weight, or none has; write { url = '...', weight = 1 }")
         if weights and not any(weights):
@@ -187,7 +187,7 @@ class DeliverySlice(Slice):
 
     @field_validator("relay")
     @classmethod
-    def _mailbox_stands_alone(cls, relays: tuple[str | RelaySlice, ...]) -> tuple[str | RelaySlice, ...]:
+    def _mailbox_stands_alone(cls, relays: tuple[str | RelaySection, ...]) -> tuple[str | RelaySection, ...]:
         """A run is a rehearsal or it is none: of letters in both places nobody could say who has been served."""
         if len(relays) > 1 and any((one if isinstance(one, str) else one.url) == "mailbox" for one in relays):
             raise ValueError("'mailbox' stands alone, as its letters are a rehearsal; write it, or the other relays")
@@ -211,7 +211,7 @@ class DeliverySlice(Slice):
         return tuple(dict.fromkeys(wishes))
 
     @model_validator(mode="after")
-    def _no_key_without_its_certificate(self) -> DeliverySlice:
+    def _no_key_without_its_certificate(self) -> DeliverySection:
         if self.tls_client_key and not self.tls_client_certificate:
             raise ValueError("tls_client_key needs tls_client_certificate, the certificate it belongs to")
         if missing := sorted(set(self.tls_client_keys) - set(self.tls_client_certificates)):
@@ -219,7 +219,7 @@ class DeliverySlice(Slice):
         return self
 
     @model_validator(mode="after")
-    def _one_source_of_tokens(self) -> DeliverySlice:
+    def _one_source_of_tokens(self) -> DeliverySection:
         if self.oauth is not None and (self.token_file or self.token_command):
             raise ValueError("oauth takes the place of token_file and token_command; leave those out")
         return self

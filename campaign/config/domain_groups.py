@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 
 #: Groups of ours: the domains that the providers themselves give addresses at.
 SHIPPED: Mapping[str, Sequence[str]] = {
@@ -21,7 +21,7 @@ SHIPPED: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 
 
-def domain_groups(settings: DeliverySlice) -> dict[str, str]:
+def domain_groups(settings: DeliverySection) -> dict[str, str]:
     """The group of each domain that has one.
 
     A domain that the campaign names, in ``domain_rate`` or in a group of its own, stays out of ours; a group of its
@@ -36,7 +36,7 @@ def domain_groups(settings: DeliverySlice) -> dict[str, str]:
     return found
 
 
-def domains_of(settings: DeliverySlice, name: str) -> list[str]:
+def domains_of(settings: DeliverySection, name: str) -> list[str]:
     """The domains that count under ``name`` of ``domain_rate``: those of a group, or the domain itself."""
     name = domain_name(name)
     return [domain for domain, group in domain_groups(settings).items() if group == name] or [name]

@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from campaign.config.base_section import Slice
+from campaign.config.base_section import Section
 
 InDoubt = Literal["hold", "resend", "skip"]
 Durability = Literal["process", "power"]
 
 
-class LedgerSlice(Slice):
+class LedgerSection(Section):
     """The checkpoint's folder and promises."""
 
     directory: Path = Field(Path("runs"), description="where run folders live")

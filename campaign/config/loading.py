@@ -17,19 +17,19 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from campaign.config.audience import AudienceSlice
-from campaign.config.base_section import Slice
-from campaign.config.campaign import CampaignSlice
-from campaign.config.compose import ComposeSlice
-from campaign.config.delivery import DeliverySlice
-from campaign.config.ledger import LedgerSlice
-from campaign.config.report import ReportSlice
+from campaign.config.audience import AudienceSection
+from campaign.config.base_section import Section
+from campaign.config.campaign import CampaignSection
+from campaign.config.compose import ComposeSection
+from campaign.config.delivery import DeliverySection
+from campaign.config.ledger import LedgerSection
+from campaign.config.report import ReportSection
 from campaign.errors import ConfigError
 
 PREFIX = "CAMPAIGN__"
 
 #: Where a value may be of several kinds, pydantic puts the kind it tried into the path; people know keys only.
-_KIND = re.compile(r"[a-z-]+\[.*\]|int|float|str|bool|[A-Z]\w*Slice", re.DOTALL)
+_KIND = re.compile(r"[a-z-]+\[.*\]|int|float|str|bool|[A-Z]\w*Section", re.DOTALL)
 _PLACE = re.compile(r"at line (\d+)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _ONE_RECIPIENT = (
@@ -54,15 +54,15 @@ _WORDS = {
 }
 
 
-class CampaignFile(Slice):
+class CampaignFile(Section):
     """The sections of a campaign file."""
 
-    campaign: CampaignSlice
-    audience: AudienceSlice
-    compose: ComposeSlice
-    delivery: DeliverySlice = DeliverySlice()
-    ledger: LedgerSlice = LedgerSlice()
-    report: ReportSlice = ReportSlice()
+    campaign: CampaignSection
+    audience: AudienceSection
+    compose: ComposeSection
+    delivery: DeliverySection = DeliverySection()
+    ledger: LedgerSection = LedgerSection()
+    report: ReportSection = ReportSection()
 
 
 class Settings(CampaignFile):

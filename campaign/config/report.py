@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from campaign.config.base_section import Slice
+from campaign.config.base_section import Section
 from campaign.config.units import Duration
 
 
-class ReportSlice(Slice):
+class ReportSection(Section):
     """How often a run speaks off a terminal, and where machines read its numbers."""
 
     interval: Duration = Field(10.0, gt=0, description="off a terminal, a line this often")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.credentials.login import read_private
 from campaign.errors import ConfigError
 
@@ -43,7 +43,7 @@ class ClientCertificate:
 
 
 def client_certificate(
-    host: str, settings: DeliverySlice, base: Path, now: Callable[[], float] = time.time
+    host: str, settings: DeliverySection, base: Path, now: Callable[[], float] = time.time
 ) -> ClientCertificate | None:
     """The certificate that ``settings`` has for this relay; None: it has none. Raises ConfigError."""
     if host in settings.tls_client_certificates:

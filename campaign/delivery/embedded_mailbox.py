@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # aiosmtpd costs a tenth of a second; only runs that use the 
 LARGEST = 64 * 1024 * 1024
 
 
-class Mailbox:
+class EmbeddedMailbox:
     """``async with Mailbox(folder) as box: box.url``. ``kept`` counts the letters filed since the start."""
 
     def __init__(self, folder: Path) -> None:

@@ -20,17 +20,17 @@ from campaign.ledger.journal.journal_records import (
     NONE,
     Changed,
     Ended,
-    Frontier,
     Intent,
     Opened,
     Pass,
     Record,
-    Settled,
+    ReservedUpTo,
     Started,
     Synced,
+    VerdictRecord,
     encode,
 )
-from campaign.ledger.run_state import LATEST, History, is_date
+from campaign.ledger.run_state import LATEST, RunState, is_date
 from campaign.model import Letter, Outcome, Verdict
 from campaign.system.boot import boot_clock
 
@@ -45,7 +45,7 @@ def create(folder: Path, opened: Opened) -> None:
     journal_file.write_whole(folder / journal_reader.NAME, encode(opened))
 
 
-def read_history(folder: Path, *, running: bool = False) -> History:
+def read_history(folder: Path, *, running: bool = False) -> RunState:
     """The history of a run as far as it is written, for reading only. Raises DamageError or StorageError.
 
     Unless a process is ``running`` it, letters between dot and reply are in doubt.
@@ -59,9 +59,9 @@ def read_history(folder: Path, *, running: bool = False) -> History:
     return history
 
 
-def _replay(path: Path, reading: journal_reader.Reading) -> History:
+def _replay(path: Path, reading: journal_reader.Reading) -> RunState:
     try:
-        history = History.replay(journal_reader.read(path, reading))
+        history = RunState.replay(journal_reader.read_records(path, reading))
     except (ValueError, IndexError, KeyError, OverflowError) as error:
         if reading.lines == 0:
             journal_reader.refuse_damage(path, reading, "")
@@ -82,11 +82,11 @@ class Checkpoint:
         folder: Path,
         *,
         durability: str = "process",
-        history: History | None = None,
+        history: RunState | None = None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = boot_clock,
         boot: str | None = None,
-        open_file: Callable[[Path], journal_file.AppendOnly] = journal_file.AppendOnly,
+        open_file: Callable[[Path], journal_file.JournalFile] = journal_file.JournalFile,
     ) -> None:
         """Lock, replay, cut off a torn tail, mark what is in doubt.
 
@@ -144,7 +144,7 @@ class Checkpoint:
         took = now - self._block_at
         self._block = FIRST_BLOCK if not self._block_at else self._fit(took)
         self._block_at = now
-        self._append(Frontier(number + self._block))
+        self._append(ReservedUpTo(number + self._block))
         self.sync()
 
     def date_of(self, number: int) -> int:
@@ -170,7 +170,7 @@ class Checkpoint:
         """Write down what became of one recipient; tried again with the ballast's room when the disk is full."""
         number = outcome.number
         dot = self._dots.pop(number, None)
-        record = Settled(
+        record = VerdictRecord(
             number,
             outcome.verdict.value,
             at=round(self._clock(), 3),
@@ -194,14 +194,14 @@ class Checkpoint:
         """
         if number in self.history.digests and verdict is not Verdict.ACCEPTED:
             verdict = Verdict.IN_DOUBT
-        record = Settled(number, verdict.value, at=round(self._clock(), 3), reason=reason, counted=False)
+        record = VerdictRecord(number, verdict.value, at=round(self._clock(), 3), reason=reason, counted=False)
         self._append(record)
         return verdict
 
     def settle_pending(self) -> None:
         """When sending is over: whoever has an intent and no verdict, because it could not be written, is in doubt.
 
-        So is whoever was to be sent again (`History.reopen_doubts`) and was not.
+        So is whoever was to be sent again (`RunState.reopen_doubts`) and was not.
         """
         for number in list(self.history.pending):
             self.settle(number, Verdict.IN_DOUBT, "the dot was sent and what became of it could not be written down")
@@ -253,7 +253,7 @@ class Checkpoint:
         wanted = self._block * BLOCK_SECONDS / max(took, 0.001)
         return int(min(max(wanted, FIRST_BLOCK), 2 * self._block, LARGEST_BLOCK))
 
-    def _recover(self) -> History:
+    def _recover(self) -> RunState:
         path, reading = self._file.path, journal_reader.Reading()
         history = _replay(path, reading)
         journal_reader.refuse_damage(path, reading, self._boot)
@@ -279,7 +279,7 @@ class Checkpoint:
         for number in self.history.interrupted:
             reason = "the dot was sent and the process ended before a reply was recorded"
             at, date = round(self._clock(), 3), float(self.history.dates[number])
-            self._append(Settled(number, Verdict.IN_DOUBT.value, at, reason=reason, date=date, counted=False))
+            self._append(VerdictRecord(number, Verdict.IN_DOUBT.value, at, reason=reason, date=date, counted=False))
         self.history.interrupted.clear()
         before = self.history.drawn_in
         self._append(Started(round(self._clock(), 3), self._boot, os.getpid(), durability))
@@ -298,7 +298,7 @@ class Checkpoint:
 class GroupSync:
     """One sync for all who wait: the next one begins when the last has ended, so many letters share it."""
 
-    def __init__(self, file: journal_file.AppendOnly, mark: Callable[[int], None]) -> None:
+    def __init__(self, file: journal_file.JournalFile, mark: Callable[[int], None]) -> None:
         self._file = file
         self._mark = mark
         self._waiting: list[asyncio.Future[None]] = []

@@ -13,20 +13,20 @@ from pathlib import Path
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.checkpoint import LARGEST_BLOCK
-from campaign.ledger.journal.journal_file import AppendOnly, write_whole
+from campaign.ledger.journal.journal_file import JournalFile, write_whole
 from campaign.ledger.journal.journal_records import (
-    Frontier,
     Intent,
     Opened,
     Record,
-    Settled,
+    ReservedUpTo,
     Started,
     Synced,
+    VerdictRecord,
     decode,
     encode,
 )
 from campaign.ledger.run_folder import locked
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 
 REASON = "lines of the journal that may have told of this letter were damaged"
@@ -46,7 +46,7 @@ class Salvage:
     last_time: float = 0.0
 
 
-def inspect(path: Path) -> Salvage:
+def inspect_journal(path: Path) -> Salvage:
     """What can be saved. Raises DamageError where not even the first line is sound; StorageError."""
     try:
         *whole, rest = path.read_bytes().split(b"\n")
@@ -73,7 +73,7 @@ class _Inspection:
     """One walk through the lines: each is kept and applied, or lost."""
 
     def __init__(self, opened: Opened, salvage: Salvage) -> None:
-        self._history, self._salvage = History(opened), salvage
+        self._history, self._salvage = RunState(opened), salvage
         self._damaged = 0  # the last line that nobody can read
         self._may_be_frontier = False
         self._bound = 0  # nobody at or above it was drawn, by the lines that can be read
@@ -94,7 +94,7 @@ class _Inspection:
             self._salvage.lines.append(line)
             return
         self._salvage.lost_lines.append(number)
-        if isinstance(record, Intent | Settled):
+        if isinstance(record, Intent | VerdictRecord):
             self._told_of.add(record.number)
 
     def result(self, lines: int) -> Salvage:
@@ -109,11 +109,11 @@ class _Inspection:
         return salvage
 
     def _note(self, record: Record) -> None:
-        if isinstance(record, Frontier):
+        if isinstance(record, ReservedUpTo):
             self._bound = max(self._bound, record.until)
-        elif isinstance(record, Intent | Settled):
+        elif isinstance(record, Intent | VerdictRecord):
             self._bound = max(self._bound, record.number + 1)
-        if isinstance(record, Settled | Started):
+        if isinstance(record, VerdictRecord | Started):
             self._salvage.last_time = max(self._salvage.last_time, record.at)
 
 
@@ -122,16 +122,18 @@ def repair(path: Path) -> Salvage:
 
     Under the locks of the edition and the run: who began to send meanwhile would write into the journal replaced.
     """
-    with contextlib.closing(AppendOnly(path)), locked(path.parent.resolve().parent):
+    with contextlib.closing(JournalFile(path)), locked(path.parent.resolve().parent):
         return _repaired(path)
 
 
 def _repaired(path: Path) -> Salvage:
-    salvage = inspect(path)
+    salvage = inspect_journal(path)
     if not salvage.lost_lines:
         return salvage
     at = salvage.last_time
-    doubts = [encode(Settled(n, Verdict.IN_DOUBT.value, at=at, reason=REASON, counted=False)) for n in salvage.doubtful]
+    doubts = [
+        encode(VerdictRecord(n, Verdict.IN_DOUBT.value, at=at, reason=REASON, counted=False)) for n in salvage.doubtful
+    ]
     kept = next(name for n in range(1, 10_000) if not (name := path.with_name(f"{path.name}.damaged-{n}")).exists())
     write_whole(kept, path.read_bytes())
     write_whole(path, b"".join([line + b"\n" for line in salvage.lines] + doubts))

@@ -100,7 +100,7 @@ def _first(run: Path) -> Record | None:
     if not has_journal(run):
         return None
     reading = journal_reader.Reading()
-    first = next(journal_reader.read(path, reading), None)
+    first = next(journal_reader.read_records(path, reading), None)
     if first is None:
         journal_reader.refuse_damage(path, reading, "")
     return first

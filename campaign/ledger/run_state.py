@@ -17,14 +17,14 @@ from campaign.ledger.journal.journal_records import (
     VERSION,
     Changed,
     Ended,
-    Frontier,
     Intent,
     Opened,
     Pass,
     Record,
-    Settled,
+    ReservedUpTo,
     Started,
     Synced,
+    VerdictRecord,
 )
 from campaign.ledger.run_clock import LONGEST_GAP, RunClock
 from campaign.model import FINAL, Verdict
@@ -46,7 +46,7 @@ def is_date(seconds: float) -> bool:
     return 0 <= seconds <= LATEST
 
 
-class History:
+class RunState:
     """Where each recipient of the run stands.
 
     ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
@@ -84,7 +84,7 @@ class History:
         self.synced = 0
         self.ended: Ended | None = None
         self.abandoned = False
-        self.dead: dict[int, Settled] = {}
+        self.dead: dict[int, VerdictRecord] = {}
         self.run_clock = RunClock(opened.at)
         #: Seconds of the longest wait before a next try so far; how many waited for longer when the clock was set back.
         self.longest_wait, self.drawn_in = 0.0, 0
@@ -96,15 +96,15 @@ class History:
             Started: self._started,
             Changed: self._changed,
             Pass: self._passed,
-            Frontier: self._reached,
+            ReservedUpTo: self._reached,
             Intent: self._intended,
-            Settled: self._settled,
+            VerdictRecord: self._settled,
             Synced: self._synced,
             Ended: self._left,
         }
 
     @classmethod
-    def replay(cls, records: Iterable[Record]) -> History:
+    def replay(cls, records: Iterable[Record]) -> RunState:
         """Rebuild from all records, the first of which must be `Opened`. Raises ValueError where they make no sense."""
         stream = iter(records)
         opened = next(stream, None)
@@ -126,7 +126,7 @@ class History:
         """Whether `apply` makes sense of it: a recipient of this run, a verdict there is, dates that fit."""
         if isinstance(record, Intent):
             return 0 <= record.number < len(self.state) and is_date(record.date)
-        if isinstance(record, Settled):
+        if isinstance(record, VerdictRecord):
             known = 0 <= record.number < len(self.state) and record.verdict in _BY_NAME
             return known and is_date(record.date) and is_date(record.not_before)
         return is_date(record.at) if isinstance(record, Pass) else not isinstance(record, Opened)
@@ -258,14 +258,14 @@ class History:
         self.run_clock.begin_pass(self.pass_at)
         self.notes, self.settings = (), {}  # they were about an earlier turn
 
-    def _reached(self, record: Frontier) -> None:
+    def _reached(self, record: ReservedUpTo) -> None:
         self.frontier = record.until
 
     def _intended(self, record: Intent) -> None:
         self.pending[record.number] = record
         self.dates[record.number] = int(record.date)
 
-    def _settled(self, record: Settled) -> None:
+    def _settled(self, record: VerdictRecord) -> None:
         number, code, state, counts = record.number, _BY_NAME[record.verdict], self.state, self.counts
         intent = self.pending.pop(number, None)
         counts[state[number]] -= 1

@@ -12,12 +12,12 @@ from pathlib import Path
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.suppression_list import Suppression
 from campaign.ledger import dead_addresses, run_folder
-from campaign.ledger.journal.journal_records import Settled
-from campaign.ledger.run_state import History
+from campaign.ledger.journal.journal_records import VerdictRecord
+from campaign.ledger.run_state import RunState
 from campaign.pipeline.command_context import Job
 
 
-def suppress(job: Job, plan: Plan, verdicts: Iterable[Settled], *, sync: bool = False) -> None:
+def suppress(job: Job, plan: Plan, verdicts: Iterable[VerdictRecord], *, sync: bool = False) -> None:
     """Add the addresses of these verdicts; with ``sync`` the whole list is on disk afterwards. Raises StorageError."""
     name = job.settings.campaign.name
     dead = [
@@ -29,7 +29,7 @@ def suppress(job: Job, plan: Plan, verdicts: Iterable[Settled], *, sync: bool = 
     dead_addresses.add(job.directory, dead, sync=sync)
 
 
-def suppress_missing(job: Job, run: Path, history: History) -> None:
+def suppress_missing(job: Job, run: Path, history: RunState) -> None:
     """Add what the run's journal tells of and the list lacks, durably. Raises StorageError.
 
     A rehearsal tells nothing about any address.

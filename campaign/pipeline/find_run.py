@@ -16,7 +16,7 @@ from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
-from campaign.report.live.console import shown
+from campaign.report.live.console import path_text
 
 
 def find_run(named: str, say: Callable[[str], None]) -> Path:
@@ -43,7 +43,7 @@ def _of_campaign(named: str, say: Callable[[str], None]) -> Path:
     found = _newest_below(folder)
     if found is None and edition and (found := _newest_below(folder.parent)):
         which = f"edition {found.parent.name}" if found.parent != folder.parent else "time without editions"
-        say(f"The edition {edition} has no run yet; this is the newest of the {which}: {shown(found)}")
+        say(f"The edition {edition} has no run yet; this is the newest of the {which}: {path_text(found)}")
     return found or _nowhere(folder, f"campaign send {named} makes the first")
 
 
@@ -86,7 +86,7 @@ def _nowhere(place: Path, first: str) -> NoReturn:
     for _ in os.walk(place.resolve(), onerror=_refuse_closed_below):
         pass
     raise ConfigError(
-        f"There is no run in {shown(place)}.",
+        f"There is no run in {path_text(place)}.",
         next_step=f"name the campaign file, or a run folder such as runs/gazette/20261124T080000Z; {first}",
     )
 
@@ -97,7 +97,7 @@ def refuse_unbegun(run: Path) -> None:
         return
     run_folder.refuse_lost_journal(run)
     raise ConfigError(
-        f"The run in {shown(run)} has not begun, and nobody has been served by it.",
+        f"The run in {path_text(run)} has not begun, and nobody has been served by it.",
         evidence=f"there is no {journal_reader.NAME}",
         next_step="once the process that makes it says `new run`, try again; without one, the next send clears it away",
     )

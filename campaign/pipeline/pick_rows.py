@@ -52,7 +52,7 @@ def _nobody(plan: Plan, row: int) -> Recipient:
     )
 
 
-def telling(plan: Plan, composer: Composer, say: Callable[[str], None]) -> list[Pick]:
+def telling_rows(plan: Plan, composer: Composer, say: Callable[[str], None]) -> list[Pick]:
     """Some letters that tell most about all of them, `MOST` at most; ``say`` hears what is not shown."""
     look = Look(composer)
     picks: dict[int, Pick] = {}

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan, freeze
-from campaign.audience.screening.addresses import Refusal, parse
+from campaign.audience.screening.addresses import Refusal, parse_address
 from campaign.audience.sources.source_factory import template_columns
 from campaign.compose.composer import Composer
-from campaign.compose.mime.read_back import read
+from campaign.compose.mime.read_back import read_letter
 from campaign.delivery.relays.relay import open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import ConfigError, InputError
@@ -28,10 +28,10 @@ from campaign.ledger.journal.journal_file import write_whole
 from campaign.ledger.run_folder import make_folder
 from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.pick_rows import Pick, asked_for, telling
+from campaign.pipeline.pick_rows import Pick, asked_for, telling_rows
 from campaign.pipeline.start.preflight import refuse_unready
 from campaign.report.html.gallery import Preview, write_gallery
-from campaign.report.live.console import Console, shown
+from campaign.report.live.console import Console, path_text
 from campaign.report.live.logging_handler import passed_on
 
 
@@ -48,7 +48,7 @@ def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tup
             raise InputError(
                 f"{audience.source} has nobody to write to.",
                 evidence=f"{plan.books.read:,} rows read, none of them kept",
-                next_step=f"campaign check {shown(job.settings.file)}",
+                next_step=f"campaign check {path_text(job.settings.file)}",
             )
         for remark in plan.remarks:
             console.say(remark)
@@ -60,16 +60,16 @@ def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output:
     folder = output or job.directory / job.settings.campaign.name / "preview"
     make_folder(folder)
     with rehearsed(job, console) as (plan, composer):
-        picks = asked_for(plan, rows, to) if rows or to else telling(plan, composer, console.tell)
-        shown = [_previewed(folder, composer, one) for one in picks]
-    write_gallery(folder, shown, names=plan.columns)
+        picks = asked_for(plan, rows, to) if rows or to else telling_rows(plan, composer, console.tell)
+        previews = [_previewed(folder, composer, one) for one in picks]
+    write_gallery(folder, previews, names=plan.columns)
     return folder / "index.html"
 
 
 def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
     recipient = pick.recipient
     letter = composed(composer, recipient)
-    seen, name = read(letter.content), f"row-{recipient.line}.eml"
+    seen, name = read_letter(letter.content), f"row-{recipient.line}.eml"
     write_whole(folder / name, letter.content)
     return Preview(
         label=pick.label,
@@ -112,16 +112,16 @@ class Noted:
 
 def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> ExitCode:
     """Send real rows to ``to``, with identities of their own. Raises CampaignError."""
-    address = parse(to)
+    address = parse_address(to)
     if isinstance(address, Refusal):
         raise ConfigError(
             f"{to} is not an address: {address.reason}.",
-            next_step=f"campaign test {shown(job.settings.file)} --to you@example.com, with your own",
+            next_step=f"campaign test {path_text(job.settings.file)} --to you@example.com, with your own",
         )
     if "mailbox" in job.settings.delivery.urls:
         raise ConfigError(
             "The relay is the embedded mailbox, so a test letter would reach nobody.",
-            next_step=f"look at the letters: campaign preview {shown(job.settings.file)}; or give --relay URL",
+            next_step=f"look at the letters: campaign preview {path_text(job.settings.file)}; or give --relay URL",
         )
     refuse_unready(job)
     with rehearsed(job, console, test=True) as (plan, composer):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.presets import rewritten_at
 from campaign.delivery.relays.relay import find
 from campaign.errors import CampaignError
 
 
-def rewritten(delivery: DeliverySlice) -> tuple[str, ...]:
+def rewritten(delivery: DeliverySection) -> tuple[str, ...]:
     """What any of the relays replaces: a letter is the same whichever of them it goes through."""
     return tuple(sorted({name for url in delivery.urls for name in _by(url)}))
 

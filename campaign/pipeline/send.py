@@ -21,10 +21,10 @@ from campaign.pipeline.finish.close_run import close_run
 from campaign.pipeline.operate.publish_metrics import publish_idle
 from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.pipeline.serve.live_metrics import Observer
-from campaign.pipeline.serve.pass_loop import Ending, Service
+from campaign.pipeline.serve.pass_loop import Ending, PassLoop
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.choose_run import (
-    Chosen,
+    ChosenRun,
     choose,
     continues,
     refuse_changed_plan,
@@ -34,11 +34,11 @@ from campaign.pipeline.start.choose_run import (
 from campaign.pipeline.start.past_runs import clear_unbegun, fingerprints, kind_in_words, newest
 from campaign.pipeline.start.unfinished_editions import FINISHED, unfinished_edition
 from campaign.report.formatting import counted
-from campaign.report.live.console import Console, shown
+from campaign.report.live.console import Console, path_text
 from campaign.report.live.event_log import open_log
 from campaign.report.live.logging_handler import passed_on
 from campaign.report.live.progress import Counts, Progress
-from campaign.report.summary import in_words
+from campaign.report.summary import books_text
 from campaign.report.telemetry.tracing import span, traced
 
 
@@ -60,7 +60,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
                 console.tell(complaint)
             return ExitCode.DONE
         refuse_changed_inputs(job, options, chosen)
-        with opened(job, chosen) as checkpoint:
+        with open_checkpoint(job, chosen) as checkpoint:
             announce(job, chosen, checkpoint, console)
             accept_changed_inputs(job, options, chosen, checkpoint)
             ending = held(chosen) or over(job, console) or serve(job, options, chosen, checkpoint, console)
@@ -98,7 +98,7 @@ def refuse_late(job: Job, options: Options) -> None:
         raise ConfigError(
             "The time for this campaign is over, so nothing is sent.",
             evidence=f"campaign.not_after = {job.settings.campaign.not_after}",
-            next_step=f"set a later not_after in {shown(job.settings.file)} if it should still go out",
+            next_step=f"set a later not_after in {path_text(job.settings.file)} if it should still go out",
         )
 
 
@@ -119,7 +119,7 @@ def wait_for_start(settings: Settings, options: Options, console: Console) -> No
 
 
 @contextlib.contextmanager
-def opened(job: Job, chosen: Chosen) -> Iterator[Checkpoint]:
+def open_checkpoint(job: Job, chosen: ChosenRun) -> Iterator[Checkpoint]:
     """The run's checkpoint, locked while the block runs."""
     checkpoint = Checkpoint(chosen.folder, durability=job.settings.ledger.durability, history=chosen.history)
     try:
@@ -128,7 +128,7 @@ def opened(job: Job, chosen: Chosen) -> Iterator[Checkpoint]:
         checkpoint.close()
 
 
-def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console) -> None:
+def announce(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, console: Console) -> None:
     """Say which run this is and what was found in it."""
     tally, plan = checkpoint.history.tally(), chosen.plan
     if kind := kind_in_words(job, new=not chosen.continued):
@@ -137,13 +137,13 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
         console.say(note)
     if not chosen.continued:
         console.say(
-            f"new run {shown(chosen.folder)}: {counted(plan.size, 'recipient')} planned of "
+            f"new run {path_text(chosen.folder)}: {counted(plan.size, 'recipient')} planned of "
             f"{counted(plan.books.read, 'row')} read"
         )
         return
     settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]
     console.say(
-        f"continuing run {shown(chosen.folder)}: {settled:,} of {plan.size:,} settled earlier, "
+        f"continuing run {path_text(chosen.folder)}: {settled:,} of {plan.size:,} settled earlier, "
         f"{tally['in_doubt']:,} in doubt, {tally['waiting'] + tally['deferred']:,} to go"
     )
     if tally["in_doubt"]:
@@ -153,23 +153,25 @@ def announce(job: Job, chosen: Chosen, checkpoint: Checkpoint, console: Console)
 def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
     """Nothing to do, said plainly: where the rows went, and what the newest run still leaves to the operator."""
     text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
-    text += f"\n  {in_words(books)}"
+    text += f"\n  {books_text(books)}"
     if not books.already:
         text += "\nNext: look at where and suppress under [audience]; nobody of this list has been served yet"
     if job.rehearsal:
-        text += f"\n  this is a rehearsal; to send the letters: campaign send {shown(job.settings.file)} --relay URL"
+        text += (
+            f"\n  this is a rehearsal; to send the letters: campaign send {path_text(job.settings.file)} --relay URL"
+        )
     last, history = newest(job)
     tally = history.tally() if history else {}
     failed, doubts = sum(tally.get(verdict, 0) for verdict in FAILED), tally.get(Verdict.IN_DOUBT, 0)
     if failed and retry:
         text += (
             f"\n  {failed:,} failed, and none of them can be tried again: their addresses are suppressed "
-            f"(look into {shown(job.directory / 'suppressed.csv')}) or not in the list any more"
+            f"(look into {path_text(job.directory / 'suppressed.csv')}) or not in the list any more"
         )
     elif failed:
-        text += f"\n  {failed:,} failed; to try them again: campaign retry {shown(job.settings.file)}"
+        text += f"\n  {failed:,} failed; to try them again: campaign retry {path_text(job.settings.file)}"
     if doubts and last:
-        text += f"\n  {doubts:,} in doubt; from the relay's log: campaign resolve {shown(last)} --accepted LIST"
+        text += f"\n  {doubts:,} in doubt; from the relay's log: campaign resolve {path_text(last)} --accepted LIST"
     return text
 
 
@@ -180,7 +182,7 @@ DOUBT_WORDS = {
 }
 
 
-def refuse_changed_inputs(job: Job, options: Options, chosen: Chosen) -> None:
+def refuse_changed_inputs(job: Job, options: Options, chosen: ChosenRun) -> None:
     """A resume whose inputs differ is refused by name, unless the operator said to go on. Raises ConfigError.
 
     Before the journal is opened: a run that has ended would otherwise count as taken up again.
@@ -192,14 +194,14 @@ def refuse_changed_inputs(job: Job, options: Options, chosen: Chosen) -> None:
         refuse_changes(chosen.history, fingerprints(job, chosen.composer), job.settings.file, chosen.folder)
 
 
-def accept_changed_inputs(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint) -> None:
+def accept_changed_inputs(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint) -> None:
     """Write down what the rest of the letters are made of, where the operator said to go on with changed inputs."""
     current = fingerprints(job, chosen.composer)
     if options.accept_changes and current != checkpoint.history.fingerprints:
         checkpoint.accept_changes(current, job.domain)
 
 
-def held(chosen: Chosen) -> Ending | None:
+def held(chosen: ChosenRun) -> Ending | None:
     """An operator stopped this run and has not released it."""
     control = Control(chosen.folder)
     control.poll(time.monotonic())
@@ -216,7 +218,7 @@ def over(job: Job, console: Console) -> Ending | None:
     return Ending()
 
 
-def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, console: Console) -> Ending:
+def serve(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint, console: Console) -> Ending:
     """All passes of this process, with progress on the console and turns in the log."""
     if job.settings.ledger.in_doubt == "resend":
         checkpoint.history.reopen_doubts()
@@ -239,7 +241,7 @@ def serve(job: Job, options: Options, chosen: Chosen, checkpoint: Checkpoint, co
         progress.start()
         try:
             with passed_on(log, progress.note), span("serve"):
-                service = Service(job, options, chosen, checkpoint, progress, counts, log)
+                service = PassLoop(job, options, chosen, checkpoint, progress, counts, log)
                 return asyncio.run(Observer(job, chosen, checkpoint).beside(service.serve()))
         finally:
             progress.finish()
@@ -256,7 +258,7 @@ def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
     )
 
 
-def settle_the_rest(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending) -> None:
+def settle_the_rest(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, ending: Ending) -> None:
     """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled.
 
     A wish to cancel is fulfilled by that and holds nothing up afterwards, such as doubts that are to be sent again.

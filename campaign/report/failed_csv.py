@@ -42,11 +42,11 @@ def write_in_doubt(folder: Path, rows: Iterable[DoubtRow]) -> int:
 
 
 def _failed_cells(row: FailedRow, kept: int) -> list[str]:
-    cells = [plain(value) for value in row.values[:kept]]
+    cells = [cell_of(value) for value in row.values[:kept]]
     return [*cells, row.verdict, str(row.code or ""), row.enhanced_code, formatting.printable(row.reason)]
 
 
-def plain(value: Value) -> str:
+def cell_of(value: Value) -> str:
     """A cell's text for a value: empty for None, ISO 8601 for dates, JSON for lists and tables."""
     if value is None:
         return ""

@@ -32,7 +32,7 @@ READING_ORDER: tuple[str, ...] = (
 )
 
 
-def number(count: int) -> str:
+def grouped(count: int) -> str:
     """``12345`` -> ``"12,345"``."""
     return f"{count:,}"
 
@@ -42,7 +42,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def share(part: int, whole: int) -> str:
+def percentage(part: int, whole: int) -> str:
     """``(123, 1000)`` -> ``"12.3 %"``; says 100 % only of all and 0 % only of none."""
     if whole <= 0 or part <= 0:
         return "0.0 %"
@@ -52,7 +52,7 @@ def share(part: int, whole: int) -> str:
     return f"{min(percent, 99.9) if part < whole else percent:.1f} %"
 
 
-def duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """``1770`` -> ``"29m30s"``; the two largest units, one decimal under ten seconds."""
     if seconds < 10:
         return f"{max(0.0, seconds):.1f}s".replace(".0s", "s")
@@ -67,10 +67,12 @@ def latency(seconds: float) -> str:
     """``0.00042`` -> ``"0.4 ms"``, ``0.0423`` -> ``"42 ms"``, ``1.5`` -> ``"1.50 s"``."""
     if seconds < 0.00995:
         return f"{seconds * 1000:.1f} ms"
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s" if seconds < 100 else duration(seconds)
+    return (
+        f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s" if seconds < 100 else duration_text(seconds)
+    )
 
 
-def rate(per_second: float) -> str:
+def rate_text(per_second: float) -> str:
     """``48.93`` -> ``"48.9/s"``; slow ones per minute or hour."""
     for factor, unit in ((1, "s"), (60, "min")):
         if per_second * factor >= 1 or per_second == 0:

@@ -22,7 +22,7 @@ from campaign.report.files import replacing
 from campaign.report.time_buckets import rebinned
 
 __all__ = [
-    "FailedRow", "balance", "in_words", "next_steps", "summary", "tally", "write_failed", "write_in_doubt",
+    "FailedRow", "balance", "books_text", "next_steps", "summary_json", "tally", "write_failed", "write_in_doubt",
     "write_summary",
 ]  # fmt: skip
 
@@ -60,10 +60,10 @@ def _all(books: Books, verdicts: Mapping[str, int]) -> list[tuple[str, int]]:
 def write_summary(folder: Path, facts: RunFacts) -> None:
     """Write ``summary.json`` (0600), as `summary.schema.json` beside this module describes it. Raises StorageError."""
     with replacing(folder / "summary.json") as stream:
-        stream.write(json.dumps(summary(facts), ensure_ascii=False, indent=2) + "\n")
+        stream.write(json.dumps(summary_json(facts), ensure_ascii=False, indent=2) + "\n")
 
 
-def summary(facts: RunFacts) -> dict[str, Any]:
+def summary_json(facts: RunFacts) -> dict[str, Any]:
     """``summary.json`` as plain values. No recipient's address is in it: texts of relays lose theirs."""
     complaints = balance(facts.books, facts.verdicts)
     return {
@@ -134,17 +134,17 @@ def tally(facts: RunFacts, error: CampaignError | None = None) -> str:
 def _headline(facts: RunFacts) -> list[str]:
     edition = f" {facts.edition}" if facts.edition else ""
     accepted, planned = facts.count(Verdict.ACCEPTED), facts.books.planned
-    pace = f" at {formatting.rate(accepted / facts.seconds)}" if accepted and facts.seconds else ""
+    pace = f" at {formatting.rate_text(accepted / facts.seconds)}" if accepted and facts.seconds else ""
     nothing = "nobody was left to serve" if not planned else f"{accepted:,} of {planned:,} accepted"
-    return [f"{facts.campaign}{edition}: {nothing}, {formatting.duration(facts.seconds)}{pace}"]
+    return [f"{facts.campaign}{edition}: {nothing}, {formatting.duration_text(facts.seconds)}{pace}"]
 
 
 def _verdict_table(facts: RunFacts) -> list[str]:
     seen = [name for name in formatting.READING_ORDER if facts.count(name) or name == Verdict.ACCEPTED]
-    width = max(len(formatting.number(facts.count(name))) for name in seen)
+    width = max(len(formatting.grouped(facts.count(name))) for name in seen)
     return [
-        f"  {formatting.verdict(name):<13}{formatting.number(facts.count(name)):>{width}}"
-        f"  {formatting.share(facts.count(name), facts.books.planned):>7}"
+        f"  {formatting.verdict(name):<13}{formatting.grouped(facts.count(name)):>{width}}"
+        f"  {formatting.percentage(facts.count(name), facts.books.planned):>7}"
         for name in seen
         if facts.books.planned
     ]
@@ -152,7 +152,7 @@ def _verdict_table(facts: RunFacts) -> list[str]:
 
 def _facts_lines(facts: RunFacts, notes: Sequence[str]) -> list[str]:
     complaints = balance(facts.books, facts.verdicts)
-    lines = [f"Books   {in_words(facts.books)}{'' if complaints else '; they balance'}"]
+    lines = [f"Books   {books_text(facts.books)}{'' if complaints else '; they balance'}"]
     lines += [f"        THE BOOKS DO NOT BALANCE: {one}" for one in complaints]
     lines += [f"Note    {formatting.printable(note)}" for note in notes]
     lines.append(f"Report  {Path(facts.folder) / 'report.html'}")
@@ -162,7 +162,7 @@ def _facts_lines(facts: RunFacts, notes: Sequence[str]) -> list[str]:
     return lines + _failed_line(facts)
 
 
-def in_words(books: Books) -> str:
+def books_text(books: Books) -> str:
     """``9 rows read = 2 already + 7 planned``."""
     parts = [f"{getattr(books, name):,} {name}" for name in SCREENS if getattr(books, name)]
     planned = [f"{books.planned:,} planned"] if books.planned or not parts else []
@@ -197,12 +197,12 @@ def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
         return [(f"campaign repair {run} --dry-run", "keep this folder as it is; this says what the journal holds")]
     steps = []
     if facts.exit_code == 5:
-        steps.append((f"campaign resume {run}", f"release it; {formatting.number(left)} still to go"))
+        steps.append((f"campaign resume {run}", f"release it; {formatting.grouped(left)} still to go"))
     elif facts.exit_code in (69, 77):
         why = "to try the relay" if facts.exit_code == 69 else "to try the login once, when it is corrected"
         steps += [(f"campaign check {file}", why), (again, "then to go on where it stopped")]
     elif left:
-        steps.append((again, f"go on; {formatting.number(left)} deferred or waiting"))
+        steps.append((again, f"go on; {formatting.grouped(left)} deferred or waiting"))
     ended = [] if left else [*_failures(facts, file), *_invalid(facts, file)]
     return steps + _doubts(facts, file, run) + ended
 

@@ -12,8 +12,8 @@ import sys
 from email.header import decode_header, make_header
 
 from campaign.compose.mime.header_values import (
+    HeaderGate,
     HeaderRefused,
-    Skeleton,
     block,
     boundary,
     custom,
@@ -21,7 +21,7 @@ from campaign.compose.mime.header_values import (
     disposition,
     encode_text,
     list_unsubscribe,
-    mailbox,
+    mailbox_header,
     message_id,
 )
 from campaign.model import Identity
@@ -124,9 +124,9 @@ def pairs_with(field, value):
     url = f"https://example.com/u/{value}" if field == "url" else "https://example.com/u/abc"
     key = value if field == "key" else "7"
     return [
-        ("From", mailbox(value if field == "from" else "Ada's Gazette", "news@example.com")),
-        ("Reply-To", mailbox(value if field == "reply_to" else "", "desk@example.com")),
-        ("To", mailbox(value if field == "name" else "Ada", address)),
+        ("From", mailbox_header(value if field == "from" else "Ada's Gazette", "news@example.com")),
+        ("Reply-To", mailbox_header(value if field == "reply_to" else "", "desk@example.com")),
+        ("To", mailbox_header(value if field == "name" else "Ada", address)),
         ("Subject", encode_text("Subject", value if field == "subject" else "Your issue")),
         ("Date", date(1_764_000_000.0)),
         ("Message-ID", message_id(IDENTITY, value if field == "domain" else "example.com", key)),
@@ -194,7 +194,7 @@ def _shape(octets, names):
 def _filled_alike(pairs, octets):
     """A skeleton with slots gives the same octets as the block put together at once."""
     slots = {"To", "Subject", "Date", "Message-ID", "List-Unsubscribe"}
-    skeleton = Skeleton([(name, None if name in slots else value) for name, value in pairs])
+    skeleton = HeaderGate([(name, None if name in slots else value) for name, value in pairs])
     filled = skeleton.fill(*(value for name, value in pairs if name in slots))
     return [] if filled == octets else ["the skeleton gives other octets"]
 

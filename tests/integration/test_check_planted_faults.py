@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import trustme
 
-from campaign.check.letters.render_all import Walk
-from campaign.check.letters.structure import inspect
+from campaign.check.letters.render_all import LetterChecks
+from campaign.check.letters.structure import letter_faults
 from campaign.check.run_checks import frozen
 from campaign.compose.composer import Composer
 from campaign.compose.html.shape_cache import Inlining
-from campaign.compose.mime.read_back import read
+from campaign.compose.mime.read_back import read_letter
 from campaign.config import load
 from campaign.model import Letter, Recipient
 from campaign.pipeline.command_context import prepare
@@ -197,7 +197,7 @@ class Pairs:
 
 
 def by_kind(composer: Composer, recipients: list[Recipient]) -> set[tuple[str, int]]:
-    walk, pairs = Walk(composer, unsubscribe=True, date=1e9), Pairs()
+    walk, pairs = LetterChecks(composer, unsubscribe=True, date=1e9), Pairs()
     walk._found = pairs
     for recipient in recipients:
         walk.take(recipient)
@@ -211,7 +211,7 @@ def one_by_one(composer: Composer, recipients: list[Recipient]) -> set[tuple[str
         letter = composer.compose(recipient, 1e9)
         if isinstance(letter, Letter):
             printed = [values for _, values in composer.printed]
-            faults = inspect(letter, read(letter.content), recipient, unsubscribe=True, printed=printed)
+            faults = letter_faults(letter, read_letter(letter.content), recipient, unsubscribe=True, printed=printed)
             found |= {(fault.code, recipient.line) for fault in faults}
     return found
 

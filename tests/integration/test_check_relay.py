@@ -17,7 +17,7 @@ import trustme
 from campaign.check.findings import Findings
 from campaign.check.finish_time import Span
 from campaign.check.letters.render_all import Looked
-from campaign.check.relay.check_relay import check_relays, judge
+from campaign.check.relay.check_relay import check_greeting, check_relays
 from campaign.check.relay.relay_probe import Greeting
 from campaign.config import load
 from campaign.pipeline.command_context import Job, prepare
@@ -110,7 +110,7 @@ async def test_a_certificate_that_ends_soon_is_a_warning_and_within_the_run_an_e
 def test_our_own_certificate_that_ends_within_the_run_is_an_error() -> None:
     findings = Findings()
     greeting = Greeting("smtps://mx.example", (), 0, "TLSv1.3", 0.0, "", 0.1, own_expires=NOW + 3600)
-    judge(greeting, looked(), Span(NOW, 7200, "no limit"), findings, now=NOW)
+    check_greeting(greeting, looked(), Span(NOW, 7200, "no limit"), findings, now=NOW)
     (found,) = findings
     assert (found.severity, found.code) == ("error", "certificate-expires")
     assert "our certificate ends" in found.message
@@ -177,7 +177,7 @@ def test_a_greeting_is_judged_by_what_it_will_have_to_carry(
     more: dict[str, Any], largest: int, codes: list[str]
 ) -> None:
     findings = Findings()
-    judge(greeting(**more), looked(largest), Span(NOW, DAY, "1/s"), findings, now=NOW)
+    check_greeting(greeting(**more), looked(largest), Span(NOW, DAY, "1/s"), findings, now=NOW)
     assert [one.code for one in findings] == codes
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from campaign.delivery.embedded_mailbox import Mailbox
+from campaign.delivery.embedded_mailbox import EmbeddedMailbox
 from campaign.delivery.relays.relay import open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import StorageError
@@ -22,9 +22,9 @@ from tests.integration.servers.shelf import EXTENSIONS, Shelf
 LINES = st.lists(st.sampled_from([b"", b".", b"..", b".a", b"a.", b"x" * 998, b"=2E", b"MAIL FROM:<x@y.example>"]))
 
 
-async def sweep(folder: Path, who: list[Recipient], compose=letter_for, **keys) -> tuple[Ledger, Mailbox]:
+async def sweep(folder: Path, who: list[Recipient], compose=letter_for, **keys) -> tuple[Ledger, EmbeddedMailbox]:
     ledger, chosen = Ledger(), settings("mailbox", **keys)
-    async with Mailbox(folder) as box:
+    async with EmbeddedMailbox(folder) as box:
         relays = await open_relays(chosen, folder, {}, box.url)
         await Dispatcher(chosen, relays, ledger).sweep(iter(who), compose)
     return ledger, box
@@ -68,7 +68,7 @@ async def test_a_disk_that_takes_no_more_defers_the_letter(tmp_path, monkeypatch
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Mailbox, "_file", full)
+    monkeypatch.setattr(EmbeddedMailbox, "_file", full)
     ledger, box = await sweep(tmp_path, recipients(1))
     assert ledger.last[0].verdict is Verdict.DEFERRED
     assert "No space left" in ledger.last[0].reason

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from campaign.compose.composer import Brief, Composer
 from campaign.compose.mime.dkim_signature import Signer
-from campaign.compose.mime.header_values import block, encode_text, list_unsubscribe, mailbox
-from campaign.config.compose import DkimSlice
+from campaign.compose.mime.header_values import block, encode_text, list_unsubscribe, mailbox_header
+from campaign.config.compose import DkimSection
 from campaign.model import Identity, Letter
 from tests.integration.test_sample_data import frozen
 from tests.integration.test_sample_data import settings as sample_settings
@@ -32,9 +32,9 @@ PUBLIC = {
 }
 BLOCK = block(
     [
-        ("From", mailbox("Zoë's Gazette, weekly", "news@example.com")),
+        ("From", mailbox_header("Zoë's Gazette, weekly", "news@example.com")),
         ("Reply-To", "desk@example.com"),
-        ("To", mailbox("王小明" * 12, "ada@example.com")),
+        ("To", mailbox_header("王小明" * 12, "ada@example.com")),
         ("Subject", encode_text("Subject", "Grüße aus dem November, " * 6)),
         ("Date", "Tue, 14 Nov 2023 22:13:20 +0000"),
         ("Message-ID", "<0123456789@example.com>"),
@@ -72,7 +72,7 @@ def folder(tmp_path_factory):
 
 
 def signed(folder, names, body, header=BLOCK):
-    keys = [DkimSlice(domain="example.com", selector=name, key_file=Path(name)) for name in names]
+    keys = [DkimSection(domain="example.com", selector=name, key_file=Path(name)) for name in names]
     return Signer(keys, folder).sign(header, body, SECONDS) + header + b"\r\n" + body
 
 
@@ -156,7 +156,7 @@ def test_relays_may_add_fields_and_refold(folder, accepted, name):
 def sample_letters(name, folder, rewritten=()):
     """Some letters of a sample campaign, from all over its list, signed with both keys."""
     this, (plan, _) = sample_settings(name), frozen(name)
-    keys = [DkimSlice(domain="example.com", selector=key, key_file=folder / key) for key in ("rsa", "ed")]
+    keys = [DkimSection(domain="example.com", selector=key, key_file=folder / key) for key in ("rsa", "ed")]
     compose = this.compose.model_copy(
         update={"dkim": keys, "headers": {**this.compose.headers, "List-ID": "<x.example.com>", "Feedback-ID": "1:x"}}
     )

@@ -34,7 +34,7 @@ from campaign.check.dns.sender_domain import (
     tags,
 )
 from campaign.cli.check import check_command
-from campaign.config.compose import DkimSlice
+from campaign.config.compose import DkimSection
 from campaign.errors import ConfigError
 
 Zone = dict[tuple[str, str], list[str] | str]
@@ -253,12 +253,12 @@ def published(key: Any) -> str:
     return f"v=DKIM1; k=rsa; p={base64.b64encode(octets).decode()}"
 
 
-def signing_with(key: Any, folder: Path) -> DkimSlice:
+def signing_with(key: Any, folder: Path) -> DkimSection:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     (folder / "dkim.pem").write_bytes(private)
-    return DkimSlice(domain="example.com", selector="s1", key_file=Path("dkim.pem"))
+    return DkimSection(domain="example.com", selector="s1", key_file=Path("dkim.pem"))
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
@@ -309,7 +309,7 @@ def test_dmarc_and_what_aligns_with_it(
     record: str, envelope: str, signs: str, found: list[tuple[str, str]], server: Server, names: Names
 ):
     server.zone = {("_dmarc.example.com", "TXT"): text(record)}
-    keys = (DkimSlice(domain=signs, selector="s1", key_file=Path("none")),) if signs else ()
+    keys = (DkimSection(domain=signs, selector="s1", key_file=Path("none")),) if signs else ()
     assert codes(dmarc(names, Senders("example.com", envelope, keys))) == found
 
 

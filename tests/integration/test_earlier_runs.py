@@ -20,7 +20,7 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import RENDERING, WAY_OF_RENDERING
 from campaign.compose.mime.header_values import message_id
 from campaign.config import load
-from campaign.delivery.embedded_mailbox import Mailbox
+from campaign.delivery.embedded_mailbox import EmbeddedMailbox
 from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.ledger import repair
@@ -31,7 +31,7 @@ from campaign.model import Letter, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.operate import manage
 from campaign.pipeline.send import retry, send
-from campaign.pipeline.start.choose_run import Chosen, choose
+from campaign.pipeline.start.choose_run import ChosenRun, choose
 from campaign.report.live.console import Console
 from tests.acceptance.stand import recipient
 
@@ -51,7 +51,7 @@ Line = dict[str, Any]
 @contextmanager
 def relay(maildir: Path) -> Iterator[str]:
     """The URL of a relay that keeps what it gets, in a thread of its own. A run through it is no rehearsal."""
-    loop, box = asyncio.new_event_loop(), Mailbox(maildir)
+    loop, box = asyncio.new_event_loop(), EmbeddedMailbox(maildir)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(box.start(), loop).result(30)
@@ -92,7 +92,7 @@ class Found:
         return int(read_history(self.run).fingerprints.get(WAY_OF_RENDERING, 1))
 
     def verdicts(self) -> dict[str, int]:
-        return {name: count for name, count in manage.standing(self.run).history.tally().items() if count}
+        return {name: count for name, count in manage.run_standing(self.run).history.tally().items() if count}
 
     def send(self, **options: Any) -> tuple[ExitCode, str]:
         stream = io.StringIO()
@@ -113,7 +113,11 @@ class Found:
         return sorted(plan.recipient(number).address for number in read_history(self.run).numbers(*verdicts))
 
     def intents(self) -> list[Intent]:
-        return [one for one in journal_reader.read(self.journal, journal_reader.Reading()) if isinstance(one, Intent)]
+        return [
+            one
+            for one in journal_reader.read_records(self.journal, journal_reader.Reading())
+            if isinstance(one, Intent)
+        ]
 
     def listed(self) -> list[str]:
         rows = csv.DictReader((self.run / "in-doubt.csv").read_text(encoding="utf-8-sig").splitlines())
@@ -279,7 +283,7 @@ def test_cancel_ends_it(found: Callable[[str], Found], run: str) -> None:
 @pytest.mark.parametrize("run", VERDICTS)
 def test_repair_saves_the_rest_of_it_where_a_line_is_lost(found: Callable[[str], Found], run: str) -> None:
     earlier = found(run)
-    assert not repair.inspect(earlier.journal).lost_lines
+    assert not repair.inspect_journal(earlier.journal).lost_lines
     first = earlier.people(Verdict.ACCEPTED)[0]
     earlier.journal.write_bytes(earlier.journal.read_bytes().replace(b'"accepted"', b'"akzepted"', 1))
     assert len(repair.repair(earlier.journal).lost_lines) == 1
@@ -294,7 +298,7 @@ def test_letters_rendered_in_the_same_way_have_the_same_bytes(found: Callable[[s
     """Where this fails for a release of today's `RENDERING`, letters changed: raise it."""
     earlier = found(run)
     chosen = choose(earlier.job, Options(run="first"))
-    assert isinstance(chosen, Chosen)
+    assert isinstance(chosen, ChosenRun)
     changed = []
     for one in earlier.intents():
         letter = chosen.composer.compose(chosen.plan.recipient(one.number), one.date)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from campaign.compose.mime.file_parts import ResourceError, Resources
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 
 SCRIPT = Path(__file__).with_name("injection.py")
 ROOT = SCRIPT.parents[2]
@@ -90,7 +90,7 @@ def resources(tmp_path_factory):
     (folder / "root").mkdir()
     (folder / "secret").write_bytes(b"\x89PNG\r\n\x1a\nsecret")
     (folder / "root" / "link.png").symlink_to(folder / "secret")
-    return Resources(folder / "root", ComposeSlice(subject="x"))
+    return Resources(folder / "root", ComposeSection(subject="x"))
 
 
 @pytest.mark.parametrize("way", ["image", "attachment"])

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from campaign.compose.composer import Brief, Composer
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import InternalError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
-from campaign.pipeline.serve.render_pool import Kitchen, Waiter, workers_for
+from campaign.pipeline.serve.render_pool import RenderPool, Waiter, workers_for
 
 HTML = "<style>p { color: #333 }</style><p>Dear {{ name }}</p>{% for n in range(number) %}<p>{{ n }}</p>{% endfor %}"
 
@@ -23,7 +23,7 @@ HTML = "<style>p { color: #333 }</style><p>Dear {{ name }}</p>{% for n in range(
 @pytest.fixture
 def brief(tmp_path: Path) -> Brief:
     (tmp_path / "letter.html.j2").write_text(HTML)
-    settings = ComposeSlice(subject="Hello {{ name }}", html="letter.html.j2", row_timeout=5.0)
+    settings = ComposeSection(subject="Hello {{ name }}", html="letter.html.j2", row_timeout=5.0)
     identity = Identity("gazette", "", 1, b"0123456789abcdef")
     return Brief(identity, Mailbox("", "news@example.com"), None, None, settings, tmp_path, ("name", "number"))
 
@@ -39,7 +39,7 @@ async def test_the_letters_are_the_same_bytes_in_the_same_order(brief: Brief) ->
     rows = people(150)
     rows[70] = Recipient(70, "r70@example.org", "k", "two\nlines", 72, {"name": "x", "number": 1})
     alone = Composer(brief)
-    with Kitchen(brief, "shape", 2, lambda _: 1_700_000_000) as kitchen:
+    with RenderPool(brief, "shape", 2, lambda _: 1_700_000_000) as kitchen:
         drawn, letters = [], []
         for one in kitchen.recipients(iter(rows)):
             drawn.append(one)
@@ -61,14 +61,14 @@ async def test_drawing_runs_only_a_bounded_number_of_recipients_ahead(brief: Bri
             taken += 1
             yield one
 
-    with Kitchen(brief, "shape", 1, lambda _: 1) as kitchen:
+    with RenderPool(brief, "shape", 1, lambda _: 1) as kitchen:
         await kitchen.compose(next(kitchen.recipients(source())))
     assert taken <= 4 * 32
 
 
 async def test_a_worker_that_dies_is_replaced(brief: Brief) -> None:
     rows = people(3)
-    with Kitchen(brief, "shape", 1, lambda _: 1) as kitchen:
+    with RenderPool(brief, "shape", 1, lambda _: 1) as kitchen:
         drawing = kitchen.recipients(iter([]))
         assert list(drawing) == []
         await kitchen.compose(rows[0])
@@ -127,7 +127,7 @@ async def test_a_worker_that_cannot_be_replaced_is_told_and_not_waited_for(
     def fails(_: Waiter) -> None:
         raise OSError("no process left")
 
-    with Kitchen(brief, "shape", 1, lambda _: 1_700_000_000) as kitchen:
+    with RenderPool(brief, "shape", 1, lambda _: 1_700_000_000) as kitchen:
         monkeypatch.setattr(Waiter, "_open", fails)
         kitchen._waiters[0]._process.kill()
         kitchen._waiters[0]._process.join()

@@ -11,7 +11,7 @@ from campaign.audience.sources import spreadsheet_far_cells, spreadsheet_process
 from campaign.audience.sources.source_factory import open_source
 from campaign.audience.sources.spreadsheet_far_cells import far_cells
 from campaign.audience.sources.spreadsheet_process import opened_sheet
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import InputError, InternalError
 from tests.integration.sheets import cell, excel, ods_row, open_document
 
@@ -21,7 +21,7 @@ ANN = f'<row r="2">{cell("A2", "a@example.com")}{cell("B2", "Ann")}</row>'
 
 def refusal(path: Path, **settings: str) -> InputError:
     with pytest.raises(InputError) as caught:
-        list(open_source(AudienceSlice(source=path.name, **settings), path.parent).chunks())  # type: ignore[arg-type]
+        list(open_source(AudienceSection(source=path.name, **settings), path.parent).chunks())  # type: ignore[arg-type]
     assert caught.value.next_step
     return caught.value
 
@@ -47,7 +47,7 @@ def test_the_cell_is_named_where_the_stray_one_comes_first(tmp_path: Path) -> No
 def test_a_small_stray_rectangle_is_read_and_the_stray_row_set_aside(tmp_path: Path) -> None:
     stray = f'<row r="40">{cell("ZZ40", "x")}</row>'
     excel(tmp_path / "people.xlsx", HEADER, ANN, stray)
-    (chunk,) = open_source(AudienceSlice(source="people.xlsx"), tmp_path).chunks()
+    (chunk,) = open_source(AudienceSection(source="people.xlsx"), tmp_path).chunks()
     assert chunk.rows == [["a@example.com", "Ann"]]
     assert [bad.line for bad in chunk.bad] == [40]
 
@@ -56,7 +56,7 @@ def test_cells_that_are_only_formatted_are_not_called_far(tmp_path: Path) -> Non
     formatted = '<row r="1048576"><c r="XFD1048576" s="0"/></row>'
     path = excel(tmp_path / "people.xlsx", HEADER, ANN, formatted)
     assert far_cells(path, "") == []
-    assert len(list(open_source(AudienceSlice(source="people.xlsx"), tmp_path).chunks())) == 1
+    assert len(list(open_source(AudienceSection(source="people.xlsx"), tmp_path).chunks())) == 1
 
 
 def test_cells_without_a_place_are_counted_from_their_neighbours(tmp_path: Path) -> None:

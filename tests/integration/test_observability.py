@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from campaign.config import load
 from campaign.exit_codes import ExitCode
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.journal.journal_records import Intent, Opened, Settled, Started, encode
+from campaign.ledger.journal.journal_records import Intent, Opened, Started, VerdictRecord, encode
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
 from campaign.pipeline.serve.live_metrics import Tail
@@ -83,7 +83,7 @@ class Campaign:
 
     @property
     def opened(self) -> Opened:
-        found = next(iter(journal_reader.read(self.newest / journal_reader.NAME, journal_reader.Reading())))
+        found = next(iter(journal_reader.read_records(self.newest / journal_reader.NAME, journal_reader.Reading())))
         assert isinstance(found, Opened)
         return found
 
@@ -238,11 +238,11 @@ def test_what_the_journal_adds_up_to_is_read_as_it_grows(tmp_path: Path) -> None
     lines = [
         encode(Started(100.5, "boot", 1, "process")),
         encode(Intent(0, "ab", 100.0)),
-        encode(Settled(0, "deferred", 101.0, took=0.25)),
+        encode(VerdictRecord(0, "deferred", 101.0, took=0.25)),
         encode(Started(200.0, "boot", 2, "process")),
-        encode(Settled(0, "accepted", 201.0, took=0.5)),
-        encode(Settled(1, "in_doubt", 202.0, took=600.0)),
-        encode(Settled(2, "withdrawn", 202.0)),
+        encode(VerdictRecord(0, "accepted", 201.0, took=0.5)),
+        encode(VerdictRecord(1, "in_doubt", 202.0, took=600.0)),
+        encode(VerdictRecord(2, "withdrawn", 202.0)),
     ]
     whole = b"".join(lines)
     for end in range(0, len(whole) + 1, 7):

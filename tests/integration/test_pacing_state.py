@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.units import rate
 from campaign.delivery.pacing import pacing_file
 from campaign.delivery.pacing.pacing_file import Machine
@@ -357,7 +357,9 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_a_sync_that_fails_stops_before_the_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     with throttle(tmp_path, clock, "10/s") as one:
-        monkeypatch.setattr(pacing_file.LaneFile, "promise", lambda *_: (_ for _ in ()).throw(StorageError("no room")))
+        monkeypatch.setattr(
+            pacing_file.PacingFile, "promise", lambda *_: (_ for _ in ()).throw(StorageError("no room"))
+        )
         with pytest.raises(StorageError):
             one.take("example.com", clock.now)
         assert one._own_file.cells[SENT] == 0
@@ -382,7 +384,7 @@ def test_a_turn_costs_microseconds_on_disk_too(tmp_path: Path) -> None:
 
 def test_a_throttle_is_made_from_the_settings(tmp_path: Path) -> None:
     (tmp_path / "plan.csv").write_text("day,letters\n1, 3\n2,5  # more\n\n")
-    settings = DeliverySlice.model_validate(
+    settings = DeliverySection.model_validate(
         {
             "rate": ["50/s", "100/day"],
             "domain_rate": {"google": "1/min", "Bücher.example": "2/min"},

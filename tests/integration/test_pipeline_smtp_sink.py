@@ -19,7 +19,7 @@ import pytest
 from campaign.config import Settings, load
 from campaign.exit_codes import ExitCode
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.journal.journal_records import Intent, Settled
+from campaign.ledger.journal.journal_records import Intent, VerdictRecord
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
 from campaign.report.live.console import Console
@@ -87,15 +87,15 @@ def run(settings: Settings, options: Options) -> tuple[ExitCode, str]:
     return code, console.stream.getvalue()
 
 
-def records(place: Path) -> tuple[dict[int, str], dict[int, Settled]]:
+def records(place: Path) -> tuple[dict[int, str], dict[int, VerdictRecord]]:
     """The digests that were announced before each dot, and the last verdicts."""
     intents: dict[int, str] = {}
-    verdicts: dict[int, Settled] = {}
+    verdicts: dict[int, VerdictRecord] = {}
     path = next(place.glob("runs/gazette/2026-12/*/checkpoint.journal"))
-    for record in journal_reader.read(path, journal_reader.Reading()):
+    for record in journal_reader.read_records(path, journal_reader.Reading()):
         if isinstance(record, Intent):
             intents[record.number] = record.sha256
-        elif isinstance(record, Settled):
+        elif isinstance(record, VerdictRecord):
             verdicts[record.number] = record
     return intents, verdicts
 

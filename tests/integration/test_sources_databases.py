@@ -17,7 +17,7 @@ from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.screen_rows import Suppression
 from campaign.audience.sources.database import PASSWORD
 from campaign.audience.sources.source_factory import open_source
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 from campaign.model import Books
 from tests.integration.servers import databases
@@ -55,13 +55,13 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return engine
 
 
-def settings(engine: sa.Engine, query: str = "SELECT * FROM people ORDER BY id", **given: object) -> AudienceSlice:
+def settings(engine: sa.Engine, query: str = "SELECT * FROM people ORDER BY id", **given: object) -> AudienceSection:
     scheme = "postgresql" if engine.dialect.name == "postgresql" else "mysql"
     source = f"{scheme}://reader@127.0.0.1:{databases.port_of(engine)}/{engine.url.database}"
-    return AudienceSlice(source=source, query=query, **given)  # type: ignore[arg-type]
+    return AudienceSection(source=source, query=query, **given)  # type: ignore[arg-type]
 
 
-def frozen(folder: Path, one: AudienceSlice) -> Plan:
+def frozen(folder: Path, one: AudienceSection) -> Plan:
     return freeze(one, folder, folder, suppression=Suppression.load(one, folder))
 
 
@@ -195,7 +195,7 @@ def test_a_suppression_list_may_be_a_query(server: sa.Engine, tmp_path: Path) ->
 
 def test_a_server_that_is_down_is_told(tmp_path: Path, unused: Callable[[], int]) -> None:
     for scheme in ("postgresql", "mysql"):
-        one = AudienceSlice(source=f"{scheme}://reader@127.0.0.1:{unused()}/crm", query="SELECT 1 AS email")
+        one = AudienceSection(source=f"{scheme}://reader@127.0.0.1:{unused()}/crm", query="SELECT 1 AS email")
         with pytest.raises(InputError, match="did not answer") as caught:
             frozen(tmp_path, one)
         assert "refused" in caught.value.evidence[0].lower()
@@ -228,7 +228,7 @@ def test_sqlite_is_read_relative_to_the_campaign_file_and_never_written(tmp_path
     with closing(sqlite3.connect(tmp_path / "crm.db")) as database, database:
         database.execute("CREATE TABLE people (email TEXT, n INTEGER)")
         database.executemany("INSERT INTO people VALUES (?, ?)", [(f"p{n}@example.com", n) for n in range(ROWS)])
-    one = AudienceSlice(source="sqlite:///crm.db", query="SELECT * FROM people WHERE n >= :n", parameters={"n": 10})
+    one = AudienceSection(source="sqlite:///crm.db", query="SELECT * FROM people WHERE n >= :n", parameters={"n": 10})
     assert frozen(tmp_path, one).books == Books(read=ROWS - 10, planned=ROWS - 10)
     with pytest.raises(InputError, match="did not answer"):
         frozen(tmp_path, one.model_copy(update={"query": "DELETE FROM people WHERE n >= :n"}))
@@ -240,7 +240,7 @@ def test_sqlite_is_read_relative_to_the_campaign_file_and_never_written(tmp_path
 def test_a_parameter_that_is_not_given_is_a_mistake_of_the_campaign_file(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "crm.db").close()
     with pytest.raises(ConfigError, match="did not answer"):
-        open_source(AudienceSlice(source="sqlite:///crm.db", query="SELECT :missing AS email"), tmp_path)
+        open_source(AudienceSection(source="sqlite:///crm.db", query="SELECT :missing AS email"), tmp_path)
 
 
 @pytest.fixture

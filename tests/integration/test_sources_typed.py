@@ -15,7 +15,7 @@ import pytest
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.screen_rows import Suppression
 from campaign.audience.sources.source_factory import open_source
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 from campaign.model import Books, Value
 
@@ -35,7 +35,7 @@ def workbook(path: Path, rows: list[list[object]], title: str = "People") -> Non
 
 
 def frozen(folder: Path, **given: object) -> Plan:
-    settings = AudienceSlice(**given)  # type: ignore[arg-type]
+    settings = AudienceSection(**given)  # type: ignore[arg-type]
     return freeze(settings, folder, folder, suppression=Suppression.load(settings, folder))
 
 
@@ -60,19 +60,19 @@ def test_rows_are_numbered_as_in_the_sheet_and_blank_ones_are_none(tmp_path: Pat
 
 def test_a_sheet_is_chosen_by_name(tmp_path: Path) -> None:
     workbook(tmp_path / "people.xlsx", [HEADER, ROW])
-    assert open_source(AudienceSlice(source="people.xlsx", sheet="Other"), tmp_path).columns == ("email",)
+    assert open_source(AudienceSection(source="people.xlsx", sheet="Other"), tmp_path).columns == ("email",)
     with pytest.raises(ConfigError, match="no sheet 'Nobody'") as caught:
-        open_source(AudienceSlice(source="people.xlsx", sheet="Nobody"), tmp_path)
+        open_source(AudienceSection(source="people.xlsx", sheet="Nobody"), tmp_path)
     assert "People, Other" in caught.value.evidence[0]
 
 
 def test_a_workbook_without_rows_or_with_equal_names_is_told(tmp_path: Path) -> None:
     workbook(tmp_path / "none.xlsx", [])
     with pytest.raises(InputError, match="is empty"):
-        open_source(AudienceSlice(source="none.xlsx"), tmp_path)
+        open_source(AudienceSection(source="none.xlsx"), tmp_path)
     workbook(tmp_path / "twins.xlsx", [["email", "x", "x"]])
     with pytest.raises(InputError, match="one name each"):
-        open_source(AudienceSlice(source="twins.xlsx"), tmp_path)
+        open_source(AudienceSection(source="twins.xlsx"), tmp_path)
 
 
 def test_a_workbook_is_a_suppression_list(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_values_of_parquet_are_exact(tmp_path: Path) -> None:
 def test_a_large_parquet_file_comes_in_chunks_and_keeps_its_row_numbers(tmp_path: Path) -> None:
     count = 25_001
     pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(count)]}), tmp_path / "people.parquet")
-    chunks = list(open_source(AudienceSlice(source="people.parquet"), tmp_path).chunks())
+    chunks = list(open_source(AudienceSection(source="people.parquet"), tmp_path).chunks())
     assert max(len(chunk.rows) for chunk in chunks) <= 10_000
     assert [line for chunk in chunks for line in chunk.lines] == list(range(1, count + 1))
 

@@ -8,19 +8,19 @@ import pytest
 
 from campaign.compose.composer import Brief, Composer
 from campaign.config import load
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.exit_codes import ExitCode
 from campaign.model import Identity, Mailbox, Recipient
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
-from campaign.pipeline.serve.render_inline import FEW, MANY, Stove
+from campaign.pipeline.serve.render_inline import FEW, MANY, InlineRenderer
 from campaign.report.live.console import Console
 
 
 @pytest.fixture
 def composer(tmp_path: Path) -> Composer:
     (tmp_path / "letter.html.j2").write_text("<style>p { color: #333 }</style><p>Dear {{ name }}</p>")
-    settings = ComposeSlice(subject="Hello {{ name }}", html="letter.html.j2")
+    settings = ComposeSection(subject="Hello {{ name }}", html="letter.html.j2")
     identity = Identity("gazette", "", 1, b"0123456789abcdef")
     return Composer(Brief(identity, Mailbox("", "news@example.com"), None, None, settings, tmp_path, ("name",)))
 
@@ -32,7 +32,7 @@ def people(count: int) -> list[Recipient]:
 
 
 def test_the_letters_are_those_made_one_by_one_in_whatever_order_they_are_asked_for(composer: Composer) -> None:
-    stove, rows = Stove(composer, lambda number: 1_700_000_000 + number), people(100)
+    stove, rows = InlineRenderer(composer, lambda number: 1_700_000_000 + number), people(100)
     letters = {}
     drawn = stove.recipients(iter(rows))
     for one, following in zip(drawn, drawn, strict=True):
@@ -45,7 +45,7 @@ def test_the_letters_are_those_made_one_by_one_in_whatever_order_they_are_asked_
 
 def test_drawing_and_making_run_only_some_recipients_ahead(composer: Composer) -> None:
     taken: list[int] = []
-    stove = Stove(composer, lambda _: 1, clock=lambda: 0.0)
+    stove = InlineRenderer(composer, lambda _: 1, clock=lambda: 0.0)
     source = (taken.append(one.number) or one for one in people(1000))
     stove.compose(next(stove.recipients(source)))
     assert len(taken) == MANY
@@ -70,7 +70,7 @@ def test_many_are_made_in_a_row_only_where_nothing_is_waited_for(composer: Compo
             now[0] += 0.0001 * len(wanted)
             return composer.compose_all(wanted)
 
-    stove = Stove(Slow(), lambda _: 1, clock=lambda: now[0])  # type: ignore[arg-type]  # all that is asked of it
+    stove = InlineRenderer(Slow(), lambda _: 1, clock=lambda: now[0])  # type: ignore[arg-type]  # all that is asked of it
     recipients = stove.recipients(iter(people(1000)))
     assert made_in_a_row(pause=1.0) == FEW
     assert made_in_a_row(pause=1.0) == FEW
@@ -80,7 +80,7 @@ def test_many_are_made_in_a_row_only_where_nothing_is_waited_for(composer: Compo
 
 def test_a_slow_template_holds_up_the_connections_for_one_letter_only(composer: Composer) -> None:
     times = iter(range(1000))
-    stove = Stove(composer, lambda _: 1, clock=lambda: float(next(times)))
+    stove = InlineRenderer(composer, lambda _: 1, clock=lambda: float(next(times)))
     stove.compose(next(stove.recipients(iter(people(20)))))
     assert not stove._done
 

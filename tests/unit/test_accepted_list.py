@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import InputError
-from campaign.pipeline.operate.accepted_list import message_ids, refuse_run_files
+from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
 
 
 def put(folder: Path, **letters: str) -> None:
@@ -18,7 +18,7 @@ def put(folder: Path, **letters: str) -> None:
 
 
 def found(source: Path) -> set[str]:
-    return {one[1:].partition("@")[0] for one in message_ids(source)}
+    return {one[1:].partition("@")[0] for one in accepted_message_ids(source)}
 
 
 def maildir(folder: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_list_or_a_log_is_read_line_by_line(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"mail\.log cannot be read"):
-        list(message_ids(tmp_path / "mail.log"))
+        list(accepted_message_ids(tmp_path / "mail.log"))
 
 
 @pytest.mark.parametrize("name", ["mailbox/new/1", "mailbox", "in-doubt.csv", ""])

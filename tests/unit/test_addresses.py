@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from campaign.audience.screening import addresses
-from campaign.audience.screening.addresses import ENCODED_WORD, Address, Refusal, address_key, domain_key, parse
+from campaign.audience.screening.addresses import ENCODED_WORD, Address, Refusal, address_key, domain_key, parse_address
 from campaign.compose.mime import header_values
 from campaign.delivery.smtp import mail_transaction
 
@@ -121,12 +121,12 @@ REFUSED = [
 def test_an_address_goes_on_the_wire_with_its_local_part_as_given_and_its_domain_in_a_labels(
     text: str, wire: str
 ) -> None:
-    assert parse(text) == Address(wire, smtputf8=not wire.isascii())
+    assert parse_address(text) == Address(wire, smtputf8=not wire.isascii())
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=[ascii(text)[:60] for text in REFUSED])
 def test_everything_else_is_refused_with_a_reason_that_is_safe_to_print(text: str) -> None:
-    found = parse(text)
+    found = parse_address(text)
     assert isinstance(found, Refusal)
     assert 5 < len(found.reason) <= 200
     assert found.reason.isprintable()
@@ -206,7 +206,7 @@ ADDRESSES = st.emails() | LIKELY | st.builds("{}@{}".format, LIKELY, LIKELY | st
 @example("a@b.c-")
 @example("A@B.XN--P1AI")
 def test_the_fast_path_and_the_library_give_the_same_verdict(text: str) -> None:
-    fast, slow = parse(text), addresses._parse_uncommon(text.strip(addresses.BLANKS))
+    fast, slow = parse_address(text), addresses._parse_uncommon(text.strip(addresses.BLANKS))
     assert isinstance(fast, Address) is isinstance(slow, Address)
     if isinstance(fast, Address):
         assert fast == slow
@@ -218,14 +218,14 @@ def test_the_library_alone_agrees_with_what_is_taken(text: str) -> None:
     try:
         found = email_validator.validate_email(text, check_deliverability=False, strict=True)
     except email_validator.EmailNotValidError:
-        assert isinstance(parse(text), Refusal)
+        assert isinstance(parse_address(text), Refusal)
     else:
-        assert parse(text) == Address(f"{text.partition('@')[0]}@{found.ascii_domain}")
+        assert parse_address(text) == Address(f"{text.partition('@')[0]}@{found.ascii_domain}")
 
 
 @given(ADDRESSES)
 def test_whatever_is_taken_is_safe_in_an_envelope(text: str) -> None:
-    found = parse(text)
+    found = parse_address(text)
     if isinstance(found, Refusal):
         assert found.reason.isprintable()
         return
@@ -246,9 +246,9 @@ def test_whatever_is_taken_is_safe_in_an_envelope(text: str) -> None:
 @example("x" * 64 + "@" + "y" * 63 + "." + "z" * 63 + "." + "w" * 57 + ".com", "")
 @example("é" * 32 + "@example.com", "")
 def test_whatever_is_taken_goes_into_an_envelope_and_into_a_header(text: str, name: str) -> None:
-    found = parse(text)
+    found = parse_address(text)
     if isinstance(found, Address):
-        assert found.wire in header_values.mailbox(name, found.wire, smtputf8=found.smtputf8)
+        assert found.wire in header_values.mailbox_header(name, found.wire, smtputf8=found.smtputf8)
         assert mail_transaction._fits(
             found.wire, mail_transaction._WIDE if found.smtputf8 else mail_transaction._ADDRESS
         )
@@ -256,13 +256,13 @@ def test_whatever_is_taken_goes_into_an_envelope_and_into_a_header(text: str, na
 
 @given(st.emails())
 def test_parsing_what_was_parsed_changes_nothing(text: str) -> None:
-    found = parse(text)
+    found = parse_address(text)
     if isinstance(found, Address):
-        assert parse(found.wire) == found
+        assert parse_address(found.wire) == found
 
 
 def key(text: str) -> str:
-    found = parse(text)
+    found = parse_address(text)
     assert isinstance(found, Address)
     return address_key(found.wire)
 
@@ -284,6 +284,6 @@ def key(text: str) -> str:
     ],
 )
 def test_a_cell_that_holds_more_than_an_address_is_refused_by_what_it_holds(text: str, told: str) -> None:
-    found = parse(text)
+    found = parse_address(text)
     assert isinstance(found, Refusal)
     assert found.reason.startswith(told)

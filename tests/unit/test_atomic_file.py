@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.campaign_secret import load_secret
-from campaign.delivery.pacing.pacing_file import LaneFile, Machine
+from campaign.delivery.pacing.pacing_file import Machine, PacingFile
 from campaign.delivery.pacing.sliding_window import CELLS
 from campaign.system.atomic_file import atomic_file, make_folders, write_atomically
 
@@ -61,7 +61,7 @@ def test_the_secret_is_synced_with_its_folder(tmp_path: Path, recorded: Recorded
 
 
 def test_the_first_pacing_file_is_synced_with_its_folder(tmp_path: Path, recorded: Recorded) -> None:
-    LaneFile(tmp_path / "lane", Machine(clock=lambda: 5.0, wall=lambda: 1000.0, boot="this")).close()
+    PacingFile(tmp_path / "lane", Machine(clock=lambda: 5.0, wall=lambda: 1000.0, boot="this")).close()
     assert recorded.calls == ["fsync file", "rename to lane", "fsync folder"]
     assert len((tmp_path / "lane").read_bytes()) == 4096 + CELLS * 8
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from campaign.audience.columns.column_types import CONVERSIONS, CellError, Typing
 from campaign.audience.plan.plan_codec import chill, thaw
-from campaign.audience.sources.cell_values import chunk_of, plain
+from campaign.audience.sources.cell_values import chunk_of, plain_value
 from campaign.model import Value
 
 
@@ -107,7 +107,7 @@ def test_a_cell_that_breaks_its_promise_names_the_column(kind: str, cell: Value)
     ],
 )
 def test_what_a_database_hands_over_becomes_a_plain_value(cell: object, value: Value) -> None:
-    assert plain(cell) == value
+    assert plain_value(cell) == value
 
 
 @pytest.mark.parametrize("cell", ["a\0b", "\ud800", b"\xff", float("inf"), {"a": "\0"}])

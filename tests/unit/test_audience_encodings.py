@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience.encodings.encoding_candidates import likeliest, telling
+from campaign.audience.encodings.encoding_candidates import likeliest, telling_lines
 from campaign.audience.sources.source_factory import open_source
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 from tests.unit.name_lists import CODECS, samples
 
@@ -55,7 +55,7 @@ def test_enough_encodings_are_tried() -> None:
 
 @pytest.mark.parametrize(("text", "codec"), CASES, ids=[f"{codec}-{text[:6]}" for text, codec in CASES])
 def test_the_right_reading_is_among_the_three_that_are_shown(text: str, codec: str) -> None:
-    sample = telling(text.encode(codec).splitlines(keepends=True))
+    sample = telling_lines(text.encode(codec).splitlines(keepends=True))
     assert any(sample.decode(name) == text for name in likeliest(sample))
 
 
@@ -73,7 +73,7 @@ def test_a_named_encoding_is_read_to_the_letter(tmp_path: Path, text: str, codec
 def test_the_right_reading_comes_first_nine_times_of_ten(language: str, codec: str, rows: int) -> None:
     lists = samples(language, codec, rows, 30)
     assert len(lists) == 30
-    first = [likeliest(telling(text.encode(codec).splitlines(keepends=True)))[0] for text in lists]
+    first = [likeliest(telling_lines(text.encode(codec).splitlines(keepends=True)))[0] for text in lists]
     wrong = [
         name for name, text in zip(first, lists, strict=True) if text.encode(codec).decode(name, "replace") != text
     ]
@@ -189,5 +189,5 @@ def test_a_wrong_or_missing_encoding_ends_in_a_sentence(
 
 
 def rows_of(folder: Path, **settings: str) -> list[list[str]]:
-    source = open_source(AudienceSlice(source="list.csv", **settings), folder)  # type: ignore[arg-type]
+    source = open_source(AudienceSection(source="list.csv", **settings), folder)  # type: ignore[arg-type]
     return [[str(cell) for cell in row] for chunk in source.chunks() for row in chunk.rows]

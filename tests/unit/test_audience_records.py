@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.audience.sources import csv_parser
-from campaign.audience.sources.csv_parser import Cutter, Dialect, numbered_lines
+from campaign.audience.sources.csv_parser import Dialect, RecordReader, numbered_lines
 from campaign.audience.sources.row_chunks import BadRow
 from campaign.errors import InputError
 
@@ -19,7 +19,7 @@ Found = tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]
 
 
 def cut(text: str, width: int, piece: int = 1 << 20, dialect: Dialect | None = None) -> Found:
-    cutter = Cutter(dialect or Dialect(), width, "list.csv")
+    cutter = RecordReader(dialect or Dialect(), width, "list.csv")
     pieces = [text[at : at + piece] for at in range(0, len(text), piece)]
     rows: list[tuple[int, list[str]]] = []
     bad: list[BadRow] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.audience.screening.screen_rows import Suppression
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 
 
@@ -19,7 +19,7 @@ def load(folder: Path, text: str | bytes = "", name: str = "gone.txt", **setting
     if data:
         (folder / name).write_bytes(data)
     settings.setdefault("suppress", [name])
-    return Suppression.load(AudienceSlice(source="list.csv", **settings), folder)  # type: ignore[arg-type]
+    return Suppression.load(AudienceSection(source="list.csv", **settings), folder)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_several_lists_are_each_named(tmp_path: Path) -> None:
 def test_extra_files_may_be_missing_or_empty_and_are_read_when_they_are_there(tmp_path: Path) -> None:
     extra = [tmp_path / "suppressed.csv", tmp_path / "empty.csv"]
     (tmp_path / "empty.csv").touch()
-    settings = AudienceSlice(source="list.csv")
+    settings = AudienceSection(source="list.csv")
     assert len(Suppression.load(settings, tmp_path, extra)) == 0
     extra[0].write_text("address,reason,code,since,campaign\nada@example.com,550,,,\n")
     assert Suppression.load(settings, tmp_path, extra).covers("ada@example.com") == "listed in suppressed.csv"

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, write_control
-from campaign.ledger.journal.journal_records import Opened, Settled
-from campaign.ledger.run_state import History
+from campaign.ledger.journal.journal_records import Opened, VerdictRecord
+from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.serve.canary import Canary, Release
 
 CANARY = Canary(4, 100, None, 0.75)
 
 
-def history(*verdicts: Verdict, others: int = 0) -> History:
-    made = History(Opened("g", "", "r", 1, 100, "p", {}, "shape", 1.0, "t"))
+def history(*verdicts: Verdict, others: int = 0) -> RunState:
+    made = RunState(Opened("g", "", "r", 1, 100, "p", {}, "shape", 1.0, "t"))
     for number, verdict in zip(CANARY.numbers(), verdicts, strict=False):
-        made.apply(Settled(number, verdict.value, 1.0))
+        made.apply(VerdictRecord(number, verdict.value, 1.0))
     for number in range(1, 1 + others):
-        made.apply(Settled(number, "accepted", 1.0))
+        made.apply(VerdictRecord(number, "accepted", 1.0))
     return made
 
 
@@ -37,7 +37,7 @@ def test_exactly_so_many_go_first_spread_evenly(size: int, recipients: int) -> N
 
 
 def test_a_canary_as_large_as_the_plan_is_none() -> None:
-    assert Canary.of(DeliverySlice(canary=100), 100).step(history(), since=None, released=False) == "go"
+    assert Canary.of(DeliverySection(canary=100), 100).step(history(), since=None, released=False) == "go"
 
 
 A, R, D, W, U = Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DEFERRED, Verdict.WAITING, Verdict.UNRENDERABLE

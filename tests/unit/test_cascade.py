@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.css.cascade import Entry, Inlined, inlined, overlap, settle
+from campaign.compose.html.css.cascade import Entry, Inlined, important_places, inlined, overlap
 from campaign.compose.html.css.css_rules import StyleRule, declarations
 from campaign.compose.html.css.css_selectors import selector
 
@@ -23,7 +23,7 @@ def entry(order: int, text: str, block: str, *elements: int, under: str = "") ->
 def decide(entries: list[Entry], own: dict[int, str] | None = None) -> tuple[dict[int, str], dict[int, str]]:
     """The style of each element, and each rule that stays."""
     elements = inlined(entries, {number: declarations(text) for number, text in (own or {}).items()}, nothing)
-    raised = settle(entries, elements, nothing)
+    raised = important_places(entries, elements, nothing)
     styles = {number: "; ".join(_told(made)) for number, made in elements.items()}
     left = {
         one.order: "; ".join(

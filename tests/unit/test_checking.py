@@ -13,19 +13,19 @@ import pytest
 from click.testing import CliRunner
 
 from campaign.audience.plan.plan_reader import Plan
-from campaign.check.check_progress import Meter, standing
+from campaign.check.check_progress import CheckProgress, check_standing
 from campaign.check.config_checks import check_settings, check_survey
 from campaign.check.findings import Findings
 from campaign.check.finish_time import check_time, span_of
 from campaign.check.letters import render_all
-from campaign.check.letters.render_all import Walk
+from campaign.check.letters.render_all import LetterChecks
 from campaign.check.list_warnings import Survey
-from campaign.check.run_checks import Wishes, check
-from campaign.check.template_checks import Missing, undeclared
+from campaign.check.run_checks import CheckOptions, check
+from campaign.check.template_checks import Missing, missing_names
 from campaign.cli.check import Place, check_command
 from campaign.compose.composer import Brief, Composer
 from campaign.config import load
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.model import Books, Identity, Mailbox, Recipient
 from campaign.pipeline.command_context import Job, prepare
 from campaign.report.live.console import Console
@@ -187,20 +187,20 @@ def test_undeclared_variables_are_read_from_the_error_about_them():
         "columns: email, name",
         "always there: campaign",
     ]
-    assert undeclared(evidence) == [
+    assert missing_names(evidence) == [
         Missing("plan", ("a/b.html.j2:3", "c.txt:7"), "did you mean place?"),
         Missing("naam", ("compose.subject:1",), "did you mean name?"),
     ]
-    assert undeclared(["a.html:3", "looked in /x"]) == []
+    assert missing_names(["a.html:3", "looked in /x"]) == []
 
 
 # -- letters
 
 
-def walk(folder: Path, body: str, subject: str = "Hello", **settings: Any) -> tuple[Walk, Any]:
+def walk(folder: Path, body: str, subject: str = "Hello", **settings: Any) -> tuple[LetterChecks, Any]:
     """A walk over letters of this template, and how to feed it rows."""
     (folder / "body.txt").write_text(body, encoding="utf-8")
-    compose = ComposeSlice(subject=subject, text="body.txt", **settings)
+    compose = ComposeSection(subject=subject, text="body.txt", **settings)
     brief = Brief(
         Identity("hello", "", 1, b"0" * 32),
         Mailbox("", "news@example.com"),
@@ -210,7 +210,7 @@ def walk(folder: Path, body: str, subject: str = "Hello", **settings: Any) -> tu
         folder,
         ("name", "link"),
     )
-    one = Walk(Composer(brief), unsubscribe=False, date=NOW)
+    one = LetterChecks(Composer(brief), unsubscribe=False, date=NOW)
 
     def feed(*names: str | None, link: str = "https://example.com/") -> None:
         for name in names:
@@ -221,7 +221,7 @@ def walk(folder: Path, body: str, subject: str = "Hello", **settings: Any) -> tu
     return one, feed
 
 
-def told(one: Walk, size: int, *missing: Missing) -> list[tuple[str, str, list[int], int]]:
+def told(one: LetterChecks, size: int, *missing: Missing) -> list[tuple[str, str, list[int], int]]:
     findings = Findings()
     one.tell(plan(size), missing, findings)
     return [(found.severity, found.code, found.rows, found.count) for found in findings]
@@ -287,7 +287,7 @@ def test_the_largest_letter_and_links_to_ask_are_kept(tmp_path: Path):
 def test_rows_whose_branch_asks_for_no_column_are_told_with_the_variable(tmp_path: Path):
     (tmp_path / "list.csv").write_text("email,name\na@example.com,Ada\nb@example.com,Bob\n", encoding="utf-8")
     (tmp_path / "body.txt").write_text("{% if name == 'Bob' %}{{ naam }}{% endif %}{{ nam }}", encoding="utf-8")
-    findings, digest = check(job(tmp_path), Console(io.StringIO()), Wishes())
+    findings, digest = check(job(tmp_path), Console(io.StringIO()), CheckOptions())
     assert [(one.code, one.rows, one.message) for one in findings if one.severity == "error"] == [
         ("undefined-variable", [3], "{{ naam }} is no column (did you mean name?)"),
         ("undefined-variable", [2], "{{ nam }} is no column (did you mean name?)"),
@@ -299,7 +299,7 @@ def test_a_template_that_cannot_be_opened_does_not_end_the_looking(tmp_path: Pat
     (tmp_path / "list.csv").write_text("email\na@example.com\n@\n", encoding="utf-8")
     (tmp_path / "body.txt").write_text("{% if %}", encoding="utf-8")
     one = job(tmp_path, campaign='return_path = "b@example.net"')
-    findings, digest = check(one, Console(io.StringIO()), Wishes())
+    findings, digest = check(one, Console(io.StringIO()), CheckOptions())
     assert {"template", "return-path", "invalid-rows"} <= set(codes(findings))
     assert digest.template == ""
 
@@ -334,7 +334,7 @@ class Terminal(io.StringIO):
 
 def metered(stream: io.StringIO, times: list[float]) -> str:
     moments: Iterator[float] = iter([0.0, *times])
-    with Meter(Console(stream), 1000, clock=lambda: next(moments)) as meter:
+    with CheckProgress(Console(stream), 1000, clock=lambda: next(moments)) as meter:
         for done in range(len(times)):
             meter.at(100 * (done + 1))
     return stream.getvalue()
@@ -356,7 +356,7 @@ def test_on_a_terminal_one_line_is_painted_over_and_taken_away():
 
 def test_a_check_of_a_few_letters_says_nothing():
     assert metered(Terminal(), [0.1]) == ""
-    assert standing(0, 1, 0.0) == "checked 0 of 1 letter (0.0 %)"
+    assert check_standing(0, 1, 0.0) == "checked 0 of 1 letter (0.0 %)"
 
 
 # -- the command and its page

@@ -15,12 +15,12 @@ from campaign.config import load
 from campaign.errors import CampaignError, ConfigError, DamageError, InputError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint, read_history
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.model import Books, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.start.already_served import CLOSED, FAILED
 from campaign.pipeline.start.choose_run import (
-    Chosen,
+    ChosenRun,
     choose,
     continues,
     next_generation,
@@ -41,7 +41,7 @@ source = "people.csv"
 subject = "News for {{ name }}"
 text = "letter.txt"
 """
-Pick = Callable[..., Chosen | Books]
+Pick = Callable[..., ChosenRun | Books]
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def job(place: Path, **options: Any) -> Job:
 
 @pytest.fixture
 def pick(place: Path) -> Pick:
-    def chosen(**options: Any) -> Chosen | Books:
+    def chosen(**options: Any) -> ChosenRun | Books:
         this = job(place, **options)
         run_folder.make_folder(this.folder)
         return choose(this, Options(**options))
@@ -71,14 +71,14 @@ def pick(place: Path) -> Pick:
     return chosen
 
 
-def new(found: Chosen | Books, count: int) -> Chosen:
-    assert isinstance(found, Chosen)
+def new(found: ChosenRun | Books, count: int) -> ChosenRun:
+    assert isinstance(found, ChosenRun)
     assert not found.continued
     assert found.plan.size == count
     return found
 
 
-def leave(chosen: Chosen, *verdicts: Verdict, rest: Verdict = V.ACCEPTED, end: bool = True) -> None:
+def leave(chosen: ChosenRun, *verdicts: Verdict, rest: Verdict = V.ACCEPTED, end: bool = True) -> None:
     """What a process would have written: these verdicts in the order of the plan, ``rest`` for all others."""
     checkpoint = Checkpoint(chosen.folder)
     for number in range(chosen.plan.size):
@@ -90,7 +90,7 @@ def leave(chosen: Chosen, *verdicts: Verdict, rest: Verdict = V.ACCEPTED, end: b
     checkpoint.close()
 
 
-def planned(chosen: Chosen | Books) -> set[str]:
+def planned(chosen: ChosenRun | Books) -> set[str]:
     return {one.name or str(one.row["name"]) for one in chosen.plan.recipients()} if chosen else set()
 
 
@@ -117,18 +117,18 @@ def test_an_unfinished_run_is_continued_by_plain_send_and_by_what_made_it(
     by: str, options: dict[str, bool], expected: bool
 ) -> None:
     unfinished = SimpleNamespace(finished=False, ended=None, opened=SimpleNamespace(by=by))
-    assert continues(Options(**options), cast("History", unfinished)) is expected
+    assert continues(Options(**options), cast("RunState", unfinished)) is expected
 
 
 @pytest.mark.parametrize("options", [{}, {"fresh": True}, {"again": True}, {"in_doubt": "resend"}])
 def test_a_finished_run_is_not_continued(options: dict[str, Any]) -> None:
     finished = SimpleNamespace(finished=True, ended=object(), opened=SimpleNamespace(by="again"))
-    assert not continues(Options(**options), cast("History", finished))
+    assert not continues(Options(**options), cast("RunState", finished))
 
 
 def test_a_run_that_was_killed_before_its_report_is_continued_to_be_closed() -> None:
     cut = SimpleNamespace(finished=True, ended=None, opened=SimpleNamespace(by=""))
-    assert continues(Options(), cast("History", cut))
+    assert continues(Options(), cast("RunState", cut))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_retry_continues_a_retry(pick: Pick) -> None:
     first = new(pick(retry=True), 2)
     leave(first, rest=V.DEFERRED)
     found = pick(retry=True)
-    assert isinstance(found, Chosen)
+    assert isinstance(found, ChosenRun)
     assert found.continued
     assert found.folder == first.folder
 
@@ -229,7 +229,7 @@ def test_resend_takes_up_the_newest_finished_run_that_has_doubts(pick: Pick, pla
     leave(new(pick(), 1))
     assert isinstance(pick(), Books)
     found = pick(in_doubt="resend")
-    assert isinstance(found, Chosen)
+    assert isinstance(found, ChosenRun)
     assert found.continued
     assert found.folder == first.folder
 
@@ -244,7 +244,7 @@ def test_retry_without_its_flag_leaves_doubts_whatever_the_file_says(pick: Pick,
     (place / "gazette.toml").write_text(FILE + '[ledger]\nin_doubt = "resend"\n', encoding="utf-8")
     leave(new(pick(), 9), V.IN_DOUBT)
     assert isinstance(pick(retry=True), Books)
-    assert isinstance(pick(), Chosen)
+    assert isinstance(pick(), ChosenRun)
 
 
 # -- continuing
@@ -255,7 +255,7 @@ def test_an_unfinished_run_is_continued_whatever_the_list_says_now(pick: Pick, p
     leave(first, rest=V.DEFERRED)
     (place / "people.csv").unlink()
     found = pick()
-    assert isinstance(found, Chosen)
+    assert isinstance(found, ChosenRun)
     assert found.continued
     assert found.folder == first.folder
     assert found.plan.sha256() == first.plan.sha256()
@@ -304,7 +304,7 @@ def test_a_named_run_is_made_and_continued_by_its_name(pick: Pick, place: Path) 
     leave(first, rest=V.WAITING)
     for name in ("trial", str(first.folder)):
         found = pick(run=name)
-        assert isinstance(found, Chosen)
+        assert isinstance(found, ChosenRun)
         assert found.continued
     leave(first)
     people(place, 10)

@@ -21,7 +21,7 @@ from markupsafe import escape
 
 from campaign.compose.composer import RENDERING, WAY_OF_RENDERING, Brief, Composer
 from campaign.compose.html.shape_cache import MOST_SHAPES
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 
@@ -42,7 +42,7 @@ def png(side: int = 1) -> bytes:
 def brief(folder: Path, source: str = "<p>{{ name }}</p>", **more: Any) -> Brief:
     (folder / "body.html").write_text(source, encoding="utf-8")
     settings = {"subject": "Hello {{ name }}", "html": "body.html", **more}
-    compose = ComposeSlice(**settings)
+    compose = ComposeSection(**settings)
     sender = Mailbox("Ada's Gazette", "news@example.com")
     return Brief(IDENTITY, sender, Mailbox("", "desk@example.com"), "bounce@example.com", compose, folder, tuple(ROW))
 

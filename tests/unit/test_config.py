@@ -114,7 +114,7 @@ def test_of_a_value_of_several_kinds_only_keys_are_told(file: Path, key: str, mi
     assert len(found) == mistakes
     for one in found:
         assert one.startswith(("compose.dkim", "compose.processes: "))
-        assert "Slice" not in one
+        assert "Section" not in one
         assert "[" not in one.partition(":")[0]
 
 

@@ -132,6 +132,6 @@ def test_a_constant_sender_is_encoded_once(tmp_path: Path, monkeypatch: pytest.M
         encoded.append(address)
         return address
 
-    monkeypatch.setattr("campaign.compose.mime.header_values.mailbox", mailbox)
+    monkeypatch.setattr("campaign.compose.mime.header_values.mailbox_header", mailbox)
     made(one)
     assert encoded == ["ada@example.com"]

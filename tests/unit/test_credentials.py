@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.credentials.login import find_login, read_secret, run_for_secret
 from campaign.errors import ConfigError
 
@@ -21,7 +21,7 @@ def secret(folder: Path, text: str, name: str = "secret", mode: int = 0o600) -> 
 
 
 async def password(folder: Path, environment: dict[str, str] | None = None, position: int = 1, **keys: object) -> str:
-    settings = DeliverySlice.model_validate({"relay": "smtps://u@smtp.example.com", **keys})
+    settings = DeliverySection.model_validate({"relay": "smtps://u@smtp.example.com", **keys})
     login = await find_login("u", "smtp.example.com", position, settings, folder, environment or {})
     assert "geheim" not in repr(login)
     return await login.fetch()
@@ -92,7 +92,7 @@ async def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
 
 async def test_connections_that_log_in_at_once_run_the_command_for_a_token_once(tmp_path: Path) -> None:
     (tmp_path / "token.sh").write_text("echo run >> runs; echo t0ken\n", encoding="utf-8")
-    settings = DeliverySlice.model_validate({"relay": "smtps://u@smtp.example.com", "token_command": "sh token.sh"})
+    settings = DeliverySection.model_validate({"relay": "smtps://u@smtp.example.com", "token_command": "sh token.sh"})
     login = await find_login("u", "smtp.example.com", 1, settings, tmp_path, {})
     assert await asyncio.gather(*(login.fetch() for _ in range(4))) == ["t0ken"] * 4
     assert (tmp_path / "runs").read_text(encoding="utf-8").split() == ["run"]
@@ -100,6 +100,6 @@ async def test_connections_that_log_in_at_once_run_the_command_for_a_token_once(
 
 async def test_a_token_takes_the_place_of_a_password(tmp_path: Path) -> None:
     secret(tmp_path, "t0ken", "token")
-    settings = DeliverySlice.model_validate({"relay": "smtps://u@smtp.example.com", "token_file": "token"})
+    settings = DeliverySection.model_validate({"relay": "smtps://u@smtp.example.com", "token_file": "token"})
     login = await find_login("u", "smtp.example.com", 1, settings, tmp_path, {})
     assert (login.kind, await login.fetch()) == ("token", "t0ken")

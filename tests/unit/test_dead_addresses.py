@@ -11,12 +11,12 @@ import pytest
 from campaign.config import load
 from campaign.ledger import dead_addresses, run_folder
 from campaign.ledger.checkpoint import Checkpoint, read_history
-from campaign.ledger.journal.journal_records import Ended, Settled, encode
+from campaign.ledger.journal.journal_records import Ended, VerdictRecord, encode
 from campaign.model import Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.dead_addresses import suppress, suppress_missing
 from campaign.pipeline.operate.manage import report
-from campaign.pipeline.start.choose_run import Chosen, choose
+from campaign.pipeline.start.choose_run import ChosenRun, choose
 
 RELAY = "smtp://127.0.0.1:2525"
 FILE = """
@@ -44,15 +44,15 @@ def job(place: Path, relay: str = RELAY) -> Job:
     return prepare(lay_over(load(place / "gazette.toml", {}), Options(relay=relay)), environment={})
 
 
-def made(place: Path, relay: str = RELAY, **options: Any) -> Chosen:
+def made(place: Path, relay: str = RELAY, **options: Any) -> ChosenRun:
     this = job(place, relay)
     run_folder.make_folder(this.folder)
     found = choose(this, Options(relay=relay, **options))
-    assert isinstance(found, Chosen)
+    assert isinstance(found, ChosenRun)
     return found
 
 
-def called_dead(chosen: Chosen, *numbers: int, reason: str = "no such user") -> None:
+def called_dead(chosen: ChosenRun, *numbers: int, reason: str = "no such user") -> None:
     """The journal has the verdict, and the process ended at that."""
     checkpoint = Checkpoint(chosen.folder)
     for number in numbers:
@@ -145,7 +145,7 @@ def test_a_release_that_does_not_know_of_this_reads_the_rest() -> None:
         at: float
         code: int = 0
 
-    line = encode(Settled(1, "rejected", 2.0, code=550, dead=True))
+    line = encode(VerdictRecord(1, "rejected", 2.0, code=550, dead=True))
     assert msgspec.json.decode(line[9:], type=Before) == Before(1, "rejected", 2.0, 550)
-    assert b"dead" not in encode(Settled(1, "rejected", 2.0, code=550))
+    assert b"dead" not in encode(VerdictRecord(1, "rejected", 2.0, code=550))
     assert b"remembered" not in encode(Ended(2.0, 0))

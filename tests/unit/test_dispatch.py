@@ -9,13 +9,13 @@ import pytest
 
 from campaign.config.units import Rate
 from campaign.delivery.pacing.throttle import Throttle
-from campaign.delivery.queue.admission import NAP, Account, Gate, NotNow
-from campaign.delivery.queue.backlog import Backlog, Errand
-from campaign.delivery.relays.failover import FIRST_PAUSE, LONGEST_PAUSE, Board, Breaker
+from campaign.delivery.queue.admission import NAP, Admission, RelayAccount, TurnTooFar
+from campaign.delivery.queue.backlog import Backlog, QueueItem
+from campaign.delivery.relays.failover import FIRST_PAUSE, LONGEST_PAUSE, RelaySelector, RelayState
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Rules, Stage
-from campaign.delivery.replies.recipient_outcome import judge
-from campaign.delivery.replies.stop_conditions import Stops
+from campaign.delivery.replies.recipient_outcome import outcome_of
+from campaign.delivery.replies.stop_conditions import StopConditions
 from campaign.errors import LoginError, RelayError, UnfinishedError
 from campaign.model import Recipient, Reply, Verdict
 
@@ -35,7 +35,7 @@ def free(_: str) -> float:
 
 def numbers(backlog: Backlog, now: float = 0.0, wait=free) -> list[int]:
     found = []
-    while isinstance(errand := backlog.take(now, wait), Errand):
+    while isinstance(errand := backlog.take(now, wait), QueueItem):
         found.append(errand.recipient.number)
     return found
 
@@ -44,7 +44,7 @@ def test_recipients_are_drawn_in_order_and_only_when_asked() -> None:
     asked: list[int] = []
     backlog = Backlog((asked.append(one.number) or one for one in people("a", "b", "c")), 900.0)
     first = backlog.take(0, free)
-    assert isinstance(first, Errand)
+    assert isinstance(first, QueueItem)
     assert asked == [0]
     assert numbers(backlog) == [1, 2]
     assert backlog.take(0, free) is None
@@ -54,7 +54,7 @@ def test_recipients_are_drawn_in_order_and_only_when_asked() -> None:
 def test_who_is_put_back_goes_first() -> None:
     backlog = Backlog(iter(people("a", "b", "c")), 900.0)
     first = backlog.take(0, free)
-    assert isinstance(first, Errand)
+    assert isinstance(first, QueueItem)
     backlog.put_back(first)
     assert numbers(backlog) == [0, 1, 2]
 
@@ -64,7 +64,7 @@ def test_a_domain_that_waits_is_passed_and_comes_back_in_order() -> None:
     assert numbers(backlog, 0.0, lambda domain: 5.0 if domain == "slow" else 0.0) == [1, 3]
     assert backlog.take(1.0, lambda domain: 4.0 if domain == "slow" else 0.0) == 4.0
     order = []
-    while isinstance(errand := backlog.take(6.0, free), Errand):
+    while isinstance(errand := backlog.take(6.0, free), QueueItem):
         order.append(errand.recipient.number)
         backlog.settle(errand)  # a slowed domain has one letter under way at a time
     assert order == [0, 2, 4]
@@ -80,19 +80,19 @@ def test_only_so_many_are_set_aside() -> None:
 def test_a_domain_that_waits_too_long_is_postponed() -> None:
     backlog = Backlog(iter(people("held", "a")), 900.0)
     first = backlog.take(0.0, lambda domain: 3600.0 if domain == "held" else 0.0)
-    assert isinstance(first, Errand)
+    assert isinstance(first, QueueItem)
     assert first.postponed == 3600.0
 
 
 def test_a_limited_domain_has_no_more_letters_drawn_than_turns_come_up() -> None:
     backlog = Backlog(iter(people("slow", "slow", "slow", "a")), 900.0, {"slow": 1.0})
     first, second = backlog.take(0.0, free), backlog.take(0.0, free)
-    assert isinstance(first, Errand)
-    assert isinstance(second, Errand)
+    assert isinstance(first, QueueItem)
+    assert isinstance(second, QueueItem)
     assert (first.recipient.number, second.recipient.number) == (0, 3)
     backlog.settle(first)
     third = backlog.take(1.0, free)
-    assert isinstance(third, Errand)
+    assert isinstance(third, QueueItem)
     assert third.recipient.number == 1
 
 
@@ -113,40 +113,40 @@ class Clock:
         return self.now
 
 
-def gated(count: int, *limits: Rate, longest: float = 900.0) -> tuple[Gate, Account, Clock]:
+def gated(count: int, *limits: Rate, longest: float = 900.0) -> tuple[Admission, RelayAccount, Clock]:
     clock = Clock()
-    gate = Gate(Backlog(iter(people(*["a.example"] * count)), longest), clock, longest)
-    return gate, Account(Throttle(limits)), clock
+    gate = Admission(Backlog(iter(people(*["a.example"] * count)), longest), clock, longest)
+    return gate, RelayAccount(Throttle(limits)), clock
 
 
 async def test_a_turn_is_spent_when_the_content_leaves_not_when_it_is_drawn() -> None:
     gate, account, clock = gated(5, Rate(10, 1.0))
     first = gate.draw_now(account)
-    assert isinstance(first, Errand)
+    assert isinstance(first, QueueItem)
     assert gate.draw_now(account) == NAP  # one is drawn for the one turn that comes up
     assert gate.take_turn(first)
     assert isinstance(gate.draw_now(account), float)
     clock.now += 0.1
-    assert isinstance(gate.draw_now(account), Errand)
+    assert isinstance(gate.draw_now(account), QueueItem)
 
 
 async def test_a_relay_far_away_is_drawn_for_sooner() -> None:
     gate, account, clock = gated(5, Rate(10, 1.0))
     first = gate.draw_now(account)
-    assert isinstance(first, Errand)
+    assert isinstance(first, QueueItem)
     gate.take_turn(first)
     clock.now += 0.01
     assert isinstance(gate.draw_now(account), float)
     account.answered(0.1)
-    assert isinstance(gate.draw_now(account), Errand)
+    assert isinstance(gate.draw_now(account), QueueItem)
 
 
 async def test_a_letter_whose_turn_is_far_away_gives_up_its_connection() -> None:
     gate, account, _ = gated(2, Rate(1, 3600.0), Rate(1, 86400.0))
-    first, second = gate.draw_now(account), Errand(people("b")[0], "b", "b", account=account)
-    assert isinstance(first, Errand)
+    first, second = gate.draw_now(account), QueueItem(people("b")[0], "b", "b", account=account)
+    assert isinstance(first, QueueItem)
     assert gate.take_turn(first)
-    with pytest.raises(NotNow):
+    with pytest.raises(TurnTooFar):
         await gate.turn(second)
 
 
@@ -156,7 +156,7 @@ async def test_a_closed_gate_has_nobody_and_a_paused_one_nobody_yet() -> None:
     assert gate.draw_now(account) == NAP
     gate.paused = False
     waiting = asyncio.ensure_future(gate.draw(account))
-    assert isinstance(await waiting, Errand)
+    assert isinstance(await waiting, QueueItem)
     gate.close()
     assert await gate.draw(account) is None
 
@@ -164,7 +164,7 @@ async def test_a_closed_gate_has_nobody_and_a_paused_one_nobody_yet() -> None:
 async def test_a_used_up_limit_closes_the_gate_and_says_for_how_long() -> None:
     gate, account, _ = gated(3, Rate(1, 86400.0))
     first = gate.draw_now(account)
-    assert isinstance(first, Errand)
+    assert isinstance(first, QueueItem)
     gate.take_turn(first)
     assert await gate.draw(account) is None
     assert gate.stuck == pytest.approx(86400.0, abs=1)
@@ -173,7 +173,7 @@ async def test_a_used_up_limit_closes_the_gate_and_says_for_how_long() -> None:
 async def test_who_waits_is_woken_by_what_is_put_back() -> None:
     gate, account, _ = gated(1)
     first = gate.draw_now(account)
-    assert isinstance(first, Errand)
+    assert isinstance(first, QueueItem)
     gate.backlog.exhausted = False
     gate.backlog.recipients = iter(())
     gate.put_back(first)
@@ -186,8 +186,8 @@ async def test_who_waits_is_woken_by_what_is_put_back() -> None:
 # -- relays
 
 
-def board(count: int = 2, *, patience: float = 120.0, barren: int = 5) -> tuple[Board, list[Breaker]]:
-    found = Board([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(count)], patience, barren)
+def board(count: int = 2, *, patience: float = 120.0, barren: int = 5) -> tuple[RelaySelector, list[RelayState]]:
+    found = RelaySelector([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(count)], patience, barren)
     return found, found.breakers
 
 
@@ -283,29 +283,29 @@ def test_an_acceptance_forgives_everything() -> None:
 # -- when to stop
 
 
-def look(stops: Stops, stage: Stage, reply: Reply):
+def look(stops: StopConditions, stage: Stage, reply: Reply):
     return stops.look(RULES.decide(stage, reply), reply, "relay")
 
 
 def test_a_refused_login_stops_at_once() -> None:
-    error = look(Stops(0.1, 200), Stage.AUTH, Reply(535, "5.7.8", "bad credentials"))
+    error = look(StopConditions(0.1, 200), Stage.AUTH, Reply(535, "5.7.8", "bad credentials"))
     assert isinstance(error, LoginError)
 
 
 @pytest.mark.parametrize("stage", [Stage.AUTH, Stage.MAIL])
 def test_passwords_switched_off_are_a_refused_login_wherever_it_is_said(stage: Stage) -> None:
-    error = look(Stops(0.1, 200), stage, Reply(550, "5.7.30", "Basic authentication is not supported."))
+    error = look(StopConditions(0.1, 200), stage, Reply(550, "5.7.30", "Basic authentication is not supported."))
     assert isinstance(error, LoginError)
     assert "delivery.oauth" in str(error)
 
 
 def test_a_used_up_quota_is_an_unfinished_run() -> None:
     reply = Reply(454, "", "Throttling failure: Daily message quota exceeded.")
-    assert isinstance(look(Stops(0.1, 200), Stage.DOT, reply), UnfinishedError)
+    assert isinstance(look(StopConditions(0.1, 200), Stage.DOT, reply), UnfinishedError)
 
 
 def test_strikes_must_come_in_a_row() -> None:
-    stops, reply = Stops(0.1, 200), Reply(550, "5.7.26", "unauthenticated mail")
+    stops, reply = StopConditions(0.1, 200), Reply(550, "5.7.26", "unauthenticated mail")
     needed = RULES.decide(Stage.DOT, reply).strikes
     assert needed > 1
     for _ in range(needed - 1):
@@ -317,7 +317,7 @@ def test_strikes_must_come_in_a_row() -> None:
 
 
 def test_the_share_of_policy_refusals_looks_at_a_full_window() -> None:
-    stops, reply = Stops(0.1, 50), Reply(550, "5.7.1", "spam")
+    stops, reply = StopConditions(0.1, 50), Reply(550, "5.7.1", "spam")
     for _ in range(44):
         stops.accepted()
     for _ in range(5):
@@ -326,7 +326,7 @@ def test_the_share_of_policy_refusals_looks_at_a_full_window() -> None:
 
 
 def test_dead_addresses_are_no_policy() -> None:
-    stops = Stops(0.1, 50)
+    stops = StopConditions(0.1, 50)
     assert all(look(stops, Stage.RCPT, Reply(550, "5.1.1", "no such user")) is None for _ in range(500))
 
 
@@ -351,7 +351,7 @@ def test_dead_addresses_are_no_policy() -> None:
 def test_a_reply_becomes_an_outcome(
     stage: Stage, reply: Reply, verdict: Verdict | None, counted: bool, suppress: bool
 ) -> None:
-    outcome = judge(7, stage, reply, RULES.decide(stage, reply), "relay")
+    outcome = outcome_of(7, stage, reply, RULES.decide(stage, reply), "relay")
     if verdict is None:
         assert outcome is None
         return
@@ -365,9 +365,9 @@ def test_after_the_dot_every_reply_is_an_outcome() -> None:
     for code in range(200, 600):
         for enhanced in ("", f"{code // 100}.7.1"):
             reply = Reply(code, enhanced, "text")
-            assert judge(1, Stage.DOT, reply, RULES.decide(Stage.DOT, reply), "relay") is not None
+            assert outcome_of(1, Stage.DOT, reply, RULES.decide(Stage.DOT, reply), "relay") is not None
 
 
 def test_no_wait_is_endless() -> None:
-    account = Account(Throttle([Rate(50, 1.0), Rate(100_000, 86400.0)]))
+    account = RelayAccount(Throttle([Rate(50, 1.0), Rate(100_000, 86400.0)]))
     assert account.wait(0.0) < math.inf

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.config.delivery import DeliverySlice
-from campaign.delivery.smtp.dsn import LONGEST_ORCPT, Wishes, original_recipient, wishes, xtext
+from campaign.config.delivery import DeliverySection
+from campaign.delivery.smtp.dsn import LONGEST_ORCPT, DsnParameters, original_recipient, wishes, xtext
 from campaign.model import Letter
 
 
@@ -17,8 +17,8 @@ def letter(recipient: str = "u@example.com", message_id: str = "<0a1b2c@example.
     return Letter(1, message_id, "n@example.com", recipient, b"", b"")
 
 
-def chosen(**keys: object) -> DeliverySlice:
-    return DeliverySlice.model_validate(keys)
+def chosen(**keys: object) -> DeliverySection:
+    return DeliverySection.model_validate(keys)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_nothing_is_asked_of_a_relay_without_dsn_nor_unless_wished() -> None:
 
 
 def test_what_would_be_too_long_is_left_out() -> None:
-    asked = Wishes("FAILURE", full=False)
+    asked = DsnParameters("FAILURE", full=False)
     assert asked.mail(letter(message_id=f"<{'a' * 101}@x>")) == " RET=HDRS"
     assert asked.rcpt(letter("\u00e9" * LONGEST_ORCPT + "@x")) == " NOTIFY=FAILURE"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from campaign.audience.encodings.text_decoding import settle
+from campaign.audience.encodings.text_decoding import choose_codec
 from campaign.cli.control import whole
 from campaign.cli.main import cli
 from campaign.compose.template.template_loader import Loader
@@ -122,7 +122,7 @@ def test_a_short_secret_is_mended_where_it_stands(tmp_path: Path) -> None:
     "head", [b"%PDF-1.7\n", b"PK\x03\x04\x14", b"\xd0\xcf\x11\xe0\xa1", b"PAR1\x15", b"SQLite format 3\0"]
 )
 def test_what_is_no_text_is_not_taken_for_another_encoding(head: bytes) -> None:
-    assert "is no text file" in told(InputError, lambda: settle(head, "", Path("people.csv")))
+    assert "is no text file" in told(InputError, lambda: choose_codec(head, "", Path("people.csv")))
 
 
 def test_an_empty_template_would_make_empty_letters(write: Write) -> None:

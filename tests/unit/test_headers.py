@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from campaign.compose.mime.encoded_words import encoded_words
 from campaign.compose.mime.header_values import (
+    HeaderGate,
     HeaderRefused,
-    Skeleton,
     block,
     boundary,
     check_custom_name,
@@ -25,7 +25,7 @@ from campaign.compose.mime.header_values import (
     disposition,
     encode_text,
     list_unsubscribe,
-    mailbox,
+    mailbox_header,
     message_id,
 )
 from campaign.errors import ConfigError
@@ -95,7 +95,7 @@ def test_encoded_words_are_short_and_hold_whole_characters(text, length):
 
 @given(writable | tricky)
 def test_a_mailbox_is_one_address_whatever_the_name(name):
-    found = read("To", mailbox(name, "ada@example.com")).addresses
+    found = read("To", mailbox_header(name, "ada@example.com")).addresses
     assert [one.addr_spec for one in found] == ["ada@example.com"]
     assert "".join(found[0].display_name.split()) == "".join(name.split())
 
@@ -162,7 +162,7 @@ def test_plain_text_stays_plain_and_the_rest_becomes_encoded_words(text, value):
     ],
 )
 def test_a_display_name_is_written_by_what_it_holds(name, value):
-    assert mailbox(name, "ada@example.com") == value
+    assert mailbox_header(name, "ada@example.com") == value
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ def test_a_display_name_is_written_by_what_it_holds(name, value):
 )  # fmt: skip
 def test_only_a_bare_address_is_an_address(address):
     with pytest.raises(HeaderRefused):
-        mailbox("Ada", address)
+        mailbox_header("Ada", address)
 
 
 def test_other_scripts_in_an_address_need_smtputf8():
-    value = mailbox("Zoë", "zoë@example.com", smtputf8=True)
+    value = mailbox_header("Zoë", "zoë@example.com", smtputf8=True)
     with pytest.raises(HeaderRefused):
         block([("To", value)])
     octets = block([("To", value)], smtputf8=True)
@@ -186,7 +186,7 @@ def test_other_scripts_in_an_address_need_smtputf8():
     assert [one.addr_spec for one in found] == ["zoë@example.com"]
     for address in ("zo\u202eë@example.com", "zo\x85@example.com", "é" * 33 + "@example.com", "zoë@exämple.com"):
         with pytest.raises(HeaderRefused):
-            mailbox("", address, smtputf8=True)
+            mailbox_header("", address, smtputf8=True)
 
 
 def test_a_message_id_is_a_keyed_hash_of_what_makes_the_letter_one_of_a_kind():
@@ -342,7 +342,7 @@ def test_what_is_no_file_name_is_refused(name):
     ],
 )
 def test_the_gate_stops_what_slipped_through_an_encoder(value, reason):
-    skeleton = Skeleton([("From", "ada@example.com"), ("Subject", None), ("X-Last", "100% %s")])
+    skeleton = HeaderGate([("From", "ada@example.com"), ("Subject", None), ("X-Last", "100% %s")])
     for make in (
         lambda: skeleton.fill(value),
         lambda: block([("From", "ada@example.com"), ("Subject", value), ("X-Last", "100% %s")]),
@@ -355,7 +355,7 @@ def test_the_gate_stops_what_slipped_through_an_encoder(value, reason):
 @given(st.lists(st.text(st.sampled_from("a: \r\n\t\0é=X-B"), max_size=12), min_size=3, max_size=3))
 def test_whatever_passes_the_gate_has_the_expected_names_once_each(values):
     names = ["X-A", "X-B", "X-C"]
-    skeleton = Skeleton([(name, None) for name in names])
+    skeleton = HeaderGate([(name, None) for name in names])
     try:
         octets = block(list(zip(names, values, strict=True)))
     except HeaderRefused:
@@ -370,8 +370,13 @@ def test_whatever_passes_the_gate_has_the_expected_names_once_each(values):
 
 
 def test_a_skeleton_gives_the_octets_of_the_block():
-    pairs = [("From", mailbox("Ada", "ada@example.com")), ("To", "x@example.com"), ("X-Odd", "5%"), ("Subject", "é")]
-    skeleton = Skeleton(
+    pairs = [
+        ("From", mailbox_header("Ada", "ada@example.com")),
+        ("To", "x@example.com"),
+        ("X-Odd", "5%"),
+        ("Subject", "é"),
+    ]
+    skeleton = HeaderGate(
         [(name, None if name == "To" else "%d" if name == "Subject" else value) for name, value in pairs]
     )
     assert skeleton.slots == ("To",)
@@ -386,4 +391,4 @@ def test_a_skeleton_gives_the_octets_of_the_block():
 @pytest.mark.parametrize("names", [["X-A", "x-a"], ["X A"], ["X:"], [""]])
 def test_a_skeleton_wants_each_name_once(names):
     with pytest.raises(HeaderRefused):
-        Skeleton([(name, "x") for name in names])
+        HeaderGate([(name, "x") for name in names])

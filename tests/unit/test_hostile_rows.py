@@ -15,7 +15,7 @@ import pytest
 from campaign.compose import composer as room
 from campaign.compose.composer import LONGEST_REASON, Brief, Composer
 from campaign.compose.html.shape_cache import HEAVIEST
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 
@@ -25,7 +25,7 @@ WAYS = ["shape", "row"]
 
 def composer(folder: Path, body: str = "<p>{{ x }}</p>", inlining: Any = "shape", **more: Any) -> Composer:
     (folder / "body.html").write_text(body, encoding="utf-8")
-    settings = ComposeSlice(**{"subject": "s", "html": "body.html", **more})
+    settings = ComposeSection(**{"subject": "s", "html": "body.html", **more})
     identity = Identity("gazette", "", 1, b"0123456789abcdef")
     brief = Brief(identity, Mailbox("", "news@example.com"), None, None, settings, folder, ("x", "y"))
     return Composer(brief, inlining)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.compose.html.html_parser import parse
+from campaign.compose.html.html_parser import parse_html
 from campaign.compose.html.tree_diff import difference
 
 
@@ -15,7 +15,7 @@ def shape(html: str) -> str:
         inner = " ".join(told(child) for child in element if isinstance(child.tag, str))
         return f"{element.tag}({inner})" if inner else element.tag
 
-    return " ".join(told(child) for child in parse(html).find("body"))
+    return " ".join(told(child) for child in parse_html(html).find("body"))
 
 
 @pytest.mark.parametrize(
@@ -38,23 +38,23 @@ def test_the_tree_is_that_of_a_browser(html, seen):
 
 
 def test_comments_keep_what_they_hold_also_around_the_document():
-    page = parse("<!--a--b--><!doctype html><html><body><!--[if mso]>-- --<![endif]--></body></html><!--c-->")
+    page = parse_html("<!--a--b--><!doctype html><html><body><!--[if mso]>-- --<![endif]--></body></html><!--c-->")
     assert page.getprevious().text == "a--b"
     assert page.find("body")[0].text == "[if mso]>-- --<![endif]"
     assert page.getnext().text == "c"
 
 
 def test_names_that_xml_does_not_know_do_no_harm():
-    page = parse('<p @click=1 a"b=2 {x=3 xmlns:v=4 v:y=5><o:p>x</o:p><a"b>y</a"b>')
+    page = parse_html('<p @click=1 a"b=2 {x=3 xmlns:v=4 v:y=5><o:p>x</o:p><a"b>y</a"b>')
     [paragraph] = page.find("body")
     assert paragraph.attrib.values() == ["1", "2", "3", "4", "5"]
     assert [child.tag for child in paragraph] == ["o:p", "unknown"]
 
 
 def test_control_characters_are_left_out_and_surrogates_refused():
-    assert parse("<p title='&#2;a'>&#3;b\x0cc</p>").find("body")[0].get("title") == "a"
+    assert parse_html("<p title='&#2;a'>&#3;b\x0cc</p>").find("body")[0].get("title") == "a"
     with pytest.raises(UnicodeEncodeError):
-        parse("\ud800")
+        parse_html("\ud800")
 
 
 @pytest.mark.parametrize(

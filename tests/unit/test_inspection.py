@@ -15,9 +15,9 @@ from campaign.check.letters import client_support
 from campaign.check.letters.equivalence_classes import html_octets, kind, oddities
 from campaign.check.letters.html_faults import CLIPPED, link, web_links
 from campaign.check.letters.letter_fault import Fault, merged
-from campaign.check.letters.structure import inspect, unsubscribe_url
+from campaign.check.letters.structure import letter_faults, unsubscribe_url
 from campaign.check.letters.wording import visible
-from campaign.compose.mime.read_back import read
+from campaign.compose.mime.read_back import read_letter
 from campaign.model import Letter, Recipient
 
 TO = "ada@example.com"
@@ -57,7 +57,7 @@ def letter(
 
 def faults(one: Letter, row: dict[str, Any] | None = None, printed: list[list[object]] | None = None) -> list[Fault]:
     recipient = Recipient(0, TO, TO, "Ada", 2, row or {})
-    return list(inspect(one, read(one.content), recipient, unsubscribe=True, printed=printed or []))
+    return list(letter_faults(one, read_letter(one.content), recipient, unsubscribe=True, printed=printed or []))
 
 
 def codes(one: Letter, row: dict[str, Any] | None = None, printed: list[list[object]] | None = None) -> list[str]:
@@ -246,7 +246,7 @@ def test_an_alert_of_text_alone_may_lead_into_the_house_but_not_to_the_readers_o
     def told(target: str) -> list[str]:
         one = letter(html="", text=f"disk full: {target}\n", List_Unsubscribe="", List_Unsubscribe_Post="")
         recipient = Recipient(0, TO, TO, "Ada", 2, {})
-        return [fault.code for fault in inspect(one, read(one.content), recipient, unsubscribe=False)]
+        return [fault.code for fault in letter_faults(one, read_letter(one.content), recipient, unsubscribe=False)]
 
     assert told("http://10.0.0.1/graph") == told("http://grafana.internal/d/1") == []
     assert told("http://localhost:3000/d/1") == ["link-local"]
@@ -282,8 +282,8 @@ def test_the_links_to_ask_are_those_of_the_web_once():
     one = letter(
         '<a href="http://example.com/a">a</a><a href="mailto:x@example.com">b</a>', "See https://example.org/b."
     )
-    assert web_links(read(one.content)) == ["http://example.com/a", "https://example.org/b"]
-    assert unsubscribe_url(read(one.content)) == WAY_OUT
+    assert web_links(read_letter(one.content)) == ["http://example.com/a", "https://example.org/b"]
+    assert unsubscribe_url(read_letter(one.content)) == WAY_OUT
 
 
 # -- what mail readers ignore

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from campaign.audience.screening.invalid_row_limit import InvalidRows, share_to_allow, too_many
-from campaign.check.run_checks import Wishes, check
+from campaign.check.run_checks import CheckOptions, check
 from campaign.config import load
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.config.units import share
 from campaign.errors import InputError
 from campaign.ledger import run_folder
 from campaign.model import Books
 from campaign.pipeline.command_context import Job, Options, prepare
-from campaign.pipeline.start.choose_run import Chosen, choose
+from campaign.pipeline.start.choose_run import ChosenRun, choose
 from campaign.report.live.console import Console
 
 FILE = """
@@ -41,10 +41,10 @@ def job(place: Path, good: int, bad: int, audience: str = "", cell: str = "") ->
     return prepare(load(place / "gazette.toml", {}), environment={"CAMPAIGN_SECRET": "0" * 32})
 
 
-def started(one: Job) -> Chosen:
+def started(one: Job) -> ChosenRun:
     run_folder.make_folder(one.folder)
     chosen = choose(one, Options())
-    assert isinstance(chosen, Chosen)
+    assert isinstance(chosen, ChosenRun)
     return chosen
 
 
@@ -67,12 +67,12 @@ def started(one: Job) -> Chosen:
 def test_more_invalid_rows_than_the_allowed_share_are_too_many(
     books: Books, settings: dict[str, object], stops: bool
 ) -> None:
-    assert too_many(books, AudienceSlice(source="list.csv", **settings)) is stops  # type: ignore[arg-type]
+    assert too_many(books, AudienceSection(source="list.csv", **settings)) is stops  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("books", [Books(read=3, invalid=1), Books(read=999, invalid=334), Books(read=7, invalid=7)])
 def test_the_share_that_is_named_lets_the_list_pass(books: Books) -> None:
-    assert not too_many(books, AudienceSlice(source="list.csv", max_invalid=share_to_allow(books)))
+    assert not too_many(books, AudienceSection(source="list.csv", max_invalid=share_to_allow(books)))
 
 
 @pytest.mark.parametrize(("written", "value"), [("20 %", 0.2), ("2.5%", 0.025), (0.2, 0.2), (0, 0.0), (1, 1.0)])
@@ -102,7 +102,7 @@ def test_send_stops_before_the_first_letter_and_names_reasons_file_and_setting(t
 @pytest.mark.parametrize(("good", "bad", "severity"), [(6, 4, "error"), (9, 1, "warning"), (2, 1, "warning")])
 def test_check_says_of_the_same_list_what_send_does(good: int, bad: int, severity: str, tmp_path: Path) -> None:
     one = job(tmp_path, good=good, bad=bad)
-    findings, _ = check(one, Console(io.StringIO()), Wishes())
+    findings, _ = check(one, Console(io.StringIO()), CheckOptions())
     (found,) = [finding for finding in findings if finding.code == "invalid-rows"]
     assert found.severity == severity
     assert ("max_invalid = 0.4" in found.remedy) is (severity == "error")
@@ -117,7 +117,7 @@ def test_both_say_which_typed_column_the_rows_fail_by_and_how_to_state_its_form(
     one = job(tmp_path, good=6, bad=4, audience='columns = { born = "date" }', cell="24.11.1980")
     with pytest.raises(InputError) as caught:
         started(one)
-    findings, _ = check(one, Console(io.StringIO()), Wishes())
+    findings, _ = check(one, Console(io.StringIO()), CheckOptions())
     (found,) = [finding for finding in findings if finding.code == "invalid-rows"]
     for told in (str(caught.value), f"{found.message} {found.remedy}"):
         assert "column 'born': '24.11.1980' is not a date" in told
@@ -126,7 +126,7 @@ def test_both_say_which_typed_column_the_rows_fail_by_and_how_to_state_its_form(
 
 def test_a_list_that_fails_by_a_typed_column_alone_is_not_sent_to_look_at_its_addresses(tmp_path: Path) -> None:
     one = job(tmp_path, good=0, bad=4, audience='columns = { born = "date" }', cell="24.11.1980")
-    for act in (lambda: started(one), lambda: check(one, Console(io.StringIO()), Wishes())):
+    for act in (lambda: started(one), lambda: check(one, Console(io.StringIO()), CheckOptions())):
         with pytest.raises(InputError, match="Not one of the 4 rows") as caught:
             act()
         assert "column 'born': '24.11.1980' is not a date" in str(caught.value)
@@ -137,7 +137,7 @@ def test_check_names_the_typed_column_also_where_the_other_rows_are_filtered_out
     settings = 'columns = { born = "date" }\nwhere = "born > \'2027-01-01\'"'
     one = job(tmp_path, good=1, bad=4, audience=settings, cell="24.11.1980")
     with pytest.raises(InputError, match="nobody to write to") as caught:
-        check(one, Console(io.StringIO()), Wishes())
+        check(one, Console(io.StringIO()), CheckOptions())
     assert "column 'born': '24.11.1980' is not a date" in str(caught.value)
     assert '"date:%d.%m.%Y"' in str(caught.value)
 

@@ -11,13 +11,13 @@ from campaign.ledger.boots import boot_identity
 from campaign.ledger.checkpoint import Checkpoint, create, read_history
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import (
-    Frontier,
     Intent,
     Opened,
     Pass,
-    Settled,
+    ReservedUpTo,
     Started,
     Synced,
+    VerdictRecord,
     decode,
     encode,
 )
@@ -28,10 +28,10 @@ OPENED = Opened("gazette", "2026-11", "run", 1, 20, "plan-hash", {"subject": "ab
 
 
 def records() -> list[bytes]:
-    lines = [encode(OPENED), encode(Started(2.0, BOOT, 7, "process")), encode(Pass(1, 100)), encode(Frontier(20))]
+    lines = [encode(OPENED), encode(Started(2.0, BOOT, 7, "process")), encode(Pass(1, 100)), encode(ReservedUpTo(20))]
     for number in range(9):
         lines.append(encode(Intent(number, f"{number:064x}", 100.0, "relay")))
-        lines.append(encode(Settled(number, "accepted", 3.0, code=250, relay="relay")))
+        lines.append(encode(VerdictRecord(number, "accepted", 3.0, code=250, relay="relay")))
     lines.append(encode(Intent(9, "f" * 64, 100.0, "relay")))
     lines.append(encode(Synced(sum(map(len, lines)))))
     return lines
@@ -124,7 +124,7 @@ def test_a_missing_journal_is_a_sentence(tmp_path: Path) -> None:
 
 def test_a_torn_tail_is_cut_off_with_a_notice_and_kept_beside(tmp_path: Path) -> None:
     data = b"".join(records())
-    path = write(tmp_path, data + encode(Settled(9, "accepted", 4.0))[:30])
+    path = write(tmp_path, data + encode(VerdictRecord(9, "accepted", 4.0))[:30])
     checkpoint = Checkpoint(tmp_path, boot=BOOT)
     try:
         assert "30 octets" in checkpoint.notices[0]
@@ -136,7 +136,7 @@ def test_a_torn_tail_is_cut_off_with_a_notice_and_kept_beside(tmp_path: Path) ->
 
 
 def test_a_last_line_that_lacks_only_its_line_feed_is_kept(tmp_path: Path) -> None:
-    data = b"".join(records()) + encode(Settled(9, "accepted", 4.0))
+    data = b"".join(records()) + encode(VerdictRecord(9, "accepted", 4.0))
     write(tmp_path, data[:-1])
     checkpoint = Checkpoint(tmp_path, boot=BOOT)
     checkpoint.close()
@@ -146,7 +146,7 @@ def test_a_last_line_that_lacks_only_its_line_feed_is_kept(tmp_path: Path) -> No
 
 def test_after_a_power_loss_damage_past_the_last_sync_mark_is_tail(tmp_path: Path) -> None:
     data = b"".join(records())
-    write(tmp_path, data + b"\0" * 50 + b"\n" + encode(Settled(9, "accepted", 4.0)))
+    write(tmp_path, data + b"\0" * 50 + b"\n" + encode(VerdictRecord(9, "accepted", 4.0)))
     with pytest.raises(DamageError):
         Checkpoint(tmp_path, boot=BOOT)
     checkpoint = Checkpoint(tmp_path, boot="another boot")

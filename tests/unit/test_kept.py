@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.lru_cache import Kept
+from campaign.compose.lru_cache import LruCache
 
 
 def test_the_longest_unused_goes_first():
-    kept: Kept[str, int] = Kept(3, 1_000)
+    kept: LruCache[str, int] = LruCache(3, 1_000)
     for number, name in enumerate("abc"):
         kept.keep(name, number, 1)
     assert kept.get("a") == 0
@@ -18,7 +18,7 @@ def test_the_longest_unused_goes_first():
 
 
 def test_what_is_too_heavy_is_not_kept_and_displaces_nothing():
-    kept: Kept[str, int] = Kept(3, 10)
+    kept: LruCache[str, int] = LruCache(3, 10)
     kept.keep("a", 1, 10)
     kept.keep("b", 2, 11)
     assert (kept.get("a"), kept.get("b")) == (1, None)
@@ -26,7 +26,7 @@ def test_what_is_too_heavy_is_not_kept_and_displaces_nothing():
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12))))
 def test_neither_number_nor_weight_is_ever_exceeded(steps):
-    kept: Kept[int, int] = Kept(4, 20)
+    kept: LruCache[int, int] = LruCache(4, 20)
     weights: dict[int, int] = {}
     for key, weight in steps:
         kept.keep(key, weight, weight)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.compose.mime.multipart import assembled
-from campaign.compose.mime.transfer_encoding import Encoded, Gapped
+from campaign.compose.mime.transfer_encoding import Encoded, EncodedTemplate
 from campaign.delivery.smtp.mail_transaction import for_the_wire
 
 TEXT = Encoded(b"Hello =E2=82=AC", "quoted-printable")
@@ -83,7 +83,7 @@ def expected(pieces: list[str], values: list[str]) -> str:
 @given(st.lists(st.tuples(PIECES, VALUES), max_size=6), PIECES, st.booleans())
 def test_what_was_encoded_in_pieces_reads_back_as_the_whole(pairs, last, neat):
     pieces, values = [piece for piece, _ in pairs] + [last], [value for _, value in pairs]
-    encoded = Gapped(pieces, neat=neat).fill(values, lines=True)
+    encoded = EncodedTemplate(pieces, neat=neat).fill(values, lines=True)
     assert decoded(encoded) == expected(pieces, values)
     assert encoded.data.isascii()
     assert all(len(line) <= 76 for line in encoded.data.split(b"\r\n"))
@@ -99,7 +99,7 @@ def test_the_fast_way_for_plain_values_reads_back_too(values, neat):
     values = [value if value.strip() else "x" for value in values]
     for piece in ("y" * 70, "\n", " end.\nNext: ", ""):
         pieces = ["x = " * 5] + [piece] * len(values)
-        encoded = Gapped(pieces, neat=neat).fill(values)
+        encoded = EncodedTemplate(pieces, neat=neat).fill(values)
         assert decoded(encoded) == expected(pieces, values)
         assert all(len(line) <= 76 for line in encoded.data.split(b"\r\n"))
         assert not any(line.endswith(b" ") for line in encoded.data.split(b"\r\n"))
@@ -108,7 +108,7 @@ def test_the_fast_way_for_plain_values_reads_back_too(values, neat):
 @pytest.mark.parametrize("neat", [False, True])
 def test_no_line_of_the_template_begins_as_relays_and_mailboxes_change_it(neat):
     pieces = [".page { top: 0 }\nFrom here\n", "\n.b\n", ".\n" + "." * 200 + "\nFrom " + "x" * 71]
-    data = Gapped(pieces, neat=neat).fill([".", "From me"]).data
+    data = EncodedTemplate(pieces, neat=neat).fill([".", "From me"]).data
     lines = data.split(b"\r\n")
     assert all(len(line) <= 76 for line in lines)
     assert not any(line.startswith((b".", b"From ")) for line in lines if len(line) < 70)
@@ -116,18 +116,18 @@ def test_no_line_of_the_template_begins_as_relays_and_mailboxes_change_it(neat):
 
 
 def test_a_neat_text_can_be_read_raw():
-    gapped = Gapped(["Dear ", ",\n\nyour card: ", "\nvalid: ", " to ", " and so on\n", "\n", ""], neat=True)
+    gapped = EncodedTemplate(["Dear ", ",\n\nyour card: ", "\nvalid: ", " to ", " and so on\n", "\n", ""], neat=True)
     raw = gapped.fill(["Zoë", "12", "1 May", "x" * 68, "a ", "From me"]).data.decode()
     assert raw.splitlines() == [
         "Dear Zo=C3=AB,", "", "your card: 12", "valid: 1 May=", f" to {'x' * 68}=", " and so on", "a =",
         "", "=46rom me",
     ]  # fmt: skip
-    assert Gapped(["a\n", "\nb"], neat=True).fill(["."]).data == b"a\r\n=2E\r\nb"
+    assert EncodedTemplate(["a\n", "\nb"], neat=True).fill(["."]).data == b"a\r\n=2E\r\nb"
 
 
 @pytest.mark.parametrize(("letters", "encoding"), [("plain words", "quoted-printable"), ("新闻通讯", "base64")])
 def test_the_smaller_encoding_is_taken(letters, encoding):
-    gapped = Gapped([letters * 20, letters * 20])
+    gapped = EncodedTemplate([letters * 20, letters * 20])
     encoded = gapped.fill([letters])
     assert encoded.encoding == encoding
 
@@ -135,7 +135,7 @@ def test_the_smaller_encoding_is_taken(letters, encoding):
 @given(st.lists(st.tuples(PIECES, VALUES), max_size=6), PIECES)
 def test_no_letter_would_be_smaller_in_the_other_encoding(pairs, last):
     values = [value for _, value in pairs]
-    gapped = Gapped([piece for piece, _ in pairs] + [last])
+    gapped = EncodedTemplate([piece for piece, _ in pairs] + [last])
     chosen = gapped.fill(values, lines=True)
     assert len(chosen.data) <= len(gapped._base64(values).data) or chosen.encoding == "base64"
     if chosen.encoding == "base64":
@@ -147,7 +147,9 @@ LINES = st.lists(st.sampled_from([".", "..", "\n", "\r", "\0", "a", "é", "=", "
 
 @given(st.lists(st.tuples(LINES, LINES), max_size=5), LINES, st.booleans(), st.booleans())
 def test_what_is_called_sound_needs_no_second_look(pairs, last, neat, lines):
-    encoded = Gapped([piece for piece, _ in pairs] + [last], neat=neat).fill([value for _, value in pairs], lines=lines)
+    encoded = EncodedTemplate([piece for piece, _ in pairs] + [last], neat=neat).fill(
+        [value for _, value in pairs], lines=lines
+    )
     body = encoded.data + b"\r\n"
     if encoded.sound:
         assert for_the_wire(body) == body
@@ -155,13 +157,13 @@ def test_what_is_called_sound_needs_no_second_look(pairs, last, neat, lines):
 
 @pytest.mark.parametrize("neat", [False, True])
 def test_an_ordinary_text_is_sound_whatever_its_values_begin_with(neat):
-    gapped = Gapped(["Dear ", ",\n", " and\n.", ""], neat=neat)
+    gapped = EncodedTemplate(["Dear ", ",\n", " and\n.", ""], neat=neat)
     assert gapped.fill(["Zoë", ".", "x" * 80]).sound
     assert not gapped.fill(["Zoë", ".", "x" * 75 + "."]).sound, "that dot begins a line"
 
 
 def test_a_large_foreign_value_tips_the_encoding_for_its_own_letter_only():
-    gapped = Gapped(["plain words\n", "\n"])
+    gapped = EncodedTemplate(["plain words\n", "\n"])
     assert gapped.fill(["新闻通讯" * 100]).encoding == "base64"
     assert gapped.fill(["news"]).encoding == "quoted-printable"
 
@@ -170,7 +172,7 @@ def test_a_large_foreign_value_tips_the_encoding_for_its_own_letter_only():
     "text", ["From here\nFrom there\n", "a\n.\nb\n", "ends in a blank \nnext", "tab\t\n", "=?utf-8?q?x?="]
 )
 def test_lines_that_other_programs_would_touch_are_encoded(text):
-    data = Gapped([text]).fill([]).data
+    data = EncodedTemplate([text]).fill([]).data
     assert quopri.decodestring(data).decode() == text.replace("\n", "\r\n")
     for line in data.split(b"\r\n"):
         assert not line.startswith(b"From ")

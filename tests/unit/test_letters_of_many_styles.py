@@ -11,7 +11,7 @@ import pytest
 
 from campaign.compose.composer import Brief, Composer
 from campaign.compose.html.tree_diff import difference
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.model import Identity, Letter, Mailbox, Recipient
 
 FOLDER = Path(__file__).parent / "letters"
@@ -42,7 +42,7 @@ SURVIVE = {
 
 
 def composer(name: str, **more: Any) -> Composer:
-    settings = ComposeSlice(subject="{{ name }}", html=name, **more)
+    settings = ComposeSection(subject="{{ name }}", html=name, **more)
     columns = (*ROWS[0], *MORE)
     identity = Identity("demo", "", 1, b"k" * 32)
     return Composer(Brief(identity, Mailbox("", "news@example.com"), None, None, settings, FOLDER, columns))

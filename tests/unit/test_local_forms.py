@@ -15,14 +15,14 @@ from campaign.audience.columns.column_types import conversion
 from campaign.audience.columns.local_dates_and_numbers import format_hint
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.screen_rows import Suppression
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError
 from campaign.model import Value
 
 
 def frozen(folder: Path, text: str, **given_: object) -> Plan:
     (folder / "list.csv").write_text(text, encoding="utf-8")
-    slice_ = AudienceSlice(source="list.csv", **given_)  # type: ignore[arg-type]
+    slice_ = AudienceSection(source="list.csv", **given_)  # type: ignore[arg-type]
     return freeze(slice_, folder, folder, suppression=Suppression.load(slice_, folder))
 
 
@@ -99,7 +99,7 @@ def test_a_form_that_is_none_is_refused_by_name(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["dat", "text:de", "json:x", "date:", "number:"])
 def test_a_type_that_is_none_is_a_mistake_of_the_campaign_file(kind: str) -> None:
     with pytest.raises(ValidationError, match="is no type of column"):
-        AudienceSlice(source="list.csv", columns={"x": kind})
+        AudienceSection(source="list.csv", columns={"x": kind})
 
 
 def test_a_locale_holds_for_the_whole_list_and_a_column_may_state_its_own_form(tmp_path: Path) -> None:

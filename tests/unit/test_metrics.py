@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from campaign.config.report import ReportSlice
+from campaign.config.report import ReportSection
 from campaign.errors import StorageError
 from campaign.model import Books
 from campaign.report.facts import RunFacts, TimelineBucket
@@ -247,10 +247,10 @@ def test_a_gateway_is_not_told_what_nobody_knows():
 )
 def test_where_numbers_may_be_pushed_to(url, taken):
     if taken:
-        assert ReportSlice(push_url=url).push_url == url
+        assert ReportSection(push_url=url).push_url == url
     else:
         with pytest.raises(ValidationError):
-            ReportSlice(push_url=url)
+            ReportSection(push_url=url)
 
 
 def test_names_with_quotes_do_not_break_the_format(tmp_path):

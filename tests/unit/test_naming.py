@@ -12,14 +12,14 @@ from campaign.audience.columns.template_names import column_of, means_address, t
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.screen_rows import Suppression
 from campaign.audience.sources.source_factory import open_source, template_columns
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 from campaign.model import Value
 
 
 def frozen(folder: Path, text: str, **settings: object) -> Plan:
     (folder / "list.csv").write_text(text, encoding="utf-8")
-    audience = AudienceSlice(source="list.csv", **settings)  # type: ignore[arg-type]
+    audience = AudienceSection(source="list.csv", **settings)  # type: ignore[arg-type]
     return freeze(audience, folder, folder, suppression=Suppression())
 
 
@@ -61,7 +61,7 @@ def test_the_plan_holds_names_that_a_template_can_write_and_the_headers_beside_t
     assert plan.columns == plan.input_columns == ("email", "First_Name", "Kunde_seit")
     assert plan.headers == ("email", "First Name", "Kunde seit")
     assert plan.input_rows(plan.recipient(0)) == [["a@example.com", "Ann", "2020"]]
-    assert template_columns(AudienceSlice(source="list.csv"), tmp_path) == plan.columns
+    assert template_columns(AudienceSection(source="list.csv"), tmp_path) == plan.columns
 
 
 def test_a_plan_of_an_earlier_version_has_its_columns_for_headers(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_column_without_a_name_that_holds_something_names_its_first_row(tmp_pa
 
 def test_a_column_without_a_name_within_a_sheet_is_left_out(tmp_path: Path) -> None:
     sheet(tmp_path, ["email", None, "name"], ["a@example.com", None, "Ann"])
-    assert open_source(AudienceSlice(source="list.xlsx"), tmp_path).columns == ("email", "name")
+    assert open_source(AudienceSection(source="list.xlsx"), tmp_path).columns == ("email", "name")
 
 
 # -- lines above the header
@@ -169,19 +169,19 @@ def test_names_and_a_row_of_names_exclude_each_other(tmp_path: Path) -> None:
 def test_the_same_holds_for_sheets(tmp_path: Path) -> None:
     sheet(tmp_path, ["Kundenliste"], [None], ["email", "First Name"], ["a@example.com", "Ann"])
     with pytest.raises(ConfigError) as caught:
-        open_source(AudienceSlice(source="list.xlsx"), tmp_path)
+        open_source(AudienceSection(source="list.xlsx"), tmp_path)
     assert "header_row = 3" in caught.value.next_step
-    source = open_source(AudienceSlice(source="list.xlsx", header_row=3), tmp_path)
+    source = open_source(AudienceSection(source="list.xlsx", header_row=3), tmp_path)
     (chunk,) = source.chunks()
     assert (source.columns, chunk.rows, chunk.lines) == (("email", "First_Name"), [["a@example.com", "Ann"]], [4])
     with pytest.raises(InputError, match="is empty from row 9 on"):
-        open_source(AudienceSlice(source="list.xlsx", header_row=9), tmp_path)
+        open_source(AudienceSection(source="list.xlsx", header_row=9), tmp_path)
 
 
 def test_a_suppression_list_has_its_own_header(tmp_path: Path) -> None:
     sheet(tmp_path, ["email"], ["a@example.com"])
     (tmp_path / "list.csv").write_text(TITLED)
-    settings = AudienceSlice(source="list.csv", header_row=4, suppress=["list.xlsx"])
+    settings = AudienceSection(source="list.csv", header_row=4, suppress=["list.xlsx"])
     plan = freeze(settings, tmp_path, tmp_path, suppression=Suppression.load(settings, tmp_path))
     assert plan.books.suppressed == 1
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.credentials.token_cache import (
     ASK_AGAIN,
     LONGEST_WORDS,
     MARGIN,
-    Kept,
     Token,
+    TokenCache,
     in_thread,
-    shown,
     unreachable,
+    without_secrets,
 )
 from campaign.delivery.relays.relay import open_relays
 from campaign.errors import ConfigError, LoginError
@@ -52,7 +52,7 @@ class Clock:
 
 async def test_twenty_connections_that_log_in_at_once_ask_once() -> None:
     provider = Provider()
-    kept = Kept(in_thread(provider), Clock())
+    kept = TokenCache(in_thread(provider), Clock())
     assert set(await asyncio.gather(*(kept() for _ in range(20)))) == {"token1"}
     assert provider.given == 1
     assert threading.current_thread().name not in provider.threads
@@ -72,7 +72,7 @@ async def test_twenty_connections_that_log_in_at_once_ask_once() -> None:
 )
 async def test_a_token_is_renewed_before_it_ends(lasts: float, age: float, token: str) -> None:
     clock = Clock()
-    kept = Kept(in_thread(Provider(lasts)), clock)
+    kept = TokenCache(in_thread(Provider(lasts)), clock)
     await kept()
     clock.now += age
     assert await kept() == token
@@ -80,7 +80,7 @@ async def test_a_token_is_renewed_before_it_ends(lasts: float, age: float, token
 
 async def test_a_token_that_is_still_good_serves_while_the_provider_is_away() -> None:
     clock, provider = Clock(), Provider()
-    kept = Kept(in_thread(provider), clock)
+    kept = TokenCache(in_thread(provider), clock)
     await kept()
     provider.fails = ConnectionError("away")
     clock.now += 3600.0 - MARGIN + 1
@@ -93,7 +93,7 @@ async def test_a_token_that_is_still_good_serves_while_the_provider_is_away() ->
 
 async def test_a_token_that_has_ended_is_not_used() -> None:
     clock, provider = Clock(), Provider()
-    kept = Kept(in_thread(provider), clock)
+    kept = TokenCache(in_thread(provider), clock)
     await kept()
     provider.fails = ConnectionError("away")
     clock.now += 3601.0
@@ -103,7 +103,7 @@ async def test_a_token_that_has_ended_is_not_used() -> None:
 
 async def test_a_refusal_is_not_hidden_by_a_token_that_is_still_good() -> None:
     clock, provider = Clock(), Provider()
-    kept = Kept(in_thread(provider), clock)
+    kept = TokenCache(in_thread(provider), clock)
     await kept()
     provider.fails = LoginError("no")
     clock.now += 3600.0 - MARGIN
@@ -122,11 +122,11 @@ async def test_a_refusal_is_not_hidden_by_a_token_that_is_still_good() -> None:
     ],
 )
 def test_what_a_provider_says_is_told_without_secrets(words: str, told: str) -> None:
-    assert shown(words, [REFRESH, ""]) == told
+    assert without_secrets(words, [REFRESH, ""]) == told
 
 
 def test_a_long_story_is_cut() -> None:
-    assert len(shown("word " * 200, [])) <= LONGEST_WORDS + 4
+    assert len(without_secrets("word " * 200, [])) <= LONGEST_WORDS + 4
 
 
 def test_a_token_shows_in_no_repr() -> None:
@@ -148,8 +148,8 @@ def test_a_failure_of_the_web_is_told_in_words() -> None:
 # -- the campaign file
 
 
-def chosen(**oauth: object) -> DeliverySlice:
-    return DeliverySlice.model_validate({"relay": "smtps://u@smtp.example.com", "oauth": oauth})
+def chosen(**oauth: object) -> DeliverySection:
+    return DeliverySection.model_validate({"relay": "smtps://u@smtp.example.com", "oauth": oauth})
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_what_is_missing_or_too_much_is_said(oauth: dict[str, object], complaint
 
 def test_tokens_have_one_source() -> None:
     with pytest.raises(ValueError, match="takes the place"):
-        DeliverySlice.model_validate({"oauth": {"provider": "google", "file": "x"}, "token_command": "echo x"})
+        DeliverySection.model_validate({"oauth": {"provider": "google", "file": "x"}, "token_command": "echo x"})
 
 
 MICROSOFT = {"provider": "microsoft", "file": "held", "client_id": "app", "tenant": "example.com"}

@@ -9,7 +9,7 @@ import pytest
 
 from campaign.model import Books
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket
-from campaign.report.html.html_builder import Html, document, join, tag
+from campaign.report.html.html_builder import Html, html_document, join, tag
 from campaign.report.html.report_page import headline, page, write_page
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[31m\u202egnp.exe\r\n"
@@ -242,5 +242,5 @@ def test_only_markup_is_markup():
 
 
 def test_a_document_forbids_everything_before_anything_is_read():
-    head = document("t", "page.css", "x").split("</head>")[0]
+    head = html_document("t", "page.css", "x").split("</head>")[0]
     assert head.index("Content-Security-Policy") < head.index("<title>")

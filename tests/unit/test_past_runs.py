@@ -9,17 +9,17 @@ from typing import Any, cast
 
 import pytest
 
-from campaign.check.run_checks import Wishes, check
+from campaign.check.run_checks import CheckOptions, check
 from campaign.config import load
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.errors import ConfigError
 from campaign.ledger import dead_addresses, run_folder
 from campaign.ledger.checkpoint import Checkpoint, create, read_history
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL, Opened
 from campaign.model import Books, Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
-from campaign.pipeline.serve.outcome_recorder import Recorder
-from campaign.pipeline.start.choose_run import Chosen, choose, refuse_changes
+from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
+from campaign.pipeline.start.choose_run import ChosenRun, choose, refuse_changes
 from campaign.pipeline.start.past_runs import fingerprints, kind_in_words
 from campaign.pipeline.start.unfinished_editions import newest_elsewhere
 from campaign.report.live.console import Console
@@ -57,21 +57,21 @@ def job(place: Path, relay: str) -> Job:
     return prepare(lay_over(load(place / "gazette.toml", {}), Options(relay=relay)), environment={})
 
 
-def pick(place: Path, relay: str, **options: Any) -> Chosen | Books:
+def pick(place: Path, relay: str, **options: Any) -> ChosenRun | Books:
     this = job(place, relay)
     run_folder.make_folder(this.folder)
     return choose(this, Options(relay=relay, **options))
 
 
-def made(place: Path, relay: str, count: int = 9, **options: Any) -> Chosen:
+def made(place: Path, relay: str, count: int = 9, **options: Any) -> ChosenRun:
     found = pick(place, relay, **options)
-    assert isinstance(found, Chosen)
+    assert isinstance(found, ChosenRun)
     assert not found.continued
     assert found.plan.size == count
     return found
 
 
-def leave(chosen: Chosen, accepted: int, rest: Verdict = V.WAITING) -> None:
+def leave(chosen: ChosenRun, accepted: int, rest: Verdict = V.WAITING) -> None:
     checkpoint = Checkpoint(chosen.folder)
     for number in range(chosen.plan.size):
         verdict = V.ACCEPTED if number < accepted else rest
@@ -106,7 +106,7 @@ def test_half_a_run_is_not_continued_by_one_of_the_other_kind_and_is_by_its_own(
     assert other.folder != first.folder
     assert not read_history(first.folder).abandoned
     found = pick(place, relay)
-    assert isinstance(found, Chosen)
+    assert isinstance(found, ChosenRun)
     assert found.continued
     assert found.folder == first.folder
 
@@ -182,10 +182,10 @@ def test_an_address_is_remembered_as_dead_through_a_relay_alone(
 ) -> None:
     create(tmp_path, Opened("gazette", "", "run", 1, 3, "plan", {}, "shape", 1.0, "trace"))
     checkpoint = Checkpoint(tmp_path)
-    settings = SimpleNamespace(delivery=DeliverySlice(relay=(relay,)), campaign=SimpleNamespace(name="gazette"))
+    settings = SimpleNamespace(delivery=DeliverySection(relay=(relay,)), campaign=SimpleNamespace(name="gazette"))
     this: Any = Job(cast("Any", settings), "", tmp_path, tmp_path, b"")
     plan = SimpleNamespace(recipient=lambda number: SimpleNamespace(address=f"p{number}@example.com"))
-    recorder = Recorder(this, cast("Any", SimpleNamespace(plan=plan)), checkpoint, Counts())
+    recorder = CheckpointRecorder(this, cast("Any", SimpleNamespace(plan=plan)), checkpoint, Counts())
     recorder.verdict(Outcome(1, V.REJECTED, "no such user", 550, "5.1.1", relay=relay, suppress=True))
     checkpoint.close()
     file = tmp_path / dead_addresses.NAME
@@ -230,7 +230,7 @@ def test_the_mailbox_stands_alone(place: Path, relay: str) -> None:
 
 
 def checked(place: Path, relay: str) -> tuple[Books, tuple[str, ...], int]:
-    _, digest = check(job(place, relay), Console(stream=StringIO()), Wishes(relay=False))
+    _, digest = check(job(place, relay), Console(stream=StringIO()), CheckOptions(relay=False))
     return digest.books, digest.remarks, digest.rendered
 
 

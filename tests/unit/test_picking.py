@@ -8,7 +8,7 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.pipeline.command_context import prepare
-from campaign.pipeline.pick_rows import MOST, asked_for, telling
+from campaign.pipeline.pick_rows import MOST, asked_for, telling_rows
 from campaign.pipeline.preview import preview, rehearsed
 from campaign.report.live.console import Console
 
@@ -42,7 +42,7 @@ def look(tmp_path: Path):
         with rehearsed(prepare(load(tmp_path / "gazette.toml", {})), Console(quiet=True)) as (plan, composer):
             assert isinstance(plan, Plan)
             asked = rows_asked or to
-            picks = asked_for(plan, rows_asked, to) if asked else telling(plan, composer, said.append)
+            picks = asked_for(plan, rows_asked, to) if asked else telling_rows(plan, composer, said.append)
             return [(pick.label, pick.recipient.line) for pick in picks], said
 
     return look

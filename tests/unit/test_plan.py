@@ -20,14 +20,14 @@ from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.screen_rows import KeySet, Suppression, digest
 from campaign.audience.sources import csv_source
 from campaign.audience.sources.source_factory import template_columns
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError, StorageError
 from campaign.model import Books
 
 
 def frozen(folder: Path, text: str, **given_: object) -> Plan:
     (folder / "list.csv").write_text(text, encoding="utf-8", newline="")
-    slice_ = AudienceSlice(source="list.csv", **given_)  # type: ignore[arg-type]
+    slice_ = AudienceSection(source="list.csv", **given_)  # type: ignore[arg-type]
     return freeze(slice_, folder, folder, suppression=Suppression.load(slice_, folder))
 
 
@@ -114,7 +114,7 @@ def test_already_served_keys_and_progress(tmp_path: Path) -> None:
     served, told = KeySet(), []
     served.add([digest("p3@example.com")])
     plan = freeze(
-        AudienceSlice(source="list.csv"),
+        AudienceSection(source="list.csv"),
         tmp_path,
         tmp_path,
         suppression=Suppression(),
@@ -136,7 +136,7 @@ def test_lines_that_share_a_key_become_one_recipient_with_items(tmp_path: Path) 
     plan = frozen(tmp_path, text, **options)
     first, second = plan.recipients()
     assert plan.columns == ("email", "order", "items")
-    assert template_columns(AudienceSlice(source="list.csv", **options), tmp_path) == plan.columns  # type: ignore[arg-type]
+    assert template_columns(AudienceSection(source="list.csv", **options), tmp_path) == plan.columns  # type: ignore[arg-type]
     assert first.row["items"] == [
         {"product": "Pen", "price": 1.5},
         {"product": "Cap", "price": 2.0},
@@ -202,7 +202,7 @@ def test_a_source_that_fails_half_way_leaves_the_earlier_plan_untouched(tmp_path
     before = frozen(tmp_path, people(10)).sha256()
     (tmp_path / "list.csv").write_bytes(people(30_000).encode() + b"x@example.com,\xff\n")
     with pytest.raises(InputError, match="UTF-8"):
-        freeze(AudienceSlice(source="list.csv"), tmp_path, tmp_path, suppression=Suppression())
+        freeze(AudienceSection(source="list.csv"), tmp_path, tmp_path, suppression=Suppression())
     assert Plan.open(tmp_path / "plan.jsonl").sha256() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["list.csv", "plan.jsonl", "screened.csv"]
 
@@ -244,7 +244,7 @@ def test_a_folder_that_cannot_be_written_leaves_no_plan_or_a_whole_one(
 
     monkeypatch.setattr(owner, name, failing)
     with contextlib.suppress(StorageError):  # or it succeeds: not every call is made three times
-        freeze(AudienceSlice(source="list.csv"), tmp_path, tmp_path, suppression=Suppression())
+        freeze(AudienceSection(source="list.csv"), tmp_path, tmp_path, suppression=Suppression())
     monkeypatch.undo()
     if (tmp_path / "plan.jsonl").exists():
         assert Plan.open(tmp_path / "plan.jsonl").size == 10

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.presets import known, lookup, rewritten_at, suggestion
 from campaign.errors import ConfigError
 from campaign.pipeline.rewriting import rewritten
@@ -83,7 +83,7 @@ def test_what_a_relay_rewrites_is_known_by_its_host(host: str, names: tuple[str,
     ],
 )
 def test_a_campaign_leaves_out_what_any_of_its_relays_rewrites(relays: tuple[str, ...], names: tuple[str, ...]) -> None:
-    assert rewritten(DeliverySlice(relay=relays)) == names
+    assert rewritten(DeliverySection(relay=relays)) == names
 
 
 def test_published_limits_are_kept() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from campaign.compose.composer import Brief, Composer
 from campaign.config import load
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 from campaign.pipeline.command_context import prepare
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 def composer(folder: Path, body: str = "<p>{{ name }}</p>", **more: Any) -> Composer:
     (folder / "body.html").write_text(body)
-    settings = ComposeSlice(**{"subject": "s", "html": "body.html", **more})
+    settings = ComposeSection(**{"subject": "s", "html": "body.html", **more})
     identity = Identity("gazette", "", 1, b"0123456789abcdef")
     sender = Mailbox("", "news@example.com")
     private = tuple(folder / name for name in PRIVATE)

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.replies import recipient_outcome
 from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.run_state import CODE
 from campaign.model import Outcome, Verdict
-from campaign.pipeline.serve.outcome_recorder import Recorder
+from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
 from campaign.report.live.progress import Counts
 
 DAY = 86400.0
@@ -33,22 +33,22 @@ def checkpoint(tmp_path: Path) -> Iterator[Checkpoint]:
 
 
 @pytest.fixture
-def recorder(checkpoint: Checkpoint) -> Recorder:
-    job: Any = SimpleNamespace(settings=SimpleNamespace(delivery=DeliverySlice()))
-    return Recorder(job, cast("Any", SimpleNamespace(plan=None)), checkpoint, Counts())
+def recorder(checkpoint: Checkpoint) -> CheckpointRecorder:
+    job: Any = SimpleNamespace(settings=SimpleNamespace(delivery=DeliverySection()))
+    return CheckpointRecorder(job, cast("Any", SimpleNamespace(plan=None)), checkpoint, Counts())
 
 
 def postponed(seconds: float) -> Outcome:
     return Outcome(1, Verdict.DEFERRED, "the limits for its domain hold it", counted=False, retry_after=seconds)
 
 
-def test_who_waits_for_a_limit_of_ours_is_never_given_up(recorder: Recorder, checkpoint: Checkpoint) -> None:
+def test_who_waits_for_a_limit_of_ours_is_never_given_up(recorder: CheckpointRecorder, checkpoint: Checkpoint) -> None:
     recorder.verdict(postponed(3 * DAY))
     assert checkpoint.history.verdict(1) is Verdict.DEFERRED
     assert checkpoint.history.not_before[1] == pytest.approx(time.time() + 3 * DAY, abs=5)
 
 
-def test_its_age_counts_from_its_first_try(recorder: Recorder, checkpoint: Checkpoint) -> None:
+def test_its_age_counts_from_its_first_try(recorder: CheckpointRecorder, checkpoint: Checkpoint) -> None:
     recorder.verdict(postponed(DAY))
     assert not checkpoint.history.dates[1]
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
@@ -57,7 +57,7 @@ def test_its_age_counts_from_its_first_try(recorder: Recorder, checkpoint: Check
 
 @pytest.mark.parametrize("jump", [YEARS, -YEARS])
 def test_a_clock_that_jumps_gives_nobody_up(
-    recorder: Recorder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, jump: float
+    recorder: CheckpointRecorder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
     now = time.time() + jump
@@ -65,19 +65,19 @@ def test_a_clock_that_jumps_gives_nobody_up(
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
     recorder.verdict(Outcome(2, Verdict.DEFERRED, "later", 451, relay="relay"))
     assert checkpoint.history.counts[CODE[Verdict.DEFERRED]] == 2
-    assert 0 < checkpoint.history.not_before[1] - now < 3 * DeliverySlice().retry_after
+    assert 0 < checkpoint.history.not_before[1] - now < 3 * DeliverySection().retry_after
 
 
 def test_a_letter_held_back_goes_at_once_and_again_only_after_a_while(
-    recorder: Recorder, checkpoint: Checkpoint
+    recorder: CheckpointRecorder, checkpoint: Checkpoint
 ) -> None:
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     assert checkpoint.history.not_before[1] <= time.time() + 1
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
-    assert checkpoint.history.not_before[1] >= time.time() + DeliverySlice().retry_after - 1
+    assert checkpoint.history.not_before[1] >= time.time() + DeliverySection().retry_after - 1
 
 
-def test_a_letter_held_back_for_a_day_is_given_up(recorder: Recorder, checkpoint: Checkpoint) -> None:
+def test_a_letter_held_back_for_a_day_is_given_up(recorder: CheckpointRecorder, checkpoint: Checkpoint) -> None:
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     checkpoint.history.dates[1] -= int(DAY)
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))

@@ -1,21 +1,21 @@
 """What relays answered, folded by meaning and told with advice."""
 
 from campaign.delivery.replies.classify import Rules
-from campaign.ledger.journal.journal_records import Settled
+from campaign.ledger.journal.journal_records import VerdictRecord
 from campaign.pipeline.finish.reply_summary import MOST_KINDS, Refusals
 
 RULES = Rules.load()
 
 
-def told(*records: Settled):
+def told(*records: VerdictRecord):
     refusals = Refusals()
     for record in records:
         refusals.add(record)
     return refusals.top(RULES, 25)
 
 
-def refused(number: int, reason: str, *, verdict="rejected", code=550, enhanced="5.1.1", took=0.0) -> Settled:
-    return Settled(number, verdict, 0.0, code, enhanced, reason, "smtp://relay.test", took)
+def refused(number: int, reason: str, *, verdict="rejected", code=550, enhanced="5.1.1", took=0.0) -> VerdictRecord:
+    return VerdictRecord(number, verdict, 0.0, code, enhanced, reason, "smtp://relay.test", took)
 
 
 def test_replies_that_quote_the_recipient_are_one_kind_and_name_nobody():

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
-from campaign.delivery.relays.relay import find, open_relays, parse, tls_context, tls_for
+from campaign.delivery.relays.relay import find, open_relays, parse_relay, tls_context, tls_for
 from campaign.errors import ConfigError
 
 PASSWORD = {"CAMPAIGN_RELAY_PASSWORD": "geheim"}
 
 
-def chosen(relay: str | list[str], **keys: object) -> DeliverySlice:
-    return DeliverySlice.model_validate({"relay": relay, "local_hostname": "here.example", **keys})
+def chosen(relay: str | list[str], **keys: object) -> DeliverySection:
+    return DeliverySection.model_validate({"relay": relay, "local_hostname": "here.example", **keys})
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def chosen(relay: str | list[str], **keys: object) -> DeliverySlice:
     ],
 )
 def test_a_url_becomes_a_relay(text: str, user: str, host: str, port: int, tls: str) -> None:
-    where = parse(text)
+    where = parse_relay(text)
     assert (where.user, where.host, where.port) == (user, host, port)
     assert tls_for(where, protect=bool(user)) == tls
 
@@ -64,12 +64,12 @@ def test_a_url_becomes_a_relay(text: str, user: str, host: str, port: int, tls: 
 )
 def test_what_is_no_relay_is_said_plainly(text: str) -> None:
     with pytest.raises(ConfigError):
-        parse(text)
+        parse_relay(text)
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ConfigError, match="password_file") as caught:
-        parse("smtps://news:geheim@smtp.example.com")
+        parse_relay("smtps://news:geheim@smtp.example.com")
     assert "geheim" not in str(caught.value)
 
 

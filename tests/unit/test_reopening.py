@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.domain_groups import SHIPPED, domain_groups, domains_of
 from campaign.delivery.pacing.domain_reopening import ENOUGH, STEP, Reopening
 from campaign.delivery.pacing.throttle import Throttle
-from campaign.delivery.queue.admission import NAP, Account, Gate
-from campaign.delivery.queue.backlog import Backlog, Errand
+from campaign.delivery.queue.admission import NAP, Admission, RelayAccount
+from campaign.delivery.queue.backlog import Backlog, QueueItem
 from campaign.delivery.replies.classify import Rules
 from campaign.model import Recipient
 
 HELD = 600.0
 
 
-def settings(**keys: object) -> DeliverySlice:
-    return DeliverySlice.model_validate(keys)
+def settings(**keys: object) -> DeliverySection:
+    return DeliverySection.model_validate(keys)
 
 
 class Clock:
@@ -28,16 +28,20 @@ class Clock:
         return self.now
 
 
-def gated(*domains: str) -> tuple[Gate, Account, Clock]:
+def gated(*domains: str) -> tuple[Admission, RelayAccount, Clock]:
     clock, groups = Clock(), domain_groups(settings())
     people = [Recipient(n, f"u{n}@{domain}", f"u{n}", "", n, {}) for n, domain in enumerate(domains)]
-    return Gate(Backlog(iter(people), 900.0, {}, groups), clock, 900.0), Account(Throttle((), groups=groups)), clock
+    return (
+        Admission(Backlog(iter(people), 900.0, {}, groups), clock, 900.0),
+        RelayAccount(Throttle((), groups=groups)),
+        clock,
+    )
 
 
-def drawn(gate: Gate, account: Account) -> list[Errand]:
+def drawn(gate: Admission, account: RelayAccount) -> list[QueueItem]:
     """Every letter that may be under way now; their content has left, their verdicts have not come."""
     found = []
-    while isinstance(errand := gate.draw_now(account), Errand):
+    while isinstance(errand := gate.draw_now(account), QueueItem):
         assert gate.take_turn(errand)
         found.append(errand)
     return found

@@ -10,19 +10,19 @@ import pytest
 from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger.checkpoint import read_history
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.journal.journal_file import AppendOnly, write_whole
+from campaign.ledger.journal.journal_file import JournalFile, write_whole
 from campaign.ledger.journal.journal_records import (
-    Frontier,
     Intent,
     Opened,
     Pass,
     Record,
-    Settled,
+    ReservedUpTo,
     Started,
     Synced,
+    VerdictRecord,
     encode,
 )
-from campaign.ledger.repair import inspect, repair
+from campaign.ledger.repair import inspect_journal, repair
 from campaign.ledger.run_folder import locked
 from campaign.model import Verdict
 
@@ -33,13 +33,13 @@ def damaged(tmp_path: Path) -> Path:
         encode(Opened("g", "", "r", 1, 100_000, "p", {}, "shape", 1.0, "t")),
         encode(Started(2.0, "boot", 7, "process")),
         encode(Pass(1, 100)),
-        encode(Frontier(64)),
+        encode(ReservedUpTo(64)),
         encode(Intent(0, "aa", 100.0)),
-        encode(Settled(0, "accepted", 3.0)),
+        encode(VerdictRecord(0, "accepted", 3.0)),
         encode(Intent(1, "bb", 100.0)),
         b"rubbish where a verdict stood\n",
         encode(Intent(2, "cc", 100.0)),
-        encode(Settled(2, "rejected", 3.0)),
+        encode(VerdictRecord(2, "rejected", 3.0)),
     ]
     path = tmp_path / journal_reader.NAME
     path.write_bytes(b"".join(lines))
@@ -48,7 +48,7 @@ def damaged(tmp_path: Path) -> Path:
 
 def test_inspecting_changes_nothing(damaged: Path) -> None:
     before = damaged.read_bytes()
-    assert inspect(damaged).lost_lines == [8]
+    assert inspect_journal(damaged).lost_lines == [8]
     assert damaged.read_bytes() == before
 
 
@@ -90,9 +90,9 @@ def test_two_lost_lines_side_by_side_may_have_raised_the_frontier(
     "told",
     [
         lambda number: Intent(number, "dd", 5e9),
-        lambda number: Settled(number, "deferred", 3.0, not_before=5e9),
-        lambda number: Settled(number, "deferred", 3.0, date=-1.0),
-        lambda number: Settled(number, "delivered", 3.0),
+        lambda number: VerdictRecord(number, "deferred", 3.0, not_before=5e9),
+        lambda number: VerdictRecord(number, "deferred", 3.0, date=-1.0),
+        lambda number: VerdictRecord(number, "delivered", 3.0),
     ],
 )
 def test_who_stands_in_a_line_that_no_run_can_hold_is_in_doubt_unless_known_and_nobody_else_is(
@@ -112,7 +112,7 @@ def test_who_stands_in_a_line_that_no_run_can_hold_is_in_doubt_unless_known_and_
 def test_a_line_about_somebody_who_is_not_in_the_plan_is_left_out(damaged: Path, number: int) -> None:
     lines = [line for line in damaged.read_bytes().splitlines(keepends=True) if not line.startswith(b"rubbish")]
     damaged.write_bytes(
-        b"".join([*lines, encode(Settled(number, "accepted", 3.0)), encode(Settled(1, "accepted", 4.0))])
+        b"".join([*lines, encode(VerdictRecord(number, "accepted", 3.0)), encode(VerdictRecord(1, "accepted", 4.0))])
     )
     assert repair(damaged).lost_lines == [10]
     history = read_history(damaged.parent, running=True)
@@ -122,12 +122,12 @@ def test_a_line_about_somebody_who_is_not_in_the_plan_is_left_out(damaged: Path,
 
 def test_a_lost_line_stays_lost_where_its_twin_is_sound(damaged: Path) -> None:
     """Lines are told apart by their place: two may say the same."""
-    first = encode(Settled(3, "deferred", 3.0))
+    first = encode(VerdictRecord(3, "deferred", 3.0))
     damaged.write_bytes(
         damaged.read_bytes() + encode(Opened("g", "", "r", 1, 100_000, "p", {}, "shape", 1.0, "t")) + first
     )
-    assert inspect(damaged).lost_lines == [8, 11]
-    assert len(inspect(damaged).lines) == 10
+    assert inspect_journal(damaged).lost_lines == [8, 11]
+    assert len(inspect_journal(damaged).lines) == 10
 
 
 def test_the_damaged_original_is_kept(damaged: Path) -> None:
@@ -163,7 +163,7 @@ def test_nobody_can_begin_while_it_is_repaired(damaged: Path, monkeypatch: pytes
         with pytest.raises(UnfinishedError), locked(path.parent.parent):
             raise AssertionError
         with pytest.raises(UnfinishedError):
-            AppendOnly(path.parent / journal_reader.NAME)
+            JournalFile(path.parent / journal_reader.NAME)
         found.append(path.name)
         write_whole(path, data)
 

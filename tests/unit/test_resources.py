@@ -15,7 +15,7 @@ from campaign.compose.mime import file_parts as room
 from campaign.compose.mime.file_parts import ResourceError, Resources
 from campaign.compose.mime.media_types import attachment_type
 from campaign.compose.read_under_root import read_beneath
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
@@ -26,7 +26,7 @@ PDF, ZIP = b"%PDF-1.7\n...", b"PK\x03\x04...."
 
 
 def resources(root, **settings):
-    return Resources(root, ComposeSlice(subject="x", **settings))
+    return Resources(root, ComposeSection(subject="x", **settings))
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_what_is_private_is_put_into_no_letter_whatever_a_row_names(root, name):
         (root / own).write_bytes(PDF)
     (root / "dkim.pem").write_bytes(b"-----BEGIN RSA PRIVATE KEY-----\nMII\n")
     (root / "alias.pdf").symlink_to("campaign.secret")
-    shelf = Resources(root, ComposeSlice(subject="x"), private=[root / "list.csv", root / "runs"])
+    shelf = Resources(root, ComposeSection(subject="x"), private=[root / "list.csv", root / "runs"])
     for take in (shelf.attachment, lambda one: shelf.image(one, root)):
         with pytest.raises(ResourceError, match=r"not for letters|neither PNG"):
             take(name)

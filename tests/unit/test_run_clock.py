@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from campaign.ledger.checkpoint import Checkpoint, create
-from campaign.ledger.journal.journal_records import Opened, Pass, Record, Settled, Started
+from campaign.ledger.journal.journal_records import Opened, Pass, Record, Started, VerdictRecord
 from campaign.ledger.run_clock import LONGEST_GAP, RunClock
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.model import Outcome, Verdict
 
 YEARS = 10 * 365 * 86400.0
@@ -20,12 +20,12 @@ def opened(recipients: int = 3) -> Opened:
     return Opened("gazette", "", "run", 1, recipients, "plan", {}, "shape", NOON, "trace")
 
 
-def replay(*records: Record) -> History:
-    return History.replay([opened(), *records])
+def replay(*records: Record) -> RunState:
+    return RunState.replay([opened(), *records])
 
 
-def deferred(number: int, at: float, wait: float) -> Settled:
-    return Settled(number, "deferred", at, not_before=at + wait)
+def deferred(number: int, at: float, wait: float) -> VerdictRecord:
+    return VerdictRecord(number, "deferred", at, not_before=at + wait)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.audience.screening.screen_rows import Aside, KeySet, Screener, Sifted, Suppression, digest
+from campaign.audience.screening.screen_rows import KeySet, ScreenedChunk, ScreenedRow, Screener, Suppression, digest
 from campaign.audience.screening.suppression_list import _List
 from campaign.audience.sources.row_chunks import BadRow, Chunk
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.model import Value
 
 COLUMNS = ("email", "name", "plan", "age")
@@ -32,8 +32,8 @@ def sift(
     already: Sequence[str] = (),
     only: Callable[[str], bool] | None = None,
     **settings: object,
-) -> Sifted:
-    slice_ = AudienceSlice(source="list.csv", **settings)  # type: ignore[arg-type]
+) -> ScreenedChunk:
+    slice_ = AudienceSection(source="list.csv", **settings)  # type: ignore[arg-type]
     known = KeySet()
     if already:
         known.add([digest(key) for key in already])
@@ -41,7 +41,7 @@ def sift(
     return screener.sift(Chunk(rows=list(rows), lines=list(range(2, len(rows) + 2))))
 
 
-def reasons(found: Sifted) -> list[tuple[int, str, str]]:
+def reasons(found: ScreenedChunk) -> list[tuple[int, str, str]]:
     return [(one.line, one.kind.value, one.detail) for one in found.aside]
 
 
@@ -138,9 +138,9 @@ def test_typed_cells_reach_the_plan_as_values_and_a_typed_key_as_text() -> None:
 
 
 def test_bad_rows_are_invalid_with_their_line_and_beginning() -> None:
-    screener = Screener(AudienceSlice(source="list.csv"), COLUMNS, Suppression())
+    screener = Screener(AudienceSection(source="list.csv"), COLUMNS, Suppression())
     found = screener.sift(Chunk(bad=[BadRow(7, "3 fields where the header has 4", "a,b,c\x1b")]))
-    assert found.aside == [Aside(7, "", found.aside[0].kind, "3 fields where the header has 4: 'a,b,c\\x1b'")]
+    assert found.aside == [ScreenedRow(7, "", found.aside[0].kind, "3 fields where the header has 4: 'a,b,c\\x1b'")]
 
 
 ADDRESSES = st.sampled_from(
@@ -155,7 +155,7 @@ ROWS = st.lists(
 def test_every_row_is_either_kept_or_set_aside_whatever_the_chunks(
     rows: list[tuple[str, ...]], size: int, keyed: bool
 ) -> None:
-    settings = AudienceSlice(
+    settings = AudienceSection(
         source="list.csv", where="plan == 'pro'", columns={"age": "integer"}, key="name" if keyed else ""
     )
 

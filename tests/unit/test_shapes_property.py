@@ -14,7 +14,7 @@ from lxml import etree
 from campaign.compose.composer import Brief, Composer
 from campaign.compose.html.css.css_inliner import Styles
 from campaign.compose.html.tree_diff import difference
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.model import Identity, Letter, Mailbox, Recipient
 
 RULES = [
@@ -79,7 +79,7 @@ def page(rules: list[str], parts: list[str]) -> str:
 
 def composer(folder: Path, source: str, **more: Any) -> Composer:
     (folder / "body.html.j2").write_text(source, encoding="utf-8")
-    compose = ComposeSlice(subject="s", html="body.html.j2", **more)
+    compose = ComposeSection(subject="s", html="body.html.j2", **more)
     identity = Identity("demo", "1", 1, b"k" * 32)
     columns = ("one", "two", "three", "words", "size")
     return Composer(Brief(identity, Mailbox("", "a@example.com"), None, None, compose, folder, columns))

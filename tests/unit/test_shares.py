@@ -9,28 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.config.delivery import DeliverySlice
-from campaign.delivery.relays.failover import A_WHILE, Board, Breaker
+from campaign.config.delivery import DeliverySection
+from campaign.delivery.relays.failover import A_WHILE, RelaySelector, RelayState
 from campaign.delivery.relays.relay import Relay, open_relays
 from campaign.delivery.relays.weights import PORTION, SLACK, Portion, ahead, behind, bring_forward
 from campaign.errors import RelayError
 
 
-def board(*weights: float, most: int = 0, slow_after: float = 0.0) -> Board:
+def board(*weights: float, most: int = 0, slow_after: float = 0.0) -> RelaySelector:
     relays = [
         Relay(f"smtp://r{n}:25", f"r{n}", 25, "none", weight=weight, connections=most)
         for n, weight in enumerate(weights)
     ]
-    return Board(relays, 120.0, 5, slow_after)
+    return RelaySelector(relays, 120.0, 5, slow_after)
 
 
-def chosen(relays: Board, now: float = 0.0) -> Breaker:
+def chosen(relays: RelaySelector, now: float = 0.0) -> RelayState:
     found = relays.choose(now)
-    assert isinstance(found, Breaker)
+    assert isinstance(found, RelayState)
     return found
 
 
-def serve(relays: Board, portions: int, now: float = 0.0) -> Counter[str]:
+def serve(relays: RelaySelector, portions: int, now: float = 0.0) -> Counter[str]:
     """Give out so many portions, each carried at once."""
     given_to: Counter[str] = Counter()
     for _ in range(portions):
@@ -151,7 +151,7 @@ def test_a_used_up_limit_leaves_the_rest_to_the_others_until_all_are_used_up() -
 
 def test_relays_of_one_account_are_used_up_together() -> None:
     relay = Relay("smtp://r0:25", "r0", 25, "none", weight=1.0)
-    relays = Board([relay, relay], 120.0, 5)
+    relays = RelaySelector([relay, relay], 120.0, 5)
     assert relays.spent(relays.breakers[0], 5000.0, 0.0) == 5000.0
 
 
@@ -165,7 +165,7 @@ def test_when_all_are_out_the_run_is_told_what_each_did() -> None:
 
 
 def test_a_list_in_order_has_no_shares() -> None:
-    relays = Board([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(2)], 120.0, 5)
+    relays = RelaySelector([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(2)], 120.0, 5)
     assert serve(relays, 10) == {"r0": 10}
     assert relays.stays(relays.breakers[1], 0.0)
     assert math.isinf(relays.breakers[0].cap(0.0))
@@ -175,7 +175,7 @@ def test_a_list_in_order_has_no_shares() -> None:
 
 
 async def test_weights_stand_beside_urls(tmp_path) -> None:
-    settings = DeliverySlice.model_validate(
+    settings = DeliverySection.model_validate(
         {"relay": [{"url": "smtp://127.0.0.1", "weight": 3}, {"url": "smtps://b.example", "weight": 0}]}
     )
     assert settings.urls == ("smtp://127.0.0.1", "smtps://b.example")
@@ -195,4 +195,4 @@ async def test_weights_stand_beside_urls(tmp_path) -> None:
 )
 def test_weights_that_cannot_be_are_refused(relay: object, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        DeliverySlice.model_validate({"relay": relay})
+        DeliverySection.model_validate({"relay": relay})

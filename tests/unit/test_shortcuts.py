@@ -10,7 +10,7 @@ import pytest
 from jinja2 import Environment, UndefinedError
 
 from campaign.compose.template.direct_columns import MOST_WAYS, START, shortened
-from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.template import Page, Templates
 from campaign.compose.value_positions import in_places
 
@@ -23,7 +23,7 @@ ROW = {
 
 def page(folder: Path, source: str, *, html: bool = True) -> Page:
     (folder / "page.html").write_text(source, encoding="utf-8")
-    opened = Templates(folder.resolve(), folder.resolve(), COLUMNS, ("campaign",), Watch(5.0))
+    opened = Templates(folder.resolve(), folder.resolve(), COLUMNS, ("campaign",), RowTimer(5.0))
     return opened.file((folder / "page.html").resolve(), html=html)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from campaign.compose.mime import dkim_signature
 from campaign.compose.mime.dkim_signature import COVERED, Signer, relaxed_body
-from campaign.config.compose import DkimSlice
+from campaign.config.compose import DkimSection
 from campaign.errors import ConfigError
 
 BLOCK = (
@@ -49,7 +49,7 @@ def keys(tmp_path_factory):
 
 
 def signer(folder, *names):
-    return Signer([DkimSlice(domain="example.com", selector=name, key_file=Path(name)) for name in names], folder)
+    return Signer([DkimSection(domain="example.com", selector=name, key_file=Path(name)) for name in names], folder)
 
 
 def by_the_book(body):
@@ -144,7 +144,7 @@ def test_only_fields_that_are_there_are_covered_and_from_twice(keys):
 
 
 def test_what_a_relay_rewrites_is_not_covered_but_from_always_is(keys):
-    ours = DkimSlice(domain="example.com", selector="ed", key_file=Path("ed"))
+    ours = DkimSection(domain="example.com", selector="ed", key_file=Path("ed"))
     one = Signer([ours], keys, rewritten=("Date", "Message-ID", "From"))
     before = one.sign(BLOCK, b"hello\r\n", SECONDS)
     assert tags(before)["h"].split(":") == ["from", *(name for name in COVERED if name not in {"date", "message-id"})]
@@ -190,7 +190,7 @@ def test_a_fingerprint_is_of_the_public_key(keys, tmp_path):
 )
 def test_a_key_that_cannot_sign_is_a_mistake_with_a_next_step(keys, name, reason):
     with pytest.raises(ConfigError, match=reason) as raised:
-        Signer([DkimSlice(domain="example.com", selector="s1", key_file=Path(name))], keys)
+        Signer([DkimSection(domain="example.com", selector="s1", key_file=Path(name))], keys)
     assert str(keys) in raised.value.what
     assert "openssl genrsa" in raised.value.next_step
 
@@ -215,4 +215,4 @@ def test_short_keys_and_open_files_are_warned_of(keys, tmp_path):
 )
 def test_domain_and_selector_are_names_of_the_dns(keys, domain, selector):
     with pytest.raises(ConfigError, match=r"compose\.dkim\."):
-        Signer([DkimSlice(domain=domain, selector=selector, key_file=Path("ed"))], keys)
+        Signer([DkimSection(domain=domain, selector=selector, key_file=Path("ed"))], keys)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.delivery.relays.failover import Board
+from campaign.delivery.relays.failover import RelaySelector
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.relays.slow_relay import ENOUGH, FIRST_REST, LONGEST_REST, WINDOW, Greetings
 
@@ -56,11 +56,11 @@ def test_a_relay_that_greets_in_time_after_its_rest_is_as_good_as_new() -> None:
     assert found.until == 2 * FIRST_REST
 
 
-def board(count: int) -> Board:
-    return Board([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(count)], 120.0, 5, 2.0)
+def board(count: int) -> RelaySelector:
+    return RelaySelector([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(count)], 120.0, 5, 2.0)
 
 
-def slow(relays: Board, number: int, now: float) -> None:
+def slow(relays: RelaySelector, number: int, now: float) -> None:
     while not relays.breakers[number].greetings.note(9.0, now):
         pass
 

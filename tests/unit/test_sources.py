@@ -14,13 +14,13 @@ import zstandard
 
 from campaign.audience.sources import dataframe, source_file
 from campaign.audience.sources.source_factory import open_source
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import CampaignError, ConfigError, InputError
 
 
 def read(folder: Path, data: bytes | str, name: str = "list.csv", **settings: object) -> list[list[object]]:
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
-    source = open_source(AudienceSlice(source=name, **settings), folder)  # type: ignore[arg-type]
+    source = open_source(AudienceSection(source=name, **settings), folder)  # type: ignore[arg-type]
     return [list(row) for chunk in source.chunks() for row in chunk.rows]
 
 
@@ -58,7 +58,7 @@ def test_other_delimiters_within_values_do_not_mislead(tmp_path: Path, text: str
 
 def test_what_was_found_is_shown(tmp_path: Path) -> None:
     (tmp_path / "list.tsv").write_text("email\tname\n")
-    source = open_source(AudienceSlice(source="list.tsv"), tmp_path)
+    source = open_source(AudienceSection(source="list.tsv"), tmp_path)
     assert source.notes == ("encoding utf-8", "delimiter tab")
     assert (source.name, source.columns) == ("list.tsv", ("email", "name"))
 
@@ -78,7 +78,7 @@ def test_compressed_files_are_unpacked_when_asked_for(tmp_path: Path) -> None:
 
 def test_a_source_starts_over_each_time(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\na@example.com\n")
-    source = open_source(AudienceSlice(source="list.csv"), tmp_path)
+    source = open_source(AudienceSection(source="list.csv"), tmp_path)
     assert [len(chunk.rows) for chunk in source.chunks()] == [len(chunk.rows) for chunk in source.chunks()] == [1]
 
 
@@ -143,7 +143,7 @@ def shelf(tmp_path: Path) -> Path:
 def test_every_bad_source_ends_in_a_sentence_with_the_next_thing_to_do(shelf: Path, case: str) -> None:
     name, settings, error, told = BAD[case]
     with pytest.raises(error, match=told) as caught:
-        for _ in open_source(AudienceSlice(source=name, **settings), shelf).chunks():  # type: ignore[arg-type]
+        for _ in open_source(AudienceSection(source=name, **settings), shelf).chunks():  # type: ignore[arg-type]
             pass
     assert isinstance(caught.value, CampaignError)
     assert caught.value.next_step
@@ -153,13 +153,13 @@ def test_every_bad_source_ends_in_a_sentence_with_the_next_thing_to_do(shelf: Pa
 
 def test_a_misspelt_column_is_pointed_at(shelf: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        open_source(AudienceSlice(source="good.csv", address="Email"), shelf)
+        open_source(AudienceSection(source="good.csv", address="Email"), shelf)
     assert caught.value.evidence == ("its columns: email, name", "'email' is there")
 
 
 def test_a_list_without_a_header_is_recognised_as_such(shelf: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        open_source(AudienceSlice(source="headless.csv"), shelf)
+        open_source(AudienceSection(source="headless.csv"), shelf)
     assert "header = [...]" in caught.value.next_step
 
 
@@ -181,14 +181,14 @@ def test_a_parquet_file_with_more_rows_than_bytes_is_refused(tmp_path: Path, mon
     monkeypatch.setattr(dataframe, "ROWS", 10_000)
     pq.write_table(pa.table({"email": pa.nulls(20_000, pa.string())}), tmp_path / "list.parquet")
     with pytest.raises(InputError, match="too large to be read as Parquet") as caught:
-        open_source(AudienceSlice(source="list.parquet"), tmp_path)
+        open_source(AudienceSection(source="list.parquet"), tmp_path)
     assert "20,000 rows" in caught.value.evidence[0]
 
 
 def test_a_parquet_file_with_a_huge_row_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"email": [f"p{n}@example.com" for n in range(9)]}), tmp_path / "list.parquet")
-    assert open_source(AudienceSlice(source="list.parquet"), tmp_path).columns == ("email",)
+    assert open_source(AudienceSection(source="list.parquet"), tmp_path).columns == ("email",)
     monkeypatch.setattr(dataframe, "GROUP", 100)
     with pytest.raises(InputError, match="too large to be read as Parquet") as caught:
-        open_source(AudienceSlice(source="list.parquet"), tmp_path)
+        open_source(AudienceSection(source="list.parquet"), tmp_path)
     assert "row groups" in caught.value.evidence[0]

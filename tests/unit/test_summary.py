@@ -19,7 +19,7 @@ from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, Tim
 from campaign.report.summary import (
     balance,
     next_steps,
-    summary,
+    summary_json,
     tally,
     write_failed,
     write_in_doubt,
@@ -212,7 +212,7 @@ def test_those_whose_address_is_dead_are_not_to_be_tried_again():
 
 
 def test_the_summary_holds_no_recipients_address():
-    spoken = summary(
+    spoken = summary_json(
         facts(
             by_reply=[ReplyTally(550, "5.1.1", "<ada@example.com>: unknown", "rejected", 1)],
             in_doubt=[DoubtRow(1, "grace@example.com", "<m@example.com>", "r", 0.0)],

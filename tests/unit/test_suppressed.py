@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from campaign.audience.screening.suppression_list import Suppression
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import StorageError
 from campaign.ledger import dead_addresses
 from campaign.ledger.dead_addresses import DeadAddress
@@ -112,6 +112,6 @@ def test_every_dead_address_is_known_again_whatever_the_source_is_written_in(tmp
     addresses = ["a@example.com", "#b@example.com", "müller@example.com", "=1+1@example.com"]
     for address in addresses:
         dead_addresses.add(tmp_path, [DeadAddress(address, "не существует", "5.1.1", 0.0, "gazette")])
-    settings = AudienceSlice(source="people.csv", encoding=encoding)
+    settings = AudienceSection(source="people.csv", encoding=encoding)
     found = Suppression.load(settings, tmp_path, extra_files=(tmp_path / dead_addresses.NAME,))
     assert all(found.covers(address) for address in addresses)

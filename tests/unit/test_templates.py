@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.template import Page, RowRefused, Templates
 from campaign.errors import ConfigError
 
@@ -17,7 +17,7 @@ COLUMNS = ("name", "items", "due", "price", "nick")
 
 
 def templates(root: Path, **more: Any) -> Templates:
-    return Templates(root.resolve(), root.resolve(), COLUMNS, ("campaign",), more.pop("watch", Watch(5.0)), **more)
+    return Templates(root.resolve(), root.resolve(), COLUMNS, ("campaign",), more.pop("watch", RowTimer(5.0)), **more)
 
 
 def write(root: Path, **files: str) -> None:
@@ -183,7 +183,7 @@ def test_a_template_cannot_take_the_machine_with_it(tmp_path, source):
 
 def test_a_row_has_its_time_and_no_more(tmp_path):
     ticks = iter(range(1_000_000))
-    watch = Watch(5.0, clock=lambda: float(next(ticks)), cpu=lambda: float(next(ticks)))
+    watch = RowTimer(5.0, clock=lambda: float(next(ticks)), cpu=lambda: float(next(ticks)))
     opened = templates(tmp_path, watch=watch)
     watch.start()
     slow = opened.source("{% for i in range(90000) %}{% endfor %}", "compose.subject")
@@ -193,7 +193,7 @@ def test_a_row_has_its_time_and_no_more(tmp_path):
 
 def test_a_row_is_not_to_blame_for_a_machine_that_stood_still(tmp_path):
     ticks = iter(range(1_000_000))
-    watch = Watch(5.0, clock=lambda: float(next(ticks)), cpu=lambda: 0.0)
+    watch = RowTimer(5.0, clock=lambda: float(next(ticks)), cpu=lambda: 0.0)
     opened = templates(tmp_path, watch=watch)
     watch.start()
     assert opened.source("{% for i in range(90000) %}{% endfor %}x", "compose.subject").text({}) == "x"

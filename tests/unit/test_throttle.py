@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from campaign.config.pacing import Ramp, ramp
 from campaign.config.units import Rate, rate
-from campaign.delivery.pacing.sliding_window import RING, Lane
+from campaign.delivery.pacing.sliding_window import RING, SlidingWindow
 from campaign.delivery.pacing.throttle import Throttle, seconds_for
 from campaign.errors import ConfigError, InternalError
 
@@ -415,4 +415,4 @@ def test_a_year_of_letters_needs_no_more_memory_than_a_day() -> None:
 
 
 def test_pacing_constants_are_what_the_docs_say() -> None:
-    assert (Lane.STEP, Lane.STEP_EVERY, Lane.CATCH_UP) == (0.1, 30.0, 0.1)
+    assert (SlidingWindow.STEP, SlidingWindow.STEP_EVERY, SlidingWindow.CATCH_UP) == (0.1, 30.0, 0.1)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.unsubscribe_token import SHORTEST, Opened, Tokens
+from campaign.compose.unsubscribe_token import SHORTEST, OpenedToken, UnsubscribeTokens
 from campaign.errors import ConfigError
 from campaign.model import Identity
 
 OLD, NEW = b"0123456789abcdef0123456789abcdef", b"another secret of thirty-two octets"
 IDENTITY = Identity("gazette", "2026-11", 1, NEW)
-TOKENS = Tokens(NEW)
+TOKENS = UnsubscribeTokens(NEW)
 ADDRESS = "ada@example.com"
 MANUAL = (Path(__file__).parents[2] / "docs" / "unsubscribe.md").read_text(encoding="utf-8")
 
@@ -33,7 +33,7 @@ subjects = st.text(st.characters(exclude_categories=("Cs",)), max_size=80)
 @given(subjects)
 def test_a_token_opens_to_what_it_was_made_for(subject):
     token = TOKENS.token(IDENTITY, subject)
-    assert TOKENS.open(token) == Opened(subject, "gazette", "2026-11", test=False)
+    assert TOKENS.open(token) == OpenedToken(subject, "gazette", "2026-11", test=False)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
     assert token == TOKENS.token(IDENTITY, subject)
 
@@ -41,7 +41,7 @@ def test_a_token_opens_to_what_it_was_made_for(subject):
 def test_the_shortest_token_there_can_be_opens():
     token = TOKENS.token(Identity("n", "", 1, NEW), "7")
     assert len(token) == SHORTEST == 47
-    assert TOKENS.open(token) == Opened("7", "n", "", test=False)
+    assert TOKENS.open(token) == OpenedToken("7", "n", "", test=False)
     assert len(TOKENS.token(Identity("", "", 1, NEW, test=True), "")) == SHORTEST
     with pytest.raises(ValueError, match="not one of our"):
         TOKENS.open(token[:-1])
@@ -103,24 +103,24 @@ def test_every_single_altered_character_is_noticed():
 def test_a_test_letter_carries_a_token_that_stands_for_nobody():
     tested = replace(IDENTITY, test=True)
     token = TOKENS.token(tested, ADDRESS)
-    assert TOKENS.open(token) == Opened("", "gazette", "2026-11", test=True)
+    assert TOKENS.open(token) == OpenedToken("", "gazette", "2026-11", test=True)
     assert token == TOKENS.token(tested, "bob@example.com")
     assert token != TOKENS.token(IDENTITY, "")
 
 
 def test_a_replaced_secret_still_opens_old_links_and_makes_new_ones():
-    rotated = Tokens(NEW + b"\n" + OLD + b"\n")
-    old, new = Tokens(OLD).token(IDENTITY, ADDRESS), rotated.token(IDENTITY, ADDRESS)
+    rotated = UnsubscribeTokens(NEW + b"\n" + OLD + b"\n")
+    old, new = UnsubscribeTokens(OLD).token(IDENTITY, ADDRESS), rotated.token(IDENTITY, ADDRESS)
     assert rotated.open(old) == rotated.open(new)
     assert new == TOKENS.token(IDENTITY, ADDRESS)
     with pytest.raises(ValueError, match="not one of our"):
-        Tokens(OLD).open(new)
+        UnsubscribeTokens(OLD).open(new)
 
 
 @pytest.mark.parametrize("secret", [b"", b"\n \n", b"short", NEW + b"\nshort"])
 def test_a_secret_too_short_to_be_one_is_a_mistake_of_the_configuration(secret):
     with pytest.raises(ConfigError, match="at least 16 octets"):
-        Tokens(secret)
+        UnsubscribeTokens(secret)
 
 
 def test_the_secret_is_not_shown():

@@ -14,12 +14,12 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from campaign.config.report import ReportSlice
+from campaign.config.report import ReportSection
 from campaign.errors import ConfigError, RelayError
 from campaign.report.telemetry.tracing import begin, conclude, span, traced, wanted
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-ASKED = ReportSlice(traces="otlp")
+ASKED = ReportSection(traces="otlp")
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 
 
@@ -147,15 +147,15 @@ def test_a_span_may_be_a_decorator_and_looks_for_its_turn_when_it_is_called(take
     ],
 )
 def test_who_asks_for_spans(traces: Any, environment: dict[str, str], asked: bool) -> None:
-    assert wanted(ReportSlice(traces=traces), environment) is asked
+    assert wanted(ReportSection(traces=traces), environment) is asked
 
 
 def test_where_nobody_asked_the_library_is_not_even_loaded() -> None:
     script = (
         "import sys\n"
-        "from campaign.config.report import ReportSlice\n"
+        "from campaign.config.report import ReportSection\n"
         "from campaign.report.telemetry.tracing import begin, conclude, span, traced\n"
-        "with traced(ReportSlice(), {}):\n"
+        "with traced(ReportSection(), {}):\n"
         "    begin('1' * 32)\n"
         "    with span('load'): pass\n"
         "    conclude(0, {})\n"
@@ -175,7 +175,7 @@ def test_a_variable_set_for_the_whole_machine_refuses_no_newsletter(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with traced(ReportSlice(), ENDPOINT):
+    with traced(ReportSection(), ENDPOINT):
         begin(TRACE)
     assert "pip install 'campaign[otel]'" in caplog.text
 

@@ -10,9 +10,9 @@ from campaign.config.delivery import Timeouts
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.connection import Connection
-from campaign.delivery.smtp.dsn import Wishes
-from campaign.delivery.smtp.mail_transaction import Refused, Transaction, for_the_wire, unfit
-from campaign.delivery.smtp.reply_stream import Broken, Wire
+from campaign.delivery.smtp.dsn import DsnParameters
+from campaign.delivery.smtp.mail_transaction import EnvelopeRefused, MailTransaction, for_the_wire, unfit
+from campaign.delivery.smtp.reply_stream import ConnectionLost, ReplyStream
 from campaign.model import Letter, Verdict
 
 RELAY = Relay("smtp://relay.example:25", "relay.example", 25, "none")
@@ -37,7 +37,7 @@ def connected(*extensions: str, size: int = 0) -> tuple[Connection, list[bytes]]
 
     transport = Transport()
     known = {name.lower(): "" for name in extensions}
-    return Connection(Wire(transport), RELAY, known, size, 0.0, 0.0), transport.written
+    return Connection(ReplyStream(transport), RELAY, known, size, 0.0, 0.0), transport.written
 
 
 @given(st.lists(PIECES, max_size=30))
@@ -118,13 +118,13 @@ async def test_a_letter_above_the_relays_size_is_rejected_without_asking() -> No
 )
 async def test_mail_carries_what_the_relay_offers(extensions: tuple[str, ...], smtputf8: bool, expected: bytes) -> None:
     connection, written = connected(*extensions)
-    Transaction(connection, Timeouts()).offer(letter(smtputf8=smtputf8))
+    MailTransaction(connection, Timeouts()).offer(letter(smtputf8=smtputf8))
     assert written == [expected + b"RCPT TO:<u@example.com>\r\nDATA\r\n"]
 
 
 async def test_a_letter_takes_two_writes_when_the_next_is_there() -> None:
     connection, written = connected("PIPELINING")
-    talk = Transaction(connection, Timeouts())
+    talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
     connection.wire.data_received(b"250 ok\r\n250 ok\r\n354 go\r\n")
     assert talk.agreed()
@@ -142,7 +142,7 @@ async def test_a_letter_takes_two_writes_when_the_next_is_there() -> None:
 
 async def test_the_next_envelope_after_a_refused_one_begins_with_rset() -> None:
     connection, written = connected("PIPELINING")
-    talk = Transaction(connection, Timeouts())
+    talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
     connection.wire.data_received(b"250 ok\r\n550 5.1.1 no\r\n554 5.5.1 nobody\r\n")
     refused = await talk.answer()
@@ -159,7 +159,7 @@ REFUSED_AT_MAIL = b"501 5.5.4 no ENVID\r\n503 mail first\r\n503 mail first\r\n"
 REFUSED_AT_RCPT = b"250 ok\r\n555 no NOTIFY\r\n503 rcpt first\r\n"
 
 
-async def answered_in_turn(replies: list[bytes]) -> tuple[Transaction, list[bytes], Refused | None]:
+async def answered_in_turn(replies: list[bytes]) -> tuple[MailTransaction, list[bytes], EnvelopeRefused | None]:
     """A letter offered with DSN parameters to a relay that says ``replies``, one flight after the other."""
     connection, written = connected("PIPELINING", "DSN")
     original, told = connection.wire.write, iter(replies)
@@ -169,7 +169,7 @@ async def answered_in_turn(replies: list[bytes]) -> tuple[Transaction, list[byte
         connection.wire.data_received(next(told, b""))
 
     connection.wire.write = answering  # type: ignore[method-assign]
-    talk = Transaction(connection, Timeouts(), Wishes("FAILURE", full=False))
+    talk = MailTransaction(connection, Timeouts(), DsnParameters("FAILURE", full=False))
     talk.offer(letter())
     assert not talk.agreed()
     return talk, written, await talk.answer()
@@ -202,13 +202,13 @@ async def test_a_recipient_refused_otherwise_is_not_tried_again() -> None:
 
 async def test_a_refused_reset_ends_the_connection() -> None:
     connection, _ = connected("PIPELINING")
-    talk = Transaction(connection, Timeouts())
+    talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
     connection.wire.data_received(b"451 4.3.0 later\r\n503 no\r\n503 no\r\n")
     await talk.answer()
     talk.offer(letter())
     connection.wire.data_received(b"500 what\r\n")
-    with pytest.raises(Broken, match="lost its place"):
+    with pytest.raises(ConnectionLost, match="lost its place"):
         await talk.answer()
 
 
@@ -217,12 +217,12 @@ async def test_a_refused_reset_ends_the_connection() -> None:
 )
 async def test_a_relay_that_lost_its_place_is_left(replies: bytes) -> None:
     connection, _ = connected("PIPELINING")
-    talk = Transaction(connection, Timeouts())
+    talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
     connection.wire.data_received(replies)
     if replies.count(b"\n") == 2:
         connection.wire.data_received(b"354 c\r\n")
-    with pytest.raises(Broken):
+    with pytest.raises(ConnectionLost):
         await talk.answer()
     assert connection.wire.broken
 
@@ -230,19 +230,19 @@ async def test_a_relay_that_lost_its_place_is_left(replies: bytes) -> None:
 async def test_nothing_is_sent_while_something_is_unread() -> None:
     for step in ("content", "dot"):
         connection, written = connected("PIPELINING")
-        talk = Transaction(connection, Timeouts())
+        talk = MailTransaction(connection, Timeouts())
         talk.offer(letter())
         connection.wire.data_received(b"250 ok\r\n250 ok\r\n354 go\r\n421 4.3.2 by")
         assert talk.agreed()
         written.clear()
-        with pytest.raises(Broken, match="out of turn"):
+        with pytest.raises(ConnectionLost, match="out of turn"):
             talk.content(b"x\r\n") if step == "content" else talk.dot()
         assert not written
 
 
 async def test_without_pipelining_each_command_waits_for_its_answer() -> None:
     connection, written = connected()
-    talk = Transaction(connection, Timeouts())
+    talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
     assert not written
     answers = iter([b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"])

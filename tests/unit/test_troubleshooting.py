@@ -21,7 +21,7 @@ ROW = re.compile(r"^\| (`+)(?P<message>.+?)\1 \| (?P<codes>[\d, ]*) \| (?P<remed
 #: Raised with a text of another's, or made of parts that say nothing by themselves.
 NOT_OURS = {"…", "… …: …."}
 #: Of which class these are is known only when they are raised; a connection that is not opened ends no run by itself.
-UNDECIDED = {"NotOpened", "kind"}
+UNDECIDED = {"ConnectFailed", "kind"}
 
 
 @cache
@@ -71,7 +71,7 @@ def messages() -> dict[str, set[int]]:
             name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
             if not isinstance(node, ast.Call) or not (name in kinds() or name in UNDECIDED):
                 continue
-            place = 1 if name == "NotOpened" else 0
+            place = 1 if name == "ConnectFailed" else 0
             for message in worded(node.args[place]) if len(node.args) > place else ():
                 found.setdefault(message, set()).update({code_of(kinds()[name])} if name in kinds() else set())
     return {message: codes for message, codes in found.items() if message not in NOT_OURS}

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from campaign.ledger.journal.journal_records import Opened, Settled
-from campaign.ledger.run_state import History
+from campaign.ledger.journal.journal_records import Opened, VerdictRecord
+from campaign.ledger.run_state import RunState
 from campaign.pipeline.operate.manage import state_of
 from campaign.report.live.progress import Counts, caption, line
 
 
-def history(*verdicts: str, abandoned: bool = False) -> History:
-    found = History(Opened("gazette", "", "run", 1, len(verdicts), "plan", {}, "shape", 1.0, "trace"))
+def history(*verdicts: str, abandoned: bool = False) -> RunState:
+    found = RunState(Opened("gazette", "", "run", 1, len(verdicts), "plan", {}, "shape", 1.0, "trace"))
     for number, verdict in enumerate(verdicts):
         if verdict != "waiting":
-            found.apply(Settled(number, verdict, 2.0))
+            found.apply(VerdictRecord(number, verdict, 2.0))
     found.abandoned = abandoned
     return found
 

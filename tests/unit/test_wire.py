@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.delivery.smtp.reply_stream import BLOCK, MAX_REPLY, MAX_UNREAD, Broken, Wire, clean, reply
+from campaign.delivery.smtp.reply_stream import (
+    BLOCK,
+    MAX_REPLY,
+    MAX_UNREAD,
+    ConnectionLost,
+    ReplyStream,
+    printable_reply,
+    reply,
+)
 from campaign.model import Reply
 
 
@@ -43,9 +51,9 @@ class Transport(asyncio.Transport):
         self.abort()
 
 
-def wired() -> tuple[Wire, Transport]:
+def wired() -> tuple[ReplyStream, Transport]:
     transport = Transport()
-    return Wire(transport), transport
+    return ReplyStream(transport), transport
 
 
 async def read_all(stream: bytes, cuts: list[int]) -> list[tuple[int, bytes]]:
@@ -84,16 +92,16 @@ async def test_what_is_not_a_reply_breaks_the_wire(stream: bytes) -> None:
     wire, _ = wired()
     wire.data_received(b"250 before\r\n" + stream + b"250 after\r\n")
     assert (await wire.read(1))[1].strip() == b"before"
-    with pytest.raises(Broken, match="not a reply"):
+    with pytest.raises(ConnectionLost, match="not a reply"):
         await wire.read(1)
-    with pytest.raises(Broken):
+    with pytest.raises(ConnectionLost):
         wire.write(b"QUIT\r\n")
 
 
 async def test_the_lines_of_a_reply_must_agree_on_the_code() -> None:
     wire, _ = wired()
     wire.data_received(b"250-one\r\n550 two\r\n")
-    with pytest.raises(Broken, match="not a reply"):
+    with pytest.raises(ConnectionLost, match="not a reply"):
         await wire.read(1)
 
 
@@ -119,17 +127,17 @@ async def test_replies_that_nobody_asked_for_have_a_bound() -> None:
 
 async def test_a_reply_that_does_not_come_breaks_the_wire() -> None:
     wire, _ = wired()
-    with pytest.raises(Broken, match="in time"):
+    with pytest.raises(ConnectionLost, match="in time"):
         await wire.read(0.01)
     wire.data_received(b"250 late\r\n")
-    with pytest.raises(Broken, match="in time"):
+    with pytest.raises(ConnectionLost, match="in time"):
         await wire.read(1)
 
 
 async def test_a_letters_own_limit_is_shorter_than_a_stage() -> None:
     wire, _ = wired()
     wire.until = asyncio.get_running_loop().time() + 0.01
-    with pytest.raises(Broken, match="in time"):
+    with pytest.raises(ConnectionLost, match="in time"):
         await wire.read(100)
 
 
@@ -137,7 +145,7 @@ async def test_a_shorter_limit_after_a_longer_one_is_kept() -> None:
     wire, _ = wired()
     asyncio.get_running_loop().call_soon(wire.data_received, b"250 ok\r\n")
     await wire.read(600)
-    with pytest.raises(Broken, match="in time"):
+    with pytest.raises(ConnectionLost, match="in time"):
         await wire.read(0.01)
 
 
@@ -156,7 +164,7 @@ async def test_a_lost_connection_says_why(error: Exception | None, why: str) -> 
     wire.data_received(b"250 ok\r\n25")
     wire.connection_lost(error)
     assert (await wire.read(1))[0] == 250
-    with pytest.raises(Broken, match=why) as caught:
+    with pytest.raises(ConnectionLost, match=why) as caught:
         await wire.read(1)
     assert "\x1b" not in str(caught.value)
 
@@ -184,7 +192,7 @@ async def test_large_content_waits_for_the_network_block_by_block() -> None:
 async def test_a_network_that_takes_nothing_breaks_the_wire() -> None:
     wire, transport = wired()
     transport.full = True
-    with pytest.raises(Broken, match="in time"):
+    with pytest.raises(ConnectionLost, match="in time"):
         await wire.flow(b"x" * 10 * BLOCK, 0.01)
     assert len(transport.written) == 1
 
@@ -192,7 +200,7 @@ async def test_a_network_that_takes_nothing_breaks_the_wire() -> None:
 async def test_a_connection_closed_before_the_hand_over_is_noticed() -> None:
     transport = Transport()
     transport.aborted = True
-    wire = Wire(transport)
+    wire = ReplyStream(transport)
     assert wire.broken
     await wire.quit(1)
 
@@ -224,4 +232,6 @@ def test_a_reply_is_taken_apart_and_made_safe(raw: tuple[int, bytes], expected: 
 
 @given(st.text())
 def test_cleaned_text_prints_on_one_line(text: str) -> None:
-    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029\u202e" for char in clean(text))
+    assert not any(
+        ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029\u202e" for char in printable_reply(text)
+    )

@@ -11,8 +11,8 @@ from datetime import date, datetime
 
 import msgspec
 
-from campaign.audience.columns.local_dates_and_numbers import date_reader, in_words, number_reader
-from campaign.audience.sources.cell_values import EXACT, plain
+from campaign.audience.columns.local_dates_and_numbers import date_reader, number_reader, wanted_form
+from campaign.audience.sources.cell_values import EXACT, plain_value
 from campaign.config.audience import ColumnType
 from campaign.model import Value
 
@@ -51,14 +51,14 @@ class Typing:
 
     def lenient(self, at: int, cell: Value) -> Value:
         """The cell at index ``at`` converted, or as it stands where it cannot be."""
-        convert = next((step for index, _, step in self._steps if index == at), text)
+        convert = next((step for index, _, step in self._steps if index == at), text_cell)
         try:
             return convert(cell)
         except ValueError:
             return cell
 
 
-def text(cell: Value) -> Value:
+def text_cell(cell: Value) -> Value:
     """Any plain value as text; dates in ISO form."""
     if cell is None:
         return ""
@@ -83,7 +83,7 @@ def integer(cell: Value) -> Value:
     raise ValueError(f"{_shown(cell)} is not a whole number of at most {EXACT}")
 
 
-def number(cell: Value) -> Value:
+def number_cell(cell: Value) -> Value:
     """A finite number with a decimal point, never a comma: 1,5 may be anything."""
     if isinstance(cell, str):
         stripped = cell.strip()
@@ -122,7 +122,7 @@ def day(cell: Value) -> Value:
         raise ValueError(f"{_shown(cell)} is not a date (write 2026-12-31, or 2026-12-31T18:00)") from None
 
 
-def document(cell: Value) -> Value:
+def json_cell(cell: Value) -> Value:
     """JSON: anything it can say, without NaN, to a bounded depth."""
     if not isinstance(cell, str):
         return cell
@@ -136,18 +136,18 @@ def document(cell: Value) -> Value:
     try:
         found: Value = _DECODER.decode(cell)
         _within_depth(found, DEPTH)
-        return plain(found)
+        return plain_value(found)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{_shown(cell)} is not JSON ({error})") from None
 
 
 CONVERSIONS: dict[str, Callable[[Value], Value]] = {
-    "text": text,
+    "text": text_cell,
     "integer": integer,
-    "number": number,
+    "number": number_cell,
     "boolean": boolean,
     "date": day,
-    "json": document,
+    "json": json_cell,
 }
 
 
@@ -170,7 +170,7 @@ def conversion(kind: str) -> Callable[[Value], Value]:
 
 
 def _written_date(form: str) -> Callable[[Value], Value]:
-    read, wanted = date_reader(form), in_words("date", form)
+    read, wanted = date_reader(form), wanted_form("date", form)
 
     def convert(cell: Value) -> Value:
         if cell is None or isinstance(cell, date):
@@ -185,7 +185,7 @@ def _written_date(form: str) -> Callable[[Value], Value]:
 
 
 def _written_number(base: str, form: str) -> Callable[[Value], Value]:
-    read, wanted, convert_plain = number_reader(form), in_words(base, form), CONVERSIONS[base]
+    read, wanted, convert_plain = number_reader(form), wanted_form(base, form), CONVERSIONS[base]
     name = "whole number" if base == "integer" else "number"
 
     def convert(cell: Value) -> Value:

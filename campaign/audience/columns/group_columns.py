@@ -11,7 +11,7 @@ from campaign.model import Value
 ITEMS = "items"
 
 
-class Shape:
+class GroupColumns:
     """Which columns stay single and which are gathered."""
 
     def __init__(self, columns: Sequence[str], items: Sequence[str], single: Iterable[str]) -> None:

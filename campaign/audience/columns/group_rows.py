@@ -15,19 +15,19 @@ from typing import Self
 
 import msgspec
 
-from campaign.audience.columns.group_columns import Shape
+from campaign.audience.columns.group_columns import GroupColumns
 from campaign.audience.plan.plan_codec import chill, thaw
-from campaign.audience.screening.screen_rows import Aside, Kept
+from campaign.audience.screening.screen_rows import PlannedRow, ScreenedRow
 from campaign.errors import StorageError
 from campaign.model import Screened, Value
 
-_Group = tuple[Kept | None, list[Aside]]
+_Group = tuple[PlannedRow | None, list[ScreenedRow]]
 
 
-class Gatherer:
+class RowGrouper:
     """Takes kept rows in any order and gives them back as groups. A context: the scratch file goes with it."""
 
-    def __init__(self, folder: Path, shape: Shape) -> None:
+    def __init__(self, folder: Path, shape: GroupColumns) -> None:
         self._path, self._shape = folder / ".gathering.part", shape
 
     def __enter__(self) -> Self:
@@ -43,7 +43,7 @@ class Gatherer:
         self._database.close()
         self._path.unlink(missing_ok=True)
 
-    def add(self, kept: Iterable[Kept]) -> None:
+    def add(self, kept: Iterable[PlannedRow]) -> None:
         """Lay rows down. Raises StorageError when the disk is full."""
         parts = ((row.key, msgspec.json.encode(row._replace(values=chill(list(row.values))))) for row in kept)
         try:
@@ -72,21 +72,21 @@ class Gatherer:
                 next_step="see to the disk (space, rights), then run the same command again",
             ) from None
 
-    def _group(self, rows: Sequence[Kept], spoiled: Mapping[str, int]) -> _Group:
+    def _group(self, rows: Sequence[PlannedRow], spoiled: Mapping[str, int]) -> _Group:
         first, *further = rows
         if first.key in spoiled:
             why = f"line {spoiled[first.key]}, of the same key, is invalid"
-            return None, [Aside(row.line, row.address, Screened.INVALID, why) for row in rows]
+            return None, [ScreenedRow(row.line, row.address, Screened.INVALID, why) for row in rows]
         items: Value = [self._shape.item(row.values) for row in rows]
-        merged = [Aside(row.line, row.address, Screened.MERGED, _joined(row, first)) for row in further]
+        merged = [ScreenedRow(row.line, row.address, Screened.MERGED, _joined(row, first)) for row in further]
         return first._replace(values=[*self._shape.single(first.values), items]), merged
 
 
-def _revived(row: bytes) -> Kept:
+def _revived(row: bytes) -> PlannedRow:
     key, address, name, line, values = msgspec.json.decode(row)
-    return Kept(key, address, name, line, [thaw(value) for value in values])
+    return PlannedRow(key, address, name, line, [thaw(value) for value in values])
 
 
-def _joined(row: Kept, first: Kept) -> str:
+def _joined(row: PlannedRow, first: PlannedRow) -> str:
     other = "" if row.address == first.address else f"; its letter goes to {first.address}"
     return f"joins line {first.line}{other}"

@@ -53,7 +53,7 @@ def number_reader(form: str) -> Callable[[str], str]:
     """What turns a number as this locale writes it into ``1234.5``. It raises ValueError; this, ConfigError."""
     from babel.numbers import get_decimal_symbol, get_group_symbol
 
-    locale = known_locale(form)
+    locale = list_locale(form)
     group, point = get_group_symbol(locale), get_decimal_symbol(locale)
     alike = next((many for many in (_BLANKS, _APOSTROPHES) if group in many), group)
     last, others = locale.decimal_formats[None].grouping
@@ -71,13 +71,13 @@ def number_reader(form: str) -> Callable[[str], str]:
     return read
 
 
-def in_words(kind: str, form: str) -> str:
+def wanted_form(kind: str, form: str) -> str:
     """How a message says what was wanted. Raises ConfigError where the form is none."""
     if kind == "date":
         return f"as {form} writes it, such as {_written_date(form)}"
     from babel.numbers import format_decimal
 
-    written = format_decimal(1234.5 if kind == "number" else 1234, locale=known_locale(form))
+    written = format_decimal(1234.5 if kind == "number" else 1234, locale=list_locale(form))
     return f"as {form} writes it, such as {written}"
 
 
@@ -92,7 +92,7 @@ def format_hint(column: str, detail: str) -> str:
     return f"look at the column {column!r}, and at its type or form in columns under [audience]"
 
 
-def known_locale(name: str) -> Locale:
+def list_locale(name: str) -> Locale:
     """The locale of this name. Raises ConfigError where there is none."""
     from babel import Locale, UnknownLocaleError
 
@@ -130,7 +130,7 @@ def _local_pattern(form: str) -> str:
     """``dd.MM.yy``, as the locale writes a short date, without marks of direction. Raises ConfigError."""
     from babel.dates import get_date_format
 
-    short = str(get_date_format("short", known_locale(form)).pattern)
+    short = str(get_date_format("short", list_locale(form)).pattern)
     pattern = re.sub("[\u200e\u200f\u061c']", "", short).strip()
     if sorted(part[0] for part in _FIELD.findall(pattern)) != ["M", "d", "y"] or "MMM" in pattern:
         raise _no_date_form(form)

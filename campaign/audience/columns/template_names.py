@@ -15,7 +15,7 @@ from functools import lru_cache
 from campaign.audience.columns.column_types import base_type, with_locale
 from campaign.audience.exports import is_export
 from campaign.audience.sources.row_chunks import Chunk, Source
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
 
 #: Names of a column of addresses, in a few languages, without blanks, dashes and the like.
@@ -33,7 +33,7 @@ class NamedSource:
     ``settings`` name columns as ``columns`` does; ``remarks`` are sentences about what was decided.
     """
 
-    def __init__(self, source: Source, settings: AudienceSlice) -> None:
+    def __init__(self, source: Source, settings: AudienceSection) -> None:
         self._source, self.name = source, source.name
         self.value_type, self.notes = source.value_type, source.notes
         self._places = [at for at, header in enumerate(source.columns) if header]
@@ -73,7 +73,7 @@ class NamedSource:
                         next_step="give it a name in the header, or delete the column",
                     )
 
-    def _with_address(self, settings: AudienceSlice) -> AudienceSlice:
+    def _with_address(self, settings: AudienceSection) -> AudienceSection:
         """Where no address column is set and none has the usual name: the only one that is called so in other words."""
         if "address" in settings.model_fields_set or column_of(settings.address, self.columns):
             return settings
@@ -83,7 +83,7 @@ class NamedSource:
         self.remarks.append(f"the addresses are those of the column {alike[0]!r}; audience.address is not set")
         return settings.model_copy(update={"address": alike[0]})
 
-    def _renamed(self, settings: AudienceSlice) -> AudienceSlice:
+    def _renamed(self, settings: AudienceSection) -> AudienceSection:
         names = dict(zip(self.headers, self.columns, strict=True))
 
         def known(name: str) -> str:
@@ -97,7 +97,7 @@ class NamedSource:
             }
         )
 
-    def _typed(self, kind: str, settings: AudienceSlice) -> str:
+    def _typed(self, kind: str, settings: AudienceSection) -> str:
         """The column's type as this list writes it: one of failed rows has dates and numbers as we write them."""
         return base_type(kind) if is_export(self.headers) else with_locale(kind, settings.locale)
 

@@ -31,7 +31,7 @@ LOOKED_AT = 4000
 
 def likeliest(sample: bytes, count: int = 3) -> list[str]:
     """At most ``count`` encodings in which ``sample`` makes most sense, no two of which read it alike."""
-    if escaped(sample) >= 0:
+    if escape_sequence_at(sample) >= 0:
         return [name for name, _ in _readings(sample, ESCAPING)][:count]
     scored = [
         (UNCOMMON * rank / max(SHORT, len(sample)) - likeliness(text[:LOOKED_AT]), rank, name)
@@ -40,7 +40,7 @@ def likeliest(sample: bytes, count: int = 3) -> list[str]:
     return [name for _, _, name in sorted(scored)[:count]]
 
 
-def escaped(data: bytes) -> int:
+def escape_sequence_at(data: bytes) -> int:
     """Where ``data`` has its first escape sequence of ISO-2022, which is ASCII otherwise; -1 where there is none."""
     found = _ESCAPE.search(data) if b"\x1b" in data else None
     return found.start() if found else -1
@@ -74,7 +74,7 @@ def _readings(sample: bytes, names: Iterable[str] = ENCODINGS) -> Iterator[tuple
             yield name, text
 
 
-def telling(lines: Iterable[bytes], limit: int = 16_384) -> bytes:
+def telling_lines(lines: Iterable[bytes], limit: int = 16_384) -> bytes:
     """The lines that tell encodings apart, up to ``limit`` bytes: not plain ASCII, or with escape sequences."""
     kept, size = [], 0
     for line in lines:

@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from campaign.audience.encodings.encoding_candidates import escaped, likeliest, telling, wide
-from campaign.audience.sources.source_file import opened
+from campaign.audience.encodings.encoding_candidates import escape_sequence_at, likeliest, telling_lines, wide
+from campaign.audience.sources.source_file import open_source_file
 from campaign.errors import ConfigError, InputError
 
 _BOMS = (
@@ -44,7 +44,7 @@ _SIGNATURES = {
 }
 
 
-def settle(head: bytes, wanted: str, path: Path) -> str:
+def choose_codec(head: bytes, wanted: str, path: Path) -> str:
     """The codec for a file that begins with ``head``. Raises ConfigError or InputError, never guesses."""
     if kind := next((kind for start, kind in _SIGNATURES.items() if head.startswith(start)), ""):
         raise InputError(
@@ -91,7 +91,7 @@ def blocks(stream: BinaryIO, codec: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(codec)()
     ascii_too = codec in _ASCII_TOO
     while data := stream.read(BLOCK):
-        if ascii_too and (at := escaped(data)) >= 0:
+        if ascii_too and (at := escape_sequence_at(data)) >= 0:
             raise UnicodeDecodeError(codec, data, at, at + 1, ESCAPES)
         if piece := decoder.decode(data):
             yield piece
@@ -101,14 +101,14 @@ def blocks(stream: BinaryIO, codec: str) -> Iterator[str]:
 
 def explain(path: Path, compression: str, codec: str) -> InputError:
     """The sentence for a file that is not ``codec``: line and column, and that line in likelier encodings."""
-    with opened(path, compression) as stream:
+    with open_source_file(path, compression) as stream:
         fault = _first_fault(stream, codec)
-    with opened(path, compression) as stream:
+    with open_source_file(path, compression) as stream:
         lines = list(islice(stream, fault.line - 1, fault.line + SAMPLE_LINES))
     where = f"{path.name}:{fault.line}, column {fault.column}: {fault.reason}"
     if fault.others_read_well:
         where += f" (the lines before it do read as {codec}: the file may be of two encodings)"
-    likely = likeliest(telling(lines)) if codec not in _WIDE else []
+    likely = likeliest(telling_lines(lines)) if codec not in _WIDE else []
     readings = [f"as {name}: {_shown(lines[0].decode(name, 'replace'))}" for name in likely]
     return InputError(
         f"{path} is not {codec.removesuffix('-sig').upper()}.",
@@ -134,7 +134,7 @@ def _first_fault(stream: BinaryIO, codec: str) -> _Fault:
     while True:
         data = stream.read(BLOCK)
         try:
-            if codec in _ASCII_TOO and (at := escaped(data)) >= 0:
+            if codec in _ASCII_TOO and (at := escape_sequence_at(data)) >= 0:
                 raise UnicodeDecodeError(codec, data, at, at + 1, ESCAPES)  # noqa: TRY301  it is handled as the decoder's
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:

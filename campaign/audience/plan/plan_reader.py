@@ -19,7 +19,7 @@ import msgspec
 
 from campaign.audience.columns.group_columns import ITEMS
 from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, thaw
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import StorageError
 from campaign.model import Books, Recipient, Value
 
@@ -153,7 +153,7 @@ class Plan:
 
 
 def freeze(
-    settings: AudienceSlice,
+    settings: AudienceSection,
     base: Path,
     folder: Path,
     *,
@@ -168,9 +168,9 @@ def freeze(
     so far. Raises InputError or ConfigError about the source, StorageError about the folder; then no plan
     is left behind. The renaming of the plan is the moment from which it holds.
     """
-    from campaign.audience.plan.plan_writer import write
+    from campaign.audience.plan.plan_writer import write_plan
 
-    write(settings, base, folder, suppression=suppression, already=already, progress=progress, only=only)
+    write_plan(settings, base, folder, suppression=suppression, already=already, progress=progress, only=only)
     return Plan.open(folder / PLAN)
 
 

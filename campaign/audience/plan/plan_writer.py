@@ -18,14 +18,14 @@ import msgspec
 
 from campaign.audience.columns.column_types import base_type
 from campaign.audience.columns.group_columns import ITEMS
-from campaign.audience.columns.group_rows import Gatherer
+from campaign.audience.columns.group_rows import RowGrouper
 from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.exports import csv_line
 from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, SCREENED, chill
-from campaign.audience.screening.screen_rows import Aside, Kept, KeySet, Screener, Suppression
+from campaign.audience.screening.screen_rows import KeySet, PlannedRow, ScreenedRow, Screener, Suppression
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, Source
 from campaign.audience.sources.source_factory import item_shape, open_source
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import InputError, InternalError, StorageError
 from campaign.model import Books, Value
 from campaign.system.atomic_file import atomic_file
@@ -33,8 +33,8 @@ from campaign.system.atomic_file import atomic_file
 HEADINGS = ("source", "line", "address", "reason", "detail")
 
 
-def write(
-    settings: AudienceSlice,
+def write_plan(
+    settings: AudienceSection,
     base: Path,
     folder: Path,
     *,
@@ -48,11 +48,11 @@ def write(
     settings = source.settings
     screener = Screener(settings, source.columns, suppression, already, only)
     with _file(folder / PLAN) as plan, _file(folder / SCREENED) as screened:
-        clerk = Clerk(source, settings, plan, screened)
+        clerk = PlanWriter(source, settings, plan, screened)
         clerk.begin()
         sifted = _sweep(source, screener, clerk, progress)
         if settings.items:
-            with Gatherer(folder, item_shape(settings, source.columns)) as gatherer:
+            with RowGrouper(folder, item_shape(settings, source.columns)) as gatherer:
                 _gather(sifted, gatherer, clerk, screener.spoiled)
         else:
             for kept in sifted:
@@ -61,8 +61,8 @@ def write(
 
 
 def _sweep(
-    source: Source, screener: Screener, clerk: Clerk, progress: Callable[[int], None] | None
-) -> Iterator[list[Kept]]:
+    source: Source, screener: Screener, clerk: PlanWriter, progress: Callable[[int], None] | None
+) -> Iterator[list[PlannedRow]]:
     """The rows that are kept, a chunk at a time; those set aside are written down on the way."""
     for chunk in source.chunks():
         sifted = screener.sift(chunk)
@@ -73,7 +73,9 @@ def _sweep(
             progress(clerk.read)
 
 
-def _gather(sifted: Iterable[list[Kept]], gatherer: Gatherer, clerk: Clerk, spoiled: Mapping[str, int]) -> None:
+def _gather(
+    sifted: Iterable[list[PlannedRow]], gatherer: RowGrouper, clerk: PlanWriter, spoiled: Mapping[str, int]
+) -> None:
     for kept in sifted:
         gatherer.add(kept)
     groups = gatherer.groups(spoiled)
@@ -82,10 +84,10 @@ def _gather(sifted: Iterable[list[Kept]], gatherer: Gatherer, clerk: Clerk, spoi
         clerk.set_aside(chain.from_iterable(aside for _, aside in some))
 
 
-class Clerk:
+class PlanWriter:
     """Writes plan lines and screened lines, and keeps the books."""
 
-    def __init__(self, source: NamedSource, settings: AudienceSlice, plan: BinaryIO, screened: BinaryIO) -> None:
+    def __init__(self, source: NamedSource, settings: AudienceSection, plan: BinaryIO, screened: BinaryIO) -> None:
         self.source, self.types = source, column_types(source, settings)
         self.read, self.planned, self.counts = 0, 0, Counter[str]()
         self._plan, self._screened = plan, screened
@@ -108,7 +110,7 @@ class Clerk:
         self._plan.write(self._encoder.encode(header) + b"\n")
         self._screened.write(csv_line(HEADINGS))
 
-    def plan(self, kept: Iterable[Kept]) -> None:
+    def plan(self, kept: Iterable[PlannedRow]) -> None:
         """One numbered line each."""
         lines = [(number, *row) for number, row in enumerate(kept, self.planned)]
         encoded = b"" if self._dated else self._encoder.encode_lines(lines)
@@ -118,7 +120,7 @@ class Clerk:
         self._plan.write(encoded)
         self.planned += len(lines)
 
-    def set_aside(self, aside: Iterable[Aside]) -> None:
+    def set_aside(self, aside: Iterable[ScreenedRow]) -> None:
         """One line of screened.csv each."""
         for line, address, kind, detail in aside:
             self._screened.write(csv_line((self.source.name, str(line), address, kind.value, detail)))
@@ -140,7 +142,7 @@ class Clerk:
         return chilled
 
 
-def column_types(source: NamedSource, settings: AudienceSlice) -> dict[str, str]:
+def column_types(source: NamedSource, settings: AudienceSection) -> dict[str, str]:
     """Each column and what its values are."""
     types: dict[str, str] = {name: base_type(settings.columns.get(name, source.value_type)) for name in source.columns}
     if not settings.items:

@@ -57,7 +57,7 @@ class Refusal:
     reason: str
 
 
-def parse(text: str) -> Address | Refusal:
+def parse_address(text: str) -> Address | Refusal:
     """Read a bare addr-spec; ASCII blanks around it are ignored. Never raises."""
     text = text.strip(BLANKS)
     plain = _PLAIN.fullmatch(text)
@@ -87,7 +87,7 @@ def address_key(wire: str, provider_rules: bool = False) -> str:
 
 def domain_key(domain: str) -> str | None:
     """A domain in the form that keys use (lower-case A-labels), or None where it is no domain."""
-    found = parse(f"postmaster@{domain}")
+    found = parse_address(f"postmaster@{domain}")
     return found.wire.rpartition("@")[2] if isinstance(found, Address) else None
 
 

@@ -15,7 +15,7 @@ from textwrap import shorten
 from campaign.audience.columns.local_dates_and_numbers import format_hint
 from campaign.audience.plan.plan_codec import SCREENED
 from campaign.audience.plan.plan_reader import Plan
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
 from campaign.model import Books, Screened
 
@@ -71,7 +71,7 @@ def invalid_rows(plan: Plan) -> InvalidRows:
     return found
 
 
-def too_many(books: Books, settings: AudienceSlice) -> bool:
+def too_many(books: Books, settings: AudienceSection) -> bool:
     """Whether more rows are invalid than ``audience.max_invalid`` allows; rows that are filtered out do not count."""
     if "max_invalid" not in settings.model_fields_set and books.invalid <= ALWAYS_ALLOWED:
         return False
@@ -103,7 +103,7 @@ def refuse_useless(plan: Plan, reasons: str = "") -> None:
         )
 
 
-def refuse_too_many(plan: Plan, settings: AudienceSlice, reasons: str) -> None:
+def refuse_too_many(plan: Plan, settings: AudienceSection, reasons: str) -> None:
     """More invalid rows than `too_many` allows end the run before it begins. Raises InputError."""
     if not too_many(plan.books, settings):
         return

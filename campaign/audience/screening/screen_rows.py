@@ -11,27 +11,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from campaign.audience.columns.column_types import CellError, Typing, base_type, text
-from campaign.audience.screening.addresses import Refusal, address_key, parse
+from campaign.audience.columns.column_types import CellError, Typing, base_type, text_cell
+from campaign.audience.screening.addresses import Refusal, address_key, parse_address
 from campaign.audience.screening.key_set import KeySet, digest
 from campaign.audience.screening.suppression_list import Suppression
 from campaign.audience.screening.where_filter import Filter, FilterError
 from campaign.audience.sources.row_chunks import Chunk
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.model import Screened, Value
 
-__all__ = ["Aside", "Kept", "KeySet", "Screener", "Sifted", "Suppression", "digest"]
+__all__ = ["KeySet", "PlannedRow", "ScreenedChunk", "ScreenedRow", "Screener", "Suppression", "digest"]
 
 #: First lines remembered, so that a duplicate can name the line it repeats.
 REMEMBERED = 50_000
 
 
-def key_of(wire: str, value: Value, settings: AudienceSlice) -> str:
+def key_of(wire: str, value: Value, settings: AudienceSection) -> str:
     """What makes a letter one of a kind: the ``value`` of the key column, or without one the address."""
-    return str(text(value)).strip() if settings.key else address_key(wire, settings.provider_rules)
+    return str(text_cell(value)).strip() if settings.key else address_key(wire, settings.provider_rules)
 
 
-class Kept(NamedTuple):
+class PlannedRow(NamedTuple):
     """A row fit for the plan; the order of a plan line after its number."""
 
     key: str
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
     values: Sequence[Value]
 
 
-class Aside(NamedTuple):
+class ScreenedRow(NamedTuple):
     """A row set aside, and why."""
 
     line: int
@@ -51,11 +51,11 @@ class Aside(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sifted:
+class ScreenedChunk:
     """What became of the rows of one chunk."""
 
-    kept: list[Kept] = field(default_factory=list)
-    aside: list[Aside] = field(default_factory=list)
+    kept: list[PlannedRow] = field(default_factory=list)
+    aside: list[ScreenedRow] = field(default_factory=list)
 
 
 class Screener:
@@ -63,7 +63,7 @@ class Screener:
 
     def __init__(
         self,
-        settings: AudienceSlice,
+        settings: AudienceSection,
         columns: Sequence[str],
         suppression: Suppression,
         already: KeySet | None = None,
@@ -83,15 +83,15 @@ class Screener:
         #: Keys with an invalid line, and which: a letter gathered from the rest would lack an item.
         self.spoiled: dict[str, int] = {}
 
-    def sift(self, chunk: Chunk) -> Sifted:
+    def sift(self, chunk: Chunk) -> ScreenedChunk:
         """Every row of ``chunk``, either kept or set aside."""
-        sifted = Sifted(
-            aside=[Aside(bad.line, "", Screened.INVALID, f"{bad.reason}: {bad.raw!r}") for bad in chunk.bad]
+        sifted = ScreenedChunk(
+            aside=[ScreenedRow(bad.line, "", Screened.INVALID, f"{bad.reason}: {bad.raw!r}") for bad in chunk.bad]
         )
-        admitted: list[Kept] = []
+        admitted: list[PlannedRow] = []
         for row, line in zip(chunk.rows, chunk.lines, strict=True):
             found = self._admit(row, line)
-            if isinstance(found, Kept):
+            if isinstance(found, PlannedRow):
                 admitted.append(found)
             else:
                 sifted.aside.append(found)
@@ -101,41 +101,41 @@ class Screener:
         sifted.aside.sort(key=lambda one: one.line)
         return sifted
 
-    def _admit(self, row: Sequence[Value], line: int) -> Kept | Aside:
+    def _admit(self, row: Sequence[Value], line: int) -> PlannedRow | ScreenedRow:
         """One row on its own: typed, wanted, addressed, keyed."""
         cell = row[self._address]
-        raw = cell if isinstance(cell, str) else str(text(cell))
+        raw = cell if isinstance(cell, str) else str(text_cell(cell))
         try:
             values = self._typing.apply(row) if self._typing else row
             if self._filter and not self._filter.accepts(values):
-                return Aside(line, raw, Screened.FILTERED, "does not meet audience.where")
+                return ScreenedRow(line, raw, Screened.FILTERED, "does not meet audience.where")
         except (CellError, FilterError) as error:
-            return Aside(line, raw, Screened.INVALID, str(error))
-        address = parse(raw)
+            return ScreenedRow(line, raw, Screened.INVALID, str(error))
+        address = parse_address(raw)
         if isinstance(address, Refusal):
-            return Aside(line, raw, Screened.INVALID, address.reason)
+            return ScreenedRow(line, raw, Screened.INVALID, address.reason)
         wire = address.wire
         key = key_of(wire, None if self._key is None else values[self._key], self._settings)
         if not key:
-            return Aside(line, raw, Screened.INVALID, f"the key column {self._key_name!r} is empty")
-        name = "" if self._name is None else str(text(values[self._name])).strip()
-        return Kept(key, wire, name, line, values)
+            return ScreenedRow(line, raw, Screened.INVALID, f"the key column {self._key_name!r} is empty")
+        name = "" if self._name is None else str(text_cell(values[self._name])).strip()
+        return PlannedRow(key, wire, name, line, values)
 
-    def _spoil(self, row: Sequence[Value], found: Aside) -> None:
+    def _spoil(self, row: Sequence[Value], found: ScreenedRow) -> None:
         if self._grouped and self._key is not None and found.kind is Screened.INVALID:
             key = self._typing.lenient(self._key, row[self._key])
-            self.spoiled.setdefault(str(text(key)).strip(), found.line)
+            self.spoiled.setdefault(str(text_cell(key)).strip(), found.line)
 
-    def _settle(self, admitted: list[Kept], sifted: Sifted) -> None:
+    def _settle(self, admitted: list[PlannedRow], sifted: ScreenedChunk) -> None:
         """Against the lists, the earlier runs and the earlier rows, a chunk at a time."""
         digests = [digest(row.key) for row in admitted]
         left = list(zip(admitted, digests, self._reasons(admitted, digests), strict=True))
         for row, _, reason in left:
             if reason:
-                sifted.aside.append(Aside(row.line, row.address, *reason))
+                sifted.aside.append(ScreenedRow(row.line, row.address, *reason))
         self._distinct([(row, key) for row, key, reason in left if not reason], sifted)
 
-    def _reasons(self, rows: list[Kept], digests: list[bytes]) -> Iterator[tuple[Screened, str] | None]:
+    def _reasons(self, rows: list[PlannedRow], digests: list[bytes]) -> Iterator[tuple[Screened, str] | None]:
         addresses = [row.address for row in rows]
         by_address = digests
         if self._key is not None:
@@ -152,7 +152,7 @@ class Screener:
             else:
                 yield None
 
-    def _distinct(self, rows: list[tuple[Kept, bytes]], sifted: Sifted) -> None:
+    def _distinct(self, rows: list[tuple[PlannedRow, bytes]], sifted: ScreenedChunk) -> None:
         """Keep the first row of each key. Rows that are to be gathered by key pass: they are no duplicates."""
         if self._grouped or not rows:
             sifted.kept.extend(row for row, _ in rows)
@@ -164,7 +164,7 @@ class Screener:
                 if len(self._first) < REMEMBERED:
                     self._first[key] = row.line
             else:
-                sifted.aside.append(Aside(row.line, row.address, Screened.DUPLICATE, self._repeated(key)))
+                sifted.aside.append(ScreenedRow(row.line, row.address, Screened.DUPLICATE, self._repeated(key)))
 
     def _repeated(self, key: bytes) -> str:
         what = "address" if self._key is None else self._key_name

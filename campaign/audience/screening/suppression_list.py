@@ -16,15 +16,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from campaign.audience.encodings.text_decoding import blocks, explain, settle
-from campaign.audience.screening.addresses import BLANKS, Address, address_key, domain_key, parse
+from campaign.audience.encodings.text_decoding import blocks, choose_codec, explain
+from campaign.audience.screening.addresses import BLANKS, Address, address_key, domain_key, parse_address
 from campaign.audience.screening.key_set import WIDTH, KeySet, digest
 from campaign.audience.sources.csv_parser import Dialect, numbered_lines
 from campaign.audience.sources.csv_source import PREFIX, find_dialect
 from campaign.audience.sources.row_chunks import Source
 from campaign.audience.sources.source_factory import DATABASES, FRAMES, WORKBOOKS, open_rows
-from campaign.audience.sources.source_file import bare_suffix, locate, opened
-from campaign.config.audience import AudienceSlice
+from campaign.audience.sources.source_file import bare_suffix, locate, open_source_file
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 
 #: Header names under which the entries of a list are looked for, besides the audience's own address column.
@@ -83,7 +83,7 @@ class Suppression:
         self._lists: list[_List] = []
 
     @classmethod
-    def load(cls, settings: AudienceSlice, base: Path, extra_files: Sequence[Path] = ()) -> Self:
+    def load(cls, settings: AudienceSection, base: Path, extra_files: Sequence[Path] = ()) -> Self:
         """Read every list anew. ``extra_files``, in UTF-8, may be missing; those of the settings may not.
 
         Raises InputError when one cannot be read or holds no entry at all, ConfigError when it is unclear
@@ -105,7 +105,7 @@ class Suppression:
         """Empty, or why ``address`` must not be written to; names the list."""
         if not any(map(len, self._lists)):
             return ""
-        known = parse(address)
+        known = parse_address(address)
         wire = known.wire if isinstance(known, Address) else address
         return self.reasons([wire], [digest(address_key(wire, self.provider_rules))])[0]
 
@@ -165,7 +165,7 @@ def read_entry(text: str) -> tuple[str, str]:
     if _HASH.fullmatch(text):
         return "hash", text
     inner = _INNER.search(text)
-    found = parse(inner[1] if inner else text)
+    found = parse_address(inner[1] if inner else text)
     if isinstance(found, Address):
         return "address", found.wire
     domain = domain_key(text) if _BARE_DOMAIN.fullmatch(text) else None
@@ -188,7 +188,7 @@ def _readable(wire: str) -> str:
     return f"{local}@{idna.decode(domain)}"
 
 
-def _entries(text: str, settings: AudienceSlice, base: Path) -> Iterator[tuple[int, str]]:
+def _entries(text: str, settings: AudienceSection, base: Path) -> Iterator[tuple[int, str]]:
     if ":" in text and text.partition(":")[0].partition("+")[0].lower() in DATABASES:
         query = {"source": text, "query": settings.suppress_query, "parameters": {}}
         return _typed_entries(open_rows(settings.model_copy(update=query), base, "audience.suppress"), settings)
@@ -200,7 +200,7 @@ def _entries(text: str, settings: AudienceSlice, base: Path) -> Iterator[tuple[i
     return _text_entries(path, settings)
 
 
-def _typed_entries(source: Source, settings: AudienceSlice) -> Iterator[tuple[int, str]]:
+def _typed_entries(source: Source, settings: AudienceSection) -> Iterator[tuple[int, str]]:
     at = _heading(source.columns, settings, source.name)
     for chunk in source.chunks():
         for line, row in zip(chunk.lines, chunk.rows, strict=True):
@@ -208,13 +208,13 @@ def _typed_entries(source: Source, settings: AudienceSlice) -> Iterator[tuple[in
                 yield line, str(row[at])
 
 
-def _text_entries(path: Path, settings: AudienceSlice) -> Iterator[tuple[int, str]]:
+def _text_entries(path: Path, settings: AudienceSection) -> Iterator[tuple[int, str]]:
     compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "")
-    with opened(path, compression) as stream:
+    with open_source_file(path, compression) as stream:
         head = stream.read(PREFIX)
-    codec = settle(head, settings.encoding, path)
+    codec = choose_codec(head, settings.encoding, path)
     dialect = find_dialect(head.decode(codec, "replace"), settings.model_copy(update={"delimiter": ""}), path.suffix)
-    with opened(path, compression) as stream:
+    with open_source_file(path, compression) as stream:
         try:
             yield from _column(_cells(numbered_lines(blocks(stream, codec), path.name), dialect), settings, path.name)
         except UnicodeDecodeError:
@@ -229,7 +229,7 @@ def _cells(numbered: Iterable[tuple[int, list[str], bool]], dialect: Dialect) ->
                 yield line, next(csv.reader([text], delimiter=dialect.delimiter), [])
 
 
-def _column(rows: Iterator[tuple[int, list[str]]], settings: AudienceSlice, name: str) -> Iterator[tuple[int, str]]:
+def _column(rows: Iterator[tuple[int, list[str]]], settings: AudienceSection, name: str) -> Iterator[tuple[int, str]]:
     line, cells = next(rows, (0, []))
     at = next((at for at, cell in enumerate(cells) if _is_entry(cell)), None)
     if at is not None:
@@ -244,7 +244,7 @@ def _is_entry(cell: str) -> bool:
     return ("." in cell and "@" in cell and read_entry(cell)[0] != "") or bool(_HASH.fullmatch(cell.strip(BLANKS)))
 
 
-def _heading(cells: Sequence[str], settings: AudienceSlice, name: str) -> int:
+def _heading(cells: Sequence[str], settings: AudienceSection, name: str) -> int:
     """Which column holds the entries, by its heading."""
     folded = [cell.strip(BLANKS).casefold() for cell in cells]
     for wanted in (settings.address.casefold(), *HEADINGS):

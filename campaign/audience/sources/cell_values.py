@@ -18,14 +18,14 @@ def chunk_of(rows: Iterable[Sequence[object]], first: int) -> Chunk:
     chunk = Chunk()
     for line, row in enumerate(rows, first):
         try:
-            chunk.rows.append([plain(cell) for cell in row])
+            chunk.rows.append([plain_value(cell) for cell in row])
             chunk.lines.append(line)
         except ValueError as error:
             chunk.bad.append(BadRow(line, str(error), repr(row)[:200]))
     return chunk
 
 
-def plain(cell: object) -> Value:
+def plain_value(cell: object) -> Value:
     """``cell`` as one of the values templates see. Raises ValueError where it has no such form.
 
     Decimals, times and UUIDs become text as they stand, so that a price of 12.50 stays 12.50.
@@ -74,9 +74,9 @@ def _moment(cell: datetime) -> Value:
 
 def _other(cell: object) -> Value:
     if isinstance(cell, list | tuple):
-        return [plain(item) for item in cell]
+        return [plain_value(item) for item in cell]
     if isinstance(cell, dict):
-        return {_text(str(name)): plain(item) for name, item in cell.items()}
+        return {_text(str(name)): plain_value(item) for name, item in cell.items()}
     if isinstance(cell, bytes | bytearray | memoryview):
         raise ValueError("a binary value; select it as text")  # noqa: TRY004  the row is bad, not our call
     return _text(str(cell))

@@ -66,13 +66,13 @@ def _lines(text: str) -> list[str]:
 
 
 @dataclass(slots=True)
-class Tape:
+class LineBuffer:
     """Lines with a position that can be set back; `csv.reader` starts afresh after each record or error."""
 
     lines: list[str]
     at: int = 0
 
-    def __iter__(self) -> Tape:
+    def __iter__(self) -> LineBuffer:
         return self
 
     def __next__(self) -> str:
@@ -83,7 +83,7 @@ class Tape:
 
 
 @dataclass(slots=True)
-class Cutter:
+class RecordReader:
     """Cuts numbered lines into records of ``width`` fields. Keeps what a record still lacks between blocks."""
 
     dialect: Dialect
@@ -118,7 +118,7 @@ class Cutter:
 
     def _one_by_one(self, first: int, lines: list[str], final: bool) -> Chunk:
         """The careful way, for a stretch of lines with anything unusual in it."""
-        chunk, tape = Chunk(), Tape(lines)
+        chunk, tape = Chunk(), LineBuffer(lines)
         reader = self.dialect.reader(tape)
         while True:
             start = tape.at
@@ -144,7 +144,7 @@ class Cutter:
             return f"{len(row)} field{'' if len(row) == 1 else 's'} where the header has {self.width}"
         return "a NUL character" if any("\0" in cell for cell in row) else ""
 
-    def _go_back(self, tape: Tape, at: int) -> None:
+    def _go_back(self, tape: LineBuffer, at: int) -> None:
         self._reread += tape.at - at
         tape.at = at
         if self._reread > REREAD_LIMIT:

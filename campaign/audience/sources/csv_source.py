@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.audience.columns.template_names import named_columns
-from campaign.audience.encodings.text_decoding import blocks, explain, settle
+from campaign.audience.encodings.text_decoding import blocks, choose_codec, explain
 from campaign.audience.exports import is_export
-from campaign.audience.sources.csv_parser import Cutter, Dialect, Tape, numbered_lines
+from campaign.audience.sources.csv_parser import Dialect, LineBuffer, RecordReader, numbered_lines
 from campaign.audience.sources.row_chunks import HEADER_ROWS, Chunk
-from campaign.audience.sources.source_file import bare_suffix, identity, opened
-from campaign.config.audience import AudienceSlice
+from campaign.audience.sources.source_file import bare_suffix, identity, open_source_file
+from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
 from campaign.system.formula_guard import unguard
 
@@ -42,11 +42,11 @@ class DelimitedFile:
 
     value_type = "text"
 
-    def __init__(self, path: Path, settings: AudienceSlice, name: str = "") -> None:
+    def __init__(self, path: Path, settings: AudienceSection, name: str = "") -> None:
         self.path, self.settings, self.name = path, settings, name or path.name
-        with opened(path, settings.compression) as stream:
+        with open_source_file(path, settings.compression) as stream:
             head = stream.read(PREFIX)
-        self.codec = settle(head, settings.encoding, path)
+        self.codec = choose_codec(head, settings.encoding, path)
         self._skipped = max(0, settings.header_row - 1)
         self.dialect = self._dialect(head.decode(self.codec, "replace").splitlines(keepends=True)[self._skipped :])
         self.columns = self._read_columns()
@@ -63,7 +63,7 @@ class DelimitedFile:
 
     def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         """Each of the first lines, cut as if it named the columns."""
-        with opened(self.path, self.settings.compression) as stream:
+        with open_source_file(self.path, self.settings.compression) as stream:
             lines = stream.read(PREFIX).decode(self.codec, "replace").splitlines(keepends=True)
         for at, line in enumerate(lines[:HEADER_ROWS]):
             with contextlib.suppress(csv.Error):
@@ -77,8 +77,8 @@ class DelimitedFile:
             yield chunk
 
     def _chunks(self) -> Iterator[Chunk]:
-        cutter = Cutter(self.dialect, len(self.columns), self.name)
-        with opened(self.path, self.settings.compression) as stream:
+        cutter = RecordReader(self.dialect, len(self.columns), self.name)
+        with open_source_file(self.path, self.settings.compression) as stream:
             try:
                 body = self._after_header(numbered_lines(blocks(stream, self.codec), self.name))[1]
                 yield from cutter.cut(body.first, body.lines, body.final)
@@ -93,7 +93,7 @@ class DelimitedFile:
     def _read_columns(self) -> tuple[str, ...]:
         if self.settings.header:
             return named_columns(self.settings.header, self.name)
-        with opened(self.path, self.settings.compression) as stream:
+        with open_source_file(self.path, self.settings.compression) as stream:
             try:
                 header, _ = self._after_header(numbered_lines(blocks(stream, self.codec), self.name))
             except UnicodeDecodeError:
@@ -109,7 +109,7 @@ class DelimitedFile:
                 f"audience.header_row is {self.settings.header_row}, but {self.name} has {len(lines)} lines.",
                 next_step="set it to the line that names the columns, or leave it out",
             )
-        tape = Tape(lines, self._skipped)
+        tape = LineBuffer(lines, self._skipped)
         try:
             header = next(filter(None, self.dialect.reader(tape)), [])
         except csv.Error as error:
@@ -123,7 +123,7 @@ class DelimitedFile:
         return header, _Body(first + tape.at, lines[tape.at :], final, numbered)
 
 
-def find_dialect(head: str, settings: AudienceSlice, suffix: str) -> Dialect:
+def find_dialect(head: str, settings: AudienceSection, suffix: str) -> Dialect:
     """The delimiter as set, as the suffix says, or the one under which the first lines agree best.
 
     Not `csv.Sniffer`: on a file of one column it hangs or answers a letter (cpython#98820).
@@ -136,7 +136,7 @@ def find_dialect(head: str, settings: AudienceSlice, suffix: str) -> Dialect:
     return max(candidates, key=lambda dialect: _agreement(dialect, whole, settings))
 
 
-def _agreement(dialect: Dialect, lines: list[str], settings: AudienceSlice) -> tuple[bool, float, int]:
+def _agreement(dialect: Dialect, lines: list[str], settings: AudienceSection) -> tuple[bool, float, int]:
     """Does the header name the address column; share of lines as wide as the header; how wide."""
     try:
         rows = [row for row in csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote or None) if row]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from campaign.audience.columns.template_names import named_columns
 from campaign.audience.sources.cell_values import chunk_of
 from campaign.audience.sources.row_chunks import Chunk
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class DatabaseQuery:
 
     value_type = "any"
 
-    def __init__(self, settings: AudienceSlice, base: Path, key: str = "audience.source") -> None:
+    def __init__(self, settings: AudienceSection, base: Path, key: str = "audience.source") -> None:
         if not settings.query.strip():
             wanted = "suppress_query" if key.endswith("suppress") else "query"
             raise ConfigError(
@@ -51,7 +51,7 @@ class DatabaseQuery:
                 next_step=f'set {wanted} = "select …" under [audience]',
             )
         self.settings = settings
-        self.url = resolve(settings, base, key)
+        self.url = database_url(settings, base, key)
         self.name = f"{self.url.get_backend_name()}:{Path(self.url.database or '').name.partition('?')[0]}"
         self.notes: tuple[str, ...] = (f"dialect {self.url.get_backend_name()}",)
         self._answer: Iterator[Chunk] | None = None
@@ -80,7 +80,7 @@ class DatabaseQuery:
         return tuple(columns)
 
 
-def _answer(url: URL, settings: AudienceSlice, name: str, columns: list[str]) -> Iterator[Chunk]:
+def _answer(url: URL, settings: AudienceSection, name: str, columns: list[str]) -> Iterator[Chunk]:
     """An empty chunk once ``columns`` is filled, then the rows.
 
     A function that knows nothing of its `DatabaseQuery`: an answer that nobody reads to its end is closed the
@@ -103,7 +103,7 @@ def _answer(url: URL, settings: AudienceSlice, name: str, columns: list[str]) ->
             result.close()
 
 
-def resolve(settings: AudienceSlice, base: Path, key: str) -> URL:
+def database_url(settings: AudienceSection, base: Path, key: str) -> URL:
     """The URL with driver and password, a SQLite path relative to ``base``. Raises ConfigError."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -134,7 +134,7 @@ def _sqlite_url(url: URL, base: Path, key: str) -> URL:
     return url.set(database=path.as_uri(), query={"mode": "ro", "uri": "true"})
 
 
-def _password(settings: AudienceSlice, base: Path) -> str:
+def _password(settings: AudienceSection, base: Path) -> str:
     if not settings.password_file:
         return os.environ.get(PASSWORD, "")
     path = base / settings.password_file

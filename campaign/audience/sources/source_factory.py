@@ -10,12 +10,12 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from campaign.audience.columns.group_columns import Shape
+from campaign.audience.columns.group_columns import GroupColumns
 from campaign.audience.columns.template_names import NamedSource, names_row
 from campaign.audience.sources.csv_source import DelimitedFile
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError
 
 __all__ = ["CHUNK_ROWS", "BadRow", "Chunk", "Source", "open_source", "template_columns"]
@@ -26,7 +26,7 @@ FRAMES = {".parquet", ".dta", ".sas7bdat", ".xpt"}
 DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
 
 
-def open_source(settings: AudienceSlice, base: Path) -> NamedSource:
+def open_source(settings: AudienceSection, base: Path) -> NamedSource:
     """The source that ``settings`` names, its columns known and checked; paths are relative to ``base``.
 
     Raises InputError when it cannot be read, ConfigError when its kind is unknown or a column that the
@@ -44,7 +44,7 @@ def open_source(settings: AudienceSlice, base: Path) -> NamedSource:
     return source
 
 
-def template_columns(settings: AudienceSlice, base: Path) -> tuple[str, ...]:
+def template_columns(settings: AudienceSection, base: Path) -> tuple[str, ...]:
     """The columns a template sees: those of the source, or with ``items`` the single ones and ``items``.
 
     Raises as `open_source` does.
@@ -53,12 +53,12 @@ def template_columns(settings: AudienceSlice, base: Path) -> tuple[str, ...]:
     return item_shape(source.settings, source.columns).columns if settings.items else source.columns
 
 
-def item_shape(settings: AudienceSlice, columns: Sequence[str]) -> Shape:
+def item_shape(settings: AudienceSection, columns: Sequence[str]) -> GroupColumns:
     """How the columns part under ``audience.items``. Raises ConfigError where they cannot."""
-    return Shape(columns, settings.items, (settings.address, settings.display_name, settings.key))
+    return GroupColumns(columns, settings.items, (settings.address, settings.display_name, settings.key))
 
 
-def open_rows(settings: AudienceSlice, base: Path, key: str = "audience.source") -> Source:
+def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source") -> Source:
     """As `open_source`, without asking for any column."""
     if settings.source.partition(":")[0].partition("+")[0].lower() in DATABASES and ":" in settings.source:
         from campaign.audience.sources.database import DatabaseQuery

@@ -46,7 +46,7 @@ def locate(text: str, base: Path, key: str = "audience.source") -> Path:
 
 
 @contextmanager
-def opened(path: Path, compression: str = "") -> Iterator[BinaryIO]:
+def open_source_file(path: Path, compression: str = "") -> Iterator[BinaryIO]:
     """The bytes of ``path``, decompressed on request. Raises InputError if it changes meanwhile."""
     refuse_unasked_compression(path, compression)
     try:

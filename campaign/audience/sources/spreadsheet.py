@@ -14,7 +14,7 @@ from campaign.audience.columns.template_names import named_columns
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, HEADER_ROWS, BadRow, Chunk
 from campaign.audience.sources.source_file import identity
 from campaign.audience.sources.spreadsheet_process import Row, opened_sheet
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
 
 
@@ -23,7 +23,7 @@ class Workbook:
 
     value_type = "any"
 
-    def __init__(self, path: Path, settings: AudienceSlice) -> None:
+    def __init__(self, path: Path, settings: AudienceSection) -> None:
         self.path, self.settings, self.name = path, settings, path.name
         with opened_sheet(path, settings.sheet) as sheet:
             header = next(self._from_header(sheet.rows()), None)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from campaign.audience.plan.plan_codec import chill
-from campaign.audience.sources.cell_values import EXACT, plain
+from campaign.audience.sources.cell_values import EXACT, plain_value
 from campaign.audience.sources.row_chunks import CHUNK_ROWS
 
 #: Address space in bytes: the largest sheet there is, 1,048,576 rows, with 30 filled columns takes about 3 GB.
@@ -89,7 +89,7 @@ def _rows(sheet: Any) -> Iterator[Line]:
 def _row(line: int, cells: Sequence[object]) -> Line:
     """Number, plain values, and why the row is bad, if it is; then its beginning stands in place of the values."""
     try:
-        return line, chill([plain(_whole(cell)) for cell in cells]), ""
+        return line, chill([plain_value(_whole(cell)) for cell in cells]), ""
     except ValueError as error:
         return line, [repr(list(cells))[:200]], str(error)
 

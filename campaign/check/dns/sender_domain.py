@@ -15,7 +15,7 @@ from pathlib import Path
 from campaign.check.dns import spf
 from campaign.check.dns.remarks import Remark
 from campaign.check.dns.resolver import Names, Unanswered
-from campaign.config.compose import DkimSlice
+from campaign.config.compose import DkimSection
 
 #: Second-level labels under which countries register names; what follows them to the left is the organisation.
 _PUBLIC_SECOND = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "gv", "ltd", "me", "ne", "net", "nom", "or"})
@@ -31,7 +31,7 @@ class Senders:
 
     sender: str
     envelope: str
-    keys: Sequence[DkimSlice] = ()
+    keys: Sequence[DkimSection] = ()
     base: Path = Path()
     addresses: Sequence[str] = ()
 
@@ -68,7 +68,7 @@ def aligned(one: str, other: str, *, strict: bool = False) -> bool:
     return one.lower() == other.lower() if strict else organization(one) == organization(other)
 
 
-def dkim(names: Names, key: DkimSlice, base: Path) -> list[Remark]:
+def dkim(names: Names, key: DkimSection, base: Path) -> list[Remark]:
     """Whether the DNS has the public half of the key that we sign with (RFC 6376, section 3.6.1)."""
     name = f"{key.selector}._domainkey.{key.domain}"
     records = [tags(text) for text in names.texts(name)]

@@ -20,7 +20,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(slots=True)
-class Walk:
+class SpfResult:
     """What a walk found. ``allowed``: networks with the qualifier of their term. ``end``: qualifier of ``all``."""
 
     lookups: int = 0
@@ -40,7 +40,7 @@ def remarks(names: Names, domain: str, addresses: Sequence[str] = ()) -> list[Re
         if len(records) > 1:
             what = f"{domain} has {len(records)} SPF records, so none of them counts"
             return [Remark("error", "spf-many", what, domain, "put them together into one")]
-        walk = Walk()
+        walk = SpfResult()
         _walk(names, domain, records[0], "+", walk, 0)
     except Unanswered as silence:
         return [Remark("unverified", "dns", f"SPF: {silence}", domain, "SPF")]
@@ -52,7 +52,7 @@ def spf_records(names: Names, domain: str) -> list[str]:
     return [text for text in names.texts(domain) if text.lower() == "v=spf1" or text.lower().startswith("v=spf1 ")]
 
 
-def _judged(walk: Walk, domain: str, addresses: Sequence[str]) -> Iterator[Remark]:
+def _judged(walk: SpfResult, domain: str, addresses: Sequence[str]) -> Iterator[Remark]:
     for what in walk.broken:
         yield Remark("error", "spf-broken", what, domain, "mend the record: as it is, receivers ignore it")
     if walk.lookups > MOST_LOOKUPS:
@@ -75,14 +75,14 @@ def _judged(walk: Walk, domain: str, addresses: Sequence[str]) -> Iterator[Remar
             )
 
 
-def result(walk: Walk, address: str) -> str:
+def result(walk: SpfResult, address: str) -> str:
     """The qualifier of the first term that ``address`` matches: ``+`` is a pass; ``?`` where nothing matches."""
     ip = ipaddress.ip_address(address)
     found = (qualifier for qualifier, network in walk.allowed if ip.version == network.version and ip in network)
     return next(found, walk.end or "?")
 
 
-def _walk(names: Names, domain: str, record: str, outer: str, walk: Walk, depth: int) -> None:
+def _walk(names: Names, domain: str, record: str, outer: str, walk: SpfResult, depth: int) -> None:
     """Follow one record. ``outer`` is the qualifier of the include it came by; of an include only passes count."""
     redirect = ""
     for term in record.split()[1:]:
@@ -106,7 +106,7 @@ def _walk(names: Names, domain: str, record: str, outer: str, walk: Walk, depth:
         _include(names, redirect, outer, walk, depth, replaces=depth == 0)
 
 
-def _mechanism(names: Names, domain: str, name: str, value: str, qualifier: str, walk: Walk, depth: int) -> None:
+def _mechanism(names: Names, domain: str, name: str, value: str, qualifier: str, walk: SpfResult, depth: int) -> None:
     if name in ("ip4", "ip6"):
         try:
             walk.allowed.append((qualifier, ipaddress.ip_network(value, strict=False)))
@@ -123,7 +123,7 @@ def _mechanism(names: Names, domain: str, name: str, value: str, qualifier: str,
         walk.broken.append(f"{name!r} in the SPF record is no mechanism")
 
 
-def _addresses(names: Names, kind: str, target: str, length: str, qualifier: str, walk: Walk) -> None:
+def _addresses(names: Names, kind: str, target: str, length: str, qualifier: str, walk: SpfResult) -> None:
     walk.lookups += 1
     if "%" in target:
         return
@@ -135,7 +135,7 @@ def _addresses(names: Names, kind: str, target: str, length: str, qualifier: str
         walk.allowed.append((qualifier, ipaddress.ip_network(address + suffix, strict=False)))
 
 
-def _include(names: Names, target: str, qualifier: str, walk: Walk, depth: int, *, replaces: bool) -> None:
+def _include(names: Names, target: str, qualifier: str, walk: SpfResult, depth: int, *, replaces: bool) -> None:
     walk.lookups += 1
     if "%" in target or depth >= MOST_DEPTH or walk.lookups > 5 * MOST_LOOKUPS:
         return

@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from campaign.compose.html.html_parser import parse
+from campaign.compose.html.html_parser import parse_html
 
 if TYPE_CHECKING:  # lxml is loaded when a letter is looked at
     from lxml.etree import _Element
@@ -60,7 +60,7 @@ def ignored(html: str) -> list[tuple[Feature, str]]:
     for feature in _used(for_outlook(html)) if conditional else ():
         if WINDOWS in feature.ignored:
             found.setdefault(feature, {})[WINDOWS] = None
-    return [(feature, in_words(readers)) for feature, readers in found.items() if readers]
+    return [(feature, readers_text(readers)) for feature, readers in found.items() if readers]
 
 
 def for_outlook(html: str) -> str:
@@ -68,7 +68,7 @@ def for_outlook(html: str) -> str:
     return _OUTLOOK.sub(lambda match: match[1], _NOT_OUTLOOK.sub("", html))
 
 
-def in_words(readers: Iterable[str]) -> str:
+def readers_text(readers: Iterable[str]) -> str:
     """``["outlook.windows", …]`` -> ``"Outlook (Windows), Gmail and 3 more"``; the widely used ones first."""
     names = data()[0]
     order = [WINDOWS, "gmail.desktop-webmail", *names]
@@ -106,7 +106,7 @@ def _used(html: str) -> Iterator[Feature]:
 @lru_cache(2)  # one letter is looked at in several ways
 def elements(html: str) -> tuple[_Element, ...]:
     """Every element of ``html``, in order; for looking only."""
-    return tuple(one for one in parse(html).iter() if isinstance(one.tag, str))
+    return tuple(one for one in parse_html(html).iter() if isinstance(one.tag, str))
 
 
 def _does_without(element: _Element, tag: str) -> bool:
@@ -168,4 +168,4 @@ def _of_declaration(name: str, value: str, marks: Marks) -> Iterator[Feature]:
 def image_ignored(content_type: str) -> list[tuple[Feature, str]]:
     """The same for a picture of this type, such as ``image/webp``."""
     feature = data()[1].get(("image", content_type))
-    return [(feature, in_words(feature.ignored))] if feature else []
+    return [(feature, readers_text(feature.ignored))] if feature else []

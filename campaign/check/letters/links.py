@@ -65,13 +65,13 @@ def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[s
             for answer in answers:
                 late += answer is None
                 if answer is not None and answer.code:
-                    tell(answer, findings)
+                    report_link(answer, findings)
     if late:
         what = "more links, or slower ones, than a check asks for"
         findings.add("unverified", "further-links", what, remedy=f"{late:,} not asked")
 
 
-def tell(answer: Answer, findings: Findings) -> None:
+def report_link(answer: Answer, findings: Findings) -> None:
     """One finding a link that did not answer well."""
     if answer.code == "link-dead":
         findings.add("error", "link-dead", f"{answer.link} {answer.why}", remedy="correct or remove it")

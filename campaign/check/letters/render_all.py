@@ -13,17 +13,17 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from campaign.audience.plan.plan_reader import Plan
-from campaign.check.check_progress import Meter
+from campaign.check.check_progress import CheckProgress
 from campaign.check.config_checks import check_survey, domain_of
 from campaign.check.findings import ROWS_SHOWN, Finding, Findings
 from campaign.check.letters.equivalence_classes import kind
 from campaign.check.letters.html_faults import web_links
 from campaign.check.letters.letter_fault import Fault
-from campaign.check.letters.structure import inspect, unsubscribe_url
+from campaign.check.letters.structure import letter_faults, unsubscribe_url
 from campaign.check.list_warnings import Survey
 from campaign.check.template_checks import Missing, add_missing
 from campaign.compose.composer import Composer
-from campaign.compose.mime.read_back import ReadLetter, read
+from campaign.compose.mime.read_back import ReadLetter, read_letter
 from campaign.model import Letter, Recipient, Unrenderable
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import Console
@@ -65,8 +65,8 @@ def look(
     console: Console,
 ) -> Looked:
     """Walk over every recipient; without a composer, only over the list."""
-    walk = Walk(composer, unsubscribe=bool(job.settings.compose.unsubscribe), date=float(int(time.time())))
-    with Meter(console, plan.size) as meter:
+    walk = LetterChecks(composer, unsubscribe=bool(job.settings.compose.unsubscribe), date=float(int(time.time())))
+    with CheckProgress(console, plan.size) as meter:
         for done, recipient in enumerate(plan.recipients()):
             meter.at(done)
             walk.take(recipient)
@@ -74,7 +74,7 @@ def look(
     return walk.looked
 
 
-class Walk:
+class LetterChecks:
     """Takes recipients one by one, and tells at the end what is wrong with their letters."""
 
     def __init__(self, composer: Composer | None, *, unsubscribe: bool, date: float) -> None:
@@ -135,12 +135,12 @@ class Walk:
     def _inspected(
         self, composer: Composer, recipient: Recipient, letter: Letter, printed: Sequence[Sequence[object]]
     ) -> tuple[Fault, ...]:
-        looked, seen = self.looked, read(letter.content)
+        looked, seen = self.looked, read_letter(letter.content)
         looked.kinds += 1
         if len(looked.samples) < SAMPLES:
             looked.samples.append(letter)
         self._gather_links(seen)
-        faults = inspect(letter, seen, recipient, unsubscribe=self._unsubscribe, printed=printed)
+        faults = letter_faults(letter, seen, recipient, unsubscribe=self._unsubscribe, printed=printed)
         if composer.compose(recipient, self._date) == letter:
             return faults
         unstable = Fault("error", "unstable", "the same row gives other bytes the second time", "letter")

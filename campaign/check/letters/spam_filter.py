@@ -27,7 +27,7 @@ _PLACE = re.compile(r"(?:(rspamd|spamd)://)?(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SpamScore:
     """What a filter says of one letter: points, the points from which on it is spam, and the rules that gave most."""
 
     score: float
@@ -39,7 +39,7 @@ def check_spam(place: str, letters: Sequence[Letter], findings: Findings) -> Non
     """Have ``letters`` judged by the filter at ``place``. Raises ConfigError for a place that is none."""
     program, host, port = parsed(place)
     ask = spamd if program == "spamd" else rspamd
-    worst: Verdict | None = None
+    worst: SpamScore | None = None
     try:
         for letter in letters:
             verdict = ask(host, port, letter)
@@ -50,12 +50,12 @@ def check_spam(place: str, letters: Sequence[Letter], findings: Findings) -> Non
     if worst is None:
         findings.add("unverified", "spam-score", "there was no letter to ask about")
     elif worst.score >= worst.required:
-        tell("error", f"{program} takes it for spam", worst, findings)
+        report_spam("error", f"{program} takes it for spam", worst, findings)
     elif worst.score >= worst.required / 2:
-        tell("warning", f"{program} is half way to taking it for spam", worst, findings)
+        report_spam("warning", f"{program} is half way to taking it for spam", worst, findings)
 
 
-def tell(severity: str, what: str, worst: Verdict, findings: Findings) -> None:
+def report_spam(severity: str, what: str, worst: SpamScore, findings: Findings) -> None:
     """The finding, with the rules that gave most points."""
     why = f": {', '.join(worst.symbols[:NAMED])}" if worst.symbols else ""
     message = f"{what} ({worst.score:g} of {worst.required:g} points{why})"
@@ -72,7 +72,7 @@ def parsed(place: str) -> tuple[str, str, int]:
     return match[1] or ("spamd" if port == SPAMD_PORT else "rspamd"), match[2].strip("[]"), port
 
 
-def rspamd(host: str, port: int, letter: Letter) -> Verdict:
+def rspamd(host: str, port: int, letter: Letter) -> SpamScore:
     """Ask rspamd (POST /checkv2). Raises OSError, HTTPException, or ValueError for an answer that is none."""
     connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     try:
@@ -84,14 +84,14 @@ def rspamd(host: str, port: int, letter: Letter) -> Verdict:
         said = json.loads(answer.read(LONGEST_ANSWER))
         symbols = sorted(said.get("symbols", {}).items(), key=lambda pair: -float(pair[1].get("score", 0)))
         named = tuple(name for name, one in symbols if float(one.get("score", 0)) > 0)
-        return Verdict(float(said["score"]), float(said["required_score"]), named)
+        return SpamScore(float(said["score"]), float(said["required_score"]), named)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its answer is not understood ({error})") from None
     finally:
         connection.close()
 
 
-def spamd(host: str, port: int, letter: Letter) -> Verdict:
+def spamd(host: str, port: int, letter: Letter) -> SpamScore:
     """Ask SpamAssassin (SYMBOLS of the spamd protocol). Raises OSError, or ValueError for an answer that is none."""
     with socket.create_connection((host, port), PATIENCE) as line:
         line.sendall(b"SYMBOLS SPAMC/1.2\r\nContent-length: %d\r\n\r\n" % len(letter.content) + letter.content)
@@ -103,4 +103,4 @@ def spamd(host: str, port: int, letter: Letter) -> Verdict:
     match = _SPAMD.search(head)
     if match is None:
         raise ValueError(f"its answer is not understood ({head[:60]!r})")
-    return Verdict(float(match[1]), float(match[2]), tuple(filter(None, body.strip().split(","))))
+    return SpamScore(float(match[1]), float(match[2]), tuple(filter(None, body.strip().split(","))))

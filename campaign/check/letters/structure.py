@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from campaign.check.letters.html_faults import html, html_way_out, text_links
 from campaign.check.letters.letter_fault import Fault, merged
-from campaign.check.letters.wording import texts, words
+from campaign.check.letters.wording import texts_in, wording_faults
 from campaign.compose.mime.read_back import ReadLetter
 from campaign.model import Letter, Recipient
 
@@ -21,10 +21,10 @@ LONGEST_SUBJECT = 998
 ONCE = ("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type")
 ONCE_AT_MOST = ("Reply-To", "List-Unsubscribe", "List-Unsubscribe-Post", "Sender", "Cc", "Bcc")
 
-__all__ = ["Fault", "inspect"]
+__all__ = ["Fault", "letter_faults"]
 
 
-def inspect(
+def letter_faults(
     letter: Letter,
     seen: ReadLetter,
     recipient: Recipient,
@@ -44,13 +44,13 @@ def _all(
 ) -> Iterator[Fault]:
     yield from headers(letter, seen)
     yield from form(letter)
-    yield from words(seen, recipient, printed)
+    yield from wording_faults(seen, recipient, printed)
     if not seen.text.strip():
         yield Fault(
             "error", "no-text", "there is no text part", "text part", "name a text template, or leave it to be derived"
         )
     yield from html(seen)
-    yield from text_links(seen, texts(recipient.row), public=unsubscribe or bool(seen.html))
+    yield from text_links(seen, texts_in(recipient.row), public=unsubscribe or bool(seen.html))
     if unsubscribe:
         yield from way_out(seen)
 

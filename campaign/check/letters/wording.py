@@ -48,9 +48,9 @@ _LEFT_OVER = re.compile(
 _MARKED = re.compile(r"\{([^\W\d]\w*)\}|%([^\W\d]\w*)%|<<([^\W\d]\w*)>>|«([^\W\d]\w*)»|\[\[([^\W\d]\w*)\]\]")
 
 
-def words(seen: ReadLetter, recipient: Recipient, printed: Sequence[Sequence[object]]) -> Iterator[Fault]:
+def wording_faults(seen: ReadLetter, recipient: Recipient, printed: Sequence[Sequence[object]]) -> Iterator[Fault]:
     """Faults of the words. ``printed``: the values that subject, text part and HTML part printed."""
-    own = set(texts(recipient.row))
+    own = set(texts_in(recipient.row))
     blank = any(not str(one if one is not None else "").strip() for values in printed for one in values)
     for where, text in (
         ("subject", seen.header("Subject")),
@@ -97,13 +97,13 @@ def visible(html: str) -> str:
     return unescape(_TAG.sub("\n", _INLINE.sub("", _HIDDEN.sub("", html))))
 
 
-def texts(value: object) -> Iterator[str]:
+def texts_in(value: object) -> Iterator[str]:
     """Every text in a value of a row, which may be a list of lines."""
     if isinstance(value, Mapping):
         for one in value.values():
-            yield from texts(one)
+            yield from texts_in(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from texts(one)
+            yield from texts_in(one)
     elif value is not None:
         yield str(value)

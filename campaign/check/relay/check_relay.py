@@ -10,7 +10,7 @@ from campaign.check.findings import ROWS_SHOWN, Finding, Findings
 from campaign.check.finish_time import Span
 from campaign.check.letters.render_all import Looked
 from campaign.check.relay.relay_probe import SOON, Greeting, probe
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.relay import Relay, open_relays
 from campaign.errors import CampaignError, LoginError
 from campaign.pipeline.command_context import Job
@@ -41,7 +41,7 @@ def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> di
             _failed(greeting, relay.name, findings)
         else:
             said[relay.name] = told(greeting) + _share(relay.weight, sum(settings.weights))
-            judge(greeting, looked, span, findings, now=time.time())
+            check_greeting(greeting, looked, span, findings, now=time.time())
             _notifications(greeting, delivery, findings)
     return said
 
@@ -62,12 +62,12 @@ def _share(weight: float | None, total: float) -> str:
     )
 
 
-async def _greet_all(job: Job, delivery: DeliverySlice) -> list[tuple[Relay, Greeting | CampaignError]]:
+async def _greet_all(job: Job, delivery: DeliverySection) -> list[tuple[Relay, Greeting | CampaignError]]:
     relays = await open_relays(delivery, job.settings.base, os.environ)
     return [(relay, await _greet(relay, delivery)) for relay in relays]
 
 
-async def _greet(relay: Relay, delivery: DeliverySlice) -> Greeting | CampaignError:
+async def _greet(relay: Relay, delivery: DeliverySection) -> Greeting | CampaignError:
     try:
         return await probe(relay, delivery)
     except CampaignError as error:
@@ -83,7 +83,7 @@ def _failed(error: CampaignError, where: str, findings: Findings) -> None:
         findings.add("error", "relay", message, where=where, remedy=error.next_step)
 
 
-def judge(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *, now: float) -> None:
+def check_greeting(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *, now: float) -> None:
     """What in a greeting will not do for these letters."""
     for whose, ends in (("the relay's certificate", greeting.expires), ("our certificate", greeting.own_expires)):
         if ends:
@@ -111,7 +111,7 @@ def judge(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *,
         )
 
 
-def _notifications(greeting: Greeting, delivery: DeliverySlice, findings: Findings) -> None:
+def _notifications(greeting: Greeting, delivery: DeliverySection, findings: Findings) -> None:
     if delivery.dsn and "dsn" not in greeting.extensions:
         findings.add(
             "warning",

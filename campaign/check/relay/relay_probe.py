@@ -11,12 +11,12 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Rules
 from campaign.delivery.replies.stop_conditions import stop
 from campaign.delivery.smtp.connection import Connection, open_connection
-from campaign.delivery.smtp.dial import NotOpened
+from campaign.delivery.smtp.dial import ConnectFailed
 from campaign.errors import RelayError
 
 Severity = Literal["error", "warning"]
@@ -68,11 +68,11 @@ class Greeting:
         return ", ".join(parts)
 
 
-async def probe(relay: Relay, settings: DeliverySlice, rules: Rules | None = None) -> Greeting:
+async def probe(relay: Relay, settings: DeliverySection, rules: Rules | None = None) -> Greeting:
     """Greet ``relay``. Raises RelayError, or LoginError when it refused our login."""
     try:
         connection = await open_connection(relay, settings.timeouts)
-    except NotOpened as failure:
+    except ConnectFailed as failure:
         if failure.reply is not None:
             decision = (rules or Rules.load(settings.reply_rules)).decide(
                 failure.stage, failure.reply, relay=relay.host

@@ -15,7 +15,7 @@ _TEMPLATE = re.compile(r"(?<=<)(/?)template(?=[\s/>])", re.IGNORECASE)
 _ODD = re.compile(r"[^\w.-]")
 
 
-def parse(html: str) -> Any:
+def parse_html(html: str) -> Any:
     """The ``html`` element of a document or fragment, an lxml element; comments around it are its siblings.
 
     Elements that the source leaves out (html, head, body, tbody) are there, as in a browser. What stands in a

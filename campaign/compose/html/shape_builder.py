@@ -11,11 +11,11 @@ from html import unescape
 from typing import Literal
 
 from campaign.compose.html.images import replaced
-from campaign.compose.html.value_contexts import Places, Tokens, places
-from campaign.compose.html.value_escaping import Outline, check_size, text_pieces
+from campaign.compose.html.value_contexts import Placeholders, ValueContexts, places
+from campaign.compose.html.value_escaping import ValueEscaping, check_size, text_pieces
 from campaign.compose.mime.file_parts import Image
-from campaign.compose.template.row_timeout import Watch
-from campaign.compose.template.static_dynamic_split import Settled
+from campaign.compose.template.row_timeout import RowTimer
+from campaign.compose.template.static_dynamic_split import RenderedTemplate
 from campaign.compose.template.template import RowRefused
 from campaign.compose.text.text_from_html import derived
 
@@ -23,7 +23,7 @@ Picture = Callable[[str], Image]  #: from a reference to the picture
 References = list[tuple[list[str], list[int]]]  #: to pictures, with values in them: text, and gaps in it
 
 
-class Finisher:
+class ShapeBuilder:
     """Knows one campaign's ways. ``name`` is that of the template, for messages.
 
     ``inline`` moves styles into elements (None: leave them). ``images`` and ``picture`` say what becomes of pictures.
@@ -37,17 +37,17 @@ class Finisher:
         inline: Callable[[str], str] | None,
         images: Literal["cid", "data", "link"],
         picture: Picture,
-        watch: Watch,
+        watch: RowTimer,
     ) -> None:
         self._name, self._convert, self._inline = name, convert, inline
         self._images, self._picture, self._watch = images, picture, watch
         self._numbers = self.runs = 0
 
-    def outline(self, settled: Settled) -> Outline:
+    def outline(self, settled: RenderedTemplate) -> ValueEscaping:
         """What a template printed, as HTML with gaps. Raises RowRefused, TooMuch."""
         self._numbers += 1
         source = text_pieces(settled.statics)
-        tokens = Tokens.for_pieces(source)
+        tokens = Placeholders.for_pieces(source)
         pieces, order = source, list(range(len(source) - 1))
         try:
             if self._convert is not None:
@@ -55,16 +55,16 @@ class Finisher:
             html = tokens.joined(pieces)
             check_size(len(html))
             self._watch.check()
-            found = places(html, tokens, len(order)) if html.strip() else Places([])
+            found = places(html, tokens, len(order)) if html.strip() else ValueContexts([])
         except RowRefused:
             raise
         except ValueError as error:
             raise RowRefused(f"{self._name}: {error}") from None
         self._watch.check()
-        return Outline(self._numbers, pieces, order, tokens, found, source)
+        return ValueEscaping(self._numbers, pieces, order, tokens, found, source)
 
     def finished(
-        self, html: str, pictures: References, tokens: Tokens | None = None, gaps: int = 0
+        self, html: str, pictures: References, tokens: Placeholders | None = None, gaps: int = 0
     ) -> tuple[str, list[Image]]:
         """``html`` inlined and with its pictures; those whose names hold tokens become gaps of their own."""
         check_size(len(html))

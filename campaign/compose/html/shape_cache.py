@@ -17,22 +17,22 @@ import msgspec
 from markupsafe import Markup, escape
 
 from campaign.compose.html.images import elsewhere
-from campaign.compose.html.shape_builder import Finisher, References
-from campaign.compose.html.value_contexts import STANDS, Kind
+from campaign.compose.html.shape_builder import References, ShapeBuilder
+from campaign.compose.html.value_contexts import STANDS, ValueContext
 from campaign.compose.html.value_escaping import (
     URL_SAFE,
-    Outline,
     Prepared,
+    ValueEscaping,
     check_scheme,
     check_size,
     filled,
     text_pieces,
 )
-from campaign.compose.lru_cache import Kept
+from campaign.compose.lru_cache import LruCache
 from campaign.compose.mime.file_parts import Image
-from campaign.compose.mime.transfer_encoding import Encoded, Gapped
+from campaign.compose.mime.transfer_encoding import Encoded, EncodedTemplate
 from campaign.compose.template.operation_limits import LARGEST
-from campaign.compose.template.static_dynamic_split import Settled, settle, unmarked
+from campaign.compose.template.static_dynamic_split import RenderedTemplate, split_static_from_dynamic, unmarked
 from campaign.compose.template.template import Page, RowRefused, Statics
 from campaign.compose.value_positions import Pick, picker
 
@@ -61,11 +61,11 @@ class Shape:
     ``pairs``: gaps of the text that stand as ``text (address)``, which are written once where both are the same.
     """
 
-    html: Gapped
+    html: EncodedTemplate
     order: list[int]
     images: tuple[Image, ...]
     pictures: References
-    text: Gapped | None
+    text: EncodedTemplate | None
     text_order: list[int]
     pairs: list[tuple[int, int]]
     from_source: bool
@@ -78,7 +78,7 @@ class Shape:
         return self._latest[1]
 
 
-class Shapes:
+class ShapeCache:
     """The HTML bodies of one campaign.
 
     ``finisher`` does the slow steps. ``shaping`` finds the gaps that conversion itself depends on. ``derive`` says
@@ -88,17 +88,17 @@ class Shapes:
     def __init__(
         self,
         page: Page,
-        finisher: Finisher,
+        finisher: ShapeBuilder,
         *,
         shaping: Callable[[Sequence[str]], list[int]] | None,
         derive: Literal["html", "source", ""],
     ) -> None:
         self._page, self._finisher, self._shaping, self._derive = page, finisher, shaping, derive
-        self._outlines: Kept[Statics, Outline] = Kept(MOST_SHAPES, HEAVIEST)
-        self._shapes: Kept[tuple[int, tuple[str, ...]], Shape] = Kept(MOST_SHAPES, HEAVIEST)
-        self._stands: set[Kind] = set()
+        self._outlines: LruCache[Statics, ValueEscaping] = LruCache(MOST_SHAPES, HEAVIEST)
+        self._shapes: LruCache[tuple[int, tuple[str, ...]], Shape] = LruCache(MOST_SHAPES, HEAVIEST)
+        self._stands: set[ValueContext] = set()
         self.rows = self.built = 0
-        self.latest: Settled | None = None  #: what the template printed for the row before
+        self.latest: RenderedTemplate | None = None  #: what the template printed for the row before
 
     @property
     def runs(self) -> int:
@@ -130,13 +130,13 @@ class Shapes:
             return  # it failed for its marks, or will fail again without them
         outline.check_shaping(outline.prepared(settled).in_gaps(), self._page.name)
 
-    def _settled(self, variables: Mapping[str, Any], inlining: Inlining, *, probing: bool = False) -> Settled:
+    def _settled(self, variables: Mapping[str, Any], inlining: Inlining, *, probing: bool = False) -> RenderedTemplate:
         """What the template prints for one row. Raises RowRefused."""
         if self._page.captures:
             variables = unmarked(variables)
         drawn = self._page.draw(variables, marking=inlining == "shape", probing=probing)
         try:
-            settled = settle(drawn, html=True)
+            settled = split_static_from_dynamic(drawn, html=True)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
             raise self._page.explain(variables, error) from None
         if self._shaping is not None:
@@ -161,7 +161,7 @@ class Shapes:
         reason = f"values stand {where}" if where else _OTHERWISE
         return f"{self.built:,} of {self.rows:,} rows had to be inlined on their own, which is slow: {reason}."
 
-    def _outline(self, settled: Settled) -> Outline:
+    def _outline(self, settled: RenderedTemplate) -> ValueEscaping:
         outline = self._outlines.get(settled.statics)
         if outline is None:
             outline = self._finisher.outline(settled)
@@ -169,7 +169,7 @@ class Shapes:
             self._outlines.keep(settled.statics, outline, sum(map(len, outline.pieces)) + 100 * len(settled.statics))
         return outline
 
-    def _spliced(self, settled: Settled) -> Settled:
+    def _spliced(self, settled: RenderedTemplate) -> RenderedTemplate:
         """``settled`` with the values that conversion needs as part of its text."""
         needed = set(self._shaping(text_pieces(settled.statics))) if self._shaping else set()
         if not needed:
@@ -184,9 +184,9 @@ class Shapes:
                 statics.append(piece)
                 values += [every[gap]] if piece is None else []
             gap += piece is None
-        return Settled(tuple(statics), values, settled.lines, {}, settled.size)
+        return RenderedTemplate(tuple(statics), values, settled.lines, {}, settled.size)
 
-    def _shape(self, outline: Outline, prepared: Prepared) -> Shape:
+    def _shape(self, outline: ValueEscaping, prepared: Prepared) -> Shape:
         key = (outline.number, tuple([prepared.plain[prepared.numbers[gap]] for gap in outline.shaping]))
         shape = self._shapes.get(key)
         if shape is None:
@@ -194,7 +194,7 @@ class Shapes:
             self._shapes.keep(key, shape, shape.html.length + 100 * len(outline.kinds))
         return shape
 
-    def _built(self, outline: Outline, plain: list[str], ready: list[str]) -> Shape:
+    def _built(self, outline: ValueEscaping, plain: list[str], ready: list[str]) -> Shape:
         outline.check_shaping(plain, self._page.name)
         self.built += 1
         tokens = outline.tokens
@@ -207,23 +207,25 @@ class Shapes:
         pieces, order = tokens.split(html)
         text, text_order, pairs = self._text(outline, html)
         from_source = self._from_source(outline)
-        return Shape(Gapped(pieces), order, tuple(images), pictures, text, text_order, pairs, from_source)
+        return Shape(EncodedTemplate(pieces), order, tuple(images), pictures, text, text_order, pairs, from_source)
 
-    def _text(self, outline: Outline, html: str) -> tuple[Gapped | None, list[int], list[tuple[int, int]]]:
+    def _text(
+        self, outline: ValueEscaping, html: str
+    ) -> tuple[EncodedTemplate | None, list[int], list[tuple[int, int]]]:
         """The text part of the shape, which value stands in each gap of it, and which gaps are pairs."""
         if not self._derive:
             return None, [], []
         if self._from_source(outline):
-            return Gapped(outline.source, neat=True), list(range(len(outline.source) - 1)), []
+            return EncodedTemplate(outline.source, neat=True), list(range(len(outline.source) - 1)), []
         text, pairs = outline.tokens.paired(self._finisher.text(html), len(outline.kinds))
         pieces, order = outline.tokens.split(text)
-        return Gapped(pieces, neat=True), order, pairs
+        return EncodedTemplate(pieces, neat=True), order, pairs
 
-    def _from_source(self, outline: Outline) -> bool:
+    def _from_source(self, outline: ValueEscaping) -> bool:
         """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
         return self._derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
 
-    def _filled(self, shape: Shape, settled: Settled, prepared: Prepared) -> Bodies:
+    def _filled(self, shape: Shape, settled: RenderedTemplate, prepared: Prepared) -> Bodies:
         if not shape.pictures and shape.html.length + LONGEST_ESCAPE * settled.size <= LARGEST:
             html = shape.html.fill(prepared.ready, shape.pick(prepared.numbers), lines=settled.lines)
             return Bodies(html, self._text_filled(shape, settled, prepared), shape.images)
@@ -233,7 +235,7 @@ class Shapes:
         html = shape.html.fill(picked, lines=settled.lines)
         return Bodies(html, self._text_filled(shape, settled, prepared), (*shape.images, *images))
 
-    def _text_filled(self, shape: Shape, settled: Settled, prepared: Prepared) -> Encoded | None:
+    def _text_filled(self, shape: Shape, settled: RenderedTemplate, prepared: Prepared) -> Encoded | None:
         text = shape.text
         if text is None:
             return None
@@ -264,15 +266,15 @@ class Shapes:
         check_scheme(reference)
         return self._finisher.shown(reference, found)
 
-    def _of_row(self, outline: Outline, settled: Settled, prepared: Prepared) -> Bodies:
+    def _of_row(self, outline: ValueEscaping, settled: RenderedTemplate, prepared: Prepared) -> Bodies:
         outline.check_shaping(prepared.in_gaps(), self._page.name)
         html, images = self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])
         text = None
         if self._from_source(outline):
-            text = Gapped(outline.source, neat=True).fill(settled.in_places(), lines=settled.lines)
+            text = EncodedTemplate(outline.source, neat=True).fill(settled.in_places(), lines=settled.lines)
         elif self._derive:
-            text = Gapped([self._finisher.text(html)]).fill([])
-        return Bodies(Gapped([html]).fill([]), text, images)
+            text = EncodedTemplate([self._finisher.text(html)]).fill([])
+        return Bodies(EncodedTemplate([html]).fill([]), text, images)
 
 
 def _holds_markup(values: Sequence[Any]) -> bool:

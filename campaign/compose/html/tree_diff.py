@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from campaign.compose.html.html_parser import parse
+from campaign.compose.html.html_parser import parse_html
 from campaign.compose.html.value_contexts import URL_ATTRIBUTES
 from campaign.compose.html.value_escaping import URL_SAFE
 
 
 def difference(one: str, other: str) -> str:
     """The first difference in words, or ``""``. Text, attributes, comments and order count; spelling does not."""
-    return "" if one == other else _nodes(parse(one), parse(other))
+    return "" if one == other else _nodes(parse_html(one), parse_html(other))
 
 
 def _nodes(one: Any, other: Any) -> str:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from campaign.compose.html.css.css_selectors import attributes_named
-from campaign.compose.html.html_parser import parse
+from campaign.compose.html.html_parser import parse_html
 
 MOST_DEPTH = 200  #: elements inside each other
 MOST_NESTED = 1_000_000  #: the depths of all elements together, by which the search for one rule takes its time
@@ -29,7 +29,7 @@ _SHAPING = frozenset({"class", "id", "style"})
 _TEXT_ONLY = frozenset({"iframe", "noembed", "noframes", "xmp", "plaintext"})
 
 
-class Kind(Enum):
+class ValueContext(Enum):
     """How a value may be treated."""
 
     FREE = "free"  #: text or an ordinary attribute: escape it
@@ -42,20 +42,20 @@ class Kind(Enum):
 
 #: Where values of a kind stand that make a shape for each of them, for messages.
 STANDS = {
-    Kind.SHAPING: "in class or id attributes, or in attributes that a selector names",
-    Kind.CSS: "in style attributes or style elements",
-    Kind.BARE: "outside of quotes in tags",
+    ValueContext.SHAPING: "in class or id attributes, or in attributes that a selector names",
+    ValueContext.CSS: "in style attributes or style elements",
+    ValueContext.BARE: "outside of quotes in tags",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class Placeholders:
     """Words that stand for values while HTML is worked on; they occur nowhere in the template."""
 
     salt: str
 
     @classmethod
-    def for_pieces(cls, pieces: Sequence[str]) -> Tokens:
+    def for_pieces(cls, pieces: Sequence[str]) -> Placeholders:
         """Tokens that the text of the template cannot hold (it would have to hold its own hash)."""
         return cls("v" + sha256("\0".join(pieces).encode("utf-8", "replace")).hexdigest()[:12] + "n")
 
@@ -100,23 +100,25 @@ class Tokens:
 
 
 @dataclass(slots=True)
-class Places:
+class ValueContexts:
     """The kind of each value, and the beginnings of all addresses that values take part in: text, and gaps in it.
 
     A beginning reaches to where its scheme is settled; filled in, it says what scheme the address has.
     """
 
-    kinds: list[Kind]
+    kinds: list[ValueContext]
     beginnings: list[tuple[list[str], list[int]]] = field(default_factory=list)
 
 
-def places(html: str, tokens: Tokens, count: int) -> Places:
+def places(html: str, tokens: Placeholders, count: int) -> ValueContexts:
     """Where the ``count`` values stand whose tokens are in ``html``.
 
     Raises ValueError for a link that runs something, and for elements nested too deeply.
     """
-    tree = parse(tokens.probe(html))
-    found = Places([Kind.BARE] * count)  # what no place of the tree claims, such as a second title, is let least
+    tree = parse_html(tokens.probe(html))
+    found = ValueContexts(
+        [ValueContext.BARE] * count
+    )  # what no place of the tree claims, such as a second title, is let least
     selected = _SHAPING | attributes_named(_sheets(tree))
     around = (*tree.itersiblings(preceding=True), *tree.itersiblings())  # comments before and after the document
     waiting, nested = [(element, 1) for element in (tree, *around)], 0
@@ -135,31 +137,31 @@ def _sheets(tree: Any) -> Iterator[str]:
         yield element.text or ""
 
 
-def _look_at(element: Any, tokens: Tokens, selected: frozenset[str], found: Places) -> None:
+def _look_at(element: Any, tokens: Placeholders, selected: frozenset[str], found: ValueContexts) -> None:
     salt, tag, text, tail = tokens.salt, element.tag, element.text, element.tail
     if text and salt in text:
-        _mark(text, tokens, Kind.CSS if tag == "style" else Kind.FREE, found.kinds)
+        _mark(text, tokens, ValueContext.CSS if tag == "style" else ValueContext.FREE, found.kinds)
         if tag in _TEXT_ONLY or not isinstance(tag, str):
             _mark_links_in_text(text, tokens, found)
     if tail and salt in tail:
-        _mark(tail, tokens, Kind.FREE, found.kinds)
+        _mark(tail, tokens, ValueContext.FREE, found.kinds)
     if not isinstance(tag, str):
         return
     if salt in tag:
-        _mark(tag, tokens, Kind.BARE, found.kinds)
+        _mark(tag, tokens, ValueContext.BARE, found.kinds)
     for name, value in element.attrib.items():
         if salt in name or salt in value:
-            _mark(name, tokens, Kind.BARE, found.kinds)
+            _mark(name, tokens, ValueContext.BARE, found.kinds)
             _mark(value, tokens, _kind_in(name, selected), found.kinds)
         if name in _ADDRESSES:
             _look_at_address(value, tokens, found)
         elif name == "content" and "refresh" in element.get("http-equiv", "").lower():
             refresh = _REFRESH.match(value)
-            _mark(refresh[1] if refresh else value, tokens, Kind.BARE, found.kinds)
+            _mark(refresh[1] if refresh else value, tokens, ValueContext.BARE, found.kinds)
             _look_at_address(refresh[2] if refresh else "", tokens, found)
 
 
-def _look_at_address(address: str, tokens: Tokens, found: Places) -> None:
+def _look_at_address(address: str, tokens: Placeholders, found: ValueContexts) -> None:
     if _DANGEROUS.match(address):
         raise ValueError(f"a link begins with {address[:40]!r}")
     if tokens.salt not in address:
@@ -167,32 +169,32 @@ def _look_at_address(address: str, tokens: Tokens, found: Places) -> None:
     pieces, gaps = tokens.split(tokens.unprobed(address).strip())
     settled = next((at for at, piece in enumerate(pieces) if _SETTLED.search(piece)), len(gaps))
     if settled:
-        if any(found.kinds[gap] is Kind.BARE for gap in gaps[:settled]):
+        if any(found.kinds[gap] is ValueContext.BARE for gap in gaps[:settled]):
             raise ValueError("a value begins a link that stands without quotes; put quotes around it")
         found.beginnings.append((pieces[: settled + 1], gaps[:settled]))
-        if not pieces[0] and found.kinds[gaps[0]] is Kind.URL:
-            found.kinds[gaps[0]] = Kind.LINK
+        if not pieces[0] and found.kinds[gaps[0]] is ValueContext.URL:
+            found.kinds[gaps[0]] = ValueContext.LINK
 
 
-def _kind_in(name: str, selected: frozenset[str]) -> Kind:
+def _kind_in(name: str, selected: frozenset[str]) -> ValueContext:
     if name == "style":
-        return Kind.CSS
+        return ValueContext.CSS
     if name.lower() in selected:
-        return Kind.SHAPING
-    return Kind.URL if name in URL_ATTRIBUTES else Kind.FREE
+        return ValueContext.SHAPING
+    return ValueContext.URL if name in URL_ATTRIBUTES else ValueContext.FREE
 
 
-def _mark(text: str, tokens: Tokens, kind: Kind, found: list[Kind]) -> None:
+def _mark(text: str, tokens: Placeholders, kind: ValueContext, found: list[ValueContext]) -> None:
     """Set the kind of each token in ``text``; BARE where its second word is missing."""
     for match in tokens.pattern.finditer(text):
         if text.startswith("a", match.end()):
             whole = text.startswith(f"a {match[0]}b", match.end())
-            found[int(match[1])] = kind if whole else Kind.BARE
+            found[int(match[1])] = kind if whole else ValueContext.BARE
 
 
-def _mark_links_in_text(text: str, tokens: Tokens, found: Places) -> None:
+def _mark_links_in_text(text: str, tokens: Placeholders, found: ValueContexts) -> None:
     """What is HTML to some mail readers only, such as conditional comments: the links in it bring schemes, too."""
     for match in re.finditer(rf"(?i:{'|'.join(_ADDRESSES)})\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
         gap = int(match[1])
-        found.kinds[gap] = Kind.LINK
+        found.kinds[gap] = ValueContext.LINK
         found.beginnings.append((["", ""], [gap]))

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from campaign.compose.html.value_contexts import Kind, Places, Tokens
+from campaign.compose.html.value_contexts import Placeholders, ValueContext, ValueContexts
 from campaign.compose.template.operation_limits import LARGEST, TooMuch
-from campaign.compose.template.static_dynamic_split import Settled, cleaned, escaped
+from campaign.compose.template.static_dynamic_split import RenderedTemplate, cleaned, html_escaped
 from campaign.compose.template.template import RowRefused, Statics
-from campaign.compose.value_positions import Order
+from campaign.compose.value_positions import SlotOrder
 
 LONGEST_SHAPING = 10_000  #: characters of a value that shapes a letter, such as one in ``class``
 LONGEST_CSS = 1_000  #: and of one in CSS, whose parser goes down one step for each word
@@ -47,7 +47,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class Outline:
+class ValueEscaping:
     """What a template printed, as HTML with gaps. ``order`` says which value stands in each gap.
 
     ``source`` is the text with its gaps before it was converted to HTML.
@@ -56,30 +56,34 @@ class Outline:
     number: int
     pieces: list[str]
     order: list[int]
-    tokens: Tokens
-    places: Places
+    tokens: Placeholders
+    places: ValueContexts
     source: list[str]
-    kinds: list[Kind] = field(init=False)
+    kinds: list[ValueContext] = field(init=False)
     shaping: list[int] = field(init=False)
     urls: list[int] = field(init=False)
     links: list[int] = field(init=False)
     leading: list[int] = field(init=False)
     joined: list[tuple[list[str], list[int]]] = field(init=False)
     _each: tuple[int, ...] = field(init=False)
-    _latest: tuple[Order | None, Sequence[int]] = field(init=False)
+    _latest: tuple[SlotOrder | None, Sequence[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.kinds, beginnings = self.places.kinds, self.places.beginnings
         alone = [len(gaps) == 1 and not pieces[0] and not _COLON.match(pieces[1]) for pieces, gaps in beginnings]
         self.leading = [gaps[0] for (_, gaps), one in zip(beginnings, alone, strict=True) if one]
         self.joined = [beginning for beginning, one in zip(beginnings, alone, strict=True) if not one]
-        self.links = [gap for gap, kind in enumerate(self.kinds) if kind is Kind.LINK]
-        self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (Kind.LINK, Kind.URL)]
-        self.shaping = [gap for gap, kind in enumerate(self.kinds) if kind not in (Kind.LINK, Kind.URL, Kind.FREE)]
+        self.links = [gap for gap, kind in enumerate(self.kinds) if kind is ValueContext.LINK]
+        self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (ValueContext.LINK, ValueContext.URL)]
+        self.shaping = [
+            gap
+            for gap, kind in enumerate(self.kinds)
+            if kind not in (ValueContext.LINK, ValueContext.URL, ValueContext.FREE)
+        ]
         self._each = tuple(range(len(self.kinds)))
         self._latest = None, tuple(self.order)
 
-    def prepared(self, settled: Settled) -> Prepared:
+    def prepared(self, settled: RenderedTemplate) -> Prepared:
         """The values made fit for their gaps. Raises RowRefused for a link's scheme."""
         values, numbers = settled.values, self._numbers(settled.order)
         for gap in self.leading:
@@ -89,11 +93,11 @@ class Outline:
         urls = [(gap, values[numbers[gap]]) for gap in self.urls]
         changed = [(gap, value) for gap, value in urls if settled.lines or not value.isascii() or " " in value]
         if not changed and not settled.markup:
-            return Prepared(values, escaped(values), numbers)
+            return Prepared(values, html_escaped(values), numbers)
         plain = [values[number] for number in numbers]
         for gap, value in changed:
             plain[gap] = quote(value.lstrip() if gap in self.links else value, safe=URL_SAFE)
-        ready = list(escaped(plain))
+        ready = list(html_escaped(plain))
         if settled.markup:
             unmarked = set(self.urls)
             for gap, number in enumerate(numbers):
@@ -101,7 +105,7 @@ class Outline:
                     ready[gap] = settled.markup[number]
         return Prepared(plain, ready, self._each)
 
-    def _numbers(self, order: Order | None) -> Sequence[int]:
+    def _numbers(self, order: SlotOrder | None) -> Sequence[int]:
         """Which of the values that stand in ``order`` stands in each gap: the same object for the same order."""
         known, numbers = self._latest
         if known is not order:
@@ -113,14 +117,14 @@ class Outline:
         """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
         for gap in self.shaping:
             kind, value = self.kinds[gap], values[gap]
-            if len(value) > (LONGEST_CSS if kind is Kind.CSS else LONGEST_SHAPING):
+            if len(value) > (LONGEST_CSS if kind is ValueContext.CSS else LONGEST_SHAPING):
                 raise RowRefused(f"{name}: {value[:60]!r}… has {len(value):,} characters, in an attribute or a style")
-            if kind is Kind.BARE and not _BARE.fullmatch(value):
+            if kind is ValueContext.BARE and not _BARE.fullmatch(value):
                 raise RowRefused(
                     f"{name}: {value[:60]!r} stands outside of quotes in a tag, where only one word may; "
                     "put quotes around the {{ … }} there"
                 )
-            if kind is Kind.CSS and _UNSAFE_CSS.search(value):
+            if kind is ValueContext.CSS and _UNSAFE_CSS.search(value):
                 raise RowRefused(f"{name}: {value[:60]!r} stands in a style and holds more than a plain value")
 
 

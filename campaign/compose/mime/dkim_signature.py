@@ -16,7 +16,7 @@ from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.config.compose import DkimSlice
+from campaign.config.compose import DkimSection
 from campaign.errors import ConfigError
 
 if TYPE_CHECKING:  # cryptography costs 60 ms of start, and only a signer needs it
@@ -45,7 +45,7 @@ class Signer:
     that is not there, cannot be read, is encrypted, of another kind, or too short.
     """
 
-    def __init__(self, settings: Sequence[DkimSlice], base: Path, rewritten: Sequence[str] = ()) -> None:
+    def __init__(self, settings: Sequence[DkimSection], base: Path, rewritten: Sequence[str] = ()) -> None:
         self.warnings: list[str] = []
         left_out = {name.lower() for name in rewritten} - {"from"}
         self._covered = tuple(name for name in COVERED if name not in left_out)
@@ -72,7 +72,7 @@ class Signer:
 class _Key:
     """One private key, and the part of its signatures that never changes."""
 
-    def __init__(self, settings: DkimSlice, base: Path, warnings: list[str]) -> None:
+    def __init__(self, settings: DkimSection, base: Path, warnings: list[str]) -> None:
         for what, name in (("domain", settings.domain), ("selector", settings.selector)):
             if not _NAMES.fullmatch(name):
                 raise ConfigError(

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from campaign.compose.lru_cache import Kept
+from campaign.compose.lru_cache import LruCache
 from campaign.compose.mime.header_values import HeaderRefused, block, disposition, refuse_controls
 from campaign.compose.mime.media_types import attachment_type, image_type, is_svg
 from campaign.compose.read_under_root import kept_back, read_beneath
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 
 CACHE = 64_000_000  #: octets of encoded attachments, and of pictures, that are kept for the next letters
@@ -54,12 +54,12 @@ class Resources:
     called ``.secret`` or ``.password`` are refused in any case.
     """
 
-    def __init__(self, root: Path, settings: ComposeSlice, private: Iterable[Path] = ()) -> None:
+    def __init__(self, root: Path, settings: ComposeSection, private: Iterable[Path] = ()) -> None:
         self._root = root.resolve()
         self._private = tuple(path.resolve() for path in private)
         self._longest = settings.max_attachment_size
-        self._images: Kept[Path, Image] = Kept(MOST_FILES, CACHE)
-        self._attachments: Kept[str, bytes] = Kept(MOST_FILES, CACHE)
+        self._images: LruCache[Path, Image] = LruCache(MOST_FILES, CACHE)
+        self._attachments: LruCache[str, bytes] = LruCache(MOST_FILES, CACHE)
         self._fingerprints: dict[str, str] = {}
         if not self._root.is_dir():
             raise ConfigError(

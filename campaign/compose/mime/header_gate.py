@@ -32,7 +32,7 @@ def block(pairs: Sequence[tuple[str, str]], *, smtputf8: bool = False) -> bytes:
     return _gated(text, _gate(names, smtputf8), names)
 
 
-class Skeleton:
+class HeaderGate:
     """A header block whose constant fields are encoded once, and whose slots are filled letter by letter.
 
     ``pairs`` gives all fields in order; a value of ``None`` is a slot. `fill` takes the encoded values of the slots

@@ -18,13 +18,13 @@ from typing import Literal
 from urllib.parse import quote
 
 from campaign.compose.mime.encoded_words import FOLD, encoded_words
-from campaign.compose.mime.header_gate import HeaderRefused, Skeleton, block
+from campaign.compose.mime.header_gate import HeaderGate, HeaderRefused, block
 from campaign.errors import ConfigError
 from campaign.model import Identity
 
 __all__ = [
+    "HeaderGate",
     "HeaderRefused",
-    "Skeleton",
     "block",
     "boundary",
     "check_custom_name",
@@ -33,7 +33,7 @@ __all__ = [
     "disposition",
     "encode_text",
     "list_unsubscribe",
-    "mailbox",
+    "mailbox_header",
     "message_id",
     "message_ids",
     "refuse_controls",
@@ -84,7 +84,7 @@ def encode_text(name: str, value: str) -> str:
     return encoded_words(value, len(name) + 2)
 
 
-def mailbox(name: str, address: str, *, smtputf8: bool = False) -> str:
+def mailbox_header(name: str, address: str, *, smtputf8: bool = False) -> str:
     """``Name <address>`` for From, To and Reply-To: exactly one address, whatever the display name holds.
 
     ``address`` is a bare addr-spec (dot-atom, domain as A-labels, at most 64 and 254 octets); letters beyond ASCII

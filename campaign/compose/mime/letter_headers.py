@@ -12,12 +12,12 @@ from campaign.compose.mime import header_values
 from campaign.compose.mime.from_and_reply_to import MailboxTemplate
 from campaign.compose.mime.multipart import Assembled
 from campaign.compose.template.template import Page
-from campaign.config.compose import ComposeSlice
+from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 from campaign.model import Mailbox, Recipient
 
 
-class Letterhead:
+class LetterHeaders:
     """Builds header blocks. ``custom`` are the pages of the user's own headers, ``trace`` is the run's (name, value).
 
     ``from_row`` and ``reply_to_row`` take the place of ``sender`` and ``reply_to`` where those are templates.
@@ -28,7 +28,7 @@ class Letterhead:
         self,
         sender: Mailbox,
         reply_to: Mailbox | None,
-        settings: ComposeSlice,
+        settings: ComposeSection,
         subject: Page,
         custom: Mapping[str, Page],
         trace: tuple[str, str] = ("", ""),
@@ -44,8 +44,8 @@ class Letterhead:
             header_values.check_custom_name(trace[0], "report.trace_header")
         try:
             fields = self._fields(sender, reply_to, settings, trace)
-            self._single = header_values.Skeleton([*fields, ("Content-Transfer-Encoding", None)])
-            self._multi = header_values.Skeleton(fields)
+            self._single = header_values.HeaderGate([*fields, ("Content-Transfer-Encoding", None)])
+            self._multi = header_values.HeaderGate(fields)
         except header_values.HeaderRefused as refused:
             raise ConfigError(
                 f"A header of every letter cannot be written: {refused}.",
@@ -53,14 +53,14 @@ class Letterhead:
             ) from None
 
     def _fields(
-        self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSlice, trace: tuple[str, str]
+        self, sender: Mailbox, reply_to: Mailbox | None, settings: ComposeSection, trace: tuple[str, str]
     ) -> list[tuple[str, str | None]]:
         fields: list[tuple[str, str | None]] = [
-            ("From", None if self._from else header_values.mailbox(sender.name, sender.address)),
+            ("From", None if self._from else header_values.mailbox_header(sender.name, sender.address)),
             ("To", None),
         ]
         if reply_to is not None:
-            answers = None if self._reply_to else header_values.mailbox(reply_to.name, reply_to.address)
+            answers = None if self._reply_to else header_values.mailbox_header(reply_to.name, reply_to.address)
             fields.append(("Reply-To", answers))
         fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
         for name, value in header_values.list_unsubscribe(
@@ -90,10 +90,10 @@ class Letterhead:
         ``sender`` is what `sender` gave.
         """
         smtputf8 = not to.address.isascii()
-        values = [header_values.mailbox(*sender)] if sender else []
-        values.append(header_values.mailbox(to.name, to.address, smtputf8=smtputf8))
+        values = [header_values.mailbox_header(*sender)] if sender else []
+        values.append(header_values.mailbox_header(to.name, to.address, smtputf8=smtputf8))
         if self._reply_to:
-            values.append(header_values.mailbox(*self._reply_to.of(variables)))
+            values.append(header_values.mailbox_header(*self._reply_to.of(variables)))
         values += [
             header_values.encode_text("Subject", self._subject.text(variables)),
             date,

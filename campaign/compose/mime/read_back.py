@@ -53,7 +53,7 @@ class ReadLetter:
         return _CID.sub(lambda match: self.images.get(match[1], match[0]), self.html)
 
 
-def read(content: bytes) -> ReadLetter:
+def read_letter(content: bytes) -> ReadLetter:
     """Parse the bytes of one letter."""
     message = message_from_bytes(content, policy=policy.SMTPUTF8)
     html, text, attachments = "", "", []

@@ -39,7 +39,7 @@ class Encoded(msgspec.Struct, frozen=True, gc=False):
     sound: bool = False
 
 
-class Gapped:
+class EncodedTemplate:
     """A text with ``len(pieces) - 1`` gaps for values. ``neat``: no soft line break without need."""
 
     __slots__ = (

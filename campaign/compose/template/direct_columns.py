@@ -14,8 +14,8 @@ from typing import NamedTuple
 import msgspec
 from jinja2 import nodes
 
-from campaign.compose.lru_cache import Kept
-from campaign.compose.value_positions import Order, Pick, in_order, picker
+from campaign.compose.lru_cache import LruCache
+from campaign.compose.value_positions import Pick, SlotOrder, in_order, picker
 
 START, END = "\x0e", "\x0f"  #: around the number of a column, in the place of its value
 MOST_WAYS, HEAVIEST = 512, 2_000_000  #: through one template that are kept; pieces of them all
@@ -26,7 +26,7 @@ _UNFIT = (nodes.Block, nodes.Extends, nodes.EvalContextModifier, nodes.ScopedEva
 Statics = tuple[str | None, ...]
 
 
-class Way(msgspec.Struct, frozen=True, gc=False):
+class RenderPath(msgspec.Struct, frozen=True, gc=False):
     """One way through a template: its text with ``None`` for each value, and where the values come from.
 
     ``columns`` takes them out of a row; ``order`` says where they stand, followed by the values that were printed.
@@ -34,7 +34,7 @@ class Way(msgspec.Struct, frozen=True, gc=False):
 
     statics: Statics
     columns: Pick
-    order: Order
+    order: SlotOrder
 
 
 class Straight(NamedTuple):
@@ -45,14 +45,14 @@ class Straight(NamedTuple):
     form: str
 
 
-class Ways:
+class RenderPaths:
     """The ways through one shortened template. ``names`` are the columns that marks stand for."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
-        self._kept: Kept[Statics, Way] = Kept(MOST_WAYS, HEAVIEST)
+        self._kept: LruCache[Statics, RenderPath] = LruCache(MOST_WAYS, HEAVIEST)
 
-    def way(self, printed: Statics) -> Way:
+    def way(self, printed: Statics) -> RenderPath:
         """What the shortened template printed, taken apart."""
         way = self._kept.get(printed)
         if way is None:
@@ -60,7 +60,7 @@ class Ways:
             self._kept.keep(printed, way, len(way.statics))
         return way
 
-    def _apart(self, printed: Statics) -> Way:
+    def _apart(self, printed: Statics) -> RenderPath:
         statics: list[str | None] = []
         places: list[int] = []  # a column by its number, a printed value by its own, counted from -1 down
         values = 0
@@ -79,10 +79,10 @@ class Ways:
         used = sorted({place for place in places if place >= 0})
         numbers = {place: number for number, place in enumerate(used)}
         order = [numbers[place] if place >= 0 else len(used) - 1 - place for place in places]
-        return Way(tuple(statics), picker([self._names[place] for place in used]), in_order(order))
+        return RenderPath(tuple(statics), picker([self._names[place] for place in used]), in_order(order))
 
 
-def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: Collection[str]) -> Ways | None:
+def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: Collection[str]) -> RenderPaths | None:
     """Put marks into ``tree`` where it only prints one of ``columns``. None, and nothing changed, where it cannot be.
 
     ``others`` are the templates it includes.
@@ -91,7 +91,7 @@ def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: C
         return None
     names: list[str] = []
     _mark_all(tree.body, frozenset(columns) - _bound(tree), names)
-    return Ways(names) if names else None
+    return RenderPaths(names) if names else None
 
 
 def straight(tree: nodes.Template) -> Straight | None:

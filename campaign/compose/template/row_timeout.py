@@ -13,7 +13,7 @@ from collections.abc import Callable
 from campaign.compose.template.operation_limits import TooMuch
 
 
-class Watch:
+class RowTimer:
     """Started for a row, or goes on with one that has been begun; both clocks count seconds. Not started: no limit."""
 
     __slots__ = ("_began", "_clock", "_cpu", "_cpu_deadline", "_deadline", "_now", "_seconds")

@@ -38,7 +38,7 @@ from campaign.compose.template.operation_limits import (
     guarded,
     printed,
 )
-from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.row_timeout import RowTimer
 
 OPEN, CLOSE = "\x02", "\x03"  #: around a value inside captured text: OPEN value OPEN CLOSE
 BEATS = 64  #: of a template's pulse between two looks at the row's time and size
@@ -164,7 +164,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     template_class = _Template
     intercepted_binops = frozenset(OPERATORS)
 
-    def __init__(self, *, html: bool, watch: Watch, **options: Any) -> None:
+    def __init__(self, *, html: bool, watch: RowTimer, **options: Any) -> None:
         super().__init__(
             autoescape=html, undefined=StrictUndefined, auto_reload=False, cache_size=-1, enable_async=False, **options
         )

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from campaign.compose.template.operation_limits import LARGEST, TooMuch, printed, texts
 from campaign.compose.template.sandbox import CLOSE, OPEN
 from campaign.compose.template.template import Drawn, Statics
-from campaign.compose.value_positions import Order, in_places
+from campaign.compose.value_positions import SlotOrder, in_places
 
 _TEXT = {str}
 _PLAIN = {str, int, float, bool, type(None)}  # what cannot become Markup
@@ -29,7 +29,7 @@ _NONE: dict[int, str] = {}
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 
 
-class Settled(msgspec.Struct, frozen=True, gc=False):
+class RenderedTemplate(msgspec.Struct, frozen=True, gc=False):
     """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank.
 
     ``lines``: some value holds a line feed, or another character that does not print. ``markup``: how to write those
@@ -43,14 +43,14 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     lines: bool
     markup: dict[int, str]
     size: int
-    order: Order | None = None
+    order: SlotOrder | None = None
 
     def in_places(self) -> list[str]:
         """A value for each gap."""
         return in_places(self.values, self.order)
 
 
-def settle(drawn: Drawn, *, html: bool) -> Settled:
+def split_static_from_dynamic(drawn: Drawn, *, html: bool) -> RenderedTemplate:
     """Put ``drawn`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
     statics, values, order = drawn.statics, drawn.values, drawn.order
     types = set(map(type, values))
@@ -64,7 +64,7 @@ def settle(drawn: Drawn, *, html: bool) -> Settled:
     whole = "".join(values)
     size = len(whole) * (order.most if order else 1)
     if simple and size <= LARGEST and whole.isprintable() and all(map(str.strip, values)):
-        return Settled(statics, values, False, _NONE, size, order)
+        return RenderedTemplate(statics, values, False, _NONE, size, order)
     values = in_places(values, order)
     size = sum(map(len, values))
     if size > LARGEST:
@@ -83,7 +83,7 @@ def _shown(html: bool, value: Any) -> str:
     return str(text)
 
 
-def _settled(statics: Statics, values: Sequence[Any], html: bool) -> Settled:
+def _settled(statics: Statics, values: Sequence[Any], html: bool) -> RenderedTemplate:
     own: list[str | None] = []
     kept: list[str] = []
     markup: dict[int, str] = {}
@@ -96,7 +96,7 @@ def _settled(statics: Statics, values: Sequence[Any], html: bool) -> Settled:
         elif text:
             own.append(text)
     whole = "".join(kept)
-    return Settled(tuple(own), kept, not whole.isprintable(), markup, len(whole))
+    return RenderedTemplate(tuple(own), kept, not whole.isprintable(), markup, len(whole))
 
 
 def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tuple[bool, str]]:
@@ -170,11 +170,11 @@ def cleaned(text: str) -> str:
     return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def escaped(values: Sequence[str]) -> Sequence[str]:
+def html_escaped(values: Sequence[str]) -> Sequence[str]:
     """All values escaped for HTML, in one go."""
     whole = OPEN.join(values)
     text = str(escape(whole))
     return values if len(text) == len(whole) else text.split(OPEN)
 
 
-__all__ = ["Settled", "cleaned", "escaped", "settle", "unmarked"]
+__all__ = ["RenderedTemplate", "cleaned", "html_escaped", "split_static_from_dynamic", "unmarked"]

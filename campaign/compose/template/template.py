@@ -22,14 +22,14 @@ from jinja2.environment import Template
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from campaign.compose.template.direct_columns import Statics, Straight, Ways, captures, shortened, straight
+from campaign.compose.template.direct_columns import RenderPaths, Statics, Straight, captures, shortened, straight
 from campaign.compose.template.filters import FILTERS
 from campaign.compose.template.operation_limits import LARGEST, TooMuch, printed, texts
-from campaign.compose.template.row_timeout import Watch
+from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.sandbox import MOST_EVENTS, Sandbox
 from campaign.compose.template.template_loader import Loader
 from campaign.compose.template.undeclared_names import Closure, undeclared
-from campaign.compose.value_positions import Order, in_places
+from campaign.compose.value_positions import SlotOrder, in_places
 from campaign.errors import ConfigError
 
 _TEXT = {str}
@@ -44,7 +44,7 @@ class Drawn(msgspec.Struct, frozen=True, gc=False):
 
     statics: Statics
     values: Sequence[Any]
-    order: Order | None = None
+    order: SlotOrder | None = None
 
 
 class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
@@ -59,7 +59,7 @@ class Page:
     ) -> None:
         self.name, self.constant, self._straight = name, constant, straight
         self.captures = False  #: whether text is captured in it before it is printed, as in macros
-        self.shortcut: tuple[Template, Ways, Context] | None = None
+        self.shortcut: tuple[Template, RenderPaths, Context] | None = None
         self._environment, self._template = environment, template
         self._globals = environment.globals
         self.latest = Drawn((), [])
@@ -85,7 +85,9 @@ class Page:
             self.latest = drawn
         return drawn
 
-    def _short(self, template: Template, ways: Ways, context: Context, variables: Mapping[str, Any]) -> Drawn | None:
+    def _short(
+        self, template: Template, ways: RenderPaths, context: Context, variables: Mapping[str, Any]
+    ) -> Drawn | None:
         """Drawn without the columns that are only printed; None where the row lacks one of them.
 
         The context serves each row anew: besides these it holds nothing that a shortened template can change.
@@ -189,7 +191,7 @@ class Templates:
         folder: Path,
         columns: Iterable[str],
         extras: Iterable[str],
-        watch: Watch,
+        watch: RowTimer,
         private: Iterable[Path] = (),
     ) -> None:
         self.loader = Loader(dict.fromkeys((folder, root)), root, private)
@@ -260,7 +262,7 @@ class Templates:
 
     def _shortcut(
         self, environment: Sandbox, closure: Closure, source: str, name: str, path: Path | None
-    ) -> tuple[Template, Ways, Context] | None:
+    ) -> tuple[Template, RenderPaths, Context] | None:
         tree = environment.parse(source, name, str(path) if path else name)
         ways = shortened(tree, [part.tree for part in closure.parts.values()], {*self._columns, *self._extras})
         if ways is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from campaign.compose.html.html_parser import parse
+from campaign.compose.html.html_parser import parse_html
 
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE)
 _GAPS = re.compile(r"(?<=\S)[ \t\u00a0]{2,}")
@@ -25,7 +25,7 @@ def derived(html: str) -> str:
     from inscriptis.html_engine import Inscriptis
     from inscriptis.model.config import ParserConfig
 
-    tree = parse(html)
+    tree = parse_html(html)
     _drop_hidden(tree)
     for element in tree.iter():
         element.attrib.pop("style", "")  # margins and paddings would become blanks and empty lines

@@ -7,10 +7,10 @@ from typing import Any
 
 from campaign.compose.html.shape_cache import HEAVIEST, MOST_SHAPES
 from campaign.compose.html.value_escaping import text_pieces
-from campaign.compose.lru_cache import Kept
-from campaign.compose.mime.transfer_encoding import Encoded, Gapped
+from campaign.compose.lru_cache import LruCache
+from campaign.compose.mime.transfer_encoding import Encoded, EncodedTemplate
 from campaign.compose.template.operation_limits import LARGEST
-from campaign.compose.template.static_dynamic_split import Settled, settle
+from campaign.compose.template.static_dynamic_split import RenderedTemplate, split_static_from_dynamic
 from campaign.compose.template.template import Page, RowRefused, Statics
 
 
@@ -19,19 +19,19 @@ class TextPart:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._shapes: Kept[Statics, Gapped] = Kept(MOST_SHAPES, HEAVIEST)
-        self.latest: Settled | None = None  #: what the template printed for the row before
+        self._shapes: LruCache[Statics, EncodedTemplate] = LruCache(MOST_SHAPES, HEAVIEST)
+        self.latest: RenderedTemplate | None = None  #: what the template printed for the row before
 
     def part(self, variables: Mapping[str, Any]) -> Encoded:
         """The text part for one row. Raises RowRefused."""
         drawn = self._page.draw(variables)
         try:
-            settled = self.latest = settle(drawn, html=False)
+            settled = self.latest = split_static_from_dynamic(drawn, html=False)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
             raise self._page.explain(variables, error) from None
         shape = self._shapes.get(settled.statics)
         if shape is None:
-            shape = Gapped(text_pieces(settled.statics), neat=True)
+            shape = EncodedTemplate(text_pieces(settled.statics), neat=True)
             self._shapes.keep(settled.statics, shape, shape.length)
         if shape.length + settled.size > LARGEST and shape.length + sum(map(len, settled.in_places())) > LARGEST:
             raise RowRefused(f"the text part would have more than {LARGEST:,} characters")

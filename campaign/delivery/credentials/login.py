@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from campaign.config.delivery import DeliverySlice
-from campaign.delivery.credentials.token_cache import WITHHELD, Kept, Token
+from campaign.config.delivery import DeliverySection
+from campaign.delivery.credentials.token_cache import WITHHELD, Token, TokenCache
 from campaign.errors import ConfigError
 
 #: Seconds a command may take to print a secret.
@@ -67,7 +67,7 @@ def _is_of(word: str, sent: Sequence[str]) -> bool:
 
 
 async def find_login(
-    user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+    user: str, host: str, position: int, settings: DeliverySection, base: Path, environment: Mapping[str, str]
 ) -> Login:
     """The login for relay number ``position`` (from 1). Passwords are read now, tokens at each login.
 
@@ -75,7 +75,7 @@ async def find_login(
     """
     token = _token_source(settings, base)
     if token is not None:
-        return Login(user, "token", Kept(token))
+        return Login(user, "token", TokenCache(token))
     password = await _password(host, position, settings, base, environment)
     if not password:
         raise ConfigError(
@@ -86,7 +86,7 @@ async def find_login(
 
 
 async def _password(
-    host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+    host: str, position: int, settings: DeliverySection, base: Path, environment: Mapping[str, str]
 ) -> str:
     for name in (f"CAMPAIGN_RELAY_PASSWORD_{position}", "CAMPAIGN_RELAY_PASSWORD"):
         if environment.get(name):
@@ -102,7 +102,7 @@ async def _password(
     return read_secret(offered) if offered is not None and offered.exists() else ""
 
 
-def _token_source(settings: DeliverySlice, base: Path) -> Callable[[], Awaitable[Token]] | None:
+def _token_source(settings: DeliverySection, base: Path) -> Callable[[], Awaitable[Token]] | None:
     async def from_command() -> Token:
         return Token(await run_for_secret(settings.token_command, base), 0.0)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from campaign.config.delivery import OauthSlice
+from campaign.config.delivery import OauthSection
 from campaign.delivery.credentials.login import first_line, read_private
 from campaign.delivery.credentials.token_cache import ANSWER_LIMIT, Token, refused, unreachable
 from campaign.errors import CampaignError, ConfigError
@@ -34,7 +34,7 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 _PASSING = frozenset({"temporarily_unavailable", "server_error"})
 
 
-def source(user: str, settings: OauthSlice, file: Path) -> Callable[[], Token]:
+def source(user: str, settings: OauthSection, file: Path) -> Callable[[], Token]:
     """What fetches a token for ``user``, blocking. Asks nobody yet. Raises ConfigError."""
     try:
         import msal
@@ -52,7 +52,7 @@ class _Source:
 
     msal: Any
     user: str
-    settings: OauthSlice
+    settings: OauthSection
     file: Path
     text: str
     _ask: Callable[[], dict[str, Any] | None] | None = None

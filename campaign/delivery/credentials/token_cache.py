@@ -1,6 +1,6 @@
 """Access tokens: one for all connections, got before the old one ends, one request at a time.
 
-`Kept` decides when a token is asked for and by whom; how that is done is `google`'s, `microsoft`'s, or a command's. A
+`TokenCache` decides when a token is asked for and by whom; how that is done is `google`'s, `microsoft`'s, or a command's. A
 provider that says no ends the run, as a wrong password does. One that cannot be reached now is a `ConnectionError`: a
 token that is still good serves meanwhile, otherwise the relay counts as not opened and is tried again.
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
-from campaign.delivery.smtp.reply_stream import clean
+from campaign.delivery.smtp.reply_stream import printable_reply
 from campaign.errors import LoginError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def in_thread(fetch: Callable[[], Token]) -> Fetch:
     return lambda: asyncio.to_thread(fetch)
 
 
-class Kept:
+class TokenCache:
     """Gives the token, fetching another when the present one is about to end. Times are ``clock``'s."""
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,7 +88,7 @@ def refused(provider: str, user: str, words: str, secrets: Collection[str], next
     """The error for a provider that gives no token, with its ``words`` but none of our ``secrets``."""
     return LoginError(
         f"{provider} gives no access token for {user}.",
-        evidence=shown(words, secrets),
+        evidence=without_secrets(words, secrets),
         next_step=f"{next_step}, then run the same command again",
     )
 
@@ -103,9 +103,9 @@ def unreachable(provider: str, error: BaseException) -> ConnectionError:
     return ConnectionError(f"{provider} cannot be asked for an access token: {why}")
 
 
-def shown(words: str, secrets: Collection[str]) -> str:
+def without_secrets(words: str, secrets: Collection[str]) -> str:
     """What a provider said, safe to print: cleaned, cut, and without anything that is or could be a secret."""
     for secret in filter(None, secrets):
         words = words.replace(secret, WITHHELD)
-    text = _LONG_WORD.sub(WITHHELD, clean(words))
+    text = _LONG_WORD.sub(WITHHELD, printable_reply(words))
     return text if len(text) <= LONGEST_WORDS else text[:LONGEST_WORDS].rpartition(" ")[0] + " ..."

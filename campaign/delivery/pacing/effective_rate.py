@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
 from campaign.delivery.relays.relay import find
 from campaign.errors import CampaignError
 
 
-def shares_of(delivery: DeliverySlice) -> list[tuple[str, float]]:
+def shares_of(delivery: DeliverySection) -> list[tuple[str, float]]:
     """The relays that serve while none fails, and how much of the letters each gets: the first, or all by weight."""
     if not delivery.weights:
         return [(url, 1.0) for url in delivery.urls[:1]]
@@ -22,7 +22,7 @@ def shares_of(delivery: DeliverySlice) -> list[tuple[str, float]]:
     return [(url, one / total) for url, one in zip(delivery.urls, delivery.weights, strict=True) if one]
 
 
-def limits_of(delivery: DeliverySlice, url: str) -> tuple[Rate, ...]:
+def limits_of(delivery: DeliverySection, url: str) -> tuple[Rate, ...]:
     """The limits of the account at ``url``: the campaign's own, or else those of its preset."""
     if delivery.rate:
         return delivery.rate
@@ -33,7 +33,7 @@ def limits_of(delivery: DeliverySlice, url: str) -> tuple[Rate, ...]:
     return preset.rate if preset else ()
 
 
-def pace_of(delivery: DeliverySlice, letters: int) -> float | None:
+def pace_of(delivery: DeliverySection, letters: int) -> float | None:
     """Letters a second at best for so many: the relay that is slowest for its share sets the pace of all."""
     paces = [
         (pace_for(limits_of(delivery, url), math.ceil(letters * share)), share) for url, share in shares_of(delivery)

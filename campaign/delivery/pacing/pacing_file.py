@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, LAST, PROMISED, SENT, Cells, Lane
+from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, LAST, PROMISED, SENT, Cells, SlidingWindow
 from campaign.errors import StorageError
 from campaign.system.atomic_file import write_atomically
 from campaign.system.boot import boot_clock
@@ -50,7 +50,7 @@ class Machine:
         return _HEAD.pack(MAGIC, self.boot.encode()[:40], self.wall() - self.clock()).ljust(_HEAD_SIZE, b"\0")
 
 
-class LaneFile:
+class PacingFile:
     """The mapped cells of one lane. Open and promise only while holding the account's lock."""
 
     def __init__(self, path: Path, machine: Machine) -> None:
@@ -118,7 +118,7 @@ def _bring_over(path: Path, machine: Machine) -> None:
     now = machine.clock()
     if boot.rstrip(b"\0") == machine.boot.encode()[:40] and cells[LAST] <= now + 1:
         return
-    lane = Lane(cells, ())
+    lane = SlidingWindow(cells, ())
     lane.shift(min(epoch - (machine.wall() - now), now - cells[LAST]))
     missing = int(max(cells[PROMISED], cells[SENT]) - cells[FLUSHED])
     cells[SENT] = cells[FLUSHED]

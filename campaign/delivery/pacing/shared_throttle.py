@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.domain_groups import domain_groups, domain_name
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
-from campaign.delivery.pacing.pacing_file import LaneFile, Machine
+from campaign.delivery.pacing.pacing_file import Machine, PacingFile
 from campaign.delivery.pacing.sliding_window import Cells, in_memory
 from campaign.delivery.pacing.throttle import ACCOUNT, Throttle
 from campaign.errors import ConfigError, StorageError
@@ -66,7 +66,7 @@ class SharedThrottle(Throttle):
     ) -> None:
         self._machine, self._clock = machine or Machine(), clock
         self._shift, self._shift_until = float("-inf"), float("-inf")
-        self._files: dict[str, LaneFile] = {}
+        self._files: dict[str, PacingFile] = {}
         self._groups = dict(groups or {})
         self._kept = {ACCOUNT, *self.by_lane(domain_limits or {})}
         self._folder, self._lock = _open_folder(directory / "pacing" / _file_name(account))
@@ -146,7 +146,7 @@ class SharedThrottle(Throttle):
         if name not in self._kept:  # slowed without a limit: of no use beyond this run
             return in_memory()
         file = "account.times" if name == ACCOUNT else f"{_file_name(name)}.times"
-        self._files[name] = LaneFile(self._folder / file, self._machine)
+        self._files[name] = PacingFile(self._folder / file, self._machine)
         return self._files[name].cells
 
     def _boot_time(self, now: float) -> float:
@@ -167,7 +167,7 @@ class SharedThrottle(Throttle):
 
 
 def open_throttle(
-    settings: DeliverySlice, directory: Path, account: str, base: Path, *, clock: Callable[[], float] = time.monotonic
+    settings: DeliverySection, directory: Path, account: str, base: Path, *, clock: Callable[[], float] = time.monotonic
 ) -> SharedThrottle:
     """The throttle of ``account`` under ``settings``. ``directory`` is the ledger's, ``base`` the campaign file's.
 

@@ -44,7 +44,7 @@ def in_memory(_name: str = "") -> Cells:
     return memoryview(mmap.mmap(-1, CELLS * 8)).cast("d")
 
 
-class Lane:
+class SlidingWindow:
     """One account or group of domains. Times are absolute seconds; ``due`` never goes wrong to the unsafe side."""
 
     #: The shortest window is paced evenly up to this length: 1000/h goes out one by one, 2000/day as fast as it may.

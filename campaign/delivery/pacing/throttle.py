@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
-from campaign.delivery.pacing.sliding_window import Cells, Lane, in_memory
+from campaign.delivery.pacing.sliding_window import Cells, SlidingWindow, in_memory
 from campaign.errors import InternalError
 
 #: The lane of the relay account itself. No domain is called so.
@@ -43,8 +43,10 @@ class Throttle:
         self._cells = cells
         self._groups = dict(groups or {})
         self.limits = tuple(limits)
-        self._account = Lane(cells(ACCOUNT), limits, ramp, warmup)
-        self._lanes = {name: Lane(cells(name), many) for name, many in self.by_lane(domain_limits or {}).items()}
+        self._account = SlidingWindow(cells(ACCOUNT), limits, ramp, warmup)
+        self._lanes = {
+            name: SlidingWindow(cells(name), many) for name, many in self.by_lane(domain_limits or {}).items()
+        }
 
     @property
     def by_domain(self) -> bool:
@@ -142,11 +144,11 @@ class Throttle:
             lanes.setdefault(self._groups.get(name, name), []).extend(many)
         return lanes
 
-    def _lane_to_steer(self, name: str) -> Lane:
+    def _lane_to_steer(self, name: str) -> SlidingWindow:
         if name == ACCOUNT:
             return self._account
         if name not in self._lanes:
-            self._lanes[name] = Lane(self._cells(name), ())
+            self._lanes[name] = SlidingWindow(self._cells(name), ())
         return self._lanes[name]
 
     def _forget_recovered(self, now: float) -> None:
@@ -154,7 +156,7 @@ class Throttle:
         for name in [name for name, lane in self._lanes.items() if lane.idle(now)]:
             del self._lanes[name]
 
-    def _all(self) -> dict[str, Lane]:
+    def _all(self) -> dict[str, SlidingWindow]:
         return {ACCOUNT: self._account, **self._lanes}
 
 
@@ -163,5 +165,7 @@ def seconds_for(letters: int, limits: Sequence[Rate]) -> float:
     slowest = 0.0
     for limit in limits:
         windows = max(0, math.ceil(letters / max(1.0, limit.count)) - 1)
-        slowest = max(slowest, windows * limit.per if limit.per > Lane.PACED_UP_TO else letters / limit.per_second)
+        slowest = max(
+            slowest, windows * limit.per if limit.per > SlidingWindow.PACED_UP_TO else letters / limit.per_second
+        )
     return slowest

@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable
 
 from campaign.delivery.pacing.domain_reopening import Reopening
-from campaign.delivery.pacing.sliding_window import Lane
+from campaign.delivery.pacing.sliding_window import SlidingWindow
 from campaign.delivery.pacing.throttle import Throttle
-from campaign.delivery.queue.backlog import Backlog, Errand
+from campaign.delivery.queue.backlog import Backlog, QueueItem
 
 #: Seconds before its turn that a recipient may be drawn, besides what the relay takes to answer an envelope. Longer
 #: would have letters wait in connections that could carry others; shorter would waste turns.
@@ -27,11 +27,11 @@ PATIENCE = 20.0
 NAP = 0.25
 
 
-class NotNow(Exception):  # noqa: N818 - nothing is wrong
+class TurnTooFar(Exception):  # noqa: N818 - nothing is wrong
     """The letter's turn is too far away, or the run pauses: it is put back, and nobody is to blame."""
 
 
-class Account:
+class RelayAccount:
     """One relay account: its throttle, and how many letters are drawn whose content has not left yet."""
 
     def __init__(self, throttle: Throttle) -> None:
@@ -69,11 +69,11 @@ class Account:
 
     def _turns_in(self, seconds: float) -> float:
         """How many turns come up in so many seconds, at least one."""
-        paced = [one.per_second for one in self.throttle.limits if one.per <= Lane.PACED_UP_TO]
+        paced = [one.per_second for one in self.throttle.limits if one.per <= SlidingWindow.PACED_UP_TO]
         return max(1, min(paced) * seconds) if paced else math.inf
 
 
-class Gate:
+class Admission:
     """Hands out errands. ``closed``: no more are handed out. ``paused``: none for the time being."""
 
     def __init__(self, backlog: Backlog, clock: Callable[[], float], limit_wait: float) -> None:
@@ -86,9 +86,9 @@ class Gate:
         self._clock = clock
         self._limit_wait = limit_wait
         self._bells: set[asyncio.Future[None]] = set()
-        self._under_way: set[Errand] = set()
+        self._under_way: set[QueueItem] = set()
 
-    def draw_now(self, account: Account) -> Errand | float | None:
+    def draw_now(self, account: RelayAccount) -> QueueItem | float | None:
         """An errand, or the seconds until there may be one, or ``None`` when this gate has no more."""
         if self.closed:
             return None
@@ -105,13 +105,13 @@ class Gate:
 
         by_domain = account.throttle.by_domain or account.reopening
         found = self.backlog.take(now, beyond if by_domain else _none)
-        if isinstance(found, Errand):
+        if isinstance(found, QueueItem):
             found.account = account
             account.drawn += 1
             self._under_way.add(found)
         return found
 
-    def _crowded(self, account: Account, domain: str, now: float) -> float:
+    def _crowded(self, account: RelayAccount, domain: str, now: float) -> float:
         """Seconds to wait because as many letters are under way to a domain as may be, shortly after a hold."""
         group = account.throttle.group(domain)
         most = account.reopening.most(group, now) if account.reopening else None
@@ -119,7 +119,7 @@ class Gate:
             return 0.0
         return NAP if sum(one.group == group for one in self._under_way) >= most else 0.0
 
-    async def draw(self, account: Account, dismissed: Callable[[], bool] = lambda: False) -> Errand | None:
+    async def draw(self, account: RelayAccount, dismissed: Callable[[], bool] = lambda: False) -> QueueItem | None:
         """Wait for the next errand; ``None`` when there will be none, or when ``dismissed`` says so."""
         found = self.draw_now(account) if not account.line.locked() else 0.0
         if not isinstance(found, float):
@@ -140,23 +140,23 @@ class Gate:
             self.idle -= 1
             account.idle -= 1
 
-    def take_turn(self, errand: Errand) -> bool:
+    def take_turn(self, errand: QueueItem) -> bool:
         """Take the errand's turn if it has come."""
-        account: Account = errand.account
+        account: RelayAccount = errand.account
         if self.paused or account.throttle.take(errand.domain, self._clock()):
             return False
         self.release(errand)
         return True
 
-    async def turn(self, errand: Errand) -> None:
+    async def turn(self, errand: QueueItem) -> None:
         """Return when the content may leave, the turn taken. Raises NotNow."""
         while not self.take_turn(errand):
             wait = errand.account.throttle.wait(errand.domain, self._clock())
             if self.closed or self.paused or wait > PATIENCE:
-                raise NotNow
+                raise TurnTooFar
             await asyncio.sleep(min(wait, NAP))
 
-    def release(self, errand: Errand) -> None:
+    def release(self, errand: QueueItem) -> None:
         """The errand holds no place among the drawn any more: its turn is taken or it needs none."""
         self.backlog.settle(errand)
         if errand.account is not None:
@@ -165,12 +165,12 @@ class Gate:
             if self._bells:
                 self.ring()
 
-    def end(self, errand: Errand) -> None:
+    def end(self, errand: QueueItem) -> None:
         """The errand is over: it has its verdict, or it will get none."""
         self._under_way.discard(errand)
         self.release(errand)
 
-    def put_back(self, errand: Errand) -> None:
+    def put_back(self, errand: QueueItem) -> None:
         """The errand goes back to be drawn again, before all others."""
         self.end(errand)
         self.backlog.put_back(errand)

@@ -23,7 +23,7 @@ Wait = Callable[[str], float]
 
 
 @dataclass(eq=False, slots=True)
-class Errand:
+class QueueItem:
     """One recipient under way: its letter once composed, and how often a connection broke under it.
 
     ``data`` is the letter as it goes over the wire, once it is found fit for that.
@@ -57,8 +57,8 @@ class Backlog:
     groups: Mapping[str, str] = field(default_factory=dict)
     look_ahead: int = LOOK_AHEAD
     exhausted: bool = False
-    _returned: deque[Errand] = field(default_factory=deque)
-    _aside: dict[str, deque[Errand]] = field(default_factory=dict)
+    _returned: deque[QueueItem] = field(default_factory=deque)
+    _aside: dict[str, deque[QueueItem]] = field(default_factory=dict)
     _aside_size: int = 0
     _due: list[tuple[float, str]] = field(default_factory=list)
     _drawn: dict[str, int] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Backlog:
     def __post_init__(self) -> None:
         self._drawn = dict.fromkeys(self.intervals, 0)
 
-    def take(self, now: float, wait: Wait) -> Errand | float | None:
+    def take(self, now: float, wait: Wait) -> QueueItem | float | None:
         """The next errand that may go, or the seconds until one may, or ``None`` when nothing is left.
 
         ``wait(domain)`` says how many seconds that domain has to wait beyond all others. An errand may come as
@@ -82,13 +82,13 @@ class Backlog:
             return found
         return max(0.001, self._due[0][0] - now) if self._due else None
 
-    def put_back(self, errand: Errand) -> None:
+    def put_back(self, errand: QueueItem) -> None:
         """Give an errand another turn in this sweep, before all others."""
         errand.letter, errand.composing, errand.data, errand.postponed = None, None, None, 0.0
         self.settle(errand)
         self._returned.appendleft(errand)
 
-    def settle(self, errand: Errand) -> None:
+    def settle(self, errand: QueueItem) -> None:
         """The errand's turn is taken, or it needs none any more."""
         if errand.counted:
             errand.counted = False
@@ -98,15 +98,15 @@ class Backlog:
         """Whether anything may be left to draw."""
         return bool(self._returned or self._aside_size or not self.exhausted)
 
-    def _fresh(self) -> Errand | None:
+    def _fresh(self) -> QueueItem | None:
         recipient = None if self.exhausted else next(self.recipients, None)
         if recipient is None:
             self.exhausted = True
             return None
         domain = recipient.address.rpartition("@")[2]
-        return Errand(recipient, domain, self.groups.get(domain, domain))
+        return QueueItem(recipient, domain, self.groups.get(domain, domain))
 
-    def _consider(self, errand: Errand, now: float, wait: Wait) -> Errand | None:
+    def _consider(self, errand: QueueItem, now: float, wait: Wait) -> QueueItem | None:
         group = errand.group
         queue = self._aside.get(group)
         if queue is None:
@@ -120,7 +120,7 @@ class Backlog:
         self._aside_size += 1
         return None
 
-    def _from_aside(self, now: float, wait: Wait) -> Errand | None:
+    def _from_aside(self, now: float, wait: Wait) -> QueueItem | None:
         while self._due and self._due[0][0] <= now:
             group = self._due[0][1]
             seconds = self._seconds(group, self._aside[group][0].domain, wait)
@@ -142,7 +142,7 @@ class Backlog:
         drawn = self._drawn.get(group, 0)
         return wait(domain) + (drawn * self.intervals.get(group, SLOWED) if drawn else 0.0)
 
-    def _hand_out(self, errand: Errand, seconds: float) -> Errand:
+    def _hand_out(self, errand: QueueItem, seconds: float) -> QueueItem:
         if seconds > self.longest:
             errand.postponed = seconds
         elif errand.group in self._drawn:

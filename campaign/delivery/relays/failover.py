@@ -29,7 +29,7 @@ ADVICE = "check the name and port in delivery.relay, and that the relay runs and
 
 
 @dataclass(eq=False, slots=True)
-class Breaker:
+class RelayState:
     """What is known of one relay. ``since`` is when its present row of failures began; ``why`` is the last one.
 
     ``advice``: what to do about the last one. ``left``: its patience is used up, the others serve; ``out``: it is not
@@ -83,18 +83,18 @@ class Breaker:
 
 
 @dataclass(eq=False, slots=True)
-class Board:
+class RelaySelector:
     """The breakers of all relays, in their order. Times are seconds on the caller's clock."""
 
     relays: Sequence[Relay]
     patience: float
     barren_limit: int
     slow_after: float = 0.0
-    breakers: list[Breaker] = field(init=False)
+    breakers: list[RelayState] = field(init=False)
     weighted: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breakers = [Breaker(relay, greetings=Greetings(self.slow_after)) for relay in self.relays]
+        self.breakers = [RelayState(relay, greetings=Greetings(self.slow_after)) for relay in self.relays]
         self.weighted = any(relay.weight is not None for relay in self.relays)
 
     def begin(self) -> None:
@@ -103,7 +103,7 @@ class Board:
             breaker.failures = 0
             breaker.left = breaker.out
 
-    def choose(self, now: float) -> Breaker | float:
+    def choose(self, now: float) -> RelayState | float:
         """Which relay to dial now, or the seconds until there is one. Raises RelayError when there never will be.
 
         The first in order, or the one most behind its share. One that rests for its slowness serves only where no
@@ -118,7 +118,7 @@ class Board:
             raise self.given_up()
         return A_WHILE if ready else min(waiting)
 
-    def stays(self, breaker: Breaker, now: float) -> bool:
+    def stays(self, breaker: RelayState, now: float) -> bool:
         """Whether a connection to this relay may go on: not while another should have it."""
         ready = self._ready(now)
         if breaker not in ready:
@@ -134,7 +134,7 @@ class Board:
         caps = [one.cap(now) for one in self.breakers if not one.out]
         return max(1, int(min(wanted, sum(caps) if self.weighted else min(caps, default=math.inf))))
 
-    def spent(self, breaker: Breaker, seconds: float, now: float) -> float:
+    def spent(self, breaker: RelayState, seconds: float, now: float) -> float:
         """The limit of its account is used up for so long. 0 where another can serve, else how long nobody can."""
         for one in self.breakers:
             if one.relay.account == breaker.relay.account:
@@ -142,14 +142,14 @@ class Board:
         left = [one.spent_until - now for one in self.breakers if not one.out]
         return max(0.0, min(left, default=seconds))
 
-    def failed(self, breaker: Breaker, why: str, now: float, *, hopeless: bool = False) -> None:
+    def failed(self, breaker: RelayState, why: str, now: float, *, hopeless: bool = False) -> None:
         """It could not be opened, or turned us away as a whole."""
         self._pause(breaker, why, now)
         tired = now - breaker.since >= self.patience if breaker.worked else breaker.failures >= TRIES_AT_FIRST
         if hopeless or tired:
             self._leave(breaker, now, hopeless)
 
-    def barren(self, breaker: Breaker, why: str, opened: float, now: float) -> None:
+    def barren(self, breaker: RelayState, why: str, opened: float, now: float) -> None:
         """A connection opened at ``opened`` ended before it had carried a letter to acceptance.
 
         Connections that were open together count once: one restart of a relay is one event.
@@ -160,13 +160,13 @@ class Board:
         if breaker.failures >= self.barren_limit:
             self._leave(breaker, now, hopeless=False)
 
-    def accepted(self, breaker: Breaker) -> None:
+    def accepted(self, breaker: RelayState) -> None:
         """A letter was accepted: all is forgiven."""
         if breaker.failures or not breaker.worked:
             breaker.worked, breaker.failures, breaker.open_until, breaker.why = True, 0, 0.0, ""
             breaker.left = False
 
-    def untried(self, breaker: Breaker) -> bool:
+    def untried(self, breaker: RelayState) -> bool:
         """Whether it is the only relay and has never worked: if it ends the run, the error says what was wrong."""
         return len(self.breakers) == 1 and not breaker.worked
 
@@ -179,37 +179,37 @@ class Board:
             next_step=next((one.advice for one in self.breakers if one.advice), ADVICE),
         )
 
-    def _ready(self, now: float) -> list[Breaker]:
+    def _ready(self, now: float) -> list[RelayState]:
         """Who could serve now; those that rest, or only stand by, where there is nobody else."""
         usable = [one for one in self.breakers if one.usable(now)]
         quick = [one for one in usable if one.greetings.until <= now] or usable
         return [one for one in quick if one.portion is not None] or quick
 
-    def _next(self, ready: Sequence[Breaker], now: float) -> Breaker | None:
+    def _next(self, ready: Sequence[RelayState], now: float) -> RelayState | None:
         roomy = [one for one in ready if self._roomy(one, now)]
         if not roomy or roomy[0].portion is None:
             return next(iter(roomy), None)
         chosen = weights.behind(self._portions(roomy))
         return next(one for one in roomy if one.portion is chosen)
 
-    def _roomy(self, one: Breaker, now: float) -> bool:
+    def _roomy(self, one: RelayState, now: float) -> bool:
         return one.connections + one.dialling < one.cap(now)
 
-    def _portions(self, candidates: Sequence[Breaker]) -> list[Portion]:
+    def _portions(self, candidates: Sequence[RelayState]) -> list[Portion]:
         """Their portions; those of all others lose what they miss."""
         portions = [one.portion for one in candidates if one.portion is not None]
         others = [one.portion for one in self.breakers if one.portion is not None and one not in candidates]
         weights.bring_forward(others, portions)
         return portions
 
-    def _pause(self, breaker: Breaker, why: str, now: float) -> None:
+    def _pause(self, breaker: RelayState, why: str, now: float) -> None:
         breaker.why = why
         breaker.since = breaker.since if breaker.failures else now
         breaker.failures += 1
         breaker.last = now
         breaker.open_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (breaker.failures - 1))
 
-    def _leave(self, breaker: Breaker, now: float, hopeless: bool) -> None:
+    def _leave(self, breaker: RelayState, now: float, hopeless: bool) -> None:
         """It has used up its patience: the others serve. When all have, the run is at its end, not asleep for ever."""
         breaker.left = True
         breaker.out = breaker.out or hopeless

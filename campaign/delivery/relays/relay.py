@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
 from campaign.delivery.client_certificate import ClientCertificate, client_certificate
 from campaign.delivery.credentials.login import Login, find_login
@@ -86,7 +86,7 @@ class Where:
 
 
 async def open_relays(
-    settings: DeliverySlice, base: Path, environment: Mapping[str, str], mailbox_url: str | None = None
+    settings: DeliverySection, base: Path, environment: Mapping[str, str], mailbox_url: str | None = None
 ) -> list[Relay]:
     """The relays of ``settings`` in their order, secrets resolved. Dials nobody.
 
@@ -107,7 +107,7 @@ async def open_relays(
     return await asyncio.to_thread(_with_contexts, relays, settings, base)
 
 
-def _with_contexts(relays: Sequence[Relay], settings: DeliverySlice, base: Path) -> list[Relay]:
+def _with_contexts(relays: Sequence[Relay], settings: DeliverySection, base: Path) -> list[Relay]:
     """Each with its TLS context; one for all that see the same certificate, as reading the authorities takes time."""
     context_for = cache(lambda own: tls_context(settings, base, own))
     return [
@@ -116,7 +116,7 @@ def _with_contexts(relays: Sequence[Relay], settings: DeliverySlice, base: Path)
 
 
 async def login_for(
-    user: str, host: str, position: int, settings: DeliverySlice, base: Path, environment: Mapping[str, str]
+    user: str, host: str, position: int, settings: DeliverySection, base: Path, environment: Mapping[str, str]
 ) -> Login:
     """How ``user`` logs in at relay number ``position`` (from 1): by tokens or a password. Raises ConfigError."""
     if settings.oauth is not None:
@@ -131,9 +131,9 @@ def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | 
             raise ConfigError(
                 'relay = "mailbox" needs the embedded relay, which was not started here.', next_step=FORMS
             )
-        return parse(mailbox_url), None
+        return parse_relay(mailbox_url), None
     if "://" in written:
-        return parse(written), None
+        return parse_relay(written), None
     user, _, name = written.rpartition("@")
     preset = lookup(name)
     if preset is None:
@@ -142,11 +142,11 @@ def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | 
             evidence=suggestion(name),
             next_step="or write a URL such as smtps://user@smtp.example.com",
         )
-    where = parse(preset.url)
+    where = parse_relay(preset.url)
     return Where(where.scheme, user, where.host, where.port), preset
 
 
-def parse(text: str) -> Where:
+def parse_relay(text: str) -> Where:
     """``smtps://user@host:port`` or ``smtp://host`` taken apart. Raises ConfigError with what is wrong."""
     shown = re.sub(r"://[^/]*@", "://...@", text)
     try:
@@ -182,7 +182,7 @@ def _relay(
     login: Login | None,
     hostname: str,
     preset: Preset | None,
-    settings: DeliverySlice,
+    settings: DeliverySection,
     own: ClientCertificate | None,
 ) -> Relay:
     known = bool(settings.tls_ca_file or settings.tls_fingerprint or own)
@@ -212,7 +212,7 @@ def tls_for(where: Where, *, protect: bool) -> Tls:
     return "starttls" if protect or not where.loopback else "none"
 
 
-def tls_context(settings: DeliverySlice, base: Path, own: ClientCertificate | None = None) -> ssl.SSLContext:
+def tls_context(settings: DeliverySection, base: Path, own: ClientCertificate | None = None) -> ssl.SSLContext:
     """TLS 1.2 or newer, certificate and name checked. A pinned fingerprint alone takes the place of that check.
 
     Raises ConfigError when the authority's file, or our ``own`` certificate, cannot be used.

@@ -10,7 +10,7 @@ from campaign.delivery.replies.classify import Action, Decision, Stage
 from campaign.model import Outcome, Reply, Verdict
 
 
-def judge(number: int, stage: Stage, reply: Reply, decision: Decision, relay: str) -> Outcome | None:
+def outcome_of(number: int, stage: Stage, reply: Reply, decision: Decision, relay: str) -> Outcome | None:
     """The outcome of a letter that met ``reply`` at ``stage`` (MAIL, RCPT, DATA or DOT).
 
     After the dot there always is one: a letter whose intent is recorded must not lose its verdict. Before it, a

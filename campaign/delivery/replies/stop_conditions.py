@@ -13,7 +13,7 @@ from campaign.errors import CampaignError, LoginError, RelayError, UnfinishedErr
 from campaign.model import Reply
 
 
-class Stops:
+class StopConditions:
     """``look`` at each decided reply, ``accepted`` at each acceptance; an error means: end the run with it."""
 
     def __init__(self, share: float, window: int) -> None:
@@ -37,7 +37,7 @@ class Stops:
         if len(self._window) == self._window.maxlen and self._refused > self._share * len(self._window):
             return RelayError(
                 f"{self._refused} of the last {len(self._window)} letters were refused by policy.",
-                evidence=f"{relay} answered {shown(reply)}",
+                evidence=f"{relay} answered {reply_text(reply)}",
                 next_step="find out what the receivers object to; delivery.stop_share sets the limit",
             )
         return None
@@ -68,11 +68,11 @@ def stop(decision: Decision, reply: Reply, relay: str) -> CampaignError:
     )
     return kind(
         f"{relay} {what}: {decision.reason}.",
-        evidence=f"it answered {shown(reply)}",
+        evidence=f"it answered {reply_text(reply)}",
         next_step=decision.advice or "mend that, then run the same command again",
     )
 
 
-def shown(reply: Reply) -> str:
+def reply_text(reply: Reply) -> str:
     """A reply as it is told to people."""
     return " ".join(part for part in (str(reply.code), reply.enhanced, reply.text) if part)

@@ -10,18 +10,18 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
 from campaign.delivery.pacing.throttle import Throttle
-from campaign.delivery.queue.admission import NAP, Account, Gate
-from campaign.delivery.queue.backlog import Errand
-from campaign.delivery.relays.failover import LONGEST_PAUSE, Board, Breaker
+from campaign.delivery.queue.admission import NAP, Admission, RelayAccount
+from campaign.delivery.queue.backlog import QueueItem
+from campaign.delivery.relays.failover import LONGEST_PAUSE, RelaySelector, RelayState
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies import recipient_outcome
 from campaign.delivery.replies.classify import Action, Decision, Rules, Stage
-from campaign.delivery.replies.stop_conditions import Stops, shown, stop
+from campaign.delivery.replies.stop_conditions import StopConditions, reply_text, stop
 from campaign.delivery.smtp.connection import Connection
-from campaign.delivery.smtp.dial import NotOpened
+from campaign.delivery.smtp.dial import ConnectFailed
 from campaign.errors import CampaignError
 from campaign.model import Letter, Outcome, Recipient, Reply, Verdict
 
@@ -40,7 +40,7 @@ KNOWN_PACE = 100
 ENOUGH = 30.0
 
 
-class Recorder(Protocol):
+class OutcomeRecorder(Protocol):
     """Where intents and verdicts go. Raising StorageError stops the run before the next dot."""
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
@@ -50,17 +50,17 @@ class Recorder(Protocol):
         """What became of an attempt; exactly one per attempt that ended."""
 
 
-class Desk:
+class ConnectionPool:
     """One for a dispatcher; `begin` gives it the gate and the composer of each sweep. Times are the loop's."""
 
-    gate: Gate
+    gate: Admission
     compose: Compose
 
     def __init__(
         self,
-        settings: DeliverySlice,
+        settings: DeliverySection,
         relays: Sequence[Relay],
-        recorder: Recorder,
+        recorder: OutcomeRecorder,
         *,
         clock: Callable[[], float],
         rules: Rules,
@@ -71,23 +71,25 @@ class Desk:
     ) -> None:
         self.settings = settings
         self.recorder = recorder
-        self.board = Board(relays, settings.relay_patience, settings.stop_connections, settings.relay_slow_after)
+        self.board = RelaySelector(
+            relays, settings.relay_patience, settings.stop_connections, settings.relay_slow_after
+        )
         #: Lanes told to end after what they hold.
         self.leaving: set[object] = set()
         #: What was answered when a domain was held, by its group.
         self.held: dict[str, str] = {}
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, RelayAccount] = {}
         self._clock = clock
         self._rules = rules
         self._throttles = throttles
         self._fail = fail
         self._grow = grow
         self._resent = resent
-        self._stops = Stops(settings.stop_share, settings.stop_window)
+        self._stops = StopConditions(settings.stop_share, settings.stop_window)
         self._accepted = 0
-        self._standing: dict[Connection, Breaker] = {}
+        self._standing: dict[Connection, RelayState] = {}
 
-    def begin(self, gate: Gate, compose: Compose) -> None:
+    def begin(self, gate: Admission, compose: Compose) -> None:
         """A new sweep."""
         self.gate, self.compose = gate, compose
         self.leaving.clear()
@@ -95,33 +97,33 @@ class Desk:
 
     # -- before a connection
 
-    def account(self, breaker: Breaker) -> Account:
+    def account(self, breaker: RelayState) -> RelayAccount:
         """The account whose limits count at this relay."""
         key = breaker.relay.account
         if key not in self._accounts:
             throttle = self._throttles(breaker.relay)
             if missing := [limit for limit in breaker.relay.limits if limit not in throttle.limits]:
                 throttle.set_rate((*throttle.limits, *missing))
-            account = self._accounts[key] = Account(throttle)
+            account = self._accounts[key] = RelayAccount(throttle)
             if self.board.weighted:
                 account.stuck = lambda seconds: self.board.spent(breaker, seconds, _now())
         return self._accounts[key]
 
-    async def relay_for(self, lane: object) -> Breaker | None:
+    async def relay_for(self, lane: object) -> RelayState | None:
         """The relay to dial next, waiting for one to recover if need be; ``None``: this lane is not needed.
 
         Raises RelayError when no relay will ever do.
         """
         while not self.gate.closed and self.gate.backlog.more() and lane not in self.leaving:
             found = self.board.choose(_now())
-            if isinstance(found, Breaker):
+            if isinstance(found, RelayState):
                 return found
             if found > max(self.settings.limit_wait, LONGEST_PAUSE):  # no breaker rests for so long, limits do
                 self.gate.stuck, self.gate.closed = found, True
             await asyncio.sleep(min(found, NAP))
         return None
 
-    def may_dial(self, breaker: Breaker) -> bool:
+    def may_dial(self, breaker: RelayState) -> bool:
         """Count one more connection being opened; no: somebody else dials already and will call for more lanes."""
         if breaker.dialling >= _at_once(breaker):
             return False
@@ -129,11 +131,11 @@ class Desk:
         breaker.give(breaker.budget(self.settings.letters_per_connection))
         return True
 
-    def dialled(self, breaker: Breaker) -> None:
+    def dialled(self, breaker: RelayState) -> None:
         """An attempt to open a connection is over."""
         breaker.dialling -= 1
 
-    def opened(self, breaker: Breaker, connection: Connection) -> None:
+    def opened(self, breaker: RelayState, connection: Connection) -> None:
         """A connection stands."""
         breaker.connections += 1
         connection.budget = breaker.budget(self.settings.letters_per_connection)
@@ -144,7 +146,7 @@ class Desk:
             self._rest(breaker, median)
         self._grow()
 
-    def goes_on(self, breaker: Breaker, connection: Connection) -> bool:
+    def goes_on(self, breaker: RelayState, connection: Connection) -> bool:
         """Whether a connection whose budget is used up may carry more: its budget is raised then."""
         own = self.settings.letters_per_connection
         most = breaker.letters(own)
@@ -155,7 +157,7 @@ class Desk:
         connection.budget = more
         return True
 
-    def _rest(self, breaker: Breaker, median: float) -> None:
+    def _rest(self, breaker: RelayState, median: float) -> None:
         seconds = breaker.greetings.until - _now()
         log.warning(
             "%s greets only after %.1f s (a median), so it is left alone for %.0f s while another relay can serve",
@@ -166,7 +168,7 @@ class Desk:
                 breaker.give(connection.letters - connection.budget)
                 connection.budget = connection.letters
 
-    def not_opened(self, breaker: Breaker, failure: NotOpened) -> bool:
+    def not_opened(self, breaker: RelayState, failure: ConnectFailed) -> bool:
         """Whether the lane should try again: not when the relay serves enough of us already, or the run ends."""
         breaker.give(-breaker.budget(self.settings.letters_per_connection))
         breaker.advice, decision, ends = failure.advice, None, False
@@ -185,7 +187,7 @@ class Desk:
         self.board.failed(breaker, failure.why, _now(), hopeless=hopeless)
         return True
 
-    def closed(self, breaker: Breaker, connection: Connection, why: str) -> None:
+    def closed(self, breaker: RelayState, connection: Connection, why: str) -> None:
         """A connection is gone; ``why`` when it broke."""
         breaker.connections -= 1
         breaker.give(connection.letters - connection.budget)
@@ -216,7 +218,7 @@ class Desk:
     def _wants_lane_by_weight(self, starting: int) -> bool:
         """Each relay has its own limits: a lane is wanted where the next one would find something to do."""
         serving = [one for one in self.board.breakers if not one.out]
-        if serving and isinstance(found := self.board.choose(_now()), Breaker):
+        if serving and isinstance(found := self.board.choose(_now()), RelayState):
             account = self.account(found)
             if account.idle or account.throttle.wait("", self._clock()) > 0:
                 return False
@@ -240,7 +242,7 @@ class Desk:
     # -- what replies mean
 
     def judge(
-        self, breaker: Breaker, connection: Connection, errand: Errand, stage: Stage, reply: Reply
+        self, breaker: RelayState, connection: Connection, errand: QueueItem, stage: Stage, reply: Reply
     ) -> Outcome | None:
         """What a reply makes of a recipient; pace, relays and the run take their share of it."""
         number, relay = errand.recipient.number, breaker.relay.name
@@ -254,31 +256,31 @@ class Desk:
             stage, reply, recipient_domain=errand.domain, relay=breaker.relay.host, resent=self._resent(number)
         )
         self._heed(breaker, connection, errand.domain, decision, reply)
-        return recipient_outcome.judge(number, stage, reply, decision, relay)
+        return recipient_outcome.outcome_of(number, stage, reply, decision, relay)
 
     def set_rate(self, limits: Sequence[Rate]) -> None:
         """Other limits for every account, from outside; a preset's own stay in force."""
         for breaker in self.board.breakers:
             self.account(breaker).throttle.set_rate((*limits, *breaker.relay.limits))
 
-    def _heed(self, breaker: Breaker, connection: Connection, domain: str, decision: Decision, reply: Reply) -> None:
+    def _heed(self, breaker: RelayState, connection: Connection, domain: str, decision: Decision, reply: Reply) -> None:
         error = self._stops.look(decision, reply, breaker.relay.name)
         if error is not None:
             self._fail(error)
         if decision.action is Action.NEXT_RELAY:
-            self.board.failed(breaker, shown(reply), _now())
+            self.board.failed(breaker, reply_text(reply), _now())
         if decision.action is Action.BACK_OFF and decision.scope in ("domain", "relay"):
             self._ease(breaker, connection, domain if decision.scope == "domain" else None, decision, reply)
 
     def _ease(
-        self, breaker: Breaker, connection: Connection, domain: str | None, decision: Decision, reply: Reply
+        self, breaker: RelayState, connection: Connection, domain: str | None, decision: Decision, reply: Reply
     ) -> None:
         """Less of it for a while: a hold where the reply says how long for a domain, half the pace otherwise."""
         account, now = self.account(breaker), self._clock()
         throttle = account.throttle
         if domain is not None and decision.retry_after:
             sentence = account.hold(domain, now, decision.retry_after)
-            self.held[throttle.group(domain)] = shown(reply)
+            self.held[throttle.group(domain)] = reply_text(reply)
         elif domain is None and not (throttle.limits or self._accepted >= KNOWN_PACE):
             return  # nothing to halve yet; the breaker's pause before the next connection has to do
         elif reply.code == 421 and connection.accepted:
@@ -286,13 +288,13 @@ class Desk:
         else:
             sentence = throttle.slow(domain, now)
         if sentence:
-            log.warning("%s, because %s answered %s", sentence, breaker.relay.name, shown(reply))
+            log.warning("%s, because %s answered %s", sentence, breaker.relay.name, reply_text(reply))
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _at_once(breaker: Breaker) -> int:
+def _at_once(breaker: RelayState) -> int:
     # The first login goes alone: a wrong password tried twenty times at once locks the account.
     return max(OPENING_AT_ONCE, breaker.connections) if breaker.worked and not breaker.failures else 1

@@ -12,20 +12,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.config.domain_groups import domain_groups, domain_name
 from campaign.delivery.control_file import Control
 from campaign.delivery.pacing.throttle import Throttle
-from campaign.delivery.queue.admission import NAP, Gate
+from campaign.delivery.queue.admission import NAP, Admission
 from campaign.delivery.queue.backlog import Backlog
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Rules
-from campaign.delivery.send.connection_pool import Compose, Desk, Recorder, Throttles
-from campaign.delivery.send.worker import Lane
+from campaign.delivery.send.connection_pool import Compose, ConnectionPool, OutcomeRecorder, Throttles
+from campaign.delivery.send.worker import Worker
 from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.model import Recipient
 
-__all__ = ["Compose", "Dispatcher", "Recorder"]
+__all__ = ["Compose", "Dispatcher", "OutcomeRecorder"]
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class Dispatcher:
 
     def __init__(
         self,
-        settings: DeliverySlice,
+        settings: DeliverySection,
         relays: Sequence[Relay],
-        recorder: Recorder,
+        recorder: OutcomeRecorder,
         *,
         clock: Callable[[], float] = time.monotonic,
         control: Control | None = None,
@@ -56,7 +56,7 @@ class Dispatcher:
         self._clock = clock
         self._control = control
         self._rate = None if control is None else control.rate
-        self._desk = Desk(
+        self._desk = ConnectionPool(
             settings,
             relays,
             recorder,
@@ -67,7 +67,7 @@ class Dispatcher:
             throttles=throttles or self._own_throttle,
             resent=resent,
         )
-        self._lanes: dict[asyncio.Task[None], Lane] = {}
+        self._lanes: dict[asyncio.Task[None], Worker] = {}
         self._error: BaseException | None = None
         self._finished: asyncio.Future[None] | None = None
         self._stopping = False
@@ -134,7 +134,7 @@ class Dispatcher:
         own, limits = self._settings, (*self._settings.rate, *relay.limits)
         return Throttle(limits, own.domain_rate, groups=domain_groups(own), ramp=own.ramp)
 
-    def _new_gate(self, recipients: Iterator[Recipient]) -> Gate:
+    def _new_gate(self, recipients: Iterator[Recipient]) -> Admission:
         settings = self._settings
         intervals = {
             domain_name(group): 1 / min(one.per_second for one in limits)
@@ -142,13 +142,13 @@ class Dispatcher:
             if limits
         }
         backlog = Backlog(recipients, settings.limit_wait, intervals, domain_groups(settings))
-        return Gate(backlog, self._clock, settings.limit_wait)
+        return Admission(backlog, self._clock, settings.limit_wait)
 
     def _grow(self) -> None:
         """More lanes, if there is work that no idle lane would take and no bound forbids it."""
         starting = sum(lane.connection is None for lane in self._lanes.values())
         while len(self._lanes) < self._most() and self._desk.wants_lane(len(self._lanes), starting):
-            lane = Lane(self._desk)
+            lane = Worker(self._desk)
             task = asyncio.create_task(lane.run())
             self._lanes[task] = lane
             task.add_done_callback(self._ended)

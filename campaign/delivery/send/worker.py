@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-from campaign.delivery.queue.admission import Account, NotNow
-from campaign.delivery.queue.backlog import Errand
-from campaign.delivery.relays.failover import Breaker
+from campaign.delivery.queue.admission import RelayAccount, TurnTooFar
+from campaign.delivery.queue.backlog import QueueItem
+from campaign.delivery.relays.failover import RelayState
 from campaign.delivery.replies import recipient_outcome
 from campaign.delivery.replies.classify import Stage
-from campaign.delivery.send.connection_pool import Desk
+from campaign.delivery.send.connection_pool import ConnectionPool
 from campaign.delivery.smtp import dsn
 from campaign.delivery.smtp.connection import Connection, open_connection
-from campaign.delivery.smtp.dial import NotOpened
-from campaign.delivery.smtp.mail_transaction import Refused, Transaction, for_the_wire, smuggles, unfit
-from campaign.delivery.smtp.reply_stream import Broken
+from campaign.delivery.smtp.dial import ConnectFailed
+from campaign.delivery.smtp.mail_transaction import EnvelopeRefused, MailTransaction, for_the_wire, smuggles, unfit
+from campaign.delivery.smtp.reply_stream import ConnectionLost
 from campaign.errors import InternalError
 from campaign.model import Letter, Outcome, Verdict
 
@@ -28,17 +28,17 @@ from campaign.model import Letter, Outcome, Verdict
 MOST_BREAKS = 3
 
 
-class Lane:
+class Worker:
     """``hand`` holds the errands drawn and not ended. ``delicate`` is true from an intent to its verdict."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ConnectionPool) -> None:
         self._desk = desk
         self._gate = desk.gate
         self._settings = desk.settings
         self._limits = desk.settings.timeouts
         self._time = asyncio.get_running_loop().time
-        self._following: Errand | None = None
-        self.hand: list[Errand] = []
+        self._following: QueueItem | None = None
+        self.hand: list[QueueItem] = []
         self.connection: Connection | None = None
         self.delicate = False
         self.idle_since = 0.0
@@ -50,7 +50,7 @@ class Lane:
                 return
             try:
                 connection = await open_connection(breaker.relay, self._limits)
-            except NotOpened as failure:
+            except ConnectFailed as failure:
                 if self._desk.not_opened(breaker, failure):
                     continue
                 return
@@ -58,24 +58,24 @@ class Lane:
                 self._desk.dialled(breaker)
             await self._use(breaker, connection)
 
-    async def _work_for(self, breaker: Breaker) -> bool:
+    async def _work_for(self, breaker: RelayState) -> bool:
         """Whether there is somebody to write to: no connection is opened for nothing."""
         errand = await self._gate.draw(self._desk.account(breaker), self._dismissed)
         if errand is not None:
             self._gate.put_back(errand)
         return errand is not None
 
-    async def _use(self, breaker: Breaker, connection: Connection) -> None:
+    async def _use(self, breaker: RelayState, connection: Connection) -> None:
         why = ""
         self.connection = connection
         self._desk.opened(breaker, connection)
         try:
             await self._serve(breaker, connection)
             await connection.wire.quit(self._limits.quit)
-        except Broken as broken:
+        except ConnectionLost as broken:
             why = str(broken)
             self._blame(why, breaker.relay.name)
-        except NotNow:
+        except TurnTooFar:
             pass
         finally:
             connection.wire.abort()
@@ -83,9 +83,9 @@ class Lane:
             self.connection = None
             self._desk.closed(breaker, connection, why)
 
-    async def _serve(self, breaker: Breaker, connection: Connection) -> None:
+    async def _serve(self, breaker: RelayState, connection: Connection) -> None:
         asked = dsn.wishes(self._settings.dsn, self._settings.dsn_return, connection.extensions)
-        talk = Transaction(connection, self._limits, asked)
+        talk = MailTransaction(connection, self._limits, asked)
         account = self._desk.account(breaker)
         errand = await self._next(connection, account)
         offered = False
@@ -102,12 +102,14 @@ class Lane:
                 self._turned_away(breaker, connection, errand, refused)
             connection.letters += 1
             if connection.wire.broken:
-                raise Broken(connection.wire.broken)
+                raise ConnectionLost(connection.wire.broken)
             if self._following is None and self._last(connection, breaker, ahead=0):
                 return
             errand = await self._next(connection, account)
 
-    async def _carry(self, breaker: Breaker, connection: Connection, errand: Errand, talk: Transaction) -> bool:
+    async def _carry(
+        self, breaker: RelayState, connection: Connection, errand: QueueItem, talk: MailTransaction
+    ) -> bool:
         """Content, intent, dot, verdict; whether the following letter's envelope went with the dot."""
         letter, data, relay = errand.letter, errand.data, breaker.relay.name
         if letter is None or data is None:
@@ -128,7 +130,7 @@ class Lane:
             self.delicate = False
         return following is not None
 
-    async def _made_durable(self, durable: Awaitable[None], errand: Errand, relay: str) -> None:
+    async def _made_durable(self, durable: Awaitable[None], errand: QueueItem, relay: str) -> None:
         """Wait for the intent to be on disk. Where it cannot be, no dot leaves: the letter is certainly not sent."""
         try:
             await durable
@@ -137,22 +139,27 @@ class Lane:
             raise
 
     async def _last_word(
-        self, breaker: Breaker, connection: Connection, errand: Errand, talk: Transaction, following: Errand | None
+        self,
+        breaker: RelayState,
+        connection: Connection,
+        errand: QueueItem,
+        talk: MailTransaction,
+        following: QueueItem | None,
     ) -> Outcome:
         """The dot and its reply. A broken connection is noticed by the caller at its next step."""
         number, relay = errand.recipient.number, breaker.relay.name
         try:
             talk.dot(following.letter if following is not None else None)
-        except Broken as broken:
+        except ConnectionLost as broken:
             return recipient_outcome.held_back(number, f"not sent: {broken}", relay)
         try:
             reply = await talk.verdict()
-        except Broken as broken:
+        except ConnectionLost as broken:
             return recipient_outcome.broken(number, str(broken), relay)
         outcome = self._desk.judge(breaker, connection, errand, Stage.DOT, reply)
         return outcome or recipient_outcome.held_back(number, reply.text, relay)
 
-    async def _answer(self, talk: Transaction, account: Account) -> Refused | None:
+    async def _answer(self, talk: MailTransaction, account: RelayAccount) -> EnvelopeRefused | None:
         asked = self._time()
         refused = await talk.answer()
         account.answered(self._time() - asked)
@@ -160,7 +167,7 @@ class Lane:
 
     # -- drawing and composing
 
-    async def _next(self, connection: Connection, account: Account) -> Errand | None:
+    async def _next(self, connection: Connection, account: RelayAccount) -> QueueItem | None:
         """The errand looked ahead at, or the next the gate gives, with a letter fit for this connection."""
         while True:
             errand, self._following = self._following, None
@@ -174,7 +181,7 @@ class Lane:
             if errand.data is not None or self._fit(errand, connection):
                 return errand
 
-    async def _draw(self, connection: Connection, account: Account) -> Errand | None:
+    async def _draw(self, connection: Connection, account: RelayAccount) -> QueueItem | None:
         self.idle_since = self._time()
         errand = await self._gate.draw(account, self._dismissed)
         idle, self.idle_since = self._time() - self.idle_since, 0.0
@@ -184,14 +191,14 @@ class Lane:
             return None
         return errand
 
-    def _look_ahead(self, account: Account) -> None:
+    def _look_ahead(self, account: RelayAccount) -> None:
         if self._following is None:
             errand = self._gate.draw_now(account)
-            if isinstance(errand, Errand):
+            if isinstance(errand, QueueItem):
                 self._begin(errand)
                 self._following = errand
 
-    def _begin(self, errand: Errand) -> None:
+    def _begin(self, errand: QueueItem) -> None:
         self.hand.append(errand)
         if errand.postponed:
             return
@@ -201,7 +208,7 @@ class Lane:
         else:
             errand.composing = asyncio.ensure_future(composed)
 
-    def _ready(self, connection: Connection) -> Errand | None:
+    def _ready(self, connection: Connection) -> QueueItem | None:
         """The following errand if its letter is there; one that turned out to have none is dropped."""
         errand = self._following
         if errand is None or (errand.composing is not None and not errand.composing.done()):
@@ -213,7 +220,7 @@ class Lane:
         self._following = None
         return None
 
-    def _fit(self, errand: Errand, connection: Connection) -> bool:
+    def _fit(self, errand: QueueItem, connection: Connection) -> bool:
         if errand.postponed:
             answered = self._desk.held.get(errand.group)
             why = f"its domain is held: {answered}" if answered else "the limits for its domain hold it"
@@ -234,7 +241,7 @@ class Lane:
         errand.data = data
         return True
 
-    def _last(self, connection: Connection, breaker: Breaker, ahead: int = 1) -> bool:
+    def _last(self, connection: Connection, breaker: RelayState, ahead: int = 1) -> bool:
         """Whether the letter ``ahead`` of the ones carried so far is the last for this connection."""
         now = self._time()
         return (
@@ -251,7 +258,9 @@ class Lane:
 
     # -- ends
 
-    def _turned_away(self, breaker: Breaker, connection: Connection, errand: Errand, refused: Refused) -> None:
+    def _turned_away(
+        self, breaker: RelayState, connection: Connection, errand: QueueItem, refused: EnvelopeRefused
+    ) -> None:
         outcome = self._desk.judge(breaker, connection, errand, refused.stage, refused.reply)
         if outcome is not None:
             self._end(errand, outcome)
@@ -264,7 +273,7 @@ class Lane:
         if current is not None:
             self._again(current, why, relay)
 
-    def _again(self, errand: Errand, why: str, relay: str) -> None:
+    def _again(self, errand: QueueItem, why: str, relay: str) -> None:
         errand.breaks += 1
         if errand.breaks >= MOST_BREAKS:
             self._end(errand, recipient_outcome.set_aside(errand.recipient.number, errand.breaks, why, relay))
@@ -272,11 +281,11 @@ class Lane:
             self._drop(errand)
             self._gate.put_back(errand)
 
-    def _end(self, errand: Errand, outcome: Outcome) -> None:
+    def _end(self, errand: QueueItem, outcome: Outcome) -> None:
         self._drop(errand)
         self._desk.recorder.verdict(outcome)
 
-    def _drop(self, errand: Errand) -> None:
+    def _drop(self, errand: QueueItem) -> None:
         self.hand.remove(errand)
         self._gate.end(errand)
 

@@ -1,7 +1,7 @@
-"""Opening a connection: TCP, TLS, EHLO and login by aiosmtplib, which then hands the transport over to `Wire`.
+"""Opening a connection: TCP, TLS, EHLO and login by aiosmtplib, which then hands the transport over to `ReplyStream`.
 
 The only room that uses aiosmtplib. What it does not do: choose a relay, try again, or carry letters. A
-connection that could not be opened is a `NotOpened` with its stage and, where there was one, the relay's reply.
+connection that could not be opened is a `ConnectFailed` with its stage and, where there was one, the relay's reply.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from campaign.config.delivery import Timeouts
 from campaign.delivery.credentials.login import Login
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
-from campaign.delivery.smtp.dial import NotOpened, dial, words
-from campaign.delivery.smtp.reply_stream import Wire, clean, reply
+from campaign.delivery.smtp.dial import ConnectFailed, connect_error_text, dial
+from campaign.delivery.smtp.reply_stream import ReplyStream, printable_reply, reply
 
 #: Ways to log in with a password, best first. The first that the relay offers gets exactly one try:
 #: trying the next after a refusal is how accounts get locked.
@@ -46,7 +46,7 @@ class Connection:
     and ``accepted`` count what it has carried, ``budget`` is how many it may carry until somebody asks again.
     """
 
-    wire: Wire
+    wire: ReplyStream
     relay: Relay
     extensions: dict[str, str]
     size: int
@@ -76,7 +76,7 @@ async def open_connection(relay: Relay, limits: Timeouts) -> Connection:
     opening = _Opening(relay, limits)
     try:
         return await opening.run()
-    except NotOpened:
+    except ConnectFailed:
         opening.drop()
         raise
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -156,7 +156,7 @@ class _Opening:
     async def _secure(self) -> None:
         self.stage = Stage.STARTTLS
         if not self.client.supports_extension("starttls"):
-            raise NotOpened(
+            raise ConnectFailed(
                 self.stage, "the relay does not offer STARTTLS, so nothing was sent in the clear", hopeless=True
             )
         # Whatever arrives in clear behind the 220 is thrown away by aiosmtplib >= 5.1.2 (injected replies).
@@ -168,14 +168,14 @@ class _Opening:
         wanted = self.relay.fingerprint
         found = hashlib.sha256(self._tls().getpeercert(binary_form=True) or b"").digest()
         if wanted and not hmac.compare_digest(wanted, found):
-            raise NotOpened(
+            raise ConnectFailed(
                 Stage.STARTTLS, f"the relay's certificate has another fingerprint: {found.hex()}", hopeless=True
             )
 
     def _tls(self) -> ssl.SSLObject:
         found = self.client.get_transport_info("ssl_object")
         if not isinstance(found, ssl.SSLObject):
-            raise NotOpened(Stage.STARTTLS, "the connection is not encrypted", hopeless=True)
+            raise ConnectFailed(Stage.STARTTLS, "the connection is not encrypted", hopeless=True)
         return found
 
     async def _log_in(self, login: Login) -> None:
@@ -184,9 +184,9 @@ class _Opening:
         wanted = ("xoauth2",) if login.kind == "token" else MECHANISMS
         chosen = next((name for name in wanted if name in offered), None)
         if chosen is None:
-            raise NotOpened(
+            raise ConnectFailed(
                 self.stage,
-                f"the relay offers no way to log in that we take: it offers {clean(' '.join(offered)) or 'none'}, "
+                f"the relay offers no way to log in that we take: it offers {printable_reply(' '.join(offered)) or 'none'}, "
                 f"we take {' '.join(wanted)}",
                 hopeless=True,
             )
@@ -198,10 +198,10 @@ class _Opening:
     def _hand_over(self, now: float, took: float) -> Connection:
         transport = self.client.transport
         if not isinstance(transport, asyncio.Transport) or transport.is_closing():
-            raise NotOpened(self.stage, "the relay closed the connection")
+            raise ConnectFailed(self.stage, "the relay closed the connection")
         extensions = dict(self.client.esmtp_extensions)
         size = _size(extensions.get("size", ""))
-        connection = Connection(Wire(transport), self.relay, extensions, size, now, took, greeted=self.greeted)
+        connection = Connection(ReplyStream(transport), self.relay, extensions, size, now, took, greeted=self.greeted)
         encrypted = transport.get_extra_info("ssl_object")
         if encrypted is not None:
             connection.tls = f"{encrypted.version()} {encrypted.cipher()[0]}"
@@ -210,12 +210,12 @@ class _Opening:
         return connection
 
 
-def _not_opened(stage: Stage, error: Exception, relay: Relay) -> NotOpened:
+def _not_opened(stage: Stage, error: Exception, relay: Relay) -> ConnectFailed:
     """What went wrong, in our words, from an exception of aiosmtplib or ssl."""
     code = getattr(error, "code", 0)
     if isinstance(error, aiosmtplib.SMTPResponseException) and 200 <= code <= 599:
         answer = reply((code, error.message.encode("utf-8", "surrogateescape")))
-        return NotOpened(
+        return ConnectFailed(
             stage, f"the relay answered {code} {answer.enhanced} {answer.text}".replace("  ", " "), reply=answer
         )
     encrypted = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
@@ -226,8 +226,10 @@ def _not_opened(stage: Stage, error: Exception, relay: Relay) -> NotOpened:
         advice = certificate_advice(encrypted) if isinstance(encrypted, ssl.SSLCertVerificationError) else ""
         if alert == "handshake failure":
             advice = "ask the relay's owner; it may want a certificate of ours (delivery.tls_client_certificate)"
-        return NotOpened(Stage.STARTTLS, f"no trusted encryption: {clean(str(why))}", hopeless=True, advice=advice)
-    return NotOpened(stage, words(error))
+        return ConnectFailed(
+            Stage.STARTTLS, f"no trusted encryption: {printable_reply(str(why))}", hopeless=True, advice=advice
+        )
+    return ConnectFailed(stage, connect_error_text(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -241,15 +243,15 @@ def _alert(error: ssl.SSLError) -> str:
     return (error.reason or "").partition("_ALERT_")[2].replace("_", " ").lower()
 
 
-def _not_known(alert: str, *, shown: bool) -> NotOpened:
+def _not_known(alert: str, *, shown: bool) -> ConnectFailed:
     if shown:
-        return NotOpened(
+        return ConnectFailed(
             Stage.STARTTLS,
             f"the relay does not take our certificate: {alert}",
             hopeless=True,
             advice="ask its owner which authority and names it takes, then correct delivery.tls_client_certificate",
         )
-    return NotOpened(
+    return ConnectFailed(
         Stage.STARTTLS,
         f"the relay wants a certificate of ours: {alert}",
         hopeless=True,

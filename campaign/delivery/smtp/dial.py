@@ -11,7 +11,7 @@ from typing import Any
 
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
-from campaign.delivery.smtp.reply_stream import clean
+from campaign.delivery.smtp.reply_stream import printable_reply
 from campaign.delivery.source_address import SourceAddress
 from campaign.model import Reply
 
@@ -21,7 +21,7 @@ HEAD_START = 0.25
 Place = tuple[int, Any]
 
 
-class NotOpened(Exception):  # noqa: N818 - it says what is, as `Broken` does
+class ConnectFailed(Exception):  # noqa: N818 - it says what is, as `ConnectionLost` does
     """No usable connection. ``hopeless`` means that trying again would end the same way; ``advice`` is what to do."""
 
     def __init__(
@@ -42,11 +42,13 @@ async def dial(relay: Relay, limit: float) -> socket.socket:
         asking = loop.getaddrinfo(relay.host, relay.port, type=socket.SOCK_STREAM)
         found = await asyncio.wait_for(asking, max(limit, 5.0))
     except (OSError, TimeoutError) as error:
-        raise NotOpened(Stage.CONNECT, f"the name {relay.host} cannot be looked up: {words(error)}") from error
+        raise ConnectFailed(
+            Stage.CONNECT, f"the name {relay.host} cannot be looked up: {connect_error_text(error)}"
+        ) from error
     source = relay.source
     places = [(place[0], place[4]) for place in found if source is None or place[0] == source.family]
     if not places:
-        raise NotOpened(
+        raise ConnectFailed(
             Stage.CONNECT,
             f"the name {relay.host} has no address of the same kind as our source_address",
             hopeless=True,
@@ -80,7 +82,7 @@ async def _race(places: Sequence[Place], limit: float, source: SourceAddress | N
         for line in (*lines[1:], *(one for one in late if isinstance(one, socket.socket))):
             line.close()
     if not lines:
-        raise NotOpened(Stage.CONNECT, "no connection: " + "; ".join(failures))
+        raise ConnectFailed(Stage.CONNECT, "no connection: " + "; ".join(failures))
     return lines[0]
 
 
@@ -95,21 +97,21 @@ async def _connect(place: Place, limit: float, source: SourceAddress | None) -> 
         await asyncio.wait_for(asyncio.get_running_loop().sock_connect(line, address), limit)
     except (OSError, TimeoutError) as error:
         line.close()
-        raise ConnectionError(f"{address[0]}: {words(error)}") from None
+        raise ConnectionError(f"{address[0]}: {connect_error_text(error)}") from None
     except BaseException:
         line.close()
         raise
     return line
 
 
-def words(error: BaseException) -> str:
+def connect_error_text(error: BaseException) -> str:
     """What went wrong, in words for the operator."""
     while error.__cause__ is not None and not isinstance(error, TimeoutError):
         error = error.__cause__
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
-        return os.strerror(error.errno) if error.errno and error.errno > 0 else clean(error.strerror)
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else printable_reply(error.strerror)
     if isinstance(error, ConnectionError) and not str(error):
         return "the relay cut the connection"
-    return clean(str(error)) or type(error).__name__
+    return printable_reply(str(error)) or type(error).__name__

@@ -35,7 +35,7 @@ def original_recipient(address: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class DsnParameters:
     """The parameters of every letter of a connection; ``""`` where one would be too long to be allowed."""
 
     notify: str
@@ -56,8 +56,8 @@ class Wishes:
         return f" NOTIFY={self.notify}{named}"
 
 
-def wishes(dsn: Sequence[DsnWish], returned: str, extensions: Collection[str]) -> Wishes | None:
+def wishes(dsn: Sequence[DsnWish], returned: str, extensions: Collection[str]) -> DsnParameters | None:
     """What to ask of a relay with these ``extensions``; ``None``: nothing, or it does not offer DSN."""
     if not dsn or "dsn" not in extensions:
         return None
-    return Wishes(",".join(dsn).upper(), returned == "full")
+    return DsnParameters(",".join(dsn).upper(), returned == "full")

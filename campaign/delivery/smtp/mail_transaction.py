@@ -21,8 +21,8 @@ from functools import lru_cache
 from campaign.config.delivery import Timeouts
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.connection import Connection
-from campaign.delivery.smtp.dsn import Wishes
-from campaign.delivery.smtp.reply_stream import BLOCK, Broken, RawReply, reply
+from campaign.delivery.smtp.dsn import DsnParameters
+from campaign.delivery.smtp.reply_stream import BLOCK, ConnectionLost, RawReply, reply
 from campaign.errors import InternalError
 from campaign.model import Letter, Outcome, Reply, Verdict
 
@@ -44,7 +44,7 @@ Ask = Callable[[Stage, float], Awaitable[RawReply]]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class EnvelopeRefused:
     """The relay would not take the envelope: the command it refused, and its words."""
 
     stage: Stage
@@ -99,14 +99,14 @@ def _fits(address: str, pattern: re.Pattern[str]) -> bool:
     return short and pattern.fullmatch(address) is not None
 
 
-class Transaction:
+class MailTransaction:
     """The conversation about letters on one connection. One coroutine at a time; after Broken it is over.
 
     For each letter, in this order: `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot` is
     offered with it. At most two writes a letter when the next one is there in time and PIPELINING is offered.
     """
 
-    def __init__(self, connection: Connection, limits: Timeouts, dsn: Wishes | None = None) -> None:
+    def __init__(self, connection: Connection, limits: Timeouts, dsn: DsnParameters | None = None) -> None:
         self._connection = connection
         self._wire = connection.wire
         self._limits = limits
@@ -129,7 +129,7 @@ class Transaction:
         """Whether the relay has taken the envelope already, so that there is no `answer` to wait for."""
         return self._pipelining and not self._resetting and self._wire.agreed()
 
-    async def answer(self) -> Refused | None:
+    async def answer(self) -> EnvelopeRefused | None:
         """What the relay says to the envelope offered last. ``None``: it waits for the content.
 
         After a Refused the connection is clean for the next `offer`, unless the reply was a 421. An envelope that may
@@ -149,7 +149,7 @@ class Transaction:
             )
         return again
 
-    async def _heard(self) -> Refused | None:
+    async def _heard(self) -> EnvelopeRefused | None:
         ask = self._read if self._pipelining else self._ask
         if self._resetting:
             self._resetting = False
@@ -159,7 +159,7 @@ class Transaction:
             return self._refused(Stage.MAIL, mail)
         try:
             return await self._recipient(ask, mail)
-        except Broken:
+        except ConnectionLost:
             if mail[0] < 400:
                 raise
             return self._refused(Stage.MAIL, mail)  # it said no before it went away; that is an answer
@@ -185,7 +185,7 @@ class Transaction:
         self._wire.until = math.inf  # a letter cut short now would be in doubt
         try:
             raw = await self._wire.read(self._limits.dot)
-        except Broken as broken:
+        except ConnectionLost as broken:
             self._wire.abort(str(broken))
             raise
         self._wire.until = self._until
@@ -232,19 +232,19 @@ class Transaction:
         self._wire.write(self._command(stage))
         return await self._wire.read(limit)
 
-    async def _recipient(self, ask: Ask, mail: RawReply) -> Refused | None:
+    async def _recipient(self, ask: Ask, mail: RawReply) -> EnvelopeRefused | None:
         rcpt = await ask(Stage.RCPT, self._limits.rcpt)
         if rcpt[0] == 421 or (rcpt[0] >= 400 and not self._pipelining):
             return self._refused(Stage.RCPT, rcpt)
         try:
             data = await ask(Stage.DATA, self._limits.data)
-        except Broken:
+        except ConnectionLost:
             if rcpt[0] < 400 or mail[0] >= 400:
                 raise
             return self._refused(Stage.RCPT, rcpt)
         return await self._weigh(mail, rcpt, data)
 
-    async def _weigh(self, mail: RawReply, rcpt: RawReply, data: RawReply) -> Refused | None:
+    async def _weigh(self, mail: RawReply, rcpt: RawReply, data: RawReply) -> EnvelopeRefused | None:
         if mail[0] >= 400:
             if data[0] == 354:
                 self._wire.abort("the relay took DATA without a sender")
@@ -266,14 +266,14 @@ class Transaction:
         try:
             self._wire.write(b".\r\n")
             await self._wire.read(self._limits.dot)
-        except Broken as broken:
+        except ConnectionLost as broken:
             self._wire.abort(str(broken))
 
-    def _refused(self, stage: Stage, raw: RawReply) -> Refused:
+    def _refused(self, stage: Stage, raw: RawReply) -> EnvelopeRefused:
         self._unclean = True
         if raw[0] == 421:
             self._wire.abort("the relay is closing the connection")
-        return Refused(stage, reply(raw))
+        return EnvelopeRefused(stage, reply(raw))
 
     def _must(self, raw: RawReply, first: int) -> None:
         if raw[0] // 100 != first:
@@ -287,8 +287,8 @@ class Transaction:
 
     def _lose(self, why: str) -> None:
         self._wire.abort(why)
-        raise Broken(why)
+        raise ConnectionLost(why)
 
 
-def _of_parameters(refused: Refused) -> bool:
+def _of_parameters(refused: EnvelopeRefused) -> bool:
     return refused.stage in (Stage.MAIL, Stage.RCPT) and refused.reply.code in _PARAMETERS_REFUSED

@@ -39,11 +39,11 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u
 RawReply = tuple[int, bytes]
 
 
-class Broken(Exception):  # noqa: N818 - not an error of ours but a state of the world
+class ConnectionLost(Exception):  # noqa: N818 - not an error of ours but a state of the world
     """The connection is of no more use; ``str`` says why, in words for the operator."""
 
 
-def clean(text: str) -> str:
+def printable_reply(text: str) -> str:
     """Server text made safe to print: control and reordering characters become one blank, long text is cut."""
     return " ".join(_UNPRINTABLE.sub(" ", text).split())[:MAX_TEXT]
 
@@ -60,11 +60,13 @@ def reply(raw: RawReply) -> Reply:
     else:
         text = text[len(enhanced) :].strip()
     return Reply(
-        code, enhanced, text if text.isascii() and text.isprintable() and len(text) <= MAX_TEXT else clean(text)
+        code,
+        enhanced,
+        text if text.isascii() and text.isprintable() and len(text) <= MAX_TEXT else printable_reply(text),
     )
 
 
-class Wire(asyncio.BufferedProtocol):
+class ReplyStream(asyncio.BufferedProtocol):
     """Replies in, bytes out, over a transport that somebody else opened.
 
     Bounds: one reply of `MAX_REPLY` octets, `MAX_UNREAD` replies, and over TLS about two `BLOCK` unsent.
@@ -127,7 +129,7 @@ class Wire(asyncio.BufferedProtocol):
     def _take_line(self, code: int | None, line: bytes) -> bool:
         self._size += len(line)
         if code is None or line[3:4] not in _ENDS or (self._lines and line[:3] != self._lines[0][:3]):
-            self._break(f"the relay sent something that is not a reply: {clean(repr(line[:80])[2:-1])}")
+            self._break(f"the relay sent something that is not a reply: {printable_reply(repr(line[:80])[2:-1])}")
             return False
         self._lines.append(line)
         if self._size > MAX_REPLY:
@@ -144,7 +146,9 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._break(f"the connection was lost: {clean(str(exc))}" if exc else "the relay closed the connection")
+        self._break(
+            f"the connection was lost: {printable_reply(str(exc))}" if exc else "the relay closed the connection"
+        )
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -179,7 +183,7 @@ class Wire(asyncio.BufferedProtocol):
         if self._why or self._transport.is_closing():
             # asyncio tells us of a refused write only later; what is written until then would go nowhere.
             self._break("the connection was lost")
-            raise Broken(self._why)
+            raise ConnectionLost(self._why)
         self._transport.write(data)
 
     @property
@@ -198,7 +202,7 @@ class Wire(asyncio.BufferedProtocol):
         while self._room is not None and not self._why:
             await self._expect(self._room, limit)
         if self._why:
-            raise Broken(self._why)
+            raise ConnectionLost(self._why)
 
     def agreed(self) -> bool:
         """Take the yes to MAIL, RCPT and DATA if all of it is there already; otherwise take nothing."""
@@ -214,7 +218,7 @@ class Wire(asyncio.BufferedProtocol):
         """The next reply, in the order they came. Raises Broken when none comes in ``limit`` s."""
         while not self._replies:
             if self._why:
-                raise Broken(self._why)
+                raise ConnectionLost(self._why)
             self._waiter = self._loop.create_future()
             await self._expect(self._waiter, limit)
         return self._replies.popleft()
@@ -238,7 +242,7 @@ class Wire(asyncio.BufferedProtocol):
         try:
             self.write(b"QUIT\r\n")
             await self.read(limit)
-        except Broken:
+        except ConnectionLost:
             pass
         self._transport.close()
         # Over TLS a deaf server would be waited for half a minute; nothing of value is unsent.

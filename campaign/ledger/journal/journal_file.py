@@ -22,7 +22,7 @@ LOCK_TRIES, LOCK_PAUSE = 10, 0.04
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class AppendOnly:
+class JournalFile:
     """An append-only file owned by this process alone."""
 
     def __init__(self, path: Path) -> None:

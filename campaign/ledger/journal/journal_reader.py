@@ -41,7 +41,7 @@ class Reading:
         return not (self.torn or self.damaged_line)
 
 
-def read(path: Path, reading: Reading) -> Iterator[Record]:
+def read_records(path: Path, reading: Reading) -> Iterator[Record]:
     """Yield records up to the first that is damaged or torn, and note in ``reading`` where that was."""
     try:
         file = path.open("rb")

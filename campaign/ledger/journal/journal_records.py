@@ -66,7 +66,7 @@ class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, froze
     at: float
 
 
-class Frontier(msgspec.Struct, tag="frontier", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+class ReservedUpTo(msgspec.Struct, tag="frontier", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """Synced before anyone numbered ``until`` or above is drawn in this pass; bounds who can be in doubt."""
 
     until: int
@@ -81,7 +81,7 @@ class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, f
     relay: str = ""
 
 
-class Settled(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+class VerdictRecord(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True, gc=False):
     """What became of one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time.
 
     ``dead``: the address does not exist, and belongs in ``suppressed.csv``.
@@ -122,7 +122,7 @@ class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, fro
     remembered: bool = False
 
 
-Record = Opened | Started | Changed | Pass | Frontier | Intent | Settled | Synced | Ended
+Record = Opened | Started | Changed | Pass | ReservedUpTo | Intent | VerdictRecord | Synced | Ended
 
 _encoder = msgspec.json.Encoder()
 _decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode

@@ -18,8 +18,8 @@ from campaign.errors import InternalError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.journal.journal_records import Pass, Settled, Started
-from campaign.ledger.run_state import History
+from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
+from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.dead_addresses import suppress_missing
@@ -27,12 +27,12 @@ from campaign.pipeline.finish.reply_summary import Refusals
 from campaign.pipeline.operate.publish_metrics import publish_last
 from campaign.pipeline.serve.pass_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
-from campaign.pipeline.start.choose_run import Chosen
+from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.facts import DoubtRow, FailedRow, RunFacts, TimelineBucket
 from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.formatting import sentence
 from campaign.report.html.report_page import write_page
-from campaign.report.live.console import Console, shown
+from campaign.report.live.console import Console, path_text
 from campaign.report.summary import balance, tally, write_summary
 from campaign.report.telemetry.reply_latency import SendTimes
 from campaign.report.telemetry.tracing import conclude, span
@@ -51,10 +51,10 @@ class Stream:
     seconds: dict[int, list[int]] = field(default_factory=dict)
     relays: Counter[str] = field(default_factory=Counter)
     refusals: Refusals = field(default_factory=Refusals)
-    last: dict[int, Settled] = field(default_factory=dict)
+    last: dict[int, VerdictRecord] = field(default_factory=dict)
     sent_at: dict[int, tuple[float, str]] = field(default_factory=dict)
 
-    def settled(self, record: Settled) -> None:
+    def settled(self, record: VerdictRecord) -> None:
         """One verdict."""
         self.ended = max(self.ended, record.at)
         at = self.seconds.setdefault(int(record.at), [0, 0, 0])
@@ -75,8 +75,8 @@ class Stream:
 def walk(path: Path) -> Stream:
     """Stream the journal once; memory grows with failures and seconds, not with recipients."""
     stream = Stream()
-    for record in journal_reader.read(path, journal_reader.Reading()):
-        if isinstance(record, Settled):
+    for record in journal_reader.read_records(path, journal_reader.Reading()):
+        if isinstance(record, VerdictRecord):
             stream.settled(record)
         elif isinstance(record, Started):
             stream.started = stream.started or record.at
@@ -87,7 +87,7 @@ def walk(path: Path) -> Stream:
 
 
 @span("close")
-def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, console: Console) -> ExitCode:
+def close_run(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, ending: Ending, console: Console) -> ExitCode:
     """Write what the run leaves behind, tell the tally, return the exit code. Raises InternalError, StorageError."""
     policy = job.settings.ledger.in_doubt
     stream = walk(chosen.folder / journal_reader.NAME)
@@ -110,7 +110,7 @@ def close_run(job: Job, chosen: Chosen, checkpoint: Checkpoint, ending: Ending, 
     return code
 
 
-def verdict_codes(history: History, policy: InDoubt) -> set[ExitCode]:
+def verdict_codes(history: RunState, policy: InDoubt) -> set[ExitCode]:
     """The exit codes that the verdicts themselves ask for."""
     counts = history.tally()
     codes = set()
@@ -123,14 +123,14 @@ def verdict_codes(history: History, policy: InDoubt) -> set[ExitCode]:
     return codes
 
 
-def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream) -> RunFacts:
+def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream) -> RunFacts:
     """All that a report says about this run."""
     opened, rules = history.opened, Rules.load(job.settings.delivery.reply_rules)
     return RunFacts(
         campaign=opened.campaign,
         edition=opened.edition,
         run=opened.run,
-        folder=shown(folder),
+        folder=path_text(folder),
         generation=opened.generation,
         rehearsal=history.rehearsal,
         started=stream.started,
@@ -148,7 +148,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
         fingerprints=dict(history.fingerprints),
         exit_code=history.ended.exit_code if history.ended else int(ExitCode.UNFINISHED),
         in_doubt=list(_doubts(job, plan, history, stream))[:LISTED_DOUBTS],
-        file=shown(job.settings.file),
+        file=path_text(job.settings.file),
         trace_id=opened.trace,
         notes=history.notes,
         latency_buckets=stream.times.buckets(),
@@ -156,7 +156,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: History, stream: Stream
     )
 
 
-def write_all(job: Job, folder: Path, plan: Plan, history: History, stream: Stream, facts: RunFacts) -> None:
+def write_all(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream, facts: RunFacts) -> None:
     """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics."""
     write_failed(folder, plan.headers, _failures(plan, history, stream))
     write_in_doubt(folder, _doubts(job, plan, history, stream))
@@ -180,7 +180,7 @@ def settings_in_words(job: Job) -> dict[str, str]:
     }
 
 
-def _failures(plan: Plan, history: History, stream: Stream) -> Iterator[FailedRow]:
+def _failures(plan: Plan, history: RunState, stream: Stream) -> Iterator[FailedRow]:
     wanted = bytearray(plan.size)
     for number in history.numbers(*FAILED):
         wanted[number] = 1
@@ -191,7 +191,7 @@ def _failures(plan: Plan, history: History, stream: Stream) -> Iterator[FailedRo
                 yield FailedRow(values, last.verdict, last.code, last.enhanced, last.reason)
 
 
-def _doubts(job: Job, plan: Plan, history: History, stream: Stream) -> Iterator[DoubtRow]:
+def _doubts(job: Job, plan: Plan, history: RunState, stream: Stream) -> Iterator[DoubtRow]:
     identity = job.identity(history.opened.generation)
     today = job.domain
     for number in history.numbers(Verdict.IN_DOUBT):
@@ -201,7 +201,7 @@ def _doubts(job: Job, plan: Plan, history: History, stream: Stream) -> Iterator[
         yield DoubtRow(number, recipient.address, message_id(identity, domain, recipient.key), relay, at)
 
 
-def _by_domain(plan: Plan, history: History) -> dict[str, dict[str, int]]:
+def _by_domain(plan: Plan, history: RunState) -> dict[str, dict[str, int]]:
     domains: dict[str, Counter[str]] = {}
     for number, address in enumerate(plan.addresses()):
         domain = address.rpartition("@")[2]

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from campaign.delivery.replies.classify import Action, Decision, Rules, Stage
-from campaign.ledger.journal.journal_records import Settled
+from campaign.ledger.journal.journal_records import VerdictRecord
 from campaign.model import Reply, Verdict
 from campaign.report.facts import ReplyTally
 from campaign.report.formatting import without_addresses
@@ -30,10 +30,10 @@ _OUT_OF_TRIES = "it was tried until its attempts or its time ran out; campaign r
 
 
 @dataclass(slots=True)
-class Kind:
+class ReplyKind:
     """Replies of one kind: the first of them, and how many there were."""
 
-    first: Settled
+    first: VerdictRecord
     count: int = 0
 
 
@@ -41,15 +41,15 @@ class Kind:
 class Refusals:
     """Takes every verdict but the good ones; `top` tells the commonest kinds."""
 
-    _kinds: dict[tuple[int, str, str, str], Kind] = field(default_factory=dict)
+    _kinds: dict[tuple[int, str, str, str], ReplyKind] = field(default_factory=dict)
 
-    def add(self, record: Settled) -> None:
+    def add(self, record: VerdictRecord) -> None:
         """One verdict and the reply behind it. Costs a few microseconds."""
         words = _VARIES.sub("#", record.reason[:LONGEST])
         key = (record.code, record.enhanced, record.verdict, words)
         if key not in self._kinds and len(self._kinds) >= MOST_KINDS:
             key = (record.code, record.enhanced, record.verdict, "")
-        self._kinds.setdefault(key, Kind(record)).count += 1
+        self._kinds.setdefault(key, ReplyKind(record)).count += 1
 
     def top(self, rules: Rules, most: int) -> list[ReplyTally]:
         """The ``most`` commonest kinds, the commonest first."""
@@ -65,7 +65,7 @@ class Refusals:
         )
 
 
-def _told(kind: Kind, rules: Rules) -> ReplyTally:
+def _told(kind: ReplyKind, rules: Rules) -> ReplyTally:
     first = kind.first
     meaning, advice = _in_words(first, rules) if first.code else ("", _LATER if _waits(first) else "")
     return ReplyTally(
@@ -79,17 +79,17 @@ def _told(kind: Kind, rules: Rules) -> ReplyTally:
     )
 
 
-def _decided(record: Settled, rules: Rules) -> Decision:
+def _decided(record: VerdictRecord, rules: Rules) -> Decision:
     stage = Stage.DOT if record.took else Stage.RCPT
     return rules.decide(stage, Reply(record.code, record.enhanced, record.reason), relay=record.relay)
 
 
-def _in_words(record: Settled, rules: Rules) -> tuple[str, str]:
+def _in_words(record: VerdictRecord, rules: Rules) -> tuple[str, str]:
     decision = _decided(record, rules)
     return decision.reason, decision.advice or _otherwise(record, decision)
 
 
-def _otherwise(record: Settled, decision: Decision) -> str:
+def _otherwise(record: VerdictRecord, decision: Decision) -> str:
     if _waits(record):
         return _LATER
     if record.verdict != Verdict.REJECTED:
@@ -97,5 +97,5 @@ def _otherwise(record: Settled, decision: Decision) -> str:
     return _OTHERWISE.get(decision.action, _OUT_OF_TRIES)
 
 
-def _waits(record: Settled) -> bool:
+def _waits(record: VerdictRecord) -> bool:
     return record.verdict == Verdict.DEFERRED

@@ -16,7 +16,7 @@ LARGEST_LIST = 200_000_000  # octets of a file of Message-IDs
 _DELIVERED = ("new", "cur")
 
 
-def message_ids(source: Path) -> Iterator[str]:
+def accepted_message_ids(source: Path) -> Iterator[str]:
     """Every ``<...@...>`` in a text file, such as a relay's log, or in the letters of a Maildir.
 
     Of any other folder all files are read, and the Maildirs in it as such. Raises InputError.

@@ -22,12 +22,12 @@ from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.dead_addresses import suppress_missing
 from campaign.pipeline.finish.close_run import draw_up, verdict_codes, walk, write_all
-from campaign.pipeline.operate.accepted_list import message_ids, refuse_run_files
+from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
 from campaign.report.facts import RunFacts
 
 
@@ -36,13 +36,13 @@ class Standing:
     """Where a run stands: its history, whether a process is serving it now, and its state in a word with the reason."""
 
     folder: Path
-    history: History
+    history: RunState
     running: bool
     state: str
     reason: str = ""
 
 
-def standing(run: Path) -> Standing:
+def run_standing(run: Path) -> Standing:
     """Where ``run`` stands, also while another process serves it."""
     running = is_running(run)
     history, control = read_history(run, running=running), Control(run)
@@ -50,7 +50,7 @@ def standing(run: Path) -> Standing:
     return Standing(run, history, running, *state_of(history, control.state, running=running))
 
 
-def state_of(history: History, wish: State, *, running: bool) -> tuple[str, str]:
+def state_of(history: RunState, wish: State, *, running: bool) -> tuple[str, str]:
     """The state of a run in a word, and the reason; ``wish`` is what an operator last asked for."""
     counts = history.tally()
     if running:
@@ -105,7 +105,7 @@ def cancel(run: Path) -> tuple[bool, ExitCode]:
     return False, code
 
 
-def refuse_left_behind(run: Path, history: History) -> None:
+def refuse_left_behind(run: Path, history: RunState) -> None:
     """Whoever still waits in a run that ``--fresh`` left behind was planned anew. Raises ConfigError."""
     if history.abandoned:
         raise ConfigError(
@@ -118,7 +118,7 @@ def refuse_left_behind(run: Path, history: History) -> None:
 def resolve(run: Path, accepted: Path) -> tuple[int, int]:
     """Settle doubts from a list of Message-IDs that the relay took; how many were settled, and how many are left."""
     # The part before the @ is a keyed hash and enough; the other one follows campaign.from, which may have changed.
-    known = {one.partition("@")[0] for one in message_ids(accepted)}
+    known = {one.partition("@")[0] for one in accepted_message_ids(accepted)}
     job = job_of(run)
     with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
         plan, history = Plan.open(run / run_folder.PLAN), checkpoint.history

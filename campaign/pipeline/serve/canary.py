@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from campaign.config.delivery import DeliverySlice
+from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, hold_for_canary
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 
 Step = Literal["go", "canary", "wait", "stop"]
@@ -33,7 +33,7 @@ class Canary:
     min_accepted: float
 
     @classmethod
-    def of(cls, settings: DeliverySlice, recipients: int) -> Canary:
+    def of(cls, settings: DeliverySection, recipients: int) -> Canary:
         """The canary of a run; one as large as the plan is none."""
         size = settings.canary if settings.canary < recipients else 0
         return cls(size, recipients, settings.canary_hold, settings.canary_min_accepted)
@@ -46,7 +46,7 @@ class Canary:
         """All who go first, ascending."""
         return [-(-one * self.recipients // self.size) for one in range(self.size)]
 
-    def step(self, history: History, *, since: float | None, released: bool) -> Step:
+    def step(self, history: RunState, *, since: float | None, released: bool) -> Step:
         """What to do now.
 
         ``since`` is how many seconds ago the last of the canary was settled (None: by an earlier process), ``released``
@@ -60,13 +60,13 @@ class Canary:
             return "stop"
         return "go" if self.hold is not None and since is not None and since >= self.hold else "wait"
 
-    def accepted_share(self, history: History) -> float:
+    def accepted_share(self, history: RunState) -> float:
         """Accepted, of those of the canary that the relay has answered for."""
         verdicts = [history.verdict(number) for number in self.numbers()]
         answered = [one for one in verdicts if one in {Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DEFERRED}]
         return answered.count(Verdict.ACCEPTED) / len(answered) if answered else 1.0
 
-    def _others_served(self, history: History) -> bool:
+    def _others_served(self, history: RunState) -> bool:
         own = sum(history.verdict(number) is not Verdict.WAITING for number in self.numbers())
         return sum(history.counts) - history.tally()[Verdict.WAITING] > own
 
@@ -84,7 +84,7 @@ class Release:
         self._released = False
         self._held_since: float | None = None
 
-    async def step(self, history: History) -> Literal["go", "canary", "stop", "left"]:
+    async def step(self, history: RunState) -> Literal["go", "canary", "stop", "left"]:
         """What the next pass is: of all, of the canary alone, or none because the run is held or left."""
         while True:
             since = None if self._held_since is None else time.monotonic() - self._held_since
@@ -100,14 +100,14 @@ class Release:
             if not await self._wait(LOOK_SECONDS):
                 return "left"
 
-    def _hold(self, history: History) -> None:
+    def _hold(self, history: RunState) -> None:
         self._held_since = time.monotonic()
         share = self.canary.accepted_share(history)
         after = f", or {self.canary.hold:g} s from now by itself" if self.canary.hold is not None else ""
         self._note(f"the canary is out, {share:.1%} of it accepted; the rest waits for campaign resume{after}")
         self._wish("pause")
 
-    def _ended(self, step: Literal["go", "canary", "stop"], history: History) -> Literal["go", "canary", "stop"]:
+    def _ended(self, step: Literal["go", "canary", "stop"], history: RunState) -> Literal["go", "canary", "stop"]:
         if step == "stop":
             share = self.canary.accepted_share(history)
             self._note(f"only {share:.1%} of the canary was accepted, less than canary_min_accepted: the run is held")

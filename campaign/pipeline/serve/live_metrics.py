@@ -16,11 +16,11 @@ from typing import TypeVar
 
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.journal.journal_records import Settled, Started, decode
+from campaign.ledger.journal.journal_records import Started, VerdictRecord, decode
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.publish_metrics import is_asked_for, publish
-from campaign.pipeline.start.choose_run import Chosen
+from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.telemetry.metrics import Snapshot
 from campaign.report.telemetry.reply_latency import SendTimes
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Observer:
     """Publishes the numbers of one process's turn at a run, once at its beginning and each ``metrics_interval``."""
 
-    def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint) -> None:
+    def __init__(self, job: Job, chosen: ChosenRun, checkpoint: Checkpoint) -> None:
         self._job, self._chosen, self._checkpoint = job, chosen, checkpoint
         self._tail = Tail(chosen.folder / journal_reader.NAME)
         self._said: list[str] = []
@@ -108,7 +108,7 @@ class Tail:
 
     def _take(self, line: bytes) -> None:
         match decode(line):
-            case Settled() as record:
+            case VerdictRecord() as record:
                 self.deferrals += record.verdict == Verdict.DEFERRED
                 if record.took and record.verdict != Verdict.IN_DOUBT:
                     self.times.add(record.took)

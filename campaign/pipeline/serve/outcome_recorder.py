@@ -13,17 +13,17 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.dead_addresses import suppress
-from campaign.pipeline.start.choose_run import Chosen
+from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.live.progress import Counts
 
 
-class Recorder:
+class CheckpointRecorder:
     """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to.
 
     ``written`` counts the verdicts.
     """
 
-    def __init__(self, job: Job, chosen: Chosen, checkpoint: Checkpoint, counts: Counts) -> None:
+    def __init__(self, job: Job, chosen: ChosenRun, checkpoint: Checkpoint, counts: Counts) -> None:
         self.written = 0
         self._job, self._plan, self._checkpoint, self._counts = job, chosen.plan, checkpoint, counts
 

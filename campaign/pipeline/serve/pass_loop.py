@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from campaign.audience.screening.screen_rows import Suppression
 from campaign.delivery.control_file import Control
-from campaign.delivery.embedded_mailbox import Mailbox
+from campaign.delivery.embedded_mailbox import EmbeddedMailbox
 from campaign.delivery.pacing.shared_throttle import SharedThrottle, open_throttle
 from campaign.delivery.relays.relay import Relay, open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
@@ -27,10 +27,10 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Recipient, Unrenderable, Verdict
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.canary import Canary, Release
-from campaign.pipeline.serve.outcome_recorder import Recorder
-from campaign.pipeline.serve.render_inline import Stove
-from campaign.pipeline.serve.render_pool import Kitchen, workers_for
-from campaign.pipeline.start.choose_run import Chosen
+from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
+from campaign.pipeline.serve.render_inline import InlineRenderer
+from campaign.pipeline.serve.render_pool import RenderPool, workers_for
+from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.live.event_log import Log
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.telemetry.tracing import span
@@ -62,14 +62,14 @@ class Ending:
         self.error = self.error or error
 
 
-class Service:
+class PassLoop:
     """One process's turn at a run: `serve` sweeps until nobody is left, or until it is told to stop."""
 
     def __init__(
         self,
         job: Job,
         options: Options,
-        chosen: Chosen,
+        chosen: ChosenRun,
         checkpoint: Checkpoint,
         progress: Progress,
         counts: Counts,
@@ -77,7 +77,7 @@ class Service:
     ) -> None:
         self._job, self._options, self._chosen, self._checkpoint = job, options, chosen, checkpoint
         self._progress, self._counts, self._log = progress, counts, log
-        self._recorder = Recorder(job, chosen, checkpoint, counts)
+        self._recorder = CheckpointRecorder(job, chosen, checkpoint, counts)
         self._control = Control(chosen.folder)
         self._ending = Ending()
         self._stop = asyncio.Event()
@@ -87,8 +87,8 @@ class Service:
         self._suppression: Suppression = job.suppression()
         self._suppression_read = time.monotonic()
         self._dispatcher: Dispatcher | None = None
-        self._kitchen: Kitchen | None = None
-        self._stove = Stove(chosen.composer, checkpoint.date_of)
+        self._kitchen: RenderPool | None = None
+        self._stove = InlineRenderer(chosen.composer, checkpoint.date_of)
         canary = Canary.of(job.settings.delivery, chosen.plan.size)
         self._release = Release(canary, chosen.folder, self._control, progress.note, self._pause)
         self._canary_only = False
@@ -114,11 +114,11 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             if workers:
                 brief = self._chosen.composer.brief
-                kitchen = Kitchen(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
+                kitchen = RenderPool(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
                 self._kitchen = stack.enter_context(kitchen)
             box = None
             if "mailbox" in delivery.urls:
-                box = await stack.enter_async_context(Mailbox(self._chosen.folder / "mailbox"))
+                box = await stack.enter_async_context(EmbeddedMailbox(self._chosen.folder / "mailbox"))
             relays = await open_relays(delivery, base, os.environ, box.url if box else None)
 
             def throttle(relay: Relay) -> SharedThrottle:

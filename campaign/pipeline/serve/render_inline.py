@@ -27,7 +27,7 @@ BUSY = 0.25
 LONGEST, HEAVIEST = 0.01, 4_000_000
 
 
-class Stove:
+class InlineRenderer:
     """Letters of the recipients that were drawn together are made together. Belongs to one thread."""
 
     def __init__(

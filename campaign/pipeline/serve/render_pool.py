@@ -39,7 +39,7 @@ def workers_for(processes: int | str) -> int:
     return wanted if wanted > 1 or (processes == "auto" and wanted == 1) else 0
 
 
-class Kitchen:
+class RenderPool:
     """Workers that compose, made before the sender opens sockets. Belongs to one event loop."""
 
     def __init__(self, brief: Brief, inlining: Inlining, workers: int, date_of: Callable[[int], int]) -> None:

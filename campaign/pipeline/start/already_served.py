@@ -12,9 +12,9 @@ from itertools import chain, islice
 from campaign.audience.columns.template_names import column_of
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.screen_rows import KeySet, digest, key_of
-from campaign.config.audience import AudienceSlice
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.model import Recipient, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.start.past_runs import served
@@ -36,7 +36,9 @@ def screens(job: Job, generation: int, *, retry: bool) -> tuple[KeySet, Callable
     return keys_with(served(job, generation), kept, audience), lambda key: failed.contains([digest(key)])[0]
 
 
-def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...], audience: AudienceSlice) -> KeySet:
+def keys_with(
+    runs: Iterable[tuple[RunState, Plan]], verdicts: tuple[Verdict, ...], audience: AudienceSection
+) -> KeySet:
     """The keys of all recipients that have one of these verdicts in one of these runs; 16 octets each."""
     keys = KeySet()
     for history, plan in runs:
@@ -52,7 +54,7 @@ def keys_with(runs: Iterable[tuple[History, Plan]], verdicts: tuple[Verdict, ...
     return keys
 
 
-def _key_now(recipient: Recipient, plan: Plan, audience: AudienceSlice) -> str:
+def _key_now(recipient: Recipient, plan: Plan, audience: AudienceSection) -> str:
     """The key that this recipient of an earlier run would have under the settings of today."""
     column = column_of(audience.key, plan.columns) if audience.key else None
     if audience.key and column is None:

@@ -23,7 +23,7 @@ from campaign.compose.composer import FIRST_RENDERING, WAY_OF_RENDERING, Compose
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.ledger import checkpoint, run_folder
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.model import Books, Recipient
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.dead_addresses import suppress_missing
@@ -32,7 +32,7 @@ from campaign.pipeline.start.past_runs import clear_unbegun, continuable, curren
 from campaign.pipeline.start.past_runs import newest as newest_run
 from campaign.pipeline.start.preflight import refuse_unready
 from campaign.report.formatting import counted
-from campaign.report.live.console import shown
+from campaign.report.live.console import path_text
 from campaign.report.telemetry.tracing import begin, span
 
 #: Rows that decide how CSS is inlined: the first of the plan and some spread over all of it.
@@ -40,7 +40,7 @@ FIRST_ROWS, SPREAD_ROWS = 20, 30
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenRun:
     """A run to serve: its folder, its frozen plan, a composer that fits it, and whether it is continued.
 
     ``history`` is what was read of it while choosing, so that its journal need not be replayed again.
@@ -52,10 +52,10 @@ class Chosen:
     generation: int
     continued: bool
     notes: tuple[str, ...] = ()
-    history: History | None = None
+    history: RunState | None = None
 
 
-def choose(job: Job, options: Options, progress: Callable[[int], None] | None = None) -> Chosen | Books:
+def choose(job: Job, options: Options, progress: Callable[[int], None] | None = None) -> ChosenRun | Books:
     """The run that this command serves, or where the rows went when nobody is left to be served.
 
     Raises ConfigError, InputError, UnfinishedError.
@@ -75,14 +75,14 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
     return _make(job, options, run_folder.new_stamp(job.folder, datetime.now(UTC)), generation, progress)
 
 
-def continues(options: Options, history: History) -> bool:
+def continues(options: Options, history: RunState) -> bool:
     """Whether the newest run is the one that these options mean; one that ended before its report is, to be closed."""
     wanted = next((option for option in ("fresh", "again", "retry") if getattr(options, option)), "")
     closed = history.finished and history.ended is not None
     return not closed and (not wanted or history.opened.by == wanted)
 
 
-def in_doubt_to_resend(job: Job, options: Options, newest: History | None) -> tuple[Path, History] | None:
+def in_doubt_to_resend(job: Job, options: Options, newest: RunState | None) -> tuple[Path, RunState] | None:
     """When nothing is unfinished and doubts are to be sent again: the newest run of this generation that has any.
 
     A run left behind by ``--fresh`` is never taken up: whoever still waits in it was planned anew.
@@ -114,8 +114,8 @@ def next_generation(options: Options, current: int) -> int:
 
 
 def _named(
-    job: Job, options: Options, newest: Path | None, history: History | None, progress: Callable[[int], None] | None
-) -> Chosen | Books:
+    job: Job, options: Options, newest: Path | None, history: RunState | None, progress: Callable[[int], None] | None
+) -> ChosenRun | Books:
     folder = run_folder.named_run(job.folder, options.run)
     if not run_folder.has_run(folder):
         _leave_behind(job, options, newest, history)
@@ -126,7 +126,7 @@ def _named(
         raise ConfigError(
             f"{folder} is not the newest run of this edition, so it is not continued.",
             evidence=f"{newest} came later and serves whoever was left",
-            next_step=f"campaign send {shown(job.settings.file)}",
+            next_step=f"campaign send {path_text(job.settings.file)}",
         )
     return _continue(job, folder, history)
 
@@ -138,18 +138,18 @@ def refuse_other_kind(job: Job, run: Path) -> None:
     raise ConfigError(
         f"{run} is {'no' if job.rehearsal else 'a'} rehearsal, so this command does not continue it.",
         evidence="letters sent through a relay and letters in the embedded mailbox are never of one run",
-        next_step=f"campaign send {shown(job.settings.file)}, without --run",
+        next_step=f"campaign send {path_text(job.settings.file)}, without --run",
     )
 
 
-def _leave_behind(job: Job, options: Options, newest: Path | None, history: History | None) -> None:
+def _leave_behind(job: Job, options: Options, newest: Path | None, history: RunState | None) -> None:
     if not newest or not history or history.finished:
         return
     if options.retry:
         raise UnfinishedError(
             "There is an unfinished run of this edition, so there is nothing to retry yet.",
             evidence=str(newest),
-            next_step=f"campaign send {shown(job.settings.file)}",
+            next_step=f"campaign send {path_text(job.settings.file)}",
         )
     with_journal = checkpoint.Checkpoint(newest)
     try:
@@ -158,7 +158,7 @@ def _leave_behind(job: Job, options: Options, newest: Path | None, history: Hist
         with_journal.close()
 
 
-def _continue(job: Job, folder: Path, history: History) -> Chosen:
+def _continue(job: Job, folder: Path, history: RunState) -> ChosenRun:
     opened = history.opened
     begin(opened.trace, name=opened.campaign, edition=opened.edition, run=opened.run)
     with span("plan"):
@@ -168,18 +168,18 @@ def _continue(job: Job, folder: Path, history: History) -> Chosen:
     found, why = composer.choose_inlining(list(sample(plan)))  # also reads the pictures that the fingerprints name
     differs = f"CSS by shape differs from CSS row by row ({why}); the run goes on as it began"
     notes = (differs,) if found != opened.inlining == "shape" else ()
-    return Chosen(folder, plan, composer, opened.generation, continued=True, notes=notes, history=history)
+    return ChosenRun(folder, plan, composer, opened.generation, continued=True, notes=notes, history=history)
 
 
 def _make(
     job: Job, options: Options, folder: Path, generation: int, progress: Callable[[int], None] | None
-) -> Chosen | Books:
+) -> ChosenRun | Books:
     refuse_unready(job)
     trace = uuid4().hex
     begin(trace, name=job.settings.campaign.name, edition=job.edition, run=folder.name)
     composer = Composer(job.brief(template_columns(job.settings.audience, job.settings.base), generation, trace=trace))
     plan = _load(job, options, folder, generation, progress)
-    screened = shown(folder / SCREENED)
+    screened = path_text(folder / SCREENED)
     refuse_useless(plan, screened)
     refuse_too_many(plan, job.settings.audience, screened)
     if not plan.size:
@@ -203,7 +203,7 @@ def _load(job: Job, options: Options, folder: Path, generation: int, progress: C
 
 
 @span("plan")
-def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Chosen:
+def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> ChosenRun:
     brief = replace(composer.brief, columns=plan.columns)
     if brief != composer.brief:
         composer = Composer(brief)
@@ -228,7 +228,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
     )
     checkpoint.create(folder, opened)
     notes = (f"CSS is inlined row by row: {why}",) if inlining == "row" and why else ()
-    return Chosen(folder, plan, composer, generation, continued=False, notes=(*plan.remarks, *notes))
+    return ChosenRun(folder, plan, composer, generation, continued=False, notes=(*plan.remarks, *notes))
 
 
 def later_than_all(folder: Path) -> float:
@@ -244,7 +244,7 @@ def sample(plan: Plan) -> Iterator[Recipient]:
     return map(plan.recipient, sorted(wanted))
 
 
-def refuse_changed_plan(run: Path, history: History, plan: Plan) -> None:
+def refuse_changed_plan(run: Path, history: RunState, plan: Plan) -> None:
     """Not even ``--accept-changes`` allows this: its numbers are what the journal knows. Raises ConfigError."""
     if plan.sha256() != history.opened.plan:
         raise ConfigError(
@@ -254,7 +254,7 @@ def refuse_changed_plan(run: Path, history: History, plan: Plan) -> None:
         )
 
 
-def refuse_changes(history: History, current: Mapping[str, str], file: Path, run: Path) -> None:
+def refuse_changes(history: RunState, current: Mapping[str, str], file: Path, run: Path) -> None:
     """Compare what the run was opened with and what there is now. Raises ConfigError naming each difference."""
     before, now = dict(history.fingerprints), dict(current)
     ways = before.pop(WAY_OF_RENDERING, FIRST_RENDERING), now.pop(WAY_OF_RENDERING, FIRST_RENDERING)
@@ -267,18 +267,20 @@ def refuse_changes(history: History, current: Mapping[str, str], file: Path, run
         raise ConfigError(
             "What shapes the letters changed since this run began, so nothing is sent.",
             evidence=changed,
-            next_step=f"undo the change, or go on with it: campaign send {shown(file)} --accept-changes",
+            next_step=f"undo the change, or go on with it: campaign send {path_text(file)} --accept-changes",
         )
 
 
-def _refuse_rendering(history: History, ways: tuple[str, str], changed: list[str], file: Path, run: Path) -> None:
+def _refuse_rendering(history: RunState, ways: tuple[str, str], changed: list[str], file: Path, run: Path) -> None:
     """The program was updated, or an older one took its place. Whoever is in doubt may have a letter of the old way."""
     doubts = len(history.digests)
     told = f"{counted(doubts, 'letter')} in doubt: sent again only if this version makes the same bytes"
     if doubts and history.finished:
-        step = f"use the version that began it, or settle the doubts: campaign resolve {shown(run)} --accepted LIST"
+        step = f"use the version that began it, or settle the doubts: campaign resolve {path_text(run)} --accepted LIST"
     else:
-        step = f"use the version that began it, or go on in the new way: campaign send {shown(file)} --accept-changes"
+        step = (
+            f"use the version that began it, or go on in the new way: campaign send {path_text(file)} --accept-changes"
+        )
     raise ConfigError(
         "This version renders letters in another way than this run began with, so nothing is sent.",
         evidence=[f"the run's way is {ways[0]}, this version's is {ways[1]}", *([told] if doubts else []), *changed],

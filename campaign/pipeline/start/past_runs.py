@@ -15,9 +15,9 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import Composer
 from campaign.ledger import checkpoint, run_folder
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL
-from campaign.ledger.run_state import History
+from campaign.ledger.run_state import RunState
 from campaign.pipeline.command_context import Job
-from campaign.report.live.console import shown
+from campaign.report.live.console import path_text
 
 
 def opened_runs(job: Job) -> list[Path]:
@@ -32,7 +32,7 @@ def clear_unbegun(job: Job) -> None:
         shutil.rmtree(run)
 
 
-def continuable(job: Job, *, rehearsal: bool | None = None) -> Iterator[tuple[Path, History]]:
+def continuable(job: Job, *, rehearsal: bool | None = None) -> Iterator[tuple[Path, RunState]]:
     """Runs of the kind that this command makes, or of the other kind, newest first. Raises DamageError."""
     wanted = job.rehearsal if rehearsal is None else rehearsal
     for run in opened_runs(job):
@@ -43,12 +43,12 @@ def continuable(job: Job, *, rehearsal: bool | None = None) -> Iterator[tuple[Pa
             yield run, history
 
 
-def newest(job: Job, *, rehearsal: bool | None = None) -> tuple[Path | None, History | None]:
+def newest(job: Job, *, rehearsal: bool | None = None) -> tuple[Path | None, RunState | None]:
     """The first of `continuable`, or two times nothing."""
     return next(continuable(job, rehearsal=rehearsal), (None, None))
 
 
-def served(job: Job, generation: int) -> Iterator[tuple[History, Plan]]:
+def served(job: Job, generation: int) -> Iterator[tuple[RunState, Plan]]:
     """Every opened run of this edition and generation that counts for this command, with its plan."""
     for run in reversed(opened_runs(job)):
         history = checkpoint.read_history(run)
@@ -72,12 +72,14 @@ def kind_in_words(job: Job, *, new: bool) -> str:
     """One line where a rehearsal begins or goes on, and where a new run passes one over; otherwise nothing."""
     if job.rehearsal:
         left, history = newest(job, rehearsal=False) if new else (None, None)
-        besides = f"; {shown(left)} is unfinished and is left to a relay" if left and not history_over(history) else ""
+        besides = (
+            f"; {path_text(left)} is unfinished and is left to a relay" if left and not history_over(history) else ""
+        )
         return f"a rehearsal: letters go into the embedded mailbox and nobody gets one{besides}"
     passed_over = newest(job, rehearsal=True)[0] if new else None
-    return f"{shown(passed_over)} was a rehearsal: nobody counts as served by it" if passed_over else ""
+    return f"{path_text(passed_over)} was a rehearsal: nobody counts as served by it" if passed_over else ""
 
 
-def history_over(history: History | None) -> bool:
+def history_over(history: RunState | None) -> bool:
     """Whether nobody is left in it."""
     return history is None or history.finished

@@ -12,7 +12,7 @@ from campaign.exit_codes import ExitCode
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.pipeline.command_context import Job
-from campaign.report.live.console import shown
+from campaign.report.live.console import path_text
 
 #: How a run was left when nobody in it is to be served any more.
 FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.IN_DOUBT})
@@ -29,10 +29,10 @@ def unfinished_edition(job: Job) -> str:
         return ""  # a damaged run of another edition holds up its own edition, not this one
     if newest is None or (ended is not None and (ended.abandoned or ended.exit_code in FINISHED)):
         return ""
-    again = f"CAMPAIGN__CAMPAIGN__EDITION={newest.parent.name} campaign send {shown(job.settings.file)}"
+    again = f"CAMPAIGN__CAMPAIGN__EDITION={newest.parent.name} campaign send {path_text(job.settings.file)}"
     return (
-        f"The edition {newest.parent.name} was left unfinished: {shown(newest)}\n"
-        f"  to go on with it: {again}\n  to end it: campaign cancel {shown(newest)}"
+        f"The edition {newest.parent.name} was left unfinished: {path_text(newest)}\n"
+        f"  to go on with it: {again}\n  to end it: campaign cancel {path_text(newest)}"
     )
 
 

@@ -41,7 +41,7 @@ def timeline(facts: RunFacts) -> Html:
     ends = (bins[0].at, bins[0].at + width * len(bins) / 2, bins[0].at + width * len(bins))
     clock = _clock if ends[2] - ends[0] <= DAY else _day
     times = tag("div", (tag("span", clock(at)) for at in ends), cls="x", aria_hidden="true")
-    caption = f"Letters a second, a column is {formatting.duration(width)}; times are UTC."
+    caption = f"Letters a second, a column is {formatting.duration_text(width)}; times are UTC."
     plot = tag("div", axis, _plot(bins, width, top), times, cls="plot")
     return tag("figure", plot, _legend(bins), tag("figcaption", caption), cls="timeline")
 
@@ -78,16 +78,14 @@ def _in_words(bins: list[TimelineBucket], width: float) -> str:
     peak = max(bins, key=lambda one: one.accepted)
     sums = [sum(column) for column in zip(*map(_counts, bins), strict=True)]
     totals = ", ".join(f"{total:,} {kind}" for kind, total in zip(KINDS, sums, strict=True))
-    lasted = formatting.duration(width * len(bins))
-    return (
-        f"{totals} over {lasted}; at most {formatting.rate(peak.accepted / width)} accepted, at {_clock(peak.at)} UTC."
-    )
+    lasted = formatting.duration_text(width * len(bins))
+    return f"{totals} over {lasted}; at most {formatting.rate_text(peak.accepted / width)} accepted, at {_clock(peak.at)} UTC."
 
 
 def _briefly(bins: list[TimelineBucket], width: float) -> str:
     sums = [sum(column) for column in zip(*map(_counts, bins), strict=True)]
     said = ", ".join(f"{total:,} {kind}" for kind, total in zip(KINDS, sums, strict=True) if total) or "nothing"
-    return f"{said} within {formatting.duration(width * len(bins))}, from {_clock(bins[0].at)} UTC."
+    return f"{said} within {formatting.duration_text(width * len(bins))}, from {_clock(bins[0].at)} UTC."
 
 
 def _legend(bins: list[TimelineBucket]) -> Html:

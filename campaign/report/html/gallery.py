@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from campaign.report import formatting
 from campaign.report.files import replacing
-from campaign.report.html.html_builder import Html, document, tag
+from campaign.report.html.html_builder import Html, html_document, tag
 
 NAME = "index.html"
 WIDE, NARROW = 600, 375
@@ -66,7 +66,7 @@ def gallery(letters: Sequence[Preview], title: str, names: Sequence[str] = ()) -
     picks = (tag("input", type="radio", name="letter", id=f"pick-{at}", cls="pick", checked=at == 1) for at in numbers)
     labels = (_label(at, letter) for at, letter in zip(numbers, letters, strict=True))
     count = formatting.counted(len(letters), "letter")
-    return document(
+    return html_document(
         title,
         "gallery.css",
         tag(

@@ -28,7 +28,7 @@ class Html(str):
     __slots__ = ()
 
 
-def text(value: str) -> Html:
+def text_node(value: str) -> Html:
     """``value`` as text: escaped, and control and bidirectional characters made visible."""
     return Html(escape(formatting.printable(value)))
 
@@ -49,7 +49,7 @@ def join(children: Iterable[Child]) -> Html:
     return Html("".join(_child(one) for one in children))
 
 
-def document(title: str, style: str, *body: Child, rules: str = "") -> Html:
+def html_document(title: str, style: str, *body: Child, rules: str = "") -> Html:
     """A whole page: one file, its style inside, forbidden to load or run anything.
 
     ``style`` names a file here; ``rules`` are further style rules, from our own constants only.
@@ -79,9 +79,9 @@ def _child(child: Child) -> str:
     if isinstance(child, Html):
         return child
     if isinstance(child, str):
-        return text(child)
+        return text_node(child)
     if isinstance(child, int):
-        return formatting.number(child)
+        return formatting.grouped(child)
     if isinstance(child, Iterable):
         return join(child)
     raise TypeError(f"{type(child).__name__} is no child of an element")

@@ -14,7 +14,7 @@ from campaign.report import formatting
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts
 from campaign.report.files import replacing
 from campaign.report.html import charts
-from campaign.report.html.html_builder import Child, Html, document, tag
+from campaign.report.html.html_builder import Child, Html, html_document, tag
 from campaign.report.summary import SCREENS, balance, next_steps
 
 NAME = "report.html"
@@ -57,7 +57,7 @@ def page(facts: RunFacts) -> Html:
         _section("Fine print", _fine_print(facts)),
     ]
     title = f"{headline(facts)} – {facts.campaign} {facts.edition}".rstrip()
-    return document(title, "page.css", _masthead(facts), tag("main", sections), _footer())
+    return html_document(title, "page.css", _masthead(facts), tag("main", sections), _footer())
 
 
 def headline(facts: RunFacts) -> str:
@@ -93,9 +93,9 @@ def _lede(facts: RunFacts) -> list[Html]:
     parts = [f"{count:,} {'is' if count == 1 else 'are'} {formatting.verdict(name)}" for name, count in rest]
     joined = f"{', '.join(parts[:-1])} and {parts[-1]}." if len(parts) > 1 else f"{parts[0]}." if parts else ""
     accepted = facts.count(Verdict.ACCEPTED)
-    pace = f" at {formatting.rate(accepted / facts.seconds)}" if accepted and facts.seconds else ""
+    pace = f" at {formatting.rate_text(accepted / facts.seconds)}" if accepted and facts.seconds else ""
     passes = f" in {facts.passes:,} passes" if facts.passes > 1 else ""
-    took = f" and took {formatting.duration(facts.seconds)}{passes}{pace}" if facts.seconds else ""
+    took = f" and took {formatting.duration_text(facts.seconds)}{passes}{pace}" if facts.seconds else ""
     when = f"Began {formatting.moment(facts.started)}{took}."
     return [tag("p", line, cls="lede") for line in (joined, when) if line]
 
@@ -107,7 +107,9 @@ def _tally(facts: RunFacts) -> Html:
             "div",
             tag("dt", tag("i", cls=f"dot {name}"), formatting.verdict(name)),
             tag(
-                "dd", tag("b", facts.count(name)), tag("span", formatting.share(facts.count(name), facts.books.planned))
+                "dd",
+                tag("b", facts.count(name)),
+                tag("span", formatting.percentage(facts.count(name), facts.books.planned)),
             ),
         )
         for name in shown

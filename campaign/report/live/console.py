@@ -15,7 +15,7 @@ from campaign.report.printed_commands import typeable
 LOADING_SECONDS = 10.0
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """A path as one would type it here: relative where it lies below the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -86,10 +86,10 @@ def outlook(counts: Counts, pace: float) -> str:
     if counts.next_pass:
         return f"next pass at {formatting.clock(counts.next_pass)}"
     left = remaining(counts, pace)
-    return "no estimate yet" if left is None else f"about {formatting.duration(left)} left"
+    return "no estimate yet" if left is None else f"about {formatting.duration_text(left)} left"
 
 
-def standing(counts: Counts, pace: float) -> str:
+def standing_text(counts: Counts, pace: float) -> str:
     """``deferred 12 · rejected 3 · in doubt 0 · about 29m30s left``; not sent only where there are some."""
     parts = [f"deferred {counts.deferred:,}", f"rejected {counts.rejected:,}", f"in doubt {counts.in_doubt:,}"]
     if counts.other:
@@ -101,13 +101,13 @@ def standing(counts: Counts, pace: float) -> str:
 
 def line(counts: Counts, pace: float) -> str:
     """``done 12,345 of 100,000 (12.3 %) · 48.9/s · deferred 12 · …``: one line for a log under cron."""
-    done = f"done {counts.done:,} of {counts.total:,} ({formatting.share(counts.done, counts.total)})"
-    return f"{done} · {formatting.rate(pace)} · {standing(counts, pace)}"
+    done = f"done {counts.done:,} of {counts.total:,} ({formatting.percentage(counts.done, counts.total)})"
+    return f"{done} · {formatting.rate_text(pace)} · {standing_text(counts, pace)}"
 
 
 def caption(counts: Counts, pace: float) -> str:
     """Beside the bar, where room is scarce: the estimate first, then only what there is some of."""
-    parts = [formatting.rate(pace), outlook(counts, pace).removeprefix("about ")]
+    parts = [formatting.rate_text(pace), outlook(counts, pace).removeprefix("about ")]
     some = {
         "in doubt": counts.in_doubt,
         "rejected": counts.rejected,
@@ -149,7 +149,7 @@ class Progress:
         self._began = self._last_line = self._clock()
         self._pace.sample(self._began, self._counts.done_now)
         before = f", {self._counts.done_before:,} of them done earlier" if self._counts.done_before else ""
-        limit = f", at most {formatting.rate(self._counts.limit)}" if self._counts.limit else ""
+        limit = f", at most {formatting.rate_text(self._counts.limit)}" if self._counts.limit else ""
         self._say(f"started {self._label}: {formatting.counted(self._counts.total, 'recipient')}{before}{limit}")
         if self._on_terminal:
             self._bar = _bar(self._counts, self._stream)
@@ -187,11 +187,11 @@ class Progress:
             self._bar.close()
             self._bar = None
         counts, seconds = self._counts, self._clock() - self._began
-        pace = f" at {formatting.rate(counts.done_now / seconds)}" if seconds > 0 and counts.done_now else ""
+        pace = f" at {formatting.rate_text(counts.done_now / seconds)}" if seconds > 0 and counts.done_now else ""
         counts.next_pass, counts.paused = 0.0, False
-        parts = [f"accepted {counts.accepted:,}", standing(counts, 0.0).removesuffix(" · no estimate yet")]
-        done = f"{counts.done:,} of {counts.total:,} ({formatting.share(counts.done, counts.total)})"
-        self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {formatting.duration(seconds)}{pace}")
+        parts = [f"accepted {counts.accepted:,}", standing_text(counts, 0.0).removesuffix(" · no estimate yet")]
+        done = f"{counts.done:,} of {counts.total:,} ({formatting.percentage(counts.done, counts.total)})"
+        self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {formatting.duration_text(seconds)}{pace}")
 
     def _repaint(self, pace: float) -> None:
         self._bar.set_description_str(caption(self._counts, pace), refresh=False)

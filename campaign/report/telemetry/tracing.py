@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
-from campaign.config.report import ReportSlice
+from campaign.config.report import ReportSection
 from campaign.errors import ConfigError
 from campaign.report.formatting import printable
 
@@ -39,7 +39,7 @@ _current: ContextVar[Traces | None] = ContextVar("campaign_traces", default=None
 
 @contextmanager
 def traced(
-    settings: ReportSlice, environment: Mapping[str, str] | None = None, exporter: SpanExporter | None = None
+    settings: ReportSection, environment: Mapping[str, str] | None = None, exporter: SpanExporter | None = None
 ) -> Iterator[None]:
     """While the block runs, `begin` and `span` make spans, where settings or environment ask for any.
 
@@ -59,7 +59,7 @@ def traced(
         _current.reset(token)
 
 
-def wanted(settings: ReportSlice, environment: Mapping[str, str]) -> bool:
+def wanted(settings: ReportSection, environment: Mapping[str, str]) -> bool:
     """Whether anybody asks for spans: the settings first, then the variables that OpenTelemetry itself knows."""
     if settings.traces:
         return settings.traces == "otlp"
@@ -196,7 +196,7 @@ class Sink:
         return self._exporter.force_flush(timeout_millis)
 
 
-def _open(settings: ReportSlice, environment: Mapping[str, str], exporter: SpanExporter | None) -> Traces | None:
+def _open(settings: ReportSection, environment: Mapping[str, str], exporter: SpanExporter | None) -> Traces | None:
     try:
         return Traces(exporter or _otlp(environment))
     except ModuleNotFoundError:

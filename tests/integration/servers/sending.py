@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from campaign.config.delivery import DeliverySlice, Timeouts
+from campaign.config.delivery import DeliverySection, Timeouts
 from campaign.delivery.relays.relay import Relay, open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.model import Letter, Outcome, Recipient, Verdict
@@ -72,18 +72,18 @@ class Ledger:
         return sum(outcome.verdict is verdict for outcome in self.last.values())
 
 
-def settings(relay: str | list[str], **keys: Any) -> DeliverySlice:
+def settings(relay: str | list[str], **keys: Any) -> DeliverySection:
     timeouts = Timeouts(**{**QUICK, **keys.pop("timeouts", {})})
-    return DeliverySlice.model_validate({"relay": relay, "connections": 1, "timeouts": timeouts, **keys})
+    return DeliverySection.model_validate({"relay": relay, "connections": 1, "timeouts": timeouts, **keys})
 
 
 async def relays_of(
-    slice_: DeliverySlice, environment: dict[str, str] | None = None, base: Path = Path()
+    slice_: DeliverySection, environment: dict[str, str] | None = None, base: Path = Path()
 ) -> list[Relay]:
     return await open_relays(slice_, base, environment or {}, None)
 
 
-async def dispatcher(slice_: DeliverySlice, ledger: Ledger, **more: Any) -> Dispatcher:
+async def dispatcher(slice_: DeliverySection, ledger: Ledger, **more: Any) -> Dispatcher:
     return Dispatcher(slice_, await relays_of(slice_), ledger, **more)
 
 

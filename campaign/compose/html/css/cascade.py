@@ -129,7 +129,7 @@ def _pieces(entry: Entry, important: bool) -> list[Piece]:
     return list(made.values())
 
 
-def settle(
+def important_places(
     entries: Iterable[Entry], elements: Mapping[int, Inlined], tick: Callable[[], None]
 ) -> dict[int, frozenset[int]]:
     """The places of the declarations that become ``!important``, by the order of each entry that stays.

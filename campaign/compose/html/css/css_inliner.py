@@ -14,7 +14,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any, Literal
 
-from campaign.compose.html.css.cascade import Entry, Inlined, inlined, settle
+from campaign.compose.html.css.cascade import Entry, Inlined, important_places, inlined
 from campaign.compose.html.css.css_rules import Declaration, declarations
 from campaign.compose.html.css.css_selectors import CASELESS, attributes_named
 from campaign.compose.html.css.local_sheets import LocalSheets
@@ -88,7 +88,7 @@ class Styles:
         alike = _alike(entries, own)
         declared = {number: _declared(own[number]) for number in {*alike.values()} & own.keys()}
         elements = inlined(entries, declared, self._tick)
-        raised = settle(entries, elements, self._tick)
+        raised = important_places(entries, elements, self._tick)
         yield from (sheet_edit(found, raised) for found in sheets)
         styles: dict[int, str | None] = {}  # of elements that have none of their own
         for number, like in alike.items():

@@ -189,16 +189,16 @@ def statements(css: str, *, nested: bool = False) -> Iterator[tuple[str, str | N
         elif sign == "}" and depth:  # one too many belongs to the next prelude, and makes it invalid
             depth -= 1
             if depth == 0:
-                yield clean(prelude), css[opened : match.start()]
+                yield without_comments(prelude), css[opened : match.start()]
                 start = match.end()
         elif sign == ";" and depth == 0:
-            statement = clean(css[start : match.start()])
+            statement = without_comments(css[start : match.start()])
             if nested or statement.startswith("@"):
                 if statement:
                     yield statement, None
                 start = match.end()
     if depth:
-        yield clean(prelude), css[opened:]
+        yield without_comments(prelude), css[opened:]
 
 
 def split(text: str, separator: str, *, blank: bool = False) -> list[str]:
@@ -214,10 +214,10 @@ def split(text: str, separator: str, *, blank: bool = False) -> list[str]:
             pieces.append(text[start : match.start()])
             start = match.end()
     pieces.append(text[start:])
-    return [piece for piece in map(clean, pieces) if piece or blank]
+    return [piece for piece in map(without_comments, pieces) if piece or blank]
 
 
-def clean(text: str) -> str:
+def without_comments(text: str) -> str:
     """``text`` without comments, and without blanks around it."""
     if "/*" not in text:
         return text.strip()

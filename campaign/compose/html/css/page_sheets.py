@@ -11,7 +11,7 @@ from campaign.compose.html.css.css_rules import Group, Node, Reader, StyleRule, 
 from campaign.compose.html.css.css_selectors import selector
 from campaign.compose.html.css.local_sheets import LocalSheets
 from campaign.compose.html.start_tags import StartTag, element_end, start_tags, text_of
-from campaign.compose.lru_cache import Kept
+from campaign.compose.lru_cache import LruCache
 
 MOST_SHEETS, HEAVIEST_SHEETS = 64, 500_000  #: taken apart and kept; characters of them all
 _EVERYWHERE = ("", "all", "screen")
@@ -38,7 +38,7 @@ class PageSheets:
 
     def __init__(self, local: LocalSheets, tick: Callable[[], None]) -> None:
         self._local, self._tick = local, tick
-        self._parsed: Kept[tuple[str, Path | None], StyleSheet] = Kept(MOST_SHEETS, HEAVIEST_SHEETS)
+        self._parsed: LruCache[tuple[str, Path | None], StyleSheet] = LruCache(MOST_SHEETS, HEAVIEST_SHEETS)
 
     def find(self, html: str, tags: list[StartTag], *, quirks: bool) -> Iterator[FoundSheet]:
         """The sheets in order; their entries are numbered through. Raises ConfigError for one that is not there."""
