@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stand import Stand
-from tests.integration.servers.shelf import Shelf
+from tests.support.servers.shelf import Shelf
+from tests.support.stand import Stand
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.stand import Stand
-from tests.integration.servers.shelf import Shelf, say
+from tests.support.servers.shelf import Shelf, say
+from tests.support.stand import Stand
 
 
 @pytest.fixture(autouse=True)

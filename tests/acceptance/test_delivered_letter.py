@@ -24,7 +24,7 @@ from campaign.config import load
 from campaign.ledger.checkpoint import read_history
 from campaign.model import Letter
 from campaign.pipeline.command_context import prepare
-from tests.acceptance.stand import ROOT, clean_environment, parsed
+from tests.support.stand import ROOT, clean_environment, parsed
 
 ATTRIBUTE = dict[str, str | None]
 

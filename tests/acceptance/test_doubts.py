@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stand import Stand, until
-from tests.integration.servers.shelf import FIN, STALL, Shelf, say
+from tests.support.servers.shelf import FIN, STALL, Shelf, say
+from tests.support.stand import Stand, until
 
 EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
 DOUBTFUL = ["p2@example.com", "p3@example.com"]

@@ -8,8 +8,8 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from tests.acceptance.stand import Stand, message_id, recipient, until
-from tests.integration.servers.shelf import STALL, Shelf, say
+from tests.support.servers.shelf import STALL, Shelf, say
+from tests.support.stand import Stand, message_id, recipient, until
 
 EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
 

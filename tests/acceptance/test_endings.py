@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.acceptance.stand import Ended, Stand, recipient, until
-from tests.integration.servers.shelf import FIN, STALL, Shelf, say
+from tests.support.servers.shelf import FIN, STALL, Shelf, say
+from tests.support.stand import Ended, Stand, recipient, until
 
 LATER = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stand import ROOT, clean_environment, recipient
+from tests.support.stand import ROOT, clean_environment, recipient
 
 #: Seconds for the installation; the network decides.
 INSTALLING = 600.0

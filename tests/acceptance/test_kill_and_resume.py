@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stand import Stand, message_id, recipient, until
-from tests.integration.servers.shelf import FIN, STALL, Shelf
+from tests.support.servers.shelf import FIN, STALL, Shelf
+from tests.support.stand import Stand, message_id, recipient, until
 
 EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
 

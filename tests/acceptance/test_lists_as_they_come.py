@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
-from tests.acceptance.stand import Stand, parsed
+from tests.support.stand import Stand, parsed
 
 EXPORT = """Members of November;;;
 

@@ -15,10 +15,10 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.acceptance.stand import Stand, until
-from tests.integration.servers.collector import Collector
-from tests.integration.servers.shelf import FIN, Fault, Shelf, say
-from tests.integration.servers.web import Web
+from tests.support.servers.collector import Collector
+from tests.support.servers.shelf import FIN, Fault, Shelf, say
+from tests.support.servers.web import Web
+from tests.support.stand import Stand, until
 
 PASSWORD = 'pä"ss/w+rd 7&<x>'
 TOKEN = "ya29.a0AfB_by-Zx~9/token+of=ours"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stand import PATIENCE, Stand, clean_environment, until
-from tests.integration.servers.shelf import Shelf
+from tests.support.servers.shelf import Shelf
+from tests.support.stand import PATIENCE, Stand, clean_environment, until
 
 EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.acceptance.stand import Stand, message_id, parsed, recipient
-from tests.integration.servers.shelf import Shelf
+from tests.support.servers.shelf import Shelf
+from tests.support.stand import Stand, message_id, parsed, recipient
 
 
 async def test_report_is_written_again_from_plan_and_journal(stand: Stand) -> None:

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tests.acceptance.stand import Stand, until
-from tests.integration.servers.shelf import Shelf
+from tests.support.servers.shelf import Shelf
+from tests.support.stand import Stand, until
 
 EVERYBODY = sorted(f"p{n}@example.com" for n in range(20))
 

@@ -11,7 +11,7 @@ from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.integration.servers import browser
+from tests.support.servers import browser
 
 PAGE = Path(__file__).with_name("looks.html")
 SCHEMES = ("dark", "light")

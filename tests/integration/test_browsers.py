@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.servers import browser
+from tests.support.servers import browser
 
 TESTS = Path(__file__).parents[1]
 #: A desktop's browser: no window without a display, and one process a profile.

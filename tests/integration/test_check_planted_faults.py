@@ -26,7 +26,7 @@ from campaign.config import load
 from campaign.model import Letter, Recipient
 from campaign.pipeline.command_context import prepare
 from campaign.report.live.console import Console
-from tests.integration.servers.shelf import Shelf
+from tests.support.servers.shelf import Shelf
 
 ROOT = Path(__file__).parents[2]
 #: What the sample itself has to say: rows that are bad on purpose.

@@ -21,7 +21,7 @@ from campaign.check.relay.check_relay import check_greeting, check_relays
 from campaign.check.relay.relay_probe import Greeting
 from campaign.config import load
 from campaign.pipeline.command_context import Job, prepare
-from tests.integration.servers.shelf import Shelf
+from tests.support.servers.shelf import Shelf
 
 NOW = 1_800_000_000.0
 DAY = 86400.0

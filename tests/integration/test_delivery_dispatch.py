@@ -15,7 +15,7 @@ from campaign.delivery.relays import failover, slow_relay
 from campaign.delivery.send import connection_pool
 from campaign.errors import LoginError, RelayError, StorageError, UnfinishedError
 from campaign.model import Verdict
-from tests.integration.servers.sending import (
+from tests.support.servers.sending import (
     Ledger,
     Steered,
     dispatcher,
@@ -25,7 +25,7 @@ from tests.integration.servers.sending import (
     send,
     settings,
 )
-from tests.integration.servers.shelf import CLOSING, FIN, STALL, Fault, Shelf, say
+from tests.support.servers.shelf import CLOSING, FIN, STALL, Fault, Shelf, say
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from campaign.delivery.relays.relay import open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import StorageError
 from campaign.model import Recipient, Verdict
-from tests.integration.servers.sending import Ledger, letter_for, make_letter, recipients, send, settings
-from tests.integration.servers.shelf import EXTENSIONS, Shelf
+from tests.support.servers.sending import Ledger, letter_for, make_letter, recipients, send, settings
+from tests.support.servers.shelf import EXTENSIONS, Shelf
 
 LINES = st.lists(st.sampled_from([b"", b".", b"..", b".a", b"a.", b"x" * 998, b"=2E", b"MAIL FROM:<x@y.example>"]))
 

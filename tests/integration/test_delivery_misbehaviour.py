@@ -6,8 +6,8 @@ import pytest
 
 from campaign.delivery.relays import failover
 from campaign.model import Verdict
-from tests.integration.servers.sending import Ledger, letter_for, recipients, send
-from tests.integration.servers.shelf import CLOSING, EXTENSIONS, FIN, GARBAGE, HALF, RST, STALL, Shelf, say
+from tests.support.servers.sending import Ledger, letter_for, recipients, send
+from tests.support.servers.shelf import CLOSING, EXTENSIONS, FIN, GARBAGE, HALF, RST, STALL, Shelf, say
 
 PLAIN = tuple(name for name in EXTENSIONS if name != "PIPELINING")
 SHORT = dict.fromkeys(("banner", "ehlo", "mail", "rcpt", "data", "dot"), 0.3)

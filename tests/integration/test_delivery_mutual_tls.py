@@ -16,10 +16,10 @@ from campaign.delivery.relays.relay import open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import ConfigError, RelayError
 from campaign.model import Verdict
-from tests.integration.servers import certificates
-from tests.integration.servers.mutual import refusing
-from tests.integration.servers.sending import Ledger, letter_for, recipients, settings
-from tests.integration.servers.shelf import Shelf
+from tests.support.servers import certificates
+from tests.support.servers.mutual import refusing
+from tests.support.servers.sending import Ledger, letter_for, recipients, settings
+from tests.support.servers.shelf import Shelf
 
 WAYS = pytest.mark.parametrize("way", ["implicit", "starttls"])
 

@@ -23,10 +23,10 @@ from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import CampaignError, ConfigError, LoginError, RelayError
 from campaign.exit_codes import of_error
 from campaign.model import Verdict
-from tests.integration.servers import certificates
-from tests.integration.servers.sending import Ledger, letter_for, recipients, settings
-from tests.integration.servers.shelf import Shelf
-from tests.integration.servers.web import AUTHORITY, Form, Web
+from tests.support.servers import certificates
+from tests.support.servers.sending import Ledger, letter_for, recipients, settings
+from tests.support.servers.shelf import Shelf
+from tests.support.servers.web import AUTHORITY, Form, Web
 
 USER = "news@example.com"
 CLIENT, TENANT = "11111111-2222-3333-4444-555555555555", "example.com"

@@ -9,9 +9,9 @@ import pytest
 from campaign.delivery.relays import failover
 from campaign.errors import RelayError
 from campaign.model import Recipient, Verdict
-from tests.integration.servers.real import exim, opensmtpd, postfix, smtp_server, smtp_sink
-from tests.integration.servers.sending import Ledger, letter_for, make_letter, recipients, send
-from tests.integration.servers.shelf import Fault, Shelf
+from tests.support.servers.real import exim, opensmtpd, postfix, smtp_server, smtp_sink
+from tests.support.servers.sending import Ledger, letter_for, make_letter, recipients, send
+from tests.support.servers.shelf import Fault, Shelf
 
 HEADER = (
     b"Date: Mon, 23 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n"

@@ -16,9 +16,9 @@ from campaign.delivery.relays.relay import open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import CampaignError, ConfigError, LoginError, RelayError
 from campaign.model import Verdict
-from tests.integration.servers import certificates
-from tests.integration.servers.sending import Ledger, letter_for, recipients, settings
-from tests.integration.servers.shelf import EXTENSIONS, Fault, Shelf, say
+from tests.support.servers import certificates
+from tests.support.servers.sending import Ledger, letter_for, recipients, settings
+from tests.support.servers.shelf import EXTENSIONS, Fault, Shelf, say
 
 USER, PASSWORD = "news@example.com", "s3cret pa55word"
 PLAIN = f"AUTH PLAIN {base64.b64encode(f'{chr(0)}{USER}{chr(0)}{PASSWORD}'.encode()).decode()}"

@@ -12,8 +12,8 @@ from campaign.delivery.relays import failover
 from campaign.delivery.relays.weights import PORTION, SLACK
 from campaign.errors import RelayError, UnfinishedError
 from campaign.model import Verdict
-from tests.integration.servers.sending import Ledger, recipients, send
-from tests.integration.servers.shelf import CLOSING, FIN, RST, Fault, Shelf
+from tests.support.servers.sending import Ledger, recipients, send
+from tests.support.servers.shelf import CLOSING, FIN, RST, Fault, Shelf
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ from campaign.pipeline.operate import manage
 from campaign.pipeline.send import retry, send
 from campaign.pipeline.start.choose_run import ChosenRun, choose
 from campaign.report.live.console import Console
-from tests.acceptance.stand import recipient
+from tests.support.stand import recipient
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "runs"
 RELEASES = sorted(place.name for place in FIXTURES.iterdir() if place.name[:1].isdigit())

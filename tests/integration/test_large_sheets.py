@@ -13,7 +13,7 @@ from campaign.audience.sources.spreadsheet_far_cells import far_cells
 from campaign.audience.sources.spreadsheet_process import opened_sheet
 from campaign.config.audience import AudienceSection
 from campaign.errors import InputError, InternalError
-from tests.integration.sheets import cell, excel, ods_row, open_document
+from tests.support.sheets import cell, excel, ods_row, open_document
 
 HEADER = f'<row r="1">{cell("A1", "email")}{cell("B1", "name")}</row>'
 ANN = f'<row r="2">{cell("A2", "a@example.com")}{cell("B2", "Ann")}</row>'

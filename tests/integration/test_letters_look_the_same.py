@@ -11,7 +11,7 @@ from shutil import copytree
 import pytest
 
 from campaign.compose.html.css.css_inliner import Styles
-from tests.integration.servers import browser
+from tests.support.servers import browser
 
 _SPEC = importlib.util.spec_from_file_location("looks", Path(__file__).with_name("looks.py"))
 looks = importlib.util.module_from_spec(_SPEC)

@@ -32,8 +32,8 @@ from campaign.pipeline.send import send
 from campaign.pipeline.serve.live_metrics import Tail
 from campaign.report.live.console import Console
 from campaign.report.telemetry.pushgateway import Gateway, NotPushedError
-from tests.acceptance.stand import parsed, toml
-from tests.integration.servers.collector import Collector
+from tests.support.servers.collector import Collector
+from tests.support.stand import parsed, toml
 
 GRAFANA = Path(__file__).parents[2] / "deploy/grafana"
 PATIENCE = 30.0

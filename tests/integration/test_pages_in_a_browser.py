@@ -20,7 +20,7 @@ from campaign.model import Books
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket
 from campaign.report.html.gallery import Preview, write_gallery
 from campaign.report.html.report_page import write_page
-from tests.integration.servers import browser
+from tests.support.servers import browser
 
 HOSTILE = "<script>document.title='ran'</script>" + "long-word-" * 30
 

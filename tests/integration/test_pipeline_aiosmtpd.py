@@ -24,7 +24,7 @@ from campaign.exit_codes import ExitCode
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
 from campaign.report.live.console import Console
-from tests.acceptance.stand import parsed
+from tests.support.stand import parsed
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "an open secret é"

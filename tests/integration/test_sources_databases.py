@@ -20,7 +20,7 @@ from campaign.audience.sources.source_factory import open_source
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 from campaign.model import Books
-from tests.integration.servers import databases
+from tests.support.servers import databases
 
 ROWS = 30_000
 

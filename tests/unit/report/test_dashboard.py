@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from campaign.exit_codes import ExitCode
 from campaign.report.telemetry.metrics import Snapshot, exposition
 
-GRAFANA = Path(__file__).parents[2] / "deploy/grafana"
+GRAFANA = Path(__file__).parents[3] / "deploy/grafana"
 DASHBOARD = json.loads((GRAFANA / "campaign.json").read_text(encoding="utf-8"))
 RULES = yaml.safe_load((GRAFANA / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
 PANELS = {panel["title"]: panel for panel in DASHBOARD["panels"]}

@@ -14,7 +14,7 @@ import pytest
 from campaign.delivery.replies.classify import Action, Decision, Rules, Stage
 from campaign.model import Reply
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "replies"
+CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "replies"
 RULES = Rules.load()
 
 #: The domain whose servers speak so, where a rule of ours asks for it.

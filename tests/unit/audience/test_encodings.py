@@ -11,7 +11,7 @@ from campaign.audience.encodings.encoding_candidates import likeliest, telling_l
 from campaign.audience.sources.source_factory import open_source
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
-from tests.unit.name_lists import CODECS, samples
+from tests.support.name_lists import CODECS, samples
 
 #: Names and places as people write them, by language, and the encodings such lists come in.
 LISTS = {

@@ -33,7 +33,7 @@ def letter(content: bytes = b"a: b\r\n\r\nc\r\n", **more: object) -> Letter:
 
 
 def connected(*extensions: str, size: int = 0) -> tuple[Connection, list[bytes]]:
-    from tests.unit.test_wire import Transport
+    from tests.unit.delivery.test_reply_stream import Transport
 
     transport = Transport()
     known = {name.lower(): "" for name in extensions}

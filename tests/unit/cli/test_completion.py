@@ -13,7 +13,7 @@ from campaign.cli.main import COMMANDS, cli
 from campaign.cli.options import lesson
 from campaign.exit_codes import ExitCode
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

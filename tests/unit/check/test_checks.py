@@ -30,7 +30,7 @@ from campaign.model import Books, Identity, Mailbox, Recipient
 from campaign.pipeline.command_context import Job, prepare
 from campaign.report.live.console import Console
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NOW = 1_800_000_000.0
 FILE = """
 [campaign]

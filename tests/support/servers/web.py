@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.integration.servers import certificates
+from tests.support.servers import certificates
 
 Form = dict[str, str]
 Answer = tuple[int, Any]

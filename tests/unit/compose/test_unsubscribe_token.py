@@ -17,7 +17,7 @@ OLD, NEW = b"0123456789abcdef0123456789abcdef", b"another secret of thirty-two o
 IDENTITY = Identity("gazette", "2026-11", 1, NEW)
 TOKENS = UnsubscribeTokens(NEW)
 ADDRESS = "ada@example.com"
-MANUAL = (Path(__file__).parents[2] / "docs" / "unsubscribe.md").read_text(encoding="utf-8")
+MANUAL = (Path(__file__).parents[3] / "docs" / "unsubscribe.md").read_text(encoding="utf-8")
 
 
 def snippet(name, names):
