@@ -26,7 +26,8 @@ def unfinished(job: Job) -> tuple[str, ...]:
         return ()
     left = counted(history.tally()["waiting"] + history.tally()["deferred"], "recipient")
     return (
-        f"send continues {path_text(run)}, with {left} to go; whoever is new in the list gets a letter by the next send",
+        f"send continues {path_text(run)}, with {left} to go; "
+        "whoever is new in the list gets a letter by the next send",
     )
 
 

@@ -87,8 +87,8 @@ def check_time(job: Job, span: Span, findings: Findings) -> None:
         findings.add(
             "error",
             "outlasts",
-            f"under its limits ({span.rate}) the run takes at least {formatting.duration_text(span.seconds or 0.0)} and ends "
-            f"{late} after not_after; the rest would expire",
+            f"under its limits ({span.rate}) the run takes at least "
+            f"{formatting.duration_text(span.seconds or 0.0)} and ends {late} after not_after; the rest would expire",
             where="campaign.not_after",
             remedy="raise delivery.rate, start earlier, or end later",
         )

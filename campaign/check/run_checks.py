@@ -116,7 +116,8 @@ def frozen(job: Job, console: Console) -> Iterator[Plan]:
                 f"{audience.source} has nobody to write to.",
                 evidence=[f"{plan.books.read:,} rows read, none of them kept", *found.commonest()],
                 next_step=found.remedy()
-                or f"look at the column {audience.address!r}, at where and at suppress in {path_text(job.settings.file)}",
+                or f"look at the column {audience.address!r}, at where and at suppress "
+                f"in {path_text(job.settings.file)}",
             )
         yield plan
 

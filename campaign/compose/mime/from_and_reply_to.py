@@ -1,7 +1,7 @@
 """From and Reply-To whose display name or address is a template, filled in for each row.
 
-What a rendered name or address may be is decided by `header_values.py`, as for every header. Mailboxes without a template
-never come here: they are encoded once.
+What a rendered name or address may be is decided by `header_values.py`, as for every header. Mailboxes without a
+template never come here: they are encoded once.
 """
 
 from __future__ import annotations

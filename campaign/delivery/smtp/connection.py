@@ -186,7 +186,8 @@ class _Opening:
         if chosen is None:
             raise ConnectFailed(
                 self.stage,
-                f"the relay offers no way to log in that we take: it offers {printable_reply(' '.join(offered)) or 'none'}, "
+                f"the relay offers no way to log in that we take: it offers "
+                f"{printable_reply(' '.join(offered)) or 'none'}, "
                 f"we take {' '.join(wanted)}",
                 hopeless=True,
             )

@@ -79,7 +79,8 @@ def _in_words(bins: list[TimelineBucket], width: float) -> str:
     sums = [sum(column) for column in zip(*map(_counts, bins), strict=True)]
     totals = ", ".join(f"{total:,} {kind}" for kind, total in zip(KINDS, sums, strict=True))
     lasted = formatting.duration_text(width * len(bins))
-    return f"{totals} over {lasted}; at most {formatting.rate_text(peak.accepted / width)} accepted, at {_clock(peak.at)} UTC."
+    most = formatting.rate_text(peak.accepted / width)
+    return f"{totals} over {lasted}; at most {most} accepted, at {_clock(peak.at)} UTC."
 
 
 def _briefly(bins: list[TimelineBucket], width: float) -> str:

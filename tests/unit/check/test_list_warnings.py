@@ -83,7 +83,8 @@ def test_a_csv_list_is_frozen_without_loading_pandas_or_a_database_library() -> 
     program = (
         "import sys, pathlib, tempfile; from campaign.audience.plan.plan_reader import freeze;"
         "heavy = {'pandas', 'sqlalchemy', 'numpy', 'email_validator'} & set(sys.modules); assert not heavy, heavy;"
-        "from campaign.audience.screening.screen_rows import Suppression; from campaign.config.audience import AudienceSection;"
+        "from campaign.audience.screening.screen_rows import Suppression;"
+        "from campaign.config.audience import AudienceSection;"
         "folder = pathlib.Path(tempfile.mkdtemp()); (folder / 'l.csv').write_text('email\\na@example.com\\n');"
         "freeze(AudienceSection(source='l.csv'), folder, folder, suppression=Suppression());"
         "heavy = {'pandas', 'sqlalchemy', 'pyarrow'} & set(sys.modules); assert not heavy, heavy"
