@@ -80,7 +80,6 @@ class Job:
             trace_id=trace,
             private=tuple(private_files(self.settings)),
             rewritten=rewritten(self.settings.delivery),
-            rewritten=rewritten(self.settings.delivery),
         )
 
     def suppression(self) -> Suppression:
