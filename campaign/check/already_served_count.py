@@ -25,10 +25,8 @@ def unfinished(job: Job) -> tuple[str, ...]:
     if run is None or history is None or not continues(Options(), history):
         return ()
     left = counted(history.tally()["waiting"] + history.tally()["deferred"], "recipient")
-    return (
-        f"send continues {path_text(run)}, with {left} to go; "
-        "whoever is new in the list gets a letter by the next send",
-    )
+    newcomers = "whoever is new in the list gets a letter by the next send"
+    return (f"send continues {path_text(run)}, with {left} to go; {newcomers}",)
 
 
 def nobody_left_note() -> str:

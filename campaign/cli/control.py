@@ -16,7 +16,7 @@ NOT_RUNNING = "no process serves this run now; it is noted for the next one"
 
 
 @click.command(
-    "set", epilog=lesson("campaign set newsletter.toml rate=20/s connections=5", codes=CODES, more="docs/send.md")
+    "set", epilog=lesson("campaign set newsletter.toml rate=20/s connections=5", codes=CODES, more="docs/delivery.md")
 )
 @run_argument()
 @click.argument("changes", nargs=-1, required=True, metavar="rate=20/s|connections=5 ...")
@@ -52,7 +52,7 @@ def whole(text: str) -> int:
     return int(text)
 
 
-@click.command("pause", epilog=lesson("campaign pause newsletter.toml", codes=CODES, more="docs/send.md"))
+@click.command("pause", epilog=lesson("campaign pause newsletter.toml", codes=CODES, more="docs/delivery.md"))
 @run_argument()
 def pause_command(run: str) -> ExitCode:
     """Let RUN draw no more letters until `campaign resume`; its process stays.
@@ -62,7 +62,7 @@ def pause_command(run: str) -> ExitCode:
     return _steer(run, "pause", "paused")
 
 
-@click.command("resume", epilog=lesson("campaign resume newsletter.toml", codes=CODES, more="docs/send.md"))
+@click.command("resume", epilog=lesson("campaign resume newsletter.toml", codes=CODES, more="docs/delivery.md"))
 @run_argument()
 def resume_command(run: str) -> ExitCode:
     """Let a paused or stopped RUN go on; one whose process has left goes on with the next `campaign send`.
@@ -72,7 +72,7 @@ def resume_command(run: str) -> ExitCode:
     return _steer(run, "run", "released")
 
 
-@click.command("stop", epilog=lesson("campaign stop newsletter.toml", codes=CODES, more="docs/send.md"))
+@click.command("stop", epilog=lesson("campaign stop newsletter.toml", codes=CODES, more="docs/delivery.md"))
 @run_argument()
 def stop_command(run: str) -> ExitCode:
     """Finish the letters in flight and hold RUN until `campaign resume`; `campaign send` then exits 5.
@@ -82,7 +82,7 @@ def stop_command(run: str) -> ExitCode:
     return _steer(run, "stop", "stopped")
 
 
-@click.command("cancel", epilog=lesson("campaign cancel newsletter.toml", codes=CODES, more="docs/send.md"))
+@click.command("cancel", epilog=lesson("campaign cancel newsletter.toml", codes=CODES, more="docs/delivery.md"))
 @run_argument()
 def cancel_command(run: str) -> ExitCode:
     """Finish the letters in flight and end RUN for good; the rest are cancelled. Only `campaign retry` serves them.

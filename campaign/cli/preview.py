@@ -16,7 +16,7 @@ from campaign.exit_codes import ExitCode
         "campaign preview newsletter.toml",
         "campaign preview newsletter.toml --to ada@example.com",
         codes="0 there they are, 65 a row makes no letter, 78 a template or the campaign file is wrong",
-        more="docs/render.md",
+        more="docs/compose.md",
     ),
 )
 @campaign_file()

@@ -13,7 +13,7 @@ from campaign.exit_codes import ExitCode
     epilog=lesson(
         "campaign repair newsletter.toml --dry-run",
         codes="0 repaired, or nothing to repair, 74 nothing can be saved, 75 a process serves the run",
-        more="docs/checkpoint.md",
+        more="docs/ledger.md",
     ),
 )
 @run_argument()

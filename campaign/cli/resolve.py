@@ -15,7 +15,7 @@ from campaign.exit_codes import ExitCode
     epilog=lesson(
         "campaign resolve newsletter.toml --accepted /var/log/mail.log",
         codes="0 no doubt is left, 4 some are, 65 LIST cannot be read, 75 a process serves the run",
-        more="docs/checkpoint.md",
+        more="docs/ledger.md",
     ),
 )
 @run_argument()

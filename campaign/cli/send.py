@@ -16,7 +16,7 @@ from campaign.exit_codes import ExitCode
         "campaign send newsletter.toml",
         "campaign send newsletter.toml --limit 100",
         codes="0 all accepted, 3 some failed, 4 some in doubt, 5 held, 75 run the same command again",
-        more="docs/send.md, docs/checkpoint.md; docs/troubleshooting.md for every message",
+        more="docs/delivery.md, docs/ledger.md; docs/troubleshooting.md for every message",
     ),
 )
 @campaign_file()

@@ -1,7 +1,7 @@
 """Where values stand: each is kept once, however often it stands in a text, and picked into its places at the end.
 
-Nothing of templates or of MIME is known here; `direct_columns.py` finds orders, `transfer_encoding.py` and others follow
-them.
+Nothing of templates or of MIME is known here; `direct_columns.py` finds orders, `transfer_encoding.py` and others
+follow them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from campaign.exit_codes import ExitCode, of_error
 
 PACKAGE = Path(campaign.__file__).parent
 DOCS = PACKAGE.parent / "docs"
-STAGES = ("load", "render", "send", "checkpoint", "report")
+STAGES = ("audience", "compose", "delivery", "ledger", "report")
 ROW = re.compile(r"^\| (`+)(?P<message>.+?)\1 \| (?P<codes>[\d, ]*) \| (?P<remedy>(?:[^|]|\\\|)+) \|$", re.MULTILINE)
 #: Raised with a text of another's, or made of parts that say nothing by themselves.
 NOT_OURS = {"…", "… …: …."}

@@ -2,7 +2,8 @@
 
 A shape is what a template printed with the values cut out, together with the values that can change what a style
 rule matches (`value_contexts.py`). Converting, inlining, pictures, the derived text and the encoding of everything
-constant are done once per shape and kept for the next row; a row costs its values. `row` mode goes the whole way for each row.
+constant are done once per shape and kept for the next row; a row costs its values. `row` mode does all of it for each
+row.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Access tokens: one for all connections, got before the old one ends, one request at a time.
 
-`TokenCache` decides when a token is asked for and by whom; how that is done is `google`'s, `microsoft`'s, or a command's.
-A provider that says no ends the run, as a wrong password does. One that cannot be reached now is a `ConnectionError`: a
-token that is still good serves meanwhile, otherwise the relay counts as not opened and is tried again.
+`TokenCache` decides when a token is asked for and by whom; how that is done is `google`'s, `microsoft`'s, or a
+command's. A provider that says no ends the run, as a wrong password does. One that cannot be reached now is a
+`ConnectionError`: a token that is still good serves meanwhile; without one the relay counts
+as not opened and is tried again.
 """
 
 from __future__ import annotations

@@ -119,5 +119,5 @@ def test_every_argument_and_option_of_a_help_is_explained(name: str) -> None:
 
 
 def test_a_lesson_keeps_its_lines() -> None:
-    taught = lesson("campaign send a.toml", "campaign send b.toml", codes="0 good", more="docs/send.md")
+    taught = lesson("campaign send a.toml", "campaign send b.toml", codes="0 good", more="docs/delivery.md")
     assert taught.startswith("\b\nExamples:\n  campaign send a.toml\n  campaign send b.toml\n\n")
