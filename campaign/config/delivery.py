@@ -148,7 +148,8 @@ class DeliverySection(Section):
     )
     relay_slow_after: Duration = Field(
         0.0,
-        description="median seconds to a relay's greeting above which it rests while another can serve; 0: never",
+        description="median seconds to a relay's greeting, or to its answers to final dots, above which it rests while "
+        "another can serve; 0: never",
     )
     stop_connections: int = Field(
         5, ge=1, description="connections in a row without one acceptance after which a relay is left"

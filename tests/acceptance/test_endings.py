@@ -72,6 +72,18 @@ async def test_a_report_made_again_says_why_the_run_stopped(stand: Stand, shelf:
     assert papers(stand) == before
 
 
+async def test_the_report_says_when_a_slow_relay_was_left_alone_and_for_how_long(stand: Stand, shelf: Shelf) -> None:
+    shelf.waits["banner"] = 0.05
+    async with Shelf() as quick:
+        stand.set(delivery__relay=[shelf.url, quick.url], delivery__relay_slow_after="20ms")
+        (await stand.set(delivery__letters_per_connection=1, delivery__connections=1).send()).ends(0)
+        assert quick.letters
+    (note,) = stand.summary()["notes"]
+    assert note.startswith(f"{shelf.url} was slow and was left alone while another relay could serve: from 20")
+    assert " for 30s, as it greets only after 0.0" in note
+    assert note in (stand.run / "report.html").read_text(encoding="utf-8")
+
+
 def papers(stand: Stand) -> list[str]:
     return [(stand.run / name).read_text(encoding="utf-8") for name in ("summary.json", "report.html")]
 

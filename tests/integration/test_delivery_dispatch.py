@@ -344,6 +344,27 @@ async def test_a_relay_that_is_slow_to_greet_rests_while_another_serves() -> Non
     assert alone.count(Verdict.ACCEPTED) == 20
 
 
+async def test_a_relay_that_answers_the_final_dot_slowly_rests_while_another_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slow_relay, "DOT_SECONDS", 0.1)
+    async with Shelf() as slow, Shelf() as quick:
+        slow.waits["dot"] = 0.05
+        chosen = settings([slow.url, quick.url], connections=2, relay_slow_after="30ms")
+        served = await dispatcher(chosen, ledger := Ledger())
+        await served.sweep(iter(recipients(200)), letter_for)
+        assert (ledger.count(Verdict.ACCEPTED), len(ledger.outcomes)) == (200, 200)
+        assert slow_relay.DOT_ENOUGH <= len(slow.letters) < 30
+        assert len(quick.letters) == 200 - len(slow.letters)
+        (rest,) = served.rests
+        assert (rest.relay, round(rest.seconds)) == (slow.url, round(slow_relay.FIRST_REST))
+        assert rest.why.startswith("answers the final dot only after 0.0")
+        alone = await dispatcher(settings(slow.url, connections=2, relay_slow_after="30ms"), ledger := Ledger())
+        await alone.sweep(iter(recipients(40)), letter_for)
+    assert ledger.count(Verdict.ACCEPTED) == 40
+    assert not alone.rests  # there is no other, so it did not rest
+
+
 async def test_a_relay_that_comes_back_is_waited_for() -> None:
     async with Shelf() as shelf:
         shelf.break_at("banner", Fault(b"554 5.3.2 not now\r\n", "fin"), after=1, times=4)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from campaign.delivery.relays import weights
 from campaign.delivery.relays.relay import Relay
-from campaign.delivery.relays.slow_relay import Greetings
+from campaign.delivery.relays.slow_relay import Slowness
 from campaign.delivery.relays.weights import Portion
 from campaign.errors import RelayError
 
@@ -52,7 +52,7 @@ class RelayState:
     connections: int = 0
     dialling: int = 0
     enough: tuple[int, float] = (0, 0.0)
-    greetings: Greetings = field(default_factory=lambda: Greetings(0.0))
+    slowness: Slowness = field(default_factory=lambda: Slowness(0.0))
     portion: Portion | None = None
 
     def __post_init__(self) -> None:
@@ -94,7 +94,7 @@ class RelaySelector:
     weighted: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breakers = [RelayState(relay, greetings=Greetings(self.slow_after)) for relay in self.relays]
+        self.breakers = [RelayState(relay, slowness=Slowness(self.slow_after)) for relay in self.relays]
         self.weighted = any(relay.weight is not None for relay in self.relays)
 
     def begin(self) -> None:
@@ -123,7 +123,7 @@ class RelaySelector:
         ready = self._ready(now)
         if breaker not in ready:
             stands_by = self.weighted and breaker.portion is None
-            return not ready or (not stands_by and breaker.greetings.until <= now)
+            return not ready or (not stands_by and breaker.slowness.until <= now)
         if breaker.portion is None:
             return True
         portions = self._portions([one for one in ready if one is breaker or self._roomy(one, now)])
@@ -182,7 +182,7 @@ class RelaySelector:
     def _ready(self, now: float) -> list[RelayState]:
         """Who could serve now; those that rest, or only stand by, where there is nobody else."""
         usable = [one for one in self.breakers if one.usable(now)]
-        quick = [one for one in usable if one.greetings.until <= now] or usable
+        quick = [one for one in usable if one.slowness.until <= now] or usable
         return [one for one in quick if one.portion is not None] or quick
 
     def _next(self, ready: Sequence[RelayState], now: float) -> RelayState | None:

@@ -1,7 +1,8 @@
-"""Is a relay too slow to greet? A median over its last greetings, as arithmetic on an injected clock.
+"""Is a relay too slow? Medians over its last greetings, and over its last answers to the final dot.
 
-A relay that takes ten seconds to say hello has more to do than it can, and one more letter does not help it. What
-follows is `failover`'s business: such a relay is left alone while another can serve, and never given up for it.
+A relay that takes ten seconds to say hello has more to do than it can, and one more letter does not help it; one that
+takes long to answer each letter holds up a connection meanwhile. What follows is `failover`'s business: such a relay is
+left alone while another can serve, and never given up for it. Arithmetic on an injected clock.
 """
 
 from __future__ import annotations
@@ -10,38 +11,79 @@ import statistics
 from collections import deque
 from dataclasses import dataclass, field
 
-#: Greetings that the median looks back on, and how many there must be: one slow greeting proves nothing.
-WINDOW = 9
-ENOUGH = 3
 #: Seconds a slow relay is left alone at first, and at most; doubled each time it is slow again.
 FIRST_REST = 30.0
 LONGEST_REST = 600.0
+#: Greetings that the median looks back on, and how many there must be: one slow greeting proves nothing.
+WINDOW = 9
+ENOUGH = 3
+#: The same for answers to the final dot, of which many come in a second: they must be slow for so many seconds.
+DOT_WINDOW = 25
+DOT_ENOUGH = 9
+DOT_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class Greetings:
-    """What one relay took to greet, in seconds. ``limit`` 0: nothing is too slow. ``until`` is when it was rested to.
+class Median:
+    """What one relay took for one thing, in seconds. ``until`` is when it was rested to.
 
-    After a rest a single greeting decides whether another one follows.
+    A rest begins with one more slow time once the median of the last ``window``, ``enough`` at least, was above
+    ``limit`` for ``lasting`` seconds. After a rest, ``again`` times decide whether another one follows.
     """
 
     limit: float
+    window: int
+    enough: int
+    again: int
+    lasting: float = 0.0
     until: float = 0.0
-    _seen: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _seen: deque[float] = field(default_factory=deque)
+    _slow_since: float | None = None
     _rests: int = 0
 
     def note(self, seconds: float, now: float) -> float:
-        """A connection was greeted after ``seconds``. The median, where a rest begins by it; otherwise 0."""
-        if not self.limit or now < self.until:
-            return 0.0
+        """It took ``seconds`` once more. The median, where a rest begins by it; otherwise 0."""
         self._seen.append(seconds)
-        if len(self._seen) < (1 if self._rests else ENOUGH):
+        if len(self._seen) > self.window:
+            self._seen.popleft()
+        if len(self._seen) < (self.again if self._rests else self.enough):
             return 0.0
         median = statistics.median(self._seen)
         if median <= self.limit:
-            self._rests = 0
+            self._rests, self._slow_since = 0, None
+            return 0.0
+        if self._slow_since is None:
+            self._slow_since = now
+        lasts = self._rests > 0 or now - self._slow_since >= self.lasting
+        if seconds <= self.limit or not lasts:
             return 0.0
         self.until = now + min(LONGEST_REST, FIRST_REST * 2**self._rests)
-        self._rests += 1
+        self._rests, self._slow_since = self._rests + 1, None
         self._seen.clear()
         return median
+
+
+@dataclass(slots=True)
+class Slowness:
+    """How slow one relay is. ``limit`` 0: nothing is too slow. While it rests, nothing counts."""
+
+    limit: float
+    _greetings: Median = field(init=False)
+    _dots: Median = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._greetings = Median(self.limit, WINDOW, ENOUGH, again=1)
+        self._dots = Median(self.limit, DOT_WINDOW, DOT_ENOUGH, again=DOT_ENOUGH, lasting=DOT_SECONDS)
+
+    @property
+    def until(self) -> float:
+        """When it was rested to."""
+        return max(self._greetings.until, self._dots.until)
+
+    def greeted(self, seconds: float, now: float) -> float:
+        """A connection was greeted after ``seconds``. The median, where a rest begins by it; otherwise 0."""
+        return self._greetings.note(seconds, now) if self.limit and now >= self.until else 0.0
+
+    def answered(self, seconds: float, now: float) -> float:
+        """The same for an answer to a final dot."""
+        return self._dots.note(seconds, now) if self.limit and now >= self.until else 0.0

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
@@ -50,6 +51,15 @@ class OutcomeRecorder(Protocol):
         """What became of an attempt; exactly one per attempt that ended."""
 
 
+class Rest(NamedTuple):
+    """A relay was too slow and was left alone from ``at`` (POSIX seconds) for so many ``seconds``."""
+
+    relay: str
+    at: float
+    seconds: float
+    why: str
+
+
 class ConnectionPool:
     """One for a dispatcher; `begin` gives it the gate and the composer of each sweep. Times are the loop's."""
 
@@ -76,6 +86,8 @@ class ConnectionPool:
         )
         #: Lanes told to end after what they hold.
         self.leaving: set[object] = set()
+        #: When relays were left alone because they were slow.
+        self.rests: list[Rest] = []
         #: What was answered when a domain was held, by its group.
         self.held: dict[str, str] = {}
         self._accounts: dict[str, RelayAccount] = {}
@@ -141,10 +153,14 @@ class ConnectionPool:
         connection.budget = breaker.budget(self.settings.letters_per_connection)
         self._standing[connection] = breaker
         log.debug("%s: connection open after %.3f s", breaker.relay.name, connection.took)
-        median = breaker.greetings.note(connection.greeted, _now())
-        if median:
-            self._rest(breaker, median)
+        if median := breaker.slowness.greeted(connection.greeted, _now()):
+            self._rest(breaker, "greets", median)
         self._grow()
+
+    def answered(self, breaker: RelayState, seconds: float) -> None:
+        """A final dot was answered after ``seconds``."""
+        if median := breaker.slowness.answered(seconds, _now()):
+            self._rest(breaker, "answers the final dot", median)
 
     def goes_on(self, breaker: RelayState, connection: Connection) -> bool:
         """Whether a connection whose budget is used up may carry more: its budget is raised then."""
@@ -157,11 +173,16 @@ class ConnectionPool:
         connection.budget = more
         return True
 
-    def _rest(self, breaker: RelayState, median: float) -> None:
-        seconds = breaker.greetings.until - _now()
+    def _rest(self, breaker: RelayState, does: str, median: float) -> None:
+        if all(one is breaker or one.out for one in self.board.breakers):
+            return  # there is no other, so it serves on
+        rest = Rest(
+            breaker.relay.name, time.time(), breaker.slowness.until - _now(), f"{does} only after {median:.2f} s"
+        )
+        self.rests.append(rest)
         log.warning(
-            "%s greets only after %.1f s (a median), so it is left alone for %.0f s while another relay can serve",
-            breaker.relay.name, median, seconds,
+            "%s %s (a median), so it is left alone for %.0f s while another relay can serve",
+            rest.relay, rest.why, rest.seconds,
         )  # fmt: skip
         for connection, one in self._standing.items():
             if one is breaker:  # each asks before its next letter

@@ -20,7 +20,7 @@ from campaign.delivery.queue.admission import NAP, Admission
 from campaign.delivery.queue.backlog import Backlog
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Rules
-from campaign.delivery.send.connection_pool import Compose, ConnectionPool, OutcomeRecorder, Throttles
+from campaign.delivery.send.connection_pool import Compose, ConnectionPool, OutcomeRecorder, Rest, Throttles
 from campaign.delivery.send.worker import Worker
 from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.model import Recipient
@@ -85,6 +85,11 @@ class Dispatcher:
     def connections(self) -> int:
         """Connections open now."""
         return sum(lane.connection is not None for lane in self._lanes.values())
+
+    @property
+    def rests(self) -> Sequence[Rest]:
+        """When relays were left alone because they were slow."""
+        return self._desk.rests
 
     async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
         """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.

@@ -152,10 +152,12 @@ class Worker:
             talk.dot(following.letter if following is not None else None)
         except ConnectionLost as broken:
             return recipient_outcome.held_back(number, f"not sent: {broken}", relay)
+        left = self._time()
         try:
             reply = await talk.verdict()
         except ConnectionLost as broken:
             return recipient_outcome.broken(number, str(broken), relay)
+        self._desk.answered(breaker, self._time() - left)
         outcome = self._desk.judge(breaker, connection, errand, Stage.DOT, reply)
         return outcome or recipient_outcome.held_back(number, reply.text, relay)
 

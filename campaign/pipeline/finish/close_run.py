@@ -6,7 +6,7 @@ Also what `campaign report` calls again later. No decision about any recipient i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.mime.header_values import message_id
 from campaign.config.ledger import InDoubt
 from campaign.delivery.replies.classify import Rules
+from campaign.delivery.send.connection_pool import Rest
 from campaign.errors import InternalError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger.checkpoint import Checkpoint
@@ -22,22 +23,22 @@ from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.dead_addresses import suppress_missing
 from campaign.pipeline.finish.reply_summary import Refusals
 from campaign.pipeline.operate.publish_metrics import publish_last
 from campaign.pipeline.serve.pass_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.facts import DoubtRow, FailedRow, RunFacts, TimelineBucket
 from campaign.report.failed_csv import write_failed, write_in_doubt
-from campaign.report.formatting import sentence
+from campaign.report.formatting import duration_text, moment, sentence
 from campaign.report.html.report_page import write_page
 from campaign.report.live.console import Console, path_text
 from campaign.report.summary import balance, tally, write_summary
 from campaign.report.telemetry.reply_latency import SendTimes
 from campaign.report.telemetry.tracing import conclude, span
 
-TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS = 25, 25, 1000
+TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS, TOLD_RESTS = 25, 25, 1000, 5
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ def close_run(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, ending: Endin
     complaints = balance(chosen.plan.books, facts.verdicts)
     codes = ending.codes | verdict_codes(checkpoint.history, policy)
     code = ExitCode.INTERNAL if complaints else first_of(codes)
-    notes, settings = (*chosen.notes, *_error_note(ending)), settings_in_words(job)
+    notes, settings = (*chosen.notes, *rest_notes(ending.rests), *_error_note(ending)), settings_in_words(job)
     facts = replace(facts, exit_code=int(code), notes=notes, settings=settings)
     # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
     write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
@@ -208,6 +209,22 @@ def _by_domain(plan: Plan, history: RunState) -> dict[str, dict[str, int]]:
         domains.setdefault(domain, Counter())[history.verdict(number).value] += 1
     largest = sorted(domains.items(), key=lambda one: (-one[1].total(), one[0]))[:TOP_DOMAINS]
     return {domain: dict(counts) for domain, counts in largest}
+
+
+def rest_notes(rests: Sequence[Rest]) -> list[str]:
+    """A sentence for each relay that was left alone because it was slow: when, for how long, and why."""
+    by_relay: dict[str, list[Rest]] = {}
+    for rest in rests:
+        by_relay.setdefault(rest.relay, []).append(rest)
+    return [_rested(relay, found) for relay, found in by_relay.items()]
+
+
+def _rested(relay: str, found: Sequence[Rest]) -> str:
+    told = [f"from {moment(one.at)} for {duration_text(one.seconds)}, as it {one.why}" for one in found[:TOLD_RESTS]]
+    if len(found) > TOLD_RESTS:
+        left = found[TOLD_RESTS:]
+        told.append(f"and {len(left)} times more, {duration_text(sum(one.seconds for one in left))} together")
+    return f"{relay} was slow and was left alone while another relay could serve: {'; '.join(told)}."
 
 
 def _error_note(ending: Ending) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from campaign.audience.screening.screen_rows import Suppression
@@ -20,6 +20,7 @@ from campaign.delivery.control_file import Control
 from campaign.delivery.embedded_mailbox import EmbeddedMailbox
 from campaign.delivery.pacing.shared_throttle import SharedThrottle, open_throttle
 from campaign.delivery.relays.relay import Relay, open_relays
+from campaign.delivery.send.connection_pool import Rest
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import CampaignError, InternalError, RelayError
 from campaign.exit_codes import ExitCode, of_error
@@ -51,10 +52,11 @@ _SIGNAL_CODES = {
 
 @dataclass(slots=True)
 class Ending:
-    """Why the passes ended: exit codes that apply, and the error that ended them, if one did."""
+    """Why the passes ended: exit codes that apply, and the error that did it, if one did; which relays had to rest."""
 
     codes: set[ExitCode] = field(default_factory=set)
     error: CampaignError | None = None
+    rests: Sequence[Rest] = ()
 
     def fail(self, error: CampaignError) -> None:
         """Note an error; the first one is kept."""
@@ -106,6 +108,7 @@ class PassLoop:
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+        self._ending.rests = self._dispatcher.rests if self._dispatcher else ()
         return self._ending
 
     async def _with_relays(self) -> None:

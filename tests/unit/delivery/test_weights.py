@@ -130,7 +130,7 @@ def test_a_relay_seen_to_take_so_many_connections_is_not_asked_for_more_for_a_wh
 def test_a_slow_relay_leaves_its_share_to_the_others() -> None:
     relays = board(3, 1, slow_after=2.0)
     first, second = relays.breakers
-    while not first.greetings.note(9.0, 0.0):
+    while not first.slowness.greeted(9.0, 0.0):
         pass
     assert serve(relays, 10, now=1.0) == {"r1": 10}
     assert not relays.stays(first, 1.0)
