@@ -9,7 +9,7 @@ from campaign.check.findings import Finding, Findings
 from campaign.check.list_warnings import Survey, typo_hints
 from campaign.config.audience import AudienceSection
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.rewriting import rewritten
+from campaign.pipeline.relay_rewrites import rewritten
 
 #: Letters from which on a list counts as bulk, and a way out is expected.
 BULK = 100

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.boots import boot_identity, power_lost
 from campaign.ledger.journal import journal_file, journal_reader
 from campaign.ledger.journal.journal_records import (
     NONE,
@@ -32,7 +31,7 @@ from campaign.ledger.journal.journal_records import (
 )
 from campaign.ledger.run_state import LATEST, RunState, is_date
 from campaign.model import Letter, Outcome, Verdict
-from campaign.system.boot import boot_clock
+from campaign.system.boot import boot_clock, boot_identity, power_lost
 
 #: Recipients reserved at first; the block grows until one sync covers about two seconds of drawing.
 FIRST_BLOCK = 64

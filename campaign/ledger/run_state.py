@@ -11,7 +11,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 
-from campaign.ledger.boots import power_lost
 from campaign.ledger.journal.journal_records import (
     REHEARSAL,
     VERSION,
@@ -28,6 +27,7 @@ from campaign.ledger.journal.journal_records import (
 )
 from campaign.ledger.run_clock import LONGEST_GAP, RunClock
 from campaign.model import FINAL, Verdict
+from campaign.system.boot import power_lost
 
 VERDICTS = tuple(Verdict)
 CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}

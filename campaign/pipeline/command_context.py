@@ -17,7 +17,7 @@ from campaign.config.ledger import InDoubt
 from campaign.errors import StorageError
 from campaign.ledger import dead_addresses, run_folder
 from campaign.model import Identity
-from campaign.pipeline.rewriting import rewritten
+from campaign.pipeline.relay_rewrites import rewritten
 
 #: The trace id of letters that no run sends: previews, tests, checks (W3C Trace Context calls it invalid).
 NO_TRACE = "0" * 32

@@ -21,20 +21,12 @@ from pathlib import Path
 from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, LAST, PROMISED, SENT, Cells, SlidingWindow
 from campaign.errors import StorageError
 from campaign.system.atomic_file import write_atomically
-from campaign.system.boot import boot_clock
+from campaign.system.boot import boot_clock, boot_identity
 
 MAGIC = b"campaign pacing 1\n"
 _HEAD = struct.Struct("<18s40sd")
 _HEAD_SIZE = 4096
 SIZE = _HEAD_SIZE + CELLS * 8
-
-
-def boot_identity() -> str:
-    """What names this boot, or ``""`` where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)

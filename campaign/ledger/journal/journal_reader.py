@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.boots import power_lost
 from campaign.ledger.journal.journal_records import Ended, Record, Started, Synced, decode
+from campaign.system.boot import power_lost
 
 NAME = "checkpoint.journal"
 _CHUNK = 1 << 20

@@ -25,9 +25,9 @@ from campaign.ledger.journal import journal_reader
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
-from campaign.pipeline.dead_addresses import suppress_missing
 from campaign.pipeline.finish.close_run import draw_up, verdict_codes, walk, write_all
 from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
+from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
 
 

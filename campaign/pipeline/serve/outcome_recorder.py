@@ -12,8 +12,8 @@ from campaign.delivery.replies.backoff import GiveUp, decide_retry
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.dead_addresses import suppress
 from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.suppress_dead import suppress
 from campaign.report.live.progress import Counts
 
 

@@ -26,11 +26,12 @@ from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.run_state import RunState
 from campaign.model import Books, Recipient
 from campaign.pipeline.command_context import Job, Options
-from campaign.pipeline.dead_addresses import suppress_missing
 from campaign.pipeline.start.already_served import screens
 from campaign.pipeline.start.past_runs import clear_unbegun, continuable, current_generation, fingerprints
 from campaign.pipeline.start.past_runs import newest as newest_run
 from campaign.pipeline.start.preflight import refuse_unready
+from campaign.pipeline.start.unfinished_editions import killed_elsewhere
+from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.formatting import counted
 from campaign.report.live.console import path_text
 from campaign.report.telemetry.tracing import begin, span
@@ -62,8 +63,7 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
     """
     clear_unbegun(job)
     newest, history = newest_run(job)
-    if newest and history:
-        suppress_missing(job, newest, history)
+    _list_the_dead(job, newest, history)
     if options.run:
         return _named(job, options, newest, history, progress)
     if newest and history and continues(options, history):
@@ -73,6 +73,14 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
     _leave_behind(job, options, newest, history)
     generation = next_generation(options, current_generation(job))
     return _make(job, options, run_folder.new_stamp(job.folder, datetime.now(UTC)), generation, progress)
+
+
+def _list_the_dead(job: Job, newest: Path | None, history: RunState | None) -> None:
+    """Before anybody is planned: those whom a killed process heard of and did not list."""
+    if newest and history:
+        suppress_missing(job, newest, history)
+    if killed := killed_elsewhere(job):
+        suppress_missing(job, *killed)
 
 
 def continues(options: Options, history: RunState) -> bool:

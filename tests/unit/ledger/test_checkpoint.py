@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import StorageError, UnfinishedError
-from campaign.ledger import boots
 from campaign.ledger.checkpoint import FIRST_BLOCK, Checkpoint, create, read_history
 from campaign.ledger.journal import journal_file, journal_reader
 from campaign.ledger.journal.journal_records import Opened
 from campaign.model import Letter, Outcome, Verdict
+from campaign.system import boot
 
 
 def letter(number: int) -> Letter:
@@ -239,7 +239,7 @@ async def test_a_loss_of_power_while_a_few_of_many_are_sent_puts_only_those_in_d
 async def test_where_no_boot_is_known_a_kill_counts_as_a_loss_of_power(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boots, "_IDENTITY", tmp_path / "no such file")
+    monkeypatch.setattr(boot, "_IDENTITY", tmp_path / "no such file")
     checkpoint = Checkpoint(run)
     checkpoint.begin_pass()
     checkpoint.reserve(0)

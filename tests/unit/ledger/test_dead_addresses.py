@@ -14,9 +14,9 @@ from campaign.ledger.checkpoint import Checkpoint, read_history
 from campaign.ledger.journal.journal_records import Ended, VerdictRecord, encode
 from campaign.model import Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
-from campaign.pipeline.dead_addresses import suppress, suppress_missing
 from campaign.pipeline.operate.manage import report
 from campaign.pipeline.start.choose_run import ChosenRun, choose
+from campaign.pipeline.suppress_dead import suppress, suppress_missing
 
 RELAY = "smtp://127.0.0.1:2525"
 FILE = """
@@ -88,6 +88,29 @@ def test_who_died_in_a_run_left_behind_is_not_planned_anew(place: Path) -> None:
     again = made(place, again=True)
     assert again.plan.size == 4
     assert again.plan.books.suppressed == 1
+
+
+def test_who_died_in_a_killed_run_of_another_edition_is_not_planned_in_this_one(place: Path) -> None:
+    settings = (place / "gazette.toml").read_text(encoding="utf-8")
+    for edition, size in (("2026-11", 5), ("2026-12", 4)):
+        dated = settings.replace('name = "gazette"', f'name = "gazette"\nedition = "{edition}"')
+        (place / "gazette.toml").write_text(dated, encoding="utf-8")
+        chosen = made(place)
+        assert chosen.plan.size == size
+        called_dead(chosen, 1)
+
+
+@pytest.mark.parametrize("damaged", ["plan.jsonl", "checkpoint.journal"])
+def test_a_damaged_run_of_another_edition_does_not_hold_up_this_one(place: Path, damaged: str) -> None:
+    settings = (place / "gazette.toml").read_text(encoding="utf-8")
+    for edition in ("2026-11", "2026-12"):
+        dated = settings.replace('name = "gazette"', f'name = "gazette"\nedition = "{edition}"')
+        (place / "gazette.toml").write_text(dated, encoding="utf-8")
+        chosen = made(place)
+        assert chosen.plan.size == 5
+        called_dead(chosen, 1)
+        lines = (chosen.folder / damaged).read_bytes().splitlines(keepends=True)
+        (chosen.folder / damaged).write_bytes(b"".join(b"x" * len(line) for line in lines))
 
 
 def test_a_report_lists_them_too(place: Path) -> None:

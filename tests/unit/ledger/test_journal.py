@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.boots import boot_identity
 from campaign.ledger.checkpoint import Checkpoint, create, read_history
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import (
@@ -22,6 +21,7 @@ from campaign.ledger.journal.journal_records import (
     encode,
 )
 from campaign.model import Verdict
+from campaign.system.boot import boot_identity
 
 BOOT = boot_identity()
 OPENED = Opened("gazette", "2026-11", "run", 1, 20, "plan-hash", {"subject": "abc"}, "shape", 1.0, "trace")
