@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from campaign.audience.plan.plan_reader import Plan
 from campaign.errors import DamageError, StorageError
 from campaign.exit_codes import ExitCode
 from campaign.ledger import run_folder
+from campaign.ledger.checkpoint import read_history
 from campaign.ledger.journal import journal_reader
+from campaign.ledger.run_state import RunState
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text
 
@@ -34,6 +37,20 @@ def unfinished_edition(job: Job) -> str:
         f"The edition {newest.parent.name} was left unfinished: {path_text(newest)}\n"
         f"  to go on with it: {again}\n  to end it: campaign cancel {path_text(newest)}"
     )
+
+
+def killed_elsewhere(job: Job) -> tuple[Path, RunState] | None:
+    """The newest run of the other editions, where it was never left in good order, with what is known of it."""
+    if not job.edition:
+        return None  # beside its folder are other campaigns
+    try:
+        newest = newest_elsewhere(job.folder)
+        if newest is None or journal_reader.last_word(newest / journal_reader.NAME) is not None:
+            return None
+        Plan.open(newest / run_folder.PLAN)  # whole, as far as can be seen
+        return newest, read_history(newest, running=True)
+    except (DamageError, StorageError):
+        return None  # as above
 
 
 def newest_elsewhere(folder: Path, *, rehearsal: bool = False) -> Path | None:
