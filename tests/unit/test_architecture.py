@@ -1,10 +1,12 @@
-"""The house stands as drawn: who imports whom, which library has which door, how large rooms are."""
+"""The package is as drawn: who imports whom, which library has which door, how large things are, what names mean."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ MODULES = {
 }
 
 STAGES = {"audience", "compose", "delivery", "ledger", "report"}
-#: Room -> the rooms it may import from, besides its own.
+#: Folder or module at the top -> those it may import from, besides its own.
 ARROWS = {
     **{stage: {"model", "errors", "config", "system"} for stage in STAGES},
     "model": set(),
@@ -64,10 +66,13 @@ DOORS = {
     "tqdm": {"campaign.report.live.progress"},
 }
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
-DRAWERS = {"utils", "util", "helpers", "common", "misc"}
+MOST_ENTRIES = 12  #: of a folder; the package's own and `cli`, one file a command, may have more
+#: Functions that two modules have because they implement one interface.
+INTERFACES = {"source": {"campaign.delivery.credentials.google", "campaign.delivery.credentials.microsoft"}}
+CATCH_ALLS = {"utils", "util", "helpers", "common", "misc"}
 
 
-def room(module: str) -> str:
+def top(module: str) -> str:
     return ([*module.split("."), ""])[1]
 
 
@@ -82,10 +87,18 @@ def imports(path: Path) -> Iterator[str]:
                 yield inner if inner in MODULES else node.module
 
 
+def definitions(*kinds: type[ast.AST]) -> Iterator[tuple[str, Any]]:
+    """Modules and what is defined at their top."""
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, kinds):
+                yield module, node
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_one_way(module: str) -> None:
-    own = room(module)
-    reached = {room(name) for name in imports(MODULES[module]) if name.split(".")[0] == "campaign"}
+    own = top(module)
+    reached = {top(name) for name in imports(MODULES[module]) if name.split(".")[0] == "campaign"}
     assert reached <= ARROWS[own] | {own}, f"{module} reaches into {reached - ARROWS[own] - {own}}"
 
 
@@ -113,7 +126,7 @@ def test_each_library_has_one_door(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_rooms_are_small(module: str) -> None:
+def test_files_and_functions_are_small(module: str) -> None:
     text = MODULES[module].read_text(encoding="utf-8")
     assert text.count("\n") <= LONGEST_FILE
     for node in ast.walk(ast.parse(text)):
@@ -132,9 +145,34 @@ def test_most_functions_are_short() -> None:
     assert sizes[len(sizes) * 9 // 10] <= 30
 
 
-def test_no_drawer_for_everything() -> None:
-    assert not {name for name in MODULES if name.rpartition(".")[2] in DRAWERS}
+def test_no_module_is_a_catch_all() -> None:
+    assert not {name for name in MODULES if name.rpartition(".")[2] in CATCH_ALLS}
 
 
 def test_every_module_says_what_it_is_for() -> None:
     assert all(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES.values())
+
+
+def test_a_folder_has_at_most_a_dozen_entries() -> None:
+    folders = {path.parent for path in MODULES.values()} - {PACKAGE, PACKAGE / "cli"}
+    uncounted = {"__init__.py", "__pycache__"}
+    sizes = {folder: sum(one.name not in uncounted for one in folder.iterdir()) for folder in folders}
+    assert not {str(folder): size for folder, size in sizes.items() if size > MOST_ENTRIES}
+
+
+def test_no_file_name_stands_for_two_modules() -> None:
+    stems = [path.stem for path in MODULES.values() if path.name != "__init__.py" and path.parent.name != "cli"]
+    assert not [stem for stem, count in Counter(stems).items() if count > 1]
+
+
+def test_no_class_name_stands_for_two_classes() -> None:
+    names = [node.name for _, node in definitions(ast.ClassDef)]
+    assert not [name for name, count in Counter(names).items() if count > 1]
+
+
+def test_a_public_function_has_a_name_of_its_own() -> None:
+    homes: dict[str, set[str]] = {}
+    for module, node in definitions(ast.FunctionDef, ast.AsyncFunctionDef):
+        if not node.name.startswith("_") and not module.startswith("campaign.cli"):
+            homes.setdefault(node.name, set()).add(module)
+    assert not {name: at for name, at in homes.items() if len(at) > 1 and INTERFACES.get(name) != at}
