@@ -116,7 +116,7 @@ def test_domain_limits_are_kept_too(tmp_path: Path) -> None:
         with throttle(
             tmp_path, clock, domain_limits={"google": [rate("2/1h")]}, groups={"gmail.example": "google"}
         ) as one:
-            one._lanes["google"]._interval = 0.0
+            one._windows["google"]._interval = 0.0
             assert one.take("gmail.example", clock.now) == expected
 
 

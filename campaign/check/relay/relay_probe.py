@@ -87,7 +87,7 @@ async def probe(relay: Relay, settings: DeliverySection, rules: Rules | None = N
     try:
         return _greeting(connection)
     finally:
-        await connection.wire.quit(settings.timeouts.quit)
+        await connection.stream.quit(settings.timeouts.quit)
         await asyncio.sleep(0)
 
 

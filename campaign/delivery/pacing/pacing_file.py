@@ -1,4 +1,4 @@
-"""One lane's cells as a file that several processes map, and how they come through a kill, a reboot, a power cut.
+"""One window's cells as a file that several processes map, and how they come through a kill, a reboot, a power cut.
 
 A kill loses nothing: what was written to the map is the kernel's. For a loss of power the file carries a
 promise, synced beforehand: how many letters may have been sent by now. Letters promised and not seen again
@@ -43,7 +43,7 @@ class Machine:
 
 
 class PacingFile:
-    """The mapped cells of one lane. Open and promise only while holding the account's lock."""
+    """The mapped cells of one window. Open and promise only while holding the account's lock."""
 
     def __init__(self, path: Path, machine: Machine) -> None:
         self._path = path
@@ -110,12 +110,12 @@ def _bring_over(path: Path, machine: Machine) -> None:
     now = machine.clock()
     if boot.rstrip(b"\0") == machine.boot.encode()[:40] and cells[LAST] <= now + 1:
         return
-    lane = SlidingWindow(cells, ())
-    lane.shift(min(epoch - (machine.wall() - now), now - cells[LAST]))
+    window = SlidingWindow(cells, ())
+    window.shift(min(epoch - (machine.wall() - now), now - cells[LAST]))
     missing = int(max(cells[PROMISED], cells[SENT]) - cells[FLUSHED])
     cells[SENT] = cells[FLUSHED]
     for _ in range(missing):
-        lane.spend(now)
+        window.spend(now)
     cells[FLUSHED] = cells[PROMISED] = cells[SENT]
     content[:_HEAD_SIZE] = machine.head()
     write_atomically(path, bytes(content))

@@ -137,9 +137,9 @@ class SharedThrottle(Throttle):
         super().spend(domain, now)
 
     def _promise(self, name: str) -> None:
-        lane = self._all()[name]
-        letters = max(LEAST, lane.per_second(self._machine.clock()) * AHEAD)
-        allowances = [limit.count * SHARE for limit in lane.limits if limit.per >= LONG]
+        window = self._all()[name]
+        letters = max(LEAST, window.per_second(self._machine.clock()) * AHEAD)
+        allowances = [limit.count * SHARE for limit in window.limits if limit.per >= LONG]
         self._files[name].promise(int(max(1, min([MOST, letters, *allowances]))))
 
     def _cells_of(self, name: str) -> Cells:

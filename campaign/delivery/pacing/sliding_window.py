@@ -1,4 +1,4 @@
-"""What the throttle remembers of one lane: when its letters left, its pace, and how far it was slowed.
+"""What the throttle remembers of one window: when its letters left, its pace, and how far it was slowed.
 
 Everything lies in one row of float64 cells, so that the same arithmetic works on memory and on a file that
 several processes map. Times are kept at several resolutions: level ``i`` holds, for the last 4096 chunks of
@@ -155,7 +155,7 @@ class SlidingWindow:
         self.cells[HELD] = max(self.cells[HELD], until)
 
     def idle(self, now: float) -> bool:
-        """True for a lane that limits nothing any more."""
+        """True for a window that limits nothing any more."""
         return not self.limits and self._factor(now) >= 1 and self.cells[HELD] <= now
 
     def shift(self, seconds: float) -> None:
@@ -191,7 +191,7 @@ class SlidingWindow:
         return min(1.0, factor + self.STEP * steps)
 
     def _pace(self, now: float) -> float:
-        """Seconds between two letters now: the shortest limit, the ramp, and how far the lane was slowed."""
+        """Seconds between two letters now: the shortest limit, the ramp, and how far the window was slowed."""
         pace, cells = self._interval, self.cells
         if self._ramp is not None:
             begun = cells[BEGAN] and now - cells[LAST] <= self._ramp.over
@@ -202,7 +202,7 @@ class SlidingWindow:
         return pace
 
     def _begin_ramp(self, now: float) -> None:
-        """A ramp starts with the first letter, and again when the lane was idle for the ramp's length."""
+        """A ramp starts with the first letter, and again when the window was idle for the ramp's length."""
         assert self._ramp is not None  # noqa: S101 - for the type checker; the caller has asked
         if not self.cells[BEGAN] or now - self.cells[LAST] > self._ramp.over:
             self.cells[BEGAN] = now

@@ -1,6 +1,6 @@
 """When may the next letter go? Pure arithmetic over remembered times; the clock is the caller's.
 
-A lane (the relay account, or one group of recipient domains) remembers when its letters left. Letter ``n`` may
+A window (the relay account, or one group of recipient domains) remembers when its letters left. Letter ``n`` may
 go under "at most ``count`` in ``per`` seconds" once letter ``n - count`` is ``per`` seconds old, which holds in
 *every* sliding window [t, t + per), not only in aligned ones. The shortest window is paced evenly besides
 (GCRA with a burst of one), so that nothing leaves in a heap at the start or after a stall. This room does not
@@ -18,7 +18,7 @@ from campaign.config.units import Rate
 from campaign.delivery.pacing.sliding_window import Cells, SlidingWindow, in_memory
 from campaign.errors import InternalError
 
-#: The lane of the relay account itself. No domain is called so.
+#: The window of the relay account itself. No domain is called so.
 ACCOUNT = ""
 
 
@@ -26,7 +26,7 @@ class Throttle:
     """Every limit of one relay account at once. All times are seconds on a clock that never goes back.
 
     ``domain_limits`` maps a domain, or the name of a group, to its limits; ``groups`` maps domains to the name
-    of the group they count in. ``cells`` gives the storage of a lane by name (in memory by default).
+    of the group they count in. ``cells`` gives the storage of a window by name (in memory by default).
     Spend a turn when the content leaves, not when the letter is drawn.
     """
 
@@ -44,35 +44,35 @@ class Throttle:
         self._groups = dict(groups or {})
         self.limits = tuple(limits)
         self._account = SlidingWindow(cells(ACCOUNT), limits, ramp, warmup)
-        self._lanes = {
+        self._windows = {
             name: SlidingWindow(cells(name), many) for name, many in self.by_lane(domain_limits or {}).items()
         }
 
     @property
     def by_domain(self) -> bool:
         """Whether some domain may have to wait longer than others."""
-        return bool(self._lanes)
+        return bool(self._windows)
 
     def group(self, domain: str) -> str:
-        """The name of the lane that ``domain`` counts in."""
+        """The name of the window that ``domain`` counts in."""
         return self._groups.get(domain, domain)
 
     def wait(self, domain: str, now: float) -> float:
         """Seconds until a letter to ``domain`` may go; 0.0 = now."""
         due = self._account.due(now)
-        if self._lanes:
-            lane = self._lanes.get(self._groups.get(domain, domain))
-            if lane is not None:
-                due = max(due, lane.due(now))
+        if self._windows:
+            window = self._windows.get(self._groups.get(domain, domain))
+            if window is not None:
+                due = max(due, window.due(now))
         return due - now if due > now else 0.0
 
     def spend(self, domain: str, now: float) -> None:
         """Record that the content of a letter to ``domain`` leaves now, whether or not it was its turn."""
         self._account.spend(now)
-        if self._lanes:
-            lane = self._lanes.get(self._groups.get(domain, domain))
-            if lane is not None:
-                lane.spend(now)
+        if self._windows:
+            window = self._windows.get(self._groups.get(domain, domain))
+            if window is not None:
+                window.spend(now)
 
     def take(self, domain: str, now: float) -> float:
         """Wait and spend in one: 0.0 means the turn is yours and spent; otherwise nothing was spent."""
@@ -82,34 +82,34 @@ class Throttle:
         return wait
 
     def held_by(self, domain: str, now: float) -> tuple[str, Rate | None, float]:
-        """What a letter to ``domain`` waits for longest: (lane name, its limit or None for pace or hold, seconds)."""
-        lanes = [(ACCOUNT, self._account)]
+        """What a letter to ``domain`` waits for longest: (window name, its limit or None for pace or hold, seconds)."""
+        windows = [(ACCOUNT, self._account)]
         group = self._groups.get(domain, domain)
-        if group in self._lanes:
-            lanes.append((group, self._lanes[group]))
-        name, (limit, due) = max(((name, lane.held_by(now)) for name, lane in lanes), key=lambda held: held[1][1])
+        if group in self._windows:
+            windows.append((group, self._windows[group]))
+        name, (limit, due) = max(((name, window.held_by(now)) for name, window in windows), key=lambda held: held[1][1])
         return name, limit, max(0.0, due - now)
 
     def slow(self, domain: str | None, now: float, factor: float = 0.5) -> str:
-        """Cut the pace of a domain's lane, or of the account (``None``), to ``factor`` of what it is.
+        """Cut the pace of a domain's window, or of the account (``None``), to ``factor`` of what it is.
 
         It recovers by steps. Returns a sentence for the log, or "" when it was cut a moment ago: replies to
         letters that were on their way count once.
         """
         self._forget_recovered(now)
         name = ACCOUNT if domain is None else self._groups.get(domain, domain)
-        lane = self._lane_to_steer(name)
-        base = lane.per_second(now) or self._account.per_second(now)
-        change = lane.slow(now, factor, base)
+        window = self._window_to_steer(name)
+        base = window.per_second(now) or self._account.per_second(now)
+        change = window.slow(now, factor, base)
         if change is None:
             return ""
         before, after = change
-        return f"{name or 'the relay'}: slowed from {before:.3g}/s to {after:.3g}/s; {lane.recovery()}"
+        return f"{name or 'the relay'}: slowed from {before:.3g}/s to {after:.3g}/s; {window.recovery()}"
 
     def hold(self, domain: str | None, now: float, seconds: float) -> str:
-        """Send nothing to a domain's lane, or at all (``None``), for ``seconds``. Returns a sentence for the log."""
+        """Send nothing to a domain's window, or at all (``None``), for ``seconds``. Returns a sentence for the log."""
         name = ACCOUNT if domain is None else self._groups.get(domain, domain)
-        self._lane_to_steer(name).hold(now + seconds)
+        self._window_to_steer(name).hold(now + seconds)
         return f"{name or 'the relay'}: held for {seconds:.0f} s"
 
     def set_rate(self, limits: Iterable[Rate]) -> None:
@@ -119,7 +119,7 @@ class Throttle:
 
     def state(self) -> dict[str, Any]:
         """Everything remembered, as plain values that fit JSON, on the caller's clock."""
-        return {"version": 1, "lanes": {name: lane.state() for name, lane in self._all().items()}}
+        return {"version": 1, "windows": {name: window.state() for name, window in self._all().items()}}
 
     @classmethod
     def restore(
@@ -133,31 +133,31 @@ class Throttle:
         if state.get("version") != 1:
             raise InternalError(f"Pacing state of version {state.get('version')!r} is not known here.")
         throttle = cls(limits, domain_limits, **options)
-        for name, remembered in state["lanes"].items():
-            throttle._lane_to_steer(name).restore(remembered)
+        for name, remembered in state["windows"].items():
+            throttle._window_to_steer(name).restore(remembered)
         return throttle
 
     def by_lane(self, domain_limits: Mapping[str, Sequence[Rate]]) -> dict[str, list[Rate]]:
-        """Limits by lane: a limit written for a domain that counts in a group holds for the whole group."""
-        lanes: dict[str, list[Rate]] = {}
+        """Limits by window: a limit written for a domain that counts in a group holds for the whole group."""
+        windows: dict[str, list[Rate]] = {}
         for name, many in domain_limits.items():
-            lanes.setdefault(self._groups.get(name, name), []).extend(many)
-        return lanes
+            windows.setdefault(self._groups.get(name, name), []).extend(many)
+        return windows
 
-    def _lane_to_steer(self, name: str) -> SlidingWindow:
+    def _window_to_steer(self, name: str) -> SlidingWindow:
         if name == ACCOUNT:
             return self._account
-        if name not in self._lanes:
-            self._lanes[name] = SlidingWindow(self._cells(name), ())
-        return self._lanes[name]
+        if name not in self._windows:
+            self._windows[name] = SlidingWindow(self._cells(name), ())
+        return self._windows[name]
 
     def _forget_recovered(self, now: float) -> None:
-        """Drop lanes that exist only because they were slowed and are back at full pace."""
-        for name in [name for name, lane in self._lanes.items() if lane.idle(now)]:
-            del self._lanes[name]
+        """Drop windows that exist only because they were slowed and are back at full pace."""
+        for name in [name for name, window in self._windows.items() if window.idle(now)]:
+            del self._windows[name]
 
     def _all(self) -> dict[str, SlidingWindow]:
-        return {ACCOUNT: self._account, **self._lanes}
+        return {ACCOUNT: self._account, **self._windows}
 
 
 def seconds_for(letters: int, limits: Sequence[Rate]) -> float:

@@ -1,6 +1,6 @@
-"""Where connections wait for their next errand: the throttle, the backlog and stop signs in one place.
+"""Where connections wait for their next item: the throttle, the backlog and stop signs in one place.
 
-An errand is drawn when its content may leave within `LEAD`, so that its envelope travels while its turn comes;
+An item is drawn when its content may leave within `LEAD`, so that its envelope travels while its turn comes;
 the turn itself is taken, exactly, when the content leaves. One waiter of each account watches the clock, its others
 queue behind it. The room moves no letter and knows no relay but its account's throttle.
 """
@@ -38,7 +38,7 @@ class RelayAccount:
         self.throttle = throttle
         self.reopening = Reopening()
         self.drawn = 0
-        #: Lanes that wait for an errand of this account; one of them watches the clock, the others queue behind it.
+        #: Workers that wait for an item of this account; one of them watches the clock, the others queue behind it.
         self.idle = 0
         self.line = asyncio.Lock()
         #: Told of a limit that holds for long (seconds): 0 where another account serves, else how long none can.
@@ -74,7 +74,7 @@ class RelayAccount:
 
 
 class Admission:
-    """Hands out errands. ``closed``: no more are handed out. ``paused``: none for the time being."""
+    """Hands out items. ``closed``: no more are handed out. ``paused``: none for the time being."""
 
     def __init__(self, backlog: Backlog, clock: Callable[[], float], limit_wait: float) -> None:
         self.backlog = backlog
@@ -89,7 +89,7 @@ class Admission:
         self._under_way: set[QueueItem] = set()
 
     def draw_now(self, account: RelayAccount) -> QueueItem | float | None:
-        """An errand, or the seconds until there may be one, or ``None`` when this gate has no more."""
+        """An item, or the seconds until there may be one, or ``None`` when this admission has no more."""
         if self.closed:
             return None
         if self.paused:
@@ -120,7 +120,7 @@ class Admission:
         return NAP if sum(one.group == group for one in self._under_way) >= most else 0.0
 
     async def draw(self, account: RelayAccount, dismissed: Callable[[], bool] = lambda: False) -> QueueItem | None:
-        """Wait for the next errand; ``None`` when there will be none, or when ``dismissed`` says so."""
+        """Wait for the next item; ``None`` when there will be none, or when ``dismissed`` says so."""
         found = self.draw_now(account) if not account.line.locked() else 0.0
         if not isinstance(found, float):
             return found
@@ -140,40 +140,40 @@ class Admission:
             self.idle -= 1
             account.idle -= 1
 
-    def take_turn(self, errand: QueueItem) -> bool:
-        """Take the errand's turn if it has come."""
-        account: RelayAccount = errand.account
-        if self.paused or account.throttle.take(errand.domain, self._clock()):
+    def take_turn(self, item: QueueItem) -> bool:
+        """Take the item's turn if it has come."""
+        account: RelayAccount = item.account
+        if self.paused or account.throttle.take(item.domain, self._clock()):
             return False
-        self.release(errand)
+        self.release(item)
         return True
 
-    async def turn(self, errand: QueueItem) -> None:
+    async def turn(self, item: QueueItem) -> None:
         """Return when the content may leave, the turn taken. Raises NotNow."""
-        while not self.take_turn(errand):
-            wait = errand.account.throttle.wait(errand.domain, self._clock())
+        while not self.take_turn(item):
+            wait = item.account.throttle.wait(item.domain, self._clock())
             if self.closed or self.paused or wait > PATIENCE:
                 raise TurnTooFar
             await asyncio.sleep(min(wait, NAP))
 
-    def release(self, errand: QueueItem) -> None:
-        """The errand holds no place among the drawn any more: its turn is taken or it needs none."""
-        self.backlog.settle(errand)
-        if errand.account is not None:
-            errand.account.drawn -= 1
-            errand.account = None
+    def release(self, item: QueueItem) -> None:
+        """The item holds no place among the drawn any more: its turn is taken or it needs none."""
+        self.backlog.settle(item)
+        if item.account is not None:
+            item.account.drawn -= 1
+            item.account = None
             if self._bells:
                 self.ring()
 
-    def end(self, errand: QueueItem) -> None:
-        """The errand is over: it has its verdict, or it will get none."""
-        self._under_way.discard(errand)
-        self.release(errand)
+    def end(self, item: QueueItem) -> None:
+        """The item is over: it has its verdict, or it will get none."""
+        self._under_way.discard(item)
+        self.release(item)
 
-    def put_back(self, errand: QueueItem) -> None:
-        """The errand goes back to be drawn again, before all others."""
-        self.end(errand)
-        self.backlog.put_back(errand)
+    def put_back(self, item: QueueItem) -> None:
+        """The item goes back to be drawn again, before all others."""
+        self.end(item)
+        self.backlog.put_back(item)
         self.ring()
 
     def close(self) -> None:

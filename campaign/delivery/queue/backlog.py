@@ -26,7 +26,7 @@ Wait = Callable[[str], float]
 class QueueItem:
     """One recipient under way: its letter once composed, and how often a connection broke under it.
 
-    ``data`` is the letter as it goes over the wire, once it is found fit for that.
+    ``data`` is the letter as it goes over the stream, once it is found fit for that.
     ``group`` is what its domain counts as. ``counted``: it is among those drawn of a group that is limited.
     ``postponed``: seconds its domain has to wait, when that is too long for this sweep.
     """
@@ -67,32 +67,32 @@ class Backlog:
         self._drawn = dict.fromkeys(self.intervals, 0)
 
     def take(self, now: float, wait: Wait) -> QueueItem | float | None:
-        """The next errand that may go, or the seconds until one may, or ``None`` when nothing is left.
+        """The next item that may go, or the seconds until one may, or ``None`` when nothing is left.
 
-        ``wait(domain)`` says how many seconds that domain has to wait beyond all others. An errand may come as
+        ``wait(domain)`` says how many seconds that domain has to wait beyond all others. An item may come as
         ``postponed``.
         """
         found = self._from_aside(now, wait) if self._due else None
         while found is None and self._aside_size < self.look_ahead:
-            errand = self._returned.popleft() if self._returned else self._fresh()
-            if errand is None:
+            item = self._returned.popleft() if self._returned else self._fresh()
+            if item is None:
                 break
-            found = self._consider(errand, now, wait)
+            found = self._consider(item, now, wait)
         if found is not None:
             return found
         return max(0.001, self._due[0][0] - now) if self._due else None
 
-    def put_back(self, errand: QueueItem) -> None:
-        """Give an errand another turn in this sweep, before all others."""
-        errand.letter, errand.composing, errand.data, errand.postponed = None, None, None, 0.0
-        self.settle(errand)
-        self._returned.appendleft(errand)
+    def put_back(self, item: QueueItem) -> None:
+        """Give an item another turn in this sweep, before all others."""
+        item.letter, item.composing, item.data, item.postponed = None, None, None, 0.0
+        self.settle(item)
+        self._returned.appendleft(item)
 
-    def settle(self, errand: QueueItem) -> None:
-        """The errand's turn is taken, or it needs none any more."""
-        if errand.counted:
-            errand.counted = False
-            self._drawn[errand.group] -= 1
+    def settle(self, item: QueueItem) -> None:
+        """The item's turn is taken, or it needs none any more."""
+        if item.counted:
+            item.counted = False
+            self._drawn[item.group] -= 1
 
     def more(self) -> bool:
         """Whether anything may be left to draw."""
@@ -106,17 +106,17 @@ class Backlog:
         domain = recipient.address.rpartition("@")[2]
         return QueueItem(recipient, domain, self.groups.get(domain, domain))
 
-    def _consider(self, errand: QueueItem, now: float, wait: Wait) -> QueueItem | None:
-        group = errand.group
+    def _consider(self, item: QueueItem, now: float, wait: Wait) -> QueueItem | None:
+        group = item.group
         queue = self._aside.get(group)
         if queue is None:
-            seconds = self._seconds(group, errand.domain, wait)
+            seconds = self._seconds(group, item.domain, wait)
             if seconds <= 0 or seconds > self.longest:
-                return self._hand_out(errand, seconds)
+                return self._hand_out(item, seconds)
             queue = self._aside[group] = deque()
             self._drawn.setdefault(group, 0)
             heapq.heappush(self._due, (now + seconds, group))
-        queue.append(errand)
+        queue.append(item)
         self._aside_size += 1
         return None
 
@@ -127,14 +127,14 @@ class Backlog:
             if 0 < seconds <= self.longest:
                 heapq.heapreplace(self._due, (now + seconds, group))
                 continue
-            errand = self._aside[group].popleft()
+            item = self._aside[group].popleft()
             self._aside_size -= 1
             if self._aside[group]:
                 heapq.heapreplace(self._due, (now, group))
             else:
                 del self._aside[group]
                 heapq.heappop(self._due)
-            return self._hand_out(errand, seconds)
+            return self._hand_out(item, seconds)
         return None
 
     def _seconds(self, group: str, domain: str, wait: Wait) -> float:
@@ -142,10 +142,10 @@ class Backlog:
         drawn = self._drawn.get(group, 0)
         return wait(domain) + (drawn * self.intervals.get(group, SLOWED) if drawn else 0.0)
 
-    def _hand_out(self, errand: QueueItem, seconds: float) -> QueueItem:
+    def _hand_out(self, item: QueueItem, seconds: float) -> QueueItem:
         if seconds > self.longest:
-            errand.postponed = seconds
-        elif errand.group in self._drawn:
-            errand.counted = True
-            self._drawn[errand.group] += 1
-        return errand
+            item.postponed = seconds
+        elif item.group in self._drawn:
+            item.counted = True
+            self._drawn[item.group] += 1
+        return item

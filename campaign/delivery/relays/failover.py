@@ -1,4 +1,4 @@
-"""Which relay now? A list in order or by weight with a breaker each, as arithmetic on an injected clock.
+"""Which relay now? A list in order or by weight with a state each, as arithmetic on an injected clock.
 
 A relay that cannot be opened, or whose connections carry nothing, is left alone for a while that doubles; the
 others serve meanwhile, and it comes back by itself. Nothing here touches a letter: one in doubt never changes
@@ -84,24 +84,24 @@ class RelayState:
 
 @dataclass(eq=False, slots=True)
 class RelaySelector:
-    """The breakers of all relays, in their order. Times are seconds on the caller's clock."""
+    """The states of all relays, in their order. Times are seconds on the caller's clock."""
 
     relays: Sequence[Relay]
     patience: float
     barren_limit: int
     slow_after: float = 0.0
-    breakers: list[RelayState] = field(init=False)
+    states: list[RelayState] = field(init=False)
     weighted: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breakers = [RelayState(relay, slowness=Slowness(self.slow_after)) for relay in self.relays]
+        self.states = [RelayState(relay, slowness=Slowness(self.slow_after)) for relay in self.relays]
         self.weighted = any(relay.weight is not None for relay in self.relays)
 
     def begin(self) -> None:
         """A new sweep: what failed in an earlier one, perhaps hours ago, is no longer held against a relay."""
-        for breaker in self.breakers:
-            breaker.failures = 0
-            breaker.left = breaker.out
+        for state in self.states:
+            state.failures = 0
+            state.left = state.out
 
     def choose(self, now: float) -> RelayState | float:
         """Which relay to dial now, or the seconds until there is one. Raises RelayError when there never will be.
@@ -113,75 +113,75 @@ class RelaySelector:
         found = self._next(ready, now) if self.weighted else next(iter(ready), None)
         if found is not None:
             return found
-        waiting = [max(one.open_until, one.spent_until) - now for one in self.breakers if not one.out]
+        waiting = [max(one.open_until, one.spent_until) - now for one in self.states if not one.out]
         if not waiting:
             raise self.given_up()
         return A_WHILE if ready else min(waiting)
 
-    def stays(self, breaker: RelayState, now: float) -> bool:
+    def stays(self, state: RelayState, now: float) -> bool:
         """Whether a connection to this relay may go on: not while another should have it."""
         ready = self._ready(now)
-        if breaker not in ready:
-            stands_by = self.weighted and breaker.portion is None
-            return not ready or (not stands_by and breaker.slowness.until <= now)
-        if breaker.portion is None:
+        if state not in ready:
+            stands_by = self.weighted and state.portion is None
+            return not ready or (not stands_by and state.slowness.until <= now)
+        if state.portion is None:
             return True
-        portions = self._portions([one for one in ready if one is breaker or self._roomy(one, now)])
-        return weights.ahead(breaker.portion, portions) <= weights.SLACK
+        portions = self._portions([one for one in ready if one is state or self._roomy(one, now)])
+        return weights.ahead(state.portion, portions) <= weights.SLACK
 
     def most(self, wanted: int, now: float) -> int:
         """Connections at most: what is wanted, what presets allow, and what relays were seen to take."""
-        caps = [one.cap(now) for one in self.breakers if not one.out]
+        caps = [one.cap(now) for one in self.states if not one.out]
         return max(1, int(min(wanted, sum(caps) if self.weighted else min(caps, default=math.inf))))
 
-    def spent(self, breaker: RelayState, seconds: float, now: float) -> float:
+    def spent(self, state: RelayState, seconds: float, now: float) -> float:
         """The limit of its account is used up for so long. 0 where another can serve, else how long nobody can."""
-        for one in self.breakers:
-            if one.relay.account == breaker.relay.account:
+        for one in self.states:
+            if one.relay.account == state.relay.account:
                 one.spent_until = now + seconds
-        left = [one.spent_until - now for one in self.breakers if not one.out]
+        left = [one.spent_until - now for one in self.states if not one.out]
         return max(0.0, min(left, default=seconds))
 
-    def failed(self, breaker: RelayState, why: str, now: float, *, hopeless: bool = False) -> None:
+    def failed(self, state: RelayState, why: str, now: float, *, hopeless: bool = False) -> None:
         """It could not be opened, or turned us away as a whole."""
-        self._pause(breaker, why, now)
-        tired = now - breaker.since >= self.patience if breaker.worked else breaker.failures >= TRIES_AT_FIRST
+        self._pause(state, why, now)
+        tired = now - state.since >= self.patience if state.worked else state.failures >= TRIES_AT_FIRST
         if hopeless or tired:
-            self._leave(breaker, now, hopeless)
+            self._leave(state, now, hopeless)
 
-    def barren(self, breaker: RelayState, why: str, opened: float, now: float) -> None:
+    def barren(self, state: RelayState, why: str, opened: float, now: float) -> None:
         """A connection opened at ``opened`` ended before it had carried a letter to acceptance.
 
         Connections that were open together count once: one restart of a relay is one event.
         """
-        if opened < breaker.last:
+        if opened < state.last:
             return
-        self._pause(breaker, why, now)
-        if breaker.failures >= self.barren_limit:
-            self._leave(breaker, now, hopeless=False)
+        self._pause(state, why, now)
+        if state.failures >= self.barren_limit:
+            self._leave(state, now, hopeless=False)
 
-    def accepted(self, breaker: RelayState) -> None:
+    def accepted(self, state: RelayState) -> None:
         """A letter was accepted: all is forgiven."""
-        if breaker.failures or not breaker.worked:
-            breaker.worked, breaker.failures, breaker.open_until, breaker.why = True, 0, 0.0, ""
-            breaker.left = False
+        if state.failures or not state.worked:
+            state.worked, state.failures, state.open_until, state.why = True, 0, 0.0, ""
+            state.left = False
 
-    def untried(self, breaker: RelayState) -> bool:
+    def untried(self, state: RelayState) -> bool:
         """Whether it is the only relay and has never worked: if it ends the run, the error says what was wrong."""
-        return len(self.breakers) == 1 and not breaker.worked
+        return len(self.states) == 1 and not state.worked
 
     def given_up(self) -> RelayError:
         """The end of the run, with what each relay did."""
-        many = len(self.breakers) > 1
+        many = len(self.states) > 1
         return RelayError(
             "None of the relays can be used." if many else "The relay cannot be used.",
-            evidence=[f"{one.relay.name}: {one.why}" for one in self.breakers],
-            next_step=next((one.advice for one in self.breakers if one.advice), ADVICE),
+            evidence=[f"{one.relay.name}: {one.why}" for one in self.states],
+            next_step=next((one.advice for one in self.states if one.advice), ADVICE),
         )
 
     def _ready(self, now: float) -> list[RelayState]:
         """Who could serve now; those that rest, or only stand by, where there is nobody else."""
-        usable = [one for one in self.breakers if one.usable(now)]
+        usable = [one for one in self.states if one.usable(now)]
         quick = [one for one in usable if one.slowness.until <= now] or usable
         return [one for one in quick if one.portion is not None] or quick
 
@@ -198,23 +198,23 @@ class RelaySelector:
     def _portions(self, candidates: Sequence[RelayState]) -> list[Portion]:
         """Their portions; those of all others lose what they miss."""
         portions = [one.portion for one in candidates if one.portion is not None]
-        others = [one.portion for one in self.breakers if one.portion is not None and one not in candidates]
+        others = [one.portion for one in self.states if one.portion is not None and one not in candidates]
         weights.bring_forward(others, portions)
         return portions
 
-    def _pause(self, breaker: RelayState, why: str, now: float) -> None:
-        breaker.why = why
-        breaker.since = breaker.since if breaker.failures else now
-        breaker.failures += 1
-        breaker.last = now
-        breaker.open_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (breaker.failures - 1))
+    def _pause(self, state: RelayState, why: str, now: float) -> None:
+        state.why = why
+        state.since = state.since if state.failures else now
+        state.failures += 1
+        state.last = now
+        state.open_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (state.failures - 1))
 
-    def _leave(self, breaker: RelayState, now: float, hopeless: bool) -> None:
+    def _leave(self, state: RelayState, now: float, hopeless: bool) -> None:
         """It has used up its patience: the others serve. When all have, the run is at its end, not asleep for ever."""
-        breaker.left = True
-        breaker.out = breaker.out or hopeless
-        if any(not one.left for one in self.breakers):
-            breaker.open_until = now + LONGEST_PAUSE
+        state.left = True
+        state.out = state.out or hopeless
+        if any(not one.left for one in self.states):
+            state.open_until = now + LONGEST_PAUSE
         else:
-            for one in self.breakers:
+            for one in self.states:
                 one.out = True

@@ -1,6 +1,6 @@
-"""Many lanes at once: how many, for how long, over which relay, and how a sweep ends.
+"""Many workers at once: how many, for how long, over which relay, and how a sweep ends.
 
-A `Dispatcher` serves one sweep at a time: it opens lanes one by one as there is work for them, heeds what replies
+A `Dispatcher` serves one sweep at a time: it opens workers one by one as there is work for them, heeds what replies
 ask of the pace, the relays or the run, obeys `Control` in pace and pauses, and stops in one of three ways: nothing
 left, drained, or aborted. It composes nothing, records nothing itself, and never decides about a recipient on its own.
 """
@@ -56,7 +56,7 @@ class Dispatcher:
         self._clock = clock
         self._control = control
         self._rate = None if control is None else control.rate
-        self._desk = ConnectionPool(
+        self._pool = ConnectionPool(
             settings,
             relays,
             recorder,
@@ -67,29 +67,29 @@ class Dispatcher:
             throttles=throttles or self._own_throttle,
             resent=resent,
         )
-        self._lanes: dict[asyncio.Task[None], Worker] = {}
+        self._workers: dict[asyncio.Task[None], Worker] = {}
         self._error: BaseException | None = None
         self._finished: asyncio.Future[None] | None = None
         self._stopping = False
         self._drain_alarm: asyncio.TimerHandle | None = None
-        self._desk.begin(self._new_gate(iter(())), lambda _: None)  # it may be told to stop before its first sweep
+        self._pool.begin(self._new_admission(iter(())), lambda _: None)  # it may be told to stop before its first sweep
 
     # -- what the pipeline calls
 
     @property
     def in_flight(self) -> int:
         """Letters drawn whose attempt has not ended."""
-        return sum(len(lane.hand) for lane in self._lanes.values())
+        return sum(len(worker.held) for worker in self._workers.values())
 
     @property
     def connections(self) -> int:
         """Connections open now."""
-        return sum(lane.connection is not None for lane in self._lanes.values())
+        return sum(worker.connection is not None for worker in self._workers.values())
 
     @property
     def rests(self) -> Sequence[Rest]:
         """When relays were left alone because they were slow."""
-        return self._desk.rests
+        return self._pool.rests
 
     async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
         """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.
@@ -100,12 +100,12 @@ class Dispatcher:
         if self._stopping:
             return
         self._error = None
-        self._desk.begin(self._new_gate(recipients), compose)
+        self._pool.begin(self._new_admission(recipients), compose)
         watching = asyncio.create_task(self._watch())
         try:
             self._finished = asyncio.get_running_loop().create_future()
             self._grow()
-            if self._lanes:
+            if self._workers:
                 await self._finished
         except BaseException:
             await self._cut()
@@ -115,8 +115,8 @@ class Dispatcher:
             self._silence_alarm()
         if self._error is not None:
             raise self._error
-        if self._desk.gate.stuck and not self._stopping:
-            raise _limited(self._desk.gate.stuck)
+        if self._pool.admission.stuck and not self._stopping:
+            raise _limited(self._pool.admission.stuck)
 
     def drain(self) -> None:
         """First signal: draw no more and finish what is past its envelope, within `settings.drain` seconds."""
@@ -126,11 +126,11 @@ class Dispatcher:
     def abort(self) -> None:
         """Second signal: cut every connection. Letters past their dot become in doubt, the others get no verdict."""
         self._stopping = True
-        self._desk.gate.close()
-        for task, lane in self._lanes.items():
-            if lane.connection is not None:
-                lane.connection.wire.abort("we were told to stop at once")
-            if not lane.delicate:
+        self._pool.admission.close()
+        for task, worker in self._workers.items():
+            if worker.connection is not None:
+                worker.connection.stream.abort("we were told to stop at once")
+            if not worker.awaiting_verdict:
                 task.cancel()
 
     # -- inside
@@ -139,7 +139,7 @@ class Dispatcher:
         own, limits = self._settings, (*self._settings.rate, *relay.limits)
         return Throttle(limits, own.domain_rate, groups=domain_groups(own), ramp=own.ramp)
 
-    def _new_gate(self, recipients: Iterator[Recipient]) -> Admission:
+    def _new_admission(self, recipients: Iterator[Recipient]) -> Admission:
         settings = self._settings
         intervals = {
             domain_name(group): 1 / min(one.per_second for one in limits)
@@ -150,25 +150,25 @@ class Dispatcher:
         return Admission(backlog, self._clock, settings.limit_wait)
 
     def _grow(self) -> None:
-        """More lanes, if there is work that no idle lane would take and no bound forbids it."""
-        starting = sum(lane.connection is None for lane in self._lanes.values())
-        while len(self._lanes) < self._most() and self._desk.wants_lane(len(self._lanes), starting):
-            lane = Worker(self._desk)
-            task = asyncio.create_task(lane.run())
-            self._lanes[task] = lane
+        """More workers, if there is work that no idle worker would take and no bound forbids it."""
+        starting = sum(worker.connection is None for worker in self._workers.values())
+        while len(self._workers) < self._most() and self._pool.wants_worker(len(self._workers), starting):
+            worker = Worker(self._pool)
+            task = asyncio.create_task(worker.run())
+            self._workers[task] = worker
             task.add_done_callback(self._ended)
             starting += 1
 
     def _most(self) -> int:
         wanted = self._control.connections if self._control is not None else None
-        return self._desk.most(wanted or self._settings.connections)
+        return self._pool.most(wanted or self._settings.connections)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._desk.leaving.discard(self._lanes.pop(task))
+        self._pool.leaving.discard(self._workers.pop(task))
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
         self._grow()
-        if not self._lanes and self._finished is not None and not self._finished.done():
+        if not self._workers and self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
     def _fail(self, error: BaseException) -> None:
@@ -180,11 +180,11 @@ class Dispatcher:
             self.abort()
 
     def _close(self) -> None:
-        self._desk.gate.close()
-        for task, lane in self._lanes.items():
-            if lane.connection is None and task is not asyncio.current_task():
+        self._pool.admission.close()
+        for task, worker in self._workers.items():
+            if worker.connection is None and task is not asyncio.current_task():
                 task.cancel()
-        if self._drain_alarm is None and self._lanes:
+        if self._drain_alarm is None and self._workers:
             self._drain_alarm = asyncio.get_running_loop().call_later(self._settings.drain, self.abort)
 
     def _silence_alarm(self) -> None:
@@ -194,29 +194,31 @@ class Dispatcher:
 
     async def _cut(self) -> None:
         self.abort()
-        while self._lanes:
-            await asyncio.wait(self._lanes)
+        while self._workers:
+            await asyncio.wait(self._workers)
 
     async def _watch(self) -> None:
-        """What changes while nothing happens: wishes from outside, and room for another lane."""
+        """What changes while nothing happens: wishes from outside, and room for another worker."""
         while True:
             if self._control is not None:
                 self._control.poll(asyncio.get_running_loop().time())
                 self._obey(self._control)
-            self._desk.limit(len(self._lanes), self._most(), self._lanes.values())
+            self._pool.limit(len(self._workers), self._most(), self._workers.values())
             self._grow()
             await asyncio.sleep(NAP)
 
     def _obey(self, control: Control) -> None:
-        gate = self._desk.gate  # to stop or cancel is the pipeline's to obey, by `drain`: one who looks, one who acts
-        if gate.paused != (control.state == "pause"):
-            gate.paused = control.state == "pause"
-            log.info("paused" if gate.paused else "resumed")
-            gate.ring()
+        admission = (
+            self._pool.admission
+        )  # to stop or cancel is the pipeline's to obey, by `drain`: one who looks, one who acts
+        if admission.paused != (control.state == "pause"):
+            admission.paused = control.state == "pause"
+            log.info("paused" if admission.paused else "resumed")
+            admission.ring()
         if control.rate != self._rate:
             self._rate = control.rate
-            self._desk.set_rate(self._settings.rate if control.rate is None else control.rate)
-            gate.ring()
+            self._pool.set_rate(self._settings.rate if control.rate is None else control.rate)
+            admission.ring()
 
 
 def _limited(seconds: float) -> UnfinishedError:

@@ -46,7 +46,7 @@ class Connection:
     and ``accepted`` count what it has carried, ``budget`` is how many it may carry until somebody asks again.
     """
 
-    wire: ReplyStream
+    stream: ReplyStream
     relay: Relay
     extensions: dict[str, str]
     size: int

@@ -108,7 +108,7 @@ class MailTransaction:
 
     def __init__(self, connection: Connection, limits: Timeouts, dsn: DsnParameters | None = None) -> None:
         self._connection = connection
-        self._wire = connection.wire
+        self._wire = connection.stream
         self._limits = limits
         self._clock = asyncio.get_running_loop().time
         self._pipelining = connection.pipelining

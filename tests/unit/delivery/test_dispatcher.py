@@ -188,7 +188,7 @@ async def test_who_waits_is_woken_by_what_is_put_back() -> None:
 
 def board(count: int = 2, *, patience: float = 120.0, barren: int = 5) -> tuple[RelaySelector, list[RelayState]]:
     found = RelaySelector([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(count)], patience, barren)
-    return found, found.breakers
+    return found, found.states
 
 
 def test_the_first_relay_serves_until_it_fails_and_again_after_a_pause() -> None:

@@ -126,12 +126,12 @@ async def test_a_letter_takes_two_writes_when_the_next_is_there() -> None:
     connection, written = connected("PIPELINING")
     talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
-    connection.wire.data_received(b"250 ok\r\n250 ok\r\n354 go\r\n")
+    connection.stream.data_received(b"250 ok\r\n250 ok\r\n354 go\r\n")
     assert talk.agreed()
     written.clear()
     assert talk.content(b"a: b\r\n\r\n..c\r\n") is None
     talk.dot(letter(recipient="v@example.com"))
-    connection.wire.data_received(b"250 2.0.0 kept\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+    connection.stream.data_received(b"250 2.0.0 kept\r\n250 ok\r\n250 ok\r\n354 go\r\n")
     assert (await talk.verdict()).text == "kept"
     assert talk.agreed()
     assert written == [
@@ -144,13 +144,13 @@ async def test_the_next_envelope_after_a_refused_one_begins_with_rset() -> None:
     connection, written = connected("PIPELINING")
     talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
-    connection.wire.data_received(b"250 ok\r\n550 5.1.1 no\r\n554 5.5.1 nobody\r\n")
+    connection.stream.data_received(b"250 ok\r\n550 5.1.1 no\r\n554 5.5.1 nobody\r\n")
     refused = await talk.answer()
     assert refused is not None
     assert (refused.stage, refused.reply.code) == (Stage.RCPT, 550)
     talk.offer(letter())
     assert written[-1].startswith(b"RSET\r\nMAIL FROM")
-    connection.wire.data_received(b"250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+    connection.stream.data_received(b"250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n")
     assert not talk.agreed()  # the answer to RSET comes first
     assert await talk.answer() is None
 
@@ -162,13 +162,13 @@ REFUSED_AT_RCPT = b"250 ok\r\n555 no NOTIFY\r\n503 rcpt first\r\n"
 async def answered_in_turn(replies: list[bytes]) -> tuple[MailTransaction, list[bytes], EnvelopeRefused | None]:
     """A letter offered with DSN parameters to a relay that says ``replies``, one flight after the other."""
     connection, written = connected("PIPELINING", "DSN")
-    original, told = connection.wire.write, iter(replies)
+    original, told = connection.stream.write, iter(replies)
 
     def answering(data: bytes) -> None:
         original(data)
-        connection.wire.data_received(next(told, b""))
+        connection.stream.data_received(next(told, b""))
 
-    connection.wire.write = answering  # type: ignore[method-assign]
+    connection.stream.write = answering  # type: ignore[method-assign]
     talk = MailTransaction(connection, Timeouts(), DsnParameters("FAILURE", full=False))
     talk.offer(letter())
     assert not talk.agreed()
@@ -204,10 +204,10 @@ async def test_a_refused_reset_ends_the_connection() -> None:
     connection, _ = connected("PIPELINING")
     talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
-    connection.wire.data_received(b"451 4.3.0 later\r\n503 no\r\n503 no\r\n")
+    connection.stream.data_received(b"451 4.3.0 later\r\n503 no\r\n503 no\r\n")
     await talk.answer()
     talk.offer(letter())
-    connection.wire.data_received(b"500 what\r\n")
+    connection.stream.data_received(b"500 what\r\n")
     with pytest.raises(ConnectionLost, match="lost its place"):
         await talk.answer()
 
@@ -219,12 +219,12 @@ async def test_a_relay_that_lost_its_place_is_left(replies: bytes) -> None:
     connection, _ = connected("PIPELINING")
     talk = MailTransaction(connection, Timeouts())
     talk.offer(letter())
-    connection.wire.data_received(replies)
+    connection.stream.data_received(replies)
     if replies.count(b"\n") == 2:
-        connection.wire.data_received(b"354 c\r\n")
+        connection.stream.data_received(b"354 c\r\n")
     with pytest.raises(ConnectionLost):
         await talk.answer()
-    assert connection.wire.broken
+    assert connection.stream.broken
 
 
 async def test_nothing_is_sent_while_something_is_unread() -> None:
@@ -232,7 +232,7 @@ async def test_nothing_is_sent_while_something_is_unread() -> None:
         connection, written = connected("PIPELINING")
         talk = MailTransaction(connection, Timeouts())
         talk.offer(letter())
-        connection.wire.data_received(b"250 ok\r\n250 ok\r\n354 go\r\n421 4.3.2 by")
+        connection.stream.data_received(b"250 ok\r\n250 ok\r\n354 go\r\n421 4.3.2 by")
         assert talk.agreed()
         written.clear()
         with pytest.raises(ConnectionLost, match="out of turn"):
@@ -246,12 +246,12 @@ async def test_without_pipelining_each_command_waits_for_its_answer() -> None:
     talk.offer(letter())
     assert not written
     answers = iter([b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"])
-    original = connection.wire.write
+    original = connection.stream.write
 
     def answered(data: bytes) -> None:
         original(data)
-        connection.wire.data_received(next(answers))
+        connection.stream.data_received(next(answers))
 
-    connection.wire.write = answered  # type: ignore[method-assign]
+    connection.stream.write = answered  # type: ignore[method-assign]
     assert await talk.answer() is None
     assert written == [b"MAIL FROM:<n@example.com>\r\n", b"RCPT TO:<u@example.com>\r\n", b"DATA\r\n"]

@@ -117,13 +117,13 @@ def board(count: int) -> RelaySelector:
 
 
 def slow(relays: RelaySelector, number: int, now: float) -> None:
-    while not relays.breakers[number].slowness.greeted(9.0, now):
+    while not relays.states[number].slowness.greeted(9.0, now):
         pass
 
 
 def test_a_slow_relay_rests_while_another_serves_and_comes_back() -> None:
     relays = board(2)
-    first, second = relays.breakers
+    first, second = relays.states
     slow(relays, 0, 0.0)
     assert relays.choose(1.0) is second
     assert (relays.stays(first, 1.0), relays.stays(second, 1.0)) == (False, True)
@@ -133,7 +133,7 @@ def test_a_slow_relay_rests_while_another_serves_and_comes_back() -> None:
 
 def test_a_slow_relay_serves_where_no_other_can() -> None:
     relays = board(2)
-    first, second = relays.breakers
+    first, second = relays.states
     slow(relays, 0, 0.0)
     relays.failed(second, "refused", 0.0)
     assert relays.choose(0.5) is first
@@ -145,6 +145,6 @@ def test_a_slow_relay_serves_where_no_other_can() -> None:
 def test_a_lonely_relay_is_never_given_up_for_being_slow() -> None:
     relays = board(1)
     for now in range(0, 10_000, 100):
-        relays.breakers[0].slowness.greeted(60.0, float(now))
-        assert relays.choose(float(now)) is relays.breakers[0]
-        assert relays.stays(relays.breakers[0], float(now))
+        relays.states[0].slowness.greeted(60.0, float(now))
+        assert relays.choose(float(now)) is relays.states[0]
+        assert relays.stays(relays.states[0], float(now))

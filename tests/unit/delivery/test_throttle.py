@@ -299,7 +299,7 @@ def test_a_lane_that_was_only_slowed_is_forgotten_once_it_is_back() -> None:
     throttle = Throttle(limits("40/s"), {"kept.example": limits("1/s")})
     throttle.slow("d.example", 0.0)
     throttle.slow("e.example", 1000.0)
-    assert set(throttle.state()["lanes"]) == {"", "kept.example", "e.example"}
+    assert set(throttle.state()["windows"]) == {"", "kept.example", "e.example"}
 
 
 def test_a_hold_stops_a_domain_or_everything_until_it_is_over() -> None:

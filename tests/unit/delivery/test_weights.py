@@ -76,14 +76,14 @@ def test_portions_follow_the_weights(weights: tuple[float, ...], shares: tuple[i
 
 def test_a_relay_that_fails_leaves_its_share_to_the_others_and_does_not_catch_up() -> None:
     relays = board(1, 1)
-    relays.failed(relays.breakers[1], "refused", 0.0)
+    relays.failed(relays.states[1], "refused", 0.0)
     assert serve(relays, 50) == {"r0": 50}
     assert serve(relays, 20, now=100.0) == {"r0": 10, "r1": 10}
 
 
 def test_a_relay_of_weight_0_stands_by() -> None:
     relays = board(1, 0)
-    first, spare = relays.breakers
+    first, spare = relays.states
     relays.failed(first, "refused", 0.0)
     assert relays.choose(0.5) is spare
     assert relays.stays(spare, 0.5)
@@ -94,7 +94,7 @@ def test_a_relay_of_weight_0_stands_by() -> None:
 
 def test_connections_leave_a_relay_that_is_ahead_and_stay_while_it_is_not() -> None:
     relays = board(3, 1)
-    first, second = relays.breakers
+    first, second = relays.states
     first.give(3 * SLACK)
     assert relays.stays(first, 0.0)
     first.give(2 * SLACK)
@@ -106,7 +106,7 @@ def test_connections_leave_a_relay_that_is_ahead_and_stay_while_it_is_not() -> N
 
 def test_a_relay_that_takes_no_more_connections_does_not_hold_up_the_others() -> None:
     relays = board(1, 1, most=1)
-    first, second = relays.breakers
+    first, second = relays.states
     second.connections = 1
     first.give(1000)
     assert relays.stays(first, 0.0)
@@ -118,7 +118,7 @@ def test_a_relay_that_takes_no_more_connections_does_not_hold_up_the_others() ->
 
 def test_a_relay_seen_to_take_so_many_connections_is_not_asked_for_more_for_a_while() -> None:
     relays = board(1, 1)
-    first, second = relays.breakers
+    first, second = relays.states
     first.connections, first.enough = 2, (2, 30.0)
     assert relays.choose(0.0) is second
     assert relays.choose(30.0) is first
@@ -129,7 +129,7 @@ def test_a_relay_seen_to_take_so_many_connections_is_not_asked_for_more_for_a_wh
 
 def test_a_slow_relay_leaves_its_share_to_the_others() -> None:
     relays = board(3, 1, slow_after=2.0)
-    first, second = relays.breakers
+    first, second = relays.states
     while not first.slowness.greeted(9.0, 0.0):
         pass
     assert serve(relays, 10, now=1.0) == {"r1": 10}
@@ -141,7 +141,7 @@ def test_a_slow_relay_leaves_its_share_to_the_others() -> None:
 
 def test_a_used_up_limit_leaves_the_rest_to_the_others_until_all_are_used_up() -> None:
     relays = board(1, 1)
-    first, second = relays.breakers
+    first, second = relays.states
     assert relays.spent(first, 5000.0, 0.0) == 0.0
     assert serve(relays, 10) == {"r1": 10}
     assert relays.spent(second, 3000.0, 1000.0) == 3000.0
@@ -152,12 +152,12 @@ def test_a_used_up_limit_leaves_the_rest_to_the_others_until_all_are_used_up() -
 def test_relays_of_one_account_are_used_up_together() -> None:
     relay = Relay("smtp://r0:25", "r0", 25, "none", weight=1.0)
     relays = RelaySelector([relay, relay], 120.0, 5)
-    assert relays.spent(relays.breakers[0], 5000.0, 0.0) == 5000.0
+    assert relays.spent(relays.states[0], 5000.0, 0.0) == 5000.0
 
 
 def test_when_all_are_out_the_run_is_told_what_each_did() -> None:
     relays = board(1, 1)
-    for breaker in relays.breakers:
+    for breaker in relays.states:
         relays.failed(breaker, "certificate has expired", 0.0, hopeless=True)
     with pytest.raises(RelayError, match="None of the relays"):
         relays.choose(0.0)
@@ -167,8 +167,8 @@ def test_when_all_are_out_the_run_is_told_what_each_did() -> None:
 def test_a_list_in_order_has_no_shares() -> None:
     relays = RelaySelector([Relay(f"smtp://r{n}:25", f"r{n}", 25, "none") for n in range(2)], 120.0, 5)
     assert serve(relays, 10) == {"r0": 10}
-    assert relays.stays(relays.breakers[1], 0.0)
-    assert math.isinf(relays.breakers[0].cap(0.0))
+    assert relays.stays(relays.states[1], 0.0)
+    assert math.isinf(relays.states[0].cap(0.0))
 
 
 # -- the campaign file
