@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.invalid_row_limit import invalid_rows, permission, too_many
-from campaign.check.dns.sender_domain import aligned
 from campaign.check.findings import Finding, Findings
 from campaign.check.list_warnings import Survey, typo_hints
 from campaign.config.audience import AudienceSection
@@ -30,11 +29,19 @@ def domain_of(address: str) -> str:
     return address.rpartition("@")[2].lower()
 
 
+def may_align(one: str, other: str) -> bool:
+    """Whether two domains can be of one organisation: they are the same, or end in the same two labels at least.
+
+    Whether they are is for the DNS to say (`check.dns.dmarc`).
+    """
+    return one == other or one.split(".")[-2:] == other.split(".")[-2:]
+
+
 def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
     """Who the letters are from, and whether there is a way out."""
     campaign, compose = job.settings.campaign, job.settings.compose
     sender = domain_of(campaign.sender.address)
-    if campaign.return_path and not aligned(domain_of(campaign.return_path), sender):
+    if campaign.return_path and not may_align(domain_of(campaign.return_path), sender):
         findings.add(
             "warning",
             "return-path",

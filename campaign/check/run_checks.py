@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan, freeze
+from campaign.audience.screening.addresses import domain_key
 from campaign.audience.screening.invalid_row_limit import invalid_rows, refuse_useless
 from campaign.check.already_served_count import nobody_left_note, served_earlier, unfinished
 from campaign.check.config_checks import check_audience, check_settings, domain_of
@@ -160,12 +161,18 @@ def check_elsewhere(job: Job, looked: Looked, wishes: CheckOptions, findings: Fi
         check_spam(wishes.spam, looked.samples, findings)
 
 
+def dns_name(address: str) -> str:
+    """The domain of an address as the DNS has it, in A-labels."""
+    domain = domain_of(address)
+    return domain_key(domain) or domain
+
+
 def senders(job: Job, wishes: CheckOptions, *, signing: bool) -> Senders:
     """Whom the letters are from, as the DNS knows them."""
     campaign, keys = job.settings.campaign, job.settings.compose.dkim if signing else None
     return Senders(
-        sender=domain_of(campaign.sender.address),
-        envelope=domain_of(campaign.return_path or campaign.sender.address),
+        sender=dns_name(campaign.sender.address),
+        envelope=dns_name(campaign.return_path or campaign.sender.address),
         keys=(keys,) if isinstance(keys, DkimSection) else tuple(keys or ()),
         base=job.settings.base,
         addresses=wishes.addresses,

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import socketserver
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rrset
+import dns.resolver
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
@@ -24,71 +19,26 @@ from campaign.check.dns import spf
 from campaign.check.dns.resolver import Names, Unanswered
 from campaign.check.dns.sender_domain import (
     Senders,
-    aligned,
     dkim,
-    dmarc,
     inspected,
     mail_exchange,
-    organization,
     pointer,
-    tags,
 )
 from campaign.cli.check import check_command
 from campaign.config.compose import DkimSection
 from campaign.errors import ConfigError
-
-Zone = dict[tuple[str, str], list[str] | str]
-
-
-class Server(socketserver.ThreadingUDPServer):
-    """Answers from ``zone``: records by (name, type). ``"silent"`` gives no answer, ``"broken"`` SERVFAIL."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.zone: Zone = {}
-        self.asked: list[tuple[str, str]] = []
-
-
-class Handler(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        octets, line = self.request
-        question = dns.message.from_wire(octets)
-        (asked,) = question.question
-        name, kind = str(asked.name).rstrip(".").lower(), dns.rdatatype.to_text(asked.rdtype)
-        self.server.asked.append((name, kind))
-        answer = dns.message.make_response(question)
-        answer.flags |= dns.flags.RA
-        found = self.server.zone.get((name, kind))
-        if found == "silent":
-            return
-        if found == "broken":
-            answer.set_rcode(dns.rcode.SERVFAIL)
-        elif found:
-            answer.answer.append(dns.rrset.from_text(asked.name, 60, "IN", kind, *found))
-        elif not any(known == name for known, _ in self.server.zone):
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        line.sendto(answer.to_wire(), self.client_address)
+from tests.support.servers.dns_server import NameServer, Zone, name_server, text
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def server() -> Iterator[NameServer]:
+    with name_server() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
-def names(server: Server) -> Names:
+def names(server: NameServer) -> Names:
     return Names(server.server_address, patience=0.5)
-
-
-def text(*values: str) -> list[str]:
-    return [" ".join(f'"{value[at : at + 200]}"' for at in range(0, len(value), 200)) for value in values]
 
 
 def codes(remarks: list[Any]) -> list[tuple[str, str]]:
@@ -105,7 +55,7 @@ GOOD: Zone = {
 }
 
 
-def test_a_domain_in_order_gives_no_remark(server: Server, names: Names):
+def test_a_domain_in_order_gives_no_remark(server: NameServer, names: Names):
     server.zone = GOOD
     assert inspected(names, Senders("example.com", "example.com", addresses=("198.51.100.7",))) == []
 
@@ -122,7 +72,7 @@ def test_a_domain_without_anything_gives_one_remark_for_each_part(names: Names):
     assert all(one.remedy and one.where for one in found)
 
 
-def test_no_answer_is_not_verified_and_never_passed(server: Server, names: Names):
+def test_no_answer_is_not_verified_and_never_passed(server: NameServer, names: Names):
     server.zone = {
         ("example.com", "TXT"): "silent",
         ("example.com", "MX"): "broken",
@@ -140,6 +90,16 @@ def test_without_dnspython_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         Names()
 
 
+def test_a_machine_that_names_no_server_is_told_how_to_name_one(monkeypatch: pytest.MonkeyPatch):
+    def fail(self: object, file: str) -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr("dns.resolver.BaseResolver.read_resolv_conf", fail)
+    with pytest.raises(ConfigError, match="no DNS server") as caught:
+        Names()
+    assert "--resolver" in caught.value.next_step
+
+
 def test_a_name_that_cannot_be_asked_for_does_not_exist(names: Names):
     assert names.texts("x" * 64 + ".example") == []
     assert names.addresses("a..example") == []
@@ -147,7 +107,7 @@ def test_a_name_that_cannot_be_asked_for_does_not_exist(names: Names):
         Names(("127.0.0.1", 1), patience=0.2).texts("example.com")
 
 
-def test_the_command_asks_the_resolver_it_is_given(server: Server, tmp_path: Path):
+def test_the_command_asks_the_resolver_it_is_given(server: NameServer, tmp_path: Path):
     server.zone = {**GOOD, ("_dmarc.example.com", "TXT"): text("v=DMARC1; p=reject; aspf=s")}
     (tmp_path / "list.csv").write_text("email\nada@example.com\n", encoding="utf-8")
     (tmp_path / "body.txt").write_text("Hello Ada", encoding="utf-8")
@@ -191,7 +151,7 @@ def test_the_command_asks_the_resolver_it_is_given(server: Server, tmp_path: Pat
     ],
 )
 def test_spf_records_are_judged_as_a_receiver_would(
-    records: list[str], found: list[tuple[str, str]], server: Server, names: Names
+    records: list[str], found: list[tuple[str, str]], server: NameServer, names: Names
 ):
     server.zone = {
         ("example.com", "TXT"): text(*records),
@@ -221,7 +181,9 @@ def test_spf_records_are_judged_as_a_receiver_would(
         ("v=spf1 redirect=relay.example", "198.51.100.7", True),
     ],
 )
-def test_spf_says_whether_an_address_may_send(record: str, address: str, allowed: bool, server: Server, names: Names):
+def test_spf_says_whether_an_address_may_send(
+    record: str, address: str, allowed: bool, server: NameServer, names: Names
+):
     server.zone = {
         **GOOD,
         ("example.com", "TXT"): text(record),
@@ -263,7 +225,7 @@ def signing_with(key: Any, folder: Path) -> DkimSection:
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
 def test_a_published_key_that_is_ours_is_in_order(
-    kind: str, keys: dict[str, Any], tmp_path: Path, server: Server, names: Names
+    kind: str, keys: dict[str, Any], tmp_path: Path, server: NameServer, names: Names
 ):
     server.zone = {("s1._domainkey.example.com", "TXT"): text(published(keys[kind]))}
     assert dkim(names, signing_with(keys[kind], tmp_path), tmp_path) == []
@@ -280,57 +242,23 @@ def test_a_published_key_that_is_ours_is_in_order(
     ],
 )
 def test_a_key_that_will_not_do_is_told(
-    record: str, found: list[tuple[str, str]], keys: dict[str, Any], tmp_path: Path, server: Server, names: Names
+    record: str, found: list[tuple[str, str]], keys: dict[str, Any], tmp_path: Path, server: NameServer, names: Names
 ):
     record = {"other": published(keys["other"]), "testing": "t=y; " + published(keys["rsa"])}.get(record, record)
     server.zone = {("s1._domainkey.example.com", "TXT"): text(record)} if record else {}
     assert codes(dkim(names, signing_with(keys["rsa"], tmp_path), tmp_path)) == found
 
 
-# -- DMARC, MX, PTR
+# -- MX, PTR
 
 
-@pytest.mark.parametrize(
-    ("record", "envelope", "signs", "found"),
-    [
-        ("v=DMARC1; p=none", "example.com", "", []),
-        ("v=DMARC1; p=reject", "bounces.example.com", "", []),
-        ("v=DMARC1; p=reject; aspf=s", "bounces.example.com", "", [("warning", "dmarc-alignment")]),
-        ("v=DMARC1; p=none", "example.net", "", [("warning", "dmarc-alignment")]),
-        ("v=DMARC1; p=none", "example.net", "example.net", [("warning", "dmarc-alignment")]),
-        ("v=DMARC1; p=reject", "example.net", "example.net", [("error", "dmarc-alignment")]),
-        ("v=DMARC1; p=reject", "example.net", "mail.example.com", []),
-        ("v=DMARC1; p=reject; adkim=s", "example.net", "mail.example.com", [("error", "dmarc-alignment")]),
-        ("v=DMARC1; rua=mailto:x@example.com", "example.com", "", [("error", "dmarc-broken")]),
-        ("v=DMARC1; p=maybe", "example.com", "", [("error", "dmarc-broken")]),
-    ],
-)
-def test_dmarc_and_what_aligns_with_it(
-    record: str, envelope: str, signs: str, found: list[tuple[str, str]], server: Server, names: Names
-):
-    server.zone = {("_dmarc.example.com", "TXT"): text(record)}
-    keys = (DkimSection(domain=signs, selector="s1", key_file=Path("none")),) if signs else ()
-    assert codes(dmarc(names, Senders("example.com", envelope, keys))) == found
-
-
-def test_two_dmarc_records_are_none(server: Server, names: Names):
-    server.zone = {("_dmarc.example.com", "TXT"): text("v=DMARC1; p=none", "v=DMARC1; p=reject")}
-    assert codes(dmarc(names, Senders("example.com", "example.com"))) == [("error", "dmarc-broken")]
-
-
-def test_the_record_of_the_organisation_holds_for_what_is_below_it(server: Server, names: Names):
-    server.zone = {("_dmarc.example.com", "TXT"): text("v=DMARC1; p=reject")}
-    assert dmarc(names, Senders("a.b.example.com", "example.com")) == []
-    assert server.asked[:2] == [("_dmarc.a.b.example.com", "TXT"), ("_dmarc.b.example.com", "TXT")]
-
-
-def test_a_domain_that_takes_no_mail_cannot_get_bounces(server: Server, names: Names):
+def test_a_domain_that_takes_no_mail_cannot_get_bounces(server: NameServer, names: Names):
     server.zone = {("example.com", "MX"): ["0 ."], ("example.net", "A"): ["192.0.2.1"]}
     assert codes(mail_exchange(names, "example.com")) == [("error", "mx-null")]
     assert mail_exchange(names, "example.net") == []
 
 
-def test_the_name_of_an_address_must_lead_back_to_it(server: Server, names: Names):
+def test_the_name_of_an_address_must_lead_back_to_it(server: NameServer, names: Names):
     server.zone = {
         ("1.2.0.192.in-addr.arpa", "PTR"): ["out.example.com."],
         ("out.example.com", "A"): ["192.0.2.2"],
@@ -339,18 +267,3 @@ def test_the_name_of_an_address_must_lead_back_to_it(server: Server, names: Name
     }
     assert codes(pointer(names, "192.0.2.1")) == [("error", "ptr-forward")]
     assert pointer(names, "2001:db8::7") == []
-
-
-@pytest.mark.parametrize(
-    ("domain", "above"),
-    [("a.b.example.com", "example.com"), ("example.com", "example.com"), ("a.b.co.uk", "b.co.uk"), ("a.b.de", "b.de")],
-)
-def test_the_organisation_above_a_domain(domain: str, above: str):
-    assert organization(domain) == above
-
-
-def test_alignment_is_by_organisation_or_strict():
-    assert aligned("News.example.com", "bounces.example.com")
-    assert not aligned("example.com", "example.net")
-    assert not aligned("news.example.com", "example.com", strict=True)
-    assert tags("v=DMARC1; P = none;p=x; junk") == {"v": "DMARC1", "p": "none"}

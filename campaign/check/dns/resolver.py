@@ -1,11 +1,13 @@
-"""Questions to the DNS: texts, mail servers, addresses, names of addresses. The only room that uses dnspython.
+"""Questions to the DNS: texts, mail servers, addresses, names of addresses. The only module that uses dnspython.
 
 An answer is a list, empty where the name or the type does not exist; a server that gives none is `Unanswered`, which
-proves nothing. What the answers mean for mail is decided in `spf.py` and `sender_domain.py`.
+proves nothing. What the answers mean for mail is decided in the modules beside this one.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from campaign.errors import ConfigError
@@ -21,6 +23,10 @@ class Unanswered(Exception):  # noqa: N818 - it says what is; nobody is to blame
         self.name, self.why = name, why
 
 
+class NoSuchName(Exception):  # noqa: N818 - an answer, not an error
+    """The DNS says that this name, and whatever would lie below it, does not exist (RFC 8020)."""
+
+
 class Names:
     """Asks one server, ``("127.0.0.1", 53)``, or those of this machine. Raises ConfigError without dnspython."""
 
@@ -32,10 +38,13 @@ class Names:
                 "Looking into the DNS needs dnspython, which is not installed.",
                 next_step="pip install 'campaign[dns]'",
             ) from None
-        self._resolver = dns.resolver.Resolver(configure=server is None)
-        if server is not None:
-            self._resolver.nameservers, self._resolver.port = [server[0]], server[1]
-        self._resolver.lifetime = patience
+        try:
+            self._resolver = _set_up(dns.resolver.Resolver(configure=server is None), server, patience)
+        except dns.resolver.NoResolverConfiguration:
+            raise ConfigError(
+                "This machine names no DNS server to ask.", next_step="name one: --resolver 192.0.2.53"
+            ) from None
+        self._resolver.cache = dns.resolver.LRUCache()
 
     def texts(self, name: str) -> list[str]:
         """TXT records, the strings of each put together (RFC 7208, section 3.3)."""
@@ -43,8 +52,7 @@ class Names:
 
     def mail_servers(self, name: str) -> list[tuple[int, str]]:
         """MX records as (preference, host), best first; host ``""`` is the null MX (RFC 7505)."""
-        found = self._ask(name, "MX")
-        return sorted((record.preference, str(record.exchange).rstrip(".")) for record in found)
+        return _by_preference(self._ask(name, "MX"))
 
     def addresses(self, name: str) -> list[str]:
         """IPv4 and IPv6 addresses."""
@@ -57,16 +65,68 @@ class Names:
         name = str(dns.reversename.from_address(address))
         return [str(record.target).rstrip(".") for record in self._ask(name, "PTR")]
 
-    def _ask(self, name: str, kind: str) -> list[Any]:
-        import dns.exception
-        import dns.name
-        import dns.resolver
-
+    def exists(self, name: str) -> bool:
+        """Whether the DNS knows the name, with whatever records."""
         try:
+            self._resolve(name, "MX")
+        except NoSuchName:
+            return False
+        return True
+
+    def _ask(self, name: str, kind: str) -> list[Any]:
+        with contextlib.suppress(NoSuchName):
+            return self._resolve(name, kind)
+        return []
+
+    def _resolve(self, name: str, kind: str) -> list[Any]:
+        with _told(name):
             return list(self._resolver.resolve(name, kind, raise_on_no_answer=False, search=False))
-        except (dns.resolver.NXDOMAIN, dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong):
-            return []
-        except dns.exception.Timeout:
-            raise Unanswered(name, "no answer in time") from None
-        except dns.exception.DNSException as error:
-            raise Unanswered(name, (str(error) or type(error).__name__).partition("\n")[0][:120]) from None
+
+
+class ConcurrentNames:
+    """The questions that are asked about many domains at a time. Raises NoSuchName, Unanswered; else as `Names`."""
+
+    def __init__(self, server: tuple[str, int] | None = None, *, patience: float = PATIENCE) -> None:
+        import dns.asyncresolver
+
+        self._resolver = _set_up(dns.asyncresolver.Resolver(configure=server is None), server, patience)
+
+    async def mail_servers(self, name: str) -> list[tuple[int, str]]:
+        """As `Names.mail_servers`."""
+        return _by_preference(await self._resolve(name, "MX"))
+
+    async def has_address(self, name: str) -> bool:
+        """Whether there is an IPv4 or an IPv6 address."""
+        return bool(await self._resolve(name, "A") or await self._resolve(name, "AAAA"))
+
+    async def _resolve(self, name: str, kind: str) -> list[Any]:
+        with _told(name):
+            return list(await self._resolver.resolve(name, kind, raise_on_no_answer=False, search=False))
+
+
+def _set_up(resolver: Any, server: tuple[str, int] | None, patience: float) -> Any:
+    if server is not None:
+        resolver.nameservers, resolver.port = [server[0]], server[1]
+    resolver.lifetime = patience
+    return resolver
+
+
+def _by_preference(found: list[Any]) -> list[tuple[int, str]]:
+    return sorted((record.preference, str(record.exchange).rstrip(".").lower()) for record in found)
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What dnspython raises, as our two exceptions."""
+    import dns.exception
+    import dns.name
+    import dns.resolver
+
+    try:
+        yield
+    except (dns.resolver.NXDOMAIN, dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong):
+        raise NoSuchName(name) from None
+    except dns.exception.Timeout:
+        raise Unanswered(name, "no answer in time") from None
+    except dns.exception.DNSException as error:
+        raise Unanswered(name, (str(error) or type(error).__name__).partition("\n")[0][:120]) from None
