@@ -15,10 +15,21 @@ _CLEAR = "\r\x1b[K"
 
 
 class CheckProgress:
-    """A context around the walk; `at` is told how many letters are done, as often as one likes."""
+    """A context around the walk; `at` is told how many are done, as often as one likes.
 
-    def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+    ``verb`` and ``noun`` say what is done with what.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        verb: str = "checked",
+        noun: str = "letter",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console, self._total, self._clock = console, total, clock
+        self._verb, self._noun = verb, noun
         self._period = PERIOD if console.is_terminal else INTERVAL
         self._began = self._last = clock()
         self._painted = False
@@ -38,7 +49,7 @@ class CheckProgress:
         if now - self._last < self._period or self._console.quiet:
             return
         self._last = now
-        text = check_standing(done, self._total, now - self._began)
+        text = f"{self._verb} {check_standing(done, self._total, now - self._began, self._noun)}"
         if self._console.is_terminal:
             self._painted = True
             self._write(_CLEAR + text)
@@ -50,9 +61,9 @@ class CheckProgress:
         self._console.stream.flush()
 
 
-def check_standing(done: int, total: int, seconds: float) -> str:
-    """``checked 40,000 of 100,000 letters (40.0 %) · 3,210/s · 19s left``."""
-    text = f"checked {done:,} of {formatting.counted(total, 'letter')} ({formatting.percentage(done, total)})"
+def check_standing(done: int, total: int, seconds: float, noun: str) -> str:
+    """``40,000 of 100,000 letters (40.0 %) · 3,210/s · 19s left``."""
+    text = f"{done:,} of {formatting.counted(total, noun)} ({formatting.percentage(done, total)})"
     if not done or seconds <= 0:
         return text
     pace = done / seconds

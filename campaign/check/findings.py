@@ -6,8 +6,8 @@ Only the list and its two forms; the inspections themselves live with whoever ca
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from campaign.report import formatting
@@ -74,6 +74,13 @@ class Findings:
         """Take over what another, such as a worker's, has found."""
         for theirs in other._kinds.values():
             self.take(theirs)
+
+    def harden(self, reasons: Mapping[str, str]) -> None:
+        """Make errors of the warnings whose codes have reasons; the reason is added to what was said."""
+        for key, one in list(self._kinds.items()):
+            if one.severity == "warning" and one.code in reasons:
+                del self._kinds[key]
+                self.take(replace(one, severity="error", message=f"{one.message}; {reasons[one.code]}"))
 
     def __iter__(self) -> Iterator[Finding]:
         """Errors first, then warnings, then what could not be verified."""

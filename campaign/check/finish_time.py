@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from campaign.check.findings import Findings
@@ -16,6 +16,8 @@ from campaign.delivery.pacing.effective_rate import limits_of, shares_of
 from campaign.delivery.pacing.throttle import seconds_for
 from campaign.pipeline.command_context import Job
 from campaign.report import formatting
+
+DAY = 86_400.0  #: seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,31 @@ def ramp_seconds(letters: int, ramp: Ramp | None) -> float:
         return over + (letters - while_growing) / last
     growth = (last - first) / over
     return letters / first if growth == 0 else (math.sqrt(first * first + 2 * growth * letters) - first) / growth
+
+
+def first_day(delivery: DeliverySection, domains: Mapping[str, int]) -> dict[str, float]:
+    """Letters of the first 24 hours to each of ``domains`` (name -> letters), as if the list were well mixed."""
+    shares = shares_of(delivery)
+    most = min(most_in_a_day(limits_of(delivery, url), delivery.ramp) / share for url, share in shares)
+    part = min(1.0, most / max(1, sum(domains.values())))
+    found = {name: part * letters for name, letters in domains.items()}
+    for name, rates in delivery.domain_rate.items():  # a limit of each relay's account
+        those = [domain for domain in domains_of(delivery, name) if domain in found]
+        wanted = sum(found[domain] for domain in those)
+        most = min(most_in_a_day(rates) / share for _, share in shares)
+        found |= {domain: found[domain] * min(1.0, most / wanted) for domain in those}
+    return found
+
+
+def most_in_a_day(limits: Sequence[Rate], ramp: Ramp | None = None) -> float:
+    """The most letters that one account gets in its first 24 hours; infinite without limits."""
+    most = [limit.count * max(1.0, DAY / limit.per) for limit in limits]
+    if ramp:
+        growing = min(DAY, ramp.over)
+        most.append(
+            (ramp.per_second(0) + ramp.per_second(growing)) / 2 * growing + (DAY - growing) * ramp.end.per_second
+        )
+    return min(most, default=math.inf)
 
 
 def check_time(job: Job, span: Span, findings: Findings) -> None:

@@ -16,18 +16,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan, freeze
-from campaign.audience.screening.addresses import domain_key
 from campaign.audience.screening.invalid_row_limit import invalid_rows, refuse_useless
 from campaign.check.already_served_count import nobody_left_note, served_earlier, unfinished
-from campaign.check.config_checks import check_audience, check_settings, domain_of
-from campaign.check.dns.sender_domain import Senders, inspected
+from campaign.check.config_checks import check_audience, check_settings
+from campaign.check.dns.check_dns import DnsDigest, DnsWishes, check_dns
 from campaign.check.findings import Findings
 from campaign.check.finish_time import check_time, span_of
 from campaign.check.letters.render_all import Looked, look
 from campaign.check.relay.check_relay import check_relays
 from campaign.check.template_checks import composer_for_check
 from campaign.compose.composer import Composer
-from campaign.config.compose import DkimSection
 from campaign.errors import InputError
 from campaign.model import Books
 from campaign.pipeline.command_context import Job
@@ -36,13 +34,11 @@ from campaign.report.live.console import Console, path_text
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What to look at besides the letters. ``resolver`` is a DNS server as (host, port), None for this machine's."""
+    """What to look at besides the letters."""
 
     relay: bool = True
     links: bool = False
-    dns: bool = False
-    resolver: tuple[str, int] | None = None
-    addresses: tuple[str, ...] = ()
+    dns: DnsWishes | None = None
     spam: str = ""
 
 
@@ -52,7 +48,7 @@ class Digest:
 
     ``columns`` are the names that a template may use. ``kinds`` letters were read back in full, ``largest`` is the size
     in octets of the largest one. ``template`` is one hash over all that shapes the letters. ``seconds`` is the least
-    that the run takes under its limits, None without.
+    that the run takes under its limits, None without. ``dns`` is None where nobody asked.
     """
 
     campaign: str
@@ -69,6 +65,7 @@ class Digest:
     rate: str
     seconds: float | None
     took: float
+    dns: DnsDigest | None = None
 
 
 def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, Digest]:
@@ -80,11 +77,13 @@ def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, D
         composer, missing = composer_for_check(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)
         samples = samples_of(plan)
-        books, columns, remarks = plan.books, plan.columns, plan.remarks
+        source, books, columns, remarks = plan.source, plan.books, plan.columns, plan.remarks
     span = span_of(job, books.planned, looked.survey.domains)
     check_time(job, span, findings)
     relays = check_relays(job, looked, span, findings) if wishes.relay else {}
-    check_elsewhere(job, looked, wishes, findings, signing=composer is not None)
+    check_elsewhere(looked, wishes, findings)
+    signing = composer is not None
+    asked = check_dns(job, looked, source, wishes.dns, findings, console, signing=signing) if wishes.dns else None
     list_unverified(job, wishes, relays, composer is not None, findings)
     return findings, Digest(
         campaign=job.settings.campaign.name,
@@ -101,6 +100,7 @@ def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, D
         rate=span.rate,
         seconds=span.seconds,
         took=time.monotonic() - began,
+        dns=asked,
     )
 
 
@@ -141,42 +141,16 @@ def samples_of(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plan.recipient(number).address for number in numbers))
 
 
-def check_elsewhere(job: Job, looked: Looked, wishes: CheckOptions, findings: Findings, *, signing: bool) -> None:
-    """What is asked of others, and only on request: web servers, the DNS, a spam filter.
-
-    ``signing`` says that the DKIM keys, if there are any, can be read.
-    """
+def check_elsewhere(looked: Looked, wishes: CheckOptions, findings: Findings) -> None:
+    """What is asked of others than the DNS, and only on request: web servers, a spam filter."""
     if wishes.links:
         from campaign.check.letters.links import check_links
 
         check_links(list(looked.links), findings)
-    if wishes.dns:
-        from campaign.check.dns.resolver import Names
-
-        for remark in inspected(Names(wishes.resolver), senders(job, wishes, signing=signing)):
-            findings.add(remark.severity, remark.code, remark.message, where=remark.where, remedy=remark.remedy)
     if wishes.spam:
         from campaign.check.letters.spam_filter import check_spam
 
         check_spam(wishes.spam, looked.samples, findings)
-
-
-def dns_name(address: str) -> str:
-    """The domain of an address as the DNS has it, in A-labels."""
-    domain = domain_of(address)
-    return domain_key(domain) or domain
-
-
-def senders(job: Job, wishes: CheckOptions, *, signing: bool) -> Senders:
-    """Whom the letters are from, as the DNS knows them."""
-    campaign, keys = job.settings.campaign, job.settings.compose.dkim if signing else None
-    return Senders(
-        sender=dns_name(campaign.sender.address),
-        envelope=dns_name(campaign.return_path or campaign.sender.address),
-        keys=(keys,) if isinstance(keys, DkimSection) else tuple(keys or ()),
-        base=job.settings.base,
-        addresses=wishes.addresses,
-    )
 
 
 def list_unverified(
@@ -193,7 +167,7 @@ def list_unverified(
     unless(rendered, "letters", "no letter could be rendered")
     unless(wishes.links, "links", "whether links lead somewhere", "--links")
     unless(bool(wishes.spam), "spam-score", "what a spam filter says", "--spam")
-    unless(wishes.dns or not leaves, "dns", "SPF, DKIM key, DMARC and MX of the sending domains", "--dns")
+    unless(bool(wishes.dns) or not leaves, "dns", "the DNS: who may send as you, and which domains take mail", "--dns")
     unless(bool(relays) or not leaves, "greeting", "what the relay says of itself")
     unless(signed or not leaves, "relay-signature", "whether the relay signs with DKIM")
     unless(not leaves, "reputation", "how receivers think of your domain and addresses")

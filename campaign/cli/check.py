@@ -14,6 +14,7 @@ from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the room is loaded when the command runs
+    from campaign.check.dns.check_dns import DnsDigest
     from campaign.check.findings import Findings
     from campaign.check.run_checks import Digest
 
@@ -58,7 +59,11 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
 @campaign_file()
 @click.option("--json", "as_json", is_flag=True, help="Findings and figures as one JSON object.")
 @click.option("--links", is_flag=True, help="Ask the web servers whether the links lead somewhere (at most 200).")
-@click.option("--dns", is_flag=True, help="Look up SPF, DKIM key, DMARC and MX of the sending domains.")
+@click.option(
+    "--dns",
+    is_flag=True,
+    help="Look up SPF, DKIM key, DMARC and MX of the sending domains, and each domain of the list.",
+)
 @click.option(
     "--ip",
     "addresses",
@@ -88,6 +93,7 @@ def check_command(
 
     Each finding names its rows and what to do. What nobody looked at is listed as unverified, never as passed.
     """
+    from campaign.check.dns.check_dns import DnsWishes
     from campaign.check.run_checks import CheckOptions, check
     from campaign.config import load
     from campaign.pipeline.command_context import Options, lay_over, prepare
@@ -95,7 +101,7 @@ def check_command(
     from campaign.report.printed_commands import typeable
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
-    wishes = CheckOptions(not no_relay, links, dns, resolver, addresses, spam)
+    wishes = CheckOptions(not no_relay, links, DnsWishes(resolver, addresses) if dns else None, spam)
     findings, digest = check(job, Console(), wishes)
     if as_json:
         click.echo(json.dumps({**findings.render_json(), "digest": asdict(digest)}, ensure_ascii=False, indent=2))
@@ -130,8 +136,25 @@ def summary(digest: Digest) -> list[str]:
         f"letters  {digest.rendered:,} rendered, {digest.kinds:,} of them read closely; largest {size(digest.largest)}",
     ]
     lines += [f"relay    {name}: {said}" for name, said in digest.relays.items()]
+    lines += [f"domains  {line}" for line in domain_figures(digest.dns)] if digest.dns else []
     lines.append(f"time     {least} (rate: {digest.rate}); this check took {duration_text(digest.took)}")
     return ["", *map(printable, lines)]
+
+
+def domain_figures(dns: DnsDigest) -> list[str]:
+    """Which domains of the list take mail, and how many letters each provider gets."""
+    from campaign.report.formatting import counted
+
+    dead = (
+        f"; {counted(len(dns.dead), 'domain')} with {counted(sum(dns.dead.values()), 'letter')} dead"
+        if dns.dead
+        else ""
+    )
+    volumes = [
+        f"{title} {one.letters:,}" + (f" ({one.a_day:,.0f} a day)" if round(one.a_day) < one.letters else "")
+        for title, one in dns.providers.items()
+    ]
+    return [f"{dns.answered:,} of {dns.domains:,} answered{dead}", f"letters to {', '.join(volumes)}"]
 
 
 def advice(findings: Findings, file: Path) -> str:

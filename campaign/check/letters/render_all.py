@@ -165,7 +165,7 @@ class LetterChecks:
             findings.add("warning", "rendering", warning)
         check_survey(self.looked.survey, self.looked.lines, plan.source, findings)
         if self.looked.unseen:
-            what = "there are too many kinds of letters to look at one of each"
+            what = "there are too many variants of the letter to look at one of each"
             findings.add("unverified", "rare-letters", what, remedy=f"{self.looked.unseen:,} not read back")
 
     def _rows_without(self, missing: Sequence[Missing]) -> dict[str, list[int]]:

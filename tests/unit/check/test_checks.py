@@ -16,7 +16,7 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.check.check_progress import CheckProgress, check_standing
 from campaign.check.config_checks import check_settings, check_survey
 from campaign.check.findings import Findings
-from campaign.check.finish_time import check_time, span_of
+from campaign.check.finish_time import check_time, first_day, span_of
 from campaign.check.letters import render_all
 from campaign.check.letters.render_all import LetterChecks
 from campaign.check.list_warnings import Survey
@@ -160,6 +160,35 @@ def test_a_preset_of_a_small_share_can_be_what_takes_longest(tmp_path: Path) -> 
     span = span_of(job(tmp_path, delivery=relays), 1000, {}, NOW)
     assert span.seconds == pytest.approx(99, abs=1)
     assert span_of(job(tmp_path, delivery='relay = "nosuch"'), 10, {}, NOW).rate == "no limit"
+
+
+@pytest.mark.parametrize(
+    ("delivery", "letters"),
+    [
+        ("", (4000, 3000)),
+        ('rate = "10/s"', (4000, 3000)),
+        ('rate = "3500/day"', (2000, 1500)),
+        ('rate = "3500/2day"', (2000, 1500)),
+        ('rate = ["1/s", "35000/10day"]', (4000, 3000)),
+        ('domain_rate = { "example.com" = "100/h" }', (2400, 3000)),
+        (
+            'domain_rate = { two = "3500/day" }\ndomain_groups = { two = ["example.com", "example.net"] }',
+            (2000, 1500),
+        ),
+        ('rate = "3500/day"\ndomain_rate = { "example.net" = "50/h" }', (2000, 1200)),
+        ('ramp = "0.5/h..1/h over 2day"', (8.571, 6.429)),
+        ('ramp = "60/h..180/h over 12h"', (2057.1, 1542.9)),
+        (
+            'rate = "1400/day"\nrelay = [{ url = "smtp://[::1]", weight = 1 }, { url = "smtp://[::2]", weight = 3 }]',
+            (1066.7, 800),
+        ),
+    ],
+)
+def test_the_first_day_gets_as_many_letters_as_the_limits_let_through(
+    delivery: str, letters: tuple[float, float], tmp_path: Path
+):
+    found = first_day(job(tmp_path, delivery=delivery).settings.delivery, {"example.com": 4000, "example.net": 3000})
+    assert tuple(found.values()) == pytest.approx(letters, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -354,9 +383,16 @@ def test_on_a_terminal_one_line_is_painted_over_and_taken_away():
     assert "\n" not in painted
 
 
+def test_what_is_done_with_what_is_said():
+    stream, moments = io.StringIO(), iter([0.0, 10.0])
+    with CheckProgress(Console(stream), 1000, "looked up", "domain", clock=lambda: next(moments)) as meter:
+        meter.at(300)
+    assert stream.getvalue() == "looked up 300 of 1,000 domains (30.0 %) · 30.0/s · 23s left\n"
+
+
 def test_a_check_of_a_few_letters_says_nothing():
     assert metered(Terminal(), [0.1]) == ""
-    assert check_standing(0, 1, 0.0) == "checked 0 of 1 letter (0.0 %)"
+    assert check_standing(0, 1, 0.0, "letter") == "0 of 1 letter (0.0 %)"
 
 
 # -- the command and its page

@@ -98,6 +98,15 @@ def test_json_says_the_same():
     }
 
 
+def test_warnings_become_errors_where_there_is_a_reason_which_is_added():
+    findings = some()
+    findings.harden({"empty-name": "refused here", "reputation": "no", "undefined": "no", "other": "no"})
+    (one,) = [found for found in findings if found.code == "empty-name"]
+    assert (one.severity, one.message, one.count) == ("error", 'It says "Dear ,".; refused here', 1248)
+    assert findings.counts() == "2 errors, 2 not verified."
+    assert not findings.sound
+
+
 def test_the_counts_are_said_in_words():
     assert some().counts() == "1 error, 1 warning, 2 not verified."
     assert Findings().counts() == "Nothing was found."

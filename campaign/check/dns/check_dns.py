@@ -1,0 +1,72 @@
+"""What `check --dns` asks: about the domains that the letters come from, then about those that they go to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from campaign.audience.screening.addresses import domain_key
+from campaign.check.check_progress import CheckProgress
+from campaign.check.config_checks import domain_of
+from campaign.check.dns.list_domains import look_up_domains, tell_lookups
+from campaign.check.dns.mailbox_providers import Volume, bulk_demands, volume_by_provider
+from campaign.check.dns.resolver import ConcurrentNames, Names
+from campaign.check.dns.sender_domain import Senders, inspected
+from campaign.check.findings import Findings
+from campaign.check.finish_time import first_day
+from campaign.check.letters.render_all import Looked
+from campaign.config.compose import DkimSection
+from campaign.pipeline.command_context import Job
+from campaign.report.live.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class DnsWishes:
+    """``resolver``: a DNS server as (host, port), None for this machine's. ``addresses``: letters leave from there."""
+
+    resolver: tuple[str, int] | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DnsDigest:
+    """Figures on the list's domains: how many there are and answered, letters to dead ones, letters by provider."""
+
+    domains: int
+    answered: int
+    dead: Mapping[str, int]
+    providers: Mapping[str, Volume]
+
+
+def check_dns(
+    job: Job, looked: Looked, source: str, wishes: DnsWishes, findings: Findings, console: Console, *, signing: bool
+) -> DnsDigest:
+    """Ask about everything. ``signing`` says that the DKIM keys, if there are any, can be read."""
+    who = senders(job, wishes, signing=signing)
+    for remark in inspected(Names(wishes.resolver), who):
+        findings.add(remark.severity, remark.code, remark.message, where=remark.where, remedy=remark.remedy)
+    domains = looked.survey.domains
+    with CheckProgress(console, len(domains), "looked up", "domain") as meter:
+        found = look_up_domains(domains, ConcurrentNames(wishes.resolver), meter.at)
+    tell_lookups(found, domains, looked.lines, source, findings)
+    volumes = volume_by_provider(domains, first_day(job.settings.delivery, domains), found)
+    findings.harden(bulk_demands(volumes, signing=bool(who.keys)))
+    return DnsDigest(found.total, found.answered, {name: domains[name] for name in sorted(found.dead)}, volumes)
+
+
+def senders(job: Job, wishes: DnsWishes, *, signing: bool) -> Senders:
+    """Whom the letters are from, as the DNS knows them."""
+    campaign, keys = job.settings.campaign, job.settings.compose.dkim if signing else None
+    return Senders(
+        sender=dns_name(campaign.sender.address),
+        envelope=dns_name(campaign.return_path or campaign.sender.address),
+        keys=(keys,) if isinstance(keys, DkimSection) else tuple(keys or ()),
+        base=job.settings.base,
+        addresses=wishes.addresses,
+    )
+
+
+def dns_name(address: str) -> str:
+    """The domain of an address as the DNS has it, in A-labels."""
+    domain = domain_of(address)
+    return domain_key(domain) or domain
