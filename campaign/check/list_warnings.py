@@ -1,7 +1,7 @@
 """Things about a list that are probably not meant, for `check` to show; nothing is changed or refused here.
 
-Domains that look like a typing error of a much commoner one in the same list or of a large provider, text that was
-decoded twice (``ZoÃ«``), and, on request, domains that take no mail according to DNS.
+Domains that look like a typing error of a much commoner one in the same list or of a large provider, and text that was
+decoded twice (``ZoÃ«``).
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from campaign.audience.screening.addresses import refuses_mail
 from campaign.model import Recipient
 
 #: A domain this many times commoner than its neighbour makes the neighbour look like a typing error.
@@ -36,8 +34,7 @@ _REAL = frozenset(
 
 _CONTINUATION = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _TWICE = re.compile(f"[\xc2-\xdf][{_CONTINUATION}]|[\xe0-\xef][{_CONTINUATION}]{{2}}|[\xf0-\xf4][{_CONTINUATION}]{{3}}")
-#: Examples kept of each kind, and domains asked about at a time.
-EXAMPLES, ASKERS = 5, 16
+EXAMPLES = 5  #: kept of each kind
 
 
 @dataclass(slots=True)
@@ -112,19 +109,6 @@ def meant_text(text: str) -> str:
         return ""
     meant = _TWICE.sub(_once, text)
     return meant if meant != text else ""
-
-
-def without_mail(domains: Iterable[str], ask: Callable[[str], str] | None = None) -> dict[str, str]:
-    """Domains that take no mail, each with the reason; names that DNS does not answer for now are left out.
-
-    ``ask(domain)`` returns the reason or an empty text; by default it asks DNS for MX, then A and AAAA
-    (RFC 5321 5.1, RFC 7505), at most 15 s each, `ASKERS` at a time.
-    """
-    names = list(domains)
-    with ThreadPoolExecutor(ASKERS) as pool:
-        return {
-            name: reason for name, reason in zip(names, pool.map(ask or refuses_mail, names), strict=True) if reason
-        }
 
 
 def _one_letter_off(name: str) -> Iterator[str]:

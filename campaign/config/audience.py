@@ -65,6 +65,5 @@ class AudienceSection(Section):
         default_factory=list, description="columns gathered into the list 'items' over the lines that share a key"
     )
     provider_rules: bool = Field(False, description="fold dots and +tags of known providers when comparing addresses")
-    mx: bool = Field(False, description="let check ask DNS which domains take no mail")
     password_file: str = Field("", description="file with the database password (or CAMPAIGN_DATABASE_PASSWORD)")
     statement_timeout: Duration = Field(600.0, description="how long the database may take to answer")

@@ -1,8 +1,8 @@
 """One address: is it a bare addr-spec, how does it go on the wire, and by what key is it known.
 
 A compiled expression decides the plain ASCII 99.9 %; email-validator decides the rest, with the same
-verdicts (a property test holds the two together). Only `refuses_mail` talks to DNS. Nothing here ever looks
-for an address *inside* a text: display names, comments, groups, routes and quoted local parts are refused
+verdicts (a property test holds the two together). Nothing here talks to DNS, and nothing looks for an address
+*inside* a text: display names, comments, groups, routes and quoted local parts are refused
 (CVE-2023-27043, CVE-2025-13033). What is taken here can be put into an envelope and into To: a property test
 holds this together with what the letters and the transaction take.
 """
@@ -89,21 +89,6 @@ def domain_key(domain: str) -> str | None:
     """A domain in the form that keys use (lower-case A-labels), or None where it is no domain."""
     found = parse_address(f"postmaster@{domain}")
     return found.wire.rpartition("@")[2] if isinstance(found, Address) else None
-
-
-def refuses_mail(domain: str) -> str:
-    """Empty, or why ``domain`` takes no mail: MX, then A and AAAA are looked up (RFC 5321 5.1, RFC 7505).
-
-    Talks to DNS, at most 15 s; a server that does not answer is no reason.
-    """
-    from email_validator import EmailUndeliverableError
-    from email_validator.deliverability import validate_email_deliverability
-
-    try:
-        validate_email_deliverability(domain, domain)
-    except EmailUndeliverableError as error:
-        return _in_words(str(error))
-    return ""
 
 
 @lru_cache(maxsize=4096)

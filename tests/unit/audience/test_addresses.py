@@ -178,19 +178,6 @@ def test_a_domain_has_the_same_form_alone_as_in_an_address() -> None:
     assert domain_key("not a domain") is None
 
 
-@pytest.mark.parametrize("answer", ["", "The domain name example.net does not accept email."])
-def test_whether_a_domain_takes_mail_is_asked_of_dns_and_told_in_words(
-    monkeypatch: pytest.MonkeyPatch, answer: str
-) -> None:
-    def ask(domain: str, shown: str) -> dict[str, str]:
-        if answer:
-            raise email_validator.EmailUndeliverableError(answer)
-        return {"unknown-deliverability": "timeout"}
-
-    monkeypatch.setattr("email_validator.deliverability.validate_email_deliverability", ask)
-    assert addresses.refuses_mail("example.net") == answer[:1].lower() + answer[1:].rstrip(".")
-
-
 LIKELY = st.text(st.sampled_from("aZ09.-_+@!#xn'/=? \t\"()<>[]:;,\\éßİ中\u0301\u200b。"), max_size=24)
 ADDRESSES = st.emails() | LIKELY | st.builds("{}@{}".format, LIKELY, LIKELY | st.just("example.com")) | st.text()
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from campaign.check.list_warnings import meant_text, survey, typo_hints, without_mail
+from campaign.check.list_warnings import meant_text, survey, typo_hints
 from campaign.model import Recipient
 
 
@@ -72,11 +72,6 @@ def test_a_survey_ends_in_sentences_with_line_and_column() -> None:
     assert "list.csv: 6 more values look decoded twice" in told
     assert "list.csv: 1 at exmaple.com, perhaps example.com" in told
     assert "list.csv: 1 addresses need a relay that offers SMTPUTF8" in told
-
-
-def test_domains_that_take_no_mail_are_told_with_the_reason() -> None:
-    answers = {"example.com": "", "example.net": "it accepts no mail (null MX)"}
-    assert without_mail(answers, answers.__getitem__) == {"example.net": "it accepts no mail (null MX)"}
 
 
 def test_a_csv_list_is_frozen_without_loading_pandas_or_a_database_library() -> None:
