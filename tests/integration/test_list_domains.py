@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from campaign.check.dns import list_domains
 from campaign.check.dns.list_domains import DomainLookups, look_up_domains, tell_lookups
@@ -144,13 +146,20 @@ def test_many_dead_domains_are_named_by_their_rows_and_the_rest_is_counted():
 
 
 def check(
-    folder: Path, server: NameServer, addresses: list[str], *, settings: str = "", options: str = "--json"
+    folder: Path,
+    server: NameServer,
+    addresses: list[str],
+    *,
+    settings: str = "",
+    campaign: str = "",
+    compose: str = "",
+    options: str = "--json",
 ) -> Any:
     (folder / "list.csv").write_text("email\n" + "".join(f"{one}\n" for one in addresses), encoding="utf-8")
     (folder / "body.txt").write_text("Hello", encoding="utf-8")
     (folder / "hello.toml").write_text(
-        '[campaign]\nname = "hello"\nfrom = "news@example.com"\n[audience]\nsource = "list.csv"\n'
-        f'[compose]\nsubject = "Hello"\ntext = "body.txt"\n[delivery]\n{settings}\n',
+        f'[campaign]\nname = "hello"\nfrom = "news@example.com"\n{campaign}\n[audience]\nsource = "list.csv"\n'
+        f'[compose]\nsubject = "Hello"\ntext = "body.txt"\n{compose}\n[delivery]\n{settings}\n',
         encoding="utf-8",
     )
     resolver = f"127.0.0.1:{server.server_address[1]}"
@@ -268,3 +277,19 @@ def test_rules_for_bulk_are_errors_above_five_thousand_letters_a_day_to_free_mai
         f"refused at this volume by {'Gmail' if domain == 'gmail.com' else 'Outlook.com'} (5,001 a day)" in one
         for one in reasons
     )
+
+
+@pytest.mark.parametrize(("signed", "severity"), [(True, "error"), (False, "warning")])
+def test_what_does_not_align_is_refused_for_sure_only_where_no_relay_may_sign(
+    signed: bool, severity: str, server: NameServer, tmp_path: Path
+):
+    server.zone = {**SENDER, ("_dmarc.example.com", "TXT"): text("v=DMARC1; p=none"), ("gmail.com", "MX"): GMAIL}
+    key = ed25519.Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "dkim.pem").write_bytes(key)
+    (tmp_path / "dkim.pem").chmod(0o600)
+    dkim = 'dkim = { domain = "example.net", selector = "s1", key_file = "dkim.pem" }' if signed else ""
+    addresses, return_path = people(5001, "gmail.com"), 'return_path = "b@example.net"'
+    found, _ = check(tmp_path, server, addresses, campaign=return_path, compose=dkim)
+    assert told(found)["dmarc-alignment"] == severity
