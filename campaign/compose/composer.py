@@ -144,6 +144,11 @@ class Composer:
         return self._stationery.shapes.runs if self._stationery.shapes else 0
 
     @property
+    def deciding(self) -> list[str]:
+        """The names that conditions and loops of the templates ask for."""
+        return list(self._stationery.templates.deciding)
+
+    @property
     def printed(self) -> list[tuple[Statics, list[Any]]]:
         """What the templates printed for the letter made last: subject, text part, HTML part (as there are)."""
         stationery = self._stationery

@@ -8,14 +8,17 @@ was asked for. Nothing is written here.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest, nsmallest
 from itertools import islice
 
 from campaign.audience.plan.plan_reader import Plan
+from campaign.audience.screening.addresses import Refusal, parse_address
 from campaign.compose.composer import Composer
 from campaign.errors import ConfigError
 from campaign.model import Recipient, Unrenderable
+from campaign.pipeline.shape_labels import UNKNOWN, Shapes, shape_label
+from campaign.report.formatting import people_address
 
 #: Letters shown at most, and at least where there are as many; rows rendered at most to learn the shapes.
 MOST, FEWEST, RENDERED = 12, 6, 2_000
@@ -25,10 +28,11 @@ TRIED = 20
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A recipient, and why it is shown."""
+    """A recipient, why it is shown, and how its letter differs from others."""
 
     label: str
     recipient: Recipient
+    differs: str = ""
 
 
 def asked_for(plan: Plan, rows: Sequence[int], to: str) -> list[Pick]:
@@ -36,8 +40,11 @@ def asked_for(plan: Plan, rows: Sequence[int], to: str) -> list[Pick]:
     if rows:
         wanted = dict.fromkeys(rows)
         found = {one.line: one for one in plan.recipients() if one.line in wanted}
-        return [Pick(f"row {row}", found[row] if row in found else _nobody(plan, row)) for row in wanted]
-    found_to = [one for one in plan.recipients() if one.address.casefold() == to.strip().casefold()]
+        chosen = [found[row] if row in found else _nobody(plan, row) for row in wanted]
+        return [Pick(f"row {one.line}", one, one.name or people_address(one.address)) for one in chosen]
+    address = parse_address(to)
+    wire = to.strip() if isinstance(address, Refusal) else address.wire
+    found_to = [one for one in plan.recipients() if one.address.casefold() == wire.casefold()]
     if not found_to:
         raise ConfigError(f"{to} is not in the plan.", next_step="it may be screened out; campaign check says why")
     return [Pick(to, found_to[0])]
@@ -69,20 +76,29 @@ def telling_rows(plan: Plan, composer: Composer, say: Callable[[str], None]) -> 
     step = -(-plan.size // RENDERED)
     shapes = look.by_shape(plan.recipients(lambda number: number % step == 0))
     seen = {look.shape(pick.recipient) for pick in picks.values()}
-    others = [one for shape, one in shapes.items() if shape not in seen]
+    others = [shape for shape in shapes if shape not in seen]
     room = MOST - len(picks)
-    for at, one in enumerate(others[:room], start=len(seen) + 1):
-        picks[one.number] = Pick(f"shape {at} of {len(seen) + len(others)}", one)
+    for shape in others[:room]:
+        one = shapes[shape][0]
+        picks[one.number] = Pick(shape_label(shape, shapes, composer.deciding), one)
     for number in range(0, plan.size, max(plan.size // FEWEST, 1)):
         if len(picks) < FEWEST:
-            add("between", [plan.recipient(number)])
+            add("another", [plan.recipient(number)])
     _tell_the_rest(look, len(others) - room, say)
-    return list(picks.values()) or [Pick("first", plan.recipient(0))]
+    return [_told_apart(pick, look, shapes, composer) for pick in picks.values()] or [Pick("first", plan.recipient(0))]
+
+
+def _told_apart(pick: Pick, look: Look, shapes: Shapes, composer: Composer) -> Pick:
+    """``pick`` with its letter's form in words, where its label does not say it already."""
+    shape = look.shape(pick.recipient)
+    words = shape_label(shape, shapes, composer.deciding) if shape in shapes else ""
+    return replace(pick, differs="" if words in (pick.label, UNKNOWN) else words)
 
 
 def _tell_the_rest(look: Look, hidden: int, say: Callable[[str], None]) -> None:
     if hidden > 0:
-        say(f"{hidden:,} more shapes of letters are not shown; --row N shows any row")
+        more = "form of the letter is" if hidden == 1 else "forms of the letter are"
+        say(f"{hidden:,} more {more} not shown; --row N shows any row")
     for line, reason in list(look.refused.items())[:3]:
         say(f"row {line} cannot be made into a letter: {reason}")
     if len(look.refused) > 3:
@@ -113,13 +129,11 @@ class Look:
                 self._known[recipient.number] = tuple(tuple(statics) for statics, _ in self._composer.printed)
         return self._known[recipient.number]
 
-    def by_shape(self, recipients: Iterable[Recipient]) -> dict[Hashable, Recipient]:
-        """One recipient of each shape, the commonest shape first."""
-        first: dict[Hashable, Recipient] = {}
-        counts: dict[Hashable, int] = {}
+    def by_shape(self, recipients: Iterable[Recipient]) -> dict[Hashable, list[Recipient]]:
+        """The recipients of each shape, the commonest shape first."""
+        found: dict[Hashable, list[Recipient]] = {}
         for one in recipients:
             shape = self.shape(one)
             if shape is not None:
-                first.setdefault(shape, one)
-                counts[shape] = counts.get(shape, 0) + 1
-        return {shape: first[shape] for shape in sorted(first, key=lambda shape: -counts[shape])}
+                found.setdefault(shape, []).append(one)
+        return dict(sorted(found.items(), key=lambda one: -len(one[1])))

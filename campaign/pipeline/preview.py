@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.addresses import Refusal, parse_address
 from campaign.audience.sources.source_factory import template_columns
 from campaign.compose.composer import Composer
-from campaign.compose.mime.read_back import read_letter
+from campaign.compose.mime.read_back import Attachment, read_letter
 from campaign.delivery.relays.relay import open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import ConfigError, InputError
@@ -30,9 +33,18 @@ from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.pick_rows import Pick, asked_for, telling_rows
 from campaign.pipeline.start.preflight import refuse_unready
-from campaign.report.html.gallery import Preview, write_gallery
+from campaign.report.html.gallery import Enclosed, Preview, write_gallery
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.logging_handler import passed_on
+
+#: Attachments that a browser shows or saves without running anything of theirs, by how the file's name ends: a browser
+#: goes by that for a file on disk, whatever the letter calls it.
+_OPENED = re.compile(
+    r"\.(?:bmp|csv|docx?|gif|ics|jpe?g|mp3|mp4|pdf|png|pptx?|txt|wav|webm|webp|xlsx?|zip)", re.IGNORECASE
+)
+LARGEST_SAVED = 1_000_000  #: octets of any other that the page holds; it is in the .eml file whatever its size
+LONGEST_NAME = 80  #: characters of an attachment's file name
+_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @contextlib.contextmanager
@@ -59,11 +71,13 @@ def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output:
     """Write some letters as .eml files and one gallery page; returns the page. Raises CampaignError."""
     folder = output or job.directory / job.settings.campaign.name / "preview"
     make_folder(folder)
+    notes: list[str] = []
     with rehearsed(job, console) as (plan, composer):
-        picks = asked_for(plan, rows, to) if rows or to else telling_rows(plan, composer, console.tell)
+        picks = asked_for(plan, rows, to) if rows or to else telling_rows(plan, composer, notes.append)
         previews = [_previewed(folder, composer, one) for one in picks]
-    write_gallery(folder, previews, names=plan.columns)
-    return folder / "index.html"
+    for note in notes:
+        console.tell(note)
+    return write_gallery(folder, previews, title=job.settings.campaign.name, names=plan.columns, notes=notes)
 
 
 def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
@@ -73,6 +87,7 @@ def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
     write_whole(folder / name, letter.content)
     return Preview(
         label=pick.label,
+        detail=pick.differs,
         row=recipient.line,
         to=recipient.address,
         subject=seen.header("Subject"),
@@ -81,7 +96,25 @@ def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
         text=seen.text,
         size=len(letter.content),
         eml_name=name,
+        sender=seen.sender,
+        preheader=seen.preheader,
+        own_dark=seen.has_dark_rules or seen.allows_dark,
+        attachments=[_enclosed(folder, recipient.line, at, one) for at, one in enumerate(seen.attachments, start=1)],
     )
+
+
+def _enclosed(folder: Path, row: int, at: int, attachment: Attachment) -> Enclosed:
+    """An attachment with a way to its bytes: a file beside the page, or for what could run there, a download."""
+    name = _UNSAFE.sub("_", attachment.name)[-LONGEST_NAME:].strip("._") or "attachment"
+    opened = _OPENED.fullmatch(Path(name).suffix) is not None
+    href = ""
+    if opened:
+        file = f"row-{row}-{at}-{name}"
+        write_whole(folder / file, attachment.data)
+        href = quote(file)
+    elif attachment.size <= LARGEST_SAVED:
+        href = f"data:application/octet-stream;base64,{b64encode(attachment.data).decode('ascii')}"
+    return Enclosed(attachment.name, attachment.type, attachment.size, href, saved=not opened)
 
 
 def composed(composer: Composer, recipient: Recipient) -> Letter:
@@ -91,7 +124,7 @@ def composed(composer: Composer, recipient: Recipient) -> Letter:
         raise InputError(
             "This row cannot be made into a letter.",
             evidence=f"row {recipient.line}: {letter.reason}",
-            next_step="mend the row, or choose another with --row",
+            next_step="correct the row, or choose another with --row",
         )
     return letter
 

@@ -29,7 +29,7 @@ MEASURE = """<script>addEventListener('load', () => {
   const visible = name => [...document.querySelectorAll(name)].filter(one => one.checkVisibility());
   const seen = visible('body *').filter(one => !one.closest('svg'));
   const said = seen.filter(one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
-  const beyond = seen.filter(one => !one.closest('.frame') && one.getBoundingClientRect().right > innerWidth + 1);
+  const beyond = seen.filter(one => !one.closest('.frame, nav') && one.getBoundingClientRect().right > innerWidth + 1);
   top.document.body.dataset.measured = JSON.stringify({
     width: innerWidth,
     overflow: document.documentElement.scrollWidth - innerWidth,
@@ -39,6 +39,8 @@ MEASURE = """<script>addEventListener('load', () => {
       .filter(one => one.offsetHeight > 2 * parseFloat(getComputedStyle(one).fontSize)).map(one => one.innerText),
     plot: document.querySelector('svg')?.getBoundingClientRect().width,
     headline: document.querySelector('h1').innerText,
+    used: Math.max(...visible('iframe').map(one => one.getBoundingClientRect().right))
+      - Math.min(...said.map(one => one.getBoundingClientRect().left)),
     frames: visible('iframe').map(one => one.clientWidth)})
 })</script></body>"""
 
@@ -187,6 +189,7 @@ body {{ margin: 0; background: #fdfdf0; background-image: url("{tracker_url}/bac
 @media (prefers-color-scheme: dark) {{ body {{ background-color: #102030 }} }}</style></head>
 <body><h1>Dear Ada</h1><img src="{picture(255, 0, 170)}" alt="a lake" style="width:100px;height:100px;display:block">
 <img src="{tracker_url}/open.gif" alt=""><iframe src="{tracker_url}/frame"></iframe>
+<img name="documentElement" alt=""><p style="height:500px"></p>
 <script>document.body.style.background = '#00ff00'; fetch('{tracker_url}/script')</script></body></html>"""
 
 
@@ -196,13 +199,16 @@ def letters(tracker) -> list[Preview]:
     headers = [("Subject", "Dear Ada"), ("List-Unsubscribe", f"<https://example.com/{'u' * 200}>")]
     rows = [("first row", 3), ("longest name", 17), ("a shape with a long name of its own", 29)]
     return [
-        Preview(label, row, "ada@example.com", "Dear Ada", headers, html, "Dear Ada", 34_210) for label, row in rows
+        Preview(label, row, "ada@example.com", "Dear Ada", headers, html, "Dear Ada", 34_210, own_dark=True)
+        for label, row in rows
     ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_gallery_shows_every_view_and_runs_and_loads_nothing(letters, tracker, tmp_path, scheme):
-    seen = colours(write_gallery(tmp_path, letters), scheme=scheme, height=2600)
+    refresh = f'<body><meta http-equiv="refresh" content="0;url=http://127.0.0.1:{tracker.server_port}/refresh">'
+    letters = [replace(one, html=one.html.replace("<body>", refresh)) for one in letters]
+    seen = colours(write_gallery(tmp_path, letters), scheme=scheme, height=4000)
     assert tracker.asked == []
     assert "#00ff00" not in seen, "a script ran"
     assert seen["#ff00aa"] == 4 * 100 * 100, "the picture is to be seen in four views, and not with images off"
@@ -226,3 +232,48 @@ def test_the_gallery_fits_a_telephone_and_a_desk(letters, tmp_path, width):
     assert found["beyond"] == []
     assert found["smallest"] >= 12
     assert found["frames"] == [600, 375, 600, 375, 600]
+
+
+@pytest.mark.parametrize(("body", "least", "most"), [("", 64, 64), ("<p style='height:3000px'>x", 3000, 3200)])
+def test_each_frame_is_as_tall_as_its_letter(letters, tmp_path, body, least, most):
+    html = f'<!DOCTYPE html><img name="documentElement" alt=""><style>img{{display:none}}</style>{body}'
+    dom = browser.run(write_gallery(tmp_path, [replace(letters[0], html=html)]), "--dump-dom")
+    heights = [int(one) for one in re.findall(r'<iframe [^>]*style="height: (\d+)px;"', dom)]
+    assert len(heights) == 5
+    assert all(least <= one <= most for one in heights), heights
+
+
+def test_a_letter_without_rules_for_dark_mode_can_be_read_in_its_dark_views(letters, tmp_path):
+    html = '<div style="color:#222222;background:none;font:900 300px/1 monospace">MMMM</div>'
+    seen = colours(write_gallery(tmp_path, [replace(letters[0], html=html, own_dark=False)]), height=1400)
+    assert seen["#dddddd"] > 10_000, "the dark text has become light"
+    assert seen["#000000"] > 10_000, "and its ground dark"
+
+
+HINTS = """<script>addEventListener('load', () => {
+  const cut = [...document.querySelectorAll('main *, nav')].filter(one => one.checkVisibility()
+    && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== 'visible');
+  const hint = one => one.tagName === 'NAV' ? getComputedStyle(one).maskImage !== 'none'
+    : one.className === 'frame' ? getComputedStyle(one.previousSibling, '::after').content.includes('scroll')
+    : getComputedStyle(one).textOverflow === 'ellipsis';
+  top.document.body.dataset.measured = JSON.stringify(cut.map(one => [one.className || one.tagName, hint(one)]))
+})</script></body>"""
+
+
+def test_what_a_telephone_cuts_off_says_that_there_is_more(letters, tmp_path):
+    long = replace(
+        letters[0], sender=("A sender with a long name " * 3, ""), preheader="words " * 30, subject="s " * 90
+    )
+    page = write_gallery(tmp_path, [long, *letters[1:]])
+    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
+    page.write_text(html.replace("</body>", HINTS), "utf-8")
+    dom = browser.run(browser.framed(page, 390), "--dump-dom")
+    cut = json.loads(unescape(re.search(r'data-measured="([^"]*)"', dom)[1]))
+    assert [name for name, hint in cut if not hint] == []
+    assert [name for name, _ in cut].count("frame") == 3, "the wide views"
+    assert "NAV" in [name for name, _ in cut]
+
+
+def test_a_desk_of_1280_pixels_is_used_from_side_to_side(letters, tmp_path):
+    found = measured(write_gallery(tmp_path, letters), 1280)
+    assert found["used"] >= 1280 - 2 * 24

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from campaign.check.letters import client_support
+from campaign.check.letters.dark_mode import unreadable_in_the_dark
 from campaign.check.letters.letter_fault import Fault
 from campaign.compose.mime.read_back import ReadLetter
 
@@ -34,7 +35,7 @@ _SHOWN = 80
 
 
 def html(seen: ReadLetter) -> Iterator[Fault]:
-    """Size, pictures, links, support."""
+    """Size, pictures, links, support, dark mode."""
     if not seen.html:
         return
     if len(seen.html.replace("\r\n", "\n").replace("\n", "\r\n").encode()) > CLIPPED:
@@ -53,6 +54,7 @@ def html(seen: ReadLetter) -> Iterator[Fault]:
             yield from link((element.get("href") or "").strip())
     yield from content_ids(seen)
     yield from unsupported(seen)
+    yield from unreadable_in_the_dark(seen)
 
 
 def image(element: _Element, seen: ReadLetter) -> Iterator[Fault]:

@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from html import unescape
 
 from campaign.check.letters.letter_fault import Fault
-from campaign.compose.mime.read_back import ReadLetter
+from campaign.compose.mime.read_back import ReadLetter, visible
 from campaign.model import Recipient
 
 #: Words that a value prints when there was none.
 NOTHING = frozenset({"None", "nan", "NaN", "NaT", "null", "NULL", "undefined"})
 
-_HIDDEN = re.compile(r"<!--.*?-->|<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
-_INLINE = re.compile(
-    r"</?(?:a|abbr|b|bdi|bdo|big|code|em|font|i|mark|small|span|strong|sub|sup|u)\b[^>]*>", re.IGNORECASE
-)
-_TAG = re.compile(r"<[^>]*>")
 _BLANK = "[ \t\xa0]"
 #: Greetings that want a name, and greetings that may stand alone.
 _WITH_NAME = (
@@ -90,11 +84,6 @@ def left_over(text: str, recipient: Recipient) -> str:
         return match[0]
     marks = (match for match in _MARKED.finditer(text) if match[match.lastindex or 0] in recipient.row)
     return next((match[0] for match in marks), "")
-
-
-def visible(html: str) -> str:
-    """The text of ``html``, roughly as lines: what a greeting or a mark is looked for in."""
-    return unescape(_TAG.sub("\n", _INLINE.sub("", _HIDDEN.sub("", html))))
 
 
 def texts_in(value: object) -> Iterator[str]:

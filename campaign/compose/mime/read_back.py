@@ -8,30 +8,45 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.headerregistry import AddressHeader
 from email.message import EmailMessage
+from html import unescape
 
+PREHEADER = 160  #: characters of it that an inbox may show
+
+_HIDDEN = re.compile(r"<!--.*?-->|<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_INLINE = re.compile(
+    r"</?(?:a|abbr|b|bdi|bdo|big|code|em|font|i|mark|small|span|strong|sub|sup|u)\b[^>]*>", re.IGNORECASE
+)
+_TAG, _COMMENT = re.compile(r"<[^>]*>"), re.compile(r"<!--.*?-->", re.DOTALL)
+_FILLERS = re.compile("[\u00ad\u034f\u200b-\u200d\u2007\u2060\ufeff]+")  # they keep the body out of a preheader
+_SHEET = re.compile(r"<style\b[^>]*>.*?</style\s*>|<(?:html|link|source)\b[^>]*>", re.DOTALL | re.IGNORECASE)
+_META = re.compile(r"<meta\b[^>]*>", re.IGNORECASE)
+_DARK_RULES = re.compile(r"prefers-color-scheme\s*:\s*dark", re.IGNORECASE)
+_DARK_SCHEME = re.compile(r"(?<!-)color-scheme\s*:[^;}]*\bdark\b", re.IGNORECASE)
+_DARK_META = re.compile(r"color-schemes?\b.*\bdark\b|\bdark\b.*color-schemes?\b", re.DOTALL | re.IGNORECASE)
 _CID = re.compile(r"cid:([^\s\"'()<>]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file beside the letter; ``size`` in octets, decoded."""
+    """A file beside the letter; ``size`` in octets, decoded, as ``data`` is."""
 
     name: str
     type: str
     size: int
+    data: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLetter:
     """What a receiver sees. ``headers`` are decoded, in order; ``images`` maps Content-IDs to data URIs.
 
-    ``to`` are the addresses that To names; ``image_names`` maps Content-IDs to file names and ``image_types`` to
-    content types.
+    ``to`` are the addresses that To names, ``sender`` is the name and the address of From. ``image_names`` maps
+    Content-IDs to file names, and ``image_types`` to content types.
     """
 
     headers: list[tuple[str, str]]
@@ -42,10 +57,28 @@ class ReadLetter:
     to: tuple[str, ...] = ()
     image_names: Mapping[str, str] = field(default_factory=dict)
     image_types: Mapping[str, str] = field(default_factory=dict)
+    sender: tuple[str, str] = ("", "")
 
     def header(self, name: str) -> str:
         """The first header of that name, decoded; ``""`` where there is none."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
+
+    @property
+    def preheader(self) -> str:
+        """What an inbox shows behind the subject: the first words of the body, also those hidden in the letter."""
+        words = visible(self.html) if self.html else self.text
+        return " ".join(_FILLERS.sub("", words).split())[:PREHEADER]
+
+    @property
+    def has_dark_rules(self) -> bool:
+        """Whether some rules hold in dark mode only."""
+        return any(map(_DARK_RULES.search, _sheets(self.html)))
+
+    @property
+    def allows_dark(self) -> bool:
+        """Whether the letter says that it suits dark mode, so that a reader may paint its ground dark."""
+        metas = (match[0] for match in _META.finditer(_COMMENT.sub("", self.html)))
+        return any(map(_DARK_SCHEME.search, _sheets(self.html))) or any(map(_DARK_META.search, metas))
 
     @property
     def standalone_html(self) -> str:
@@ -65,7 +98,8 @@ def read_letter(content: bytes) -> ReadLetter:
         if part.is_multipart():
             continue
         if part.get_content_disposition() == "attachment":
-            attachments.append(Attachment(part.get_filename() or "", kind, len(_octets(part))))
+            data = _octets(part)
+            attachments.append(Attachment(part.get_filename() or "", kind, len(data), data))
         elif kind == "text/html":
             html = str(part.get_content())
         elif kind == "text/plain":
@@ -74,14 +108,30 @@ def read_letter(content: bytes) -> ReadLetter:
             images[cid] = f"data:{kind};base64,{base64.b64encode(_octets(part)).decode('ascii')}"
             names[cid], types[cid] = part.get_filename() or "", kind
     headers = [(name, str(value)) for name, value in message.items()]
-    return ReadLetter(headers, html, text, images, tuple(attachments), _addressees(message), names, types)
+    to = tuple(address for _, address in _mailboxes(message, "To"))
+    sender = next(_mailboxes(message, "From"), ("", ""))
+    return ReadLetter(headers, html, text, images, tuple(attachments), to, names, types, sender)
 
 
-def _addressees(message: EmailMessage) -> tuple[str, ...]:
-    """Every address in every To: before its names are decoded, so that no name can pass for an address."""
-    fields = [value for value in message.get_all("To", []) if isinstance(value, AddressHeader)]
-    found = [address.addr_spec for value in fields for address in value.addresses]
-    return tuple(one.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for one in found)
+def visible(html: str) -> str:
+    """The text of ``html``, roughly as lines."""
+    return unescape(_TAG.sub("\n", _INLINE.sub("", _HIDDEN.sub("", html))))
+
+
+def _sheets(html: str) -> list[str]:
+    """Where a letter can say what holds in dark mode, beside its meta elements: style elements, and media of others."""
+    return [match[0] for match in _SHEET.finditer(html)]
+
+
+def _mailboxes(message: EmailMessage, name: str) -> Iterator[tuple[str, str]]:
+    """Name and address of everybody in every such header: parsed before decoding, so no name passes for an address."""
+    fields = [value for value in message.get_all(name, []) if isinstance(value, AddressHeader)]
+    for address in (one for value in fields for one in value.addresses):
+        yield _text(address.display_name), _text(address.addr_spec)
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _octets(part: EmailMessage) -> bytes:

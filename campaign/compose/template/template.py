@@ -22,6 +22,7 @@ from jinja2.environment import Template
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from campaign.compose.template.deciding_names import deciding_names
 from campaign.compose.template.direct_columns import RenderPaths, Statics, Straight, captures, shortened, straight
 from campaign.compose.template.filters import FILTERS
 from campaign.compose.template.operation_limits import LARGEST, TooMuch, printed, texts
@@ -196,6 +197,7 @@ class Templates:
     ) -> None:
         self.loader = Loader(dict.fromkeys((folder, root)), root, private)
         self._columns, self._extras = tuple(columns), tuple(extras)
+        self.deciding: dict[str, None] = {}  #: names that conditions and loops ask for
         self.html = Sandbox(html=True, watch=watch, loader=self.loader)
         self.plain = Sandbox(html=False, watch=watch, loader=self.loader)
         for environment in (self.html, self.plain):
@@ -253,6 +255,7 @@ class Templates:
         finally:
             self.loader.sealed = True
         undeclared(closure, self._columns, self._extras)
+        self.deciding |= dict.fromkeys(deciding_names(part.tree for part in closure.parts.values()))
         constant = not any(part.tree.find(nodes.Name) for part in closure.parts.values())
         alone = None if html else straight(closure.parts[name].tree)
         page = Page(environment, template, name, constant=constant, straight=alone)

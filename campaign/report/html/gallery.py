@@ -1,8 +1,9 @@
 """The preview gallery: one offline page that shows each letter as its readers will see it.
 
-Wide and narrow, in the dark, with images off, as plain text, and its headers. Letters stand in sandboxed frames:
-no script runs and nothing is fetched, so a preview tells no tracker anything. The caller has put data URIs in
-place of ``cid:`` references. Which rows are worth showing is not decided here.
+As a line in an inbox, wide and narrow, in the dark, with images off, as plain text, and its attachments and headers.
+Letters stand in sandboxed frames: none of their scripts runs and nothing is fetched, so a preview tells no tracker
+anything. The page's own script makes each frame as tall as its letter; for that the frames share the page's origin.
+The caller has put data URIs in place of ``cid:`` references. Which rows are worth showing is not decided here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import quote
 
 from campaign.report import formatting
 from campaign.report.files import replacing
-from campaign.report.html.html_builder import Html, html_document, tag
+from campaign.report.html.html_builder import POLICY, Html, html_document, join, tag
 
 NAME = "index.html"
 WIDE, NARROW = 600, 375
@@ -28,13 +29,45 @@ _IMAGE = re.compile(r"""<(?:img|source)\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGN
 _SOURCE = re.compile(rf"\s(?:src|srcset|sizes){_VALUE}", re.IGNORECASE)
 _BACKGROUND = re.compile(rf"\sbackground{_VALUE}", re.IGNORECASE)
 _URL = re.compile(r"""url\(\s*(?:"[^"]*"|'[^']*'|[^)]*)\s*\)""", re.IGNORECASE)
+#: No allow-scripts and no allow-popups: a letter runs nothing, opens nothing, and can only be measured.
+SANDBOX = "allow-same-origin"
+#: What a letter may do even if the sandbox failed; links lead nowhere, so that a click does not empty its frame.
+_GUARD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}; form-action \'none\'"><base target="_blank">'
+#: The frame is inverted as a whole; pictures are inverted back.
+_AS_THEY_ARE = "img,picture,video,svg{filter:invert(1) hue-rotate(180deg)}picture img{filter:none}"
+INVERTED = (
+    "The letter has no rules for dark mode. Most mail programs show it as it is; some, such as Gmail and Outlook on "
+    "telephones, change its colours, roughly like this."
+)
+OWN_RULES = (
+    "By the letter's own rules for dark mode, as Apple Mail shows it. Gmail and Outlook may ignore them and change the "
+    "colours themselves."
+)
 #: Where a reader would see a picture's place and its alternative text; red where there is none.
 _OUTLINES = "img{outline:1px dashed #8a8f98;outline-offset:-1px}img:not([alt]){outline:2px dashed #d23f31}"
 
 
 @dataclass(frozen=True, slots=True)
+class Enclosed:
+    """An attachment of a letter; ``size`` in octets. ``href`` leads to its bytes, ``""`` where nothing does.
+
+    ``saved``: a browser must not open it, for it could run scripts there.
+    """
+
+    name: str
+    type: str
+    size: int
+    href: str = ""
+    saved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
-    """One letter to show. ``size`` is the whole letter in octets; ``eml_name`` lies beside the page (or ``""``)."""
+    """One letter to show. ``size`` is the whole letter in octets; ``eml_name`` lies beside the page (or ``""``).
+
+    ``label`` and ``detail`` say why it is shown and how it differs from others; ``sender`` is a name and an address;
+    ``preheader`` is what an inbox shows behind the subject; ``own_dark``: the letter provides for dark mode.
+    """
 
     label: str
     row: int
@@ -45,42 +78,52 @@ class Preview:
     text: str
     size: int
     eml_name: str = ""
+    detail: str = ""
+    sender: tuple[str, str] = ("", "")
+    preheader: str = ""
+    own_dark: bool = False
+    attachments: Sequence[Enclosed] = ()
 
 
 def write_gallery(
-    folder: Path, letters: Sequence[Preview], *, title: str = "Preview", names: Sequence[str] = ()
+    folder: Path,
+    letters: Sequence[Preview],
+    *,
+    title: str = "Preview",
+    names: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Path:
-    """Write ``index.html`` (0600) into ``folder`` and return its path. ``names`` are those a template may use.
+    """Write ``index.html`` (0600) into ``folder`` and return its path.
 
-    Raises StorageError.
+    ``names`` are those a template may use; ``notes`` say what is not shown. Raises StorageError.
     """
     path = folder / NAME
     with replacing(path) as stream:
-        stream.write(gallery(letters, title, names))
+        stream.write(gallery(letters, title, names, notes=notes))
     return path
 
 
-def gallery(letters: Sequence[Preview], title: str, names: Sequence[str] = ()) -> Html:
-    """The whole document; one letter shown at a time, chosen by radio buttons."""
+def gallery(letters: Sequence[Preview], title: str, names: Sequence[str] = (), *, notes: Sequence[str] = ()) -> Html:
+    """The whole document; one letter shown at a time, chosen by radio buttons. ``notes``: what is not shown."""
     numbers = range(1, len(letters) + 1)
     picks = (tag("input", type="radio", name="letter", id=f"pick-{at}", cls="pick", checked=at == 1) for at in numbers)
     labels = (_label(at, letter) for at, letter in zip(numbers, letters, strict=True))
     count = formatting.counted(len(letters), "letter")
+    seen = "its reader sees it" if len(letters) == 1 else "their readers see them"
     return html_document(
         title,
         "gallery.css",
+        tag("header", tag("h1", title), tag("p", f"{count}, as {seen}. Nothing is loaded from outside.")),
         tag(
-            "header",
-            tag("h1", title),
-            tag("p", f"{count}, as their readers see them. Nothing is loaded from outside."),
-            tag("p", "A template may use: ", ((", " if at else "", tag("code", name)) for at, name in enumerate(names)))
-            if names
-            else None,
+            "div",
+            picks,
+            tag("nav", labels, _notes(notes), aria_label="Letters"),
+            tag("main", (_letter(at, letter) for at, letter in zip(numbers, letters, strict=True))),
+            cls="letters",
         ),
-        picks,
-        tag("nav", labels, aria_label="Letters"),
-        tag("main", (_letter(at, letter) for at, letter in zip(numbers, letters, strict=True))),
+        _names(names),
         rules="".join(map(_rules, numbers)),
+        script="gallery.js",
     )
 
 
@@ -97,34 +140,111 @@ def without_images(html: str) -> str:
 
 
 def _with_style(html: str, rules: str) -> str:
+    return _in_front(html, f"<style>{rules}</style>")
+
+
+def _in_front(html: str, markup: str) -> str:
     """After the doctype and before everything else, where a parser opens the head for it."""
     match = _DOCTYPE.match(html)
     at = match.end() if match else 0
-    return f"{html[:at]}<style>{rules}</style>{html[at:]}"
+    return f"{html[:at]}{markup}{html[at:]}"
+
+
+def inverted(html: str) -> str:
+    """``html`` for a frame that is shown in inverted colours, as mail programs do to letters without dark rules."""
+    return _with_style(html, _AS_THEY_ARE)
 
 
 def _rules(at: int) -> str:
     return (
         f"#pick-{at}:checked~main #letter-{at}{{display:block}}"
-        f"#pick-{at}:checked~nav [for=pick-{at}]{{background:var(--ink);border-color:var(--ink);color:var(--paper)}}"
+        f"#pick-{at}:checked~nav [for=pick-{at}]{{background:var(--card);border-color:var(--ink);color:var(--ink)}}"
         f"#pick-{at}:focus-visible~nav [for=pick-{at}]{{outline:2px solid var(--accent);outline-offset:2px}}"
     )
 
 
 def _label(at: int, letter: Preview) -> Html:
-    return tag("label", tag("b", letter.label), tag("span", f"row {letter.row}"), for_=f"pick-{at}")
+    row = f"row {letter.row}"
+    why = " · ".join(one for one in (row, letter.detail) if one and one != letter.label)
+    return tag("label", tag("b", letter.label), tag("span", why), for_=f"pick-{at}")
+
+
+def _notes(notes: Sequence[str]) -> list[Html]:
+    return [tag("p", formatting.sentence(one), cls="quiet") for one in notes]
+
+
+def _names(names: Sequence[str]) -> Html | None:
+    """Every column, by the name that a template may print it by."""
+    codes = ((" ", tag("code", name)) for name in names)
+    return tag("footer", tag("p", "A template may use: "), tag("p", codes, cls="names")) if names else None
 
 
 def _letter(at: int, letter: Preview) -> Html:
-    about = {
-        "To": letter.to,
-        "Row": str(letter.row),
+    return tag(
+        "article",
+        _inbox(letter),
+        tag("h2", letter.subject or "No subject", dir="auto"),
+        _about(letter),
+        _attachments(letter),
+        _panes(letter),
+        id=f"letter-{at}",
+    )
+
+
+def _inbox(letter: Preview) -> Html:
+    """The letter as one line of an inbox; what is too long is cut there, as it will be."""
+    name, address = letter.sender
+    who = name or formatting.people_address(address) or "No sender"
+    clip = tag("span", formatting.counted(len(letter.attachments), "attachment"), cls="clip")
+    words = [tag("b", letter.subject or "No subject"), " ", tag("bdi", letter.preheader, cls="preheader")]
+    return tag(
+        "section",
+        tag("h3", "In the inbox"),
+        tag(
+            "div",
+            tag("span", who[:1].upper(), cls="face", aria_hidden="true"),
+            tag("bdi", who, cls="who"),
+            tag("p", words, dir="auto"),
+            clip if letter.attachments else None,
+            cls="inbox",
+        ),
+    )
+
+
+def _about(letter: Preview) -> Html:
+    name, address = letter.sender
+    about: dict[str, object] = {
+        "From": f"{name} <{formatting.people_address(address)}>" if name else formatting.people_address(address),
+        "To": formatting.people_address(letter.to),
+        "Row": letter.row,
         "Size": formatting.size(letter.size),
+        "File": tag("a", letter.eml_name, href=quote(letter.eml_name)) if letter.eml_name else "",
     }
-    facts = [tag("div", tag("dt", name), tag("dd", value)) for name, value in about.items()]
-    if letter.eml_name:
-        facts.append(tag("div", tag("dt", "File"), tag("dd", tag("a", letter.eml_name, href=quote(letter.eml_name)))))
-    return tag("article", tag("h2", letter.subject), tag("dl", facts, cls="about"), _panes(letter), id=f"letter-{at}")
+    facts = (tag("div", tag("dt", name), tag("dd", value)) for name, value in about.items() if value)
+    return tag("dl", facts, cls="about")
+
+
+def _attachments(letter: Preview) -> Html | None:
+    """Each attachment with its name, type and size, and its bytes behind the name."""
+    if not letter.attachments:
+        return None
+    heading = tag("h3", formatting.counted(len(letter.attachments), "attachment").capitalize())
+    return tag("section", heading, tag("ul", map(_attachment, letter.attachments)), cls="attachments")
+
+
+def _attachment(one: Enclosed) -> Html:
+    name = one.name or "without a name"
+    how = "" if one.href and not one.saved else ", saved and not opened" if one.href else ", look into the .eml file"
+    about = tag("span", f"{one.type}, {formatting.size(one.size)}{how}")
+    content = join([tag("bdi", name), about])
+    if not one.href:
+        return tag("li", tag("span", content))
+    return tag(
+        "li",
+        tag(
+            "a", content, href=one.href, target="_blank", download=formatting.printable(one.name) if one.saved else None
+        ),
+    )
 
 
 def _panes(letter: Preview) -> Html:
@@ -132,20 +252,32 @@ def _panes(letter: Preview) -> Html:
         "dl", (tag("div", tag("dt", name), tag("dd", value)) for name, value in letter.headers), cls="headers"
     )
     plain = tag("pre", ([line, Html("\n")] for line in letter.text.splitlines()))
-    words = tag("div", _pane("Plain text", "text", plain), _pane("Headers", "text", headers), cls="words")
+    text, head = _pane("Plain text", "wide text", plain), _pane("Headers", "narrow text", headers)
     if not letter.html:
-        return tag("div", words, cls="panes")
-    light, dark = in_scheme(letter.html, "light"), in_scheme(letter.html, "dark")
+        return tag("div", text, head, cls="panes")
+    light = in_scheme(letter.html, "light")
     return tag(
         "div",
         _pane(f"Wide, {WIDE} px", "wide", _frame(light, "wide", letter)),
         _pane(f"Narrow, {NARROW} px", "narrow", _frame(light, "narrow", letter)),
-        _pane("Dark", "wide dark", _frame(dark, "dark", letter)),
-        _pane("Dark and narrow", "narrow dark", _frame(dark, "dark and narrow", letter)),
-        _pane("Images off", "wide", _frame(without_images(light), "images off", letter)),
-        words,
+        _in_the_dark(letter),
+        tag("div", _pane("Images off", "wide", _frame(without_images(light), "images off", letter)), text),
+        head,
         cls="panes",
     )
+
+
+def _in_the_dark(letter: Preview) -> list[Html]:
+    """By the letter's own rules, or as programs change it that has none; which of them is said."""
+    if letter.own_dark:
+        html, cls, words = in_scheme(letter.html, "dark"), "dark", OWN_RULES
+    else:
+        html, cls, words = inverted(in_scheme(letter.html, "light")), "inverted", INVERTED
+    return [
+        tag("p", tag("b", "Dark mode"), " ", words, cls="note"),
+        _pane("Dark", f"wide {cls}", _frame(html, "dark", letter)),
+        _pane("Dark and narrow", f"narrow {cls}", _frame(html, "dark and narrow", letter)),
+    ]
 
 
 def _pane(title: str, cls: str, content: Html) -> Html:
@@ -154,4 +286,5 @@ def _pane(title: str, cls: str, content: Html) -> Html:
 
 def _frame(html: str, view: str, letter: Preview) -> Html:
     title = formatting.printable(f"{letter.label}, {view}")
-    return tag("div", tag("iframe", sandbox="", srcdoc=html, title=title, loading="lazy"), cls="frame")
+    frame = tag("iframe", sandbox=SANDBOX, srcdoc=_in_front(html, _GUARD), title=title, loading="lazy")
+    return tag("div", frame, cls="frame", tabindex="0")

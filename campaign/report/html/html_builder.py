@@ -6,6 +6,8 @@ is markup, and only `tag` and `document` make it. No template language: a page h
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Iterable
 from functools import cache
 from html import escape
@@ -49,27 +51,32 @@ def join(children: Iterable[Child]) -> Html:
     return Html("".join(_child(one) for one in children))
 
 
-def html_document(title: str, style: str, *body: Child, rules: str = "") -> Html:
-    """A whole page: one file, its style inside, forbidden to load or run anything.
+def html_document(title: str, style: str, *body: Child, rules: str = "", script: str = "") -> Html:
+    """A whole page: one file, its style inside, forbidden to load anything, or to run anything but ``script``.
 
-    ``style`` names a file here; ``rules`` are further style rules, from our own constants only.
+    ``style`` and ``script`` name files here; ``rules`` are further style rules, from our own constants only. The script
+    is allowed by its hash, so no other one runs.
     """
+    code = _file(script) if script else ""
+    digest = b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    policy = f"{POLICY}; script-src 'sha256-{digest}'" if script else POLICY
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", **{"http-equiv": "Content-Security-Policy", "content": POLICY}),
+        tag("meta", **{"http-equiv": "Content-Security-Policy", "content": policy}),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="robots", content="noindex"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("title", title),
-        tag("style", Html(_style(style) + rules)),
+        tag("style", Html(_file(style) + rules)),
     )
-    return Html(f"<!doctype html>\n{tag('html', head, tag('body', *body), lang='en')}\n")
+    ending = tag("script", Html(code)) if script else None
+    return Html(f"<!doctype html>\n{tag('html', head, tag('body', *body, ending), lang='en')}\n")
 
 
 @cache
-def _style(name: str) -> str:
+def _file(name: str) -> str:
     return files("campaign.report.html").joinpath(name).read_text("utf-8")
 
 

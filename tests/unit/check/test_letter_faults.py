@@ -16,8 +16,7 @@ from campaign.check.letters.equivalence_classes import html_octets, kind, odditi
 from campaign.check.letters.html_faults import CLIPPED, link, web_links
 from campaign.check.letters.letter_fault import Fault, merged
 from campaign.check.letters.structure import letter_faults, unsubscribe_url
-from campaign.check.letters.wording import visible
-from campaign.compose.mime.read_back import read_letter
+from campaign.compose.mime.read_back import read_letter, visible
 from campaign.model import Letter, Recipient
 
 TO = "ada@example.com"
@@ -410,3 +409,50 @@ def test_the_size_of_the_html_is_told_from_the_letter_where_it_matters(base64: b
 
 def test_a_letter_without_html_has_none():
     assert html_octets(letter(html="").content) == 0
+
+
+SCHEME = '<meta name="color-scheme" content="light dark">'
+
+
+@pytest.mark.parametrize(
+    ("html", "said"),
+    [
+        ('<p style="color:#222">Hi</p>', "text in #222 has no background"),
+        ('<div style="color:rgb(20, 20, 20)"><p>Hi</p></div>', "text in rgb(20, 20, 20) has no background"),
+        ('<table><tr><td bgcolor="#ffffff">Hi</td></tr></table>', "text on #ffffff has no colour"),
+        ('<div style="background: white"><p>Hi</p></div>', "text on white has no colour"),
+        ('<p style="color:#222;background:transparent;font-size:0.9em">Hi</p>', "text in #222 has no background"),
+        ('<p style="color:#222;background:#fff">Hi</p>', ""),
+        ('<div style="background-color:#fff"><p style="color:#222">Hi</p></div>', ""),
+        ('<div style="background-image:url(x.png)"><p style="color:#222">Hi</p></div>', ""),
+        ('<p style="color:#ddd">Hi</p>', ""),
+        ('<p style="background:#204060">Hi</p>', ""),
+        ('<p style="color:#222"><img alt="" src="cid:x"></p>', ""),
+        ('<p style="color:#222"><a href="https://example.com">Hi</a></p>', ""),
+        ('<p style="color:#222;display:none">Hi</p>', ""),
+        ('<p style="color:var(--ink)">Hi</p>', ""),
+    ],
+)
+def test_text_that_dark_mode_makes_unreadable_is_told_where_the_letter_allows_dark_mode(html: str, said: str):
+    found = [one.message for one in faults(letter(SCHEME + html + GOOD_HTML)) if one.code == "dark-mode"]
+    assert found == ([f"{said} of its own, and cannot be read in dark mode"] if said else [])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        '<meta name="color-scheme" content="light only">',
+        f"{SCHEME}<style>@media (prefers-color-scheme: dark) {{ p {{ color: #fff !important }} }}</style>",
+        f"{SCHEME}<style>body {{ background: #fff }}</style>",
+        f"{SCHEME}<style>p {{ color: #444 }}</style>",
+        f"<!-- {SCHEME} -->",
+    ],
+)
+def test_dark_mode_is_not_judged_in_a_letter_that_leaves_it_to_the_reader_or_has_rules_for_it(head: str):
+    assert "dark-mode" not in codes(letter(f'{head}<p style="color:#222">Hi</p>{GOOD_HTML}'))
+
+
+def test_a_scheme_declared_in_a_sheet_counts_as_one_in_a_meta_element():
+    head = "<style>:root { color-scheme: light dark }</style>"
+    assert "dark-mode" in codes(letter(f'{head}<p style="color:#222">Hi</p>{GOOD_HTML}'))

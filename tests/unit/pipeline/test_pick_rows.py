@@ -52,8 +52,7 @@ def test_the_first_the_longest_name_the_shortest_and_each_shape_are_shown(look):
     rows = [("Grace Hopper", "")] * 30 + [("Augusta Ada King-Noel", ""), ("", ""), ("Li", "pro"), ("Bo", "new")]
     shown, said = look(rows)
     assert shown[:3] == [("first", 2), ("longest name", 32), ("shortest name", 33)]
-    assert {label for label, _ in shown[3:5]} == {"shape 2 of 3", "shape 3 of 3"}
-    assert {line for _, line in shown[3:5]} == {34, 35}
+    assert set(shown[3:5]) == {("plan: pro", 34), ("plan: new", 35)}
     assert said == []
 
 
@@ -69,12 +68,19 @@ def test_more_shapes_than_a_person_looks_at_are_counted(look):
     letter = "".join(f"{{% if plan == 's{at}' %}}{at}{{% endif %}}" for at in range(30)) + "\n"
     shown, said = look([("Ada", f"s{at}") for at in range(30)], letter)
     assert len(shown) == MOST
-    assert said == [f"{30 - MOST} more shapes of letters are not shown; --row N shows any row"]
+    assert said == [f"{30 - MOST} more forms of the letter are not shown; --row N shows any row"]
 
 
 def test_a_row_is_the_line_that_check_names(look):
     assert look([("Ada", ""), ("Bo", "")], rows_asked=(3, 2))[0] == [("row 3", 3), ("row 2", 2)]
     assert look([("Ada", ""), ("Bo", "")], to="P1@example.com")[0] == [("P1@example.com", 3)]
+
+
+def test_an_address_is_found_by_the_domain_that_people_know(look, tmp_path):
+    look([("Ada", "")])
+    (tmp_path / "list.csv").write_text("email,name,plan\nada@bücher.example,Ada,\n", "utf-8")
+    with rehearsed(prepare(load(tmp_path / "gazette.toml", {})), Console(quiet=True)) as (plan, _):
+        assert [one.recipient.line for one in asked_for(plan, (), "ada@BÜCHER.example")] == [2]
 
 
 def test_a_row_or_an_address_without_a_letter_is_said_plainly(look):
