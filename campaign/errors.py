@@ -29,6 +29,14 @@ class CampaignError(Exception):
         return "\n".join(lines)
 
 
+def install_extra(extra: str) -> str:
+    """The next thing to type where an optional library is missing, to be typed in the folder of the source.
+
+    No package index is named: the name there is not this project's, so another's program could stand under it.
+    """
+    return f"pip install '.[{extra}]'"
+
+
 def _rebuild(kind: type[CampaignError], what: str, evidence: tuple[str, ...], next_step: str) -> CampaignError:
     return kind(what, evidence=evidence, next_step=next_step)
 

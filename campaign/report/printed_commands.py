@@ -1,26 +1,41 @@
 """Commands as they work where they are printed: `campaign` is not always on the PATH.
 
 After ``make demo`` it is ``.venv/bin/campaign``, in a container perhaps ``python -m campaign``. Every message says
-``campaign …``; whoever prints to a terminal has it put into the words that were typed to come here.
+``campaign …``; whoever prints to a terminal has it put into the words that were typed to come here. Likewise
+``pip install '.[extra]'`` becomes this interpreter's pip and the folder or wheel that this copy was installed from.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from campaign.errors import install_extra
 
 NAME = "campaign"
 _VERBS = "check|preview|test|send|retry|status|set|pause|resume|stop|cancel|resolve|repair|report|unsubscribe-token"
 _COMMAND = re.compile(rf"(?<![\w./-]){NAME}(?= (?:{_VERBS})\b)")
+_INSTALL = re.compile(re.escape(install_extra("*")).replace(r"\*", r"([a-z-]+)"))
 
 
 def typeable(text: str) -> str:
-    """``text`` with each ``campaign VERB`` spelled so that it runs from the folder where one is."""
+    """``text`` with each ``campaign VERB`` and ``pip install`` spelled so that it runs from the folder where one is."""
+    text = _INSTALL.sub(lambda found: installation(found[1]), text)
     return _COMMAND.sub(lambda _: program(), text) if NAME in text else text
+
+
+def command_text(verb: str, file: str, relay: str = "", more: Sequence[str] = ()) -> str:
+    """``campaign send 'my list.toml' --relay smtp://127.0.0.1:25``; without --relay where none was given."""
+    return shlex.join([NAME, verb, file, *(["--relay", relay] if relay else []), *more])
 
 
 @cache
@@ -38,6 +53,28 @@ def spelled(script: Path, python: Path, found: str | None, here: Path) -> str:
     if found and Path(found).resolve() == (here / script).resolve():
         return NAME
     return _from(here / script, here)
+
+
+def installation(extra: str) -> str:
+    """How the libraries of ``extra`` come into this very installation."""
+    try:
+        origin = distribution(NAME).read_text("direct_url.json")
+    except PackageNotFoundError:
+        origin = None
+    return installed(extra, json.loads(origin or "{}"), Path(sys.executable), shutil.which("pip"), Path.cwd())
+
+
+def installed(extra: str, origin: dict[str, Any], python: Path, found: str | None, here: Path) -> str:
+    """The command; ``origin`` is what pip noted of the source (PEP 610), which may be gone or on another machine."""
+    pip = "pip" if found and Path(found).parent == python.parent else f"{_from(python, here)} -m pip"
+    url = urlsplit(origin.get("url", ""))
+    source = Path(unquote(url.path))
+    if url.scheme != "file" or not source.exists():
+        return f"{pip} install '.[{extra}]'  # in the folder that campaign was installed from"
+    editable = "--editable " if origin.get("dir_info", {}).get("editable") else ""
+    below = source.relative_to(here) if source.is_relative_to(here) else source
+    name = str(below) if below.is_absolute() or below == Path() else f"./{below}"
+    return f"{pip} install {editable}{shlex.quote(f'{name}[{extra}]')}"
 
 
 def _from(path: Path, here: Path) -> str:

@@ -18,7 +18,7 @@ from campaign.audience.columns.template_names import named_columns
 from campaign.audience.sources.cell_values import chunk_of
 from campaign.audience.sources.row_chunks import Chunk
 from campaign.config.audience import AudienceSection
-from campaign.errors import ConfigError, InputError
+from campaign.errors import ConfigError, InputError, install_extra
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -222,7 +222,7 @@ def _engine(url: URL, timeout: float) -> Engine:
         raise ConfigError(
             f"Reading {url.get_backend_name()} needs a driver.",
             evidence=str(error),
-            next_step=f"pip install 'campaign[{extra}]'",
+            next_step=install_extra(extra),
         ) from None
 
 

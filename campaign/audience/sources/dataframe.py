@@ -15,7 +15,7 @@ from campaign.audience.columns.template_names import named_columns
 from campaign.audience.sources.cell_values import chunk_of
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, Chunk
 from campaign.audience.sources.source_file import identity
-from campaign.errors import ConfigError, InputError
+from campaign.errors import ConfigError, InputError, install_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def _parquet(path: Path) -> Iterator[pd.DataFrame]:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise ConfigError("Parquet files need a library.", next_step="pip install 'campaign[parquet]'") from None
+        raise ConfigError("Parquet files need a library.", next_step=install_extra("parquet")) from None
     import pandas as pd
 
     with pyarrow.parquet.ParquetFile(path) as file:

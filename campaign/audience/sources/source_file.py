@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from campaign.errors import ConfigError, InputError
+from campaign.errors import ConfigError, InputError, install_extra
 
 #: Bytes unpacked at a step: a bomb of zstd's densest blocks (4 bytes for 128 kB) makes 32 MB of them, no more.
 PACKED = 1 << 10
@@ -149,7 +149,7 @@ def _zstd(raw: BinaryIO) -> BinaryIO:
     try:
         import zstandard
     except ImportError:
-        raise ConfigError("zstd needs a library.", next_step="pip install 'campaign[zstd]'") from None
+        raise ConfigError("zstd needs a library.", next_step=install_extra("zstd")) from None
     unpacked = io.BufferedReader(_Frames(raw, zstandard), 1 << 18)
     return cast("BinaryIO", unpacked)
 

@@ -17,7 +17,7 @@ import msgspec
 from campaign.audience.plan.plan_codec import thaw
 from campaign.audience.sources.spreadsheet_child import MEMORY, SECONDS
 from campaign.audience.sources.spreadsheet_far_cells import far_cells
-from campaign.errors import CampaignError, ConfigError, InputError, InternalError
+from campaign.errors import CampaignError, ConfigError, InputError, InternalError, install_extra
 from campaign.model import Value
 
 #: Line in the sheet, its values, and why they cannot be used, if so.
@@ -51,7 +51,7 @@ class Sheet:
 
     def _refusal(self, fault: str, text: str = "", names: tuple[str, ...] = ()) -> CampaignError:
         if fault == "library":
-            return ConfigError("Excel files need a library.", next_step="pip install 'campaign[excel]'")
+            return ConfigError("Excel files need a library.", next_step=install_extra("excel"))
         if fault == "sheet":
             return ConfigError(
                 f"{self._path} has no sheet {self._wanted!r}.",

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, install_extra
 
 PATIENCE = 5.0  #: seconds for one question, all tries together
 
@@ -36,7 +36,7 @@ class Names:
         except ImportError:
             raise ConfigError(
                 "Looking into the DNS needs dnspython, which is not installed.",
-                next_step="pip install 'campaign[dns]'",
+                next_step=install_extra("dns"),
             ) from None
         try:
             self._resolver = _set_up(dns.resolver.Resolver(configure=server is None), server, patience)

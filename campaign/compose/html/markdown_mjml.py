@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, install_extra
 
 Convert = Callable[[str], str]
 
@@ -52,7 +52,7 @@ def mjml() -> Convert:
         from mjml import mjml2html
     except ImportError:
         raise ConfigError(
-            "compose.mjml needs a library that is not installed.", next_step="pip install 'campaign[mjml]'"
+            "compose.mjml needs a library that is not installed.", next_step=install_extra("mjml")
         ) from None
 
     def convert(text: str) -> str:

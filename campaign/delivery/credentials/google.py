@@ -15,7 +15,7 @@ from typing import Any
 
 from campaign.delivery.credentials.login import read_private
 from campaign.delivery.credentials.token_cache import ANSWER_LIMIT, Token, refused, unreachable
-from campaign.errors import CampaignError, ConfigError
+from campaign.errors import CampaignError, ConfigError, install_extra
 
 SCOPE = "https://mail.google.com/"
 _NEEDED = {
@@ -34,7 +34,7 @@ def source(user: str, file: Path) -> Callable[[], Token]:
     except ImportError:
         raise ConfigError(
             "delivery.oauth for Google needs a library that is not installed.",
-            next_step="pip install 'campaign[google]'",
+            next_step=install_extra("google"),
         ) from None
     try:
         held: Any = (

@@ -18,7 +18,7 @@ from typing import Any
 from campaign.config.delivery import OauthSection
 from campaign.delivery.credentials.login import first_line, read_private
 from campaign.delivery.credentials.token_cache import ANSWER_LIMIT, Token, refused, unreachable
-from campaign.errors import CampaignError, ConfigError
+from campaign.errors import CampaignError, ConfigError, install_extra
 from campaign.system.atomic_file import write_atomically
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def source(user: str, settings: OauthSection, file: Path) -> Callable[[], Token]
     except ImportError:
         raise ConfigError(
             "delivery.oauth for Microsoft needs a library that is not installed.",
-            next_step="pip install 'campaign[microsoft]'",
+            next_step=install_extra("microsoft"),
         ) from None
     return _Source(msal, user, settings, file, read_private(file)).fetch
 

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from campaign.config.report import ReportSection
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, install_extra
 from campaign.report.formatting import printable
 
 if TYPE_CHECKING:  # an extra, and a tenth of a second
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 LIMIT_SECONDS = 5.0
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 TIMEOUTS = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
-INSTALL = "pip install 'campaign[otel]'"
+INSTALL = install_extra("otel")
 #: Exit codes of turns that went as they should: all is said in the verdicts.
 IN_ORDER = frozenset({0, 3, 4, 5, 75, 130, 143})
 

@@ -235,5 +235,5 @@ async def test_a_missing_library_is_told_with_its_extra(
     (tmp_path / "held").write_text(content)
     (tmp_path / "held").chmod(0o600)
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ConfigError, match=rf"pip install 'campaign\[{oauth['provider']}\]'"):
+    with pytest.raises(ConfigError, match=rf"pip install '\.\[{oauth['provider']}\]'"):
         await open_relays(chosen(**oauth), tmp_path, {})

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from campaign.cli.main import COMMANDS
+from campaign.errors import install_extra
 from campaign.report import printed_commands
-from campaign.report.printed_commands import spelled, typeable
+from campaign.report.printed_commands import command_text, installed, spelled, typeable
 
 HERE = Path("/home/ada/news")
 PYTHON = HERE / ".venv/bin/python"
@@ -38,6 +39,49 @@ def test_each_command_in_a_message_is_spelled_so_and_nothing_else(monkeypatch):
         assert typeable(other) == other
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("send", "news.toml"), "campaign send news.toml"),
+        (("send", "my list.toml", ""), "campaign send 'my list.toml'"),
+        (("check", "news.toml", "smtp://[::1]:25"), "campaign check news.toml --relay 'smtp://[::1]:25'"),
+        (
+            ("check", "news.toml", "ses:eu-west-1", ["--dns"]),
+            "campaign check news.toml --relay ses:eu-west-1 --dns",
+        ),
+    ],
+)
+def test_a_command_is_printed_with_the_relay_it_was_given(arguments, said):
+    assert command_text(*arguments) == said
+
+
 def test_every_command_is_known_here(monkeypatch):
     monkeypatch.setattr(printed_commands, "program", lambda: "./c")
     assert [name for name in COMMANDS if typeable(f"campaign {name} x") != f"./c {name} x"] == []
+
+
+def origin(path: Path, **more: object) -> dict[str, object]:
+    return {"url": path.as_uri(), **more}
+
+
+def test_a_missing_library_is_installed_from_where_this_copy_came(tmp_path):
+    python, source, wheel = tmp_path / "venv/bin/python", tmp_path / "a b", tmp_path / "campaign-1-py3-none-any.whl"
+    source.mkdir()
+    wheel.touch()
+    elsewhere, pip = Path("/home/ada"), str(python.with_name("pip"))
+    editable = origin(source, dir_info={"editable": True})
+    assert installed("excel", editable, python, None, source) == f"{python} -m pip install --editable '.[excel]'"
+    assert installed("excel", editable, python, pip, elsewhere) == f"pip install --editable '{source}[excel]'"
+    assert installed("dns", origin(wheel), python, pip, tmp_path) == f"pip install './{wheel.name}[dns]'"
+    assert installed("dns", origin(wheel), python, "/usr/bin/pip", tmp_path).startswith("venv/bin/python -m pip")
+
+
+@pytest.mark.parametrize("noted", [{}, {"url": "file:///gone/campaign.whl"}, {"url": "https://example.com/campaign"}])
+def test_where_the_source_is_not_here_the_dot_stays_and_is_explained(noted):
+    said = installed("excel", noted, PYTHON, str(PYTHON.with_name("pip")), HERE)
+    assert said == "pip install '.[excel]'  # in the folder that campaign was installed from"
+
+
+def test_a_message_about_a_missing_library_is_spelled_so(monkeypatch):
+    monkeypatch.setattr(printed_commands, "installation", lambda extra: f"<{extra}>")
+    assert typeable(f"Next: {install_extra('css-inline')}") == "Next: <css-inline>"

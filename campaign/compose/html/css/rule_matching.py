@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from campaign.compose.html.start_tags import start_tags
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, install_extra
 
 MARK = "data-campaign-element"  #: the attribute that numbers the start tags of a source
 _RULE = "campaign-rule-"
@@ -164,7 +164,7 @@ def _css_inline() -> Callable[[str, Any, Sequence[str]], Iterator[tuple[str | No
     except ImportError:
         raise ConfigError(
             'compose.inliner = "css-inline" needs a library that is not installed.',
-            next_step="pip install 'campaign[css-inline]'",
+            next_step=install_extra("css-inline"),
         ) from None
 
     def ask(numbered: str, _: Any, selectors: Sequence[str]) -> Iterator[tuple[str | None, str]]:
