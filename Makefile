@@ -8,10 +8,11 @@ ARGS     ?=
 PYTHON   ?= python3
 WHEN     ?= Mon *-*-* 08:00
 VENV     := .venv
-UNITS    := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/systemd/user
-UNIT     := campaign@$(basename $(notdir $(CAMPAIGN)))
 BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+schedule unschedule: export CAMPAIGN := $(CAMPAIGN)
+schedule: export WHEN := $(WHEN)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check preview send status report retry schedule unschedule setup lint types test-twice fresh ci torture bench profile clean
@@ -48,16 +49,10 @@ retry: $(VENV)/installed ## Only those who failed
 	@$(call run,retry $(CAMPAIGN))
 
 schedule: $(VENV)/installed ## A systemd user timer: WHEN="Mon 08:00"
-	@mkdir -p $(UNITS)/$(UNIT).service.d $(UNITS)/$(UNIT).timer.d
-	@cp deploy/systemd/campaign@.service deploy/systemd/campaign@.timer $(UNITS)/
-	@printf '[Service]\nEnvironment="CAMPAIGN_HOME=%s" "CAMPAIGN_BIN=%s"\n' '$(abspath $(dir $(CAMPAIGN)))' '$(abspath $(BIN)/campaign)' > $(UNITS)/$(UNIT).service.d/here.conf
-	@test -e '$(dir $(CAMPAIGN))relay.password' || printf 'LoadCredential=\nUnsetEnvironment=CAMPAIGN__DELIVERY__PASSWORD_FILE\n' >> $(UNITS)/$(UNIT).service.d/here.conf
-	@printf '[Timer]\nOnCalendar=\nOnCalendar=%s\n' '$(WHEN)' > $(UNITS)/$(UNIT).timer.d/when.conf
-	systemctl --user daemon-reload && systemctl --user enable --now $(UNIT).timer
+	@sh deploy/systemd/schedule.sh schedule "$$CAMPAIGN" "$$WHEN"
 
 unschedule: ## Remove that timer
-	systemctl --user disable --now $(UNIT).timer
-	@rm -rf $(UNITS)/$(UNIT).service.d $(UNITS)/$(UNIT).timer.d && systemctl --user daemon-reload
+	@sh deploy/systemd/schedule.sh unschedule "$$CAMPAIGN"
 
 ##@ For developers
 

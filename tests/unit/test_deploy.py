@@ -67,42 +67,116 @@ def test_systemd_reads_the_units(tmp_path: Path) -> None:
     assert verified(tmp_path, "campaign@x") == (0, "")
 
 
-def scheduled(tmp_path: Path, target: str) -> str:
-    """Run ``make schedule`` or ``unschedule`` for a campaign in ``tmp_path``; what systemctl was told."""
-    (tmp_path / "bin").mkdir(exist_ok=True)
+#: Notes what it is told, and fails at the one command that is named in FAILS.
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >> "$TOLD"
+case "$*" in *" $FAILS"*) echo 'Failed to connect to bus: No medium found' >&2; exit 1 ;; esac
+"""
+
+
+def run_make(tmp_path: Path, target: str, *words: str, fails: str = "(none)") -> tuple[int, str, str]:
+    """``make TARGET`` for a campaign in ``tmp_path``: its exit code, what systemctl was told, what was printed."""
     stub = tmp_path / "bin" / "systemctl"
-    stub.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    stub.parent.mkdir(exist_ok=True)
+    stub.write_text(SYSTEMCTL)
     stub.chmod(0o755)
+    (tmp_path / "told").write_text("")
     environment = {
         **os.environ,
         "PATH": f"{stub.parent}:{os.environ['PATH']}",
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "TOLD": str(tmp_path / "told"),
+        "FAILS": fails,
     }
     command = ["make", "-C", str(DEPLOY.parent), "-o", ".venv/installed", target, f"CAMPAIGN={tmp_path}/gazette.toml"]
-    subprocess.run([*command, "WHEN=Tue 09:30"], check=True, capture_output=True, env=environment)
-    told = (tmp_path / "told").read_text()
-    (tmp_path / "told").unlink()
-    return told
+    done = subprocess.run([*command, *words], check=False, capture_output=True, text=True, env=environment)
+    return done.returncode, (tmp_path / "told").read_text(), done.stdout + done.stderr
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    (tmp_path / "gazette.toml").touch()
+    return tmp_path / "config" / "systemd" / "user"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("password", [False, True])
 def test_make_schedule_writes_units_that_systemd_reads_and_unschedule_takes_the_timer_away(
-    password: bool, tmp_path: Path
+    password: bool, tmp_path: Path, units: Path
 ) -> None:
     if password:
         (tmp_path / "relay.password").write_text("x")
-    assert "--user enable --now campaign@gazette.timer" in scheduled(tmp_path, "schedule")
-    units = tmp_path / "config" / "systemd" / "user"
+    code, told, said = run_make(tmp_path, "schedule", "WHEN=Tue 09:30")
+    assert code == 0
+    assert "--user enable campaign@gazette.timer\n--user restart campaign@gazette.timer" in told
+    assert "loginctl enable-linger" in said
     here = (units / "campaign@gazette.service.d" / "here.conf").read_text()
     assert f'"CAMPAIGN_HOME={tmp_path}"' in here
     assert ("UnsetEnvironment=CAMPAIGN__DELIVERY__PASSWORD_FILE" in here) is not password
+    assert (f"LoadCredential=\nLoadCredential=relay:{tmp_path}/relay.password" in here) is password
     assert "OnCalendar=\nOnCalendar=Tue 09:30\n" in (units / "campaign@gazette.timer.d" / "when.conf").read_text()
     for kind in ("service", "timer"):
         shutil.copy(units / f"campaign@.{kind}", units / f"campaign@gazette.{kind}")
     assert verified(units, "campaign@gazette") == (0, "")
-    assert "--user disable --now campaign@gazette.timer" in scheduled(tmp_path, "unschedule")
+    (tmp_path / "gazette.toml").unlink()
+    assert "--user disable --now campaign@gazette.timer" in run_make(tmp_path, "unschedule")[1]
     assert not list(units.glob("*.d"))
+
+
+@pytest.mark.parametrize("fails", ["daemon-reload", "enable", "restart"])
+def test_a_schedule_that_fails_leaves_nothing_behind(fails: str, tmp_path: Path, units: Path) -> None:
+    code, told, said = run_make(tmp_path, "schedule", fails=fails)
+    assert code == 2
+    assert not (tmp_path / "config").exists()
+    assert "othing was scheduled" in said
+    assert ("loginctl enable-linger" in said) is (fails == "daemon-reload")
+    assert ("disable --now campaign@gazette.timer" in told) is (fails != "daemon-reload")
+
+
+@pytest.mark.parametrize("fails", ["daemon-reload", "enable"])
+def test_a_schedule_that_fails_keeps_the_one_of_before(fails: str, tmp_path: Path, units: Path) -> None:
+    assert run_make(tmp_path, "schedule", "WHEN=Tue 09:30")[0] == 0
+    (units / "other.timer").touch()
+    before = contents(units)
+    code, told, _ = run_make(tmp_path, "schedule", "WHEN=Wed 10:00", fails=fails)
+    assert code == 2
+    assert contents(units) == before
+    assert "disable" not in told
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_a_time_that_systemd_does_not_know_is_no_schedule(tmp_path: Path, units: Path) -> None:
+    code, _, said = run_make(tmp_path, "schedule", "WHEN=Mondays at 8")
+    assert code == 2
+    assert 'WHEN="Mondays at 8" is no time that systemd knows' in said
+    assert not units.exists()
+
+
+def test_a_campaign_of_the_same_name_elsewhere_keeps_its_timer(tmp_path: Path, units: Path) -> None:
+    other = tmp_path / "two words" / "gazette.toml"
+    other.parent.mkdir()
+    other.touch()
+    assert run_make(tmp_path, "schedule", f"CAMPAIGN={other}")[0] == 0
+    before = contents(units)
+    assert f'"CAMPAIGN_HOME={other.parent}"' in before["campaign@gazette.service.d/here.conf"]
+    code, _, said = run_make(tmp_path, "schedule")
+    assert code == 2
+    assert f"campaign@gazette.timer already stands for {other}" in said
+    assert contents(units) == before
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "two words.toml", "letters.csv"])
+def test_what_cannot_be_a_unit_is_refused_before_anything_is_written(name: str, tmp_path: Path, units: Path) -> None:
+    if name != "missing.toml":
+        (tmp_path / name).touch()
+    code, told, said = run_make(tmp_path, "schedule", f"CAMPAIGN={tmp_path}/{name}")
+    assert (code, told) == (2, "")
+    assert name in said
+    assert "Next: " in said
 
 
 @pytest.mark.parametrize("path", [path for path in DEPLOY.rglob("*") if path.is_file()], ids=lambda path: path.name)
