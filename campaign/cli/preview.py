@@ -34,8 +34,8 @@ from campaign.exit_codes import ExitCode
 def preview_command(file: Path, rows: tuple[int, ...], to: str, output: Path | None) -> ExitCode:
     """Write some of FILE's letters as .eml files and one gallery page, and print where it is. Nothing is sent.
 
-    Without --row and --to: the first, the longest and the shortest name, one letter of each shape, and some between,
-    twelve at most. The page shows each wide, narrow, dark, without pictures, and as text.
+    Without --row and --to: the first, the longest and the shortest name, one letter of each form, and some others,
+    twelve at most. The page shows each in the inbox, wide, narrow, dark, without pictures, as text, with attachments.
     """
     from campaign.config import load
     from campaign.pipeline.command_context import prepare

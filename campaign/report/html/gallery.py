@@ -36,7 +36,7 @@ _GUARD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}; form-ac
 #: The frame is inverted as a whole; pictures are inverted back.
 _AS_THEY_ARE = "img,picture,video,svg{filter:invert(1) hue-rotate(180deg)}picture img{filter:none}"
 INVERTED = (
-    "The letter has no rules for dark mode. Most mail programs show it as it is; some, such as Gmail and Outlook on "
+    "The letter has no rules for dark mode. Some mail programs show it as it is; others, such as Gmail and Outlook on "
     "telephones, change its colours, roughly like this."
 )
 OWN_RULES = (
@@ -254,30 +254,41 @@ def _panes(letter: Preview) -> Html:
     plain = tag("pre", ([line, Html("\n")] for line in letter.text.splitlines()))
     text, head = _pane("Plain text", "wide text", plain), _pane("Headers", "narrow text", headers)
     if not letter.html:
-        return tag("div", text, head, cls="panes")
+        return _pair(text, head)
     light = in_scheme(letter.html, "light")
-    return tag(
-        "div",
-        _pane(f"Wide, {WIDE} px", "wide", _frame(light, "wide", letter)),
-        _pane(f"Narrow, {NARROW} px", "narrow", _frame(light, "narrow", letter)),
-        _in_the_dark(letter),
-        tag("div", _pane("Images off", "wide", _frame(without_images(light), "images off", letter)), text),
-        head,
-        cls="panes",
+    off = _pane("Images off", "wide", _frame(without_images(light), "images off", letter))
+    return join(
+        [
+            _pair(
+                _pane(f"Wide, {WIDE} px", "wide", _frame(light, "wide", letter)),
+                _pane(f"Narrow, {NARROW} px", "narrow", _frame(light, "narrow", letter)),
+            ),
+            _in_the_dark(letter),
+            _pair(tag("div", off, text), head),
+        ]
     )
 
 
-def _in_the_dark(letter: Preview) -> list[Html]:
+def _in_the_dark(letter: Preview) -> Html:
     """By the letter's own rules, or as programs change it that has none; which of them is said."""
     if letter.own_dark:
         html, cls, words = in_scheme(letter.html, "dark"), "dark", OWN_RULES
     else:
         html, cls, words = inverted(in_scheme(letter.html, "light")), "inverted", INVERTED
-    return [
-        tag("p", tag("b", "Dark mode"), " ", words, cls="note"),
-        _pane("Dark", f"wide {cls}", _frame(html, "dark", letter)),
-        _pane("Dark and narrow", f"narrow {cls}", _frame(html, "dark and narrow", letter)),
-    ]
+    return join(
+        [
+            tag("p", tag("b", "Dark mode"), " ", words, cls="note"),
+            _pair(
+                _pane("Dark", f"wide {cls}", _frame(html, "dark", letter)),
+                _pane("Dark and narrow", f"narrow {cls}", _frame(html, "dark and narrow", letter)),
+            ),
+        ]
+    )
+
+
+def _pair(wide: Html, narrow: Html) -> Html:
+    """Beside each other on a desk; on a telephone what a telephone shows comes first."""
+    return tag("div", wide, narrow, cls="pair")
 
 
 def _pane(title: str, cls: str, content: Html) -> Html:
