@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,12 @@ class Place(click.ParamType[tuple[str, int]]):
             return str(ipaddress.ip_address(host.strip("[]"))), int(port or 53)
         except ValueError:
             self.fail(f"{value!r} is not an IP address with a port, such as 127.0.0.1:53", param, ctx)
+
+
+def host_and_port(place: tuple[str, int]) -> str:
+    """``("::1", 53)`` -> ``[::1]:53``."""
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def address(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -101,15 +108,19 @@ def check_command(
     from campaign.report.printed_commands import typeable
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
+    flags = {"--links": links, "--dns": dns, "--no-relay": no_relay}
+    looking = [name for name, given in flags.items() if given] + [f"--ip={one}" for one in addresses]
+    looking += [f"--resolver={host_and_port(resolver)}"] if resolver else []
+    looking += [f"--spam={spam}"] if spam else []
     wishes = CheckOptions(not no_relay, links, DnsWishes(resolver, addresses) if dns else None, spam)
     findings, digest = check(job, Console(), wishes)
     if as_json:
         click.echo(json.dumps({**findings.render_json(), "digest": asdict(digest)}, ensure_ascii=False, indent=2))
     else:
-        for line in findings.render_text(digest.rendered).splitlines():
+        for line in typeable(findings.render_text(digest.rendered)).splitlines():
             click.echo(coloured(line))
         click.echo("\n".join(summary(digest)))
-        click.echo(typeable(f"{findings.counts()} {advice(findings, file)}"))
+        click.echo(typeable(f"{findings.counts()} {advice(findings, str(file), relay, looking)}"))
     return ExitCode.DONE if findings.sound else ExitCode.BAD_CONFIG
 
 
@@ -157,8 +168,10 @@ def domain_figures(dns: DnsDigest) -> list[str]:
     return [f"{dns.answered:,} of {dns.domains:,} answered{dead}", f"letters to {', '.join(volumes)}"]
 
 
-def advice(findings: Findings, file: Path) -> str:
-    """What to type next."""
+def advice(findings: Findings, file: str, relay: str, looking: Sequence[str]) -> str:
+    """What to type next; ``looking``: the options that had this check look at what it looked at."""
+    from campaign.report.printed_commands import command_text
+
     if findings.sound:
-        return f"Next: campaign preview {file}, then campaign send {file}"
-    return f"Correct the errors, then: campaign check {file}"
+        return f"Next: {command_text('preview', file)}, then {command_text('send', file, relay)}"
+    return f"Correct the errors, then: {command_text('check', file, relay, looking)}"

@@ -66,10 +66,14 @@ class CampaignFile(Section):
 
 
 class Settings(CampaignFile):
-    """A parsed campaign file and where it lies. ``base`` is its folder: relative paths are relative to it."""
+    """A parsed campaign file and where it lies. ``base`` is its folder: relative paths are relative to it.
+
+    ``relay_option`` is what `--relay` put in place of the file's relay, or ``""``.
+    """
 
     base: Path
     file: Path
+    relay_option: str = ""
 
 
 def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:

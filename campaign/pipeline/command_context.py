@@ -18,6 +18,8 @@ from campaign.errors import StorageError
 from campaign.ledger import dead_addresses, run_folder
 from campaign.model import Identity
 from campaign.pipeline.relay_rewrites import rewritten
+from campaign.report.live.console import path_text
+from campaign.report.printed_commands import command_text
 
 #: The trace id of letters that no run sends: previews, tests, checks (W3C Trace Context calls it invalid).
 NO_TRACE = "0" * 32
@@ -59,6 +61,10 @@ class Job:
     def rehearsal(self) -> bool:
         """Whether letters go into the embedded mailbox, where nobody gets them."""
         return "mailbox" in self.settings.delivery.urls
+
+    def command(self, verb: str) -> str:
+        """``campaign VERB FILE`` as it goes on with what this command does, for people to type."""
+        return command_text(verb, path_text(self.settings.file), self.settings.relay_option)
 
     def identity(self, generation: int, *, test: bool = False) -> Identity:
         """What makes this edition's letters one of a kind."""
@@ -134,7 +140,7 @@ def lay_over(settings: Settings, options: Options) -> Settings:
     """The settings with ``--relay`` and ``--in-doubt`` in force."""
     if options.relay:
         delivery = settings.delivery.model_copy(update={"relay": (options.relay,)})
-        settings = settings.model_copy(update={"delivery": delivery})
+        settings = settings.model_copy(update={"delivery": delivery, "relay_option": options.relay})
     if options.in_doubt:
         ledger = settings.ledger.model_copy(update={"in_doubt": options.in_doubt})
         settings = settings.model_copy(update={"ledger": ledger})

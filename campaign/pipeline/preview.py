@@ -60,7 +60,7 @@ def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tup
             raise InputError(
                 f"{audience.source} has nobody to write to.",
                 evidence=f"{plan.books.read:,} rows read, none of them kept",
-                next_step=f"campaign check {path_text(job.settings.file)}",
+                next_step=job.command("check"),
             )
         for remark in plan.remarks:
             console.say(remark)
@@ -149,7 +149,7 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
     if isinstance(address, Refusal):
         raise ConfigError(
             f"{to} is not an address: {address.reason}.",
-            next_step=f"campaign test {path_text(job.settings.file)} --to you@example.com, with your own",
+            next_step=f"{job.command('test')} --to you@example.com, with your own",
         )
     if "mailbox" in job.settings.delivery.urls:
         raise ConfigError(

@@ -169,7 +169,7 @@ def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
             f"(look into {path_text(job.directory / 'suppressed.csv')}) or not in the list any more"
         )
     elif failed:
-        text += f"\n  {failed:,} failed; to try them again: campaign retry {path_text(job.settings.file)}"
+        text += f"\n  {failed:,} failed; to try them again: {job.command('retry')}"
     if doubts and last:
         text += f"\n  {doubts:,} in doubt; from the relay's log: campaign resolve {path_text(last)} --accepted LIST"
     return text
@@ -191,7 +191,7 @@ def refuse_changed_inputs(job: Job, options: Options, chosen: ChosenRun) -> None
         return
     refuse_changed_plan(chosen.folder, chosen.history, chosen.plan)
     if not options.accept_changes:
-        refuse_changes(chosen.history, fingerprints(job, chosen.composer), job.settings.file, chosen.folder)
+        refuse_changes(chosen.history, fingerprints(job, chosen.composer), job.command("send"), chosen.folder)
 
 
 def accept_changed_inputs(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint) -> None:

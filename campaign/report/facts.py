@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from campaign.model import Books, Value
+from campaign.report.printed_commands import command_text
+
+#: The setting of a run that was given another relay than its campaign file's.
+RELAY_OPTION = "--relay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,10 @@ class RunFacts:
     bucket_seconds: float = 1.0
     dead: int = 0
     rehearsal: bool = False
+
+    def command(self, verb: str) -> str:
+        """``campaign VERB FILE`` for people to type, through the relay that this run was given."""
+        return command_text(verb, self.file or "FILE", self.settings.get(RELAY_OPTION, ""))
 
     @property
     def seconds(self) -> float:

@@ -191,8 +191,8 @@ def _next_after(error: CampaignError, facts: RunFacts) -> list[str]:
 
 def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
     """What to type now: (command, why) for each situation this run ended in; empty when nothing is left to do."""
-    file, run = shlex.quote(facts.file or "FILE"), shlex.quote(facts.folder)
-    again, left = f"campaign send {file}", facts.count(Verdict.DEFERRED) + facts.count(Verdict.WAITING)
+    run, again = shlex.quote(facts.folder), facts.command("send")
+    left = facts.count(Verdict.DEFERRED) + facts.count(Verdict.WAITING)
     if balance(facts.books, facts.verdicts):
         return [(f"campaign repair {run} --dry-run", "keep this folder as it is; this says what the journal holds")]
     steps = []
@@ -200,38 +200,38 @@ def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
         steps.append((f"campaign resume {run}", f"release it; {formatting.grouped(left)} still to go"))
     elif facts.exit_code in (69, 77):
         why = "to try the relay" if facts.exit_code == 69 else "to try the login once, when it is corrected"
-        steps += [(f"campaign check {file}", why), (again, "then to go on where it stopped")]
+        steps += [(facts.command("check"), why), (again, "then to go on where it stopped")]
     elif left:
         steps.append((again, f"go on; {formatting.grouped(left)} deferred or waiting"))
-    ended = [] if left else [*_failures(facts, file), *_invalid(facts, file)]
-    return steps + _doubts(facts, file, run) + ended
+    ended = [] if left else [*_failures(facts), *_invalid(facts)]
+    return steps + _doubts(facts, run) + ended
 
 
-def _invalid(facts: RunFacts, file: str) -> list[tuple[str, str]]:
+def _invalid(facts: RunFacts) -> list[tuple[str, str]]:
     count = facts.books.invalid
     if not count:
         return []
     where = Path(facts.folder) / "screened.csv"
     why = f"{formatting.counted(count, 'invalid row')} got no letter: see {where}, fix the list, then send it to them"
-    return [(f"campaign send {file}", why)]
+    return [(facts.command("send"), why)]
 
 
-def _doubts(facts: RunFacts, file: str, run: str) -> list[tuple[str, str]]:
+def _doubts(facts: RunFacts, run: str) -> list[tuple[str, str]]:
     count = facts.count(Verdict.IN_DOUBT)
     if not count:
         return []
     why = "listed in in-doubt.csv; settle those whose Message-ID is in the relay's log"
     return [
         (f"campaign resolve {run} --accepted LOG", f"{count:,} in doubt, {why}"),
-        (f"campaign retry {file} --in-doubt", "or send them once more; some may get it twice"),
+        (f"{facts.command('retry')} --in-doubt", "or send them once more; some may get it twice"),
     ]
 
 
-def _failures(facts: RunFacts, file: str) -> list[tuple[str, str]]:
+def _failures(facts: RunFacts) -> list[tuple[str, str]]:
     failed = facts.count(Verdict.REJECTED) + facts.count(Verdict.UNRENDERABLE)
     alive = max(0, failed - facts.dead)
     if not alive:
         return []
     besides = f"; {facts.dead:,} more are dead and in suppressed.csv" if facts.dead else ""
     why = f"{alive:,} failed: see failed.csv, mend what can be mended, try those again{besides}"
-    return [(f"campaign retry {file}", why)]
+    return [(facts.command("retry"), why)]

@@ -29,7 +29,7 @@ from campaign.pipeline.serve.pass_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.pipeline.suppress_dead import suppress_missing
-from campaign.report.facts import DoubtRow, FailedRow, RunFacts, TimelineBucket
+from campaign.report.facts import RELAY_OPTION, DoubtRow, FailedRow, RunFacts, TimelineBucket
 from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.formatting import duration_text, moment, sentence
 from campaign.report.html.report_page import write_page
@@ -173,6 +173,7 @@ def settings_in_words(job: Job) -> dict[str, str]:
         "source": job.settings.audience.source,
         "subject": job.settings.compose.subject,
         "relay": ", ".join(map(str, delivery.relay)),
+        **({RELAY_OPTION: job.settings.relay_option} if job.settings.relay_option else {}),
         "connections": str(delivery.connections),
         "rate": ", ".join(map(str, delivery.rate)) or "no limit",
         "attempts": str(delivery.attempts),

@@ -134,7 +134,7 @@ def _named(
         raise ConfigError(
             f"{folder} is not the newest run of this edition, so it is not continued.",
             evidence=f"{newest} came later and serves whoever was left",
-            next_step=f"campaign send {path_text(job.settings.file)}",
+            next_step=job.command("send"),
         )
     return _continue(job, folder, history)
 
@@ -146,7 +146,7 @@ def refuse_other_kind(job: Job, run: Path) -> None:
     raise ConfigError(
         f"{run} is {'no' if job.rehearsal else 'a'} rehearsal, so this command does not continue it.",
         evidence="letters sent through a relay and letters in the embedded mailbox are never of one run",
-        next_step=f"campaign send {path_text(job.settings.file)}, without --run",
+        next_step=f"{job.command('send')}, without --run",
     )
 
 
@@ -157,7 +157,7 @@ def _leave_behind(job: Job, options: Options, newest: Path | None, history: RunS
         raise UnfinishedError(
             "There is an unfinished run of this edition, so there is nothing to retry yet.",
             evidence=str(newest),
-            next_step=f"campaign send {path_text(job.settings.file)}",
+            next_step=job.command("send"),
         )
     with_journal = checkpoint.Checkpoint(newest)
     try:
@@ -262,7 +262,7 @@ def refuse_changed_plan(run: Path, history: RunState, plan: Plan) -> None:
         )
 
 
-def refuse_changes(history: RunState, current: Mapping[str, str], file: Path, run: Path) -> None:
+def refuse_changes(history: RunState, current: Mapping[str, str], again: str, run: Path) -> None:
     """Compare what the run was opened with and what there is now. Raises ConfigError naming each difference."""
     before, now = dict(history.fingerprints), dict(current)
     ways = before.pop(WAY_OF_RENDERING, FIRST_RENDERING), now.pop(WAY_OF_RENDERING, FIRST_RENDERING)
@@ -270,25 +270,23 @@ def refuse_changes(history: RunState, current: Mapping[str, str], file: Path, ru
     changed += [f"{name} is gone" for name in sorted(before.keys() - now.keys())]
     changed += [f"{name} is new" for name in sorted(now.keys() - before.keys())]
     if ways[0] != ways[1]:
-        _refuse_rendering(history, ways, changed, file, run)
+        _refuse_rendering(history, ways, changed, again, run)
     if changed:
         raise ConfigError(
             "What shapes the letters changed since this run began, so nothing is sent.",
             evidence=changed,
-            next_step=f"undo the change, or go on with it: campaign send {path_text(file)} --accept-changes",
+            next_step=f"undo the change, or go on with it: {again} --accept-changes",
         )
 
 
-def _refuse_rendering(history: RunState, ways: tuple[str, str], changed: list[str], file: Path, run: Path) -> None:
+def _refuse_rendering(history: RunState, ways: tuple[str, str], changed: list[str], again: str, run: Path) -> None:
     """The program was updated, or an older one took its place. Whoever is in doubt may have a letter of the old way."""
     doubts = len(history.digests)
     told = f"{counted(doubts, 'letter')} in doubt: sent again only if this version makes the same bytes"
     if doubts and history.finished:
         step = f"use the version that began it, or settle the doubts: campaign resolve {path_text(run)} --accepted LIST"
     else:
-        step = (
-            f"use the version that began it, or go on in the new way: campaign send {path_text(file)} --accept-changes"
-        )
+        step = f"use the version that began it, or go on in the new way: {again} --accept-changes"
     raise ConfigError(
         "This version renders letters in another way than this run began with, so nothing is sent.",
         evidence=[f"the run's way is {ways[0]}, this version's is {ways[1]}", *([told] if doubts else []), *changed],

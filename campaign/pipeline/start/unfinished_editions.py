@@ -32,7 +32,7 @@ def unfinished_edition(job: Job) -> str:
         return ""  # a damaged run of another edition holds up its own edition, not this one
     if newest is None or (ended is not None and (ended.abandoned or ended.exit_code in FINISHED)):
         return ""
-    again = f"CAMPAIGN__CAMPAIGN__EDITION={newest.parent.name} campaign send {path_text(job.settings.file)}"
+    again = f"CAMPAIGN__CAMPAIGN__EDITION={newest.parent.name} {job.command('send')}"
     return (
         f"The edition {newest.parent.name} was left unfinished: {path_text(newest)}\n"
         f"  to go on with it: {again}\n  to end it: campaign cancel {path_text(newest)}"

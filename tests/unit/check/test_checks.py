@@ -416,6 +416,31 @@ def test_what_is_no_address_is_a_usage_error(options: list[str]):
     assert CliRunner().invoke(check_command, ["hello.toml", *options]).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("body", "options", "last"),
+    [
+        ("Hello", [], "Next: campaign preview {0}, then campaign send {0}"),
+        ("Hello", ["--relay", "mailbox"], "Next: campaign preview {0}, then campaign send {0} --relay mailbox"),
+        ("{{ nam }}", ["--no-relay"], "Correct the errors, then: campaign check {0} --no-relay"),
+        (
+            "{{ nam }}",
+            ["--relay", "mailbox", "--dns", "--ip", "192.0.2.1", "--resolver", "[::1]:5"],
+            "Correct the errors, then: campaign check {0} --relay mailbox --dns --ip=192.0.2.1 '--resolver=[::1]:5'",
+        ),
+    ],
+)
+def test_what_to_type_next_has_the_relay_and_looks_at_the_same(
+    body: str, options: list[str], last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("campaign.check.run_checks.check_dns", lambda *given, **more: None)
+    monkeypatch.setattr("campaign.report.printed_commands.program", lambda: "campaign")
+    (tmp_path / "list.csv").write_text("email\na@example.com\n", encoding="utf-8")
+    (tmp_path / "body.txt").write_text(body, encoding="utf-8")
+    file = str(job(tmp_path, delivery='relay = "mailbox"').settings.file)
+    done = CliRunner().invoke(check_command, [file, *options], standalone_mode=False)
+    assert done.stdout.rstrip().endswith(last.format(file))
+
+
 def codes_in_the_source() -> dict[str, set[str]]:
     """Code -> severities, from every place that makes a finding."""
     found: dict[str, set[str]] = {}

@@ -31,6 +31,7 @@ from campaign.pipeline.start.choose_run import (
 from campaign.pipeline.start.past_runs import fingerprints, newest
 
 V = Verdict
+AGAIN = "campaign send gazette.toml"
 FILE = """
 [campaign]
 name = "gazette"
@@ -336,7 +337,7 @@ def test_every_change_is_named(pick: Pick, current: dict[str, str], told: list[s
     history = read_history(chosen.folder)
     history.fingerprints = {"a": "1", "b": "1"}
     with pytest.raises(ConfigError) as caught:
-        refuse_changes(history, current, Path("gazette.toml"), chosen.folder)
+        refuse_changes(history, current, AGAIN, chosen.folder)
     assert list(caught.value.evidence) == told
     assert "--accept-changes" in caught.value.next_step
 
@@ -354,7 +355,7 @@ def test_another_way_of_rendering_is_refused(pick: Pick, before: str | None, now
     history = read_history(chosen.folder)
     history.fingerprints = {"a": "1"} | ({WAY_OF_RENDERING: before} if before else {})
     with pytest.raises(ConfigError, match="another way") as caught:
-        refuse_changes(history, {"a": "2", WAY_OF_RENDERING: now}, Path("gazette.toml"), chosen.folder)
+        refuse_changes(history, {"a": "2", WAY_OF_RENDERING: now}, AGAIN, chosen.folder)
     assert list(caught.value.evidence) == [told, "a changed"]
     assert caught.value.next_step.endswith("campaign send gazette.toml --accept-changes")
 
@@ -363,7 +364,7 @@ def test_a_run_without_a_way_of_rendering_was_rendered_in_the_first(pick: Pick) 
     chosen = new(pick(), 9)
     history = read_history(chosen.folder)
     history.fingerprints = {"a": "1"}
-    refuse_changes(history, {"a": "1", WAY_OF_RENDERING: "1"}, Path("gazette.toml"), chosen.folder)
+    refuse_changes(history, {"a": "1", WAY_OF_RENDERING: "1"}, AGAIN, chosen.folder)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +375,7 @@ def test_a_refusal_of_another_way_tells_of_the_doubts(pick: Pick, rest: Verdict,
     leave(chosen, V.IN_DOUBT, V.IN_DOUBT, rest=rest)
     history = read_history(chosen.folder)
     with pytest.raises(ConfigError) as caught:
-        refuse_changes(history, {**history.fingerprints, WAY_OF_RENDERING: "9"}, Path("gazette.toml"), chosen.folder)
+        refuse_changes(history, {**history.fingerprints, WAY_OF_RENDERING: "9"}, AGAIN, chosen.folder)
     assert "2 letters in doubt: sent again only if this version makes the same bytes" in caught.value.evidence
     assert step in caught.value.next_step
 
@@ -386,13 +387,13 @@ def test_a_run_begun_by_this_version_is_refused_by_one_that_renders_in_another_w
     history = read_history(chosen.folder)
     monkeypatch.setattr("campaign.compose.composer.RENDERING", 99)
     with pytest.raises(ConfigError, match="another way"):
-        refuse_changes(history, chosen.composer.fingerprints(), Path("gazette.toml"), chosen.folder)
+        refuse_changes(history, chosen.composer.fingerprints(), AGAIN, chosen.folder)
 
 
 def test_what_did_not_change_is_not_refused(pick: Pick, place: Path) -> None:
     chosen = new(pick(), 9)
     history = read_history(chosen.folder)
-    refuse_changes(history, fingerprints(job(place), chosen.composer), Path("gazette.toml"), chosen.folder)
+    refuse_changes(history, fingerprints(job(place), chosen.composer), AGAIN, chosen.folder)
     refuse_changed_plan(chosen.folder, history, chosen.plan)
 
 

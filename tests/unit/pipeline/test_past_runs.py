@@ -154,12 +154,12 @@ def test_a_release_that_knows_no_rehearsals_refuses_to_continue_one(place: Path)
     chosen = made(place, MAILBOX)
     older = chosen.composer.fingerprints()
     with pytest.raises(ConfigError) as refused:
-        refuse_changes(read_history(chosen.folder), older, place / "gazette.toml", chosen.folder)
+        refuse_changes(read_history(chosen.folder), older, "campaign send gazette.toml", chosen.folder)
     assert refused.value.evidence == ("rehearsal is gone",)
     refuse_changes(
         read_history(chosen.folder),
         fingerprints(job(place, MAILBOX), chosen.composer),
-        place / "gazette.toml",
+        "campaign send gazette.toml",
         chosen.folder,
     )
 

@@ -297,6 +297,17 @@ def test_each_situation_names_the_next_thing_to_type(code, verdicts, commands):
     assert [command for command, _ in next_steps(ended)] == commands
 
 
+@pytest.mark.parametrize(("code", "verdicts", "commands"), SITUATIONS)
+def test_what_to_type_goes_through_the_relay_that_the_run_was_given(code, verdicts, commands):
+    given = {"relay": "smtp://relay.test:25", "--relay": "smtp://relay.test:25"}
+    ended = facts(
+        exit_code=code, verdicts=verdicts, file="my list.toml", settings=given, books=Books(1000, planned=1000)
+    )
+    assert [command for command, _ in next_steps(ended)] == [
+        f"{command} --relay smtp://relay.test:25" if command.endswith(".toml'") else command for command in commands
+    ]
+
+
 @pytest.mark.parametrize(("left", "named"), [({}, True), ({"waiting": 1}, False)])
 def test_invalid_rows_are_named_with_their_count_and_file_once_nobody_waits(left, named):
     verdicts = {"accepted": 7 - sum(left.values()), **left}
