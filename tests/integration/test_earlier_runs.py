@@ -145,7 +145,9 @@ def test_it_is_continued_or_refused_in_words(found: Callable[[str], Found], run:
         assert of_error(refused) == 78
         assert ("another way" in refused.what) is (earlier.way != RENDERING)
         assert refused.evidence
-        assert refused.next_step.endswith(f"campaign send {earlier.file} --accept-changes")
+        again = earlier.job.command("send")
+        assert again.startswith(f"campaign send {earlier.file} --relay smtp://")
+        assert refused.next_step.endswith(f"{again} --accept-changes")
         assert earlier.mailed() == []
         assert earlier.journal.read_bytes() == before
 
