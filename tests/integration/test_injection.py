@@ -74,7 +74,7 @@ def test_other_interpreters_write_and_read_the_same(version):
 
 def test_the_check_finds_what_a_careless_writer_lets_through(monkeypatch):
     monkeypatch.setattr(injection, "encode_text", lambda name, value: value)
-    monkeypatch.setattr(injection, "mailbox", lambda name, address: f"{name} <{address}>")
+    monkeypatch.setattr(injection, "mailbox_header", lambda name, address: f"{name} <{address}>")
     found = {
         field: [one for one in injection.PAYLOADS if injection.check(field, one)[1]] for field in ("subject", "name")
     }
