@@ -86,7 +86,7 @@ def test_no_answer_is_not_verified_and_never_passed(server: NameServer, names: N
 
 def test_without_dnspython_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "dns.resolver", None)
-    with pytest.raises(ConfigError, match=r"campaign\[dns\]"):
+    with pytest.raises(ConfigError, match=r"\.\[dns\]"):
         Names()
 
 

@@ -11,7 +11,7 @@ from importlib import resources
 from campaign.check.dns.list_domains import DomainLookups
 from campaign.config.domain_groups import SHIPPED
 
-OTHERS, UNKNOWN = "others", "not looked up"
+OTHERS, UNKNOWN = "others", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
