@@ -14,6 +14,8 @@ from campaign.report.printed_commands import command_text
 
 #: The setting of a run that was given another relay than its campaign file's.
 RELAY_OPTION = "--relay"
+#: The setting that names the zone of the machine that ran it, such as ``Europe/Berlin``.
+TIME_ZONE = "time zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class RunFacts:
     """Everything a report says about one run.
 
     ``started`` and ``ended`` are POSIX seconds. ``verdicts`` counts recipients by the nine values of `Verdict`
-    (one left out is 0). ``by_domain`` holds the largest recipient domains, each with its own verdicts.
+    (one left out is 0). ``by_domain`` holds the largest recipient domains, each with its own verdicts, of
+    ``domain_count`` in all.
     ``latency`` maps ``p50``, ``p90``, ``p99`` and ``max`` to seconds from the final dot to its reply;
     ``latency_buckets`` maps upper bounds in seconds to how many letters took at most that and more than
     the bound before (not cumulative; ``float("inf")`` last), ``latency_sum`` is the sum in seconds.
@@ -105,10 +108,16 @@ class RunFacts:
     bucket_seconds: float = 1.0
     dead: int = 0
     rehearsal: bool = False
+    domain_count: int = 0
 
     def command(self, verb: str) -> str:
         """``campaign VERB FILE`` for people to type, through the relay that this run was given."""
         return command_text(verb, self.file or "FILE", self.settings.get(RELAY_OPTION, ""))
+
+    @property
+    def zone(self) -> str:
+        """The zone of the machine that ran it; empty where it is not known."""
+        return self.settings.get(TIME_ZONE, "")
 
     @property
     def seconds(self) -> float:

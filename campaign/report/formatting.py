@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from campaign.model import Verdict
 
@@ -91,6 +92,24 @@ def size(octets: int) -> str:
 def moment(at: float) -> str:
     """POSIX seconds -> ``"2026-11-24 08:00:00 UTC"``."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def local_time(at: float, zone: str) -> datetime | None:
+    """``at`` by the clocks of ``zone``; None where these show UTC too, or no such zone is known here."""
+    try:
+        local = datetime.fromtimestamp(at, ZoneInfo(zone)) if zone else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+    return local if local and local.utcoffset() else None
+
+
+def moment_in(at: float, zone: str) -> str:
+    """``"2026-11-24 08:00:00 UTC (09:00:00 Europe/Berlin)"``; with the day where it is another one there."""
+    local = local_time(at, zone)
+    if not local:
+        return moment(at)
+    same = local.date() == datetime.fromtimestamp(at, UTC).date()
+    return f"{moment(at)} ({local.strftime('%H:%M:%S' if same else '%Y-%m-%d %H:%M:%S')} {zone})"
 
 
 def clock(at: float) -> str:

@@ -29,7 +29,7 @@ from campaign.pipeline.serve.pass_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.pipeline.suppress_dead import suppress_missing
-from campaign.report.facts import RELAY_OPTION, DoubtRow, FailedRow, RunFacts, TimelineBucket
+from campaign.report.facts import RELAY_OPTION, TIME_ZONE, DoubtRow, FailedRow, RunFacts, TimelineBucket
 from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.formatting import duration_text, moment, sentence
 from campaign.report.html.report_page import write_page
@@ -37,6 +37,7 @@ from campaign.report.live.console import Console, path_text
 from campaign.report.summary import balance, tally, write_summary
 from campaign.report.telemetry.reply_latency import SendTimes
 from campaign.report.telemetry.tracing import conclude, span
+from campaign.system.time_zone import time_zone
 
 TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS, TOLD_RESTS = 25, 25, 1000, 5
 
@@ -126,6 +127,7 @@ def verdict_codes(history: RunState, policy: InDoubt) -> set[ExitCode]:
 
 def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream) -> RunFacts:
     """All that a report says about this run."""
+    domains, domain_count = _by_domain(plan, history)
     opened, rules = history.opened, Rules.load(job.settings.delivery.reply_rules)
     return RunFacts(
         campaign=opened.campaign,
@@ -138,7 +140,8 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Strea
         ended=stream.ended,
         books=plan.books,
         verdicts=history.tally(),
-        by_domain=_by_domain(plan, history),
+        by_domain=domains,
+        domain_count=domain_count,
         by_reply=stream.refusals.top(rules, TOP_REPLIES),
         dead=stream.refusals.dead(rules),
         timeline=[TimelineBucket(float(at), *counts) for at, counts in sorted(stream.seconds.items())],
@@ -179,6 +182,7 @@ def settings_in_words(job: Job) -> dict[str, str]:
         "attempts": str(delivery.attempts),
         "in_doubt": ledger.in_doubt,
         "durability": ledger.durability,
+        TIME_ZONE: time_zone(),
     }
 
 
@@ -203,13 +207,13 @@ def _doubts(job: Job, plan: Plan, history: RunState, stream: Stream) -> Iterator
         yield DoubtRow(number, recipient.address, message_id(identity, domain, recipient.key), relay, at)
 
 
-def _by_domain(plan: Plan, history: RunState) -> dict[str, dict[str, int]]:
+def _by_domain(plan: Plan, history: RunState) -> tuple[dict[str, dict[str, int]], int]:
     domains: dict[str, Counter[str]] = {}
     for number, address in enumerate(plan.addresses()):
         domain = address.rpartition("@")[2]
         domains.setdefault(domain, Counter())[history.verdict(number).value] += 1
     largest = sorted(domains.items(), key=lambda one: (-one[1].total(), one[0]))[:TOP_DOMAINS]
-    return {domain: dict(counts) for domain, counts in largest}
+    return {domain: dict(counts) for domain, counts in largest}, len(domains)
 
 
 def rest_notes(rests: Sequence[Rest]) -> list[str]:

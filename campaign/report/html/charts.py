@@ -40,8 +40,9 @@ def timeline(facts: RunFacts) -> Html:
     axis = tag("div", (tag("span", f"{top * part:g}") for part in (1, 0.5, 0)), cls="y", aria_hidden="true")
     ends = (bins[0].at, bins[0].at + width * len(bins) / 2, bins[0].at + width * len(bins))
     clock = _clock if ends[2] - ends[0] <= DAY else _day
-    times = tag("div", (tag("span", clock(at)) for at in ends), cls="x", aria_hidden="true")
-    caption = f"Letters a second, a column is {formatting.duration_text(width)}; times are UTC."
+    times = tag("div", (tag("span", clock(at), _beside(at, facts.zone)) for at in ends), cls="x", aria_hidden="true")
+    zone = f", under them {facts.zone}" if _beside(ends[0], facts.zone) else ""
+    caption = f"Letters a second, a column is {formatting.duration_text(width)}; times are UTC{zone}."
     plot = tag("div", axis, _plot(bins, width, top), times, cls="plot")
     return tag("figure", plot, _legend(bins), tag("figcaption", caption), cls="timeline")
 
@@ -122,6 +123,11 @@ def _counts(one: TimelineBucket) -> tuple[int, int, int]:
 
 def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
+
+
+def _beside(at: float, zone: str) -> Html | None:
+    local = formatting.local_time(at, zone)
+    return tag("small", local.strftime("%H:%M")) if local else None
 
 
 def _day(at: float) -> str:

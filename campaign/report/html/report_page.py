@@ -6,7 +6,7 @@ what is in doubt, and at the end the settings and hashes that made the letters w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from campaign.model import Verdict
@@ -19,7 +19,24 @@ from campaign.report.summary import SCREENS, balance, next_steps
 
 NAME = "report.html"
 #: Rows shown of each list; what is more stands in the files beside the page.
-MOST_DOMAINS, MOST_REPLIES, MOST_DOUBTS = 20, 20, 100
+MOST_REPLIES, MOST_DOUBTS = 20, 100
+#: Domains in sight; the other large ones are folded away.
+OPEN_DOMAINS = 8
+
+#: What each reason to set a row aside means.
+_SET_ASIDE = {
+    "invalid": "the address or a typed cell cannot be read",
+    "duplicate": "the recipient stands in the list before",
+    "merged": "a further line of a letter that is made of several",
+    "suppressed": "listed as not to be written to",
+    "filtered": "the setting where leaves it out",
+    "already": "an earlier run of this edition has served it, or may have",
+}
+
+_FINGERPRINTS = (
+    "Checksums (SHA-256) of the files and settings that shape a letter. The run goes on only while they are the same, "
+    "so that everybody gets the same letter."
+)
 
 _ENDINGS = {
     0: ("good", "Finished"),
@@ -52,6 +69,7 @@ def page(facts: RunFacts) -> Html:
         _section("Over time", charts.timeline(facts)),
         _section("Reply time", _latency(facts)),
         _section("Domains", _domains(facts)),
+        _section("Not rendered", _unrendered(facts)),
         _section("Replies", _replies(facts)),
         _section("In doubt", _doubts(facts)),
         _section("Fine print", _fine_print(facts)),
@@ -96,7 +114,7 @@ def _lede(facts: RunFacts) -> list[Html]:
     pace = f" at {formatting.rate_text(accepted / facts.seconds)}" if accepted and facts.seconds else ""
     passes = f" in {facts.passes:,} passes" if facts.passes > 1 else ""
     took = f" and took {formatting.duration_text(facts.seconds)}{passes}{pace}" if facts.seconds else ""
-    when = f"Began {formatting.moment(facts.started)}{took}."
+    when = f"Began {formatting.moment_in(facts.started, facts.zone)}{took}."
     return [tag("p", line, cls="lede") for line in (joined, when) if line]
 
 
@@ -149,7 +167,19 @@ def _books(facts: RunFacts) -> Html:
     parts = [f"{count:,} {name}" for name, count in aside.items() if count]
     sums = " + ".join([*parts, f"{books.planned:,} planned"])
     sentence = f"They balance: {formatting.counted(books.read, 'row')} read = {sums}; every recipient has one verdict."
-    return tag("div", flow, tag("p", sentence, cls="quiet"))
+    return tag("div", flow, tag("p", sentence, cls="quiet"), _reasons(aside))
+
+
+def _reasons(aside: Mapping[str, int]) -> Html | None:
+    """What the words for rows set aside mean, and the way to the reason of each row."""
+    count = sum(aside.values())
+    if not count:
+        return None
+    rows = [tag("div", tag("dt", f"{n:,} {name}"), tag("dd", _SET_ASIDE[name])) for name, n in aside.items() if n]
+    link = tag("a", "screened.csv", href="screened.csv")
+    where = tag("p", "Each row with its line and reason: ", link, ", in the folder of this page.", cls="quiet")
+    title = f"Why {formatting.counted(count, 'row was', 'rows were')} set aside"
+    return tag("details", tag("summary", title), tag("dl", rows, cls="words"), where, cls="reasons")
 
 
 def _panel(title: str, total: int, parts: Mapping[str, int]) -> Html:
@@ -172,7 +202,12 @@ def _latency(facts: RunFacts) -> Html | None:
 
 def _domains(facts: RunFacts) -> Html | None:
     ranked = sorted(facts.by_domain.items(), key=lambda one: -sum(one[1].values()))
-    return _list("domains", (_domain(*one) for one in ranked[:MOST_DOMAINS]), len(ranked) - MOST_DOMAINS, "domain")
+    if not ranked:
+        return None
+    shown, folded = ([_domain(*one) for one in some] for some in (ranked[:OPEN_DOMAINS], ranked[OPEN_DOMAINS:]))
+    title = formatting.counted(len(folded), "more domain")
+    rest = tag("details", tag("summary", title), tag("ul", folded, cls="domains"), cls="rest") if folded else None
+    return tag("div", tag("ul", shown, cls="domains"), rest, _more(facts.domain_count - len(ranked), "smaller domain"))
 
 
 def _domain(domain: str, counts: Mapping[str, int]) -> Html:
@@ -180,7 +215,7 @@ def _domain(domain: str, counts: Mapping[str, int]) -> Html:
     rest = [f"{counts[name]:,} {formatting.verdict(name)}" for name in formatting.READING_ORDER[1:] if counts.get(name)]
     return tag(
         "li",
-        tag("span", domain, cls="name"),
+        tag("span", formatting.people_address(domain), cls="name"),
         tag("span", tag("b", accepted), f" of {total:,}", cls="value"),
         charts.stacked(counts, label=domain),
         tag("span", ", ".join(rest) or "all accepted", cls="quiet"),
@@ -188,8 +223,18 @@ def _domain(domain: str, counts: Mapping[str, int]) -> Html:
 
 
 def _replies(facts: RunFacts) -> Html | None:
-    ranked = sorted(facts.by_reply, key=lambda one: -one.count)
-    return _list("replies", map(_reply, ranked[:MOST_REPLIES]), len(ranked) - MOST_REPLIES, "kind")
+    replies = [one for one in facts.by_reply if one.verdict != Verdict.UNRENDERABLE]
+    return _ranked(replies, _reply, "reply", "replies")
+
+
+def _unrendered(facts: RunFacts) -> Html | None:
+    """Rows of which no letter was made: a matter of list and template, which no relay has seen."""
+    faults = [one for one in facts.by_reply if one.verdict == Verdict.UNRENDERABLE]
+    return _ranked(faults, _fault, "reason")
+
+
+def _fault(one: ReplyTally) -> Html:
+    return tag("li", tag("b", one.count, cls="value"), tag("p", formatting.sentence(one.reason)))
 
 
 def _reply(one: ReplyTally) -> Html:
@@ -214,10 +259,17 @@ def _advice(one: ReplyTally) -> list[Child]:
     return [tag("b", meaning) if meaning else None, " " if meaning and advice else None, advice]
 
 
-def _list(cls: str, rows: Iterable[Html], more: int, noun: str) -> Html | None:
-    items = list(rows)
-    left = tag("p", f"And {formatting.counted(more, noun)} more.", cls="more") if more > 0 else None
-    return tag("div", tag("ul", items, cls=cls), left) if items else None
+def _ranked(
+    tallies: Sequence[ReplyTally], shown: Callable[[ReplyTally], Html], noun: str, plural: str = ""
+) -> Html | None:
+    """The commonest first, as many as people read."""
+    ranked = sorted(tallies, key=lambda one: -one.count)
+    rows, more = [shown(one) for one in ranked[:MOST_REPLIES]], len(ranked) - MOST_REPLIES
+    return tag("div", tag("ul", rows, cls="replies"), _more(more, noun, plural)) if rows else None
+
+
+def _more(count: int, noun: str, plural: str = "") -> Html | None:
+    return tag("p", f"And {formatting.counted(count, noun, plural)} more.", cls="more") if count > 0 else None
 
 
 def _doubts(facts: RunFacts) -> Html | None:
@@ -227,17 +279,17 @@ def _doubts(facts: RunFacts) -> Html | None:
         "Their final dot was sent and no reply was recorded: each of these may have arrived or not. "
         "None is sent again unless you say so."
     )
-    shown, more = facts.in_doubt[:MOST_DOUBTS], len(facts.in_doubt) - MOST_DOUBTS
+    shown, more = [(one, facts.zone) for one in facts.in_doubt[:MOST_DOUBTS]], len(facts.in_doubt) - MOST_DOUBTS
     left = tag("p", f"And {more:,} more, in in-doubt.csv.", cls="more") if more > 0 else None
-    return tag("div", tag("p", words, cls="quiet"), tag("ul", map(_doubt, shown), cls="doubts"), left)
+    return tag("div", tag("p", words, cls="quiet"), tag("ul", (_doubt(*one) for one in shown), cls="doubts"), left)
 
 
-def _doubt(row: DoubtRow) -> Html:
+def _doubt(row: DoubtRow, zone: str) -> Html:
     return tag(
         "li",
-        tag("span", f"{row.address}", cls="name"),
+        tag("span", formatting.people_address(row.address), cls="name"),
         tag("code", row.message_id),
-        tag("span", f"number {row.number} · {row.relay} · {formatting.moment(row.at)}", cls="quiet"),
+        tag("span", f"number {row.number} · {row.relay} · {formatting.moment_in(row.at, zone)}", cls="quiet"),
     )
 
 
@@ -246,23 +298,26 @@ def _fine_print(facts: RunFacts) -> Html:
         "Run": facts.run,
         "Folder": facts.folder,
         "Campaign file": facts.file,
-        "Generation": str(facts.generation),
-        "Started": formatting.moment(facts.started),
-        "Ended": formatting.moment(facts.ended),
+        "Sent again": f"{formatting.counted(facts.generation - 1, 'time')} before (--again)"
+        if facts.generation > 1
+        else "",
+        "Started": formatting.moment_in(facts.started, facts.zone),
+        "Ended": formatting.moment_in(facts.ended, facts.zone),
         "Exit code": str(facts.exit_code),
-        "Trace": facts.trace_id,
+        "Id in log and metrics": facts.trace_id,
     }
     return tag(
         "div",
         _details("This run", run, opened=True),
         _details("Settings", facts.settings),
-        _details("SHA-256 of all that shapes a letter", facts.fingerprints),
+        _details("What shapes a letter", facts.fingerprints, note=_FINGERPRINTS),
     )
 
 
-def _details(title: str, pairs: Mapping[str, str], *, opened: bool = False) -> Html | None:
+def _details(title: str, pairs: Mapping[str, str], *, opened: bool = False, note: str = "") -> Html | None:
     rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs.items() if value]
-    return tag("details", tag("summary", title), tag("dl", rows), open=opened) if rows else None
+    words = tag("p", note, cls="quiet") if note else None
+    return tag("details", tag("summary", title), words, tag("dl", rows), open=opened) if rows else None
 
 
 def _footer() -> Html:

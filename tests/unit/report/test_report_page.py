@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from campaign.model import Books
-from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.facts import TIME_ZONE, DoubtRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.formatting import moment_in
 from campaign.report.html.html_builder import Html, html_document, join, tag
 from campaign.report.html.report_page import headline, page, write_page
 
@@ -121,9 +122,8 @@ def test_nothing_runs_and_nothing_is_fetched():
     html = page(facts())
     reader = read(html)
     assert not reader.tags & {"script", "iframe", "object", "embed", "link", "img", "form", "base"}
-    assert not [
-        name for name, _ in reader.attributes if name.startswith("on") or name in {"src", "href", "srcset", "action"}
-    ]
+    assert not [name for name, _ in reader.attributes if name.startswith("on") or name in {"src", "srcset", "action"}]
+    assert {value for name, value in reader.attributes if name == "href"} == {"screened.csv"}
     assert not re.search(r"@import|url\(|//", re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1])
     assert "default-src 'none'" in unescape(html)
 
@@ -171,12 +171,78 @@ def test_a_run_without_anything_still_has_a_page():
 def test_long_lists_are_cut_and_say_so():
     doubts = [DoubtRow(at, f"a{at}@example.com", "<m>", "r", 0.0) for at in range(250)]
     domains = {f"d{at}.example": {"accepted": 1000 - at} for at in range(30)}
-    text = "".join(read(page(facts(in_doubt=doubts, by_domain=domains))).text)
+    text = "".join(read(page(facts(in_doubt=doubts, by_domain=domains, domain_count=400))).text)
     assert "And 150 more, in in-doubt.csv." in text
-    assert "And 10 domains more." in text
+    assert "And 370 smaller domains more." in text
     assert "a99@example.com" in text
     assert "a100@example.com" not in text
-    assert "d29.example" not in text
+
+
+def test_of_many_domains_the_largest_are_in_sight_and_the_others_folded():
+    html = page(facts(by_domain={f"d{at}.example": {"accepted": 1000 - at} for at in range(25)}, domain_count=25))
+    sight, _, folded = html.partition("<summary>17 more domains</summary>")
+    assert "d7.example" in sight
+    assert "d8.example" not in sight
+    assert "d24.example" in folded
+    assert "smaller" not in folded
+    assert "more domain" not in page(facts())
+
+
+def test_domains_and_addresses_are_shown_in_their_own_letters():
+    doubt = DoubtRow(1, "ada@xn--bcher-kva.example", "<m>", "r", 0.0)
+    text = "".join(read(page(facts(by_domain={"xn--fsqu00a.example": {"accepted": 1}}, in_doubt=[doubt]))).text)
+    assert "例子.example" in text
+    assert "ada@bücher.example" in text
+    assert "xn--" not in text
+
+
+def test_a_row_that_makes_no_letter_is_not_told_as_a_reply():
+    fault = ReplyTally(0, "", "the display name holds a line break", "unrenderable", 7)
+    html = page(facts(by_reply=[fault]))
+    assert "<h2>Not rendered</h2>" in html
+    assert "The display name holds a line break." in html
+    assert "<h2>Replies</h2>" not in html
+    assert "<code>no reply</code>" not in html
+    assert "<h2>Not rendered</h2>" not in page(facts())
+
+
+def test_times_are_told_by_the_clocks_of_the_machine_beside_utc():
+    html = page(facts(settings={TIME_ZONE: "Europe/Berlin"}))
+    assert "Began 2026-11-24 08:00:00 UTC (09:00:00 Europe/Berlin)" in html
+    assert "<span>08:00:00<small>09:00</small></span>" in html
+    assert "times are UTC, under them Europe/Berlin." in html
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Asia/Tokyo", "2026-11-24 20:00:00 UTC (2026-11-25 05:00:00 Asia/Tokyo)"),
+        ("UTC", "2026-11-24 20:00:00 UTC"),
+        ("", "2026-11-24 20:00:00 UTC"),
+        ("Nowhere/At all", "2026-11-24 20:00:00 UTC"),
+        ("../../etc/passwd", "2026-11-24 20:00:00 UTC"),
+    ],
+)
+def test_local_time_names_its_day_where_it_differs_and_is_left_out_where_it_tells_nothing(zone, said):
+    assert moment_in(1795550400.0, zone) == said
+
+
+def test_why_rows_were_set_aside_is_one_click_away():
+    html = page(facts())
+    assert "<summary>Why 10 rows were set aside</summary>" in html
+    assert "<dt>6 duplicate</dt><dd>the recipient stands in the list before</dd>" in html
+    assert '<a href="screened.csv">screened.csv</a>' in html
+    assert "set aside</summary>" not in page(facts(books=Books(read=1000, planned=1000)))
+
+
+def test_the_small_print_has_no_word_that_is_not_explained_where_it_stands():
+    text = "".join(read(page(facts())).text)
+    assert "Generation" not in text
+    assert "Trace" not in text
+    assert "Id in log and metrics" in text
+    assert "Checksums (SHA-256) of the files and settings that shape a letter." in text
+    assert "Sent again" not in text
+    assert "Sent again2 times before" in "".join(read(page(facts(generation=3))).text)
 
 
 @pytest.mark.parametrize("seconds", [3, 7, 119, 121, 3600, 90_000])
