@@ -1,12 +1,14 @@
 """What holds for all circles of tests.
 
 Whatever installs from a package index runs only when asked for by name, and where ``CAMPAIGN_CI`` is set, a test whose
-server is missing fails instead of being skipped.
+server is missing fails instead of being skipped. What the caller's shell says of campaigns, databases, proxies and
+spans reaches no test. The header says how long all tests will take: as long as last time on this machine.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator
 
 import pytest
@@ -14,8 +16,51 @@ import pytest
 #: What no machine has to have: further interpreters, and what the tests themselves look for.
 MAY_BE_MISSING = ("CPython", "systemd-analyze", "prometheus", "promtool", "Pushgateway")
 
+#: How the names begin of what a person may have set for programs of their own; the tests set what they are about.
+CALLERS_OWN = ("CAMPAIGN_", "GIT_", "MYSQL_", "OTEL_", "PG", "SSL_CERT_")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
+KEPT = ("CAMPAIGN_CI",)
+
+STARTED = pytest.StashKey[float]()
+LASTED = "campaign/seconds"
+FIRST_GUESS = 15 * 60
+
+
+def forget_callers_variables() -> None:
+    for name in [*os.environ]:
+        if (name.startswith(CALLERS_OWN) or name.lower() in PROXIES) and name not in KEPT:
+            del os.environ[name]
+
+
+def takes_all(config: pytest.Config) -> bool:
+    """Whether nobody chose some of the tests; a worker of another process was given its own."""
+    some = any(config.getoption(one, None) for one in ("markexpr", "keyword", "collectonly", "lf", "deselect"))
+    by_name = config.args_source is pytest.Config.ArgsSource.ARGS
+    return not some and not by_name and not hasattr(config, "workerinput")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if not takes_all(config):
+        return None
+    cache = getattr(config, "cache", None)
+    before = cache.get(LASTED, None) if cache else None
+    minutes = round((before or FIRST_GUESS) / 60 + 0.5)
+    return f"all tests: about {minutes} min" + (", as last time" if before else " on two processors")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[STARTED] = time.monotonic()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    cache = getattr(session.config, "cache", None)
+    if cache and exitstatus <= pytest.ExitCode.TESTS_FAILED and takes_all(session.config):
+        cache.set(LASTED, time.monotonic() - session.config.stash[STARTED])
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    forget_callers_variables()
     config.addinivalue_line("markers", "slow: installs from a package index, or takes minutes; run with -m slow")
 
 
