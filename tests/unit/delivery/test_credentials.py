@@ -30,7 +30,7 @@ async def password(folder: Path, environment: dict[str, str] | None = None, posi
 async def test_a_password_comes_from_where_it_lies(tmp_path: Path) -> None:
     secret(tmp_path, "geheim\nsecond line\n")
     secret(tmp_path, "geheim2", "relay-password")
-    print_it = f"{sys.executable} -c \"print('geheim3')\""
+    print_it = f"'{sys.executable}' -c \"print('geheim3')\""
     assert await password(tmp_path, password_file="secret") == "geheim"
     assert await password(tmp_path, password_command=print_it) == "geheim3"
     assert await password(tmp_path, {"CAMPAIGN_RELAY_PASSWORD": "geheim4"}) == "geheim4"
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("script", ["print('geheim'); raise SystemExit(3)", "pass"])
 async def test_a_failing_command_does_not_show_what_it_printed(tmp_path: Path, script: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        await run_for_secret(f'{sys.executable} -c "{script}"', tmp_path)
+        await run_for_secret(f'"{sys.executable}" -c "{script}"', tmp_path)
     assert "geheim" not in str(caught.value)
 
 
