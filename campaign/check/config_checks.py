@@ -74,7 +74,7 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
             "no-unsubscribe",
             f"there is no way to unsubscribe{only}; Gmail and Yahoo demand one click in newsletters",
             where="compose.unsubscribe",
-            remedy="set it, unless these letters are notifications that nobody subscribed to",
+            remedy='set it, or for notifications put Auto-Submitted = "auto-generated" into compose.headers',
         )
 
 

@@ -147,7 +147,7 @@ def summary(digest: Digest) -> list[str]:
         f"letters  {digest.rendered:,} rendered, {digest.kinds:,} of them read closely; largest {size(digest.largest)}",
     ]
     lines += [f"relay    {name}: {said}" for name, said in digest.relays.items()]
-    lines += [f"domains  {line}" for line in domain_figures(digest.dns)] if digest.dns else []
+    lines += domain_figures(digest.dns) if digest.dns else []
     lines.append(f"time     {least} (rate: {digest.rate}); this check took {duration_text(digest.took)}")
     return ["", *map(printable, lines)]
 
@@ -165,7 +165,7 @@ def domain_figures(dns: DnsDigest) -> list[str]:
         f"{title} {one.letters:,}" + (f" ({one.a_day:,.0f} a day)" if round(one.a_day) < one.letters else "")
         for title, one in dns.providers.items()
     ]
-    return [f"{dns.answered:,} of {dns.domains:,} answered{dead}", f"letters to {', '.join(volumes)}"]
+    return [f"domains  {dns.answered:,} of {dns.domains:,} answered{dead}", f"volume   {', '.join(volumes)}"]
 
 
 def advice(findings: Findings, file: str, relay: str, looking: Sequence[str]) -> str:

@@ -219,7 +219,7 @@ def test_volume_is_told_by_provider_in_words(server: NameServer, tmp_path: Path)
     said, _ = check(tmp_path, server, addresses, settings='rate = "8/day"', options="--no-relay")
     assert "domains  6 of 8 answered; 1 domain with 1 letter dead\n" in said
     assert (
-        "domains  letters to Gmail 4 (2 a day), Microsoft 365 3 (1 a day), Google Workspace 2 (1 a day), "
+        "volume   Gmail 4 (2 a day), Microsoft 365 3 (1 a day), Google Workspace 2 (1 a day), "
         "Outlook.com 1, others 5 (2 a day), unknown 1\n"
     ) in said
 
