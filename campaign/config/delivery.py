@@ -144,7 +144,8 @@ class DeliverySection(Section):
     )
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")
     relay_patience: Duration = Field(
-        120.0, description="how long the run waits for a relay that worked before and cannot be reached now"
+        120.0,
+        description="how long the run waits for a relay that cannot be reached, at the start too; then it exits 75",
     )
     relay_slow_after: Duration = Field(
         0.0,

@@ -173,6 +173,7 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
 async def _deliver(job: Job, letters: Sequence[Letter], recipients: Sequence[Recipient]) -> list[Outcome]:
     noted, by_number = Noted(), {letter.number: letter for letter in letters}
     relays = await open_relays(job.settings.delivery, job.settings.base, os.environ, None)
-    dispatcher = Dispatcher(job.settings.delivery, relays, noted)
+    impatient = job.settings.delivery.model_copy(update={"relay_patience": 0.0})  # somebody sits there and waits
+    dispatcher = Dispatcher(impatient, relays, noted)
     await dispatcher.sweep(iter(recipients), lambda one: by_number[one.number])
     return noted.outcomes

@@ -134,10 +134,10 @@ async def test_5_while_an_operator_holds_the_run(stand: Stand, shelf: Shelf) -> 
 # -- 69 and 77
 
 
-async def test_69_when_the_relay_refuses_the_connection(stand: Stand, shelf: Shelf) -> None:
+async def test_75_when_the_relay_still_refuses_the_connection_when_patience_ends(stand: Stand, shelf: Shelf) -> None:
     async with Shelf() as gone:
-        stand.set(delivery__relay=gone.url)
-    (await stand.send()).tells(69, f"127.0.0.1:{gone.port}")
+        stand.set(delivery__relay=gone.url, delivery__relay_patience="200ms")
+    (await stand.send()).tells(75, f"waiting for smtp://127.0.0.1:{gone.port} until", "cannot be reached now")
     assert stand.verdicts() == {"waiting": 20}
     (await stand.send("--relay", shelf.url)).ends(0, "0 of 20 settled earlier", "20 to go")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import time
 from itertools import count
@@ -373,11 +374,43 @@ async def test_a_relay_that_comes_back_is_waited_for() -> None:
     assert ledger.count(Verdict.ACCEPTED) == 20
 
 
-async def test_a_relay_that_was_never_there_is_told_soon() -> None:
+async def test_a_relay_that_was_never_there_leaves_the_run_unfinished_when_patience_ends(caplog) -> None:
     async with Shelf() as shelf:
         url = shelf.url
-    with pytest.raises(RelayError, match="Connection refused"):
-        await send(url, recipients(2))
+    with pytest.raises(UnfinishedError, match="Connection refused"):
+        await send(url, recipients(2), relay_patience=0.01)
+    told = [one.getMessage() for one in caplog.records if "waiting for" in one.getMessage()]
+    assert len(told) == 1
+    assert re.fullmatch(
+        rf"waiting for {url} until \d\d:\d\d:\d\d \(no connection: .*refused\); "
+        "Ctrl-C is safe, the same command continues",
+        told[0],
+    )
+
+
+async def test_a_relay_that_starts_after_us_is_waited_for(caplog) -> None:
+    async with Shelf() as shelf:
+        url, port = shelf.url, shelf.port
+    served = await dispatcher(settings(url), ledger := Ledger())
+    sweep = asyncio.create_task(served.sweep(iter(recipients(3)), letter_for))
+    await until(lambda: "waiting for" in caplog.text)
+    async with Shelf(port=port):
+        await sweep
+    assert ledger.count(Verdict.ACCEPTED) == 3
+    assert f"{url} can be reached again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("errno", "ends"),
+    [(socket.EAI_AGAIN, UnfinishedError), (socket.EAI_FAIL, UnfinishedError), (socket.EAI_NONAME, RelayError)],
+)
+async def test_a_failed_look_up_is_an_outage_and_an_unknown_name_a_slip(monkeypatch, errno, ends) -> None:
+    async def fails(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(errno, "it failed")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fails)
+    with pytest.raises(ends, match="cannot be looked up"):
+        await send("smtp://relay.example.com", recipients(2), relay_patience=0.01)
 
 
 @contextlib.contextmanager

@@ -15,12 +15,12 @@ from campaign.delivery.relays import weights
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.relays.slow_relay import Slowness
 from campaign.delivery.relays.weights import Portion
-from campaign.errors import RelayError
+from campaign.errors import RelayError, UnfinishedError
 
 #: Seconds a relay is left alone after its first failure, and at most.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-#: Tries for a relay that has never worked: a wrong name in the campaign file should be told at once.
+#: Tries for a relay that was reached and has never worked: a wrong setting should be told at once.
 TRIES_AT_FIRST = 3
 #: Seconds until a relay that takes no more connections is looked at again.
 A_WHILE = 0.25
@@ -32,10 +32,10 @@ ADVICE = "check the name and port in delivery.relay, and that the relay runs and
 class RelayState:
     """What is known of one relay. ``since`` is when its present row of failures began; ``why`` is the last one.
 
-    ``advice``: what to do about the last one. ``left``: its patience is used up, the others serve; ``out``: it is not
-    used again. ``spent_until``: its account's limit is used up until then. ``enough``: the connections it was seen to
-    take, and until when that holds. ``portion`` is its share, ``None`` in a list in order and for one that only stands
-    by.
+    ``advice``: what to do about the last one; ``unreachable``: it was an outage, which may pass. ``left``: its patience
+    is used up, the others serve; ``out``: it is not used again. ``spent_until``: its account's limit is used up until
+    then. ``enough``: the connections it was seen to take, and until when that holds. ``portion`` is its share, ``None``
+    in a list in order and for one that only stands by.
     """
 
     relay: Relay
@@ -49,6 +49,7 @@ class RelayState:
     out: bool = False
     why: str = ""
     advice: str = ""
+    unreachable: bool = False
     connections: int = 0
     dialling: int = 0
     enough: tuple[int, float] = (0, 0.0)
@@ -104,7 +105,7 @@ class RelaySelector:
             state.left = state.out
 
     def choose(self, now: float) -> RelayState | float:
-        """Which relay to dial now, or the seconds until there is one. Raises RelayError when there never will be.
+        """Which relay to dial now, or the seconds until there is one. Raises when there never will be.
 
         The first in order, or the one most behind its share. One that rests for its slowness serves only where no
         other can.
@@ -142,10 +143,16 @@ class RelaySelector:
         left = [one.spent_until - now for one in self.states if not one.out]
         return max(0.0, min(left, default=seconds))
 
-    def failed(self, state: RelayState, why: str, now: float, *, hopeless: bool = False) -> None:
-        """It could not be opened, or turned us away as a whole."""
+    def failed(
+        self, state: RelayState, why: str, now: float, *, hopeless: bool = False, unreachable: bool = False
+    ) -> None:
+        """It could not be opened, or turned us away as a whole. An outage is waited for, also at the start."""
         self._pause(state, why, now)
-        tired = now - state.since >= self.patience if state.worked else state.failures >= TRIES_AT_FIRST
+        state.unreachable = unreachable
+        patient, end = state.worked or unreachable, state.since + self.patience
+        if patient and not state.left:
+            state.open_until = min(state.open_until, max(end, now))  # the last try is made when patience ends
+        tired = now >= end if patient else state.failures >= TRIES_AT_FIRST
         if hopeless or tired:
             self._leave(state, now, hopeless)
 
@@ -157,6 +164,7 @@ class RelaySelector:
         if opened < state.last:
             return
         self._pause(state, why, now)
+        state.unreachable = False
         if state.failures >= self.barren_limit:
             self._leave(state, now, hopeless=False)
 
@@ -164,19 +172,36 @@ class RelaySelector:
         """A letter was accepted: all is forgiven."""
         if state.failures or not state.worked:
             state.worked, state.failures, state.open_until, state.why = True, 0, 0.0, ""
-            state.left = False
+            state.left = state.unreachable = False
 
     def untried(self, state: RelayState) -> bool:
         """Whether it is the only relay and has never worked: if it ends the run, the error says what was wrong."""
         return len(self.states) == 1 and not state.worked
 
-    def given_up(self) -> RelayError:
-        """The end of the run, with what each relay did."""
+    def waited_for(self) -> tuple[RelayState, float] | None:
+        """The relay whose outage holds everything up, and when patience with it ends; None while one can serve."""
+        left = [one for one in self.states if not one.out]
+        if not left or any(not one.failures or one.connections for one in left):
+            return None
+        down = [one for one in left if one.unreachable]
+        last = max(down, key=lambda one: one.since, default=None)
+        return None if last is None else (last, last.since + self.patience)
+
+    def given_up(self) -> RelayError | UnfinishedError:
+        """The end of the run, with what each relay did. What may heal by itself is worth another start later."""
         many = len(self.states) > 1
+        evidence = [f"{one.relay.name}: {one.why}" for one in self.states]
+        advice = next((one.advice for one in self.states if one.advice), ADVICE)
+        if any(one.unreachable for one in self.states):
+            return UnfinishedError(
+                "None of the relays can be reached now." if many else "The relay cannot be reached now.",
+                evidence=evidence,
+                next_step=f"run the same command again later; it continues. If that does not help, {advice}",
+            )
         return RelayError(
             "None of the relays can be used." if many else "The relay cannot be used.",
-            evidence=[f"{one.relay.name}: {one.why}" for one in self.states],
-            next_step=next((one.advice for one in self.states if one.advice), ADVICE),
+            evidence=evidence,
+            next_step=advice,
         )
 
     def _ready(self, now: float) -> list[RelayState]:

@@ -88,6 +88,8 @@ class ConnectionPool:
         self.leaving: set[object] = set()
         #: When relays were left alone because they were slow.
         self.rests: list[Rest] = []
+        #: The relay whose outage holds everything up, and until when it is waited for, as it was told.
+        self.outage: tuple[RelayState, float] | None = None
         #: What was answered when a domain was held, by its group.
         self.held: dict[str, str] = {}
         self._accounts: dict[str, RelayAccount] = {}
@@ -124,7 +126,7 @@ class ConnectionPool:
     async def relay_for(self, worker: object) -> RelayState | None:
         """The relay to dial next, waiting for one to recover if need be; ``None``: this worker is not needed.
 
-        Raises RelayError when no relay will ever do.
+        Raises RelayError when no relay will ever do, UnfinishedError when none can be reached for too long.
         """
         while not self.admission.closed and self.admission.backlog.more() and worker not in self.leaving:
             found = self.selector.choose(_now())
@@ -150,6 +152,7 @@ class ConnectionPool:
     def opened(self, state: RelayState, connection: Connection) -> None:
         """A connection stands."""
         state.connections += 1
+        self._outage_over()
         connection.budget = state.budget(self.settings.letters_per_connection)
         self._standing[connection] = state
         log.debug("%s: connection open after %.3f s", state.relay.name, connection.took)
@@ -203,8 +206,25 @@ class ConnectionPool:
         if state.connections and not hopeless:
             state.enough = (state.connections, _now() + ENOUGH)
             return False
-        self.selector.failed(state, failure.why, _now(), hopeless=hopeless)
+        self.selector.failed(state, failure.why, _now(), hopeless=hopeless, unreachable=failure.unreachable)
+        self._tell_outage()
         return True
+
+    def _tell_outage(self) -> None:
+        """Say once what is waited for, and until when."""
+        found = self.selector.waited_for()
+        if found is None or self.outage is not None:
+            return
+        state, end = self.outage = found
+        log.warning(
+            "waiting for %s until %s (%s); Ctrl-C is safe, the same command continues",
+            state.relay.name, time.strftime("%H:%M:%S", time.localtime(time.time() + end - _now())), state.why,
+        )  # fmt: skip
+
+    def _outage_over(self) -> None:
+        if self.outage is not None:
+            log.warning("%s can be reached again", self.outage[0].relay.name)
+            self.outage = None
 
     def closed(self, state: RelayState, connection: Connection, why: str) -> None:
         """A connection is gone; ``why`` when it broke."""

@@ -17,21 +17,34 @@ from campaign.model import Reply
 
 #: Seconds that one address of a relay is ahead of the next.
 HEAD_START = 0.25
+#: How a look-up fails where the name does not exist, or has no address. EAI_NODATA is not everywhere.
+NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 Place = tuple[int, Any]
 
 
 class ConnectFailed(Exception):  # noqa: N818 - it says what is, as `ConnectionLost` does
-    """No usable connection. ``hopeless`` means that trying again would end the same way; ``advice`` is what to do."""
+    """No usable connection. ``hopeless`` means that trying again would end the same way; ``advice`` is what to do.
+
+    ``unreachable``: nobody answered at that address, or nobody could say what it is; that may pass by itself.
+    """
 
     def __init__(
-        self, stage: Stage, why: str, *, reply: Reply | None = None, hopeless: bool = False, advice: str = ""
+        self,
+        stage: Stage,
+        why: str,
+        *,
+        reply: Reply | None = None,
+        hopeless: bool = False,
+        unreachable: bool = False,
+        advice: str = "",
     ) -> None:
         super().__init__(why)
         self.stage = stage
         self.why = why
         self.reply = reply
         self.hopeless = hopeless
+        self.unreachable = unreachable
         self.advice = advice
 
 
@@ -43,7 +56,9 @@ async def dial(relay: Relay, limit: float) -> socket.socket:
         found = await asyncio.wait_for(asking, max(limit, 5.0))
     except (OSError, TimeoutError) as error:
         raise ConnectFailed(
-            Stage.CONNECT, f"the name {relay.host} cannot be looked up: {connect_error_text(error)}"
+            Stage.CONNECT,
+            f"the name {relay.host} cannot be looked up: {connect_error_text(error)}",
+            unreachable=not _no_such_name(error),
         ) from error
     source = relay.source
     places = [(place[0], place[4]) for place in found if source is None or place[0] == source.family]
@@ -82,7 +97,7 @@ async def _race(places: Sequence[Place], limit: float, source: SourceAddress | N
         for line in (*lines[1:], *(one for one in late if isinstance(one, socket.socket))):
             line.close()
     if not lines:
-        raise ConnectFailed(Stage.CONNECT, "no connection: " + "; ".join(failures))
+        raise ConnectFailed(Stage.CONNECT, "no connection: " + "; ".join(failures), unreachable=True)
     return lines[0]
 
 
@@ -102,6 +117,11 @@ async def _connect(place: Place, limit: float, source: SourceAddress | None) -> 
         line.close()
         raise
     return line
+
+
+def _no_such_name(error: BaseException) -> bool:
+    """The name service answered, and knows no such name: a slip of the pen rather than an outage."""
+    return isinstance(error, socket.gaierror) and error.errno in NO_SUCH_NAME
 
 
 def connect_error_text(error: BaseException) -> str:

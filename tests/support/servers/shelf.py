@@ -66,11 +66,12 @@ class Shelf:
     generous: bool = False  # says 354 also when it has refused the recipient
     lone_dots: int = 0
     most_connections: int = 10**9
+    port: int = 0  # a free one, unless said
     deaf: bool = False  # reads nothing once DATA has begun
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.implicit, limit=2**24)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self.implicit, limit=2**24)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -16,7 +16,7 @@ from campaign.config import load
 from campaign.config.campaign_secret import load_secret
 from campaign.config.units import rate
 from campaign.delivery.pacing.effective_rate import pace_for, pace_of
-from campaign.errors import CampaignError, ConfigError, InputError, RelayError
+from campaign.errors import CampaignError, ConfigError, InputError, RelayError, UnfinishedError
 from campaign.ledger.journal.journal_file import unwritable
 from campaign.model import Books
 from campaign.pipeline.command_context import Options, lay_over, prepare
@@ -253,8 +253,8 @@ def test_a_relay_that_cannot_be_reached_is_told_once_to_whoever_tests(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = prepare(lay_over(load(write(), {}), Options(relay="smtp://127.0.0.1:1")))
-    said = told(RelayError, lambda: send_tests(job, Console(), to="me@example.com", rows=[]))
-    assert said.count("The relay cannot be used.") == said.count("Connection refused") == 1
+    said = told(UnfinishedError, lambda: send_tests(job, Console(), to="me@example.com", rows=[]))
+    assert said.count("The relay cannot be reached now.") == said.count("Connection refused") == 1
     assert "Connection refused" not in capsys.readouterr().err
 
 

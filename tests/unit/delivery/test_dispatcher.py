@@ -230,6 +230,54 @@ def test_a_relay_that_never_worked_is_given_up_after_three_tries() -> None:
         relays.choose(1000)
 
 
+def outage(relays: RelaySelector, state: RelayState) -> list[float]:
+    """When an unreachable relay is tried, until it is given up."""
+    tries, now = [], 0.0
+    while not state.left:
+        tries.append(now)
+        relays.failed(state, "refused", now, unreachable=True)
+        now = state.open_until
+    return tries
+
+
+def test_an_outage_at_the_start_is_waited_for_until_patience_ends_and_ends_the_run_as_unfinished() -> None:
+    relays, (only,) = board(1, patience=120.0)
+    assert outage(relays, only) == [0, 1, 3, 7, 15, 31, 63, 120]
+    with pytest.raises(UnfinishedError, match="cannot be reached now"):
+        relays.choose(1000)
+
+
+def test_without_patience_an_outage_ends_the_run_at_the_first_try() -> None:
+    relays, (only,) = board(1, patience=0.0)
+    assert outage(relays, only) == [0]
+
+
+def test_an_outage_beside_a_setting_that_is_wrong_may_still_heal() -> None:
+    relays, (first, second) = board()
+    relays.failed(first, "certificate has expired", 0, hopeless=True)
+    outage(relays, second)
+    with pytest.raises(UnfinishedError, match="certificate has expired"):
+        relays.choose(1000)
+
+
+def test_what_is_waited_for_is_told_only_while_no_relay_can_serve() -> None:
+    relays, (first, second) = board(patience=120.0)
+    relays.failed(first, "refused", 5, unreachable=True)
+    assert relays.waited_for() is None
+    relays.failed(second, "refused", 7, unreachable=True)
+    assert relays.waited_for() == (second, 127)
+    relays.accepted(first)
+    assert relays.waited_for() is None
+
+
+def test_a_relay_that_breaks_its_connections_after_an_outage_is_no_outage_any_more() -> None:
+    relays, (only,) = board(1, barren=2)
+    relays.failed(only, "refused", 0, unreachable=True)
+    relays.barren(only, "reset", 1, 2)
+    with pytest.raises(RelayError, match="reset"):
+        relays.choose(1000)
+
+
 def test_what_is_hopeless_is_not_tried_again() -> None:
     relays, (first, second) = board()
     relays.failed(first, "certificate has expired", 0, hopeless=True)
