@@ -14,7 +14,8 @@ from campaign.exit_codes import ExitCode
     "test",
     epilog=lesson(
         "campaign test newsletter.toml --to me@example.com",
-        codes="0 the relay accepted them, 3 not all of them, 69 no relay can be used, 75 none can be reached now, 77 the login was refused",
+        codes="0 the relay accepted them, 3 not all of them, 69 no relay can be used, 75 none can be reached now, "
+        "77 the login was refused",
         more="docs/guide.md",
     ),
 )

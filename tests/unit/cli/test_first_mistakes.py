@@ -16,7 +16,7 @@ from campaign.config import load
 from campaign.config.campaign_secret import load_secret
 from campaign.config.units import rate
 from campaign.delivery.pacing.effective_rate import pace_for, pace_of
-from campaign.errors import CampaignError, ConfigError, InputError, RelayError, UnfinishedError
+from campaign.errors import CampaignError, ConfigError, InputError, UnfinishedError
 from campaign.ledger.journal.journal_file import unwritable
 from campaign.model import Books
 from campaign.pipeline.command_context import Options, lay_over, prepare
