@@ -67,6 +67,16 @@ class FailedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleLetter:
+    """The run's letter for a made-up reader: no value of any recipient is in it. ``html`` or ``text`` may be empty."""
+
+    subject: str
+    sender: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """Everything a report says about one run.
 
@@ -109,6 +119,7 @@ class RunFacts:
     dead: int = 0
     rehearsal: bool = False
     domain_count: int = 0
+    sample: SampleLetter | None = None
 
     def command(self, verb: str) -> str:
         """``campaign VERB FILE`` for people to type, through the relay that this run was given."""

@@ -28,6 +28,7 @@ from campaign.pipeline.operate.publish_metrics import publish_last
 from campaign.pipeline.serve.pass_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.start.sample_letter import read_sample
 from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.facts import RELAY_OPTION, TIME_ZONE, DoubtRow, FailedRow, RunFacts, TimelineBucket
 from campaign.report.failed_csv import write_failed, write_in_doubt
@@ -142,6 +143,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Strea
         verdicts=history.tally(),
         by_domain=domains,
         domain_count=domain_count,
+        sample=read_sample(folder),
         by_reply=stream.refusals.top(rules, TOP_REPLIES),
         dead=stream.refusals.dead(rules),
         timeline=[TimelineBucket(float(at), *counts) for at, counts in sorted(stream.seconds.items())],

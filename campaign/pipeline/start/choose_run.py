@@ -30,6 +30,7 @@ from campaign.pipeline.start.already_served import screens
 from campaign.pipeline.start.past_runs import clear_unbegun, continuable, current_generation, fingerprints
 from campaign.pipeline.start.past_runs import newest as newest_run
 from campaign.pipeline.start.preflight import refuse_unready
+from campaign.pipeline.start.sample_letter import write_sample
 from campaign.pipeline.start.unfinished_editions import killed_elsewhere
 from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.formatting import counted
@@ -234,6 +235,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
         by=by,
         domain=job.domain,
     )
+    write_sample(folder, plan, composer, opened.at)
     checkpoint.create(folder, opened)
     notes = (f"CSS is inlined row by row: {why}",) if inlining == "row" and why else ()
     return ChosenRun(folder, plan, composer, generation, continued=False, notes=(*plan.remarks, *notes))

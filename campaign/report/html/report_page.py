@@ -11,7 +11,7 @@ from pathlib import Path
 
 from campaign.model import Verdict
 from campaign.report import formatting
-from campaign.report.facts import DoubtRow, ReplyTally, RunFacts
+from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, SampleLetter
 from campaign.report.files import replacing
 from campaign.report.html import charts
 from campaign.report.html.html_builder import Child, Html, html_document, tag
@@ -36,6 +36,11 @@ _SET_ASIDE = {
 _FINGERPRINTS = (
     "Checksums (SHA-256) of the files and settings that shape a letter. The run goes on only while they are the same, "
     "so that everybody gets the same letter."
+)
+
+_MADE_UP = (
+    "As a made-up reader would get it: a word in «marks» stands for that column of the list, numbers are 1, dates "
+    "2030. No recipient's data is shown."
 )
 
 _ENDINGS = {
@@ -64,6 +69,7 @@ def page(facts: RunFacts) -> Html:
     """The whole document."""
     sections = [
         _section("Next", _next(facts)),
+        _section("Letter", _letter(facts.sample) if facts.sample else None),
         _section("Notes", tag("ul", (tag("li", note) for note in facts.notes), cls="notes") if facts.notes else None),
         _section("Books", _books(facts)),
         _section("Over time", charts.timeline(facts)),
@@ -143,6 +149,23 @@ def _next(facts: RunFacts) -> Html | None:
     steps = next_steps(facts)
     rows = (tag("li", _command(command), tag("span", formatting.sentence(why))) for command, why in steps)
     return tag("ol", rows, cls="steps") if steps else None
+
+
+def _letter(sample: SampleLetter) -> Html:
+    """The letter as a made-up reader would get it, shut in a frame that runs and loads nothing."""
+    frame = tag("iframe", sandbox="", srcdoc=sample.html, title="The letter", tabindex="0")
+    body = frame if sample.html else tag("pre", (tag("span", line) for line in sample.text.splitlines()), tabindex="0")
+    name, bracket, address = sample.sender.rpartition("<")
+    return tag(
+        "figure",
+        tag("p", sample.subject, cls="subject"),
+        tag(
+            "p", f"{name}{bracket}{formatting.people_address(address.rstrip('>'))}{'>' if bracket else ''}", cls="quiet"
+        ),
+        body,
+        tag("figcaption", _MADE_UP),
+        cls="letter",
+    )
 
 
 def _command(command: str) -> Html:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from campaign.model import Books
-from campaign.report.facts import TIME_ZONE, DoubtRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.facts import TIME_ZONE, DoubtRow, ReplyTally, RunFacts, SampleLetter, TimelineBucket
 from campaign.report.formatting import moment_in
 from campaign.report.html.html_builder import Html, html_document, join, tag
 from campaign.report.html.report_page import headline, page, write_page
@@ -310,3 +310,21 @@ def test_only_markup_is_markup():
 def test_a_document_forbids_everything_before_anything_is_read():
     head = html_document("t", "page.css", "x").split("</head>")[0]
     assert head.index("Content-Security-Policy") < head.index("<title>")
+
+
+def test_the_letter_stands_in_a_frame_that_runs_and_loads_nothing():
+    sample = SampleLetter("News for «name»", "Ada <news@xn--bcher-kva.example>", "<p>Hi</p><script>x()</script>", "")
+    html = page(facts(sample=sample))
+    assert '<iframe sandbox="" srcdoc="&lt;p&gt;Hi&lt;/p&gt;&lt;script&gt;' in html
+    assert "<script" not in html
+    text = "".join(read(html).text)
+    assert "News for «name»Ada <news@bücher.example>" in text
+    assert "No recipient's data is shown." in text
+    assert "default-src 'none'" in unescape(html)
+    assert "<h2>Letter</h2>" not in page(facts())
+
+
+def test_a_letter_of_text_alone_keeps_its_lines():
+    html = page(facts(sample=SampleLetter("News", "news@example.com", "", "Dear <reader>\r\n\r\nBye\r\n")))
+    assert "<span>Dear &lt;reader&gt;</span><span></span><span>Bye</span>" in html
+    assert "<iframe" not in html
