@@ -1,1 +1,1 @@
-"""LOAD: who gets it. Reads the source, screens its rows and freezes the numbered plan."""
+"""Who gets it: reads the list, screens its rows and freezes the numbered plan."""

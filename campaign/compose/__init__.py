@@ -1,1 +1,1 @@
-"""RENDER: what each one gets. Pure: a recipient goes in, the bytes of one letter come out."""
+"""What each one gets: a recipient goes in, the bytes of one letter come out, the same each time."""

@@ -1,1 +1,1 @@
-"""SEND: how it goes out. Connections, transactions, pacing and what a reply means."""
+"""How it goes out: connections, mail transactions, pacing, and what a reply means."""

@@ -1,1 +1,1 @@
-"""CHECKPOINT: what happened, durably. One append-only journal per run, and its replay."""
+"""What happened, durably: one append-only journal for each run, and its replay."""

@@ -1,1 +1,1 @@
-"""REPORT: what the operator sees, while it runs and afterwards."""
+"""What the operator sees, while a run works and afterwards."""

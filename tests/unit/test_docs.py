@@ -110,6 +110,27 @@ def test_the_reference_is_what_its_script_makes() -> None:
     assert text("docs/reference.md") == made, "run: python docs/make_reference.py"
 
 
+def test_the_map_is_what_its_script_makes() -> None:
+    made = script(ROOT / "docs" / "make_map.py").package_map()
+    assert text("docs/map.md") == made, "run: python docs/make_map.py"
+
+
+@pytest.mark.parametrize(("way", "most"), [("The way of a recipient", 30), ("The way of a reply", 15)])
+def test_a_way_through_the_package_visits_files_that_exist_and_none_twice(way: str, most: int) -> None:
+    section = text("docs/architecture.md").split(f"## {way}")[1].split("\n## ")[0]
+    stations = re.findall(r"^\d+\. `([a-z_/]+\.py)`", section, re.MULTILINE)
+    assert stations
+    assert len(stations) <= most
+    assert len(set(stations)) == len(stations)
+    assert not [path for path in stations if not (ROOT / "campaign" / path).exists()]
+
+
+def test_every_file_the_architecture_names_exists() -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_/]+\.(?:py|toml))`", text("docs/architecture.md"))
+    assert not [one for one in named if not (ROOT / "campaign" / one).exists() and not (ROOT / one).exists()]
+
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_is_in_the_reference(name: str) -> None:
     own = text("docs/reference.md").partition(f"### `campaign {name}")[2].partition("\n### ")[0].partition("\n## ")[0]
