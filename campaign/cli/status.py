@@ -16,8 +16,6 @@ from campaign.exit_codes import ExitCode
 if TYPE_CHECKING:  # the room is loaded when the command runs
     from campaign.pipeline.operate.manage import Standing
 
-LEFT = ("waiting", "deferred")
-
 
 @click.command(
     "status",
@@ -46,16 +44,12 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     """
     from campaign.pipeline.operate.manage import run_standing
 
-    folder, before, pace = meant_run(run), None, 0.0
+    folder = meant_run(run)
     while True:
-        now, at = run_standing(folder), time.monotonic()
-        settled = sum(now.history.tally().values()) - sum(now.history.tally()[name] for name in LEFT)
-        if before:
-            pace = max(0.0, (settled - before[1]) / (at - before[0]))
-        before = (at, settled)
+        now = run_standing(folder)
         if watch is not None and not as_json and sys.stdout.isatty():
             click.clear()
-        click.echo(json.dumps(_facts(folder, now)) if as_json else _table(folder, now, pace))
+        click.echo(json.dumps(_facts(folder, now)) if as_json else _table(folder, now))
         if watch is None or not now.running:
             return ExitCode.DONE
         time.sleep(max(watch, 0.2))
@@ -68,6 +62,7 @@ def _facts(folder: Path, now: Standing) -> dict[str, object]:
         "running": now.running,
         "state": now.state,
         "reason": now.reason or None,
+        "rate": now.rate if now.running else None,
         "finished": history.finished,
         "passes": history.passes,
         "in_flight": len(history.pending) if now.running else 0,
@@ -76,16 +71,15 @@ def _facts(folder: Path, now: Standing) -> dict[str, object]:
     }
 
 
-def _table(folder: Path, now: Standing, pace: float) -> str:
-    """The verdicts there are, with their share; ``pace`` is what was settled a second since the last look."""
+def _table(folder: Path, now: Standing) -> str:
+    """The verdicts there are, with their share."""
     from campaign.report import formatting
 
     history, tally = now.history, now.history.tally()
     planned, due = sum(tally.values()), history.next_due()
     parts = [
-        now.state,
-        now.reason,
-        formatting.rate_text(pace) if pace and now.running else "",
+        *([now.reason] if now.state == "waiting" else [now.state, now.reason]),
+        formatting.rate_text(now.rate) if now.running else "",
         f"next pass at {formatting.clock(due)}" if due else "",
     ]
     rows = [

@@ -36,6 +36,7 @@ from campaign.pipeline.start.unfinished_editions import FINISHED, unfinished_edi
 from campaign.report.formatting import counted
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.event_log import open_log
+from campaign.report.live.live_state import LiveState, remove_live_state, write_live_state
 from campaign.report.live.logging_handler import passed_on
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.summary import books_text
@@ -230,6 +231,7 @@ def serve(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint,
         label=f"{job.settings.campaign.name} {job.edition}".strip(),
         interval=job.settings.report.interval,
         quiet=options.quiet,
+        publish=lambda pace: write_live_state(chosen.folder, LiveState(round(pace, 2), counts.waiting)),
     )
     with open_log(
         chosen.folder,
@@ -245,6 +247,7 @@ def serve(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint,
                 return asyncio.run(Observer(job, chosen, checkpoint).beside(service.serve()))
         finally:
             progress.finish()
+            remove_live_state(chosen.folder)
             log.event("run left", tally=checkpoint.history.tally())
 
 

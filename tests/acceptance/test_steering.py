@@ -45,10 +45,24 @@ async def test_a_watch_goes_on_until_the_run_is_left_and_says_how_fast_it_is(slo
     (await sending.end()).ends(0)
     told = (await watching).ends(0).out
     first, *_, last = [line for line in told.splitlines() if line.startswith(str(slow.run))]
-    assert first.endswith(": running")
+    assert ": running, " in first
     assert last.endswith(": finished")
     assert ": running, " in told
     assert "\x1b" not in told
+
+
+async def test_an_outage_is_told_by_status_with_what_is_waited_for(slow: Stand, shelf: Shelf) -> None:
+    async with Shelf() as gone:
+        slow.set(delivery__relay=gone.url, delivery__relay_patience="10m")
+    sending = await slow.sending()
+    await until(lambda: any("waiting" in one.read_text() for one in slow.folder.rglob("live.json")), "it says so")
+    told = json.loads((await slow.campaign("status", "--json")).ends(0).out)
+    assert (told["state"], told["rate"]) == ("waiting", 0.0)
+    assert told["reason"].startswith(f"waiting for {gone.url} until ")
+    assert f": waiting for {gone.url} until " in (await slow.campaign("status")).ends(0).out
+    (await slow.campaign("stop", slow.run)).ends(0)
+    (await sending.end()).ends(5)
+    assert not list(slow.folder.rglob("*live.json*"))
 
 
 async def test_a_run_is_told_when_another_process_shares_the_rate_of_its_account(slow: Stand, shelf: Shelf) -> None:

@@ -88,8 +88,8 @@ class ConnectionPool:
         self.leaving: set[object] = set()
         #: When relays were left alone because they were slow.
         self.rests: list[Rest] = []
-        #: The relay whose outage holds everything up, and until when it is waited for, as it was told.
-        self.outage: tuple[RelayState, float] | None = None
+        #: The relay whose outage holds everything up, and how long it is waited for, as it was told.
+        self.outage: tuple[RelayState, str] | None = None
         #: What was answered when a domain was held, by its group.
         self.held: dict[str, str] = {}
         self._accounts: dict[str, RelayAccount] = {}
@@ -215,11 +215,10 @@ class ConnectionPool:
         found = self.selector.waited_for()
         if found is None or self.outage is not None:
             return
-        state, end = self.outage = found
-        log.warning(
-            "waiting for %s until %s (%s); Ctrl-C is safe, the same command continues",
-            state.relay.name, time.strftime("%H:%M:%S", time.localtime(time.time() + end - _now())), state.why,
-        )  # fmt: skip
+        state, end = found
+        until = time.strftime("%H:%M:%S", time.localtime(time.time() + end - _now()))
+        self.outage = state, f"waiting for {state.relay.name} until {until} ({state.why})"
+        log.warning("%s; Ctrl-C is safe, the same command continues", self.outage[1])
 
     def _outage_over(self) -> None:
         if self.outage is not None:

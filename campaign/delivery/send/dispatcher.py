@@ -91,6 +91,11 @@ class Dispatcher:
         """When relays were left alone because they were slow."""
         return self._pool.rests
 
+    @property
+    def waiting(self) -> str:
+        """Which outage holds everything up, in words; empty while none does."""
+        return self._pool.outage[1] if self._pool.outage else ""
+
     async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
         """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.
 

@@ -29,17 +29,22 @@ from campaign.pipeline.finish.close_run import draw_up, verdict_codes, walk, wri
 from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
 from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
+from campaign.report.live.live_state import LiveState, read_live_state
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run stands: its history, whether a process is serving it now, and its state in a word with the reason."""
+    """Where a run stands: its history, whether a process is serving it now, and its state in a word with the reason.
+
+    ``rate``: letters a second over the last half minute, as the process that serves it says; 0 where none does.
+    """
 
     folder: Path
     history: RunState
     running: bool
     state: str
     reason: str = ""
+    rate: float = 0.0
 
 
 def run_standing(run: Path) -> Standing:
@@ -47,14 +52,19 @@ def run_standing(run: Path) -> Standing:
     running = is_running(run)
     history, control = read_history(run, running=running), Control(run)
     control.poll(0.0)
-    return Standing(run, history, running, *state_of(history, control.state, running=running))
+    live = read_live_state(run) if running else LiveState()  # of a process that was killed it says nothing
+    state, reason = state_of(history, control.state, running=running, waiting=live.waiting)
+    return Standing(run, history, running, state, reason, live.rate)
 
 
-def state_of(history: RunState, wish: State, *, running: bool) -> tuple[str, str]:
-    """The state of a run in a word, and the reason; ``wish`` is what an operator last asked for."""
+def state_of(history: RunState, wish: State, *, running: bool, waiting: str = "") -> tuple[str, str]:
+    """The state of a run in a word, and the reason.
+
+    ``wish`` is what an operator last asked for; ``waiting`` what holds up the process that serves the run.
+    """
     counts = history.tally()
     if running:
-        words = {"pause": ("paused", "campaign resume goes on"), "run": ("running", "")}
+        words = {"pause": ("paused", "campaign resume goes on"), "run": ("waiting" if waiting else "running", waiting)}
         return words.get(wish, ("stopping", f"campaign {wish}: letters in flight are finished"))
     if history.abandoned:
         return "left behind", "a run that came later serves whoever was left"

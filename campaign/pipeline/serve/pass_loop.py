@@ -289,6 +289,7 @@ class PassLoop:
         if self._control.poll(time.monotonic()):
             self._log.event("steered", state=self._control.state)
         self._counts.paused = self._control.state == "pause"
+        self._counts.waiting = self._dispatcher.waiting if self._dispatcher else ""
         if self._control.state in {"stop", "cancel"} and not self._stop.is_set():
             self._progress.note(f"an operator asked to {self._control.state}: letters in flight are finished")
             self._halt(*[ExitCode.HELD] if self._control.state == "stop" else [])

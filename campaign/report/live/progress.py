@@ -19,6 +19,8 @@ from campaign.report import formatting
 
 #: Seconds between two looks at the counts, on a terminal and elsewhere.
 PERIOD = 0.2
+#: Seconds between two words to other processes.
+PUBLISH = 1.0
 #: The rate shown is that of the last so many seconds: a stall shows, a hiccup does not.
 WINDOW = 30.0
 #: Characters of the terminal that the bar itself takes.
@@ -32,7 +34,8 @@ class Counts:
     ``total`` is the plan's size; ``done_before`` were settled by earlier processes of this run. ``deferred`` wait
     for another pass and are not done. ``other`` are unrenderable, withdrawn, cancelled or expired. ``limit`` is
     the pace the rate limits allow at best, in letters a second, or None. ``next_pass`` is the POSIX time that those
-    who are left wait for, 0 while there is something to do. ``paused``: an operator asked for it.
+    who are left wait for, 0 while there is something to do. ``paused``: an operator asked for it. ``waiting``: what
+    holds everything up now, in words.
     """
 
     total: int = 0
@@ -45,6 +48,7 @@ class Counts:
     limit: float | None = None
     next_pass: float = 0.0
     paused: bool = False
+    waiting: str = ""
 
     @property
     def done_now(self) -> int:
@@ -83,6 +87,8 @@ def outlook(counts: Counts, pace: float) -> str:
     """When it will be over: ``29m30s left``, or when those who are left are tried again."""
     if counts.paused:
         return "paused; campaign resume goes on"
+    if counts.waiting:
+        return counts.waiting
     if counts.next_pass:
         return f"next pass at {formatting.clock(counts.next_pass)}"
     left = remaining(counts, pace)
@@ -121,7 +127,7 @@ class Progress:
     """Paints `Counts` on ``stream``: `start`, then the task `paint`, then `finish`.
 
     ``clock`` gives monotonic seconds. With ``quiet`` only `note` is heard. A stream that breaks (a closed pipe)
-    silences it; a run never ends for want of a reader.
+    silences it; a run never ends for want of a reader. ``publish`` is told the pace every second, for other processes.
     """
 
     def __init__(
@@ -135,11 +141,13 @@ class Progress:
         label: str = "",
         quiet: bool = False,
         sleep: Callable[[float], Awaitable[object]] | None = None,
+        publish: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._counts, self._stream, self._interval = counts, stream, interval
         self._clock, self._label, self._sleep = clock, formatting.printable(label), sleep
         self._quiet, self._on_terminal = quiet, is_terminal and not quiet
         self._pace = Pace()
+        self._publish, self._published = publish, float("-inf")
         self._broken = False
         self._bar: Any = None
         self._began = self._last_line = clock()
@@ -166,6 +174,9 @@ class Progress:
         """One look at the counts: repaint the bar, or print a line if the interval is over."""
         now = self._clock()
         pace = self._pace.sample(now, self._counts.done_now)
+        if now - self._published >= PUBLISH:
+            self._published = now
+            self._publish(pace)
         if self._bar is not None:
             self._guarded(lambda: self._repaint(pace))
         elif now - self._last_line >= self._interval:
@@ -188,7 +199,7 @@ class Progress:
             self._bar = None
         counts, seconds = self._counts, self._clock() - self._began
         pace = f" at {formatting.rate_text(counts.done_now / seconds)}" if seconds > 0 and counts.done_now else ""
-        counts.next_pass, counts.paused = 0.0, False
+        counts.next_pass, counts.paused, counts.waiting = 0.0, False, ""
         parts = [f"accepted {counts.accepted:,}", standing_text(counts, 0.0).removesuffix(" · no estimate yet")]
         done = f"{counts.done:,} of {counts.total:,} ({formatting.percentage(counts.done, counts.total)})"
         self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {formatting.duration_text(seconds)}{pace}")

@@ -22,6 +22,29 @@ def painted(counts: Counts, **options) -> tuple[Progress, io.StringIO, Clock]:
     return Progress(counts, stream=stream, clock=clock, **options), stream, clock
 
 
+def test_an_outage_is_named_instead_of_an_estimate():
+    counts = Counts(total=10, accepted=4, waiting="waiting for smtp://r until 08:02:00 (refused)")
+    for text in (line(counts, 2.0), caption(counts, 2.0)):
+        assert counts.waiting in text
+        assert "left" not in text
+
+
+def test_other_processes_are_told_every_second_how_fast_it_went_over_the_last_half_minute():
+    told, counts = [], Counts(total=1000)
+    progress, _, clock = painted(counts, publish=told.append)
+    progress.start()
+    for _ in range(60):
+        clock.now += 1
+        counts.accepted += 10
+        progress.tick()
+        progress.tick()
+    assert told == [pytest.approx(10.0)] * 60
+    for _ in range(31):
+        clock.now += 1
+        progress.tick()
+    assert told[-1] == 0.0
+
+
 def test_under_cron_a_run_prints_a_start_line_a_line_per_interval_and_an_end_line():
     counts = Counts(total=1000)
     progress, stream, clock = painted(counts, interval=10)

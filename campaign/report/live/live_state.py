@@ -1,0 +1,50 @@
+"""What a run at work says of itself to other processes: how fast it goes now, and what it waits for.
+
+One small file in the run's folder, rewritten about once a second and removed at the end. It proves nothing and may be
+deleted: a reader heeds it only while the run's journal is locked, and a kill leaves it behind for the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+NAME = "live.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Letters a second over the last half minute, and what holds everything up, in words; empty while nothing does."""
+
+    rate: float = 0.0
+    waiting: str = ""
+
+
+def write_live_state(folder: Path, state: LiveState) -> None:
+    """Tell it. A folder that cannot be written is the journal's to complain of."""
+    temporary = folder / f".{NAME}.new"  # one writer, who holds the journal's lock
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(OSError):
+        descriptor = os.open(temporary, flags, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor with its own flags
+            json.dump(asdict(state), file)
+        temporary.replace(folder / NAME)  # not synced: nobody misses it after a loss of power
+
+
+def read_live_state(folder: Path) -> LiveState:
+    """What the process that serves the run in ``folder`` last told; nothing where there is no such file."""
+    try:
+        found = json.loads((folder / NAME).read_bytes())
+        return LiveState(float(found["rate"]), str(found["waiting"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return LiveState()
+
+
+def remove_live_state(folder: Path) -> None:
+    """The process leaves the run."""
+    for name in (NAME, f".{NAME}.new"):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
