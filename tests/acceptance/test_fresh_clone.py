@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,20 @@ def test_make_demo_is_killed_and_typed_again(clone: Path) -> None:
     assert "they balance" in third.stderr
     assert (newest(clone) / "report.html").is_file()
     assert len(kept(clone)) == len(people) + planned - 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(INSTALLING + 120)
+def test_the_wheel_holds_every_file_of_the_package_and_its_marker_for_types(clone: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, clone]
+    subprocess.run(command, check=True, timeout=INSTALLING)
+    [wheel] = tmp_path.glob("campaign-*.whl")
+    listed = subprocess.run(["git", "ls-files", "campaign"], cwd=clone, capture_output=True, text=True, check=True)
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert "campaign/py.typed" in held
+    assert not set(listed.stdout.split()) - held
+    assert {name.partition("/")[0] for name in held if not name.startswith("campaign/")} == {wheel_info(wheel)}
+
+
+def wheel_info(wheel: Path) -> str:
+    return "-".join(wheel.name.split("-")[:2]) + ".dist-info"
