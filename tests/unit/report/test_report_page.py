@@ -328,3 +328,8 @@ def test_a_letter_of_text_alone_keeps_its_lines():
     html = page(facts(sample=SampleLetter("News", "news@example.com", "", "Dear <reader>\r\n\r\nBye\r\n")))
     assert "<span>Dear &lt;reader&gt;</span><span></span><span>Bye</span>" in html
     assert "<iframe" not in html
+
+
+def test_on_paper_the_folded_domains_and_reasons_are_open():
+    printed = re.search(r"@media print \{(.*?)\n\}", page(facts()), re.DOTALL)[1]
+    assert ".reasons::details-content, .rest::details-content { content-visibility: visible;" in printed
