@@ -181,6 +181,6 @@ def settle(orders: Mapping[str, Any]) -> None:
     if "record" in orders:
         recording.install(**orders["record"])
     if "boot" in orders:
-        from campaign.ledger import checkpoint
+        from campaign.ledger import checkpoint, recovery
 
-        checkpoint.boot_identity = lambda: str(orders["boot"])
+        checkpoint.boot_identity = recovery.boot_identity = lambda: str(orders["boot"])

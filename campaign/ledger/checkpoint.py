@@ -7,14 +7,14 @@ templates or the source of the list.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from campaign.errors import DamageError, StorageError
+from campaign.errors import StorageError
 from campaign.ledger.journal import journal_file, journal_reader
+from campaign.ledger.journal.group_sync import GroupSync
 from campaign.ledger.journal.journal_records import (
     NONE,
     Changed,
@@ -29,7 +29,9 @@ from campaign.ledger.journal.journal_records import (
     VerdictRecord,
     encode,
 )
-from campaign.ledger.run_state import LATEST, RunState, is_date
+from campaign.ledger.recipient_states import LATEST, is_date
+from campaign.ledger.recovery import recover
+from campaign.ledger.run_state import RunState
 from campaign.model import Letter, Outcome, Verdict
 from campaign.system.boot import boot_clock, boot_identity, power_lost
 
@@ -42,35 +44,6 @@ BLOCK_SECONDS = 2.0
 def create(folder: Path, opened: Opened) -> None:
     """Put the journal's first line in place, durably and whole. Raises StorageError."""
     journal_file.write_whole(folder / journal_reader.NAME, encode(opened))
-
-
-def read_history(folder: Path, *, running: bool = False) -> RunState:
-    """The history of a run as far as it is written, for reading only. Raises DamageError or StorageError.
-
-    Unless a process is ``running`` it, letters between dot and reply are in doubt.
-    """
-    path, reading = folder / journal_reader.NAME, journal_reader.Reading()
-    history = _replay(path, reading)
-    boot = boot_identity()
-    journal_reader.refuse_damage(path, reading, boot)
-    if not running:
-        history.settle_interrupted(power_lost=power_lost(history.boot, boot))
-    return history
-
-
-def _replay(path: Path, reading: journal_reader.Reading) -> RunState:
-    try:
-        history = RunState.replay(journal_reader.read_records(path, reading))
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
-        if reading.lines == 0:
-            journal_reader.refuse_damage(path, reading, "")
-        raise DamageError(
-            "The journal contradicts itself, so nothing is sent.",
-            evidence=f"{path}:{reading.lines}: {error}",
-            next_step=f"see what can be saved: campaign repair {path.parent} --dry-run",
-        ) from error
-    history.replayed = reading.octets if reading.whole and not reading.completed else 0
-    return history
 
 
 class Checkpoint:
@@ -103,7 +76,7 @@ class Checkpoint:
         try:
             self._boot = boot_identity() if boot is None else boot
             known = history is not None and history.replayed == self._file.size > 0
-            self.history = history if history is not None and known else self._recover()
+            self.history = history if history is not None and known else recover(self._file, self._boot, self.notices)
             self._file.load_ballast()
             self._begin(durability)
             self.history.run_clock.go_by(steady)
@@ -252,27 +225,6 @@ class Checkpoint:
         wanted = self._block * BLOCK_SECONDS / max(took, 0.001)
         return int(min(max(wanted, FIRST_BLOCK), 2 * self._block, LARGEST_BLOCK))
 
-    def _recover(self) -> RunState:
-        path, reading = self._file.path, journal_reader.Reading()
-        history = _replay(path, reading)
-        journal_reader.refuse_damage(path, reading, self._boot)
-        if reading.completed:
-            self._file.append(b"\n")
-        elif not reading.whole:
-            self._cut(reading.octets)
-        return history
-
-    def _cut(self, octets: int) -> None:
-        tail = self._file.size - octets
-        self.notices.append(f"The last {tail} octets of the journal were torn by an earlier end and have been cut off.")
-        journal_file.write_whole(self.folder / f"torn-tail-{octets}", self._read_tail(octets))
-        self._file.truncate(octets)
-
-    def _read_tail(self, octets: int) -> bytes:
-        with self._file.path.open("rb") as file:
-            file.seek(octets)
-            return file.read()
-
     def _begin(self, durability: str) -> None:
         self.history.settle_interrupted(power_lost=power_lost(self.history.boot, self._boot))
         for number in self.history.interrupted:
@@ -292,47 +244,3 @@ class Checkpoint:
         who, they = ("1 letter", "it is") if count == 1 else (f"{count:,} letters", "they are")
         within = f"{self.history.longest_wait / 60:,.0f} min"
         return f"The clock was ahead when {who} had to wait; {they} tried again within {within}."
-
-
-class GroupSync:
-    """One sync for all who wait: the next one begins when the last has ended, so many letters share it."""
-
-    def __init__(self, file: journal_file.JournalFile, mark: Callable[[int], None]) -> None:
-        self._file = file
-        self._mark = mark
-        self._waiting: list[asyncio.Future[None]] = []
-        self._task: asyncio.Task[None] | None = None
-
-    def wait(self) -> asyncio.Future[None]:
-        """A future that is done once everything appended before this call is on disk. It raises what prevented that."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(future)
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._run())
-        return future
-
-    async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            try:
-                self._mark(await asyncio.to_thread(self._file.sync))
-            except BaseException as error:
-                self._refuse(batch, error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for future in batch:
-                    if not future.done():
-                        future.set_result(None)
-
-    def _refuse(self, batch: list[asyncio.Future[None]], error: BaseException) -> None:
-        """Nobody is left waiting, whatever went wrong: neither this batch nor those who have come since."""
-        waiting, self._waiting = self._waiting, []
-        for future in (*batch, *waiting):
-            if future.done():
-                continue
-            if isinstance(error, Exception):
-                future.set_exception(error)
-            else:
-                future.cancel()

@@ -1,6 +1,6 @@
-"""Replay: what the journal's records add up to, in ten octets a recipient.
+"""Replay: what the journal's records add up to.
 
-The state of every recipient of one run, rebuilt by streaming the records and kept up to date while the run goes on.
+The state of a run, rebuilt by streaming its records and kept up to date while the run goes on.
 Pure bookkeeping: it reads no file and writes none. A letter whose intent has no verdict after the last record
 is in doubt, and so is, after a loss of power under ``durability = "process"``, whoever may have been drawn since the
 last sync: that is what the frontier bounds.
@@ -8,8 +8,7 @@ last sync: that is what the frontier bounds.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from campaign.ledger.journal.journal_records import (
     REHEARSAL,
@@ -25,50 +24,37 @@ from campaign.ledger.journal.journal_records import (
     Synced,
     VerdictRecord,
 )
+from campaign.ledger.recipient_states import (
+    ATTEMPT_CODES,
+    BY_NAME,
+    DEFERRED,
+    IN_DOUBT,
+    TO_GO,
+    WAITING,
+    RecipientStates,
+    is_date,
+)
 from campaign.ledger.run_clock import LONGEST_GAP, RunClock
-from campaign.model import FINAL, Verdict
+from campaign.model import Verdict
 from campaign.system.boot import power_lost
 
-VERDICTS = tuple(Verdict)
-CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}
-WAITING, DEFERRED, IN_DOUBT = CODE[Verdict.WAITING], CODE[Verdict.DEFERRED], CODE[Verdict.IN_DOUBT]
-TO_GO = frozenset({WAITING, DEFERRED})
-FINAL_CODES = frozenset(CODE[verdict] for verdict in FINAL)
-#: Verdicts that end an attempt, as against those that needed none.
-ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
-_BY_NAME = {verdict.value: code for verdict, code in CODE.items()}
-#: The last POSIX second that four octets hold, in February 2106.
-LATEST = 0xFFFFFFFF
 
+class RunState(RecipientStates):
+    """Where the run and each of its recipients stand, by the records so far.
 
-def is_date(seconds: float) -> bool:
-    """Whether a POSIX time fits into the four octets that each recipient has for it."""
-    return 0 <= seconds <= LATEST
-
-
-class RunState:
-    """Where each recipient of the run stands.
-
-    ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
-    and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 where there is none. ``pending`` maps the
-    recipients between dot and reply to their intents, ``digests`` those who may have a letter that nobody answered for
-    to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its Message-ID, ``shaped_by`` to the
-    fingerprints of its run then. ``abandoned``: a fresh run took over, whatever is written later. ``notes`` and
-    ``settings`` are what the last process to send said of its turn. ``rehearsal``: each of its letters went into the
-    embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a relay. ``dead`` are
-    verdicts on dead addresses that ``suppressed.csv`` may lack.
+    ``pending`` maps the recipients between dot and reply to their intents. ``digests`` maps those who may have a
+    letter that nobody answered for to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its
+    Message-ID, ``shaped_by`` to the fingerprints of its run then. ``abandoned``: a fresh run took over, whatever is
+    written later. ``notes`` and ``settings`` are what the last process to send said of its turn. ``rehearsal``: each of
+    its letters went into the embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a
+    relay. ``dead`` are verdicts on dead addresses that ``suppressed.csv`` may lack.
     """
 
     def __init__(self, opened: Opened) -> None:
+        super().__init__(opened.recipients)
         self.opened = opened
         self.fingerprints = dict(opened.fingerprints)
         self.rehearsal = REHEARSAL in self.fingerprints
-        size = opened.recipients
-        self.state = bytearray(size)
-        self.attempts = bytearray(size)
-        self.dates = array("I", bytes(4)) * size
-        self.not_before = array("I", bytes(4)) * size
-        self.counts = [size] + [0] * (len(VERDICTS) - 1)
         self.pending: dict[int, Intent] = {}
         self.digests: dict[int, str] = {}
         self.domain = opened.domain
@@ -76,12 +62,8 @@ class RunState:
         self.shaped_by: dict[int, dict[str, str]] = {}
         self.notes: tuple[str, ...] = ()
         self.settings: dict[str, str] = {}
-        self.passes = 0
-        self.pass_at = 0
-        self.frontier = 0
-        self.boot = ""
-        self.durability = ""
-        self.synced = 0
+        self.passes = self.pass_at = self.frontier = self.synced = 0
+        self.boot = self.durability = ""
         self.ended: Ended | None = None
         self.abandoned = False
         self.dead: dict[int, VerdictRecord] = {}
@@ -127,14 +109,14 @@ class RunState:
         if isinstance(record, Intent):
             return 0 <= record.number < len(self.state) and is_date(record.date)
         if isinstance(record, VerdictRecord):
-            known = 0 <= record.number < len(self.state) and record.verdict in _BY_NAME
+            known = 0 <= record.number < len(self.state) and record.verdict in BY_NAME
             return known and is_date(record.date) and is_date(record.not_before)
         return is_date(record.at) if isinstance(record, Pass) else not isinstance(record, Opened)
 
     def look_at_clock(self, at: float) -> None:
         """The clock says ``at``. Where it was set back, nobody waits for longer than anybody was told to before."""
         if self.run_clock.tick(at):
-            self._draw_in(max(0, int(at + self.longest_wait + 1)))
+            self.drawn_in += self._draw_in(max(0, int(at + self.longest_wait + 1)))
 
     def age(self, number: int, now: float) -> float:
         """Seconds since this recipient was first tried, the current pass included; a clock that jumps adds little."""
@@ -176,64 +158,15 @@ class RunState:
         known = self.digests[number]
         return known == sha256.hex() if known else self.shaped_by.get(number) == self.fingerprints
 
-    def due(self, now: float, start: int = 0) -> Iterator[int]:
-        """Numbers that a pass beginning at ``now`` takes up, ascending."""
-        state, not_before = self.state, self.not_before
-        for number in range(start, len(state)):
-            code = state[number]
-            if code == WAITING or (code == DEFERRED and not_before[number] <= now):
-                yield number
-
-    def is_open(self, number: int) -> bool:
-        """Whether a pass may have to take this recipient up, now or later."""
-        return self.state[number] in TO_GO
-
-    def first_unsettled(self) -> int:
-        """The lowest number that a pass may have to take up; the size of the run where there is none."""
-        places = (self.state.find(code) for code in (WAITING, DEFERRED))
-        return min((place for place in places if place >= 0), default=len(self.state))
-
     def is_due(self, number: int) -> bool:
         """Whether the current pass takes this recipient up."""
         code = self.state[number]
         return code == WAITING or (code == DEFERRED and self.not_before[number] <= self.pass_at)
 
-    def next_due(self) -> float | None:
-        """The earliest POSIX time at which a pass has something to do; 0.0 = at once, None = never."""
-        if self.counts[WAITING]:
-            return 0.0
-        if not self.counts[DEFERRED]:
-            return None
-        return float(min(self.not_before[n] for n, code in enumerate(self.state) if code == DEFERRED))
-
-    def numbers(self, *verdicts: Verdict) -> Iterator[int]:
-        """Numbers of the recipients with one of these verdicts, ascending."""
-        codes = frozenset(CODE[verdict] for verdict in verdicts)
-        return (number for number, code in enumerate(self.state) if code in codes)
-
-    def verdict(self, number: int) -> Verdict:
-        """What the journal says of one recipient; between dot and reply that is what it was before."""
-        return VERDICTS[self.state[number]]
-
-    def tally(self) -> dict[str, int]:
-        """How many recipients have each of the nine verdicts."""
-        return {verdict.value: self.counts[code] for code, verdict in enumerate(VERDICTS)}
-
     @property
     def finished(self) -> bool:
         """Nothing is left that a pass could take up."""
         return self.abandoned or not (self.counts[WAITING] or self.counts[DEFERRED])
-
-    def _move(self, number: int, code: int) -> None:
-        self.counts[self.state[number]] -= 1
-        self.counts[code] += 1
-        self.state[number] = code
-
-    def _draw_in(self, latest: int) -> None:
-        for number, code in enumerate(self.state):
-            if code == DEFERRED and self.not_before[number] > latest:
-                self.not_before[number] = latest
-                self.drawn_in += 1
 
     def _shaped(self, number: int) -> None:
         """The letter in doubt was made under what holds now, unless it was in doubt before."""
@@ -266,7 +199,7 @@ class RunState:
         self.dates[record.number] = int(record.date)
 
     def _settled(self, record: VerdictRecord) -> None:
-        number, code, state, counts = record.number, _BY_NAME[record.verdict], self.state, self.counts
+        number, code, state, counts = record.number, BY_NAME[record.verdict], self.state, self.counts
         intent = self.pending.pop(number, None)
         counts[state[number]] -= 1
         counts[code] += 1

@@ -21,7 +21,7 @@ import pytest
 from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import Composer
 from campaign.config import load
-from campaign.ledger.checkpoint import read_history
+from campaign.ledger.recovery import read_history
 from campaign.model import Letter
 from campaign.pipeline.command_context import prepare
 from tests.support.stand import ROOT, clean_environment, parsed

@@ -24,9 +24,9 @@ from campaign.delivery.embedded_mailbox import EmbeddedMailbox
 from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.ledger import repair
-from campaign.ledger.checkpoint import read_history
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Intent
+from campaign.ledger.recovery import read_history
 from campaign.model import Letter, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.operate import manage

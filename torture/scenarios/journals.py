@@ -110,11 +110,11 @@ def _states(folder: Path, whole: bytes) -> dict[int, str]:
 def _open(folder: Path, *, opening: bool) -> str:
     """How the product takes this journal: ``refused line N``, or its recipients' states; never an exception."""
     from campaign.errors import DamageError
-    from campaign.ledger import checkpoint
+    from campaign.ledger import checkpoint, recovery
 
     try:
         if not opening:
-            return checkpoint.read_history(folder).state.hex()
+            return recovery.read_history(folder).state.hex()
         before = {path.name for path in folder.iterdir()}
         book = checkpoint.Checkpoint(folder)
         book.close()

@@ -20,8 +20,9 @@ from campaign.delivery.control_file import Control, State, write_control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
-from campaign.ledger.checkpoint import Checkpoint, read_history
+from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal import journal_reader
+from campaign.ledger.recovery import read_history
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare

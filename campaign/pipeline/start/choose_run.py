@@ -21,7 +21,7 @@ from campaign.audience.screening.invalid_row_limit import refuse_too_many, refus
 from campaign.audience.sources.source_factory import template_columns
 from campaign.compose.composer import FIRST_RENDERING, WAY_OF_RENDERING, Composer
 from campaign.errors import ConfigError, UnfinishedError
-from campaign.ledger import checkpoint, run_folder
+from campaign.ledger import checkpoint, recovery, run_folder
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.run_state import RunState
 from campaign.model import Books, Recipient
@@ -142,7 +142,7 @@ def _named(
 
 def refuse_other_kind(job: Job, run: Path) -> None:
     """A rehearsal is never continued through a relay, nor the reverse, whoever names it. Raises ConfigError."""
-    if checkpoint.read_history(run).rehearsal == job.rehearsal:
+    if recovery.read_history(run).rehearsal == job.rehearsal:
         return
     raise ConfigError(
         f"{run} is {'no' if job.rehearsal else 'a'} rehearsal, so this command does not continue it.",

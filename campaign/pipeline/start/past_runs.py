@@ -13,7 +13,7 @@ from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import Composer
-from campaign.ledger import checkpoint, run_folder
+from campaign.ledger import recovery, run_folder
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL
 from campaign.ledger.run_state import RunState
 from campaign.pipeline.command_context import Job
@@ -38,7 +38,7 @@ def continuable(job: Job, *, rehearsal: bool | None = None) -> Iterator[tuple[Pa
     for run in opened_runs(job):
         if wanted and not run_folder.began_as_rehearsal(run):
             continue  # known without reading all of it
-        history = checkpoint.read_history(run)
+        history = recovery.read_history(run)
         if history.rehearsal == wanted:
             yield run, history
 
@@ -51,7 +51,7 @@ def newest(job: Job, *, rehearsal: bool | None = None) -> tuple[Path | None, Run
 def served(job: Job, generation: int) -> Iterator[tuple[RunState, Plan]]:
     """Every opened run of this edition and generation that counts for this command, with its plan."""
     for run in reversed(opened_runs(job)):
-        history = checkpoint.read_history(run)
+        history = recovery.read_history(run)
         if history.opened.generation == generation and (job.rehearsal or not history.rehearsal):
             yield history, Plan.open(run / run_folder.PLAN)
 

@@ -11,8 +11,8 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.errors import DamageError, StorageError
 from campaign.exit_codes import ExitCode
 from campaign.ledger import run_folder
-from campaign.ledger.checkpoint import read_history
 from campaign.ledger.journal import journal_reader
+from campaign.ledger.recovery import read_history
 from campaign.ledger.run_state import RunState
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text

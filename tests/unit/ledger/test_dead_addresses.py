@@ -10,8 +10,9 @@ import pytest
 
 from campaign.config import load
 from campaign.ledger import dead_addresses, run_folder
-from campaign.ledger.checkpoint import Checkpoint, read_history
+from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal.journal_records import Ended, VerdictRecord, encode
+from campaign.ledger.recovery import read_history
 from campaign.model import Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.operate.manage import report

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.checkpoint import Checkpoint, create, read_history
+from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import (
     Intent,
@@ -20,6 +20,7 @@ from campaign.ledger.journal.journal_records import (
     decode,
     encode,
 )
+from campaign.ledger.recovery import read_history
 from campaign.model import Verdict
 from campaign.system.boot import boot_identity
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import DamageError, StorageError, UnfinishedError
-from campaign.ledger.checkpoint import read_history
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import JournalFile, write_whole
 from campaign.ledger.journal.journal_records import (
@@ -22,6 +21,7 @@ from campaign.ledger.journal.journal_records import (
     VerdictRecord,
     encode,
 )
+from campaign.ledger.recovery import read_history
 from campaign.ledger.repair import inspect_journal, repair
 from campaign.ledger.run_folder import locked
 from campaign.model import Verdict

@@ -14,7 +14,8 @@ from campaign.compose.composer import WAY_OF_RENDERING
 from campaign.config import load
 from campaign.errors import CampaignError, ConfigError, DamageError, InputError, UnfinishedError
 from campaign.ledger import run_folder
-from campaign.ledger.checkpoint import Checkpoint, read_history
+from campaign.ledger.checkpoint import Checkpoint
+from campaign.ledger.recovery import read_history
 from campaign.ledger.run_state import RunState
 from campaign.model import Books, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare

@@ -14,8 +14,9 @@ from campaign.config import load
 from campaign.config.delivery import DeliverySection
 from campaign.errors import ConfigError
 from campaign.ledger import dead_addresses, run_folder
-from campaign.ledger.checkpoint import Checkpoint, create, read_history
+from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL, Opened
+from campaign.ledger.recovery import read_history
 from campaign.model import Books, Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder

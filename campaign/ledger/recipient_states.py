@@ -1,0 +1,90 @@
+"""Where each recipient of a run stands, in ten octets each: verdict, attempts, dates, and who is next."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from campaign.model import FINAL, Verdict
+
+VERDICTS = tuple(Verdict)
+CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}
+WAITING, DEFERRED, IN_DOUBT = CODE[Verdict.WAITING], CODE[Verdict.DEFERRED], CODE[Verdict.IN_DOUBT]
+TO_GO = frozenset({WAITING, DEFERRED})
+FINAL_CODES = frozenset(CODE[verdict] for verdict in FINAL)
+#: Verdicts that end an attempt, as against those that needed none.
+ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
+BY_NAME = {verdict.value: code for verdict, code in CODE.items()}
+#: The last POSIX second that four octets hold, in February 2106.
+LATEST = 0xFFFFFFFF
+
+
+def is_date(seconds: float) -> bool:
+    """Whether a POSIX time fits into the four octets that each recipient has for it."""
+    return 0 <= seconds <= LATEST
+
+
+class RecipientStates:
+    """The recipients of one run, by their number in the plan.
+
+    ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
+    and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 where there is none. ``counts`` has the
+    number of recipients with each code.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.state = bytearray(size)
+        self.attempts = bytearray(size)
+        self.dates = array("I", bytes(4)) * size
+        self.not_before = array("I", bytes(4)) * size
+        self.counts = [size] + [0] * (len(VERDICTS) - 1)
+
+    def verdict(self, number: int) -> Verdict:
+        """What the journal says of one recipient; between dot and reply that is what it was before."""
+        return VERDICTS[self.state[number]]
+
+    def tally(self) -> dict[str, int]:
+        """How many recipients have each of the nine verdicts."""
+        return {verdict.value: self.counts[code] for code, verdict in enumerate(VERDICTS)}
+
+    def numbers(self, *verdicts: Verdict) -> Iterator[int]:
+        """Numbers of the recipients with one of these verdicts, ascending."""
+        codes = frozenset(CODE[verdict] for verdict in verdicts)
+        return (number for number, code in enumerate(self.state) if code in codes)
+
+    def due(self, now: float, start: int = 0) -> Iterator[int]:
+        """Numbers that a pass beginning at ``now`` takes up, ascending."""
+        state, not_before = self.state, self.not_before
+        for number in range(start, len(state)):
+            code = state[number]
+            if code == WAITING or (code == DEFERRED and not_before[number] <= now):
+                yield number
+
+    def is_open(self, number: int) -> bool:
+        """Whether a pass may have to take this recipient up, now or later."""
+        return self.state[number] in TO_GO
+
+    def first_unsettled(self) -> int:
+        """The lowest number that a pass may have to take up; the size of the run where there is none."""
+        places = (self.state.find(code) for code in (WAITING, DEFERRED))
+        return min((place for place in places if place >= 0), default=len(self.state))
+
+    def next_due(self) -> float | None:
+        """The earliest POSIX time at which a pass has something to do; 0.0 = at once, None = never."""
+        if self.counts[WAITING]:
+            return 0.0
+        if not self.counts[DEFERRED]:
+            return None
+        return float(min(self.not_before[n] for n, code in enumerate(self.state) if code == DEFERRED))
+
+    def _move(self, number: int, code: int) -> None:
+        self.counts[self.state[number]] -= 1
+        self.counts[code] += 1
+        self.state[number] = code
+
+    def _draw_in(self, latest: int) -> int:
+        """Let nobody wait beyond ``latest`` (POSIX seconds); how many would have."""
+        later = [n for n, code in enumerate(self.state) if code == DEFERRED and self.not_before[n] > latest]
+        for number in later:
+            self.not_before[number] = latest
+        return len(later)
