@@ -256,8 +256,16 @@ def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
     tally = checkpoint.history.tally()
     limit = pace_of(job.settings.delivery, tally["waiting"] + tally["deferred"])
     total = sum(tally.values())
+    done = total - tally["waiting"] - tally["deferred"]
     return Counts(
-        total=total, done_before=total - tally["waiting"] - tally["deferred"], deferred=tally["deferred"], limit=limit
+        total=total,
+        done_before=done,
+        accepted=tally["accepted"],
+        deferred=tally["deferred"],
+        rejected=tally["rejected"],
+        in_doubt=tally["in_doubt"],
+        other=done - tally["accepted"] - tally["rejected"] - tally["in_doubt"],
+        limit=limit,
     )
 
 

@@ -80,7 +80,8 @@ class SampleLetter:
 class RunFacts:
     """Everything a report says about one run.
 
-    ``started`` and ``ended`` are POSIX seconds. ``verdicts`` counts recipients by the nine values of `Verdict`
+    ``started`` and ``ended`` are POSIX seconds; in ``active`` of those between them a process served the run (``None``:
+    in all). ``verdicts`` counts recipients by the nine values of `Verdict`
     (one left out is 0). ``by_domain`` holds the largest recipient domains, each with its own verdicts, of
     ``domain_count`` in all.
     ``latency`` maps ``p50``, ``p90``, ``p99`` and ``max`` to seconds from the final dot to its reply;
@@ -118,6 +119,7 @@ class RunFacts:
     bucket_seconds: float = 1.0
     dead: int = 0
     rehearsal: bool = False
+    active: float | None = None
     domain_count: int = 0
     sample: SampleLetter | None = None
 
@@ -132,8 +134,8 @@ class RunFacts:
 
     @property
     def seconds(self) -> float:
-        """How long the run took, never negative (a wall clock may step back)."""
-        return max(0.0, self.ended - self.started)
+        """How long the run took: the time in which a process served it."""
+        return max(0.0, self.ended - self.started) if self.active is None else self.active
 
     def count(self, verdict: str) -> int:
         """How many recipients ended in ``verdict``."""

@@ -45,10 +45,12 @@ TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS, TOLD_RESTS = 25, 25, 1000, 5
 
 @dataclass(slots=True)
 class Stream:
-    """What one walk through the journal adds up to."""
+    """What one walk through the journal adds up to. ``active``: seconds in which a process served the run."""
 
     started: float = 0.0
     ended: float = 0.0
+    active: float = 0.0
+    latest: float = 0.0
     passes: int = 0
     times: SendTimes = field(default_factory=SendTimes)
     seconds: dict[int, list[int]] = field(default_factory=dict)
@@ -57,9 +59,17 @@ class Stream:
     last: dict[int, VerdictRecord] = field(default_factory=dict)
     sent_at: dict[int, tuple[float, str]] = field(default_factory=dict)
 
+    def taken_up(self, at: float) -> None:
+        """A process begins to serve the run; since the record before this one nobody did."""
+        self.started = self.started or at
+        self.ended = max(self.ended, at)
+        self.latest = at
+
     def settled(self, record: VerdictRecord) -> None:
         """One verdict."""
         self.ended = max(self.ended, record.at)
+        self.active += max(0.0, record.at - self.latest)
+        self.latest = max(self.latest, record.at)
         at = self.seconds.setdefault(int(record.at), [0, 0, 0])
         if record.verdict == Verdict.ACCEPTED:
             at[0] += 1
@@ -82,8 +92,7 @@ def walk(path: Path) -> Stream:
         if isinstance(record, VerdictRecord):
             stream.settled(record)
         elif isinstance(record, Started):
-            stream.started = stream.started or record.at
-            stream.ended = max(stream.ended, record.at)
+            stream.taken_up(record.at)
         elif isinstance(record, Pass):
             stream.passes += 1
     return stream
@@ -139,6 +148,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Strea
         rehearsal=history.rehearsal,
         started=stream.started,
         ended=stream.ended,
+        active=stream.active,
         books=plan.books,
         verdicts=history.tally(),
         by_domain=domains,

@@ -80,6 +80,7 @@ class Observer:
             deferrals=self._tail.deferrals,
             latency_buckets=self._tail.times.buckets(),
             latency_sum=self._tail.times.sum,
+            seconds=self._tail.active + max(0.0, now - (self._tail.latest or now)),
         )
         return publish(self._job, numbers)
 
@@ -90,6 +91,8 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path, self._offset = path, 0
         self.started = 0.0
+        #: Seconds in which a process served the run, up to the ``latest`` record that tells a time.
+        self.active = self.latest = 0.0
         self.deferrals = 0
         self.times = SendTimes()
 
@@ -109,10 +112,13 @@ class Tail:
     def _take(self, line: bytes) -> None:
         match decode(line):
             case VerdictRecord() as record:
+                self.active += max(0.0, record.at - self.latest)
+                self.latest = max(self.latest, record.at)
                 self.deferrals += record.verdict == Verdict.DEFERRED
                 if record.took and record.verdict != Verdict.IN_DOUBT:
                     self.times.add(record.took)
             case Started() as record:
                 self.started = self.started or record.at
+                self.latest = record.at
             case _:
                 pass

@@ -1,8 +1,8 @@
 """Where the run stands while it runs: a bar on a terminal, a plain line now and then everywhere else.
 
 There is one painter. The stages add to the integers in `Counts` and know nothing of it, so progress costs a
-letter nothing; the painter reads them a few times a second. What it shows of a resumed run is honest: done
-counts all runs, the rate only this one. Not here: the end-of-run tally (`summary.tally`) and the log.
+letter nothing; the painter reads them a few times a second. Of a resumed run it counts what all its processes did;
+the rate, and what is marked "this time", are of this one. Not here: the end-of-run tally (`summary.tally`) and the log.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ BAR = 10
 
 @dataclass(slots=True)
 class Counts:
-    """How many recipients of the plan are where, now; the stages add and subtract, the painter reads.
+    """How many recipients of the plan are where, now, over all processes of the run; the stages add and subtract.
 
-    ``total`` is the plan's size; ``done_before`` were settled by earlier processes of this run. ``deferred`` wait
+    ``total`` is the plan's size; ``done_before`` were settled when this process took the run up. ``deferred`` wait
     for another pass and are not done. ``other`` are unrenderable, withdrawn, cancelled or expired. ``limit`` is
     the pace the rate limits allow at best, in letters a second, or None. ``next_pass`` is the POSIX time that those
     who are left wait for, 0 while there is something to do. ``paused``: an operator asked for it. ``waiting``: what
@@ -53,12 +53,12 @@ class Counts:
     @property
     def done_now(self) -> int:
         """Settled by this process."""
-        return self.accepted + self.rejected + self.in_doubt + self.other
+        return self.done - self.done_before
 
     @property
     def done(self) -> int:
         """Settled by all processes of this run."""
-        return self.done_before + self.done_now
+        return self.accepted + self.rejected + self.in_doubt + self.other
 
 
 class Pace:
@@ -192,7 +192,7 @@ class Progress:
             self._guarded(lambda: self._stream.write(text + "\n"))
 
     def finish(self) -> None:
-        """Take the bar down and say how this process ended, over its whole time."""
+        """Take the bar down and say where the run stands, and what this process did of it, over its whole time."""
         if self._bar is not None:
             self._guarded(self._bar.clear)
             self._bar.close()
@@ -202,7 +202,9 @@ class Progress:
         counts.next_pass, counts.paused, counts.waiting = 0.0, False, ""
         parts = [f"accepted {counts.accepted:,}", standing_text(counts, 0.0).removesuffix(" · no estimate yet")]
         done = f"{counts.done:,} of {counts.total:,} ({formatting.percentage(counts.done, counts.total)})"
-        self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {formatting.duration_text(seconds)}{pace}")
+        this = f"this time {counts.done_now:,} in " if counts.done_before else ""
+        took = f"{this}{formatting.duration_text(seconds)}{pace}"
+        self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {took}")
 
     def _repaint(self, pace: float) -> None:
         self._bar.set_description_str(caption(self._counts, pace), refresh=False)

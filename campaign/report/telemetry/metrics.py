@@ -33,7 +33,7 @@ class Snapshot:
 
     ``at`` and ``started`` are POSIX seconds, ``verdicts`` counts recipients, ``deferrals`` counts the replies that put
     a letter off. ``latency_buckets`` and ``latency_sum`` are as in `RunFacts`. ``exit_code`` is None while the run is
-    at work.
+    at work. ``seconds``: how long processes have served it.
     """
 
     campaign: str
@@ -48,6 +48,7 @@ class Snapshot:
     latency_buckets: Mapping[float, int] = field(default_factory=dict)
     latency_sum: float = 0.0
     exit_code: int | None = None
+    seconds: float | None = None
 
     @classmethod
     def of(cls, facts: RunFacts) -> Snapshot:
@@ -65,6 +66,7 @@ class Snapshot:
             facts.latency_buckets,
             facts.latency_sum,
             facts.exit_code,
+            facts.seconds,
         )
 
     def count(self, verdict: str) -> float:
@@ -205,7 +207,7 @@ def _of_the_run(numbers: Snapshot) -> Iterator[tuple[str, str, float | None]]:
     yield "in_doubt", "Letters whose reply was never recorded; a person decides.", doubts
     yield "run_started_timestamp_seconds", "When the last run started.", numbers.started
     yield "planned", "Recipients of the last run's plan.", numbers.planned
-    yield "run_seconds", "How long the last run took, or has taken so far.", max(0.0, numbers.at - numbers.started)
+    yield "run_seconds", "How long processes have served the last run.", _seconds(numbers)
 
 
 def _of_its_end(numbers: Snapshot, earlier: Earlier) -> Iterator[tuple[str, str, float | None]]:
@@ -224,6 +226,10 @@ def _info(numbers: Snapshot) -> Any:
     family = InfoMetricFamily("campaign_run", "Which run these numbers are of.", labels=["campaign"])
     family.add_metric([numbers.campaign], names)
     return family
+
+
+def _seconds(numbers: Snapshot) -> float:
+    return max(0.0, numbers.at - numbers.started if numbers.seconds is None else numbers.seconds)
 
 
 def _send_seconds(numbers: Snapshot) -> Any:

@@ -75,7 +75,7 @@ def test_nothing_off_a_terminal_carries_a_carriage_return_or_an_escape():
 
 
 def test_a_resumed_run_counts_what_was_done_before_but_its_rate_is_of_this_run():
-    counts = Counts(total=1000, done_before=600)
+    counts = Counts(total=1000, done_before=600, accepted=590, rejected=10)
     progress, stream, clock = painted(counts)
     progress.start()
     clock.now += 10
@@ -85,7 +85,8 @@ def test_a_resumed_run_counts_what_was_done_before_but_its_rate_is_of_this_run()
     first, middle, last = stream.getvalue().splitlines()
     assert first == "started gazette 2026-11: 1,000 recipients, 600 of them done earlier"
     assert middle.startswith("done 700 of 1,000 (70.0 %) · 10.0/s ·")
-    assert last.endswith("· 10s at 10.0/s")
+    assert "· accepted 690 · deferred 0 · rejected 10 ·" in last
+    assert last.endswith("· this time 100 in 10s at 10.0/s")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_a_resumed_run_counts_what_was_done_before_but_its_rate_is_of_this_run()
     [(10.0, None, 90.0), (10.0, 5.0, 180.0), (2.0, 5.0, 450.0), (0.0, 5.0, None), (0.0, None, None)],
 )
 def test_the_estimate_is_never_faster_than_the_limits_nor_than_what_was_seen(pace, limit, seconds):
-    assert remaining(Counts(total=1000, done_before=100, limit=limit), pace) == seconds
+    assert remaining(Counts(total=1000, done_before=100, accepted=100, limit=limit), pace) == seconds
 
 
 def test_a_stall_shows_within_the_window_although_the_run_was_fast_before():
@@ -127,7 +128,7 @@ def test_others_are_named_only_where_there_are_some():
 
 
 def test_a_terminal_gets_one_bar_that_is_taken_down_again():
-    counts = Counts(total=1000, done_before=500, limit=50)
+    counts = Counts(total=1000, done_before=500, accepted=500, limit=50)
     progress, stream, clock = painted(counts, is_terminal=True)
     progress.start()
     clock.now += 2
