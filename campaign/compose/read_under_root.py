@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,10 +23,17 @@ def kept_back(file: Path, root: Path, private: Iterable[Path]) -> bool:
     """Whether ``file`` is for no letter: hidden, a secret by its name, or one of ``private`` (files, whole folders).
 
     All paths are resolved, and ``file`` lies under ``root``. A row that names the list, the journal or the campaign
-    file must not get it, whichever way its name comes into a letter: attachment, picture, sheet or template.
+    file must not get it, in whatever case it is spelt, and whichever way its name comes into a letter: attachment,
+    picture, sheet or template.
     """
     hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-    return hidden or file.suffix in _SECRETS or any(file.is_relative_to(path) for path in private)
+    named = _any_case(file)
+    return hidden or named.suffix in _SECRETS or any(named.is_relative_to(_any_case(path)) for path in private)
+
+
+def _any_case(path: Path) -> Path:
+    """The same for all names that a file system which ignores case, or how accents are composed, takes for one."""
+    return Path(unicodedata.normalize("NFC", unicodedata.normalize("NFD", str(path)).casefold()))
 
 
 def read_beneath(root: Path, inside: Path, longest: int) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from campaign.errors import ConfigError, StorageError
 from campaign.system.atomic_file import write_atomically
+from campaign.system.private_file import private_octets
 
 VARIABLE = "CAMPAIGN_SECRET"
 LEAST_OCTETS = 16
@@ -35,7 +36,7 @@ def load_secret(file: Path, *, must_exist: bool, environment: Mapping[str, str] 
 
 def _from_file(file: Path, must_exist: bool) -> bytes:
     try:
-        return file.read_bytes().strip()
+        return private_octets(file).strip()
     except FileNotFoundError:
         if must_exist:
             raise StorageError(
@@ -56,7 +57,7 @@ def _make(file: Path) -> bytes:
     try:
         write_atomically(file, secret + b"\n", keep_first=True)
     except FileExistsError:  # another process was first
-        return file.read_bytes().strip()
+        return private_octets(file).strip()
     except OSError as error:
         raise StorageError(
             f"The secret {file} cannot be made.",

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.credentials.login import read_private
 from campaign.errors import ConfigError
+from campaign.system.private_file import read_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from pwd import getpwuid
 from typing import NoReturn
 
 from campaign.config import load
@@ -17,6 +16,7 @@ from campaign.errors import ConfigError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.report.live.console import path_text
+from campaign.system.user_name import user_name
 
 
 def find_run(named: str, say: Callable[[str], None]) -> Path:
@@ -62,19 +62,12 @@ def _refuse_closed_below(error: OSError) -> None:
 
 def _closed(folder: Path) -> NoReturn:
     status = folder.stat()
-    owner = _user(status.st_uid)
+    owner = user_name(status.st_uid)
     raise ConfigError(
         f"The folder {folder} is closed to you, so nobody can say from here which runs it holds.",
-        evidence=f"it belongs to {owner} (mode {status.st_mode & 0o777:04o}), and you are {_user(os.geteuid())}",
+        evidence=f"it belongs to {owner} (mode {status.st_mode & 0o777:04o}), and you are {user_name(os.geteuid())}",
         next_step=f"ask {owner}, or: sudo -u {owner} campaign status {folder}",
     )
-
-
-def _user(number: int) -> str:
-    try:
-        return getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
 
 
 def _newest_below(place: Path) -> Path | None:

@@ -216,7 +216,7 @@ async def test_73_when_the_runs_may_not_be_written(stand: Stand) -> None:
 
 @pytest.mark.parametrize("missing", ["runs", "campaign.secret"])
 async def test_73_when_what_must_exist_does_not(stand: Stand, missing: str) -> None:
-    stand.write("campaign.secret", "0" * 64)
+    stand.write("campaign.secret", "0" * 64).chmod(0o600)
     (stand.folder / "runs").mkdir()
     path = stand.folder / missing
     path.rmdir() if path.is_dir() else path.unlink()

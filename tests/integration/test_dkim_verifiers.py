@@ -66,6 +66,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dkim")
     for name, key in (("rsa", RSA), ("ed", ED)):
         (folder / name).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        (folder / name).chmod(0o600)
     (folder / "keys").write_text("".join(f"{name} {value}\n" for name, value in PUBLIC.items()))
     (folder / "conf").write_text(f"Mode v\nSyslog no\nTestPublicKeys {folder}/keys\n")
     return folder

@@ -220,6 +220,7 @@ def signing_with(key: Any, folder: Path) -> DkimSection:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     (folder / "dkim.pem").write_bytes(private)
+    (folder / "dkim.pem").chmod(0o600)
     return DkimSection(domain="example.com", selector="s1", key_file=Path("dkim.pem"))
 
 

@@ -70,6 +70,7 @@ class Found:
     def __init__(self, place: Path, release: str, run: str, url: str) -> None:
         self.place, self._url = place / run, url
         shutil.copytree(FIXTURES / release / run, self.place)
+        (self.place / "secret.txt").chmod(0o600)  # git keeps no such mode
         self.file, self.run = self.place / "gazette.toml", self.place / "runs" / "gazette" / "first"
         self.journal = self.run / journal_reader.NAME
         self.rewrite("opened", lambda line: line.update(file=str(self.file)))

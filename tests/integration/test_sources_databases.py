@@ -91,6 +91,9 @@ def test_the_password_may_stand_in_a_file(server: sa.Engine, tmp_path: Path, mon
     with pytest.raises(ConfigError, match="wants a password"):
         open_source(settings(server), tmp_path)
     (tmp_path / "secret").write_text(databases.SECRET + "\n")
+    with pytest.raises(ConfigError, match="can be read by others"):
+        open_source(settings(server, password_file="secret"), tmp_path)
+    (tmp_path / "secret").chmod(0o600)
     assert open_source(settings(server, password_file="secret"), tmp_path).columns[0] == "id"
     with pytest.raises(ConfigError, match="cannot be read"):
         open_source(settings(server, password_file="nowhere"), tmp_path)

@@ -36,7 +36,9 @@ def _sender(scene: Scene) -> None:
 
 
 def _secret(scene: Scene) -> None:
-    (scene.folder / "campaign.secret").write_text("0123456789abcdef" * 4 + "\n", encoding="utf-8")
+    secret = scene.folder / "campaign.secret"
+    secret.write_text("0123456789abcdef" * 4 + "\n", encoding="utf-8")
+    secret.chmod(0o600)
 
 
 def _reply_to(scene: Scene) -> None:

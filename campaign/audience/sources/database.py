@@ -19,6 +19,7 @@ from campaign.audience.sources.cell_values import chunk_of
 from campaign.audience.sources.row_chunks import Chunk
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError, install_extra
+from campaign.system.private_file import read_private
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -137,15 +138,7 @@ def _sqlite_url(url: URL, base: Path, key: str) -> URL:
 def _password(settings: AudienceSection, base: Path) -> str:
     if not settings.password_file:
         return os.environ.get(PASSWORD, "")
-    path = base / settings.password_file
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"audience.password_file {path} cannot be read.",
-            evidence=getattr(error, "strerror", "") or "not UTF-8",
-            next_step=f"write the password into it, chmod 600, or set {PASSWORD}",
-        ) from None
+    return read_private(base / settings.password_file).rstrip("\r\n")
 
 
 @contextmanager

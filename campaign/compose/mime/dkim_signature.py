@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import stat
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from campaign.config.compose import DkimSection
 from campaign.errors import ConfigError
+from campaign.system.private_file import private_octets
 
 if TYPE_CHECKING:  # cryptography costs 60 ms of start, and only a signer needs it
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -79,7 +79,7 @@ class _Key:
                     f"compose.dkim.{what}: {name!r} is not one.", next_step="write it as it is in the DNS"
                 )
         file = base / settings.key_file
-        key = _private_key(file, warnings)
+        key = _private_key(file)
         self.name, self.fingerprint = str(settings.key_file), _fingerprint(key)
         self._sign, algorithm = _way_of_signing(key, file, warnings)
         self._start = f"v=1; a={algorithm}; c=relaxed/relaxed; d={settings.domain}; s={settings.selector};\r\n "
@@ -155,15 +155,13 @@ def _list(covered: tuple[str, ...]) -> str:
     return "\r\n ".join(lines).removesuffix(":")
 
 
-def _private_key(file: Path, warnings: list[str]) -> RSAPrivateKey | Ed25519PrivateKey:
+def _private_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        if stat.S_IMODE(file.stat().st_mode) & 0o077:
-            warnings.append(f"The DKIM key {file} can be read by others; type `chmod 600 {file}`.")
-        key = load_pem_private_key(file.read_bytes(), password=None)
+        key = load_pem_private_key(private_octets(file), password=None)
     except OSError as error:
         raise _refused(file, "cannot be read", error.strerror or str(error)) from None
     except TypeError:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from campaign.delivery.credentials.login import read_private
 from campaign.delivery.credentials.token_cache import ANSWER_LIMIT, Token, refused, unreachable
 from campaign.errors import CampaignError, ConfigError, install_extra
+from campaign.system.private_file import read_private
 
 SCOPE = "https://mail.google.com/"
 _NEEDED = {

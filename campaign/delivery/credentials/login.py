@@ -10,7 +10,6 @@ import asyncio
 import base64
 import re
 import shlex
-import stat
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +19,11 @@ from typing import Literal
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.credentials.token_cache import WITHHELD, Token, TokenCache
 from campaign.errors import ConfigError
+from campaign.system.private_file import LONGEST, read_private
 
 #: Seconds a command may take to print a secret.
 COMMAND_LIMIT = 60.0
-#: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
-LONGEST = 64 * 1024
 
-WRITE_IT = "put the secret on the first line of {0}, then chmod 600 {0}"
 TRY_IT = "run it yourself in the campaign file's folder: it should print the secret and exit with 0"
 
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
@@ -115,30 +112,6 @@ def _token_source(settings: DeliverySection, base: Path) -> Callable[[], Awaitab
 def read_secret(path: Path) -> str:
     """The first line of a file that nobody but its owner may read. Raises ConfigError."""
     return first_line(read_private(path), str(path))
-
-
-def read_private(path: Path) -> str:
-    """The text of a file that nobody but its owner may read. Raises ConfigError."""
-    try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise ConfigError(f"The secret file {path} is not a regular file.", next_step=WRITE_IT.format(path))
-        if stat.S_IMODE(facts.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConfigError(
-                f"The secret file {path} can be read by others.",
-                evidence=f"its mode is {stat.S_IMODE(facts.st_mode):04o}",
-                next_step=f"chmod 600 {path}",
-            )
-        with path.open(encoding="utf-8") as file:
-            return file.read(LONGEST)
-    except OSError as error:
-        raise ConfigError(
-            f"The secret file {path} cannot be read.",
-            evidence=error.strerror or "",
-            next_step=f"put the secret there, then chmod 600 {path}; docs/relays.md says what it holds",
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"The secret file {path} is not UTF-8.", next_step=WRITE_IT.format(path)) from None
 
 
 async def run_for_secret(command: str, base: Path) -> str:

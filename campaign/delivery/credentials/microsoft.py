@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from campaign.config.delivery import OauthSection
-from campaign.delivery.credentials.login import first_line, read_private
+from campaign.delivery.credentials.login import first_line
 from campaign.delivery.credentials.token_cache import ANSWER_LIMIT, Token, refused, unreachable
 from campaign.errors import CampaignError, ConfigError, install_extra
 from campaign.system.atomic_file import write_atomically
+from campaign.system.private_file import read_private
 
 log = logging.getLogger(__name__)
 logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs whole answers, tokens and all

@@ -110,6 +110,7 @@ def test_before_its_time_the_next_thing_to_type_is_told(write: Write) -> None:
 def test_a_short_secret_is_mended_where_it_stands(tmp_path: Path) -> None:
     short = tmp_path / "campaign.secret"
     short.write_text("abc")
+    short.chmod(0o600)
     assert "remove the file" in told(ConfigError, lambda: load_secret(short, must_exist=False, environment={}))
     given = {"CAMPAIGN_SECRET": "abc"}
     assert "remove" not in told(ConfigError, lambda: load_secret(short, must_exist=False, environment=given))
@@ -171,6 +172,7 @@ def test_a_relay_that_cannot_be_used_as_written_is_told_before_a_run_is_made(
     write: Write, delivery: str, sentence: str
 ) -> None:
     job = prepare(load(write(delivery), {}))
+    Path("people.csv").chmod(0o644)
     assert sentence in told(ConfigError, lambda: refuse_unready(job, {}))
     found = CliRunner(env={"CAMPAIGN_RELAY_PASSWORD": None}).invoke(cli, ["send", "gazette.toml"])
     assert isinstance(found.exception, ConfigError)

@@ -471,6 +471,7 @@ def test_another_relay_that_rewrites_other_headers_changes_signed_letters_and_is
     (tmp_path / "ed").write_bytes(
         Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
+    (tmp_path / "ed").chmod(0o600)
     given = brief(tmp_path, dkim={"domain": "example.com", "selector": "s1", "key_file": "ed"})
     before, after = Composer(given), Composer(replace(given, rewritten=("Date", "Message-ID")))
     assert letter(before, recipient()).content != letter(after, recipient()).content

@@ -174,6 +174,7 @@ def test_a_fingerprint_is_of_the_public_key(keys, tmp_path):
     assert list(found) == ["compose.dkim.rsa", "compose.dkim.ed"]
     assert found == signer(keys, "rsa", "ed").fingerprints()
     (tmp_path / "ed").write_bytes(pem(ed25519.Ed25519PrivateKey.generate()))
+    (tmp_path / "ed").chmod(0o600)
     assert signer(tmp_path, "ed").fingerprints() != signer(keys, "ed").fingerprints()
 
 
@@ -201,12 +202,17 @@ def test_an_rsa_key_of_less_than_1024_bits_is_refused(keys, monkeypatch):
         signer(keys, "short")
 
 
-def test_short_keys_and_open_files_are_warned_of(keys, tmp_path):
+def test_short_keys_are_warned_of(keys):
     assert signer(keys, "rsa", "ed").warnings == []
     assert "1024 bits; 2048 are expected" in signer(keys, "short").warnings[0]
+
+
+def test_a_key_that_others_can_read_signs_nothing(keys, tmp_path):
     (tmp_path / "ed").write_bytes((keys / "ed").read_bytes())
     (tmp_path / "ed").chmod(0o640)
-    assert "chmod 600" in signer(tmp_path, "ed").warnings[0]
+    with pytest.raises(ConfigError, match="can be read by others") as raised:
+        signer(tmp_path, "ed")
+    assert raised.value.next_step == f"chmod 600 {tmp_path / 'ed'}"
 
 
 @pytest.mark.parametrize(

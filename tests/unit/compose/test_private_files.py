@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from campaign.compose.composer import Brief, Composer
+from campaign.compose.read_under_root import kept_back
 from campaign.config import load
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
@@ -97,6 +98,15 @@ def test_a_template_cannot_read_them(folder, name, body):
 def test_none_of_them_is_a_body(folder, setting):
     with pytest.raises(ConfigError, match="is not for letters"):
         composer(folder, **{"html": "", setting: "recipients.csv"})
+
+
+@pytest.mark.parametrize(
+    "name", ["Relay.PASSWORD", "my.Secret", "RECIPIENTS.csv", "Campaign.TOML", "Runs/x/plan.jsonl", "LE\u0301.csv"]
+)
+def test_they_are_kept_back_however_their_names_are_spelt(tmp_path, name):
+    private = [tmp_path / one for one in (*PRIVATE, "l\u00e9.csv")]
+    assert kept_back(tmp_path / name, tmp_path, private)
+    assert not kept_back(tmp_path / "letter.html", tmp_path, private)
 
 
 def test_a_template_is_read_once_so_a_change_in_mid_run_changes_no_letter(folder):

@@ -55,6 +55,7 @@ def test_must_exist_forbids_making_one(file: Path) -> None:
 
 def test_a_short_one_is_refused_and_never_shown(file: Path) -> None:
     file.write_text("hunter2", encoding="utf-8")
+    file.chmod(0o600)
     with pytest.raises(ConfigError, match="7 octets") as caught:
         load_secret(file, must_exist=False, environment={})
     assert "hunter2" not in str(caught.value)
@@ -70,12 +71,21 @@ def test_a_place_that_cannot_hold_it_is_told(tmp_path: Path) -> None:
         assert "CAMPAIGN_SECRET" in caught.value.next_step
 
 
+def test_one_that_others_can_read_is_refused(file: Path) -> None:
+    load_secret(file, must_exist=False, environment={})
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match="can be read by others") as caught:
+        load_secret(file, must_exist=False, environment={})
+    assert caught.value.next_step == f"chmod 600 {file}"
+
+
 def test_it_does_not_show_in_what_carries_it() -> None:
     assert "hunter2" not in repr(Identity("gazette", "", 1, b"hunter2 hunter2 hunter2"))
 
 
 def test_several_lines_are_kept_for_those_who_open_old_tokens(file: Path) -> None:
     file.write_text("new secret of today\nold secret of before\n", encoding="utf-8")
+    file.chmod(0o600)
     assert load_secret(file, must_exist=False, environment={}).split(b"\n") == [
         b"new secret of today",
         b"old secret of before",

@@ -1,0 +1,68 @@
+"""One rule for every file that holds a secret: it is ours, or root's who gave it to us, and nobody else may read it.
+
+Ours has no rights for group and others (0600, 0400). Root's may be read by its group (0440, 0640), for that is how a
+service manager or a cluster hands a secret to a process without rights. Links are followed, since clusters mount
+secrets as links; what is judged is the open file, so no swap comes between the look and the reading.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from campaign.errors import ConfigError
+from campaign.system.user_name import user_name
+
+#: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
+LONGEST = 64 * 1024
+ROOT = 0
+
+
+def private_octets(path: Path) -> bytes:
+    """What the file holds, at most `LONGEST` octets. Raises ConfigError when it breaks the rule, OSError otherwise."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)  # a pipe must not hold us
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        _refuse_shared(path, found, os.geteuid())
+        return os.read(descriptor, LONGEST)
+    finally:
+        os.close(descriptor)
+
+
+def read_private(path: Path) -> str:
+    """The text of a file that nobody else may read. Raises ConfigError."""
+    again = f"put the secret on the first line of {path}, then chmod 600 {path}"
+    try:
+        return private_octets(path).decode("utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The secret file {path} cannot be read.",
+            evidence=error.strerror or "",
+            next_step=f"put the secret there, then chmod 600 {path}; docs/relays.md says what it holds",
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The secret file {path} is not UTF-8.", next_step=again) from None
+
+
+def _refuse_shared(path: Path, found: os.stat_result, us: int) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in (us, ROOT):
+        raise ConfigError(
+            f"The secret file {path} belongs to another user.",
+            evidence=f"its owner, {user_name(found.st_uid)}, can read and change it",
+            next_step=f"sudo chown {user_name(us)} {path}, or have the campaign run as {user_name(found.st_uid)}",
+        )
+    of_others = stat.S_IRWXG | stat.S_IRWXO
+    if found.st_uid != us:  # root's
+        of_others &= ~stat.S_IRGRP
+    if mode & of_others:
+        shared = found.st_uid != us
+        raise ConfigError(
+            f"The secret file {path} can be read by others.",
+            evidence=f"its mode is {mode:04o}" + (", and it belongs to root" if shared else ""),
+            next_step=f"sudo chmod 640 {path}, its group being one of yours" if shared else f"chmod 600 {path}",
+        )
