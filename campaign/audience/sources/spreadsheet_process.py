@@ -1,4 +1,4 @@
-"""The rows of a sheet, from the process that `sheet_child` is; however that ends, here it is a sentence."""
+"""The rows of a sheet, from the process that `spreadsheet_child` is; however that ends, here it is a sentence."""
 
 from __future__ import annotations
 
