@@ -24,11 +24,11 @@ def install(under: str, into: str) -> None:
 def _watch_dots(told: Any) -> None:
     from campaign.delivery.send.worker import Worker
 
-    original = Worker._last_word
+    original = Worker._send_dot
 
-    async def last_word(self: Worker, *given: Any) -> Any:
-        errand = next(one for one in given if hasattr(one, "recipient"))
-        told(errand.recipient.number)
+    async def send_dot(self: Worker, *given: Any) -> Any:
+        item = next(one for one in given if hasattr(one, "recipient"))
+        told(item.recipient.number)
         return await original(self, *given)
 
-    setattr(Worker, "_last_word", last_word)  # noqa: B010 - its type is none of our business
+    setattr(Worker, "_send_dot", send_dot)  # noqa: B010 - its type is none of our business

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,18 @@ from campaign.system.private_file import LONGEST, read_private
 #: Seconds a command may take to print a secret.
 COMMAND_LIMIT = 60.0
 
-TRY_IT = "run it yourself in the campaign file's folder: it should print the secret and exit with 0"
+#: What a command for a secret learns of our environment: who and where we are, and how to reach the keeper of
+#: passwords (pass, gpg, ssh-agent, a desktop's keyring). Nothing else: neither our own secrets nor anybody's.
+PASSED_ON = frozenset(
+    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS GNUPGHOME "
+    "GPG_TTY SSH_AUTH_SOCK CREDENTIALS_DIRECTORY".split()
+)
+PASSED_ON_BEGINNINGS = ("LC_", "XDG_", "PASSWORD_STORE_")
+
+TRY_IT = (
+    "run it yourself in the campaign file's folder: it should print the secret and exit with 0; what it needs of the "
+    "environment is named in delivery.command_environment"
+)
 
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
 
@@ -93,7 +105,7 @@ async def _password(
     if settings.password_file is not None:
         return read_secret(base / settings.password_file)
     if settings.password_command:
-        return await run_for_secret(settings.password_command, base)
+        return await run_for_secret(settings.password_command, base, settings.command_environment)
     folder = environment.get("CREDENTIALS_DIRECTORY")
     offered = Path(folder) / "relay-password" if folder else None
     return read_secret(offered) if offered is not None and offered.exists() else ""
@@ -101,7 +113,7 @@ async def _password(
 
 def _token_source(settings: DeliverySection, base: Path) -> Callable[[], Awaitable[Token]] | None:
     async def from_command() -> Token:
-        return Token(await run_for_secret(settings.token_command, base), 0.0)
+        return Token(await run_for_secret(settings.token_command, base, settings.command_environment), 0.0)
 
     async def from_file() -> Token:
         return Token(read_secret(base / str(settings.token_file)), 0.0)
@@ -114,15 +126,28 @@ def read_secret(path: Path) -> str:
     return first_line(read_private(path), str(path))
 
 
-async def run_for_secret(command: str, base: Path) -> str:
-    """The first line a command prints. Run without a shell, in the campaign's folder. Raises ConfigError.
+def clean_environment(environment: Mapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
+    """What of ``environment`` a command for a secret gets: `PASSED_ON`, and the variables named in ``also``."""
+    passed_on = {*PASSED_ON, *also}
+    return {
+        name: value for name, value in environment.items() if name in passed_on or name.startswith(PASSED_ON_BEGINNINGS)
+    }
+
+
+async def run_for_secret(command: str, base: Path, also: Iterable[str] = ()) -> str:
+    """The first line a command prints. Run without a shell, in the campaign's folder, in a clean environment with the
+    variables named in ``also``. Raises ConfigError.
 
     What the command wrote is never shown, not even when it fails.
     """
     words = shlex.split(command)
     try:
         process = await asyncio.create_subprocess_exec(
-            *words, cwd=base, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            *words,
+            cwd=base,
+            env=clean_environment(os.environ, also),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
         )
     except OSError as error:
         raise ConfigError(

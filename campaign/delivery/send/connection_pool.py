@@ -1,6 +1,6 @@
-"""What all workers of a pass share: admission, accounts, the relays' state, and what a reply means beyond its letter.
+"""The connections of a pass: which relay is dialled next, how many connections there may be, and which rest.
 
-A worker asks here which relay to dial and tells what it met. How many workers there are is the dispatcher's business.
+A worker asks here before it dials, and says what came of it. What replies mean is decided in `reply_handler.py`.
 """
 
 from __future__ import annotations
@@ -8,47 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
-from campaign.delivery.pacing.throttle import Throttle
+from campaign.delivery.interfaces import Compose, OutcomeRecorder, Throttles
 from campaign.delivery.queue.admission import NAP, Admission, RelayAccount
-from campaign.delivery.queue.backlog import QueueItem
 from campaign.delivery.relays.failover import LONGEST_PAUSE, RelaySelector, RelayState
 from campaign.delivery.relays.relay import Relay
-from campaign.delivery.replies import recipient_outcome
-from campaign.delivery.replies.classify import Action, Decision, Rules, Stage
-from campaign.delivery.replies.stop_conditions import StopConditions, reply_text, stop
+from campaign.delivery.replies.classify import Action, Rules
+from campaign.delivery.send.outage import Outage
+from campaign.delivery.send.reply_handler import ReplyHandler
 from campaign.delivery.smtp.connection import Connection
 from campaign.delivery.smtp.dial import ConnectFailed
 from campaign.errors import CampaignError
-from campaign.model import Letter, Outcome, Recipient, Reply, Verdict
 
 log = logging.getLogger(__name__)
 
-Throttles = Callable[[Relay], Throttle]
-
-#: Makes the letter of a recipient, at once or later; ``None``: there is none, and the caller has recorded why.
-Compose = Callable[[Recipient], Letter | Awaitable[Letter | None] | None]
-
 #: Connections being opened at once when the relay works, or as many as stand; before that, and after a failure, one.
 OPENING_AT_ONCE = 4
-#: Letters accepted before an account without limits has a pace worth halving.
-KNOWN_PACE = 100
 #: Seconds during which no further connection is tried after a relay took no more of them.
 ENOUGH = 30.0
-
-
-class OutcomeRecorder(Protocol):
-    """Where intents and verdicts go. Raising StorageError stops the run before the next dot."""
-
-    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
-        """The dot of ``letter`` is about to leave; ``None`` when that is durable already."""
-
-    def verdict(self, outcome: Outcome) -> None:
-        """What became of an attempt; exactly one per attempt that ended."""
 
 
 class Rest(NamedTuple):
@@ -88,19 +69,10 @@ class ConnectionPool:
         self.leaving: set[object] = set()
         #: When relays were left alone because they were slow.
         self.rests: list[Rest] = []
-        #: The relay whose outage holds everything up, and how long it is waited for, as it was told.
-        self.outage: tuple[RelayState, str] | None = None
-        #: What was answered when a domain was held, by its group.
-        self.held: dict[str, str] = {}
+        self.outage = Outage()
         self._accounts: dict[str, RelayAccount] = {}
-        self._clock = clock
-        self._rules = rules
-        self._throttles = throttles
-        self._fail = fail
-        self._grow = grow
-        self._resent = resent
-        self._stops = StopConditions(settings.stop_share, settings.stop_window)
-        self._accepted = 0
+        self.replies = ReplyHandler(settings, rules, self.selector, clock=clock, fail=fail, resent=resent)
+        self._clock, self._throttles, self._grow = clock, throttles, grow
         self._standing: dict[Connection, RelayState] = {}
 
     def begin(self, admission: Admission, compose: Compose) -> None:
@@ -152,7 +124,7 @@ class ConnectionPool:
     def opened(self, state: RelayState, connection: Connection) -> None:
         """A connection stands."""
         state.connections += 1
-        self._outage_over()
+        self.outage.over()
         connection.budget = state.budget(self.settings.letters_per_connection)
         self._standing[connection] = state
         log.debug("%s: connection open after %.3f s", state.relay.name, connection.took)
@@ -193,11 +165,9 @@ class ConnectionPool:
     def not_opened(self, state: RelayState, failure: ConnectFailed) -> bool:
         """Whether the worker should try again: not when the relay serves enough of us already, or the run ends."""
         state.give(-state.budget(self.settings.letters_per_connection))
-        state.advice, decision, ends = failure.advice, None, False
-        if failure.reply is not None:
-            decision = self._rules.decide(failure.stage, failure.reply, relay=state.relay.host)
-            if ends := decision.login or decision.quota:
-                self._fail(stop(decision, failure.reply, state.relay.name))
+        state.advice = failure.advice
+        decision = self.replies.handle_refused_connection(state, failure)
+        ends = decision is not None and (decision.login or decision.quota)
         level = logging.INFO if ends or self.selector.untried(state) else logging.WARNING
         log.log(level, "%s: not connected: %s", state.relay.name, failure.why)
         if ends:
@@ -207,23 +177,8 @@ class ConnectionPool:
             state.enough = (state.connections, _now() + ENOUGH)
             return False
         self.selector.failed(state, failure.why, _now(), hopeless=hopeless, unreachable=failure.unreachable)
-        self._tell_outage()
+        self.outage.look(self.selector, _now())
         return True
-
-    def _tell_outage(self) -> None:
-        """Say once what is waited for, and until when."""
-        found = self.selector.waited_for()
-        if found is None or self.outage is not None:
-            return
-        state, end = found
-        until = time.strftime("%H:%M:%S", time.localtime(time.time() + end - _now()))
-        self.outage = state, f"waiting for {state.relay.name} until {until} ({state.why})"
-        log.warning("%s; Ctrl-C is safe, the same command continues", self.outage[1])
-
-    def _outage_over(self) -> None:
-        if self.outage is not None:
-            log.warning("%s can be reached again", self.outage[0].relay.name)
-            self.outage = None
 
     def closed(self, state: RelayState, connection: Connection, why: str) -> None:
         """A connection is gone; ``why`` when it broke."""
@@ -279,56 +234,10 @@ class ConnectionPool:
         """Whether this worker should end: one too many, or idle for long while others are idle too."""
         return worker in self.leaving or (idle > self.settings.connection_idle and self.admission.idle > 1)
 
-    # -- what replies mean
-
-    def judge(
-        self, state: RelayState, connection: Connection, item: QueueItem, stage: Stage, reply: Reply
-    ) -> Outcome | None:
-        """What a reply makes of a recipient; pace, relays and the run take their share of it."""
-        number, relay = item.recipient.number, state.relay.name
-        if stage is Stage.DOT and reply.code < 300:
-            connection.accepted += 1
-            self._accepted += 1
-            self.selector.accepted(state)
-            self._stops.accepted()
-            return Outcome(number, Verdict.ACCEPTED, reply.text, reply.code, reply.enhanced, relay)
-        decision = self._rules.decide(
-            stage, reply, recipient_domain=item.domain, relay=state.relay.host, resent=self._resent(number)
-        )
-        self._heed(state, connection, item.domain, decision, reply)
-        return recipient_outcome.outcome_of(number, stage, reply, decision, relay)
-
     def set_rate(self, limits: Sequence[Rate]) -> None:
         """Other limits for every account, from outside; a preset's own stay in force."""
         for state in self.selector.states:
             self.account(state).throttle.set_rate((*limits, *state.relay.limits))
-
-    def _heed(self, state: RelayState, connection: Connection, domain: str, decision: Decision, reply: Reply) -> None:
-        error = self._stops.look(decision, reply, state.relay.name)
-        if error is not None:
-            self._fail(error)
-        if decision.action is Action.NEXT_RELAY:
-            self.selector.failed(state, reply_text(reply), _now())
-        if decision.action is Action.BACK_OFF and decision.scope in ("domain", "relay"):
-            self._ease(state, connection, domain if decision.scope == "domain" else None, decision, reply)
-
-    def _ease(
-        self, state: RelayState, connection: Connection, domain: str | None, decision: Decision, reply: Reply
-    ) -> None:
-        """Less of it for a while: a hold where the reply says how long for a domain, half the pace otherwise."""
-        account, now = self.account(state), self._clock()
-        throttle = account.throttle
-        if domain is not None and decision.retry_after:
-            sentence = account.hold(domain, now, decision.retry_after)
-            self.held[throttle.group(domain)] = reply_text(reply)
-        elif domain is None and not (throttle.limits or self._accepted >= KNOWN_PACE):
-            return  # nothing to halve yet; the state's pause before the next connection has to do
-        elif reply.code == 421 and connection.accepted:
-            return  # many relays end a connection so after some letters; a new one is all they ask for
-        else:
-            sentence = throttle.slow(domain, now)
-        if sentence:
-            log.warning("%s, because %s answered %s", sentence, state.relay.name, reply_text(reply))
 
 
 def _now() -> float:

@@ -15,17 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from campaign.config.delivery import DeliverySection
 from campaign.config.domain_groups import domain_groups, domain_name
 from campaign.delivery.control_file import Control
+from campaign.delivery.interfaces import Compose, OutcomeRecorder, Throttles
 from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.queue.admission import NAP, Admission
 from campaign.delivery.queue.backlog import Backlog
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Rules
-from campaign.delivery.send.connection_pool import Compose, ConnectionPool, OutcomeRecorder, Rest, Throttles
+from campaign.delivery.send.connection_pool import ConnectionPool, Rest
 from campaign.delivery.send.worker import Worker
 from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.model import Recipient
-
-__all__ = ["Compose", "Dispatcher", "OutcomeRecorder"]
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         """Letters drawn whose attempt has not ended."""
-        return sum(len(worker.held) for worker in self._workers.values())
+        return sum(len(worker.items) for worker in self._workers.values())
 
     @property
     def connections(self) -> int:
@@ -94,7 +93,7 @@ class Dispatcher:
     @property
     def waiting(self) -> str:
         """Which outage holds everything up, in words; empty while none does."""
-        return self._pool.outage[1] if self._pool.outage else ""
+        return self._pool.outage.words
 
     async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
         """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.
