@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +80,9 @@ class DeliverySection(Section):
     password_command: str = Field("", description="command that prints the password (or CAMPAIGN_RELAY_PASSWORD)")
     token_file: Path | None = Field(None, description="file that holds an OAuth2 access token; logs in by XOAUTH2")
     token_command: str = Field("", description="command that prints an OAuth2 access token; logs in by XOAUTH2")
+    command_environment: tuple[str, ...] = Field(
+        (), description="variables that these commands need besides the usual ones, such as VAULT_ADDR"
+    )
     oauth: OauthSection | None = Field(None, description="provider and file, for tokens that renew themselves")
     tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the relay's certificate")
     tls_fingerprint: str = Field(
@@ -194,6 +198,16 @@ class DeliverySection(Section):
         if len(relays) > 1 and any((one if isinstance(one, str) else one.url) == "mailbox" for one in relays):
             raise ValueError("'mailbox' stands alone, as its letters are a rehearsal; write it, or the other relays")
         return relays
+
+    @field_validator("command_environment")
+    @classmethod
+    def _none_of_ours(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"{name!r} is no name of a variable, such as VAULT_ADDR")
+            if name.startswith("CAMPAIGN_"):
+                raise ValueError(f"{name} is this program's own and is given to no command")
+        return names
 
     @field_validator("source_address")
     @classmethod

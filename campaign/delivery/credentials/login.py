@@ -27,10 +27,10 @@ COMMAND_LIMIT = 60.0
 
 #: What a command for a secret learns of our environment: who and where we are, and how to reach the keeper of
 #: passwords (pass, gpg, ssh-agent, a desktop's keyring). Nothing else: neither our own secrets nor anybody's.
-PASSED_ON = frozenset(
-    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR DISPLAY WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS GNUPGHOME "
-    "GPG_TTY SSH_AUTH_SOCK CREDENTIALS_DIRECTORY".split()
-)
+PASSED_ON = {
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "DISPLAY", "WAYLAND_DISPLAY"),
+    *("DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "GPG_TTY", "SSH_AUTH_SOCK", "CREDENTIALS_DIRECTORY"),
+}
 PASSED_ON_BEGINNINGS = ("LC_", "XDG_", "PASSWORD_STORE_")
 
 TRY_IT = (
@@ -135,9 +135,9 @@ def clean_environment(environment: Mapping[str, str], also: Iterable[str] = ()) 
 
 
 async def run_for_secret(command: str, base: Path, also: Iterable[str] = ()) -> str:
-    """The first line a command prints. Run without a shell, in the campaign's folder, in a clean environment with the
-    variables named in ``also``. Raises ConfigError.
+    """The first line a command prints. Run without a shell, in the campaign's folder. Raises ConfigError.
 
+    Its environment is clean but for the variables named in ``also``.
     What the command wrote is never shown, not even when it fails.
     """
     words = shlex.split(command)

@@ -90,6 +90,36 @@ async def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
     assert await run_for_secret("echo $HOME", tmp_path) == "$HOME"
 
 
+async def test_a_command_sees_no_secret_of_ours_and_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "CAMPAIGN_SECRET": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "LD_PRELOAD": "",
+        "VAULT_ADDR": "c",
+        "GNUPGHOME": "d",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PASSWORD_STORE_DIR", "e")
+    script = "import os; print(*sorted(os.environ.keys() - {'LC_CTYPE'}))"
+    show = f'"{sys.executable}" -c "{script}"'
+    seen = (await password(tmp_path, password_command=show)).split()
+    assert {"GNUPGHOME", "HOME", "PASSWORD_STORE_DIR", "PATH"} <= set(seen)
+    assert not {"CAMPAIGN_SECRET", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "VAULT_ADDR"} & set(seen)
+    more = (await password(tmp_path, password_command=show, command_environment=["VAULT_ADDR", "NOT_SET"])).split()
+    assert set(more) == {*seen, "VAULT_ADDR"}
+    settings = DeliverySection(relay="smtps://u@x.example", token_command=show, command_environment=["VAULT_ADDR"])
+    assert set((await (await find_login("u", "x", 1, settings, tmp_path, {})).fetch()).split()) == set(more)
+
+
+@pytest.mark.parametrize("name", ["CAMPAIGN_SECRET", "CAMPAIGN__DELIVERY__RATE", "A=B", ""])
+def test_no_variable_of_our_own_is_given_to_a_command_whatever_is_asked_for(name: str) -> None:
+    with pytest.raises(ValueError, match="command_environment"):
+        DeliverySection.model_validate({"relay": "smtps://u@smtp.example.com", "command_environment": [name]})
+
+
 async def test_connections_that_log_in_at_once_run_the_command_for_a_token_once(tmp_path: Path) -> None:
     (tmp_path / "token.sh").write_text("echo run >> runs; echo t0ken\n", encoding="utf-8")
     settings = DeliverySection.model_validate({"relay": "smtps://u@smtp.example.com", "token_command": "sh token.sh"})
