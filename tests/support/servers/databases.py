@@ -54,6 +54,7 @@ def mariadb() -> Iterator[sa.Engine]:
             f"GRANT ALL ON *.* TO admin@'127.0.0.1' WITH GRANT OPTION;\n"
             f"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{SECRET}';\nGRANT ALL ON crm.* TO reader@'127.0.0.1';\n"
         )
+        setup.chmod(0o644)  # whatever the umask: the server gives up root before it reads this
         options = [f"--port={port}", f"--socket={folder}/s", "--bind-address=127.0.0.1", f"--init-file={setup}"]
         command = [server, "--no-defaults", *own, *options, "--skip-name-resolve", f"--pid-file={folder}/pid"]
         with _process(command, folder), _engine(f"mysql+pymysql://admin@127.0.0.1:{port}/crm") as engine:
