@@ -1,7 +1,9 @@
 """The embedded relay: an SMTP server on a loopback port that keeps every letter in a Maildir. It sends nothing on.
 
 It serves ``relay = "mailbox"``: trying a campaign out without a mail server, and the tests. A letter is a file in
-``new/`` before its 250 leaves, byte for byte as it was sent. The only room that uses aiosmtpd.
+``new/`` before its 250 leaves, byte for byte as it was sent. The only module that uses aiosmtpd.
+
+Any user of the machine can connect to a loopback port, so whoever says EHLO with another name than `CALLER` is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import socket
 import time
 from itertools import count
@@ -20,6 +23,10 @@ from campaign.errors import StorageError
 
 if TYPE_CHECKING:  # aiosmtpd costs a tenth of a second; only runs that use the mailbox pay it
     from aiosmtpd.smtp import SMTP, Envelope, Session
+
+#: The name by which our own process greets the mailbox: random, in memory only, never logged, new in every process.
+CALLER = f"{secrets.token_hex(16)}.invalid"
+STRANGER = "550 5.7.1 this mailbox takes letters from the campaign that opened it alone"
 
 #: Largest letter taken, in octets; announced as SIZE.
 LARGEST = 64 * 1024 * 1024
@@ -81,8 +88,16 @@ class EmbeddedMailbox:
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         """Offer PIPELINING too: aiosmtpd reads one command after another from what is there."""
+        if not secrets.compare_digest(hostname.encode(), CALLER.encode()):
+            session.host_name = None  # without one, every MAIL is refused
+            return [STRANGER]
         session.host_name = hostname
         return [*responses[:-1], "250-PIPELINING", "250-8BITMIME", "250-ENHANCEDSTATUSCODES", responses[-1]]
+
+    async def handle_HELO(self, _server: SMTP, session: Session, _envelope: Envelope, _hostname: str) -> str:  # noqa: N802
+        """Nobody of ours says HELO."""
+        session.host_name = None
+        return STRANGER
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
         """File the letter, then answer."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from campaign.delivery.embedded_mailbox import EmbeddedMailbox
+from campaign.delivery.embedded_mailbox import CALLER, EmbeddedMailbox
 from campaign.delivery.relays.relay import open_relays
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import StorageError
@@ -42,6 +44,40 @@ async def test_nobody_else_can_read_it(tmp_path) -> None:
     await sweep(tmp_path / "mailbox", recipients(1))
     for path in (tmp_path / "mailbox").rglob("*"):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077
+
+
+@pytest.mark.parametrize("greeting", ["EHLO localhost", "EHLO mailbox.invalid", "HELO localhost", "HELO é", "EHLO é"])
+async def test_another_process_cannot_put_a_letter_into_it(tmp_path, greeting) -> None:
+    async with EmbeddedMailbox(tmp_path / "mailbox") as box:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(box.url).port)
+        await reader.readline()
+        said = []
+        for line in (greeting, "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "DATA"):
+            writer.write(f"{line}\r\n".encode())
+            said.append((await reader.readline()).decode())
+        writer.close()
+        await writer.wait_closed()
+    assert all(line[0] == "5" for line in said), said
+    assert box.kept == 0
+    assert not list((tmp_path / "mailbox" / "new").iterdir())
+
+
+async def test_a_caller_who_greets_anew_with_another_name_is_no_longer_let_in(tmp_path) -> None:
+    async with EmbeddedMailbox(tmp_path / "mailbox") as box:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(box.url).port)
+        writer.write(f"EHLO {CALLER}\r\nEHLO other\r\nMAIL FROM:<a@example.com>\r\nQUIT\r\n".encode())
+        lines = (await reader.read()).decode().splitlines()
+        writer.close()
+        await writer.wait_closed()
+    assert [line[:3] for line in lines[-3:]] == ["550", "503", "221"]
+
+
+async def test_the_name_by_which_we_are_known_is_in_nothing_printed(tmp_path, caplog) -> None:
+    caplog.set_level(1)
+    async with EmbeddedMailbox(tmp_path) as box:
+        relays = await open_relays(settings("mailbox"), tmp_path, {}, box.url)
+    ledger, _ = await sweep(tmp_path, recipients(2))
+    assert CALLER not in repr((relays, ledger.last, box.url)) + caplog.text
 
 
 async def test_it_takes_large_letters_and_addresses_of_every_script(tmp_path) -> None:

@@ -23,6 +23,7 @@ from campaign.config.units import Rate
 from campaign.delivery.client_certificate import ClientCertificate, client_certificate
 from campaign.delivery.credentials.login import Login, find_login
 from campaign.delivery.credentials.oauth import oauth_login
+from campaign.delivery.embedded_mailbox import CALLER
 from campaign.delivery.relays.presets import Preset, lookup, suggestion
 from campaign.delivery.source_address import SourceAddress, source_address
 from campaign.errors import ConfigError
@@ -55,7 +56,7 @@ class Relay:
     fingerprint: bytes = b""
     own_certificate: ClientCertificate | None = None
     source: SourceAddress | None = None
-    local_hostname: str = ""
+    local_hostname: str = field(default="", repr=False)  # to the embedded mailbox it is what a password is to others
     limits: tuple[Rate, ...] = ()
     connections: int = 0
     letters: int = 0
@@ -99,10 +100,11 @@ async def open_relays(
         where, preset = find(written, mailbox_url)
         user = where.user or (settings.user if written != "mailbox" else "")
         login = await login_for(user, where.host, position, settings, base, environment) if user else None
-        own, source = None, None
+        own, source, caller = None, None, CALLER
         if written != "mailbox":
+            caller = hostname
             own, source = client_certificate(where.host, settings, base), source_address(settings.source_address)
-        relay = _relay(where, login, hostname, preset, settings, own)
+        relay = _relay(where, login, caller, preset, settings, own)
         relays.append(replace(relay, weight=weight, source=source))
     return await asyncio.to_thread(_with_contexts, relays, settings, base)
 
