@@ -58,7 +58,7 @@ DOORS = {
         "campaign.delivery.smtp.mail_transaction:MailTransaction.dot",
         "campaign.delivery.send.held_items:for_the_wire",
         "campaign.delivery.send.held_items:unfit",
-        "campaign.delivery.smtp.reply_stream:ReplyStream.data_received",
+        "campaign.delivery.smtp.reply_parser:ReplyParser.data_received",
         "campaign.delivery.send.reply_handler:ReplyHandler.handle_reply",
     ],
     "send: socket writes": ["asyncio.selector_events:_SelectorSocketTransport.write"],

@@ -1,4 +1,4 @@
-"""Reads a workbook in a process of its own, whose memory and time are bounded; `sheet_process` starts it.
+"""Reads a workbook in a process of its own, whose memory and time are bounded; `spreadsheet_process` starts it.
 
 The library reads a whole sheet as one rectangle, and a file of two kilobytes can ask for one of 500 GB: then it
 ends its process. Here that costs only this process. Each line it writes is JSON: the sheet's name and the names

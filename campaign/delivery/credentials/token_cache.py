@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
-from campaign.delivery.smtp.reply_stream import printable_reply
+from campaign.delivery.smtp.reply_parser import printable_reply
 from campaign.errors import LoginError
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from campaign.delivery.smtp import dsn
 from campaign.delivery.smtp.connection import Connection, open_connection
 from campaign.delivery.smtp.dial import ConnectFailed
 from campaign.delivery.smtp.mail_transaction import EnvelopeRefused, MailTransaction
-from campaign.delivery.smtp.reply_stream import ConnectionLost
+from campaign.delivery.smtp.reply_parser import ConnectionLost
 from campaign.errors import InternalError
 from campaign.model import Outcome
 

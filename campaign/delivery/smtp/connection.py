@@ -22,7 +22,8 @@ from campaign.delivery.credentials.login import Login
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.dial import ConnectFailed, connect_error_text, dial
-from campaign.delivery.smtp.reply_stream import ReplyStream, printable_reply, reply
+from campaign.delivery.smtp.reply_parser import printable_reply, reply
+from campaign.delivery.smtp.reply_stream import ReplyStream
 
 #: Ways to log in with a password, best first. The first that the relay offers gets exactly one try:
 #: trying the next after a refusal is how accounts get locked.

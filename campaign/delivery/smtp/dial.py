@@ -11,7 +11,7 @@ from typing import Any
 
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
-from campaign.delivery.smtp.reply_stream import printable_reply
+from campaign.delivery.smtp.reply_parser import printable_reply
 from campaign.delivery.source_address import SourceAddress
 from campaign.model import Reply
 

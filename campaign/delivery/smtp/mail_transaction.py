@@ -22,7 +22,8 @@ from campaign.config.delivery import Timeouts
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.connection import Connection
 from campaign.delivery.smtp.dsn import DsnParameters
-from campaign.delivery.smtp.reply_stream import BLOCK, ConnectionLost, RawReply, reply
+from campaign.delivery.smtp.reply_parser import ConnectionLost, RawReply, reply
+from campaign.delivery.smtp.reply_stream import BLOCK
 from campaign.errors import InternalError
 from campaign.model import Letter, Outcome, Reply, Verdict
 

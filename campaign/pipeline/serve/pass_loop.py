@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from campaign.audience.screening.screen_rows import Suppression
 from campaign.delivery.control_file import Control
 from campaign.delivery.embedded_mailbox import EmbeddedMailbox
 from campaign.delivery.pacing.shared_throttle import SharedThrottle, open_throttle
@@ -28,26 +26,20 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Recipient, Unrenderable, Verdict
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.canary import Canary, Release
+from campaign.pipeline.serve.fresh_suppression import FreshSuppression
 from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
 from campaign.pipeline.serve.render_inline import InlineRenderer
 from campaign.pipeline.serve.render_pool import RenderPool, workers_for
+from campaign.pipeline.serve.stop_triggers import Stopping, StopTriggers
 from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.live.event_log import Log
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.telemetry.tracing import span
 
 WATCH_SECONDS = 0.25
-SUPPRESSION_SECONDS = 3600.0
 #: A pass in which nobody got a verdict is followed by this pause, and this many such passes end the run.
 IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
 LOOK_AT_CLOCK_SECONDS = 60.0
-#: A signal this soon after another is its echo: timeout(1) signals its child and then the whole group.
-ECHO_SECONDS = 0.2
-_SIGNAL_CODES = {
-    signal.SIGINT: ExitCode.INTERRUPTED,
-    signal.SIGTERM: ExitCode.TERMINATED,
-    signal.SIGHUP: ExitCode.TERMINATED,  # the terminal is gone
-}
 
 
 @dataclass(slots=True)
@@ -83,22 +75,21 @@ class PassLoop:
         self._control = Control(chosen.folder)
         self._ending = Ending()
         self._stop = asyncio.Event()
-        self._last_signal = float("-inf")
-        self._began = time.monotonic()
+        stopping = Stopping(self._halt, self._abort, self._stop.is_set, progress.note)
+        self._triggers = StopTriggers(job.settings, self._control, options.max_duration, log, stopping)
         self._left = options.limit if options.limit is not None else -1
-        self._suppression: Suppression = job.suppression()
-        self._suppression_read = time.monotonic()
+        self._suppression = FreshSuppression(job.suppression)
         self._dispatcher: Dispatcher | None = None
-        self._kitchen: RenderPool | None = None
-        self._stove = InlineRenderer(chosen.composer, checkpoint.date_of)
+        self._pool: RenderPool | None = None
+        self._inline = InlineRenderer(chosen.composer, checkpoint.date_of)
         canary = Canary.of(job.settings.delivery, chosen.plan.size)
         self._release = Release(canary, chosen.folder, self._control, progress.note, self._pause)
         self._canary_only = False
 
     async def serve(self) -> Ending:
         """All passes. Errors that end the run are in the ending, not raised; everything in flight is recorded first."""
-        self._watch_signals()
-        watches = (self._look_around, self._look_at_suppression)  # apart: a slow list holds up no operator
+        self._triggers.watch_signals()
+        watches = (self._look_around, self._suppression.look)  # apart: a slow list holds up no operator
         helpers = [asyncio.create_task(one) for one in (*map(self._watch, watches), self._progress.paint())]
         try:
             await self._with_relays()
@@ -117,8 +108,8 @@ class PassLoop:
         async with contextlib.AsyncExitStack() as stack:
             if workers:
                 brief = self._chosen.composer.brief
-                kitchen = RenderPool(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
-                self._kitchen = stack.enter_context(kitchen)
+                pool = RenderPool(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
+                self._pool = stack.enter_context(pool)
             box = None
             if "mailbox" in delivery.urls:
                 box = await stack.enter_async_context(EmbeddedMailbox(self._chosen.folder / "mailbox"))
@@ -151,7 +142,7 @@ class PassLoop:
             if not await self._wait_for_pass(due_at):
                 return
             if history.passes > first:
-                await self._read_suppression()
+                await self._suppression.read()
             step = await self._release.step(history)
             if step in {"stop", "left"}:
                 self._halt(*[ExitCode.HELD] if step == "stop" else [])
@@ -162,10 +153,10 @@ class PassLoop:
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
             before = self._recorder.written
             with span("pass", number=history.passes):
-                if self._kitchen:
-                    await dispatcher.sweep(self._kitchen.recipients(self._due()), self._compose_elsewhere)
-                else:
-                    await dispatcher.sweep(self._stove.recipients(self._due()), self._compose)
+                renderer, compose = (
+                    (self._pool, self._compose_elsewhere) if self._pool else (self._inline, self._compose)
+                )
+                await dispatcher.sweep(renderer.recipients(self._due()), compose)
             idle = 0 if self._recorder.written != before else idle + 1
             await self._refuse_idling(idle)
 
@@ -194,11 +185,11 @@ class PassLoop:
 
     def _compose(self, recipient: Recipient) -> Letter | None:
         """The recipient's letter, or None when it was settled here instead."""
-        return self._settled_or_letter(recipient, self._stove.compose(recipient))
+        return self._settled_or_letter(recipient, self._inline.compose(recipient))
 
     async def _compose_elsewhere(self, recipient: Recipient) -> Letter | None:
-        assert self._kitchen is not None  # noqa: S101 - for the type checker
-        return self._settled_or_letter(recipient, await self._kitchen.compose(recipient))
+        assert self._pool is not None  # noqa: S101 - for the type checker
+        return self._settled_or_letter(recipient, await self._pool.compose(recipient))
 
     def _settled_or_letter(self, recipient: Recipient, letter: Letter | Unrenderable) -> Letter | None:
         number = letter.number
@@ -240,26 +231,10 @@ class PassLoop:
         if self._dispatcher:
             self._dispatcher.drain()
 
-    def _watch_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in _SIGNAL_CODES:
-            if signal.getsignal(number) is signal.SIG_IGN:  # nohup
-                continue
-            loop.add_signal_handler(number, self._signalled, number)
-
-    def _signalled(self, number: signal.Signals) -> None:
-        now = time.monotonic()
-        if now - self._last_signal < ECHO_SECONDS:
-            return
-        self._last_signal = now
-        if self._ending.codes & set(_SIGNAL_CODES.values()):
-            self._progress.note("stopping at once; letters between dot and reply are listed as in doubt")
-            if self._dispatcher:
-                self._dispatcher.abort()
-            return
-        self._log.event("stopping", signal=signal.Signals(number).name)
-        self._progress.note("stopping: letters in flight are finished and recorded (once more: stop at once)")
-        self._halt(_SIGNAL_CODES[signal.Signals(number)])
+    def _abort(self) -> None:
+        """Cut every connection."""
+        if self._dispatcher:
+            self._dispatcher.abort()
 
     async def _watch(self, look: Callable[[], Awaitable[None]]) -> None:
         """``look``, a few times a second."""
@@ -273,34 +248,6 @@ class PassLoop:
             self._halt()
 
     async def _look_around(self) -> None:
-        self._obey()
-        self._look_at_the_clock()
-
-    async def _look_at_suppression(self) -> None:
-        if time.monotonic() - self._suppression_read > SUPPRESSION_SECONDS:
-            await self._read_suppression()
-
-    async def _read_suppression(self) -> None:
-        """Afresh: an unsubscribe that came meanwhile wins. Raises what loading it raises."""
-        self._suppression_read = time.monotonic()
-        self._suppression = await asyncio.to_thread(self._job.suppression)
-
-    def _obey(self) -> None:
-        if self._control.poll(time.monotonic()):
-            self._log.event("steered", state=self._control.state)
+        self._triggers.look()
         self._counts.paused = self._control.state == "pause"
         self._counts.waiting = self._dispatcher.waiting if self._dispatcher else ""
-        if self._control.state in {"stop", "cancel"} and not self._stop.is_set():
-            self._progress.note(f"an operator asked to {self._control.state}: letters in flight are finished")
-            self._halt(*[ExitCode.HELD] if self._control.state == "stop" else [])
-
-    def _look_at_the_clock(self) -> None:
-        limit, not_after = self._options.max_duration, self._job.settings.campaign.not_after
-        if self._stop.is_set():
-            return
-        if limit is not None and time.monotonic() - self._began >= limit:
-            self._progress.note("the longest duration asked for is over: letters in flight are finished")
-            self._halt(ExitCode.UNFINISHED)
-        if not_after is not None and time.time() >= not_after.timestamp():
-            self._progress.note("not_after has passed: nothing more is sent, the rest expire")
-            self._halt()

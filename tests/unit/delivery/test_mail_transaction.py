@@ -12,7 +12,8 @@ from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.connection import Connection
 from campaign.delivery.smtp.dsn import DsnParameters
 from campaign.delivery.smtp.mail_transaction import EnvelopeRefused, MailTransaction, for_the_wire, unfit
-from campaign.delivery.smtp.reply_stream import ConnectionLost, ReplyStream
+from campaign.delivery.smtp.reply_parser import ConnectionLost
+from campaign.delivery.smtp.reply_stream import ReplyStream
 from campaign.model import Letter, Verdict
 
 RELAY = Relay("smtp://relay.example:25", "relay.example", 25, "none")

@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.delivery.smtp.reply_stream import (
-    BLOCK,
-    MAX_REPLY,
-    MAX_UNREAD,
-    ConnectionLost,
-    ReplyStream,
-    printable_reply,
-    reply,
-)
+from campaign.delivery.smtp.reply_parser import MAX_REPLY, MAX_UNREAD, ConnectionLost, printable_reply, reply
+from campaign.delivery.smtp.reply_stream import BLOCK, ReplyStream
 from campaign.model import Reply
 
 
