@@ -1,8 +1,8 @@
 """Replies in, bytes out: a protocol of asyncio over one connection to a relay.
 
 It bounds what an endless or hostile server can make us keep, notices when a reply is overdue, and has a writer wait
-while the network is slower than we are. Which command a reply answers is decided in `mail_transaction.py`, what it means
-in `classify.py`.
+while the network is slower than we are. Which command a reply answers is decided in `mail_transaction.py`, what it
+means in `classify.py`.
 """
 
 from __future__ import annotations
