@@ -1,6 +1,6 @@
 """The nouns every stage shares: frozen, slotted, no behaviour.
 
-This room knows no stage and imports nothing of ours. A stage receives these values, or a callable,
+This module knows no stage and imports nothing of ours. A stage receives these values, or a callable,
 and never another stage. All of them can be pickled, so that rendering may run in other processes.
 What is made anew for each letter is a named tuple, which takes less than half a dataclass's time to make.
 """
@@ -125,9 +125,13 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The conservation check in numbers: rows read by what screening made of them, and the plan's size."""
+    """The conservation check in numbers: rows read by what screening made of them, and the plan's size.
+
+    ``further`` counts the addresses of cells beyond the first of each (``audience.split_addresses``).
+    """
 
     read: int = 0
+    further: int = 0
     invalid: int = 0
     duplicate: int = 0
     merged: int = 0

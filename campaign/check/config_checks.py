@@ -9,6 +9,7 @@ from campaign.check.list_warnings import Survey, typo_hints
 from campaign.config.audience import AudienceSection
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.relay_rewrites import rewritten
+from campaign.report.summary import rows_text
 
 #: Letters from which on a list counts as bulk, and a way out is expected.
 BULK = 100
@@ -20,7 +21,7 @@ FREE_MAIL = frozenset(
     outlook.com hotmail.com hotmail.co.uk hotmail.fr live.com msn.com icloud.com me.com mac.com gmx.de gmx.net gmx.com
     gmx.at web.de t-online.de freenet.de proton.me protonmail.com mail.com mail.ru yandex.ru yandex.com qq.com 163.com
     126.com sina.com naver.com hanmail.net orange.fr free.fr laposte.net libero.it virgilio.it wp.pl o2.pl seznam.cz
-    zoho.com""".split()  # noqa: SIM905 - a list of quoted names takes five times the room
+    zoho.com""".split()  # noqa: SIM905 - a list of quoted names takes five times the module
 )
 
 
@@ -89,7 +90,7 @@ def check_audience(audience: AudienceSection, plan: Plan, findings: Findings) ->
         Finding(
             "error" if stops else "warning",
             "invalid-rows",
-            f"no letter for {books.invalid:,} invalid of {books.read:,} rows, such as: {told}",
+            f"no letter for {books.invalid:,} invalid of {rows_text(books)}, such as: {told}",
             rows=found.lines,
             where=plan.source,
             remedy=f"{wrong}, or {permission(books)}" if stops else f"{wrong}; {LISTED}",

@@ -14,7 +14,7 @@ import click
 from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
-if TYPE_CHECKING:  # the room is loaded when the command runs
+if TYPE_CHECKING:  # the module is loaded when the command runs
     from campaign.check.dns.check_dns import DnsDigest
     from campaign.check.findings import Findings
     from campaign.check.run_checks import Digest
@@ -132,15 +132,17 @@ def coloured(line: str) -> str:
 
 def summary(digest: Digest) -> list[str]:
     """The figures of a check, a line each."""
-    from campaign.report.formatting import counted, duration_text, people_address, printable, size
+    from campaign.report.formatting import duration_text, people_address, printable, size
+    from campaign.report.summary import rows_text
 
     books = asdict(digest.books)
-    aside = ", ".join(f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "planned"))
+    aside = ", ".join(
+        f"{count:,} {name}" for name, count in books.items() if count and name not in ("read", "further", "planned")
+    )
     least = "as fast as the relay takes them" if digest.seconds is None else f"at least {duration_text(digest.seconds)}"
     samples = ", ".join(map(people_address, digest.samples))
     lines = [
-        f"list     {counted(digest.books.read, 'row')}: {digest.books.planned:,} planned"
-        + (f"; {aside}" if aside else ""),
+        f"list     {rows_text(digest.books)}: {digest.books.planned:,} planned" + (f"; {aside}" if aside else ""),
         f"such as  {samples}",
         *(f"note     {remark}" for remark in digest.remarks),
         f"columns  {', '.join(digest.columns)}",

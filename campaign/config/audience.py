@@ -39,6 +39,9 @@ class AudienceSection(Section):
         0, ge=0, le=1000, description="the row that names the columns, where others stand above it (default: the first)"
     )
     address: str = Field("email", description="the column that holds the address")
+    split_addresses: bool = Field(
+        False, description="make one recipient of each address in a cell; `Anna <anna@example.com>` is read, too"
+    )
     display_name: str = Field("", description="the column that holds the name shown in To")
     key: str = Field("", description="the column that makes a letter one of a kind (default: the address)")
     encoding: str = Field("", description="when it is neither UTF-8 nor UTF-16 with BOM: gbk, cp1252, latin-1, ...")

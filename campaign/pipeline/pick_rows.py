@@ -39,8 +39,11 @@ def asked_for(plan: Plan, rows: Sequence[int], to: str) -> list[Pick]:
     """The letters of these rows, or of this address. Raises ConfigError where there is none."""
     if rows:
         wanted = dict.fromkeys(rows)
-        found = {one.line: one for one in plan.recipients() if one.line in wanted}
-        chosen = [found[row] if row in found else _nobody(plan, row) for row in wanted]
+        found: dict[int, list[Recipient]] = {}
+        for one in plan.recipients():
+            if one.line in wanted:
+                found.setdefault(one.line, []).append(one)
+        chosen = [one for row in wanted for one in found.get(row) or [_nobody(plan, row)]]
         return [Pick(f"row {one.line}", one, one.name or people_address(one.address)) for one in chosen]
     address = parse_address(to)
     wire = to.strip() if isinstance(address, Refusal) else address.wire

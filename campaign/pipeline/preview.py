@@ -13,6 +13,7 @@ import re
 import tempfile
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,16 +75,25 @@ def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output:
     notes: list[str] = []
     with rehearsed(job, console) as (plan, composer):
         picks = asked_for(plan, rows, to) if rows or to else telling_rows(plan, composer, notes.append)
-        previews = [_previewed(folder, composer, one) for one in picks]
+        previews = [_previewed(folder, composer, one, stem) for one, stem in zip(picks, _stems(picks), strict=True)]
     for note in notes:
         console.tell(note)
     return write_gallery(folder, previews, title=job.settings.campaign.name, names=plan.columns, notes=notes)
 
 
-def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
+def _stems(picks: Sequence[Pick]) -> Iterator[str]:
+    """How the files of each letter begin: ``row-2``, and ``row-2_2`` for a second letter of that row."""
+    seen: Counter[int] = Counter()
+    for pick in picks:
+        line = pick.recipient.line
+        seen[line] += 1
+        yield f"row-{line}" if seen[line] == 1 else f"row-{line}_{seen[line]}"
+
+
+def _previewed(folder: Path, composer: Composer, pick: Pick, stem: str) -> Preview:
     recipient = pick.recipient
     letter = composed(composer, recipient)
-    seen, name = read_letter(letter.content), f"row-{recipient.line}.eml"
+    seen, name = read_letter(letter.content), f"{stem}.eml"
     write_whole(folder / name, letter.content)
     return Preview(
         label=pick.label,
@@ -99,17 +109,17 @@ def _previewed(folder: Path, composer: Composer, pick: Pick) -> Preview:
         sender=seen.sender,
         preheader=seen.preheader,
         own_dark=seen.has_dark_rules or seen.allows_dark,
-        attachments=[_enclosed(folder, recipient.line, at, one) for at, one in enumerate(seen.attachments, start=1)],
+        attachments=[_enclosed(folder, stem, at, one) for at, one in enumerate(seen.attachments, start=1)],
     )
 
 
-def _enclosed(folder: Path, row: int, at: int, attachment: Attachment) -> Enclosed:
+def _enclosed(folder: Path, stem: str, at: int, attachment: Attachment) -> Enclosed:
     """An attachment with a way to its bytes: a file beside the page, or for what could run there, a download."""
     name = _UNSAFE.sub("_", attachment.name)[-LONGEST_NAME:].strip("._") or "attachment"
     opened = _OPENED.fullmatch(Path(name).suffix) is not None
     href = ""
     if opened:
-        file = f"row-{row}-{at}-{name}"
+        file = f"{stem}-{at}-{name}"
         write_whole(folder / file, attachment.data)
         href = quote(file)
     elif attachment.size <= LARGEST_SAVED:

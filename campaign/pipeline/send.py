@@ -39,7 +39,7 @@ from campaign.report.live.event_log import open_log
 from campaign.report.live.live_state import LiveState, remove_live_state, write_live_state
 from campaign.report.live.logging_handler import passed_on
 from campaign.report.live.progress import Counts, Progress
-from campaign.report.summary import books_text
+from campaign.report.summary import books_text, rows_text
 from campaign.report.telemetry.tracing import span, traced
 
 
@@ -139,7 +139,7 @@ def announce(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, console: Conso
     if not chosen.continued:
         console.say(
             f"new run {path_text(chosen.folder)}: {counted(plan.size, 'recipient')} planned of "
-            f"{counted(plan.books.read, 'row')} read"
+            f"{rows_text(plan.books, ' read')}"
         )
         return
     settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]

@@ -36,15 +36,16 @@ LONGEST_REASON = 100  # characters of a reply on the terminal; failed.csv and th
 def balance(books: Books, verdicts: Mapping[str, int]) -> list[str]:
     """What does not add up, one sentence each; empty when the books balance.
 
-    rows read = invalid + duplicate + merged + suppressed + filtered + already + planned, and
-    planned = the sum over the nine verdicts.
+    rows read + further addresses of cells = invalid + duplicate + merged + suppressed + filtered + already + planned,
+    and planned = the sum over the nine verdicts.
     """
     complaints = [f"{name} is {count}, below nothing" for name, count in _all(books, verdicts) if count < 0]
     complaints += [f"{name!r} is no verdict" for name in verdicts if name not in set(Verdict)]
     screened = books.planned + sum(getattr(books, name) for name in SCREENS)
-    if books.read != screened:
+    if books.read + books.further != screened:
         parts = " + ".join(f"{getattr(books, name):,} {name}" for name in (*SCREENS, "planned"))
-        complaints.append(f"{books.read:,} rows were read, but {parts} make {screened:,}")
+        further = f" and {books.further:,} further addresses" if books.further else ""
+        complaints.append(f"{books.read:,} rows{further} were read, but {parts} make {screened:,}")
     ended = sum(verdicts.values())
     if books.planned != ended:
         parts = " + ".join(f"{verdicts.get(name, 0):,} {formatting.verdict(name)}" for name in formatting.READING_ORDER)
@@ -53,7 +54,7 @@ def balance(books: Books, verdicts: Mapping[str, int]) -> list[str]:
 
 
 def _all(books: Books, verdicts: Mapping[str, int]) -> list[tuple[str, int]]:
-    rows = [(name, getattr(books, name)) for name in ("read", *SCREENS, "planned")]
+    rows = [(name, getattr(books, name)) for name in ("read", "further", *SCREENS, "planned")]
     return rows + [(formatting.verdict(name), count) for name, count in verdicts.items()]
 
 
@@ -83,7 +84,7 @@ def summary_json(facts: RunFacts) -> dict[str, Any]:
         "exit_code": facts.exit_code,
         "balanced": not complaints,
         "complaints": complaints,
-        "books": {name: getattr(facts.books, name) for name in ("read", *SCREENS, "planned")},
+        "books": {name: getattr(facts.books, name) for name in ("read", "further", *SCREENS, "planned")},
         "verdicts": {name: facts.count(name) for name in Verdict},
         "domains": {domain: dict(counts) for domain, counts in facts.by_domain.items()},
         "replies": [_reply(one) for one in facts.by_reply],
@@ -163,10 +164,16 @@ def _facts_lines(facts: RunFacts, notes: Sequence[str]) -> list[str]:
 
 
 def books_text(books: Books) -> str:
-    """``9 rows read = 2 already + 7 planned``."""
+    """``9 rows read = 2 already + 7 planned``; ``9 rows read + 1 further address = 10 planned``."""
     parts = [f"{getattr(books, name):,} {name}" for name in SCREENS if getattr(books, name)]
     planned = [f"{books.planned:,} planned"] if books.planned or not parts else []
-    return f"{formatting.counted(books.read, 'row')} read = {' + '.join([*parts, *planned])}"
+    return f"{rows_text(books, ' read')} = {' + '.join([*parts, *planned])}"
+
+
+def rows_text(books: Books, read: str = "") -> str:
+    """``9 rows``, and how many further addresses their cells have, where there are some."""
+    further = f" + {formatting.counted(books.further, 'further address', 'further addresses')}" if books.further else ""
+    return f"{formatting.counted(books.read, 'row')}{read}{further}"
 
 
 def _failed_line(facts: RunFacts) -> list[str]:
@@ -233,5 +240,5 @@ def _failures(facts: RunFacts) -> list[tuple[str, str]]:
     if not alive:
         return []
     besides = f"; {facts.dead:,} more are dead and in suppressed.csv" if facts.dead else ""
-    why = f"{alive:,} failed: see failed.csv, mend what can be mended, try those again{besides}"
+    why = f"{alive:,} failed: see failed.csv, correct what can be corrected, try those again{besides}"
     return [(facts.command("retry"), why)]

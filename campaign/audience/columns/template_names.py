@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from campaign.audience.columns.column_types import base_type, with_locale
 from campaign.audience.exports import is_export
+from campaign.audience.screening.split_addresses import split_rows
 from campaign.audience.sources.row_chunks import Chunk, Source
 from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
@@ -43,7 +44,7 @@ class NamedSource:
         self.remarks: list[str] = [
             f"column {at + 1} has no name: it is left out, and must be empty" for at in self._nameless
         ]
-        self.settings = self._renamed(self._with_address(settings))
+        self.settings = self._renamed(self._with_names_apart(self._with_address(settings)))
 
     def identity(self) -> Mapping[str, str | int]:
         """That of the source."""
@@ -54,13 +55,19 @@ class NamedSource:
         return self._source.first_rows()
 
     def chunks(self) -> Iterator[Chunk]:
-        """The source's rows without the nameless columns. Raises InputError where one of these holds something."""
-        if not self._nameless:
+        """The source's rows without the nameless columns, one for each address where cells are split.
+
+        Raises InputError where a nameless column holds something.
+        """
+        if not self._nameless and not self.settings.split_addresses:
             yield from self._source.chunks()
             return
         for chunk in self._source.chunks():
-            self._refuse_nameless_values(chunk)
-            chunk.rows = [[row[at] for at in self._places] for row in chunk.rows]
+            if self._nameless:
+                self._refuse_nameless_values(chunk)
+                chunk.rows = [[row[at] for at in self._places] for row in chunk.rows]
+            if self.settings.split_addresses:
+                split_rows(chunk, self.columns.index(self.settings.address), named=self._names_apart)
             yield chunk
 
     def _refuse_nameless_values(self, chunk: Chunk) -> None:
@@ -97,6 +104,19 @@ class NamedSource:
             }
         )
 
+    def _with_names_apart(self, settings: AudienceSection) -> AudienceSection:
+        """With ``split_addresses``, one more column has the names beside the addresses: ``email_name``.
+
+        A list that has this column already, such as one of failed rows, keeps its own.
+        """
+        known = dict(zip(self.headers, self.columns, strict=True))
+        address = known.get(settings.address.strip()) or column_of(settings.address, self.columns)
+        column = f"{address}_name"
+        self._names_apart = settings.split_addresses and address is not None and column not in self.columns
+        if self._names_apart:
+            self.headers, self.columns = (*self.headers, column), (*self.columns, column)
+        return settings
+
     def _typed(self, kind: str, settings: AudienceSection) -> str:
         """The column's type as this list writes it: one of failed rows has dates and numbers as we write them."""
         return base_type(kind) if is_export(self.headers) else with_locale(kind, settings.locale)
@@ -113,7 +133,7 @@ def named_columns(header: Sequence[str], name: str) -> tuple[str, ...]:
         faults.append("none of them has a name")
     if faults:
         raise InputError(
-            f"The columns of {name} need one name each.", evidence=faults, next_step=f"mend the header of {name}"
+            f"The columns of {name} need one name each.", evidence=faults, next_step=f"correct the header of {name}"
         )
     return columns
 

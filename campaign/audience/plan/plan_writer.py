@@ -66,7 +66,8 @@ def _sweep(
     """The rows that are kept, a chunk at a time; those set aside are written down on the way."""
     for chunk in source.chunks():
         sifted = screener.sift(chunk)
-        clerk.read += len(chunk.rows) + len(chunk.bad)
+        clerk.read += len(chunk.rows) - chunk.further + len(chunk.bad)
+        clerk.further += chunk.further
         clerk.set_aside(sifted.aside)
         yield sifted.kept
         if progress:
@@ -89,7 +90,7 @@ class PlanWriter:
 
     def __init__(self, source: NamedSource, settings: AudienceSection, plan: BinaryIO, screened: BinaryIO) -> None:
         self.source, self.types = source, column_types(source, settings)
-        self.read, self.planned, self.counts = 0, 0, Counter[str]()
+        self.read, self.further, self.planned, self.counts = 0, 0, 0, Counter[str]()
         self._plan, self._screened = plan, screened
         self._encoder = msgspec.json.Encoder()
         kinds = list(self.types.values())
@@ -130,8 +131,8 @@ class PlanWriter:
         """The footer with the books. Raises InputError on no rows, InternalError when the books do not balance."""
         if not self.read:
             raise InputError(f"{self.source.name} has no rows.", next_step="check the file, or the query")
-        books = Books(read=self.read, planned=self.planned, **self.counts)
-        if self.read != self.planned + sum(self.counts.values()):
+        books = Books(read=self.read, further=self.further, planned=self.planned, **self.counts)
+        if self.read + self.further != self.planned + sum(self.counts.values()):
             raise InternalError("The rows read are not those screened and planned.", evidence=repr(books))
         self._plan.write(self._encoder.encode({"books": asdict(books)}) + b"\n")
 

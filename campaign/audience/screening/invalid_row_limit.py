@@ -79,8 +79,8 @@ def too_many(books: Books, settings: AudienceSection) -> bool:
 
 
 def judged(books: Books) -> int:
-    """The rows that were wanted, so that it was asked whether they are valid."""
-    return books.read - books.filtered
+    """The rows that were wanted, so that it was asked whether they are valid; a further address counts as a row."""
+    return books.read + books.further - books.filtered
 
 
 def share_to_allow(books: Books) -> float:
@@ -94,7 +94,7 @@ def refuse_useless(plan: Plan, reasons: str = "") -> None:
     ``reasons`` names the file that says of each row why, if it stays.
     """
     books = plan.books
-    if books.invalid and books.invalid + books.merged == books.read:
+    if books.invalid and books.invalid + books.merged == books.read + books.further:
         found = invalid_rows(plan)
         raise InputError(
             f"Not one of the {books.read:,} rows of {plan.source} can be used.",

@@ -2,7 +2,7 @@
 
 In this order, so that each row has one reason: unreadable or mistyped (invalid), not wanted (filtered), no
 address (invalid), suppressed, already served, duplicate. A row that is filtered out or suppressed never
-makes a later one a duplicate. This room decides; `freezing` writes down.
+makes a later one a duplicate. This module decides; `freezing` writes down.
 """
 
 from __future__ import annotations
@@ -27,8 +27,14 @@ REMEMBERED = 50_000
 
 
 def key_of(wire: str, value: Value, settings: AudienceSection) -> str:
-    """What makes a letter one of a kind: the ``value`` of the key column, or without one the address."""
-    return str(text_cell(value)).strip() if settings.key else address_key(wire, settings.provider_rules)
+    """What makes a letter one of a kind: the ``value`` of the key column, or without one the address.
+
+    Where cells are split it takes both: the address, which holds no blank, comes last.
+    """
+    if not settings.key:
+        return address_key(wire, settings.provider_rules)
+    key = str(text_cell(value)).strip()
+    return f"{key} {address_key(wire, settings.provider_rules)}" if key and settings.split_addresses else key
 
 
 class PlannedRow(NamedTuple):
@@ -168,4 +174,6 @@ class Screener:
 
     def _repeated(self, key: bytes) -> str:
         what = "address" if self._key is None else self._key_name
+        if self._key is not None and self._settings.split_addresses:
+            what += " and address"
         return f"same {what} as {f'line {self._first[key]}' if key in self._first else 'an earlier line'}"

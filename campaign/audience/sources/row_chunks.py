@@ -25,11 +25,15 @@ class BadRow:
 
 @dataclass(slots=True)
 class Chunk:
-    """At most `CHUNK_ROWS` rows, aligned with the source's columns, and the 1-based line each began on."""
+    """At most `CHUNK_ROWS` rows, aligned with the source's columns, and the 1-based line each began on.
+
+    ``further`` of the rows are not the source's own: they stand for the further addresses of a cell.
+    """
 
     rows: list[Sequence[Value]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
+    further: int = 0
 
 
 class Source(Protocol):

@@ -1,6 +1,6 @@
 """Opens whatever ``[audience] source`` names: text files, workbooks, Parquet, databases.
 
-Each kind lives in a room of its own and is imported only when it is asked for; this one knows which is
+Each kind lives in a module of its own and is imported only when it is asked for; this one knows which is
 which, and checks that the columns the settings speak of are there.
 """
 
@@ -36,6 +36,12 @@ def open_source(settings: AudienceSection, base: Path) -> NamedSource:
         raise ConfigError(
             "audience.header and audience.header_row exclude each other.",
             next_step="leave out header where a row of the file names the columns, and header_row where none does",
+        )
+    if settings.items and settings.split_addresses:
+        raise ConfigError(
+            "audience.items and audience.split_addresses exclude each other.",
+            evidence="items gathers the lines of a key into one letter; split_addresses makes several of a line",
+            next_step="leave out one of them",
         )
     source = NamedSource(open_rows(settings, base), settings)
     found = source.settings
@@ -91,7 +97,7 @@ def require_columns(source: NamedSource, names: Iterable[str]) -> None:
     raise ConfigError(
         f"{source.name} has no column {' and no column '.join(map(repr, missing))}.",
         evidence=[f"its columns: {', '.join(source.headers)}", *close],
-        next_step=_where_names_stand(source) or "mend the names under [audience], or the header",
+        next_step=_where_names_stand(source) or "correct the names under [audience], or the header",
     )
 
 
@@ -100,10 +106,8 @@ def _where_names_stand(source: NamedSource) -> str:
     settings = source.settings
     if not settings.header and not settings.header_row:
         for row, cells in source.first_rows():
-            if (
-                names_row(cells, settings.address)
-                and tuple(cell.strip() for cell in cells if cell.strip()) != source.headers
-            ):
+            names = tuple(cell.strip() for cell in cells if cell.strip())
+            if names_row(cells, settings.address) and names != source.headers[: len(names)]:
                 return f"row {row} seems to name the columns: set header_row = {row} under [audience]"
     if any("@" in header for header in source.headers):
         return "its first line looks like data: name the columns with header = [...] under [audience]"

@@ -15,7 +15,7 @@ from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, SampleLetter
 from campaign.report.files import replacing
 from campaign.report.html import charts
 from campaign.report.html.html_builder import Child, Html, html_document, tag
-from campaign.report.summary import SCREENS, balance, next_steps
+from campaign.report.summary import SCREENS, balance, next_steps, rows_text
 
 NAME = "report.html"
 #: Rows shown of each list; what is more stands in the files beside the page.
@@ -179,7 +179,7 @@ def _books(facts: RunFacts) -> Html:
     verdicts = {name: facts.count(name) for name in formatting.READING_ORDER}
     flow = tag(
         "ol",
-        _panel("Rows read", books.read, {}),
+        _panel("Rows read", books.read, {"further addresses of cells": books.further}),
         _panel("Set aside", sum(aside.values()), aside),
         _panel("Planned", books.planned, {}),
         _panel("Verdicts", sum(verdicts.values()), verdicts),
@@ -189,7 +189,7 @@ def _books(facts: RunFacts) -> Html:
         return tag("div", flow, (tag("p", f"They do not balance: {one}.", cls="alarm") for one in complaints))
     parts = [f"{count:,} {name}" for name, count in aside.items() if count]
     sums = " + ".join([*parts, f"{books.planned:,} planned"])
-    sentence = f"They balance: {formatting.counted(books.read, 'row')} read = {sums}; every recipient has one verdict."
+    sentence = f"They balance: {rows_text(books, ' read')} = {sums}; every recipient has one verdict."
     return tag("div", flow, tag("p", sentence, cls="quiet"), _reasons(aside))
 
 

@@ -96,3 +96,11 @@ def test_where_no_row_makes_a_letter_the_reason_is_told(look, tmp_path):
     (tmp_path / "letter.txt").write_text("{{ 1 // 0 }}\n")
     with pytest.raises(Exception, match="cannot be made into a letter"):
         preview(prepare(load(tmp_path / "gazette.toml", {})), Console(quiet=True), rows=(), to="", output=None)
+
+
+def test_all_letters_of_a_row_with_several_addresses_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("email,name,plan\na@example.com; b@example.com,Ada,\n")
+    (tmp_path / "letter.txt").write_text(LETTER)
+    (tmp_path / "gazette.toml").write_text(SETTINGS.replace('address = "email"', "split_addresses = true"))
+    with rehearsed(prepare(load(tmp_path / "gazette.toml", {})), Console(quiet=True)) as (plan, _):
+        assert [pick.recipient.address for pick in asked_for(plan, [2], "")] == ["a@example.com", "b@example.com"]

@@ -78,3 +78,15 @@ def test_the_page_names_the_campaign_the_sender_and_the_first_words(page):
     assert "<h1>gazette</h1>" in html
     assert "news@bücher.example" in html
     assert 'class="preheader">Dear reader, in short: a note<' in html
+
+
+def test_each_letter_of_a_row_with_several_addresses_has_a_file_of_its_own(tmp_path):
+    (tmp_path / "list.csv").write_text("email\na@example.com; b@example.com\n")
+    (tmp_path / "letter.txt").write_text("Dear reader\n")
+    settings = 'split_addresses = true\nsource = "list.csv"'
+    (tmp_path / "gazette.toml").write_text(re.sub(r'source = "[^"]*"', settings, re.sub("attach.*\n", "", SETTINGS)))
+    job = prepare(load(tmp_path / "gazette.toml", {}))
+    preview(job, Console(quiet=True), rows=(2,), to="", output=tmp_path / "out")
+    letters = {one.name: one.read_text() for one in (tmp_path / "out").glob("*.eml")}
+    assert sorted(letters) == ["row-2.eml", "row-2_2.eml"]
+    assert "To: b@example.com" in letters["row-2_2.eml"]

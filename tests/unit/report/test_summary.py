@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from campaign.report import formatting
 from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
 from campaign.report.summary import (
     balance,
+    books_text,
     next_steps,
     summary_json,
     tally,
@@ -44,6 +46,14 @@ def facts(**changes) -> RunFacts:
         "file": "gazette.toml",
     }
     return RunFacts(**(given | changes))
+
+
+def test_further_addresses_of_cells_are_part_of_the_books():
+    books = Books(read=3, further=1, invalid=1, planned=3)
+    assert balance(books, {"accepted": 3}) == []
+    assert books_text(books) == "3 rows read + 1 further address = 1 invalid + 3 planned"
+    assert "3 rows and 2 further addresses were read" in balance(replace(books, further=2), {"accepted": 3})[0]
+    assert summary_json(facts(books=books))["books"]["further"] == 1
 
 
 def test_books_that_balance_leave_nothing_to_say():
@@ -241,7 +251,7 @@ def test_the_tally_says_how_it_went_where_the_report_is_and_what_to_type():
         "          campaign resolve runs/gazette/2026-11/20261124T080000Z --accepted LOG\n"
         "        or send them once more; some may get it twice:\n"
         "          campaign retry gazette.toml --in-doubt\n"
-        "        3 failed: see failed.csv, mend what can be mended, try those again:\n"
+        "        3 failed: see failed.csv, correct what can be corrected, try those again:\n"
         "          campaign retry gazette.toml\n"
         "        4 invalid rows got no letter: see runs/gazette/2026-11/20261124T080000Z/screened.csv, "
         "fix the list, then send it to them:\n"
