@@ -1,7 +1,7 @@
 """Made-up recipients for the reference message: every row distinct, every run the same, any number of them.
 
 Row ``n`` follows from ``n`` alone, so nothing is kept in memory and no list lies in the repository. About a quarter
-reads another edition than ``pro``, which takes the message's other branch. This room writes files; it sends nothing.
+reads another edition than ``pro``, which takes the message's other branch. This module writes files; it sends nothing.
 """
 
 from __future__ import annotations

@@ -42,5 +42,5 @@ def install(
 
 
 def _given_back(under: str) -> bool:
-    """Whether the room that was reserved beforehand is free again."""
+    """Whether the module that was reserved beforehand is free again."""
     return not any(name == "ballast" for _, _, names in os.walk(under) for name in names)

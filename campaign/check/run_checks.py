@@ -1,7 +1,7 @@
 """``campaign check``: everything short of sending, and an honest list of what is wrong or could not be looked at.
 
 Every row is read, screened and rendered (`render_all.py`); the settings, the limits, the relay and, on request,
-links, DNS and a spam filter are looked at in rooms of their own. Nothing is sent and nothing is left behind.
+links, DNS and a spam filter are looked at in modules of their own. Nothing is sent and nothing is left behind.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class Commands(click.Group):
         """One command, imported now."""
         if name not in COMMANDS:
             return None
-        room, line = COMMANDS[name]
-        command = getattr(importlib.import_module(f"campaign.cli.{room}"), f"{name.replace('-', '_')}_command")
+        module, line = COMMANDS[name]
+        command = getattr(importlib.import_module(f"campaign.cli.{module}"), f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)  # noqa: S101 - a fault of ours, caught by the first test that runs it
         command.short_help = line
         return command

@@ -30,7 +30,7 @@ def retry_command(
 ) -> ExitCode:
     """Serve again those of FILE's edition who were rejected, unrenderable, cancelled or expired.
 
-    Rows are read afresh from the source, so mend them there first.
+    Rows are read afresh from the source, so correct them there first.
     """
     from campaign.config import load
     from campaign.pipeline.command_context import Options

@@ -13,7 +13,7 @@ import click
 from campaign.cli.options import DurationType, lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
-if TYPE_CHECKING:  # the room is loaded when the command runs
+if TYPE_CHECKING:  # the module is loaded when the command runs
     from campaign.pipeline.operate.manage import Standing
 
 

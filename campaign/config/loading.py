@@ -88,7 +88,7 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
         raise ConfigError(
             f"{file} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}.",
             evidence=mistakes,
-            next_step=f"mend {file} and run `campaign check {file}`; every key is explained in docs/reference.md",
+            next_step=f"correct {file} and run `campaign check {file}`; every key is explained in docs/reference.md",
         ) from None
     return Settings(**dict(parsed), base=file.resolve().parent, file=file.resolve())
 
@@ -138,7 +138,7 @@ def _not_toml(file: Path, text: str, why: str) -> ConfigError:
     shown = f"line {place[1]}: {lines[int(place[1]) - 1].strip()[:100]}" if place else ""
     hint = '; text stands in quotes, as in name = "gazette"' if why.startswith("Invalid value") else ""
     hint = "; each key and each section may stand there once" if why.startswith("Cannot") else hint
-    step = f"mend {file}{hint}"
+    step = f"correct {file}{hint}"
     if file.suffix != ".toml":
         step = f"name the campaign file{_such_as(file)}"
     return ConfigError(f"{file} is not valid TOML.", evidence=[why, shown] if shown else why, next_step=step)

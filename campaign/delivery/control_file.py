@@ -2,7 +2,7 @@
 
 ``control.json`` holds what is wanted: state, rate, connections. It is written whole (temporary file, rename),
 survives a restart, and is believed only when it belongs to the owner of the run and nobody else can write it.
-This room carries wishes; `dispatch` fulfils them.
+This module carries wishes; `dispatch` fulfils them.
 """
 
 from __future__ import annotations

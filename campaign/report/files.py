@@ -27,5 +27,5 @@ def replacing(path: Path, *, mode: int = OWNER_ONLY) -> Iterator[TextIO]:
         raise StorageError(
             f"{path.name} cannot be written.",
             evidence=f"{path}: {error.strerror or error}",
-            next_step=f"free space or mend the permissions of {path.parent}, then `campaign report {path.parent}`",
+            next_step=f"free space or correct the permissions of {path.parent}, then `campaign report {path.parent}`",
         ) from error

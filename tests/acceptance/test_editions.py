@@ -155,7 +155,7 @@ async def test_failed_csv_can_be_fed_back(stand: Stand, shelf: Shelf) -> None:
     await stand.send()
     shelf.refuse.clear()
     (stand.folder / "people.csv").write_bytes((stand.run / "failed.csv").read_bytes())
-    (await stand.set(campaign__edition="mended").send()).ends(0, "1 recipient planned of 1 row read")
+    (await stand.set(campaign__edition="corrected").send()).ends(0, "1 recipient planned of 1 row read")
     assert shelf.recipients[-1] == "p3@example.com"
 
 

@@ -16,7 +16,7 @@ from campaign.cli.main import cli
 from campaign.exit_codes import ExitCode
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-#: What no further start would mend.
+#: What no further start would correct.
 FOR_A_PERSON = {int(code) for code in ExitCode} - {0, 75, 130, 143}
 
 

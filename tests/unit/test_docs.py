@@ -130,7 +130,6 @@ def test_every_file_the_architecture_names_exists() -> None:
     assert not [one for one in named if not (ROOT / "campaign" / one).exists() and not (ROOT / one).exists()]
 
 
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_is_in_the_reference(name: str) -> None:
     own = text("docs/reference.md").partition(f"### `campaign {name}")[2].partition("\n### ")[0].partition("\n## ")[0]

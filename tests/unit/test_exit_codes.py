@@ -71,6 +71,6 @@ def test_every_code_says_what_it_means(code: ExitCode) -> None:
 
 
 def test_an_error_reads_as_sentence_evidence_and_next_step() -> None:
-    error = errors.InputError("It cannot be read.", evidence=["a.csv:3", "byte 7"], next_step="mend a.csv")
-    assert str(error) == "It cannot be read.\n  a.csv:3\n  byte 7\nNext: mend a.csv"
+    error = errors.InputError("It cannot be read.", evidence=["a.csv:3", "byte 7"], next_step="correct a.csv")
+    assert str(error) == "It cannot be read.\n  a.csv:3\n  byte 7\nNext: correct a.csv"
     assert str(errors.InputError("It cannot be read.", evidence="a.csv:3")) == "It cannot be read.\n  a.csv:3"

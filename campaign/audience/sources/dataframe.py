@@ -1,7 +1,7 @@
 """Tables that are stored by column, through pandas: Parquet, Stata and SAS files, a batch of rows at a time.
 
 Arrow types carry a Parquet batch, so that a whole number with gaps stays whole, a decimal exact and a date a
-date; pandas' own inference never sees them. Everything is a plain value before it leaves this room.
+date; pandas' own inference never sees them. Everything is a plain value before it leaves this module.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Sheet:
             return ConfigError(
                 f"{self._path} has no sheet {self._wanted!r}.",
                 evidence=f"its sheets: {', '.join(names)}",
-                next_step="mend sheet under [audience], or leave it out for the first",
+                next_step="correct sheet under [audience], or leave it out for the first",
             )
         too_large = fault == "memory" or "Cell limit exceeded" in text  # a bound of the library's own, for .ods
         return self._too_large() if too_large else self._unreadable(text)

@@ -54,7 +54,7 @@ def spf_records(names: Names, domain: str) -> list[str]:
 
 def _judged(walk: SpfResult, domain: str, addresses: Sequence[str]) -> Iterator[Remark]:
     for what in walk.broken:
-        yield Remark("error", "spf-broken", what, domain, "mend the record: as it is, receivers ignore it")
+        yield Remark("error", "spf-broken", what, domain, "correct the record: as it is, receivers ignore it")
     if walk.lookups > MOST_LOOKUPS:
         what = f"the SPF record takes {walk.lookups} DNS look-ups; with more than {MOST_LOOKUPS} it does not count"
         yield Remark("error", "spf-lookups", what, domain, "remove includes that no longer send for you")

@@ -191,7 +191,7 @@ class LetterChecks:
                     told[0][1],
                     rows=[line for line, _ in told[:ROWS_SHOWN]],
                     where=plan.source,
-                    remedy="mend the row, or the template; without a letter it ends in failed.csv",
+                    remedy="correct the row, or the template; without a letter it ends in failed.csv",
                     count=len(told),
                 )
             )

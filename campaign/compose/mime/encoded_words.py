@@ -1,6 +1,6 @@
 """Text that is not plain ASCII as the encoded words of RFC 2047, UTF-8, whichever of Q and B is shorter.
 
-Whole values are encoded, blanks included, so that what is read back is the text itself. This room knows neither
+Whole values are encoded, blanks included, so that what is read back is the text itself. This module knows neither
 header names nor what may stand in a header: `header_values.py` has refused the forbidden characters before.
 """
 

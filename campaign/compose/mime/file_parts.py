@@ -118,7 +118,7 @@ class Resources:
             raise ResourceError(
                 f"There is no file {_shown(name)}.",
                 evidence=[f"looked in {folder}" for folder in dict.fromkeys(folders)],
-                next_step="mend the name, or put the file there",
+                next_step="correct the name, or put the file there",
             )
         if not file.is_relative_to(self._root):
             raise _outside(name, self._root)
@@ -133,7 +133,7 @@ class Resources:
             raise ResourceError(
                 f"The file {_shown(name)} cannot be put into a letter: {error.strerror}.",
                 evidence=str(file),
-                next_step="mend the file, or raise compose.max_attachment_size where it is meant to be that large",
+                next_step="correct the file, or raise compose.max_attachment_size where it is meant to be that large",
             ) from None
 
 

@@ -1,7 +1,7 @@
 """The fence around templates: what a template may do, how much it may make, and how its output is taken apart.
 
 Templates are trusted but fallible, rows are hostile: the sandbox of Jinja keeps both away from anything with power,
-and this room adds what the sandbox does not have, bounds. Every operation that can grow a text or a number is looked
+and this module adds what the sandbox does not have, bounds. Every operation that can grow a text or a number is looked
 at before (widths, factors, exponents) or right after (``~``); every loop round, macro, block and included template
 beats a pulse, by which the row's time and what it has printed are looked at. What cannot be stopped: one single filter
 call on a text within the bounds, such as a word wrap of two megabytes (about a second).

@@ -250,7 +250,7 @@ class Templates:
             raise ConfigError(
                 f"The template {name} cannot be used: {error}",
                 evidence=_place(error, name),
-                next_step=f"mend {name}",
+                next_step=f"correct {name}",
             ) from None
         finally:
             self.loader.sealed = True
@@ -287,9 +287,9 @@ def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox) -> Con
     """A mistake in what a template says: its place, and what was meant by a misspelt filter or test."""
     where, what = error.name or name, error.message or ""
     step = (
-        f"mend {where} in the campaign file"
+        f"correct {where} in the campaign file"
         if where.startswith(("compose.", "campaign."))
-        else f"mend line {error.lineno} of {where}"
+        else f"correct line {error.lineno} of {where}"
     )
     if match := _UNKNOWN.match(what):
         known = environment.filters if match[1] == "filter" else environment.tests

@@ -1,6 +1,6 @@
 """Template files, read from beside the first one or from under the root, each once, and none that is not for letters.
 
-What a template says is no business of this room, nor which templates a letter needs: `includes.py` finds them.
+What a template says is no business of this module, nor which templates a letter needs: `includes.py` finds them.
 """
 
 from __future__ import annotations

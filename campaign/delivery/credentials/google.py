@@ -1,4 +1,4 @@
-"""Access tokens from Google, by the library ``google-auth``: the only room that uses it, and only when it is asked for.
+"""Access tokens from Google, by the library ``google-auth``: the only module that uses it, and only when asked for.
 
 The file is what Google gives out: an ``authorized_user`` (a person has signed in; it holds a refresh token) or a
 ``service_account`` with domain-wide delegation, which acts for the mailbox that logs in.

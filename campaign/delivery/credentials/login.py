@@ -1,7 +1,7 @@
 """Passwords and tokens: where they come from, and that they stay out of everything printed.
 
 A secret comes from a file, a command, the environment, or a service manager's credentials folder; never from
-a command line and never from a URL. This room reads and hands over; it speaks no SMTP and stores nothing.
+a command line and never from a URL. This module reads and hands over; it speaks no SMTP and stores nothing.
 """
 
 from __future__ import annotations

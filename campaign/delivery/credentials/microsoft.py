@@ -1,4 +1,4 @@
-"""Access tokens from Microsoft, by the library ``msal``: the only room that uses it, and only when it is asked for.
+"""Access tokens from Microsoft, by the library ``msal``: the only module that uses it, and only when asked for.
 
 What the file holds says who we are: a client secret or a certificate with its key (the application itself sends, by
 client credentials), or a token cache of MSAL or a refresh token as JSON (a person has signed in). The latter two are

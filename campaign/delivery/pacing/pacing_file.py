@@ -2,7 +2,7 @@
 
 A kill loses nothing: what was written to the map is the kernel's. For a loss of power the file carries a
 promise, synced beforehand: how many letters may have been sent by now. Letters promised and not seen again
-count as sent. Times are seconds since boot; on another boot they move over by the wall clock. This room keeps
+count as sent. Times are seconds since boot; on another boot they move over by the wall clock. This module keeps
 cells; it knows neither limits nor accounts.
 
     [magic, boot identity, wall clock minus boot clock, zeros: 4096 octets] [cells of letter_times.py]

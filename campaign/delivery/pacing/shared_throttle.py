@@ -1,7 +1,7 @@
 """How the throttle's state is kept under ``<ledger directory>/pacing/``, one folder per relay account.
 
 Every process that uses the account maps the same files and takes each turn under one lock, so that a limit
-holds over all runs and campaigns in sum, also at the same time and after a kill. This room decides nothing
+holds over all runs and campaigns in sum, also at the same time and after a kill. This module decides nothing
 about pace (`throttle` does) and nothing about files (`pacing_file` does). It needs a local file system.
 
     pacing/smtp.example.com-1a2b3c4d/lock
@@ -193,7 +193,7 @@ def read_warmup(file: Path) -> tuple[int, ...]:
         raise ConfigError(
             f"The warm-up plan {file} cannot be read.",
             evidence=str(error),
-            next_step="mend delivery.warmup_file, a path relative to the campaign file",
+            next_step="correct delivery.warmup_file, a path relative to the campaign file",
         ) from None
     caps: list[int] = []
     for number, line in enumerate(lines, 1):
@@ -205,7 +205,7 @@ def read_warmup(file: Path) -> tuple[int, ...]:
             raise ConfigError(
                 f"The warm-up plan {file} is wrong.",
                 evidence=f"{file}:{number}: {line!r}; expected '{len(caps) + 1},' and a number of letters",
-                next_step=f"mend {file}",
+                next_step=f"correct {file}",
             )
         caps.append(int(match[2]))
     return tuple(caps)

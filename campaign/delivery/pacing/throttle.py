@@ -3,7 +3,7 @@
 A window (the relay account, or one group of recipient domains) remembers when its letters left. Letter ``n`` may
 go under "at most ``count`` in ``per`` seconds" once letter ``n - count`` is ``per`` seconds old, which holds in
 *every* sliding window [t, t + per), not only in aligned ones. The shortest window is paced evenly besides
-(GCRA with a burst of one), so that nothing leaves in a heap at the start or after a stall. This room does not
+(GCRA with a burst of one), so that nothing leaves in a heap at the start or after a stall. This module does not
 sleep, does not know relays, and keeps nothing on disk: `pacing_state` does.
 """
 

@@ -2,7 +2,7 @@
 
 An item is drawn when its content may leave within `LEAD`, so that its envelope travels while its turn comes;
 the turn itself is taken, exactly, when the content leaves. One waiter of each account watches the clock, its others
-queue behind it. The room moves no letter and knows no relay but its account's throttle.
+queue behind it. The module moves no letter and knows no relay but its account's throttle.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Relays by name: ``gmail``, ``ses:eu-west-1``, ``sendgrid``. The figures are data, each with its source.
 
-This room answers what a name stands for. Passwords and connections are other rooms' business.
+This module answers what a name stands for. Passwords and connections are other modules' business.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """When is a deferred letter tried again, and when is it given up? A pure decision, without clock or dice.
 
-Retry is a later pass (docs/contract.md): this room names the time before which the pass must not take the letter
+Retry is a later pass (docs/contract.md): this module names the time before which the pass must not take the letter
 up. It sleeps nowhere and keeps nothing.
 """
 

@@ -29,7 +29,7 @@ def outcome_of(number: int, stage: Stage, reply: Reply, decision: Decision, rela
 
 
 def _refused(number: int, verdict: Verdict, reply: Reply, decision: Decision, relay: str) -> Outcome:
-    # A stop is mended by the operator, who will not want to wait once it is.
+    # A stop is corrected by the operator, who will not want to wait once it is.
     stops = decision.action is Action.STOP
     return Outcome(
         number=number,

@@ -1,6 +1,6 @@
 """Rules about replies, as they are written in `replies.toml` and in the campaign file, checked once.
 
-This room reads and checks rules; `replies` decides by them.
+This module reads and checks rules; `replies` decides by them.
 """
 
 from __future__ import annotations
@@ -220,5 +220,7 @@ def _meant(close: list[str], known: list[str]) -> str:
 
 def _wrong(name: str, what: str) -> ConfigError:
     return ConfigError(
-        f"The reply rule {name} is wrong.", evidence=what, next_step="mend it; docs/reference.md explains reply rules"
+        f"The reply rule {name} is wrong.",
+        evidence=what,
+        next_step="correct it; docs/reference.md explains reply rules",
     )

@@ -69,7 +69,7 @@ def stop(decision: Decision, reply: Reply, relay: str) -> CampaignError:
     return kind(
         f"{relay} {what}: {decision.reason}.",
         evidence=f"it answered {reply_text(reply)}",
-        next_step=decision.advice or "mend that, then run the same command again",
+        next_step=decision.advice or "correct that, then run the same command again",
     )
 
 

@@ -1,6 +1,6 @@
 """Opening a connection: TCP, TLS, EHLO and login by aiosmtplib, which then hands the transport over to `ReplyStream`.
 
-The only room that uses aiosmtplib. What it does not do: choose a relay, try again, or carry letters. A
+The only module that uses aiosmtplib. What it does not do: choose a relay, try again, or carry letters. A
 connection that could not be opened is a `ConnectFailed` with its stage and, where there was one, the relay's reply.
 """
 

@@ -1,6 +1,6 @@
 """Delivery status notifications (RFC 3461): what MAIL and RCPT ask of a relay that offers DSN.
 
-The room turns a letter into parameters and encodes them so that no address can break out of its command. It does
+The module turns a letter into parameters and encodes them so that no address can break out of its command. It does
 not read the notifications: those come as letters to the return path, and ``Original-Envelope-Id`` in them is the
 local part of the Message-ID, which names the recipient to us and tells nobody else anything.
 """

@@ -3,7 +3,7 @@
     us    MAIL RCPT DATA | content |          dot MAIL RCPT DATA | content | ...
     relay                 250 250 354                 250 250 250 354
 
-Between content and dot lies a gap in which the caller records its intent. The room keeps the rules of that
+Between content and dot lies a gap in which the caller records its intent. The module keeps the rules of that
 conversation: RSET after a failed envelope, no dot while anything is unread, no flush once 354 has come. It
 decides nothing about recipients, and it does not know that there are other connections.
 """

@@ -1,4 +1,4 @@
-"""The journal on disk: read it, mend its torn tail, append to it. One writer, one record per write.
+"""The journal on disk: read it, cut off its torn tail, append to it. One writer, one record per write.
 
 A run's journal always exists whole or not at all: its first line is put there by a rename. A torn last line (a kill
 in the middle of a write) is cut off with a notice before anything is appended; so is, after a loss of power, damage

@@ -23,7 +23,7 @@ _VARIES = re.compile(r"\S*@\S*|\S*\d\S*")
 #: What to do where the rule itself has nothing to advise.
 _OTHERWISE = {
     Action.SUPPRESS: "the address is in suppressed.csv now and gets nothing more; take it off your list",
-    Action.REJECT: "the reply's own words say why; campaign retry tries again what you can mend",
+    Action.REJECT: "the reply's own words say why; campaign retry tries again what you can correct",
 }
 _LATER = "nothing to do: a later pass tries again"
 _OUT_OF_TRIES = "it was tried until its attempts or its time ran out; campaign retry begins anew"

@@ -1,7 +1,7 @@
 """The canary: a few spread over the plan go first, and the rest wait for a person, or for a time and a share.
 
 Nothing is remembered beside the journal and the control file: who belongs to the canary follows from the plan's size,
-and that it was released shows there or in anybody else having been served. This room decides; `pass_loop.py` does.
+and that it was released shows there or in anybody else having been served. This module decides; `pass_loop.py` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which run: the newest unfinished one is continued, otherwise a new one is made for whoever is not served yet.
 
 Called with the edition's folder locked. A new run's plan is frozen and its letters' fingerprints are taken before its
-journal opens; from then on only the plan is read. Sending is not this room's business.
+journal opens; from then on only the plan is read. Sending is not this module's business.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ def open_log(
         _end_torn_line(descriptor)
     except OSError as error:
         raise StorageError(
-            f"{NAME} cannot be written.", evidence=f"{path}: {error.strerror}", next_step=f"mend {folder} and run again"
+            f"{NAME} cannot be written.",
+            evidence=f"{path}: {error.strerror}",
+            next_step=f"correct {folder} and run again",
         ) from error
     stream = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace", newline="\n")
     return Log(stream, trace_id, Redactor(secrets, addresses=show_addresses), clock)

@@ -1,6 +1,6 @@
 """What the stages say through `logging` while they work, passed on to the run's log and, if grave, to the person.
 
-The stages do not know this room: they log under the name ``campaign`` as any library would. Said twice within a few
+The stages do not know this module: they log under the name ``campaign`` as any library would. Said twice within a few
 seconds, a sentence reaches the person once.
 """
 
@@ -35,7 +35,7 @@ class Notices(logging.Handler):
         """Pass one record on."""
         text = record.getMessage()
         if self._log:
-            self._log.event(text, level=record.levelname.lower(), room=record.name.removeprefix(f"{ROOT}."))
+            self._log.event(text, level=record.levelname.lower(), module=record.name.removeprefix(f"{ROOT}."))
         if record.levelno >= logging.WARNING and self._is_news(text):
             self._note(text)
 

@@ -75,7 +75,7 @@ def test_a_list_in_place_of_the_campaign_file_is_not_to_be_mended(write: Write) 
     [
         ("edition = spring", "text stands in quotes"),
         ('name = "twice"', "may stand there once"),
-        ("=", "mend gazette.toml"),
+        ("=", "correct gazette.toml"),
     ],
 )
 def test_a_slip_in_toml_is_shown_with_its_line(write: Write, line: str, hint: str) -> None:

@@ -379,12 +379,15 @@ def test_what_is_not_known_in_a_block_is_still_found(tmp_path, source):
 @pytest.mark.parametrize(
     ("source", "step"),
     [
-        ("a\n{% if %}", "mend line 2 of page.html"),
-        ("{{ name", "mend line 1 of page.html"),
-        ("{{ name|uper }}", "mend line 1 of page.html; did you mean upper?"),
-        ("{{ name|zzzz }}", "mend line 1 of page.html; there are those of Jinja, and date, datetime, number, currency"),
-        ("{{ name is evne }}", "mend line 1 of page.html; did you mean even?"),
-        ("{% include 'part.html' %}", "mend line 3 of part.html"),
+        ("a\n{% if %}", "correct line 2 of page.html"),
+        ("{{ name", "correct line 1 of page.html"),
+        ("{{ name|uper }}", "correct line 1 of page.html; did you mean upper?"),
+        (
+            "{{ name|zzzz }}",
+            "correct line 1 of page.html; there are those of Jinja, and date, datetime, number, currency",
+        ),
+        ("{{ name is evne }}", "correct line 1 of page.html; did you mean even?"),
+        ("{% include 'part.html' %}", "correct line 3 of part.html"),
         ("{{ gone }}", "correct the template"),
         ("{% include 'gone.html' %}", "correct the name"),
         ("\x02", "delete that character"),
@@ -400,7 +403,7 @@ def test_every_refusal_says_what_to_do_next(tmp_path, source, step):
 def test_a_mistake_in_the_campaign_file_itself_is_mended_there(tmp_path):
     with pytest.raises(ConfigError) as error:
         templates(tmp_path).source("Hello {{ name", "compose.subject")
-    assert error.value.next_step == "mend compose.subject in the campaign file"
+    assert error.value.next_step == "correct compose.subject in the campaign file"
 
 
 @pytest.mark.parametrize("value", ["x", "", "100%s", None, 7, 1.5, ["a"], True])

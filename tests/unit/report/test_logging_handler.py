@@ -17,7 +17,7 @@ def test_what_a_stage_logs_is_an_event_and_a_warning_is_also_told(tmp_path: Path
         logging.getLogger("campaign.delivery.send.connection_pool").warning("slower")
         logging.getLogger("campaign.delivery.send.connection_pool").debug("detail")
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [(line["event"], line["level"], line["room"]) for line in lines] == [
+    assert [(line["event"], line["level"], line["module"]) for line in lines] == [
         ("relay: connection lost", "info", "delivery.send.connection_pool"),
         ("slower", "warning", "delivery.send.connection_pool"),
     ]
