@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.invalid_row_limit import invalid_rows, permission, too_many
+from campaign.audience.screening.suggested_settings import suggested_settings
 from campaign.check.findings import Finding, Findings
 from campaign.check.list_warnings import Survey, typo_hints
-from campaign.config.audience import AudienceSection
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.relay_rewrites import rewritten
 from campaign.report.summary import rows_text
@@ -79,13 +79,16 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
         )
 
 
-def check_audience(audience: AudienceSection, plan: Plan, findings: Findings) -> None:
+def check_audience(job: Job, plan: Plan, findings: Findings) -> None:
     """Rows that were set aside for their own fault, with the commonest reasons; `send` refuses the same lists."""
-    books = plan.books
+    books, audience = plan.books, job.settings.audience
     if not books.invalid:
         return
     found, stops = invalid_rows(plan), too_many(books, audience)
     told, wrong = ", ".join(found.commonest(60)), found.remedy() or "fix them"
+    lines = suggested_settings(audience, job.settings.base)
+    if len(lines) > 1:
+        wrong = f"set under [audience] {' and '.join(lines)}"
     findings.take(
         Finding(
             "error" if stops else "warning",

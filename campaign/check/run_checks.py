@@ -17,6 +17,7 @@ from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.invalid_row_limit import invalid_rows, refuse_useless
+from campaign.audience.screening.suggested_settings import all_suggestions
 from campaign.check.already_served_count import nobody_left_note, served_earlier, unfinished
 from campaign.check.config_checks import check_audience, check_settings
 from campaign.check.dns.check_dns import DnsDigest, DnsWishes, check_dns
@@ -70,10 +71,10 @@ class Digest:
 
 def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, Digest]:
     """Look at everything. Raises CampaignError for what stops even the looking."""
-    began, findings, audience = time.monotonic(), Findings(), job.settings.audience
+    began, findings = time.monotonic(), Findings()
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
-        check_audience(audience, plan, findings)
+        check_audience(job, plan, findings)
         composer, missing = composer_for_check(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)
         samples = samples_of(plan)
@@ -109,18 +110,23 @@ def frozen(job: Job, console: Console) -> Iterator[Plan]:
     """The plan as `send` would freeze it, gone afterwards. Raises what `send` would raise about the list."""
     audience = job.settings.audience
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
-        plan = planned(job, console, Path(folder))
-        if not plan.size:
-            refuse_useless(plan)
-            found = invalid_rows(plan)
-            raise InputError(
-                f"{audience.source} has nobody to write to.",
-                evidence=[f"{plan.books.read:,} rows read, none of them kept", *found.commonest()],
-                next_step=found.remedy()
-                or f"look at the column {audience.address!r}, at where and at suppress "
-                f"in {path_text(job.settings.file)}",
-            )
+        with all_suggestions(audience, job.settings.base):
+            plan = planned(job, console, Path(folder))
+            if not plan.size:
+                refuse_empty(job, plan)
         yield plan
+
+
+def refuse_empty(job: Job, plan: Plan) -> None:
+    """Nobody is left to write to. Raises InputError."""
+    refuse_useless(plan)
+    audience, found = job.settings.audience, invalid_rows(plan)
+    raise InputError(
+        f"{audience.source} has nobody to write to.",
+        evidence=[f"{plan.books.read:,} rows read, none of them kept", *found.commonest()],
+        next_step=found.remedy()
+        or f"look at the column {audience.address!r}, at where and at suppress in {path_text(job.settings.file)}",
+    )
 
 
 def planned(job: Job, console: Console, folder: Path) -> Plan:

@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.addresses import Refusal, parse_address
+from campaign.audience.screening.suggested_settings import all_suggestions
 from campaign.audience.sources.source_factory import template_columns
 from campaign.compose.composer import Composer
 from campaign.compose.mime.read_back import Attachment, read_letter
@@ -52,7 +53,9 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tuple[Plan, Composer]]:
     """A plan frozen for looking only, and the composer for it. Raises what `send` would raise."""
     audience, base = job.settings.audience, job.settings.base
-    Composer(job.brief(template_columns(audience, base), 1, test=test))
+    with all_suggestions(audience, base):
+        columns = template_columns(audience, base)
+    Composer(job.brief(columns, 1, test=test))
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         plan = freeze(
             audience, base, Path(folder), suppression=job.suppression(), already=None, progress=console.loading

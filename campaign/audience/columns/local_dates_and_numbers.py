@@ -24,7 +24,8 @@ _CLOCK = re.compile(r"%[HIMScXp]")
 _FIELD = re.compile(r"(d+|M+|y+)")
 _FIELDS = {"d": r"(?P<d>[0-9]{1,2})", "M": r"(?P<M>[0-9]{1,2})", "y": r"(?P<y>[0-9]{4})"}
 _APOSTROPHES, _BLANKS = "'’", " \u00a0\u202f\u2009"
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+#: Names of keys that TOML takes without quotation marks.
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _CELL = re.compile(r"column '(?P<column>.+?)': '(?P<cell>.*?)' is not a (?P<kind>whole number|number|date)")
 #: Cells that show how a column is written; where two forms are possible, both are named.
 _SHOWN_DATES = (
@@ -83,13 +84,18 @@ def wanted_form(kind: str, form: str) -> str:
 
 def format_hint(column: str, detail: str) -> str:
     """What to do about a typed column whose cells are as ``detail`` says, with its form where the cell shows it."""
-    found = _CELL.search(detail)
-    if found and (form := _shown_form(found["kind"], found["cell"].strip())):
+    if form := stated_form(detail):
         stated, comma, otherwise = form.partition(",")
-        key = column if _BARE_KEY.fullmatch(column) else json.dumps(column, ensure_ascii=False)
+        key = column if BARE_KEY.fullmatch(column) else json.dumps(column, ensure_ascii=False)
         setting = f'columns = {{ {key} = "{stated}" }} under [audience]'
         return f"state how {column!r} is written: {setting}{comma}{otherwise}"
     return f"look at the column {column!r}, and at its type or form in columns under [audience]"
+
+
+def stated_form(detail: str) -> str:
+    """The form that the cell in ``detail`` shows, with the other one where two are possible; empty where none is."""
+    found = _CELL.search(detail)
+    return _shown_form(found["kind"], found["cell"].strip()) if found else ""
 
 
 def list_locale(name: str) -> Locale:

@@ -121,11 +121,11 @@ def _more_than_an_address(text: str) -> str:
     """Why a cell that holds an address holds too much: several, a name before it, a link; empty where it does not."""
     count = sum(0 < part.find("@") < len(part) - 1 for part in _BETWEEN.split(text))
     if count > 1:
-        return f"{count} addresses in one cell; a row has one"
+        return f"{count} addresses in one cell; a row has one, unless split_addresses = true"
     if _WITH_NAME.fullmatch(text):
         if text.startswith("<"):
             return "the address stands in angle brackets; write it without"
-        return "a name and an address in one cell; the column of addresses holds the address alone"
+        return "a name and an address in one cell; its column holds the address alone, unless split_addresses = true"
     if text[:7].lower() == "mailto:":
         return "the address begins with mailto:, as in a link; write it without"
     return ""

@@ -23,6 +23,10 @@ from campaign.model import Books, Screened
 ALWAYS_ALLOWED = 2
 #: Reasons told, lines told, and kinds of reason counted; a kind that comes later is a rare one.
 REASONS, LINES, KINDS = 3, 5, 1_000
+#: Reasons of cells that `split_addresses` reads.
+MORE_THAN_AN_ADDRESS = re.compile(
+    r"\d+ addresses in one cell|a name and an address in one cell|the address (stands in|begins with)"
+)
 _TYPED = re.compile(r"column '(.+?)': ")
 
 
@@ -55,8 +59,10 @@ class InvalidRows:
         ]
 
     def remedy(self) -> str:
-        """What to do about the commonest reason where it is a typed column; empty where it is another."""
+        """What to do about the commonest reason where a setting helps; empty where none does."""
         kind = next((kind for kind, _ in self.counts.most_common(1)), "")
+        if MORE_THAN_AN_ADDRESS.match(kind):
+            return "set split_addresses = true under [audience]"
         typed = _TYPED.match(kind)
         return format_hint(typed[1], self.examples[kind]) if typed else ""
 

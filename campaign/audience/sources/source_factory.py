@@ -44,9 +44,8 @@ def open_source(settings: AudienceSection, base: Path) -> NamedSource:
             next_step="leave out one of them",
         )
     source = NamedSource(open_rows(settings, base), settings)
-    found = source.settings
-    named = [found.address, found.display_name, found.key, *found.columns, *found.items]
-    require_columns(source, [name for name in named if name])
+    if missing := missing_columns(source):
+        raise _lacking(source, missing)
     return source
 
 
@@ -88,13 +87,16 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
     )
 
 
-def require_columns(source: NamedSource, names: Iterable[str]) -> None:
-    """Raises ConfigError for each of ``names`` that is no column of ``source``."""
-    missing = [name for name in dict.fromkeys(names) if name not in source.columns]
-    if not missing:
-        return
+def missing_columns(source: NamedSource) -> list[str]:
+    """The columns that the settings name and the source does not have."""
+    found = source.settings
+    named = [found.address, found.display_name, found.key, *found.columns, *found.items]
+    return [name for name in dict.fromkeys(named) if name and name not in source.columns]
+
+
+def _lacking(source: NamedSource, missing: Sequence[str]) -> ConfigError:
     close = [f"{match!r} is there" for name in missing for match in _alike(name, source.headers)]
-    raise ConfigError(
+    return ConfigError(
         f"{source.name} has no column {' and no column '.join(map(repr, missing))}.",
         evidence=[f"its columns: {', '.join(source.headers)}", *close],
         next_step=_where_names_stand(source) or "correct the names under [audience], or the header",
@@ -103,15 +105,22 @@ def require_columns(source: NamedSource, names: Iterable[str]) -> None:
 
 def _where_names_stand(source: NamedSource) -> str:
     """What to set where the first row that is not blank names no columns."""
+    if row := row_of_names(source):
+        return f"row {row} seems to name the columns: set header_row = {row} under [audience]"
+    if any("@" in header for header in source.headers):
+        return "its first line looks like data: name the columns with header = [...] under [audience]"
+    return ""
+
+
+def row_of_names(source: NamedSource) -> int:
+    """The row that seems to name the columns where the first one does not; 0 where there is none."""
     settings = source.settings
     if not settings.header and not settings.header_row:
         for row, cells in source.first_rows():
             names = tuple(cell.strip() for cell in cells if cell.strip())
             if names_row(cells, settings.address) and names != source.headers[: len(names)]:
-                return f"row {row} seems to name the columns: set header_row = {row} under [audience]"
-    if any("@" in header for header in source.headers):
-        return "its first line looks like data: name the columns with header = [...] under [audience]"
-    return ""
+                return row
+    return 0
 
 
 def _alike(name: str, columns: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ from uuid import uuid4
 from campaign.audience.plan.plan_codec import SCREENED
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.invalid_row_limit import refuse_too_many, refuse_useless
+from campaign.audience.screening.suggested_settings import all_suggestions
 from campaign.audience.sources.source_factory import template_columns
 from campaign.compose.composer import FIRST_RENDERING, WAY_OF_RENDERING, Composer
 from campaign.errors import ConfigError, UnfinishedError
@@ -186,11 +187,15 @@ def _make(
     refuse_unready(job)
     trace = uuid4().hex
     begin(trace, name=job.settings.campaign.name, edition=job.edition, run=folder.name)
-    composer = Composer(job.brief(template_columns(job.settings.audience, job.settings.base), generation, trace=trace))
+    audience, base = job.settings.audience, job.settings.base
+    with all_suggestions(audience, base):
+        columns = template_columns(audience, base)
+    composer = Composer(job.brief(columns, generation, trace=trace))
     plan = _load(job, options, folder, generation, progress)
     screened = path_text(folder / SCREENED)
-    refuse_useless(plan, screened)
-    refuse_too_many(plan, job.settings.audience, screened)
+    with all_suggestions(audience, base):
+        refuse_useless(plan, screened)
+        refuse_too_many(plan, audience, screened)
     if not plan.size:
         shutil.rmtree(folder)
         return plan.books
