@@ -20,7 +20,7 @@ from campaign.compose.html.shape_cache import ShapeCache
 from campaign.compose.mime.file_parts import Image, ResourceError, Resources
 from campaign.compose.template.filters import known_locale
 from campaign.compose.template.row_timeout import RowTimer
-from campaign.compose.template.template import Page, RowRefused, Templates
+from campaign.compose.template.template import ENGLISH, Page, RowRefused, Templates
 from campaign.compose.text.text_from_template import TextPart
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
@@ -53,7 +53,7 @@ class CampaignFiles:
         self.custom = {key: open_source(value, f"compose.headers.{key}") for key, value in settings.headers.items()}
         self.unsubscribe = self._way_out(settings.unsubscribe) if settings.unsubscribe else None
         self.attachments = [open_source(value, "compose.attachments") for value in settings.attachments]
-        self._locale = open_source(settings.locale, "compose.locale")
+        self._locale, self._constant_locale = open_source(settings.locale, "compose.locale"), ENGLISH
         folders = tuple(dict.fromkeys((self._folder, root)))
         inlined = bool(kind) and settings.inline_css
         self._styles = Styles(root, folders, settings.inliner, private, watch.check) if inlined else None
@@ -62,16 +62,16 @@ class CampaignFiles:
         self.warnings: list[str] = []
         self._look_through()
 
-    def set_locale(self, variables: Mapping[str, Any]) -> None:
-        """The filters' locale for the row that is rendered next. Raises RowRefused."""
+    def locale_of(self, variables: Mapping[str, Any]) -> str:
+        """The filters' locale for a row. Raises RowRefused."""
         if self._locale.constant:
-            return
-        name = self._locale.text(variables).strip() or "en"
+            return self._constant_locale
+        name = self._locale.text(variables).strip() or ENGLISH
         try:
             known_locale(name)
         except ValueError as error:
             raise RowRefused(f"compose.locale: {error}") from None
-        self.templates.set_locale(name)
+        return name
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of every template and sheet, by path under the root."""
@@ -124,9 +124,9 @@ class CampaignFiles:
                 self._resources.attachment(page.text({}).strip(), constant=True)
         if self._locale.constant:
             try:
-                self.templates.set_locale(self._locale.text({}).strip() or "en")
-                if self.templates.html.locale != "en":  # what is always known, and takes a while to look up
-                    known_locale(self.templates.html.locale)
+                self._constant_locale = self._locale.text({}).strip() or ENGLISH
+                if self._constant_locale != ENGLISH:  # what is always known, and takes a while to look up
+                    known_locale(self._constant_locale)
             except ValueError as error:
                 raise ConfigError(
                     f"compose.locale: {error}.", next_step="name a locale, or a column that holds one: {{ language }}"

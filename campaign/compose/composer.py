@@ -28,7 +28,7 @@ from campaign.compose.mime.transfer_encoding import Encoded
 from campaign.compose.template.filters import known_locale
 from campaign.compose.template.operation_limits import TooMuch
 from campaign.compose.template.row_timeout import RowTimer
-from campaign.compose.template.template import Page, RowRefused, Statics
+from campaign.compose.template.template import LOCALE, Page, RowRefused, Statics
 from campaign.compose.unsubscribe_token import UnsubscribeTokens
 from campaign.compose.value_positions import in_places
 from campaign.config.compose import ComposeSection, DkimSection
@@ -105,7 +105,7 @@ class Composer:
         private = (*brief.private, *(brief.base / key.key_file for key in keys))
         self._resources = Resources(brief.root, brief.settings, private)
         self._watch = RowTimer(brief.settings.row_timeout)
-        self._stationery = CampaignFiles(
+        self._files = CampaignFiles(
             brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources, self._watch, private
         )
         trace = brief.trace_header, brief.trace_id
@@ -113,11 +113,11 @@ class Composer:
             brief.sender,
             brief.reply_to,
             brief.settings,
-            self._stationery.subject,
-            self._stationery.custom,
+            self._files.subject,
+            self._files.custom,
             trace,
-            from_row=templated(brief.sender, "campaign.from", self._stationery.templates.source),
-            reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._stationery.templates.source),
+            from_row=templated(brief.sender, "campaign.from", self._files.templates.source),
+            reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._files.templates.source),
         )
         self._tokens = UnsubscribeTokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
@@ -128,32 +128,32 @@ class Composer:
     @property
     def warnings(self) -> list[str]:
         """Sentences for the operator, as far as they are known by now."""
-        shapes = self._stationery.shapes
+        shapes = self._files.shapes
         remark = shapes.remark() if shapes and self.inlining == "shape" else ""
         signer = self._signer.warnings if self._signer else []
-        return [*signer, *self._stationery.warnings, *([remark] if remark else [])]
+        return [*signer, *self._files.warnings, *([remark] if remark else [])]
 
     @property
     def shapes(self) -> int:
         """How many shapes have been built so far."""
-        return self._stationery.shapes.built if self._stationery.shapes else 0
+        return self._files.shapes.built if self._files.shapes else 0
 
     @property
     def premailer_runs(self) -> int:
         """How often the inliner has run so far."""
-        return self._stationery.shapes.runs if self._stationery.shapes else 0
+        return self._files.shapes.runs if self._files.shapes else 0
 
     @property
     def deciding(self) -> list[str]:
         """The names that conditions and loops of the templates ask for."""
-        return list(self._stationery.templates.deciding)
+        return list(self._files.templates.deciding)
 
     @property
     def printed(self) -> list[tuple[Statics, list[Any]]]:
         """What the templates printed for the letter made last: subject, text part, HTML part (as there are)."""
-        stationery = self._stationery
-        subject, text = stationery.subject.latest, stationery.text.latest if stationery.text else None
-        html = stationery.shapes.latest if stationery.shapes else None
+        files = self._files
+        subject, text = files.subject.latest, files.text.latest if files.text else None
+        html = files.shapes.latest if files.shapes else None
         return [(one.statics, in_places(one.values, one.order)) for one in (subject, text, html) if one]
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
@@ -190,7 +190,7 @@ class Composer:
 
     def fingerprints(self) -> dict[str, str]:
         """Everything that shapes letters, by name: hashes of files, texts of settings."""
-        brief, stationery = self.brief, self._stationery
+        brief, files = self.brief, self._files
         settings = brief.settings.model_dump(mode="json", exclude=_UNSHAPING)
         found = {f"compose.{key}": _text(value) for key, value in settings.items()}
         found |= {"campaign.from": _text(brief.sender), "campaign.reply_to": _text(brief.reply_to)}
@@ -200,12 +200,12 @@ class Composer:
         if brief.trace_header:
             found["report.trace_header"] = brief.trace_header
         found["campaign.secret"] = hmac.digest(brief.identity.secret, b"fingerprint", "sha256").hex()
-        files = {**stationery.fingerprints(), **self._resources.fingerprints()}
-        return {**found, **files, WAY_OF_RENDERING: str(RENDERING)}
+        hashes = {**files.fingerprints(), **self._resources.fingerprints()}
+        return {**found, **hashes, WAY_OF_RENDERING: str(RENDERING)}
 
     def choose_inlining(self, sample: Sequence[Recipient]) -> tuple[Inlining, str]:
         """Whether inlining by shape gives what inlining per row gives, for ``sample``; the reason if it does not."""
-        shapes = self._stationery.shapes
+        shapes = self._files.shapes
         if shapes is None or not self.brief.settings.inline_css:
             return "shape", ""
         alike = Counter[Statics]()
@@ -213,7 +213,6 @@ class Composer:
             self._watch.start()
             try:
                 variables = self._variables(recipient)
-                self._stationery.set_locale(variables)
                 by_shape = shapes.html(variables, "shape")
                 way = shapes.latest.statics if shapes.latest else ()
                 alike[way] += 1
@@ -228,20 +227,17 @@ class Composer:
         draft.variables = self._variables(draft.recipient)
 
     def _write_text(self, draft: Draft) -> None:
-        if self._stationery.text:
-            self._stationery.set_locale(draft.variables)
-            draft.text = self._stationery.text.part(draft.variables)
+        if self._files.text:
+            draft.text = self._files.text.part(draft.variables)
 
     def _write_html(self, draft: Draft) -> None:
-        if self._stationery.shapes:
-            self._stationery.set_locale(draft.variables)
-            bodies = self._stationery.shapes.bodies(draft.variables, self.inlining)
+        if self._files.shapes:
+            bodies = self._files.shapes.bodies(draft.variables, self.inlining)
             draft.text, draft.html = draft.text or bodies.text, bodies.html
             draft.images = [image.part for image in bodies.images]
 
     def _finish(self, draft: Draft) -> None:
         recipient, variables = draft.recipient, draft.variables
-        self._stationery.set_locale(variables)
         attachments = self._attachments(variables)
         message_id = self._message_id(recipient.key)
         boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
@@ -260,16 +256,17 @@ class Composer:
         draft.made = Letter(number, message_id, envelope, address, content, digest, wide, sound)
 
     def _attachments(self, variables: Mapping[str, Any]) -> Sequence[bytes]:
-        if not self._stationery.attachments:
+        if not self._files.attachments:
             return ()
-        names = [page.text(variables).strip() for page in self._stationery.attachments]
+        names = [page.text(variables).strip() for page in self._files.attachments]
         return [self._resources.attachment(name) for name in names if name]
 
     def _variables(self, recipient: Recipient) -> dict[str, Any]:
         identity = self.brief.identity
         variables: dict[str, Any] = {**recipient.row, "campaign": identity.campaign, "edition": identity.edition}
         variables["unsubscribe_token"] = self._tokens.token(identity, self._subject_of(recipient))
-        page = self._stationery.unsubscribe
+        variables[LOCALE] = self._files.locale_of(variables)
+        page = self._files.unsubscribe
         variables["unsubscribe_url"] = url = page.text(variables).strip() if page else ""
         if page and not url.startswith("https://"):
             raise RowRefused(f"compose.unsubscribe gives {url[:60]!r} for this row, which is no https link")

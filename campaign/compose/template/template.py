@@ -34,6 +34,8 @@ from campaign.compose.value_positions import SlotOrder, in_places
 from campaign.errors import ConfigError
 
 _TEXT = {str}
+#: Under this key a row's variables hold the locale of the filters; no template can name it. Without it: English.
+LOCALE, ENGLISH = " locale", "en"
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
@@ -72,6 +74,7 @@ class Page:
         ``probing``: even text that the template works on holds them, so all values are told apart, and it may differ.
         """
         environment = self._environment
+        environment.locale = variables.get(LOCALE, ENGLISH)
         environment.marking = marking and environment.html
         environment.probing = probing and environment.html
         environment.begin()
@@ -202,10 +205,6 @@ class Templates:
         self.plain = Sandbox(html=False, watch=watch, loader=self.loader)
         for environment in (self.html, self.plain):
             environment.filters.update(FILTERS)
-
-    def set_locale(self, locale: str) -> None:
-        """The locale of the filters until the next call."""
-        self.html.locale = self.plain.locale = locale
 
     def file(self, path: Path, *, html: bool) -> Page:
         """The template in ``path`` (resolved). Raises ConfigError."""

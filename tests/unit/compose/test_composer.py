@@ -343,7 +343,7 @@ def test_the_number_of_shapes_kept_is_bounded_and_a_new_shape_for_each_row_is_to
     composer = Composer(brief(tmp_path, "<p id='{{ name }}'>x</p>", inline_css=False))
     for number in range(MOST_SHAPES + 50):
         letter(composer, recipient(number, name=f"N{number}"))
-    assert len(composer._stationery.shapes._shapes) == MOST_SHAPES
+    assert len(composer._files.shapes._shapes) == MOST_SHAPES
     assert "class or id" in composer.warnings[0]
 
 
@@ -404,7 +404,7 @@ def test_a_template_that_works_on_what_a_macro_printed_is_inlined_per_row(tmp_pa
     found, why = Composer(given).choose_inlining([recipient()])
     if found == "row":
         assert why.startswith("line 2: ")
-    plain = Composer(given, found)._stationery.shapes.html(Composer(given)._variables(recipient()), "row")
+    plain = Composer(given, found)._files.shapes.html(Composer(given)._variables(recipient()), "row")
     by_choice = html_of(letter(Composer(given, found)))
     assert by_choice.strip() == plain.strip()
 

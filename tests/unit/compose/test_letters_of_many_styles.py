@@ -64,7 +64,7 @@ def test_by_shape_and_per_row_give_the_same_tree(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_readers_depend_on_survives(name):
     made = composer(name)
-    html = made._stationery.shapes.html(made._variables(people()[0]), "shape")
+    html = made._files.shapes.html(made._variables(people()[0]), "shape")
     assert [piece for piece in SURVIVE[name] if piece not in html] == []
 
 
@@ -81,7 +81,7 @@ def test_every_row_becomes_a_sound_letter(name, inliner):
         html, text = (message.get_body((kind,)).get_content() for kind in ("html", "plain"))
         assert "<script>" not in html
         assert "{%" not in html
-        shown = made._stationery.shapes.html(made._variables(one), "shape")
+        shown = made._files.shapes.html(made._variables(one), "shape")
         assert difference(html.rstrip(), shown.rstrip()) == ""
         assert one.row["amount"] in text.replace("\r\n", "\n")
         assert letter.content.isascii()

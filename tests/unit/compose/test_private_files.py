@@ -113,7 +113,7 @@ def test_a_template_is_read_once_so_a_change_in_mid_run_changes_no_letter(folder
     (folder / "part.html").write_text("before")
     one = composer(folder, "<p>{% include 'part.html' %}{{ name }}</p>")
     (folder / "part.html").write_text("after")
-    assert one._stationery.shapes.html({"name": "x"}, "shape").count("before") == 1
+    assert one._files.shapes.html({"name": "x"}, "shape").count("before") == 1
 
 
 def test_the_campaigns_own_files_are_private(tmp_path):

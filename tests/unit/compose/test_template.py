@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from campaign.compose.template.row_timeout import RowTimer
-from campaign.compose.template.template import Page, RowRefused, Templates
+from campaign.compose.template.template import LOCALE, Page, RowRefused, Templates
 from campaign.errors import ConfigError
 
 COLUMNS = ("name", "items", "due", "price", "nick")
@@ -252,11 +252,9 @@ def test_an_object_with_powers_has_none_in_a_template(tmp_path):
     ],
 )
 def test_dates_numbers_and_money_are_written_in_the_rows_locale(tmp_path, source, locale, shown):
-    opened = templates(tmp_path)
-    opened.set_locale(locale)
-    found = opened.source(source, "compose.subject")
-    assert found.text({"due": "2026-11-24", "price": "1234.5"}) == shown
-    assert found.text({"due": date(2026, 11, 24), "price": 1234.5}) == shown
+    found = templates(tmp_path).source(source, "compose.subject")
+    assert found.text({LOCALE: locale, "due": "2026-11-24", "price": "1234.5"}) == shown
+    assert found.text({LOCALE: locale, "due": date(2026, 11, 24), "price": 1234.5}) == shown
 
 
 @pytest.mark.parametrize(
