@@ -29,7 +29,7 @@ from campaign.compose.template.operation_limits import LARGEST, TooMuch, printed
 from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.sandbox import MOST_EVENTS, Sandbox
 from campaign.compose.template.template_loader import Loader
-from campaign.compose.template.undeclared_names import Closure, undeclared
+from campaign.compose.template.undeclared_names import Closure, undeclared, written_with_blanks
 from campaign.compose.value_positions import SlotOrder, in_places
 from campaign.errors import ConfigError
 
@@ -244,7 +244,7 @@ class Templates:
         except TemplateNotFound as error:
             raise _not_found(error, name, self.loader.folders) from None
         except TemplateSyntaxError as error:
-            raise _invalid(error, name, environment) from None
+            raise _invalid(error, name, environment, (*self._columns, *self._extras)) from None
         except TemplateError as error:
             raise ConfigError(
                 f"The template {name} cannot be used: {error}",
@@ -282,8 +282,8 @@ def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> C
     )
 
 
-def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox) -> ConfigError:
-    """A mistake in what a template says: its place, and what was meant by a misspelt filter or test."""
+def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox, names: Iterable[str]) -> ConfigError:
+    """A mistake in what a template says: its place, and what was meant by a misspelt name."""
     where, what = error.name or name, error.message or ""
     step = (
         f"correct {where} in the campaign file"
@@ -295,6 +295,8 @@ def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox) -> Con
         close = difflib.get_close_matches(match[2], known, n=1, cutoff=0.6)
         ours = f", and {', '.join(FILTERS)}" if match[1] == "filter" else ""
         step += f"; did you mean {close[0]}?" if close else f"; there are those of Jinja{ours}"
+    elif meant := written_with_blanks("".join((error.source or "").splitlines()[error.lineno - 1 :][:1]), names):
+        step += f": write {{{{ {meant} }}}}"
     return ConfigError(f"The template {where} is not valid: {what}", evidence=f"{where}:{error.lineno}", next_step=step)
 
 

@@ -7,6 +7,7 @@ Only looks at templates; opens them through the environment's loader. A variable
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +18,10 @@ from campaign.errors import ConfigError
 
 MOST_TEMPLATES = 500  #: in one closure
 _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+#: What stands between the braces of a line, closed or not.
+_INSIDE = re.compile(r"\{[{%](.*?)(?:[%}]\}|$)")
+#: What stands in a header where its column's name has an underscore.
+_BETWEEN = r"[\W_]+"
 _BINDING = (nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.Import, nodes.FromImport)
 
 
@@ -180,6 +185,17 @@ def _optional(tree: nodes.Template) -> frozenset[str]:
 
 def _line(tree: nodes.Template, name: str) -> int:
     return min((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), default=1)
+
+
+def written_with_blanks(line: str, columns: Iterable[str]) -> str:
+    """The column meant by an expression such as ``{{ First Name }}``, whose name is ``First_Name``; empty for none."""
+    inside = " ".join(_INSIDE.findall(line))
+    for column in sorted(columns, key=len, reverse=True):
+        words = [re.escape(word) for word in column.split("_") if word]
+        pattern = _BETWEEN.join(words)
+        if len(words) > 1 and any(found[0] != column for found in re.finditer(rf"\b{pattern}\b", inside)):
+            return column
+    return ""
 
 
 def _hint(name: str, columns: tuple[str, ...], extras: tuple[str, ...], alone: bool) -> str:

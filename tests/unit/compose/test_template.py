@@ -77,6 +77,25 @@ def test_a_syntax_error_names_file_and_line(tmp_path, source, place):
     assert error.value.evidence == (place,)
 
 
+@pytest.mark.parametrize(
+    ("source", "step"),
+    [
+        ("Dear\n{{ First Name }}", "correct line 2 of page.html: write {{ First_Name }}"),
+        ("{{ First_Name }} {{ First Name|upper }}", "correct line 1 of page.html: write {{ First_Name }}"),
+        ("{% if Member No. == 7 %}x{% endif %}", "correct line 1 of page.html: write {{ Member_No }}"),
+        ("{{ First", "correct line 1 of page.html"),
+        ("First Name {{ 1 2 }}", "correct line 1 of page.html"),
+        ("{{ First Name\n}}", "correct line 1 of page.html: write {{ First_Name }}"),
+    ],
+)
+def test_a_column_written_with_its_blanks_is_told_by_the_name_that_a_template_can_write(tmp_path, source, step):
+    (tmp_path / "page.html").write_text(source, encoding="utf-8")
+    found = Templates(tmp_path, tmp_path, ("Name", "First_Name", "Member_No"), (), RowTimer(5.0))
+    with pytest.raises(ConfigError) as error:
+        found.file(tmp_path / "page.html", html=True)
+    assert error.value.next_step == step
+
+
 @pytest.mark.parametrize("name", ["../secret.html", "link.html", "/etc/passwd", "gone.html", "folder"])
 def test_nothing_outside_the_root_is_included(tmp_path, name):
     root = tmp_path / "root"
