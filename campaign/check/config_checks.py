@@ -86,7 +86,7 @@ def check_audience(job: Job, plan: Plan, findings: Findings) -> None:
         return
     found, stops = invalid_rows(plan), too_many(books, audience)
     told, wrong = ", ".join(found.commonest(60)), found.remedy() or "fix them"
-    lines = suggested_settings(audience, job.settings.base)
+    lines = suggested_settings(audience, job.settings.base) if stops else []
     if len(lines) > 1:
         wrong = f"set under [audience] {' and '.join(lines)}"
     findings.take(

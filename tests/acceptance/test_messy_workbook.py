@@ -45,3 +45,23 @@ async def test_one_failed_check_names_all_settings_and_then_the_letters_are_sent
     letters = {recipient(kept): parsed(kept).get_content() for kept in stand.kept()}
     assert len(letters) == 13
     assert letters["ben@example.com"] == "Liebe(r) P1, 1980, 1002.5\r\n"
+
+
+async def test_check_and_send_name_all_settings_also_where_some_rows_can_be_used(stand: Stand) -> None:
+    good = "".join(f"p{number}@example.com,P,2026-01-{number + 10}\n" for number in range(6))
+    bad = "".join(f"q{number}@example.com; r{number}@example.com,Q,2026-02-01\n" for number in range(4))
+    stand.write("people.csv", f"email,name,since\n{good}{bad}s@example.com,S,unknown\n")
+    stand.set(audience__columns={"since": "date"})
+    step = "set split_addresses = true under [audience]"
+    assert step in (await stand.campaign("check", stand.file)).ends(78).out
+    (await stand.send()).tells(65, step=step)
+    stand.write(
+        "people.csv", f"email,name,since\n{good}{bad}".replace("2026-01-1", "1.1.198").replace("2026-02-01", "1.2.1980")
+    )
+    (await stand.send()).tells(65, step="write these 2 lines under [audience]")
+    dated = "".join(f"t{number}@example.com,T,{number + 10}.11.1980\n" for number in range(3))
+    rows = "".join(f"p{number}@example.com,P,\n" for number in range(6))
+    several = "".join(f"q{number}@example.com; r{number}@example.com,Q,\n" for number in range(4))
+    stand.write("people.csv", f"email,name,since\n{rows}{several}{dated}")
+    checked = (await stand.campaign("check", stand.file)).ends(78)
+    assert 'split_addresses = true and columns = { since = "date:%d.%m.%Y" }' in " ".join(checked.out.split())

@@ -1,7 +1,8 @@
 """Whom the earlier runs of an edition have served, as keys that a new run's rows are held against.
 
 A key is what makes a letter one of a kind. Somebody may change what that is between two runs (`audience.key`,
-`audience.provider_rules`), so earlier recipients are known by the key they had and by the one they would have now.
+`audience.provider_rules`, `audience.split_addresses`), so earlier recipients are known by the key they had and by the
+one they would have now. Of a split list, one address that was served stands for its whole key once it is split no more.
 """
 
 from __future__ import annotations
