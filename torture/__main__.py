@@ -29,6 +29,7 @@ from torture.scenarios import (
     editions,
     journals,
     kills,
+    late_relay,
     operators,
     points,
     power,
@@ -40,7 +41,7 @@ from torture.scenarios import (
 
 SCENARIOS = (
     kills, points, dead_addresses, rehearsals,
-    signals, servers, disks, power, clocks, journals, races, changes, editions, operators,
+    signals, servers, late_relay, disks, power, clocks, journals, races, changes, editions, operators,
 )  # fmt: skip
 RANDOM_KILLS = "SIGKILL at random times"
 
