@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 
 from campaign.delivery.pacing.domain_reopening import Reopening
@@ -25,6 +26,8 @@ SLOWEST = 1.0
 PATIENCE = 20.0
 #: Longest nap, so that stop and pause are noticed.
 NAP = 0.25
+#: A limit that holds everybody up for longer than this is told (seconds).
+TOLD_AFTER = 5.0
 
 
 class TurnTooFar(Exception):  # noqa: N818 - nothing is wrong
@@ -62,6 +65,13 @@ class RelayAccount:
         if self.drawn and self.throttle.limits and self.drawn >= self._turns_in(lead):
             return NAP  # a turn taken rings the bell sooner
         return self.throttle.wait("", now) - lead
+
+    def limit_wait(self, now: float, wall: float) -> str:
+        """Which limit holds everybody up and until when (``wall`` is POSIX seconds now); empty where none does."""
+        _, limit, seconds = self.throttle.held_by("", now)
+        if limit is None or seconds < TOLD_AFTER:
+            return ""
+        return f"waiting for the limit of {limit} until {time.strftime('%H:%M:%S', time.localtime(wall + seconds))}"
 
     def lead(self) -> float:
         """Seconds before its turn that a letter may be drawn."""

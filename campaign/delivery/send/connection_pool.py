@@ -70,7 +70,7 @@ class ConnectionPool:
         #: When relays were left alone because they were slow.
         self.rests: list[Rest] = []
         self.outage = Outage()
-        self._accounts: dict[str, RelayAccount] = {}
+        self.accounts: dict[str, RelayAccount] = {}
         self.replies = ReplyHandler(settings, rules, self.selector, clock=clock, fail=fail, resent=resent)
         self._clock, self._throttles, self._grow = clock, throttles, grow
         self._standing: dict[Connection, RelayState] = {}
@@ -86,14 +86,14 @@ class ConnectionPool:
     def account(self, state: RelayState) -> RelayAccount:
         """The account whose limits count at this relay."""
         key = state.relay.account
-        if key not in self._accounts:
+        if key not in self.accounts:
             throttle = self._throttles(state.relay)
             if missing := [limit for limit in state.relay.limits if limit not in throttle.limits]:
                 throttle.set_rate((*throttle.limits, *missing))
-            account = self._accounts[key] = RelayAccount(throttle)
+            account = self.accounts[key] = RelayAccount(throttle)
             if self.selector.weighted:
                 account.stuck = lambda seconds: self.selector.spent(state, seconds, _now())
-        return self._accounts[key]
+        return self.accounts[key]
 
     async def relay_for(self, worker: object) -> RelayState | None:
         """The relay to dial next, waiting for one to recover if need be; ``None``: this worker is not needed.
@@ -204,7 +204,7 @@ class ConnectionPool:
             return self._wants_worker_by_weight(starting)
         if admission.idle:
             return False
-        if workers and any(account.throttle.wait("", self._clock()) > 0 for account in self._accounts.values()):
+        if workers and any(account.throttle.wait("", self._clock()) > 0 for account in self.accounts.values()):
             return (
                 False  # no turn is being missed: the limits hold us up, not the connections; one worker waits for them
             )

@@ -92,8 +92,11 @@ class Dispatcher:
 
     @property
     def waiting(self) -> str:
-        """Which outage holds everything up, in words; empty while none does."""
-        return self._pool.outage.words
+        """Which outage or limit holds everything up, in words; empty while none does."""
+        if self._pool.outage.words or self.in_flight:
+            return self._pool.outage.words
+        held = [account.limit_wait(self._clock(), time.time()) for account in self._pool.accounts.values()]
+        return min(held) if held and all(held) else ""
 
     async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
         """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 
 import pytest
 
@@ -268,6 +269,15 @@ def test_what_is_waited_for_is_told_only_while_no_relay_can_serve() -> None:
     assert relays.waited_for() == (second, 127)
     relays.accepted(first)
     assert relays.waited_for() is None
+
+
+def test_a_limit_that_holds_everybody_up_is_told_with_its_end() -> None:
+    end = time.strftime("%H:%M:%S", time.localtime(4600.0))
+    account = RelayAccount(Throttle([Rate(1, 3600.0)]))
+    assert account.limit_wait(0.0, 1000.0) == ""
+    account.throttle.take("a.example", 0.0)
+    assert account.limit_wait(0.0, 1000.0) == f"waiting for the limit of 1/h until {end}"
+    assert account.limit_wait(3597.0, 4597.0) == ""
 
 
 def test_a_relay_that_breaks_its_connections_after_an_outage_is_no_outage_any_more() -> None:
