@@ -65,7 +65,7 @@ async def test_a_report_made_again_is_the_report_of_the_run_itself(stand: Stand,
 
 
 async def test_a_report_made_again_says_why_the_run_stopped(stand: Stand, shelf: Shelf) -> None:
-    (await stand.set(delivery__relay="smtp://127.0.0.1:1").send()).ends(69)
+    (await stand.set(delivery__relay="smtp://127.0.0.1:1", delivery__relay_patience="0s").send()).ends(75)
     before = papers(stand)
     assert "Connection refused" in before[0]
     (await stand.campaign("report", stand.file)).ends(0)
