@@ -19,6 +19,7 @@ from typing import NamedTuple
 from campaign.ledger.journal.journal_file import lock, unwritable
 from campaign.system.atomic_file import sync_folder
 from campaign.system.formula_guard import guard
+from campaign.system.own_files import open_own
 
 NAME = "suppressed.csv"
 HEADER = b"address,reason,code,since,campaign\n"
@@ -39,7 +40,7 @@ def add(directory: Path, dead: Sequence[DeadAddress], *, sync: bool = False) -> 
     """Append these, all or none. With ``sync`` the whole file is on disk afterwards. Raises StorageError."""
     path = directory / NAME
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             if dead:
                 _append(descriptor, [_line(one).encode() for one in dead])

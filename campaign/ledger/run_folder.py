@@ -19,6 +19,7 @@ from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import unwritable
 from campaign.ledger.journal.journal_records import REHEARSAL, Opened, Record
 from campaign.system.atomic_file import make_folders
+from campaign.system.own_files import open_own
 
 PLAN = "plan.jsonl"
 _STAMP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -47,7 +48,7 @@ def make_folder(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the edition's lock. Raises UnfinishedError at once when another process holds it."""
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_own(folder / _LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise unwritable(folder / _LOCK, error) from error
     try:

@@ -41,6 +41,7 @@ from campaign.report.live.logging_handler import passed_on
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.summary import books_text, rows_text
 from campaign.report.telemetry.tracing import span, traced
+from campaign.system.own_files import refuse_foreign
 
 
 @seldom()
@@ -49,6 +50,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     settings = lay_over(settings, options)
     wait_for_start(settings, options, console)
     job = prepare(settings)
+    refuse_foreign(job.directory, job.folder)
     run_folder.make_folder(job.folder)
     with traced(settings.report), run_folder.locked(job.folder):
         refuse_late(job, options)
@@ -122,6 +124,7 @@ def wait_for_start(settings: Settings, options: Options, console: Console) -> No
 @contextlib.contextmanager
 def open_checkpoint(job: Job, chosen: ChosenRun) -> Iterator[Checkpoint]:
     """The run's checkpoint, locked while the block runs."""
+    refuse_foreign(job.directory, chosen.folder)
     checkpoint = Checkpoint(chosen.folder, durability=job.settings.ledger.durability, history=chosen.history)
     try:
         yield checkpoint

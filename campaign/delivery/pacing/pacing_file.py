@@ -22,6 +22,7 @@ from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, LAST, PROMIS
 from campaign.errors import StorageError
 from campaign.system.atomic_file import write_atomically
 from campaign.system.boot import boot_clock, boot_identity
+from campaign.system.own_files import open_own
 
 MAGIC = b"campaign pacing 1\n"
 _HEAD = struct.Struct("<18s40sd")
@@ -53,7 +54,7 @@ class PacingFile:
                 write_atomically(path, machine.head() + bytes(CELLS * 8))
             else:
                 _bring_over(path, machine)
-            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            handle = open_own(path, os.O_RDWR)
             self._map = mmap.mmap(handle, SIZE)
             os.close(handle)
         except OSError as error:

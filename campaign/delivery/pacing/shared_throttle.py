@@ -28,6 +28,7 @@ from campaign.delivery.pacing.sliding_window import Cells, in_memory
 from campaign.delivery.pacing.throttle import ACCOUNT, Throttle
 from campaign.errors import ConfigError, StorageError
 from campaign.system.atomic_file import make_folders
+from campaign.system.own_files import open_own
 
 #: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms,
 AHEAD = 30.0
@@ -233,7 +234,7 @@ def _come_in(folder: Path) -> tuple[int, bool]:
 
 def _lock_file(folder: Path, name: str) -> int:
     try:
-        return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return open_own(folder / name, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise _cannot(folder, error) from None
 

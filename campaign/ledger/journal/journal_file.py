@@ -16,6 +16,7 @@ from pathlib import Path
 
 from campaign.errors import StorageError, UnfinishedError
 from campaign.system.atomic_file import write_atomically
+from campaign.system.own_files import open_own
 
 BALLAST_OCTETS = 256 * 1024
 LOCK_TRIES, LOCK_PAUSE = 10, 0.04
@@ -36,7 +37,7 @@ class JournalFile:
         self._unsyncable = False
         self._ballast = path.with_name("ballast")
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            self._descriptor = open_own(path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise unwritable(path, error) from error
         if not lock(self._descriptor):
@@ -98,7 +99,7 @@ class JournalFile:
     def load_ballast(self) -> None:
         """Reserve room beside the journal for the replies of letters in flight; StorageError when there is none."""
         try:
-            descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = open_own(self._ballast, os.O_WRONLY | os.O_CREAT)
             try:
                 os.posix_fallocate(descriptor, 0, BALLAST_OCTETS)
             finally:

@@ -31,6 +31,7 @@ from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse
 from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
 from campaign.report.live.live_state import LiveState, read_live_state
+from campaign.system.own_files import refuse_foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ def checkpoint_of(run: Path) -> Iterator[Checkpoint]:
         raise UnfinishedError(
             "A process is serving this run.", evidence=str(run), next_step=f"campaign stop {run}, then again"
         )
+    refuse_foreign(run.parent, run)
     checkpoint = Checkpoint(run)
     try:
         yield checkpoint

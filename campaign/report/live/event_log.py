@@ -16,6 +16,7 @@ from typing import Any, Self, TextIO
 
 from campaign.errors import StorageError
 from campaign.report.live.redaction import Redactor
+from campaign.system.own_files import open_own
 
 NAME = "log.jsonl"
 
@@ -90,7 +91,7 @@ def open_log(
     """
     path = folder / NAME
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        descriptor = open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         os.fchmod(descriptor, 0o600)
         _end_torn_line(descriptor)
     except OSError as error:
