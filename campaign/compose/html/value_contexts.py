@@ -26,6 +26,8 @@ _SETTLED = re.compile(r"[:/?#]")
 _REFRESH = re.compile(r"(.*?)url\s*=\s*['\"]?(.*)", re.IGNORECASE | re.DOTALL)  #: a meta refresh; 2 is the address
 _DANGEROUS = re.compile(r"[\s\x00-\x20]*(?:javascript:|vbscript:|file:|data:(?!image/))", re.IGNORECASE)
 _SHAPING = frozenset({"class", "id", "style"})
+_ANIMATIONS = frozenset({"animate", "set", "animatetransform", "animatemotion", "animatecolor"})  #: they set attributes
+_DATA_SCRIPT = "application/ld+json"  #: data about the letter, which nothing runs
 _TEXT_ONLY = frozenset({"iframe", "noembed", "noframes", "xmp", "plaintext"})
 
 
@@ -113,7 +115,8 @@ class ValueContexts:
 def places(html: str, tokens: Placeholders, count: int) -> ValueContexts:
     """Where the ``count`` values stand whose tokens are in ``html``.
 
-    Raises ValueError for a link that runs something, and for elements nested too deeply.
+    Raises ValueError for a link that runs something, for a value where code or a name stands, and for elements nested
+    too deeply.
     """
     tree = parse_html(tokens.probe(html))
     found = ValueContexts(
@@ -140,17 +143,18 @@ def _sheets(tree: Any) -> Iterator[str]:
 def _look_at(element: Any, tokens: Placeholders, selected: frozenset[str], found: ValueContexts) -> None:
     salt, tag, text, tail = tokens.salt, element.tag, element.text, element.tail
     if text and salt in text:
-        _mark(text, tokens, ValueContext.CSS if tag == "style" else ValueContext.FREE, found.kinds)
-        if tag in _TEXT_ONLY or not isinstance(tag, str):
-            _mark_links_in_text(text, tokens, found)
+        _look_at_text(element, tokens, found)
     if tail and salt in tail:
         _mark(tail, tokens, ValueContext.FREE, found.kinds)
     if not isinstance(tag, str):
         return
     if salt in tag:
-        _mark(tag, tokens, ValueContext.BARE, found.kinds)
+        raise ValueError(
+            "a value stands in the name of a tag; write the name out, with {% if %} where there are several"
+        )
     for name, value in element.attrib.items():
         if salt in name or salt in value:
+            _refuse_code(tag, name, value, tokens)
             _mark(name, tokens, ValueContext.BARE, found.kinds)
             _mark(value, tokens, _kind_in(name, selected), found.kinds)
         if name in _ADDRESSES:
@@ -159,6 +163,29 @@ def _look_at(element: Any, tokens: Placeholders, selected: frozenset[str], found
             refresh = _REFRESH.match(value)
             _mark(refresh[1] if refresh else value, tokens, ValueContext.BARE, found.kinds)
             _look_at_address(refresh[2] if refresh else "", tokens, found)
+
+
+def _look_at_text(element: Any, tokens: Placeholders, found: ValueContexts) -> None:
+    tag, text = element.tag, element.text
+    if tag == "script" and element.get("type", "").strip().lower() != _DATA_SCRIPT:
+        raise ValueError("a value stands in a script element, where it could run; take it out of there")
+    _mark(text, tokens, ValueContext.CSS if tag == "style" else ValueContext.FREE, found.kinds)
+    if tag in _TEXT_ONLY or not isinstance(tag, str):
+        _mark_links_in_text(text, tokens, found)
+
+
+def _refuse_code(tag: str, name: str, value: str, tokens: Placeholders) -> None:
+    """Raises ValueError where a value is part of an attribute's name, or of an attribute that is run."""
+    if re.search(rf"{tokens.pattern.pattern}a", name):  # only the second word, with a b, where a value has no quotes
+        raise ValueError(
+            "a value stands in the name of an attribute; write the name out, with {% if %} where there are several"
+        )
+    if tokens.salt not in value:
+        return
+    if name.startswith("on") or name == "srcdoc":
+        raise ValueError(f"a value stands in the attribute {name[:40]}, where it could run; take it out of there")
+    if tag.lower() in _ANIMATIONS:
+        raise ValueError(f"a value stands in a tag {tag}, which can make a link of it; take it out of there")
 
 
 def _look_at_address(address: str, tokens: Placeholders, found: ValueContexts) -> None:

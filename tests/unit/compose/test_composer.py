@@ -138,7 +138,7 @@ def test_another_key_date_edition_or_generation_is_another_letter(tmp_path):
         ("{{ ('<a href=%s>' % link)|safe }}x</a>", {"link": "javascript:x"}, "a link begins with"),
         ("{% set a %}<a href='{{ link }}'>x</a>{% endset %}{{ a }}", {"link": "javascript:x"}, "a link begins with"),
         ("<p class={{ plan }}>x</p>", {"plan": "a onclick=x"}, "outside of quotes"),
-        ("<{{ plan }}>x", {"plan": "p onclick=x"}, "outside of quotes"),
+        ("<{{ plan }}>x", {"plan": "p onclick=x"}, "in the name of a tag"),
         ("<p style='color: {{ plan }}'>x</p>", {"plan": "red; x: url(https://example.com)"}, "stands in a style"),
         ("<style>p { color: {{ plan }} }</style><p>x</p>", {"plan": "red } * { top: 0"}, "stands in a style"),
         ("<img src='{{ file }}'>", {"file": "gone.png"}, "gone.png"),

@@ -446,3 +446,41 @@ def test_a_gap_that_browsers_drop_takes_one_word_only(tmp_path, inlining, body):
 )
 def test_a_link_in_a_conditional_comment_brings_no_script(tmp_path, body):
     assert "javascript" in reason(composer(tmp_path, body + "<p>x</p>"), "javascript:alert(1)")
+
+
+@pytest.mark.parametrize(
+    ("body", "value", "place"),
+    [
+        ('<script>var a = "{{ x }}";</script>', "a", "in a script element"),
+        ("<svg><script>a({{ x }})</script></svg>", "1", "in a script element"),
+        ("<a onclick=\"go('{{ x }}')\">t</a>", "a", "in the attribute onclick"),
+        ("<img src=/x ONERROR={{ x }}>", "a", "in the attribute onerror"),
+        ('<iframe srcdoc="{{ x }}"></iframe>', "a", "in the attribute srcdoc"),
+        ('<svg><a><animate attributeName="href" values="{{ x }}"/></a></svg>', "a", "in a tag animate"),
+        ('<svg><a><set attributeName="href" to="{{ x }}"/></a></svg>', "a", "in a tag set"),
+        ("<{{ x }}>t</{{ x }}>", "script", "in the name of a tag"),
+        ("<h{{ x }}>t</h{{ x }}>", "1", "in the name of a tag"),
+        ('<a {{ x }}="/y">t</a>', "href", "in the name of an attribute"),
+        ('<img src=/x data-{{ x }}="{{ y }}">', "a", "in the name of an attribute"),
+        ("<input {{ x }}>", "onfocus", "in the name of an attribute"),
+        ('<a title="a"{{ x }}>t</a>', "onclick", "in the name of an attribute"),
+    ],
+)
+@pytest.mark.parametrize("inlining", WAYS)
+def test_a_value_in_code_or_in_a_name_is_refused_with_the_place(tmp_path, inlining, body, value, place):
+    made = composer(tmp_path, body + "<p>x</p>", inlining, images="link")
+    assert f"a value stands {place}" in reason(made, value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<script type="application/ld+json">{"name": "{{ x }}"}</script>',
+        "<td title={{ x }}>t</td>",
+        '<input {% if x %}checked{% endif %} title="{{ x }}">',
+        "<a onclick=\"go()\" title='{{ x }}'>t</a>",
+        '<svg><animate attributeName="x" to="1"/><text>{{ x }}</text></svg>',
+    ],
+)
+def test_code_and_names_that_the_template_writes_out_stay(tmp_path, body):
+    assert isinstance(compose(composer(tmp_path, body + "<p>x</p>", images="link"), "word"), Letter)
