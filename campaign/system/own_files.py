@@ -35,14 +35,14 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
 def refuse_foreign(directory: Path, folder: Path) -> None:
     """Raises StorageError where ``folder``, or one between it and ``directory``, is a link or another user's.
 
-    ``directory`` is where the operator says, so it may be a link itself. What is not there yet is not looked at.
+    ``directory`` is where the operator says, so it may be a link itself. What cannot be looked at is left to the write that follows.
     """
     below = [part for part in (folder, *folder.parents) if directory in part.parents]
     for part in reversed(below):
         try:
             found = part.lstat()
-        except FileNotFoundError:
-            return
+        except OSError:
+            return  # not there yet, or not to be reached: then whoever writes there says so
         if stat.S_ISLNK(found.st_mode):
             raise _link(part)
         _refuse_owner(part, found.st_uid)

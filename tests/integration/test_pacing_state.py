@@ -382,6 +382,15 @@ def test_a_turn_costs_microseconds_on_disk_too(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- from the campaign file
 
 
+def test_the_pacing_folder_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "pacing").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="is a link"):
+        open_throttle(DeliverySection(), tmp_path / "runs", ACCOUNT, tmp_path)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_throttle_is_made_from_the_settings(tmp_path: Path) -> None:
     (tmp_path / "plan.csv").write_text("day,letters\n1, 3\n2,5  # more\n\n")
     settings = DeliverySection.model_validate(

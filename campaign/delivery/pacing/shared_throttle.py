@@ -28,7 +28,7 @@ from campaign.delivery.pacing.sliding_window import Cells, in_memory
 from campaign.delivery.pacing.throttle import ACCOUNT, Throttle
 from campaign.errors import ConfigError, StorageError
 from campaign.system.atomic_file import make_folders
-from campaign.system.own_files import open_own
+from campaign.system.own_files import open_own, refuse_foreign
 
 #: A promise covers this many seconds at full pace, and at least `LEAST` letters; each costs a sync of a few ms,
 AHEAD = 30.0
@@ -70,7 +70,7 @@ class SharedThrottle(Throttle):
         self._files: dict[str, PacingFile] = {}
         self._groups = dict(groups or {})
         self._kept = {ACCOUNT, *self.by_lane(domain_limits or {})}
-        self._folder, self._lock = _open_folder(directory / "pacing" / _file_name(account))
+        self._folder, self._lock = _open_folder(directory, directory / "pacing" / _file_name(account))
         self._presence, self.shared = _come_in(self._folder)
         try:
             with self._alone():
@@ -212,7 +212,8 @@ def read_warmup(file: Path) -> tuple[int, ...]:
     return tuple(caps)
 
 
-def _open_folder(folder: Path) -> tuple[Path, int]:
+def _open_folder(directory: Path, folder: Path) -> tuple[Path, int]:
+    refuse_foreign(directory, folder)
     try:
         make_folders(folder)
     except OSError as error:

@@ -98,6 +98,7 @@ def steer(
     run: Path, *, state: State | None = None, rate: tuple[Rate, ...] | None = None, connections: int | None = None
 ) -> bool:
     """Write the run's control file; says whether a process is there to obey it now."""
+    refuse_foreign(run.absolute().parent, run.absolute())
     write_control(run, state=state, rate=rate, connections=connections)
     return is_running(run)
 
@@ -185,7 +186,7 @@ def checkpoint_of(run: Path) -> Iterator[Checkpoint]:
         raise UnfinishedError(
             "A process is serving this run.", evidence=str(run), next_step=f"campaign stop {run}, then again"
         )
-    refuse_foreign(run.parent, run)
+    refuse_foreign(run.absolute().parent, run.absolute())
     checkpoint = Checkpoint(run)
     try:
         yield checkpoint

@@ -37,6 +37,7 @@ from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.formatting import counted
 from campaign.report.live.console import path_text
 from campaign.report.telemetry.tracing import begin, span
+from campaign.system.own_files import refuse_foreign
 
 #: Rows that decide how CSS is inlined: the first of the plan and some spread over all of it.
 FIRST_ROWS, SPREAD_ROWS = 20, 30
@@ -208,6 +209,7 @@ def _load(job: Job, options: Options, folder: Path, generation: int, progress: C
     audience, base = job.settings.audience, job.settings.base
     suppression = job.suppression()
     already, only = screens(job, generation, retry=options.retry)
+    refuse_foreign(job.directory, folder)
     run_folder.make_folder(folder)
     try:
         return freeze(audience, base, folder, suppression=suppression, already=already, only=only, progress=progress)

@@ -12,7 +12,7 @@ import pytest
 from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import WAY_OF_RENDERING
 from campaign.config import load
-from campaign.errors import CampaignError, ConfigError, DamageError, InputError, UnfinishedError
+from campaign.errors import CampaignError, ConfigError, DamageError, InputError, StorageError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.recovery import read_history
@@ -319,6 +319,16 @@ def test_a_named_run_is_made_and_continued_by_its_name(pick: Pick, place: Path) 
 def test_a_run_is_named_inside_its_edition_alone(pick: Pick, name: str) -> None:
     with pytest.raises(ConfigError):
         pick(run=name)
+
+
+def test_a_run_named_by_a_link_is_refused_before_anything_is_written_through_it(pick: Pick, place: Path) -> None:
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    (place / "runs" / "gazette").mkdir(parents=True, exist_ok=True)
+    (place / "runs" / "gazette" / "trial").symlink_to(elsewhere)
+    with pytest.raises(StorageError, match="is a link"):
+        pick(run="trial")
+    assert list(elsewhere.iterdir()) == []
 
 
 # -- what changed since the run began

@@ -10,6 +10,7 @@ import pytest
 from campaign.errors import StorageError
 from campaign.ledger import dead_addresses, run_folder
 from campaign.ledger.journal.journal_file import JournalFile
+from campaign.pipeline.operate.manage import steer
 from campaign.system.own_files import open_own, refuse_foreign
 
 STRANGER = 54_321
@@ -56,6 +57,11 @@ def test_folders_below_the_directory_are_ours_and_no_links(tmp_path: Path, monke
         refuse_foreign(directory, folder)
 
 
+def test_what_cannot_be_looked_at_is_left_to_the_write_that_follows(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where a folder belongs")
+    refuse_foreign(tmp_path / "runs", tmp_path / "runs" / "news")
+
+
 def test_the_directory_itself_may_be_a_link_and_nothing_below_it(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
@@ -64,6 +70,15 @@ def test_the_directory_itself_may_be_a_link_and_nothing_below_it(tmp_path: Path)
     (tmp_path / "disk" / "other").symlink_to(tmp_path / "disk" / "news")
     with pytest.raises(StorageError, match="other is a link"):
         refuse_foreign(tmp_path / "runs", tmp_path / "runs" / "other" / "e1")
+
+
+def test_a_run_of_another_user_is_not_steered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    give_away(run, monkeypatch)
+    with pytest.raises(StorageError, match="belongs to another user"):
+        steer(run, state="pause")
+    assert list(run.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["checkpoint.journal", "ballast", ".lock", "suppressed.csv"])
