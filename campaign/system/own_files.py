@@ -35,7 +35,8 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
 def refuse_foreign(directory: Path, folder: Path) -> None:
     """Raises StorageError where ``folder``, or one between it and ``directory``, is a link or another user's.
 
-    ``directory`` is where the operator says, so it may be a link itself. What cannot be looked at is left to the write that follows.
+    ``directory`` is where the operator says, so it may be a link itself. What cannot be looked
+    at is left to the write that follows.
     """
     below = [part for part in (folder, *folder.parents) if directory in part.parents]
     for part in reversed(below):
