@@ -15,7 +15,7 @@ from pathlib import Path
 from campaign.model import Value
 from campaign.report import formatting
 from campaign.report.facts import DoubtRow, FailedRow
-from campaign.report.files import replacing
+from campaign.report.report_file import replacing
 from campaign.system.formula_guard import guard
 
 #: What `write_failed` appends to the source's own columns.

@@ -18,7 +18,7 @@ from campaign.model import Books, Verdict
 from campaign.report import formatting
 from campaign.report.facts import FailedRow, ReplyTally, RunFacts
 from campaign.report.failed_csv import write_failed, write_in_doubt
-from campaign.report.files import replacing
+from campaign.report.report_file import replacing
 from campaign.report.time_buckets import rebinned
 
 __all__ = [

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from campaign.audience.columns.column_types import base_type, with_locale
-from campaign.audience.exports import is_export
+from campaign.audience.own_tables import is_export
 from campaign.audience.screening.split_addresses import split_rows
 from campaign.audience.sources.row_chunks import Chunk, Source
 from campaign.config.audience import AudienceSection

@@ -20,7 +20,7 @@ from campaign.audience.columns.column_types import base_type
 from campaign.audience.columns.group_columns import ITEMS
 from campaign.audience.columns.group_rows import RowGrouper
 from campaign.audience.columns.template_names import NamedSource
-from campaign.audience.exports import csv_line
+from campaign.audience.own_tables import csv_line
 from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, SCREENED, chill
 from campaign.audience.screening.screen_rows import KeySet, PlannedRow, ScreenedRow, Screener, Suppression
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, Source

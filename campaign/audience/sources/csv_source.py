@@ -14,7 +14,7 @@ from pathlib import Path
 
 from campaign.audience.columns.template_names import named_columns
 from campaign.audience.encodings.text_decoding import blocks, choose_codec, explain
-from campaign.audience.exports import is_export
+from campaign.audience.own_tables import is_export
 from campaign.audience.sources.csv_parser import Dialect, LineBuffer, RecordReader, numbered_lines
 from campaign.audience.sources.row_chunks import HEADER_ROWS, Chunk
 from campaign.audience.sources.source_file import bare_suffix, identity, open_source_file

@@ -16,8 +16,8 @@ from typing import Literal
 from urllib.parse import quote
 
 from campaign.report import formatting
-from campaign.report.files import replacing
 from campaign.report.html.html_builder import POLICY, Html, html_document, join, tag
+from campaign.report.report_file import replacing
 
 NAME = "index.html"
 WIDE, NARROW = 600, 375

@@ -12,9 +12,9 @@ from pathlib import Path
 from campaign.model import Verdict
 from campaign.report import formatting
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, SampleLetter
-from campaign.report.files import replacing
 from campaign.report.html import charts
 from campaign.report.html.html_builder import Child, Html, html_document, tag
+from campaign.report.report_file import replacing
 from campaign.report.summary import SCREENS, balance, next_steps, rows_text
 
 NAME = "report.html"

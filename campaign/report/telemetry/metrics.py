@@ -16,7 +16,7 @@ from typing import Any
 
 from campaign.model import FINAL, Verdict
 from campaign.report.facts import RunFacts
-from campaign.report.files import replacing
+from campaign.report.report_file import replacing
 
 #: Exit codes of a run that went to its end, though some recipients may have failed or be in doubt.
 FINISHED = frozenset({0, 3, 4})
