@@ -46,7 +46,7 @@ DOORS = {
     ],
     "compose: tokens, Message-ID, digest": ["campaign.compose.composer:Composer.compose_all"],
     "sign: DKIM": ["campaign.compose.mime.dkim_signature:Signer.sign"],
-    "pace: gate and throttle": [
+    "pace: admission and throttle": [
         "campaign.delivery.queue.admission:Admission.draw_now",
         "campaign.delivery.queue.admission:Admission.take_turn",
         "campaign.delivery.queue.admission:Admission.release",
@@ -67,7 +67,7 @@ DOORS = {
     "journal: verdict": ["campaign.pipeline.serve.outcome_recorder:CheckpointRecorder.verdict"],
     "report: summary, page, exports": ["campaign.pipeline.send:close_run"],
 }
-REST = "send: lanes and event loop"
+REST = "send: workers and event loop"
 START = "start: interpreter and imports"
 
 

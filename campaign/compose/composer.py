@@ -139,7 +139,7 @@ class Composer:
         return self._files.shapes.built if self._files.shapes else 0
 
     @property
-    def premailer_runs(self) -> int:
+    def inliner_runs(self) -> int:
         """How often the inliner has run so far."""
         return self._files.shapes.runs if self._files.shapes else 0
 

@@ -141,7 +141,6 @@ def _ascii_domain(domain: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(duration)]
-OneRate = Annotated[Rate, BeforeValidator(rate), PlainSerializer(str)]
 Rates = Annotated[tuple[Rate, ...], BeforeValidator(rates), PlainSerializer(lambda many: [str(one) for one in many])]
 Share = Annotated[float, BeforeValidator(share)]
 SenderText = Annotated[Mailbox, BeforeValidator(sender_template)]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 
-from campaign.model import FINAL, Verdict
+from campaign.model import Verdict
 
 VERDICTS = tuple(Verdict)
 CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}
 WAITING, DEFERRED, IN_DOUBT = CODE[Verdict.WAITING], CODE[Verdict.DEFERRED], CODE[Verdict.IN_DOUBT]
 TO_GO = frozenset({WAITING, DEFERRED})
-FINAL_CODES = frozenset(CODE[verdict] for verdict in FINAL)
 #: Verdicts that end an attempt, as against those that needed none.
 ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
 BY_NAME = {verdict.value: code for verdict, code in CODE.items()}

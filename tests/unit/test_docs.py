@@ -130,6 +130,15 @@ def test_every_file_the_architecture_names_exists() -> None:
     assert not [one for one in named if not (ROOT / "campaign" / one).exists() and not (ROOT / one).exists()]
 
 
+def test_every_module_named_in_words_exists() -> None:
+    """Pages and docstrings say ``name.py`` in backticks."""
+    folders = [ROOT / name for name in ("campaign", "tests", "docs", "benchmarks", "torture")]
+    there = {path.name for folder in folders for path in folder.rglob("*.py")}
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "campaign").rglob("*.py")]
+    named = {(page.name, one) for page in pages for one in re.findall(r"`([\w/]+\.py)`", page.read_text("utf-8"))}
+    assert not {(page, one) for page, one in named if one.rpartition("/")[2] not in there}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_is_in_the_reference(name: str) -> None:
     own = text("docs/reference.md").partition(f"### `campaign {name}")[2].partition("\n### ")[0].partition("\n## ")[0]

@@ -2,7 +2,7 @@
 
 Line 1 is a header object, then one array a recipient, ``[number, key, address, name, line, [values]]``, the
 last line a footer object with the books. A plan without its footer is no plan. Sending reads only this
-file: the source may change or vanish. Nothing is screened here; `freeze` hands that on to `freezing`.
+file: the source may change or vanish. Nothing is screened here; `freeze` hands that on to `plan_writer.py`.
 """
 
 from __future__ import annotations

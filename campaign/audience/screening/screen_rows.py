@@ -2,7 +2,7 @@
 
 In this order, so that each row has one reason: unreadable or mistyped (invalid), not wanted (filtered), no
 address (invalid), suppressed, already served, duplicate. A row that is filtered out or suppressed never
-makes a later one a duplicate. This module decides; `freezing` writes down.
+makes a later one a duplicate. This module decides; `plan_writer.py` writes down.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The slow steps of making an HTML body, each done once per shape: read, convert, inline, pictures, text.
 
 The watch of the row is looked at after every step, and inside the inliner all along: no row can hold up the run. When
-they are done, and what is kept of them, is decided in `shapes.py`.
+they are done, and what is kept of them, is decided in `shape_cache.py`.
 """
 
 from __future__ import annotations

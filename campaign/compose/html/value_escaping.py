@@ -1,7 +1,7 @@
 """A template's output as HTML with gaps, and how values are made fit for the gaps they stand in.
 
 Escaping alone is not enough in a link, outside of quotes, and in CSS: what may stand there is decided here. Inlining
-and encoding come later (`shapes.py`).
+and encoding come later (`shape_cache.py`).
 """
 
 from __future__ import annotations

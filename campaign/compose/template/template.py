@@ -1,7 +1,7 @@
 """Templates: found inside the root, compiled once, checked before anything is sent, and drawn for a row.
 
 A `Page` is one template with everything it includes. Drawing it gives the template's own text and the row's values
-apart (`Drawn`); what is done with them, escaping included, is the business of `shapes.py` and `multipart.py`. Every
+apart (`Drawn`); what is done with them, escaping included, is the business of `shape_cache.py` and `multipart.py`. A
 mistake that can be seen without a row is a ConfigError that names file and line.
 """
 

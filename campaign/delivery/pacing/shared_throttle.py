@@ -69,7 +69,7 @@ class SharedThrottle(Throttle):
         self._shift, self._shift_until = float("-inf"), float("-inf")
         self._files: dict[str, PacingFile] = {}
         self._groups = dict(groups or {})
-        self._kept = {ACCOUNT, *self.by_lane(domain_limits or {})}
+        self._kept = {ACCOUNT, *self.by_window(domain_limits or {})}
         self._folder, self._lock = _open_folder(directory, directory / "pacing" / _file_name(account))
         self._presence, self.shared = _come_in(self._folder)
         try:

@@ -45,7 +45,7 @@ class Throttle:
         self.limits = tuple(limits)
         self._account = SlidingWindow(cells(ACCOUNT), limits, ramp, warmup)
         self._windows = {
-            name: SlidingWindow(cells(name), many) for name, many in self.by_lane(domain_limits or {}).items()
+            name: SlidingWindow(cells(name), many) for name, many in self.by_window(domain_limits or {}).items()
         }
 
     @property
@@ -137,7 +137,7 @@ class Throttle:
             throttle._window_to_steer(name).restore(remembered)
         return throttle
 
-    def by_lane(self, domain_limits: Mapping[str, Sequence[Rate]]) -> dict[str, list[Rate]]:
+    def by_window(self, domain_limits: Mapping[str, Sequence[Rate]]) -> dict[str, list[Rate]]:
         """Limits by window: a limit written for a domain that counts in a group holds for the whole group."""
         windows: dict[str, list[Rate]] = {}
         for name, many in domain_limits.items():

@@ -159,7 +159,7 @@ class Admission:
         return True
 
     async def turn(self, item: QueueItem) -> None:
-        """Return when the content may leave, the turn taken. Raises NotNow."""
+        """Return when the content may leave, the turn taken. Raises TurnTooFar."""
         while not self.take_turn(item):
             wait = item.account.throttle.wait(item.domain, self._clock())
             if self.closed or self.paused or wait > PATIENCE:

@@ -73,7 +73,7 @@ class Connection:
 
 
 async def open_connection(relay: Relay, limits: Timeouts) -> Connection:
-    """Dial, greet, secure and log in. Raises NotOpened; nothing is left open when it does."""
+    """Dial, greet, secure and log in. Raises ConnectFailed; nothing is left open when it does."""
     opening = _Opening(relay, limits)
     try:
         return await opening.run()

@@ -49,7 +49,7 @@ class ConnectFailed(Exception):  # noqa: N818 - it says what is, as `ConnectionL
 
 
 async def dial(relay: Relay, limit: float) -> socket.socket:
-    """A connected TCP socket. Raises NotOpened."""
+    """A connected TCP socket. Raises ConnectFailed."""
     loop = asyncio.get_running_loop()
     try:
         asking = loop.getaddrinfo(relay.host, relay.port, type=socket.SOCK_STREAM)

@@ -101,7 +101,7 @@ def _fits(address: str, pattern: re.Pattern[str]) -> bool:
 
 
 class MailTransaction:
-    """The conversation about letters on one connection. One coroutine at a time; after Broken it is over.
+    """The conversation about letters on one connection. One coroutine at a time; after ConnectionLost it is over.
 
     For each letter, in this order: `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot` is
     offered with it. At most two writes a letter when the next one is there in time and PIPELINING is offered.
@@ -133,8 +133,9 @@ class MailTransaction:
     async def answer(self) -> EnvelopeRefused | None:
         """What the relay says to the envelope offered last. ``None``: it waits for the content.
 
-        After a Refused the connection is clean for the next `offer`, unless the reply was a 421. An envelope that may
-        have been refused for its DSN parameters is offered once more without them; if that helps, so are all others.
+        After an EnvelopeRefused the connection is clean for the next `offer`, unless the reply was a 421. An envelope
+        that may have been refused for its DSN parameters is offered once more without them; if that helps, so are all
+        others.
         """
         refused = await self._heard()
         if refused is None or self._dsn is None or not _of_parameters(refused) or self._wire.broken:
@@ -175,14 +176,14 @@ class MailTransaction:
         return self._wire.drained(self._limits.content) if self._wire.full else None
 
     def dot(self, following: Letter | None = None) -> None:
-        """End the letter, and offer the ``following`` one in the same write. Raises Broken before anything is sent."""
+        """End the letter, and offer the ``following`` one in the same write. ConnectionLost: nothing was sent."""
         if not self._wire.quiet:
             self._silence()
         flight = self._envelope(following) if following is not None else b""
         self._wire.write(b".\r\n" + flight if self._pipelining else b".\r\n")
 
     async def verdict(self) -> Reply:
-        """The one well-formed reply that decides; Broken is everything else, and then the connection is gone."""
+        """The one well-formed reply that decides. Anything else raises ConnectionLost, and the connection is gone."""
         self._wire.until = math.inf  # a letter cut short now would be in doubt
         try:
             raw = await self._wire.read(self._limits.dot)

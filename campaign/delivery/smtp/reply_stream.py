@@ -102,7 +102,7 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
         return self._room is not None
 
     async def flow(self, data: bytes, limit: float) -> None:
-        """Write ``data`` in blocks, each when the network took the one before. Raises Broken after ``limit`` s."""
+        """Write ``data`` in blocks, each when the network took the one before. ConnectionLost after ``limit`` s."""
         for start in range(0, len(data), BLOCK):
             self.write(data[start : start + BLOCK])
             await self.drained(limit)
@@ -115,7 +115,7 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
             raise ConnectionLost(self._why)
 
     async def read(self, limit: float) -> RawReply:
-        """The next reply, in the order they came. Raises Broken when none comes in ``limit`` s."""
+        """The next reply, in the order they came. Raises ConnectionLost when none comes in ``limit`` s."""
         while not self._replies:
             if self._why:
                 raise ConnectionLost(self._why)
@@ -138,7 +138,7 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
         self._transport.abort()
 
     async def quit(self, limit: float) -> None:
-        """Part politely: QUIT, its reply or ``limit`` seconds, and gone. Never raises Broken."""
+        """Part politely: QUIT, its reply or ``limit`` seconds, and gone. Never raises ConnectionLost."""
         try:
             self.write(b"QUIT\r\n")
             await self.read(limit)

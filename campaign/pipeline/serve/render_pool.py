@@ -106,7 +106,7 @@ class Waiter(threading.Thread):
         inlining: Inlining,
         orders: queue.SimpleQueue[tuple[Order, asyncio.Future[list[Result]]] | None],
     ) -> None:
-        super().__init__(name="kitchen", daemon=True)
+        super().__init__(name="render pool", daemon=True)
         self._brief, self._inlining, self._orders = brief, inlining, orders
         #: Nobody waits for letters any more.
         self.over = False

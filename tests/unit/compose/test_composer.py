@@ -211,7 +211,7 @@ def test_a_picture_may_differ_for_each_row_without_a_shape_for_each(tmp_path):
         assert [part.get_content() for part in message.walk() if "image" in part.get_content_type()] == [
             png(number + 1)
         ]
-    assert composer.premailer_runs == 1
+    assert composer.inliner_runs == 1
 
 
 @pytest.mark.parametrize(("images", "found"), [("data", 'src="data:image/png;base64,'), ("link", 'src="a.png"')])
@@ -335,7 +335,7 @@ def test_a_hundred_rows_of_eight_shapes_are_inlined_eight_times(tmp_path):
     composer = Composer(brief(tmp_path, html))
     for number in range(100):
         letter(composer, recipient(number, name=f"N{number}", words=["w"] * (number % 8)))
-    assert (composer.premailer_runs, composer.shapes) == (8, 8)
+    assert (composer.inliner_runs, composer.shapes) == (8, 8)
     assert composer.warnings == []
 
 
