@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from campaign.check.findings import Findings
 from campaign.config.delivery import DeliverySection
-from campaign.config.domain_groups import domains_of
 from campaign.config.pacing import Ramp
 from campaign.config.units import Rate
+from campaign.delivery.pacing.domain_groups import domains_of
 from campaign.delivery.pacing.effective_rate import limits_of, shares_of
 from campaign.delivery.pacing.throttle import seconds_for
 from campaign.pipeline.command_context import Job

@@ -19,7 +19,7 @@ from campaign.check.dns.mailbox_providers import Volume, bulk_demands, mailbox_p
 from campaign.check.dns.resolver import ConcurrentNames
 from campaign.check.findings import Findings
 from campaign.cli.check import check_command
-from campaign.config.domain_groups import SHIPPED
+from campaign.delivery.pacing.domain_groups import SHIPPED
 from tests.support.servers.dns_server import NameServer, Zone, name_server, text
 
 GMAIL = ["5 gmail-smtp-in.l.google.com.", "10 alt1.gmail-smtp-in.l.google.com."]

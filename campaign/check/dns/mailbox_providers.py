@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 
 from campaign.check.dns.list_domains import DomainLookups
-from campaign.config.domain_groups import SHIPPED
+from campaign.delivery.pacing.domain_groups import SHIPPED
 
 OTHERS, UNKNOWN = "others", "unknown"
 

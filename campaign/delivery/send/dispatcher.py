@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from campaign.config.delivery import DeliverySection
-from campaign.config.domain_groups import domain_groups, domain_name
 from campaign.delivery.control_file import Control
 from campaign.delivery.interfaces import Compose, OutcomeRecorder, Throttles
+from campaign.delivery.pacing.domain_groups import domain_groups, domain_name
 from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.queue.admission import NAP, Admission
 from campaign.delivery.queue.backlog import Backlog

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from campaign.config.delivery import DeliverySection
-from campaign.config.domain_groups import SHIPPED, domain_groups, domains_of
+from campaign.delivery.pacing.domain_groups import SHIPPED, domain_groups, domains_of
 from campaign.delivery.pacing.domain_reopening import ENOUGH, STEP, Reopening
 from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.queue.admission import NAP, Admission, RelayAccount
