@@ -71,6 +71,56 @@ class Recipient(NamedTuple):
     row: Mapping[str, Value]
 
 
+class FeedbackOutcome(StrEnum):
+    """What became of a letter after a relay had taken it, or what its reader wants.
+
+    ``hard``: the address or its domain does not exist. ``soft``: it could not be delivered this time.
+    ``not_their_fault``: refused for what or who we are; says nothing about the address. ``delayed``: still being tried.
+    ``released``: a person lets us write to the address again.
+    """
+
+    HARD = "hard"
+    SOFT = "soft"
+    NOT_THEIR_FAULT = "not_their_fault"
+    COMPLAINT = "complaint"
+    UNSUBSCRIBE = "unsubscribe"
+    DELIVERED = "delivered"
+    DELAYED = "delayed"
+    AUTOMATIC_REPLY = "automatic_reply"
+    RELEASED = "released"
+    UNKNOWN = "unknown"
+
+
+class FeedbackEvent(NamedTuple):
+    """One thing that came back, as it is kept for good.
+
+    ``id`` is unique, and the same each time the same thing is read. ``source`` says where it was read
+    (``imap:bounces@mail.example.com``, ``smtp`` for a relay's own reply). ``at`` and ``seen`` are POSIX seconds: when
+    it happened and when it was read. ``address`` is the planned one, or what was named where nobody was found.
+    ``matched_by``: ``return-path``, ``message-id``, ``unsubscribe-token``, ``reply-id``, ``address`` (only named,
+    which anybody can do) or ``""``. ``number`` is the recipient's in the plan of ``run``, which is
+    ``CAMPAIGN[/EDITION]/RUN`` below the ledger's directory. ``reason`` is the class of what it means, such as
+    ``no_such_user``; the rest is evidence.
+    """
+
+    id: str
+    source: str
+    outcome: FeedbackOutcome
+    at: float
+    seen: float
+    address: str = ""
+    matched_by: str = ""
+    campaign: str = ""
+    run: str = ""
+    number: int = 0
+    message_id: str = ""
+    reason: str = ""
+    code: int = 0
+    enhanced: str = ""
+    diagnostic: str = ""
+    mta: str = ""
+
+
 class Letter(NamedTuple):
     """The rendered bytes for one recipient, complete and canonical (CRLF, no line over 998 octets).
 

@@ -22,6 +22,7 @@ from campaign.config.base_section import Section
 from campaign.config.campaign import CampaignSection
 from campaign.config.compose import ComposeSection
 from campaign.config.delivery import DeliverySection
+from campaign.config.feedback import FeedbackSection
 from campaign.config.ledger import LedgerSection
 from campaign.config.report import ReportSection
 from campaign.errors import ConfigError
@@ -62,6 +63,7 @@ class CampaignFile(Section):
     compose: ComposeSection
     delivery: DeliverySection = DeliverySection()
     ledger: LedgerSection = LedgerSection()
+    feedback: FeedbackSection = FeedbackSection()
     report: ReportSection = ReportSection()
 
 

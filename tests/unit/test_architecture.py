@@ -17,7 +17,7 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 
-STAGES = {"audience", "compose", "delivery", "ledger", "report"}
+STAGES = {"audience", "compose", "delivery", "ledger", "report", "feedback"}
 #: Folder or module at the top -> those it may import from, besides its own.
 ARROWS = {
     **{stage: {"model", "errors", "config", "system"} for stage in STAGES},
@@ -53,7 +53,7 @@ DOORS = {
     "lxml": {"campaign.compose", "campaign.check.letters"},
     "markdown_it": {"campaign.compose.html.markdown_mjml"},
     "msal": {"campaign.delivery.credentials.microsoft"},
-    "msgspec": {"campaign.audience", "campaign.compose", "campaign.ledger"},
+    "msgspec": {"campaign.audience", "campaign.compose", "campaign.feedback", "campaign.ledger"},
     "numpy": {"campaign.audience"},
     "opentelemetry": {"campaign.report.telemetry.tracing"},
     "pandas": {"campaign.audience"},

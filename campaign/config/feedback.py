@@ -1,0 +1,64 @@
+"""The ``[feedback]`` section: where bounces, complaints and unsubscribes come from, and when an address is left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+
+from campaign.config.base_section import Section
+from campaign.config.delivery import OauthSection
+from campaign.config.units import Duration
+
+#: Forms of a source's ``url``. Those of mailboxes on a server, then those of files and queues.
+SERVERS = ("imaps://", "imap://", "pop3s://", "pop3://")
+OTHERS = ("maildir:", "mbox:", "postfix-log:", "events:", "sqs://")
+
+
+class FeedbackSourceSection(Section):
+    """One mailbox, log, queue or file that feedback is read from."""
+
+    url: str = Field(
+        description="imaps://user@host/FOLDER, imap:// (STARTTLS), pop3s://user@host, pop3://, maildir:PATH, "
+        "mbox:PATH, postfix-log:PATH, sqs://HOST/ACCOUNT/QUEUE, events:PATH, or - for one message on standard input"
+    )
+    password_file: Path | None = Field(None, description="file that holds the mailbox's password, mode 0600")
+    password_command: str = Field("", description="command that prints the mailbox's password")
+    oauth: OauthSection | None = Field(None, description="provider and file, for tokens that renew themselves")
+    tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the server's certificate")
+    done: str = Field("collected", description="IMAP folder that messages about our letters are moved to")
+    unknown: str = Field("not-recognised", description="IMAP folder that all other messages are moved to")
+    delete: bool = Field(False, description="delete messages about our letters instead of keeping them")
+
+    @field_validator("url")
+    @classmethod
+    def _known_form(cls, url: str) -> str:
+        if url == "-" or url.startswith((*SERVERS, *OTHERS)):
+            if re.match(r"[a-z0-9]+://[^/@]*:[^/@]*@", url):
+                raise ValueError("no password stands in the URL; write password_file or password_command")
+            return url
+        raise ValueError(f"{url!r} is no source of feedback; write {', '.join((*SERVERS, *OTHERS))} or -")
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> FeedbackSourceSection:
+        if sum((self.password_file is not None, bool(self.password_command), self.oauth is not None)) > 1:
+            raise ValueError("write one of password_file, password_command and oauth")
+        return self
+
+
+class FeedbackSection(Section):
+    """Where bounces, complaints and unsubscribes are read, and what they lead to."""
+
+    source: tuple[FeedbackSourceSection, ...] = Field((), description="where feedback is read from: mailboxes and logs")
+    soft_runs: int = Field(3, ge=1, description="soft bounces in so many runs in a row leave an address out")
+    soft_span: Duration = Field(7 * 86400.0, description="if they lie at least this far apart, first to last")
+    soft_rest: Duration = Field(90 * 86400.0, gt=0, description="and for this long; then it is tried once more")
+    full_runs: int = Field(5, ge=1, description="a mailbox found full in so many runs in a row is as good as dead")
+    full_span: Duration = Field(30 * 86400.0, description="if they lie at least this far apart, first to last")
+    alarm_share: float = Field(
+        0.01, gt=0, le=1, description="share of a run bounced for our own fault above which the report raises an alarm"
+    )
+    trust_addresses: bool = Field(
+        False, description="let a bounce that names an address, and no letter of ours, count: anybody can write one"
+    )

@@ -1,0 +1,1 @@
+"""What comes back: bounces, complaints and unsubscribes, read from mailboxes, logs and queues."""

@@ -1,0 +1,1 @@
+"""What is told as data: a Postfix log, events of Amazon SES, JSON lines."""

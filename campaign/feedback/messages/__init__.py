@@ -1,0 +1,1 @@
+"""What a message that came back says: bounces, complaints, unsubscribes, automatic replies."""
