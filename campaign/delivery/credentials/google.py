@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from campaign.delivery.credentials.token_cache import ANSWER_LIMIT, Token, refused, unreachable
+from campaign.delivery.credentials.token_refresh import ANSWER_LIMIT, Token, refused, unreachable
 from campaign.errors import CampaignError, ConfigError, install_extra
 from campaign.system.private_file import read_private
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.credentials.token_cache import WITHHELD, Token, TokenCache
+from campaign.delivery.credentials.token_refresh import WITHHELD, Token, TokenCache
 from campaign.errors import ConfigError
 from campaign.system.private_file import LONGEST, read_private
 

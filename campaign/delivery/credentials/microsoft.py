@@ -17,7 +17,7 @@ from typing import Any
 
 from campaign.config.delivery import OauthSection
 from campaign.delivery.credentials.login import first_line
-from campaign.delivery.credentials.token_cache import ANSWER_LIMIT, Token, refused, unreachable
+from campaign.delivery.credentials.token_refresh import ANSWER_LIMIT, Token, refused, unreachable
 from campaign.errors import CampaignError, ConfigError, install_extra
 from campaign.system.atomic_file import write_atomically
 from campaign.system.private_file import read_private

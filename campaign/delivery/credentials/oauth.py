@@ -8,7 +8,7 @@ from pathlib import Path
 from campaign.config.delivery import OauthSection
 from campaign.delivery.credentials import google, microsoft
 from campaign.delivery.credentials.login import Login
-from campaign.delivery.credentials.token_cache import TokenCache, in_thread
+from campaign.delivery.credentials.token_refresh import TokenCache, in_thread
 
 
 async def oauth_login(user: str, settings: OauthSection, base: Path) -> Login:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.credentials.token_cache import (
+from campaign.delivery.credentials.token_refresh import (
     ASK_AGAIN,
     LONGEST_WORDS,
     MARGIN,
