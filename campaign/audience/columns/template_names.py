@@ -7,25 +7,17 @@ out, as long as nothing stands in them.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
+from campaign.audience.columns.address_column import likely_address_column
 from campaign.audience.columns.column_types import base_type, with_locale
 from campaign.audience.own_tables import is_export
 from campaign.audience.screening.split_addresses import split_rows
 from campaign.audience.sources.row_chunks import Chunk, Source
 from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
-
-#: Names of a column of addresses, in a few languages, without blanks, dashes and the like.
-ADDRESS_NAMES = frozenset(
-    """email mail emailaddress mailaddress emailaddresses emailadresse mailadresse epost epostadress epostadresse eposta
-    epostaadresi courriel adresseemail adressemail adresseelectronique correo correoelectronico indirizzoemail
-    emailadres mailadres adresemail adresmailowy sähköposti почта
-    メールアドレス 邮箱 電子郵件 电子邮件 이메일""".split()  # noqa: SIM905
-)
 
 
 class NamedSource:
@@ -84,11 +76,11 @@ class NamedSource:
         """Where no address column is set and none has the usual name: the only one that is called so in other words."""
         if "address" in settings.model_fields_set or column_of(settings.address, self.columns):
             return settings
-        alike = [header for header in self.headers if means_address(header)]
-        if len(alike) != 1:
+        likely = likely_address_column(self.headers)
+        if likely is None:
             return settings
-        self.remarks.append(f"the addresses are those of the column {alike[0]!r}; audience.address is not set")
-        return settings.model_copy(update={"address": alike[0]})
+        self.remarks.append(f"the addresses are those of the column {likely!r}; audience.address is not set")
+        return settings.model_copy(update={"address": likely})
 
     def _renamed(self, settings: AudienceSection) -> AudienceSection:
         names = dict(zip(self.headers, self.columns, strict=True))
@@ -172,14 +164,3 @@ def column_of(name: str, columns: Sequence[str]) -> str | None:
         return name
     meant = template_name(name.strip())
     return next((column for column in columns if template_name(column) == meant), None)
-
-
-def means_address(header: str) -> bool:
-    """Whether a column with this header, such as ``E-Mail``, is one of addresses."""
-    return re.sub(r"[\W_]", "", header.casefold()) in ADDRESS_NAMES
-
-
-def names_row(cells: Sequence[str], address: str) -> bool:
-    """Whether a row looks like the one that names the columns: one is the address column, and none is an address."""
-    wanted = any(cell.strip() == address or means_address(cell) for cell in cells)
-    return wanted and not any("@" in cell for cell in cells)

@@ -10,8 +10,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from campaign.audience.columns.address_column import names_row
 from campaign.audience.columns.group_columns import GroupColumns
-from campaign.audience.columns.template_names import NamedSource, names_row
+from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.sources.csv_source import DelimitedFile
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate

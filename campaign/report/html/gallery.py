@@ -8,33 +8,23 @@ The caller has put data URIs in place of ``cid:`` references. Which rows are wor
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from campaign.report import formatting
 from campaign.report.html.html_builder import POLICY, Html, html_document, join, tag
+from campaign.report.html.simulated_views import in_front, in_scheme, inverted, without_images
 from campaign.report.report_file import replacing
 
 NAME = "index.html"
 WIDE, NARROW = 600, 375
 
-_SCHEME = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)", re.IGNORECASE)
-_DOCTYPE = re.compile(r"\s*(?:<!--.*?-->\s*)*<!doctype[^>]*>", re.IGNORECASE | re.DOTALL)
-_VALUE = r"""\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+)"""
-_IMAGE = re.compile(r"""<(?:img|source)\b(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE)
-_SOURCE = re.compile(rf"\s(?:src|srcset|sizes){_VALUE}", re.IGNORECASE)
-_BACKGROUND = re.compile(rf"\sbackground{_VALUE}", re.IGNORECASE)
-_URL = re.compile(r"""url\(\s*(?:"[^"]*"|'[^']*'|[^)]*)\s*\)""", re.IGNORECASE)
 #: No allow-scripts and no allow-popups: a letter runs nothing, opens nothing, and can only be measured.
 SANDBOX = "allow-same-origin"
 #: What a letter may do even if the sandbox failed; links lead nowhere, so that a click does not empty its frame.
 _GUARD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}; form-action \'none\'"><base target="_blank">'
-#: The frame is inverted as a whole; pictures are inverted back.
-_AS_THEY_ARE = "img,picture,video,svg{filter:invert(1) hue-rotate(180deg)}picture img{filter:none}"
 INVERTED = (
     "The letter has no rules for dark mode. Some mail programs show it as it is; others, such as Gmail and Outlook on "
     "telephones, change its colours, roughly like this."
@@ -43,8 +33,6 @@ OWN_RULES = (
     "By the letter's own rules for dark mode, as Apple Mail shows it. Gmail and Outlook may ignore them and change the "
     "colours themselves."
 )
-#: Where a reader would see a picture's place and its alternative text; red where there is none.
-_OUTLINES = "img{outline:1px dashed #8a8f98;outline-offset:-1px}img:not([alt]){outline:2px dashed #d23f31}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,34 +113,6 @@ def gallery(letters: Sequence[Preview], title: str, names: Sequence[str] = (), *
         rules="".join(map(_rules, numbers)),
         script="gallery.js",
     )
-
-
-def in_scheme(html: str, scheme: Literal["light", "dark"]) -> str:
-    """``html`` as a reader with that preference sees it, whatever the browser's own."""
-    settled = _SCHEME.sub(lambda match: "(min-width:0)" if match[1].lower() == scheme else "(max-width:0)", html)
-    return _with_style(settled, f":root{{color-scheme:{scheme}!important}}")
-
-
-def without_images(html: str) -> str:
-    """``html`` as a mail reader shows it before images are allowed: alternative texts and empty frames."""
-    bare = _IMAGE.sub(lambda match: _SOURCE.sub("", match[0]), html)
-    return _with_style(_BACKGROUND.sub("", _URL.sub("none", bare)), _OUTLINES)
-
-
-def _with_style(html: str, rules: str) -> str:
-    return _in_front(html, f"<style>{rules}</style>")
-
-
-def _in_front(html: str, markup: str) -> str:
-    """After the doctype and before everything else, where a parser opens the head for it."""
-    match = _DOCTYPE.match(html)
-    at = match.end() if match else 0
-    return f"{html[:at]}{markup}{html[at:]}"
-
-
-def inverted(html: str) -> str:
-    """``html`` for a frame that is shown in inverted colours, as mail programs do to letters without dark rules."""
-    return _with_style(html, _AS_THEY_ARE)
 
 
 def _rules(at: int) -> str:
@@ -297,5 +257,5 @@ def _pane(title: str, cls: str, content: Html) -> Html:
 
 def _frame(html: str, view: str, letter: Preview) -> Html:
     title = formatting.printable(f"{letter.label}, {view}")
-    frame = tag("iframe", sandbox=SANDBOX, srcdoc=_in_front(html, _GUARD), title=title, loading="lazy")
+    frame = tag("iframe", sandbox=SANDBOX, srcdoc=in_front(html, _GUARD), title=title, loading="lazy")
     return tag("div", frame, cls="frame", tabindex="0")

@@ -1,7 +1,6 @@
 """What the stages say through `logging` while they work, passed on to the run's log and, if grave, to the person.
 
-The stages do not know this module: they log under the name ``campaign`` as any library would. Said twice within a few
-seconds, a sentence reaches the person once.
+The stages do not know this module: they log under the name ``campaign`` as any library would.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from campaign.report.live.event_log import Log
+from campaign.report.live.repeated_messages import RepeatedMessages
 
 ROOT = "campaign"
-QUIET_SECONDS = 10.0
-MOST_REMEMBERED = 256
 
 
 class Notices(logging.Handler):
@@ -28,25 +26,15 @@ class Notices(logging.Handler):
         self, log: Log | None, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__(logging.INFO)
-        self._log, self._note, self._clock = log, note, clock
-        self._said: dict[str, float] = {}
+        self._log, self._note, self._repeated = log, note, RepeatedMessages(clock)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass one record on."""
         text = record.getMessage()
         if self._log:
             self._log.event(text, level=record.levelname.lower(), module=record.name.removeprefix(f"{ROOT}."))
-        if record.levelno >= logging.WARNING and self._is_news(text):
+        if record.levelno >= logging.WARNING and not self._repeated.seen(text):
             self._note(text)
-
-    def _is_news(self, text: str) -> bool:
-        now = self._clock()
-        news = now - self._said.get(text, float("-inf")) >= QUIET_SECONDS
-        if news:
-            if len(self._said) >= MOST_REMEMBERED:
-                self._said.clear()
-            self._said[text] = now
-        return news
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from campaign.audience.columns.template_names import column_of, means_address, template_name
+from campaign.audience.columns.address_column import means_address
+from campaign.audience.columns.template_names import column_of, template_name
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.screen_rows import Suppression
 from campaign.audience.sources.source_factory import open_source, template_columns

@@ -14,11 +14,9 @@ from campaign.report.html.gallery import (
     Enclosed,
     Preview,
     gallery,
-    in_scheme,
-    inverted,
-    without_images,
     write_gallery,
 )
+from campaign.report.html.simulated_views import in_scheme, inverted, without_images
 
 LETTER = (
     "<!DOCTYPE html><html><head><style>@media (prefers-color-scheme: dark){p{color:#fff}}</style></head>"

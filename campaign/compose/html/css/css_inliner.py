@@ -18,9 +18,10 @@ from campaign.compose.html.css.cascade import Entry, Inlined, important_places, 
 from campaign.compose.html.css.css_rules import Declaration, declarations
 from campaign.compose.html.css.css_selectors import CASELESS, attributes_named
 from campaign.compose.html.css.local_sheets import LocalSheets
+from campaign.compose.html.css.outlook_attributes import PRESENTED, outlook_attributes
 from campaign.compose.html.css.page_sheets import FoundSheet, PageSheets, sheet_edit
 from campaign.compose.html.css.rule_matching import MARK, Matched, matcher
-from campaign.compose.html.css.style_text import PRESENTED, presenting, style_attribute
+from campaign.compose.html.css.style_attribute import style_attribute
 from campaign.compose.html.html_parser import tree
 from campaign.compose.html.start_tags import Attribute, Edit, StartTag, edited, start_tags
 
@@ -195,7 +196,7 @@ def _element_edits(
     present = tag.attributes(html)
     added = ""
     if tag.name in PRESENTED:
-        found = presenting(tag.name, made, {one.name for one in present} | compared)
+        found = outlook_attributes(tag.name, made, {one.name for one in present} | compared)
         added = "".join(f' {name}="{value}"' for name, value in found)
     if own is not None:
         yield own.start, own.end, style

@@ -1,7 +1,6 @@
-"""What a start tag says once rules were moved into its element: its style attribute, and sizes and colour for Outlook.
+"""The style attribute of an element into which rules were moved.
 
-The author's own declarations stay as they are written, entities included. Outlook on Windows takes the width of tables
-and pictures, and the colour of cells, from attributes rather than from styles.
+The author's own declarations stay as they are written, entities included.
 """
 
 from __future__ import annotations
@@ -11,21 +10,10 @@ from html import unescape
 
 from campaign.compose.html.css.cascade import Inlined, Piece
 from campaign.compose.html.css.css_rules import declarations, split
-from campaign.compose.html.css.css_values import COLOURS
 from campaign.compose.html.start_tags import Attribute
 
 _DOUBLE_QUOTED = re.compile(r"\"([^\"'\\]*)\"")
 _ENTITY = re.compile(r"&#?\w+;$")
-_PIXELS = re.compile(r"([1-9]\d*)(?:\.0+)?px")
-_PERCENT = re.compile(r"[1-9]\d*%")
-_HEX = re.compile(r"#(?:[0-9a-f]{3}){1,2}", re.IGNORECASE)
-#: Attribute -> (property, the elements that may have it by HTML 4.01).
-_PRESENTING = {
-    "width": ("width", frozenset({"table", "td", "th", "img"})),
-    "height": ("height", frozenset({"td", "th", "img"})),
-    "bgcolor": ("background-color", frozenset({"body", "table", "tr", "td", "th"})),
-}
-PRESENTED = frozenset().union(*(tags for _, tags in _PRESENTING.values()))  #: elements that may get one of them
 
 
 def style_attribute(made: Inlined, own: Attribute | None) -> str | None:
@@ -38,34 +26,6 @@ def style_attribute(made: Inlined, own: Attribute | None) -> str | None:
     kept = (_raised(own.value, raised) if raised else _unended(own.value)) if own else ""
     ours = [[_escaped("; ".join(some), quote)] if some else [] for some in (below, above)]
     return f"style={quote}{'; '.join([*ours[0], *([kept] if kept else []), *ours[1]])}{quote}"
-
-
-def presenting(tag: str, made: Inlined, taken: set[str]) -> list[tuple[str, str]]:
-    """Attributes that say the same as the moved rules, where they are valid and not ``taken``: written, or looked for.
-
-    A picture gets one of width and height at most: from both, browsers take an aspect ratio.
-    """
-    found: list[tuple[str, str]] = []
-    for attribute, (name, tags) in _PRESENTING.items():
-        if tag not in tags or attribute in taken or (tag == "img" and {"width", "height"} & taken):
-            continue
-        last = [piece for piece in made if piece.declaration.name == name][-1:]
-        value = _value(tag, attribute, last[0].declaration.value) if last and last[0].index < 0 else ""
-        if value:
-            found.append((attribute, value))
-            taken.add(attribute)
-    return found
-
-
-def _value(tag: str, attribute: str, value: str) -> str:
-    if attribute == "bgcolor":
-        if not _HEX.fullmatch(value):
-            return value if value.lower() in COLOURS - {"orange"} else ""
-        return "#" + "".join(2 * digit for digit in value[1:]) if len(value) == 4 else value
-    if tag != "img" and _PERCENT.fullmatch(value):
-        return value
-    pixels = _PIXELS.fullmatch(value)
-    return pixels[1] if pixels else ""
 
 
 def _unended(value: str) -> str:
