@@ -7,8 +7,8 @@ from campaign.audience.screening.invalid_row_limit import invalid_rows, permissi
 from campaign.audience.screening.suggested_settings import suggested_settings
 from campaign.check.findings import Finding, Findings
 from campaign.check.list_warnings import Survey, typo_hints
+from campaign.delivery.relays.relay_rewrites import rewritten
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.relay_rewrites import rewritten
 from campaign.report.summary import rows_text
 
 #: Letters from which on a list counts as bulk, and a way out is expected.

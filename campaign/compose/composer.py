@@ -8,7 +8,6 @@ given.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,16 +24,21 @@ from campaign.compose.mime.from_and_reply_to import templated
 from campaign.compose.mime.letter_headers import LetterHeaders
 from campaign.compose.mime.multipart import assembled
 from campaign.compose.mime.transfer_encoding import Encoded
+from campaign.compose.recipient_token import Purpose, token_filler
 from campaign.compose.template.filters import known_locale
 from campaign.compose.template.operation_limits import TooMuch
 from campaign.compose.template.row_timeout import RowTimer
-from campaign.compose.template.template import LOCALE, Page, RowRefused, Statics
+from campaign.compose.template.static_dynamic_split import RenderedTemplate
+from campaign.compose.template.template import LOCALE, Page, RowRefused, Statics, TemplateOutput
 from campaign.compose.unsubscribe_token import UnsubscribeTokens
 from campaign.compose.value_positions import in_places
+from campaign.config.campaign_secret import secret_fingerprint
 from campaign.config.compose import ComposeSection, DkimSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 
+#: What templates printed: for each its own text with ``None`` for each value, and the values.
+Printed = list[tuple[Statics, list[Any]]]
 #: What a template may use besides the row's columns.
 EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
 LONGEST_REASON = 400  #: characters
@@ -77,11 +81,12 @@ class Brief:
 class Draft:
     """One letter in the making, and how much of its time the steps so far have ``used`` (seconds)."""
 
-    __slots__ = ("date", "html", "images", "made", "recipient", "text", "used", "variables")
+    __slots__ = ("date", "html", "images", "made", "recipient", "rendered", "text", "used", "variables")
 
     def __init__(self, recipient: Recipient, date: float) -> None:
         self.recipient, self.date, self.used = recipient, date, 0.0
         self.variables: dict[str, Any] = {}
+        self.rendered: list[RenderedTemplate] = []  #: of the text part and the HTML part, as there are
         self.text: Encoded | None = None
         self.html: Encoded | None = None
         self.images: list[bytes] = []
@@ -118,7 +123,9 @@ class Composer:
             trace,
             from_row=templated(brief.sender, "campaign.from", self._files.templates.source),
             reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._files.templates.source),
+            mailto_row=self._filler(brief.settings.unsubscribe_mailto, "unsubscribe by mail"),
         )
+        self._return_path = self._filler(brief.return_path, "return path")
         self._tokens = UnsubscribeTokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
         self._sender = brief.return_path or brief.sender.address
@@ -148,14 +155,6 @@ class Composer:
         """The names that conditions and loops of the templates ask for."""
         return list(self._files.templates.deciding)
 
-    @property
-    def printed(self) -> list[tuple[Statics, list[Any]]]:
-        """What the templates printed for the letter made last: subject, text part, HTML part (as there are)."""
-        files = self._files
-        subject, text = files.subject.latest, files.text.latest if files.text else None
-        html = files.shapes.latest if files.shapes else None
-        return [(one.statics, in_places(one.values, one.order)) for one in (subject, text, html) if one]
-
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
         """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes.
 
@@ -164,15 +163,26 @@ class Composer:
         """
         return self.compose_all([(recipient, date)])[0]
 
+    def compose_showing(self, recipient: Recipient, date: float) -> tuple[Letter | Unrenderable, Printed]:
+        """As `compose`, with what the templates printed: subject, text part, HTML part (as there are)."""
+        (draft,) = self._drafted([(recipient, date)])
+        if not isinstance(draft.made, Letter):
+            return cast("Unrenderable", draft.made), []
+        outputs: tuple[TemplateOutput | RenderedTemplate, ...] = (self._files.subject.render(draft.variables), *draft.rendered)
+        return draft.made, [(one.statics, in_places(one.values, one.order)) for one in outputs]
+
     def compose_all(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Letter | Unrenderable]:
         """As `compose`, for some recipients: one step for all of them, then the next, which a processor likes best."""
+        return [cast("Letter | Unrenderable", draft.made) for draft in self._drafted(wanted)]
+
+    def _drafted(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Draft]:
         drafts = [Draft(recipient, date) for recipient, date in wanted]
         self._watch.start()
         for step in (self._begin, self._write_text, self._write_html, self._finish):
             for draft in drafts:
                 if draft.made is None:
                     self._take(step, draft)
-        return [cast("Letter | Unrenderable", draft.made) for draft in drafts]
+        return drafts
 
     def _take(self, step: Callable[[Draft], None], draft: Draft) -> None:
         self._watch.go_on(draft.used)
@@ -199,7 +209,7 @@ class Composer:
             found["headers that a relay rewrites"] = ", ".join(brief.rewritten)
         if brief.trace_header:
             found["report.trace_header"] = brief.trace_header
-        found["campaign.secret"] = hmac.digest(brief.identity.secret, b"fingerprint", "sha256").hex()
+        found["campaign.secret"] = secret_fingerprint(brief.identity.secret)
         hashes = {**files.fingerprints(), **self._resources.fingerprints()}
         return {**found, **hashes, WAY_OF_RENDERING: str(RENDERING)}
 
@@ -213,10 +223,12 @@ class Composer:
             self._watch.start()
             try:
                 variables = self._variables(recipient)
-                by_shape = shapes.html(variables, "shape")
-                way = shapes.latest.statics if shapes.latest else ()
-                alike[way] += 1
-                found = difference(shapes.html(variables, "row"), by_shape) if alike[way] <= MOST_ALIKE else ""
+                rendered = shapes.render(variables, "shape")
+                by_shape = shapes.html(rendered, "shape")
+                alike[rendered.statics] += 1
+                if alike[rendered.statics] > MOST_ALIKE:
+                    continue
+                found = difference(shapes.html(shapes.render(variables, "row"), "row"), by_shape)
             except Exception:  # noqa: BLE001, S112 - `compose` will tell this row's reason; others decide here
                 continue
             if found:
@@ -228,13 +240,17 @@ class Composer:
 
     def _write_text(self, draft: Draft) -> None:
         if self._files.text:
-            draft.text = self._files.text.part(draft.variables)
+            rendered = self._files.text.render(draft.variables)
+            draft.rendered.append(rendered)
+            draft.text = self._files.text.encode(rendered)
 
     def _write_html(self, draft: Draft) -> None:
         if self._files.shapes:
-            bodies = self._files.shapes.bodies(draft.variables, self.inlining)
-            draft.text, draft.html = draft.text or bodies.text, bodies.html
-            draft.images = [image.part for image in bodies.images]
+            rendered = self._files.shapes.render(draft.variables, self.inlining)
+            draft.rendered.append(rendered)
+            body = self._files.shapes.body(rendered, self.inlining)
+            draft.text, draft.html = draft.text or body.text, body.html
+            draft.images = [image.part for image in body.images]
 
     def _finish(self, draft: Draft) -> None:
         recipient, variables = draft.recipient, draft.variables
@@ -252,8 +268,16 @@ class Composer:
         digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()
         sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # the rest always is
         number, address = recipient.number, recipient.address
-        envelope = self.brief.return_path or sender.address if sender else self._sender
+        envelope = self._return_path(number) if self._return_path else self._envelope_of(sender)
         draft.made = Letter(number, message_id, envelope, address, content, digest, wide, sound)
+
+    def _filler(self, address: str | None, purpose: Purpose) -> Callable[[int], str] | None:
+        """What fills each recipient's token into ``address``, where one stands there."""
+        return token_filler(address, purpose, self.brief.identity, self.brief.trace_id)
+
+    def _envelope_of(self, sender: Mailbox | None) -> str:
+        """Where bounces go: the same for all letters unless From is a template."""
+        return self.brief.return_path or sender.address if sender else self._sender
 
     def _attachments(self, variables: Mapping[str, Any]) -> Sequence[bytes]:
         if not self._files.attachments:

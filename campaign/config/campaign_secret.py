@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -32,6 +33,11 @@ def load_secret(file: Path, *, must_exist: bool, environment: Mapping[str, str] 
             else "remove the file to have one made, or restore the one that earlier letters were signed with",
         )
     return secret
+
+
+def secret_fingerprint(secret: bytes) -> str:
+    """What a journal keeps of a secret: 64 hexadecimal digits that show nothing of it, and differ with it."""
+    return hmac.digest(secret, b"fingerprint", "sha256").hex()
 
 
 def _from_file(file: Path, must_exist: bool) -> bytes:

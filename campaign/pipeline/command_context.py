@@ -14,10 +14,10 @@ from campaign.compose.composer import Brief
 from campaign.config import Settings
 from campaign.config.campaign_secret import load_secret
 from campaign.config.ledger import InDoubt
+from campaign.delivery.relays.relay_rewrites import rewritten
 from campaign.errors import StorageError
 from campaign.ledger import dead_addresses, run_folder
 from campaign.model import Identity
-from campaign.pipeline.relay_rewrites import rewritten
 from campaign.report.live.console import path_text
 from campaign.report.printed_commands import command_text
 

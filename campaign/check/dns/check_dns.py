@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from campaign.audience.screening.addresses import domain_key
-from campaign.check.check_progress import CheckProgress
 from campaign.check.config_checks import domain_of
 from campaign.check.dns.list_domains import look_up_domains, tell_lookups
 from campaign.check.dns.mailbox_providers import Volume, bulk_demands, volume_by_provider
@@ -18,6 +17,7 @@ from campaign.check.letters.render_all import Looked
 from campaign.config.compose import DkimSection
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import Console
+from campaign.report.live.step_progress import StepProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def check_dns(
     for remark in inspected(Names(wishes.resolver), who):
         findings.add(remark.severity, remark.code, remark.message, where=remark.where, remedy=remark.remedy)
     domains = looked.survey.domains
-    with CheckProgress(console, len(domains), "looked up", "domain") as meter:
+    with StepProgress(console, len(domains), "looked up", "domain") as meter:
         found = look_up_domains(domains, ConcurrentNames(wishes.resolver), meter.at)
     tell_lookups(found, domains, looked.lines, source, findings)
     volumes = volume_by_provider(domains, first_day(job.settings.delivery, domains), found)

@@ -13,10 +13,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from campaign.audience.plan.plan_reader import Plan
-from campaign.check.check_progress import CheckProgress
 from campaign.check.config_checks import check_survey, domain_of
 from campaign.check.findings import ROWS_SHOWN, Finding, Findings
-from campaign.check.letters.equivalence_classes import kind
+from campaign.check.letters.equivalence_classes import Printed, kind
 from campaign.check.letters.html_faults import web_links
 from campaign.check.letters.letter_fault import Fault
 from campaign.check.letters.structure import letter_faults, unsubscribe_url
@@ -27,6 +26,7 @@ from campaign.compose.mime.read_back import ReadLetter, read_letter
 from campaign.model import Letter, Recipient, Unrenderable
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import Console
+from campaign.report.live.step_progress import StepProgress
 
 #: Kinds that are looked at whatever it costs, and the share of the rendering time that looking may take.
 ALWAYS, SHARE = 300, 0.5
@@ -66,7 +66,7 @@ def look(
 ) -> Looked:
     """Walk over every recipient; without a composer, only over the list."""
     walk = LetterChecks(composer, unsubscribe=bool(job.settings.compose.unsubscribe), date=float(int(time.time())))
-    with CheckProgress(console, plan.size) as meter:
+    with StepProgress(console, plan.size) as meter:
         for done, recipient in enumerate(plan.recipients()):
             meter.at(done)
             walk.take(recipient)
@@ -92,12 +92,12 @@ class LetterChecks:
         if self._composer is None:
             return
         began = time.perf_counter()
-        letter = self._composer.compose(recipient, self._date)
+        letter, printed = self._composer.compose_showing(recipient, self._date)
         self._rendering += time.perf_counter() - began
         if isinstance(letter, Unrenderable):
             self._refuse(recipient, letter.reason)
         else:
-            self._judge(self._composer, recipient, letter)
+            self._judge(self._composer, recipient, letter, printed)
 
     def _note(self, recipient: Recipient) -> None:
         looked = self.looked
@@ -115,8 +115,8 @@ class LetterChecks:
         told = self._refused.setdefault(known, [])
         told.append((recipient.line, reason if not told else ""))
 
-    def _judge(self, composer: Composer, recipient: Recipient, letter: Letter) -> None:
-        looked, printed = self.looked, composer.printed
+    def _judge(self, composer: Composer, recipient: Recipient, letter: Letter, printed: Printed) -> None:
+        looked = self.looked
         looked.rendered += 1
         if len(letter.content) > looked.largest:
             looked.largest, looked.largest_row = len(letter.content), recipient.line

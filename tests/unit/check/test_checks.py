@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 
 from campaign.audience.plan.plan_reader import Plan
-from campaign.check.check_progress import CheckProgress, check_standing
 from campaign.check.config_checks import check_settings, check_survey
 from campaign.check.findings import Findings
 from campaign.check.finish_time import check_time, first_day, span_of
@@ -29,6 +28,7 @@ from campaign.config.compose import ComposeSection
 from campaign.model import Books, Identity, Mailbox, Recipient
 from campaign.pipeline.command_context import Job, prepare
 from campaign.report.live.console import Console
+from campaign.report.live.step_progress import StepProgress, step_standing
 
 ROOT = Path(__file__).parents[3]
 NOW = 1_800_000_000.0
@@ -363,7 +363,7 @@ class Terminal(io.StringIO):
 
 def metered(stream: io.StringIO, times: list[float]) -> str:
     moments: Iterator[float] = iter([0.0, *times])
-    with CheckProgress(Console(stream), 1000, clock=lambda: next(moments)) as meter:
+    with StepProgress(Console(stream), 1000, clock=lambda: next(moments)) as meter:
         for done in range(len(times)):
             meter.at(100 * (done + 1))
     return stream.getvalue()
@@ -385,14 +385,19 @@ def test_on_a_terminal_one_line_is_painted_over_and_taken_away():
 
 def test_what_is_done_with_what_is_said():
     stream, moments = io.StringIO(), iter([0.0, 10.0])
-    with CheckProgress(Console(stream), 1000, "looked up", "domain", clock=lambda: next(moments)) as meter:
+    with StepProgress(Console(stream), 1000, "looked up", "domain", clock=lambda: next(moments)) as meter:
         meter.at(300)
     assert stream.getvalue() == "looked up 300 of 1,000 domains (30.0 %) · 30.0/s · 23s left\n"
 
 
+def test_where_nobody_can_tell_how_many_there_are_only_the_pace_is_said():
+    assert step_standing(300, None, 10.0, "message") == "300 messages · 30.0/s"
+    assert step_standing(0, None, 0.0, "message") == "0 messages"
+
+
 def test_a_check_of_a_few_letters_says_nothing():
     assert metered(Terminal(), [0.1]) == ""
-    assert check_standing(0, 1, 0.0, "letter") == "0 of 1 letter (0.0 %)"
+    assert step_standing(0, 1, 0.0, "letter") == "0 of 1 letter (0.0 %)"
 
 
 # -- the command and its page

@@ -8,8 +8,8 @@ import pytest
 
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.presets import known, lookup, rewritten_at, suggestion
+from campaign.delivery.relays.relay_rewrites import rewritten
 from campaign.errors import ConfigError
-from campaign.pipeline.relay_rewrites import rewritten
 
 REGION = {"ses": ":eu-west-1", "aliyun-intl": ":us-east-1", "directmail-intl": ":us-east-1"}
 

@@ -1,4 +1,4 @@
-"""How far a check has come: one line that is painted over on a terminal, a line now and then everywhere else."""
+"""How far a check or a reading has come: a line painted over on a terminal, a line now and then everywhere else."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PERIOD, INTERVAL = 0.2, 10.0  #: seconds between two looks, on a terminal and el
 _CLEAR = "\r\x1b[K"
 
 
-class CheckProgress:
+class StepProgress:
     """A context around the walk; `at` is told how many are done, as often as one likes.
 
-    ``verb`` and ``noun`` say what is done with what.
+    ``verb`` and ``noun`` say what is done with what; ``total`` is None where nobody can tell.
     """
 
     def __init__(
         self,
         console: Console,
-        total: int,
+        total: int | None,
         verb: str = "checked",
         noun: str = "letter",
         clock: Callable[[], float] = time.monotonic,
@@ -49,7 +49,7 @@ class CheckProgress:
         if now - self._last < self._period or self._console.quiet:
             return
         self._last = now
-        text = f"{self._verb} {check_standing(done, self._total, now - self._began, self._noun)}"
+        text = f"{self._verb} {step_standing(done, self._total, now - self._began, self._noun)}"
         if self._console.is_terminal:
             self._painted = True
             self._write(_CLEAR + text)
@@ -61,8 +61,11 @@ class CheckProgress:
         self._console.stream.flush()
 
 
-def check_standing(done: int, total: int, seconds: float, noun: str) -> str:
-    """``40,000 of 100,000 letters (40.0 %) · 3,210/s · 19s left``."""
+def step_standing(done: int, total: int | None, seconds: float, noun: str) -> str:
+    """``40,000 of 100,000 letters (40.0 %) · 3,210/s · 19s left``; without a total, ``40,000 letters · 3,210/s``."""
+    if total is None:
+        pace = f" · {formatting.rate_text(done / seconds)}" if done and seconds > 0 else ""
+        return f"{formatting.counted(done, noun)}{pace}"
     text = f"{done:,} of {formatting.counted(total, noun)} ({formatting.percentage(done, total)})"
     if not done or seconds <= 0:
         return text
