@@ -46,13 +46,7 @@ class UnsubscribeTokens:
     def __init__(self, secret: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-        secrets = [line.strip() for line in secret.splitlines() if line.strip()]
-        if not secrets or min(map(len, secrets)) < LEAST:
-            raise ConfigError(
-                f"The campaign's secret needs one line of at least {LEAST} octets, and no shorter one.",
-                next_step="make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`",
-            )
-        keys = [hmac.digest(line, PURPOSE, "sha512") for line in secrets]
+        keys = [hmac.digest(line, PURPOSE, "sha512") for line in secret_lines(secret)]
         numbers = [hmac.digest(key, b"number", "sha256")[:NUMBER] for key in keys]
         self._ciphers = {number: AESSIV(key) for number, key in reversed(list(zip(numbers, keys, strict=True)))}
         self._number, self._cipher = numbers[0], self._ciphers[numbers[0]]
@@ -78,6 +72,17 @@ class UnsubscribeTokens:
             return OpenedToken(*_fields(clear))
         except (KeyError, InvalidTag):
             raise ValueError("this is not one of our unsubscribe tokens") from None
+
+
+def secret_lines(secret: bytes) -> list[bytes]:
+    """The secrets of a secret, one a line: the first makes tokens, all open them. Raises ConfigError."""
+    secrets = [line.strip() for line in secret.splitlines() if line.strip()]
+    if not secrets or min(map(len, secrets)) < LEAST:
+        raise ConfigError(
+            f"The campaign's secret needs one line of at least {LEAST} octets, and no shorter one.",
+            next_step="make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`",
+        )
+    return secrets
 
 
 def _octets(token: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from campaign.config.base_section import Section
-from campaign.config.units import AddressText, MailboxText, SenderText
+from campaign.config.units import MailboxText, ReturnPathText, SenderText
 
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -23,7 +23,9 @@ class CampaignSection(Section):
         alias="from", description="the From header: 'Name <address>'; all but the domain may be templates"
     )
     reply_to: MailboxText | None = Field(None, description="the Reply-To header, which may hold templates")
-    return_path: AddressText | None = Field(None, description="envelope sender, where bounces go (default: from)")
+    return_path: ReturnPathText | None = Field(
+        None, description="envelope sender, where bounces go (default: from); {token} before the @ tells whose it is"
+    )
     secret_file: Path = Field(
         Path("campaign.secret"),
         description="signs Message-IDs and unsubscribe tokens; made at first use, or CAMPAIGN_SECRET",

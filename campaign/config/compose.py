@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from campaign.config.base_section import Section
-from campaign.config.units import Duration
+from campaign.config.units import Duration, MailtoText
 
 
 class DkimSection(Section):
@@ -34,7 +34,9 @@ class ComposeSection(Section):
     root: Path = Field(Path(), description="nothing outside this folder is ever read into a letter")
     locale: str = Field("en", description="locale of the filters for dates, numbers and money, or {{ column }}")
     unsubscribe: str = Field("", max_length=900, description="https URL template; adds List-Unsubscribe and One-Click")
-    unsubscribe_mailto: str = Field("", description="address that also takes unsubscribes")
+    unsubscribe_mailto: MailtoText = Field(
+        "", description="address that also takes unsubscribes; {token} before the @ or in ?subject= tells whose it is"
+    )
     unsubscribe_id: str = Field("", description="column that the token stands for (default: the address, encrypted)")
     headers: dict[str, str] = Field(default_factory=dict, description="further headers; values are templates")
     dkim: DkimSection | list[DkimSection] | None = Field(

@@ -9,10 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from campaign.model import Mailbox
 
+#: Stands in an address for a token of each recipient's own, of so many characters.
+TOKEN, TOKEN_LENGTH = "{token}", 24
+LONGEST_LOCAL = 64  #: octets before an @ (RFC 5321, section 4.5.3.1.1)
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|hour|h|day|d)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|m|hour|h|day|d)")
@@ -133,6 +136,36 @@ def bare_address(value: object) -> str:
     return found.address
 
 
+def return_path(value: object) -> str:
+    """As `bare_address`; ``{token}`` may stand once before the @. Raises ValueError."""
+    address = bare_address(value)
+    _check_token(address, address)
+    return address
+
+
+def mailto_target(value: str) -> str:
+    """``leave@example.com``, ``mailto:leave@example.com?subject=…``; ``{token}`` may stand once. Raises ValueError."""
+    _check_token(value, value.removeprefix("mailto:").partition("?")[0])
+    return value
+
+
+def _check_token(text: str, address: str) -> None:
+    """Refuses ``text``, of which ``address`` is the address, unless each letter can have its token in it."""
+    local, _, domain = address.rpartition("@")
+    rest = text.replace(TOKEN, "", 1)
+    if TOKEN in rest:
+        raise ValueError(f"{text!r}: {TOKEN} may stand there once")
+    if "{" in rest or "}" in rest:
+        raise ValueError(f"{text!r}: a brace can only be part of {TOKEN}, written so")
+    if TOKEN in domain:
+        raise ValueError(f"{text!r}: {TOKEN} stands before the @, as in 'bounce+{TOKEN}@example.com'")
+    if TOKEN in local and len(local) - len(TOKEN) + TOKEN_LENGTH > LONGEST_LOCAL:
+        raise ValueError(
+            f"{text!r} would have {len(local) - len(TOKEN) + TOKEN_LENGTH} characters before the @, and "
+            f"{LONGEST_LOCAL} are possible: {TOKEN} becomes {TOKEN_LENGTH}"
+        )
+
+
 def _ascii_domain(domain: str) -> str:
     try:
         return domain.lower() if domain.isascii() else domain.encode("idna").decode("ascii")
@@ -145,4 +178,5 @@ Rates = Annotated[tuple[Rate, ...], BeforeValidator(rates), PlainSerializer(lamb
 Share = Annotated[float, BeforeValidator(share)]
 SenderText = Annotated[Mailbox, BeforeValidator(sender_template)]
 MailboxText = Annotated[Mailbox, BeforeValidator(mailbox_template)]
-AddressText = Annotated[str, BeforeValidator(bare_address)]
+ReturnPathText = Annotated[str, BeforeValidator(return_path)]
+MailtoText = Annotated[str, AfterValidator(mailto_target)]

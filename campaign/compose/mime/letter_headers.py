@@ -5,7 +5,7 @@ What a header value may be is decided by `header_values.py`; which fields a lett
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from campaign.compose.mime import header_values
@@ -20,7 +20,8 @@ from campaign.model import Mailbox, Recipient
 class LetterHeaders:
     """Builds header blocks. ``custom`` are the pages of the user's own headers, ``trace`` is the run's (name, value).
 
-    ``from_row`` and ``reply_to_row`` take the place of ``sender`` and ``reply_to`` where those are templates.
+    ``from_row`` and ``reply_to_row`` take the place of ``sender`` and ``reply_to`` where those are templates;
+    ``mailto_row`` gives a recipient's own address for unsubscribing, by number, where each has one.
     Raises ConfigError.
     """
 
@@ -35,9 +36,11 @@ class LetterHeaders:
         *,
         from_row: MailboxTemplate | None = None,
         reply_to_row: MailboxTemplate | None = None,
+        mailto_row: Callable[[int], str] | None = None,
     ) -> None:
         self._from, self._reply_to = from_row, reply_to_row
-        self._subject, self._custom, self._mailto = subject, dict(custom), settings.unsubscribe_mailto
+        self._subject, self._custom = subject, dict(custom)
+        self._mailto, self._mailto_row = settings.unsubscribe_mailto, mailto_row
         for name in custom:
             header_values.check_custom_name(name)
         if trace[0]:
@@ -64,7 +67,8 @@ class LetterHeaders:
             fields.append(("Reply-To", answers))
         fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
         for name, value in header_values.list_unsubscribe(
-            "https://example.com/" if settings.unsubscribe else "", settings.unsubscribe_mailto
+            "https://example.com/" if settings.unsubscribe else "",
+            self._mailto_row(0) if self._mailto_row else self._mailto,
         ):
             fields.append((name, None if name == "List-Unsubscribe" else value))
         fields += [(name, None) for name in self._custom]
@@ -101,7 +105,8 @@ class LetterHeaders:
         ]
         unsubscribe = variables["unsubscribe_url"]
         if unsubscribe or self._mailto:
-            values.append(header_values.list_unsubscribe(unsubscribe, self._mailto)[0][1])
+            mailto = self._mailto_row(to.number) if self._mailto_row else self._mailto
+            values.append(header_values.list_unsubscribe(unsubscribe, mailto)[0][1])
         values += [header_values.custom(name, page.text(variables)) for name, page in self._custom.items()]
         values.append(letter.content_type)
         if letter.encoding:
