@@ -77,6 +77,10 @@ class Brief:
         """The folder outside which nothing is read into a letter, resolved."""
         return (self.base / self.settings.root).resolve()
 
+    def filler(self, address: str | None, purpose: Purpose) -> Callable[[int], str] | None:
+        """What fills each recipient's token into ``address``, by number; ``None`` where none stands there."""
+        return token_filler(address, purpose, self.identity, self.trace_id)
+
 
 class Draft:
     """One letter in the making, and how much of its time the steps so far have ``used`` (seconds)."""
@@ -123,14 +127,13 @@ class Composer:
             trace,
             from_row=templated(brief.sender, "campaign.from", self._files.templates.source),
             reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._files.templates.source),
-            mailto_row=self._filler(brief.settings.unsubscribe_mailto, "unsubscribe by mail"),
+            mailto_row=brief.filler(brief.settings.unsubscribe_mailto, "unsubscribe by mail"),
         )
-        self._return_path = self._filler(brief.return_path, "return path")
+        self._envelope_sender = _envelope_senders(brief)
         self._tokens = UnsubscribeTokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
-        self._sender = brief.return_path or brief.sender.address
         self._message_id = header_values.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
-        self._check_unsubscribe_id()
+        _check_unsubscribe_id(brief)
 
     @property
     def warnings(self) -> list[str]:
@@ -168,7 +171,10 @@ class Composer:
         (draft,) = self._drafted([(recipient, date)])
         if not isinstance(draft.made, Letter):
             return cast("Unrenderable", draft.made), []
-        outputs: tuple[TemplateOutput | RenderedTemplate, ...] = (self._files.subject.render(draft.variables), *draft.rendered)
+        outputs: tuple[TemplateOutput | RenderedTemplate, ...] = (
+            self._files.subject.render(draft.variables),
+            *draft.rendered,
+        )
         return draft.made, [(one.statics, in_places(one.values, one.order)) for one in outputs]
 
     def compose_all(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Letter | Unrenderable]:
@@ -268,16 +274,8 @@ class Composer:
         digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()
         sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # the rest always is
         number, address = recipient.number, recipient.address
-        envelope = self._return_path(number) if self._return_path else self._envelope_of(sender)
+        envelope = self._envelope_sender(number, sender)
         draft.made = Letter(number, message_id, envelope, address, content, digest, wide, sound)
-
-    def _filler(self, address: str | None, purpose: Purpose) -> Callable[[int], str] | None:
-        """What fills each recipient's token into ``address``, where one stands there."""
-        return token_filler(address, purpose, self.brief.identity, self.brief.trace_id)
-
-    def _envelope_of(self, sender: Mailbox | None) -> str:
-        """Where bounces go: the same for all letters unless From is a template."""
-        return self.brief.return_path or sender.address if sender else self._sender
 
     def _attachments(self, variables: Mapping[str, Any]) -> Sequence[bytes]:
         if not self._files.attachments:
@@ -305,14 +303,23 @@ class Composer:
             raise RowRefused(f"the column {column} is empty, and the unsubscribe token stands for it")
         return value
 
-    def _check_unsubscribe_id(self) -> None:
-        column = self.brief.settings.unsubscribe_id
-        if column and column not in self.brief.columns:
-            raise ConfigError(
-                f"compose.unsubscribe_id names the column {column!r}, which no row has.",
-                evidence=f"columns: {', '.join(self.brief.columns)}",
-                next_step="name one of these, or leave unsubscribe_id out: then the token stands for the address",
-            )
+
+def _envelope_senders(brief: Brief) -> Callable[[int, Mailbox | None], str]:
+    """Where bounces go, by the recipient's number and, where From is a template, by whom the letter is from."""
+    filler = brief.filler(brief.return_path, "return path")
+    if filler is not None:
+        return lambda number, _: filler(number)
+    return lambda _, sender: brief.return_path or (sender or brief.sender).address
+
+
+def _check_unsubscribe_id(brief: Brief) -> None:
+    column = brief.settings.unsubscribe_id
+    if column and column not in brief.columns:
+        raise ConfigError(
+            f"compose.unsubscribe_id names the column {column!r}, which no row has.",
+            evidence=f"columns: {', '.join(brief.columns)}",
+            next_step="name one of these, or leave unsubscribe_id out: then the token stands for the address",
+        )
 
 
 def _fit(reason: str) -> str:

@@ -124,12 +124,12 @@ class Look:
     def shape(self, recipient: Recipient) -> Hashable:
         """What the templates print besides values; None for a row that cannot be made into a letter."""
         if recipient.number not in self._known:
-            letter = self._composer.compose(recipient, 0.0)
+            letter, printed = self._composer.compose_showing(recipient, 0.0)
             if isinstance(letter, Unrenderable):
                 self.refused[recipient.line] = letter.reason
                 self._known[recipient.number] = None
             else:
-                self._known[recipient.number] = tuple(tuple(statics) for statics, _ in self._composer.printed)
+                self._known[recipient.number] = tuple(tuple(statics) for statics, _ in printed)
         return self._known[recipient.number]
 
     def by_shape(self, recipients: Iterable[Recipient]) -> dict[Hashable, list[Recipient]]:

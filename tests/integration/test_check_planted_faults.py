@@ -208,9 +208,9 @@ def by_kind(composer: Composer, recipients: list[Recipient]) -> set[tuple[str, i
 def one_by_one(composer: Composer, recipients: list[Recipient]) -> set[tuple[str, int]]:
     found: set[tuple[str, int]] = set()
     for recipient in recipients:
-        letter = composer.compose(recipient, 1e9)
+        letter, shown = composer.compose_showing(recipient, 1e9)
         if isinstance(letter, Letter):
-            printed = [values for _, values in composer.printed]
+            printed = [values for _, values in shown]
             faults = letter_faults(letter, read_letter(letter.content), recipient, unsubscribe=True, printed=printed)
             found |= {(fault.code, recipient.line) for fault in faults}
     return found

@@ -17,7 +17,7 @@ from campaign.check.letters.structure import LONGEST_LINE, LONGEST_SUBJECT
 from campaign.check.letters.wording import NOTHING
 from campaign.model import Letter, Recipient
 
-Printed = Sequence[tuple[Sequence[str | None], Sequence[Any]]]  #: as `Composer.printed` gives it
+Printed = Sequence[tuple[Sequence[str | None], Sequence[Any]]]  #: as `Composer.compose_showing` gives it
 
 _NOTHING = "|".join(sorted(NOTHING))
 _ODD = re.compile(

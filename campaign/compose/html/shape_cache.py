@@ -34,7 +34,7 @@ from campaign.compose.mime.file_parts import Image
 from campaign.compose.mime.transfer_encoding import Encoded, EncodedTemplate
 from campaign.compose.template.operation_limits import LARGEST
 from campaign.compose.template.static_dynamic_split import RenderedTemplate, split_static_from_dynamic, unmarked
-from campaign.compose.template.template import Page, RowRefused, Statics
+from campaign.compose.template.template import Page, RowRefused, Statics, TemplateOutput
 from campaign.compose.value_positions import Pick, picker
 
 MOST_SHAPES = 512  #: kept at a time
@@ -45,8 +45,8 @@ _TAG = re.compile(r"<[A-Za-z!/]")
 Inlining = Literal["shape", "row"]
 
 
-class Bodies(msgspec.Struct, frozen=True, gc=False):
-    """The parts of one letter: HTML, the text derived from it (if asked for), and the pictures in it."""
+class HtmlBody(msgspec.Struct, frozen=True, gc=False):
+    """The HTML part of one letter, the text derived from it (if asked for), and the pictures in it."""
 
     html: Encoded
     text: Encoded | None
@@ -99,56 +99,56 @@ class ShapeCache:
         self._shapes: LruCache[tuple[int, tuple[str, ...]], Shape] = LruCache(MOST_SHAPES, HEAVIEST)
         self._stands: set[ValueContext] = set()
         self.rows = self.built = 0
-        self.latest: RenderedTemplate | None = None  #: what the template printed for the row before
 
     @property
     def runs(self) -> int:
         """How often the inliner has run."""
         return self._finisher.runs
 
-    def bodies(self, variables: Mapping[str, Any], inlining: Inlining) -> Bodies:
-        """The parts for one row. Raises RowRefused."""
+    def render(self, variables: Mapping[str, Any], inlining: Inlining) -> RenderedTemplate:
+        """What the template prints for one row. Raises RowRefused."""
+        page = self._page
+        own = unmarked(variables) if page.captures else variables
+        output = page.render(own, marking=inlining == "shape")
+        rendered = self._split(output, own)
+        if inlining == "row" or (page.captures and _holds_markup(output.values)):
+            self._look_inside(own)
+        return rendered
+
+    def body(self, rendered: RenderedTemplate, inlining: Inlining) -> HtmlBody:
+        """The parts of a letter, of what `render` gave. Raises RowRefused."""
         self.rows += 1
-        settled = self.latest = self._settled(variables, inlining)
-        if inlining == "row" or (self._page.captures and _holds_markup(self._page.latest.values)):
-            self._look_inside(variables)
-        outline = self._outline(settled)
-        prepared = outline.prepared(settled)
+        outline = self._outline(rendered)
+        prepared = outline.prepared(rendered)
         if inlining == "row":
-            return self._of_row(outline, settled, prepared)
-        return self._filled(self._shape(outline, prepared), settled, prepared)
+            return self._of_row(outline, rendered, prepared)
+        return self._filled(self._shape(outline, prepared), rendered, prepared)
 
     def _look_inside(self, variables: Mapping[str, Any]) -> None:
         """Refuse what must not stand in links, in styles and outside of quotes, within captured text, too.
 
         The values in it are not told apart from the template's own text, for the template may measure it and cut it;
-        so it is drawn once more with all of them in marks, only to look where they stand. Raises RowRefused.
+        so it is rendered once more with all of them in marks, only to look where they stand. Raises RowRefused.
         """
         try:
-            settled = self._settled(variables, "shape", probing=True)
-            outline = self._outline(settled)
+            rendered = self._split(self._page.render(variables, probing=True), variables)
+            outline = self._outline(rendered)
         except RowRefused:
             return  # it failed for its marks, or will fail again without them
-        outline.check_shaping(outline.prepared(settled).in_gaps(), self._page.name)
+        outline.check_shaping(outline.prepared(rendered).in_gaps(), self._page.name)
 
-    def _settled(self, variables: Mapping[str, Any], inlining: Inlining, *, probing: bool = False) -> RenderedTemplate:
-        """What the template prints for one row. Raises RowRefused."""
-        if self._page.captures:
-            variables = unmarked(variables)
-        drawn = self._page.draw(variables, marking=inlining == "shape", probing=probing)
+    def _split(self, output: TemplateOutput, variables: Mapping[str, Any]) -> RenderedTemplate:
+        """``output`` in order. Raises RowRefused."""
         try:
-            settled = split_static_from_dynamic(drawn, html=True)
+            rendered = split_static_from_dynamic(output, html=True)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
             raise self._page.explain(variables, error) from None
-        if self._shaping is not None:
-            settled = self._spliced(settled)
-        return settled
+        return rendered if self._shaping is None else self._spliced(rendered)
 
-    def html(self, variables: Mapping[str, Any], inlining: Inlining) -> str:
-        """The HTML for one row, as text. Raises RowRefused."""
-        settled = self.latest = self._settled(variables, inlining)
-        outline = self._outline(settled)
-        prepared = outline.prepared(settled)
+    def html(self, rendered: RenderedTemplate, inlining: Inlining) -> str:
+        """The HTML of what `render` gave, as text. Raises RowRefused."""
+        outline = self._outline(rendered)
+        prepared = outline.prepared(rendered)
         if inlining == "row":
             return self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])[0]
         shape = self._shape(outline, prepared)
@@ -162,30 +162,30 @@ class ShapeCache:
         reason = f"values stand {where}" if where else _OTHERWISE
         return f"{self.built:,} of {self.rows:,} rows had to be inlined on their own, which is slow: {reason}."
 
-    def _outline(self, settled: RenderedTemplate) -> ValueEscaping:
-        outline = self._outlines.get(settled.statics)
+    def _outline(self, rendered: RenderedTemplate) -> ValueEscaping:
+        outline = self._outlines.get(rendered.statics)
         if outline is None:
-            outline = self._finisher.outline(settled)
+            outline = self._finisher.outline(rendered)
             self._stands.update(outline.kinds)
-            self._outlines.keep(settled.statics, outline, sum(map(len, outline.pieces)) + 100 * len(settled.statics))
+            self._outlines.keep(rendered.statics, outline, sum(map(len, outline.pieces)) + 100 * len(rendered.statics))
         return outline
 
-    def _spliced(self, settled: RenderedTemplate) -> RenderedTemplate:
-        """``settled`` with the values that conversion needs as part of its text."""
-        needed = set(self._shaping(text_pieces(settled.statics))) if self._shaping else set()
+    def _spliced(self, rendered: RenderedTemplate) -> RenderedTemplate:
+        """``rendered`` with the values that conversion needs as part of its text."""
+        needed = set(self._shaping(text_pieces(rendered.statics))) if self._shaping else set()
         if not needed:
-            return settled
+            return rendered
         statics: list[str | None] = []
         values: list[str] = []
-        gap, every = 0, settled.in_places()
-        for piece in settled.statics:
+        gap, every = 0, rendered.in_places()
+        for piece in rendered.statics:
             if piece is None and gap in needed:
                 statics.append(str(escape(every[gap])))
             else:
                 statics.append(piece)
                 values += [every[gap]] if piece is None else []
             gap += piece is None
-        return RenderedTemplate(tuple(statics), values, settled.lines, {}, settled.size)
+        return RenderedTemplate(tuple(statics), values, rendered.lines, {}, rendered.size)
 
     def _shape(self, outline: ValueEscaping, prepared: Prepared) -> Shape:
         key = (outline.number, tuple([prepared.plain[prepared.numbers[gap]] for gap in outline.shaping]))
@@ -226,24 +226,24 @@ class ShapeCache:
         """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
         return self._derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
 
-    def _filled(self, shape: Shape, settled: RenderedTemplate, prepared: Prepared) -> Bodies:
-        if not shape.pictures and shape.html.length + LONGEST_ESCAPE * settled.size <= LARGEST:
-            html = shape.html.fill(prepared.ready, shape.pick(prepared.numbers), lines=settled.lines)
-            return Bodies(html, self._text_filled(shape, settled, prepared), shape.images)
+    def _filled(self, shape: Shape, rendered: RenderedTemplate, prepared: Prepared) -> HtmlBody:
+        if not shape.pictures and shape.html.length + LONGEST_ESCAPE * rendered.size <= LARGEST:
+            html = shape.html.fill(prepared.ready, shape.pick(prepared.numbers), lines=rendered.lines)
+            return HtmlBody(html, self._text_filled(shape, rendered, prepared), shape.images)
         images: list[Image] = []
         picked = self._picked(shape, prepared, images)
         check_size(shape.html.length + sum(map(len, picked)))
-        html = shape.html.fill(picked, lines=settled.lines)
-        return Bodies(html, self._text_filled(shape, settled, prepared), (*shape.images, *images))
+        html = shape.html.fill(picked, lines=rendered.lines)
+        return HtmlBody(html, self._text_filled(shape, rendered, prepared), (*shape.images, *images))
 
-    def _text_filled(self, shape: Shape, settled: RenderedTemplate, prepared: Prepared) -> Encoded | None:
+    def _text_filled(self, shape: Shape, rendered: RenderedTemplate, prepared: Prepared) -> Encoded | None:
         text = shape.text
         if text is None:
             return None
         if shape.from_source:
-            return text.fill(settled.in_places(), lines=settled.lines)
+            return text.fill(rendered.in_places(), lines=rendered.lines)
         plain = prepared.in_gaps()
-        shown = [" ".join(value.split()) for value in plain] if settled.lines else plain
+        shown = [" ".join(value.split()) for value in plain] if rendered.lines else plain
         if shape.pairs:
             named = [(shown[name], shown[address]) for name, address in shape.pairs]
             shown = [*shown, *(name if name == address else f"{name} ({address})" for name, address in named)]
@@ -267,15 +267,15 @@ class ShapeCache:
         check_scheme(reference)
         return self._finisher.shown(reference, found)
 
-    def _of_row(self, outline: ValueEscaping, settled: RenderedTemplate, prepared: Prepared) -> Bodies:
+    def _of_row(self, outline: ValueEscaping, rendered: RenderedTemplate, prepared: Prepared) -> HtmlBody:
         outline.check_shaping(prepared.in_gaps(), self._page.name)
         html, images = self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])
         text = None
         if self._from_source(outline):
-            text = EncodedTemplate(outline.source, neat=True).fill(settled.in_places(), lines=settled.lines)
+            text = EncodedTemplate(outline.source, neat=True).fill(rendered.in_places(), lines=rendered.lines)
         elif self._derive:
             text = EncodedTemplate([self._finisher.text(html)]).fill([])
-        return Bodies(EncodedTemplate([html]).fill([]), text, images)
+        return HtmlBody(EncodedTemplate([html]).fill([]), text, images)
 
 
 def _holds_markup(values: Sequence[Any]) -> bool:

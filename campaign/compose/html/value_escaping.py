@@ -83,26 +83,26 @@ class ValueEscaping:
         self._each = tuple(range(len(self.kinds)))
         self._latest = None, tuple(self.order)
 
-    def prepared(self, settled: RenderedTemplate) -> Prepared:
+    def prepared(self, rendered: RenderedTemplate) -> Prepared:
         """The values made fit for their gaps. Raises RowRefused for a link's scheme."""
-        values, numbers = settled.values, self._numbers(settled.order)
+        values, numbers = rendered.values, self._numbers(rendered.order)
         for gap in self.leading:
-            check_scheme(values[numbers[gap]], printable=not settled.lines)
+            check_scheme(values[numbers[gap]], printable=not rendered.lines)
         for pieces, gaps in self.joined:
             check_scheme(filled(pieces, [values[numbers[gap]] for gap in gaps]))
         urls = [(gap, values[numbers[gap]]) for gap in self.urls]
-        changed = [(gap, value) for gap, value in urls if settled.lines or not value.isascii() or " " in value]
-        if not changed and not settled.markup:
+        changed = [(gap, value) for gap, value in urls if rendered.lines or not value.isascii() or " " in value]
+        if not changed and not rendered.markup:
             return Prepared(values, html_escaped(values), numbers)
         plain = [values[number] for number in numbers]
         for gap, value in changed:
             plain[gap] = quote(value.lstrip() if gap in self.links else value, safe=URL_SAFE)
         ready = list(html_escaped(plain))
-        if settled.markup:
+        if rendered.markup:
             unmarked = set(self.urls)
             for gap, number in enumerate(numbers):
-                if number in settled.markup and gap not in unmarked:
-                    ready[gap] = settled.markup[number]
+                if number in rendered.markup and gap not in unmarked:
+                    ready[gap] = rendered.markup[number]
         return Prepared(plain, ready, self._each)
 
     def _numbers(self, order: SlotOrder | None) -> Sequence[int]:

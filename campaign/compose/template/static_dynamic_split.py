@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from campaign.compose.template.operation_limits import LARGEST, TooMuch, printed, texts
 from campaign.compose.template.sandbox import CLOSE, OPEN
-from campaign.compose.template.template import Drawn, Statics
+from campaign.compose.template.template import Statics, TemplateOutput
 from campaign.compose.value_positions import SlotOrder, in_places
 
 _TEXT = {str}
@@ -50,9 +50,9 @@ class RenderedTemplate(msgspec.Struct, frozen=True, gc=False):
         return in_places(self.values, self.order)
 
 
-def split_static_from_dynamic(drawn: Drawn, *, html: bool) -> RenderedTemplate:
-    """Put ``drawn`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
-    statics, values, order = drawn.statics, drawn.values, drawn.order
+def split_static_from_dynamic(output: TemplateOutput, *, html: bool) -> RenderedTemplate:
+    """Put ``output`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
+    statics, values, order = output.statics, output.values, output.order
     types = set(map(type, values))
     simple = True
     if types != _TEXT:
@@ -69,7 +69,7 @@ def split_static_from_dynamic(drawn: Drawn, *, html: bool) -> RenderedTemplate:
     size = sum(map(len, values))
     if size > LARGEST:
         raise TooMuch(f"the values of this row have {size:,} characters where they are printed")
-    return _settled(statics, values, html)
+    return _in_order(statics, values, html)
 
 
 def _shown(html: bool, value: Any) -> str:
@@ -83,7 +83,7 @@ def _shown(html: bool, value: Any) -> str:
     return str(text)
 
 
-def _settled(statics: Statics, values: Sequence[Any], html: bool) -> RenderedTemplate:
+def _in_order(statics: Statics, values: Sequence[Any], html: bool) -> RenderedTemplate:
     own: list[str | None] = []
     kept: list[str] = []
     markup: dict[int, str] = {}

@@ -1,8 +1,8 @@
-"""Templates: found inside the root, compiled once, checked before anything is sent, and drawn for a row.
+"""Templates: found inside the root, compiled once, checked before anything is sent, and rendered for a row.
 
-A `Page` is one template with everything it includes. Drawing it gives the template's own text and the row's values
-apart (`Drawn`); what is done with them, escaping included, is the business of `shape_cache.py` and `multipart.py`. A
-mistake that can be seen without a row is a ConfigError that names file and line.
+A `Page` is one template with everything it includes. Rendering it gives the template's own text and the row's values
+apart (`TemplateOutput`); `static_dynamic_split.py` puts them in order, and `html/` escapes the values. A mistake that
+can be seen without a row is a ConfigError that names file and line.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ LOCALE, ENGLISH = " locale", "en"
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
-class Drawn(msgspec.Struct, frozen=True, gc=False):
-    """A template drawn for one row: its text, with ``None`` for each place of a value, and the values, raw.
+class TemplateOutput(msgspec.Struct, frozen=True, gc=False):
+    """What a template printed for one row: its text, with ``None`` for each place of a value, and the values, raw.
 
     ``order`` says which of them stands where; without one they are as they come, one for each place.
     """
@@ -55,7 +55,7 @@ class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the ru
 
 
 class Page:
-    """One template and what it includes, ready to be drawn for rows."""
+    """One template and what it includes, ready to be rendered for rows."""
 
     def __init__(
         self, environment: Sandbox, template: Template, name: str, *, constant: bool, straight: Straight | None
@@ -65,9 +65,8 @@ class Page:
         self.shortcut: tuple[Template, RenderPaths, Context] | None = None
         self._environment, self._template = environment, template
         self._globals = environment.globals
-        self.latest = Drawn((), [])
 
-    def draw(self, variables: Mapping[str, Any], *, marking: bool = True, probing: bool = False) -> Drawn:
+    def render(self, variables: Mapping[str, Any], *, marking: bool = True, probing: bool = False) -> TemplateOutput:
         """The template for one row. Raises RowRefused with template, line and reason.
 
         ``marking`` off: captured text holds no marks, as in Jinja itself, so its values are not told apart.
@@ -78,21 +77,19 @@ class Page:
         environment.marking = marking and environment.html
         environment.probing = probing and environment.html
         environment.begin()
-        drawn = None
+        output = None
         if self.shortcut and not probing and environment.put is environment.usual_put:
-            drawn = self._short(*self.shortcut, variables)
-        if drawn is None:
+            output = self._short(*self.shortcut, variables)
+        if output is None:
             environment.begin()
             context = self._template.new_context({**self._globals, **variables}, shared=True)
-            drawn = Drawn(self._printed(self._template, context), environment.values.copy())
-        if not probing:
-            self.latest = drawn
-        return drawn
+            output = TemplateOutput(self._printed(self._template, context), environment.values.copy())
+        return output
 
     def _short(
         self, template: Template, ways: RenderPaths, context: Context, variables: Mapping[str, Any]
-    ) -> Drawn | None:
-        """Drawn without the columns that are only printed; None where the row lacks one of them.
+    ) -> TemplateOutput | None:
+        """Rendered without the columns that are only printed; None where the row lacks one of them.
 
         The context serves each row anew: besides these it holds nothing that a shortened template can change.
         """
@@ -104,7 +101,7 @@ class Page:
             columns = way.columns(variables)
         except KeyError:
             return None  # Jinja says in which line
-        return Drawn(way.statics, (*columns, *self._environment.values), way.order)
+        return TemplateOutput(way.statics, (*columns, *self._environment.values), way.order)
 
     def _printed(self, template: Template, context: Context) -> Statics:
         try:
@@ -116,11 +113,11 @@ class Page:
         return statics
 
     def explain(self, variables: Mapping[str, Any], error: Exception) -> RowRefused:
-        """``error`` came up when a printed value was looked at: draw once more to find the template's line."""
+        """``error`` came up when a printed value was looked at: render once more to find the template's line."""
         environment = self._environment
         put, environment.put = environment.put, environment.strict_put
         try:
-            self.draw(variables)
+            self.render(variables)
         except RowRefused as refused:
             return refused
         finally:
@@ -131,31 +128,30 @@ class Page:
         """The template for one row as one text. Raises RowRefused."""
         text = self._put_between(variables) if self._straight else None
         if text is None:
-            text = self._drawn(variables)
+            text = self._joined(variables)
         if len(text) > LARGEST:
             raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
         return text
 
     def _put_between(self, variables: Mapping[str, Any]) -> str | None:
         """The text of a straight template, if all its columns are there and are text."""
-        statics, columns, form = self._straight  # type: ignore[misc]  # only called where there is one
+        _, columns, form = self._straight  # type: ignore[misc]  # only called where there is one
         try:
             values = columns(variables)
         except KeyError:
             return None
         if values and set(map(type, values)) != _TEXT:
             return None
-        self.latest = Drawn(statics, values)
         return form % values
 
-    def _drawn(self, variables: Mapping[str, Any]) -> str:
-        drawn = self.draw(variables)
-        values = in_places(drawn.values, drawn.order)
+    def _joined(self, variables: Mapping[str, Any]) -> str:
+        output = self.render(variables)
+        values = in_places(output.values, output.order)
         try:
             shown = iter(values if set(map(type, values)) <= _TEXT else texts(values, printed))
         except Exception as error:  # noqa: BLE001 - an undefined value, or one that cannot be shown
             raise self.explain(variables, error) from None
-        pieces = [next(shown) if piece is None else piece for piece in drawn.statics]
+        pieces = [next(shown) if piece is None else piece for piece in output.statics]
         if sum(map(len, pieces)) > LARGEST:
             raise RowRefused(f"{self.name} makes a text of more than {LARGEST:,} characters for this row")
         return str("".join(pieces))
@@ -300,4 +296,4 @@ def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox, names:
     return ConfigError(f"The template {where} is not valid: {what}", evidence=f"{where}:{error.lineno}", next_step=step)
 
 
-__all__ = ["Drawn", "Markup", "Page", "RowRefused", "Statics", "Templates", "TooMuch"]
+__all__ = ["Markup", "Page", "RowRefused", "Statics", "TemplateOutput", "Templates", "TooMuch"]

@@ -20,19 +20,21 @@ class TextPart:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._shapes: LruCache[Statics, EncodedTemplate] = LruCache(MOST_SHAPES, HEAVIEST)
-        self.latest: RenderedTemplate | None = None  #: what the template printed for the row before
 
-    def part(self, variables: Mapping[str, Any]) -> Encoded:
-        """The text part for one row. Raises RowRefused."""
-        drawn = self._page.draw(variables)
+    def render(self, variables: Mapping[str, Any]) -> RenderedTemplate:
+        """What the template prints for one row. Raises RowRefused."""
+        output = self._page.render(variables)
         try:
-            settled = self.latest = split_static_from_dynamic(drawn, html=False)
+            return split_static_from_dynamic(output, html=False)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
             raise self._page.explain(variables, error) from None
-        shape = self._shapes.get(settled.statics)
+
+    def encode(self, rendered: RenderedTemplate) -> Encoded:
+        """The text part of what `render` gave. Raises RowRefused."""
+        shape = self._shapes.get(rendered.statics)
         if shape is None:
-            shape = EncodedTemplate(text_pieces(settled.statics), neat=True)
-            self._shapes.keep(settled.statics, shape, shape.length)
-        if shape.length + settled.size > LARGEST and shape.length + sum(map(len, settled.in_places())) > LARGEST:
+            shape = EncodedTemplate(text_pieces(rendered.statics), neat=True)
+            self._shapes.keep(rendered.statics, shape, shape.length)
+        if shape.length + rendered.size > LARGEST and shape.length + sum(map(len, rendered.in_places())) > LARGEST:
             raise RowRefused(f"the text part would have more than {LARGEST:,} characters")
-        return shape.fill(settled.values, settled.order.pick if settled.order else None, lines=settled.lines)
+        return shape.fill(rendered.values, rendered.order.pick if rendered.order else None, lines=rendered.lines)

@@ -24,6 +24,7 @@ from campaign.compose.html.shape_cache import MOST_SHAPES
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
+from tests.support.rendering import rendered_html
 
 ROW = {"name": "Zoë", "link": "https://example.com/?a=1&b=ü", "plan": "pro", "words": ["one", "two"], "file": ""}
 IDENTITY = Identity("gazette", "2026-11", 1, b"a secret of thirty-two octets :-)")
@@ -404,7 +405,7 @@ def test_a_template_that_works_on_what_a_macro_printed_is_inlined_per_row(tmp_pa
     found, why = Composer(given).choose_inlining([recipient()])
     if found == "row":
         assert why.startswith("line 2: ")
-    plain = Composer(given, found)._files.shapes.html(Composer(given)._variables(recipient()), "row")
+    plain = rendered_html(Composer(given, found), Composer(given)._variables(recipient()), "row")
     by_choice = html_of(letter(Composer(given, found)))
     assert by_choice.strip() == plain.strip()
 

@@ -29,7 +29,7 @@ def page(folder: Path, source: str, *, html: bool = True) -> Page:
 
 def drawn(opened: Page, row: dict[str, Any]) -> tuple[str, list[Any]]:
     """Where the values stand in what was printed, and the values."""
-    found = opened.draw(row)
+    found = opened.render(row)
     return "".join("\0" if piece is None else piece for piece in found.statics), in_places(found.values, found.order)
 
 
@@ -106,7 +106,7 @@ def test_text_that_looks_like_a_mark_of_ours_is_no_mark():
 def test_a_row_without_the_column_is_told_the_line(tmp_path):
     opened = page(tmp_path, "Dear\n{{ name }}")
     with pytest.raises(UndefinedError) as undefined:
-        "".join(map(str, opened.draw({}).values))
+        "".join(map(str, opened.render({}).values))
     assert "page.html:2: 'name' is undefined" in str(opened.explain({}, undefined.value))
 
 
@@ -114,5 +114,5 @@ def test_ways_without_end_are_not_kept(tmp_path):
     opened = page(tmp_path, "{% for one in items %}x{% endfor %}{{ name }}")
     assert opened.shortcut
     for count in range(MOST_WAYS + 20):
-        opened.draw({**ROW, "items": [1] * count})
+        opened.render({**ROW, "items": [1] * count})
     assert len(opened.shortcut[1]._kept) <= MOST_WAYS

@@ -13,6 +13,7 @@ from campaign.compose.composer import Brief, Composer
 from campaign.compose.html.tree_diff import difference
 from campaign.config.compose import ComposeSection
 from campaign.model import Identity, Letter, Mailbox, Recipient
+from tests.support.rendering import rendered_html
 
 FOLDER = Path(__file__).parent / "letters"
 NAMES = sorted(path.name for path in FOLDER.glob("*.j2"))
@@ -64,7 +65,7 @@ def test_by_shape_and_per_row_give_the_same_tree(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_readers_depend_on_survives(name):
     made = composer(name)
-    html = made._files.shapes.html(made._variables(people()[0]), "shape")
+    html = rendered_html(made, made._variables(people()[0]))
     assert [piece for piece in SURVIVE[name] if piece not in html] == []
 
 
@@ -81,7 +82,7 @@ def test_every_row_becomes_a_sound_letter(name, inliner):
         html, text = (message.get_body((kind,)).get_content() for kind in ("html", "plain"))
         assert "<script>" not in html
         assert "{%" not in html
-        shown = made._files.shapes.html(made._variables(one), "shape")
+        shown = rendered_html(made, made._variables(one))
         assert difference(html.rstrip(), shown.rstrip()) == ""
         assert one.row["amount"] in text.replace("\r\n", "\n")
         assert letter.content.isascii()

@@ -14,6 +14,7 @@ from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 from campaign.pipeline.command_context import prepare
+from tests.support.rendering import rendered_html
 
 PRIVATE = ("recipients.csv", "campaign.toml", "runs")
 KEPT_BACK = [
@@ -113,7 +114,7 @@ def test_a_template_is_read_once_so_a_change_in_mid_run_changes_no_letter(folder
     (folder / "part.html").write_text("before")
     one = composer(folder, "<p>{% include 'part.html' %}{{ name }}</p>")
     (folder / "part.html").write_text("after")
-    assert one._files.shapes.html({"name": "x"}, "shape").count("before") == 1
+    assert rendered_html(one, {"name": "x"}).count("before") == 1
 
 
 def test_the_campaigns_own_files_are_private(tmp_path):

@@ -16,6 +16,7 @@ from campaign.compose.html.css.css_inliner import Styles
 from campaign.compose.html.tree_diff import difference
 from campaign.config.compose import ComposeSection
 from campaign.model import Identity, Letter, Mailbox, Recipient
+from tests.support.rendering import rendered_html
 
 RULES = [
     "p { color: #333 }",
@@ -107,10 +108,9 @@ def printable(row: dict[str, Any]) -> dict[str, Any]:
 )
 def test_the_tree_by_shape_is_the_tree_per_row(tmp_path_factory, rules, parts, rows):
     made = composer(tmp_path_factory.mktemp("shape"), page(rules, parts))
-    shapes = made._files.shapes
     for row in rows:
         variables = made._variables(recipient(row))
-        assert difference(shapes.html(variables, "row"), shapes.html(variables, "shape")) == ""
+        assert difference(rendered_html(made, variables, "row"), rendered_html(made, variables)) == ""
 
 
 @SLOW
@@ -126,7 +126,7 @@ def test_the_tree_is_that_of_plain_jinja_inlined_whole(tmp_path_factory, rules, 
     plain = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
     for row in map(printable, rows):
         variables = made._variables(recipient(row))
-        ours = made._files.shapes.html(variables, "shape")
+        ours = rendered_html(made, variables)
         assert difference(inliner.inline(plain.render(**variables)), ours) == ""
 
 
@@ -151,7 +151,7 @@ def test_no_value_can_add_an_element_or_an_attribute(tmp_path_factory, parts, on
     mild = {"one": "1", "two": "a", "three": "3", "words": ["w", "w"], "size": 3}
     for inlining in ("shape", "row"):
         bones = [
-            skeleton(made._files.shapes.html(made._variables(recipient(row)), inlining))
+            skeleton(rendered_html(made, made._variables(recipient(row)), inlining))
             for row in (mild, {**mild, "one": one, "three": three, "words": words})
         ]
         assert bones[0] == bones[1]

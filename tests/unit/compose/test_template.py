@@ -158,7 +158,7 @@ def test_chance_has_no_place_in_a_letter(tmp_path):
 
 def test_printing_at_the_top_of_an_imported_template_stays_out_of_the_letter(tmp_path):
     write(tmp_path, macros="{{ 'noise'|upper }}{% macro hello(x) %}<b>{{ x }}</b>{% endmacro %}")
-    drawn = page(tmp_path, "{{ name }}{% from 'macros.html' import hello %}{{ hello(name) }}").draw({"name": "A"})
+    drawn = page(tmp_path, "{{ name }}{% from 'macros.html' import hello %}{{ hello(name) }}").render({"name": "A"})
     assert drawn.statics.count(None) == len(drawn.values) == 2
 
 
@@ -431,6 +431,5 @@ def test_a_template_of_columns_between_words_gives_what_drawing_gives(tmp_path, 
     )
     row = {"name": value, "nick": "n"}
     assert straight.text(row) == drawn.text(row) == f"50% {'' if value is None else value} %dn"
-    assert list(straight.latest.values) == [value, "n"]
     with pytest.raises(RowRefused, match=r"s:1: 'nick' is undefined"):
         straight.text({"name": value})
