@@ -273,9 +273,8 @@ class Composer:
             raise RowRefused(f"the letter has {len(content):,} octets, more than compose.max_letter_size")
         digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()
         sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # the rest always is
-        number, address = recipient.number, recipient.address
-        envelope = self._envelope_sender(number, sender)
-        draft.made = Letter(number, message_id, envelope, address, content, digest, wide, sound)
+        envelope = self._envelope_sender(recipient.number, sender), recipient.address
+        draft.made = Letter(recipient.number, message_id, *envelope, content, digest, wide, sound)
 
     def _attachments(self, variables: Mapping[str, Any]) -> Sequence[bytes]:
         if not self._files.attachments:
