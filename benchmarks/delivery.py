@@ -3,7 +3,7 @@
     python -m benchmarks.delivery [--letters 20000] [--connections 20] [--rtt 0 20] [--repeats 3] [--json]
 
 Ready-made letters of 6.4 kB go to Postfix's smtp-sink, on loopback or behind a proxy that adds a round trip. Every
-measurement is a process of its own; CPU is that of the process during the sweep, connections and warm-up included,
+measurement is a process of its own; CPU is that of the process during the pass, connections and warm-up included,
 start of Python and imports not. ``ideal`` is connections / round trip, the most that one flight a letter can give.
 """
 
@@ -42,7 +42,7 @@ async def ours(port: int, letters: int, connections: int, *, journal: bool) -> N
         people = [Recipient(n, f"u{n}@example.com", f"u{n}@example.com", "", n, {}) for n in range(letters)]
         ready = [Letter(one.number, f"<{one.number}@x>", "n@example.com", one.address, BODY, digest) for one in people]
         with clocked():
-            await dispatcher.sweep(iter(people), lambda one: ready[one.number])
+            await dispatcher.serve_pass(iter(people), lambda one: ready[one.number])
 
 
 async def theirs(port: int, letters: int, connections: int) -> None:

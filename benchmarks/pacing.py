@@ -145,7 +145,7 @@ async def run(port: int, rate: int, seconds: float, connections: int, memory: bo
 
         dispatcher = Dispatcher(settings, await open_relays(settings, Path(), {}, None), tally, throttles=throttle)
         began = time.process_time()
-        await dispatcher.sweep(recipients(count), compose)
+        await dispatcher.serve_pass(recipients(count), compose)
         return taken, time.process_time() - began, tally
 
 

@@ -86,7 +86,7 @@ class Checkpoint:
         self._sync = GroupSync(self._file, self._mark)
 
     def begin_pass(self) -> int:
-        """Begin a sweep over all that is due now; returns its date in POSIX seconds. Raises StorageError."""
+        """Begin a pass over all that is due now; returns its date in POSIX seconds. Raises StorageError."""
         now = int(self._clock())
         if not is_date(now):
             raise StorageError(

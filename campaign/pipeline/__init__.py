@@ -1,6 +1,5 @@
-"""The run, from the campaign file to the exit code: the only folder that knows all five stages.
+"""The run, from the campaign file to the exit code: the only folder that imports all stages.
 
-`send.py` tells it on one page of verbs; `choose_run.py` finds or makes the run, `pass_loop.py` sweeps over those who
-wait, `close_run.py` draws up the facts, `preview.py` does everything short of sending, `manage.py` tends to a run that
-exists.
+`send.py` is the run on one page of verbs. `start/` finds or makes the run, `serve/` makes passes over those who wait,
+`finish/` closes it, `operate/` has the commands for a run that exists. `preview.py` is everything short of sending.
 """

@@ -188,5 +188,5 @@ async def _deliver(job: Job, letters: Sequence[Letter], recipients: Sequence[Rec
     relays = await open_relays(job.settings.delivery, job.settings.base, os.environ, None)
     impatient = job.settings.delivery.model_copy(update={"relay_patience": 0.0})  # somebody sits there and waits
     dispatcher = Dispatcher(impatient, relays, noted)
-    await dispatcher.sweep(iter(recipients), lambda one: by_number[one.number])
+    await dispatcher.serve_pass(iter(recipients), lambda one: by_number[one.number])
     return noted.outcomes

@@ -1,4 +1,4 @@
-"""How a sweep goes and ends: bounds, order, limits, control, relays that fail, and signals."""
+"""How a pass goes and ends: bounds, order, limits, control, relays that fail, and signals."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ async def test_no_more_letters_are_drawn_than_connections_can_hold() -> None:
     async with Shelf() as shelf:
         shelf.always["dot"] = STALL
         served = await dispatcher(settings(shelf.url, connections=3), ledger := Ledger())
-        sweep = asyncio.create_task(served.sweep(drawn(recipients(100), log), letter_for))
+        serving = asyncio.create_task(served.serve_pass(drawn(recipients(100), log), letter_for))
         await until(lambda: len(shelf.letters) == 3)
         assert len(log) <= 6
         assert served.in_flight <= 6
         served.abort()
-        await sweep
+        await serving
     assert ledger.count(Verdict.IN_DOUBT) == 3
     assert len(ledger.outcomes) == 3
 
@@ -84,7 +84,7 @@ async def test_letters_may_come_later_and_in_any_order() -> None:
     assert ledger.count(Verdict.ACCEPTED) == len(shelf.letters) == len([n for n in range(60) if n % 7])
 
 
-async def test_an_error_of_the_composer_ends_the_sweep() -> None:
+async def test_an_error_of_the_composer_ends_the_pass() -> None:
     def fails(one):
         raise ValueError("a fault of ours")
 
@@ -97,10 +97,10 @@ async def test_an_error_of_the_composer_ends_the_sweep() -> None:
 async def test_a_drain_finishes_what_is_in_flight() -> None:
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url, connections=2), ledger := Ledger())
-        sweep = asyncio.create_task(served.sweep(endless(), letter_for))
+        serving = asyncio.create_task(served.serve_pass(endless(), letter_for))
         await until(lambda: len(ledger.outcomes) > 20)
         served.drain()
-        await asyncio.wait_for(sweep, 5)
+        await asyncio.wait_for(serving, 5)
     assert {outcome.verdict for outcome in ledger.outcomes} == {Verdict.ACCEPTED}
     assert len(shelf.letters) == len(ledger.outcomes)
     assert served.in_flight == 0
@@ -110,10 +110,10 @@ async def test_a_drain_that_takes_too_long_ends_in_doubt() -> None:
     async with Shelf() as shelf:
         shelf.always["dot"] = STALL
         served = await dispatcher(settings(shelf.url, drain=0.05), ledger := Ledger())
-        sweep = asyncio.create_task(served.sweep(iter(recipients(10)), letter_for))
+        serving = asyncio.create_task(served.serve_pass(iter(recipients(10)), letter_for))
         await until(lambda: shelf.letters)
         served.drain()
-        await asyncio.wait_for(sweep, 5)
+        await asyncio.wait_for(serving, 5)
     assert [outcome.verdict for outcome in ledger.outcomes] == [Verdict.IN_DOUBT]
 
 
@@ -121,10 +121,12 @@ async def test_an_abort_before_the_dot_leaves_no_verdict_and_no_letter() -> None
     async with Shelf(greedy=True) as shelf:
         served = await dispatcher(settings(shelf.url), ledger := Ledger())
         shelf.always["body"] = STALL
-        sweep = asyncio.create_task(served.sweep(iter(recipients(10)), lambda one: letter_for(one, b"x\r\n" * 9**7)))
+        serving = asyncio.create_task(
+            served.serve_pass(iter(recipients(10)), lambda one: letter_for(one, b"x\r\n" * 9**7))
+        )
         await until(lambda: shelf.told("DATA"))
         served.abort()
-        await asyncio.wait_for(sweep, 5)
+        await asyncio.wait_for(serving, 5)
     assert not ledger.outcomes
     assert not ledger.intents
     assert not shelf.letters
@@ -136,11 +138,11 @@ async def test_an_abort_while_an_intent_is_written_sends_no_dot() -> None:
         ledger = Ledger()
         ledger.on_intent = lambda _: written.wait()
         served = await dispatcher(settings(shelf.url), ledger)
-        sweep = asyncio.create_task(served.sweep(iter(recipients(1)), letter_for))
+        serving = asyncio.create_task(served.serve_pass(iter(recipients(1)), letter_for))
         await until(lambda: ledger.intents)
         served.abort()
         written.set()
-        await asyncio.wait_for(sweep, 5)
+        await asyncio.wait_for(serving, 5)
     assert not shelf.letters
     assert [(one.verdict, one.counted) for one in ledger.outcomes] == [(Verdict.DEFERRED, False)]
 
@@ -150,12 +152,12 @@ async def test_no_dot_leaves_before_its_intent_is_durable() -> None:
     async with Shelf() as shelf:
         ledger = Ledger()
         ledger.on_intent = lambda _: durable.wait()
-        sweep = asyncio.create_task(send(shelf.url, recipients(12), letter_for, ledger, connections=3))
+        serving = asyncio.create_task(send(shelf.url, recipients(12), letter_for, ledger, connections=3))
         await until(lambda: len(ledger.intents) == 3)
         await asyncio.sleep(0.02)
         assert not any(bytes(raw).endswith(b".\r\n") for raw in shelf.raw)
         durable.set()
-        await sweep
+        await serving
     assert len(shelf.letters) == 12
 
 
@@ -197,15 +199,15 @@ async def test_a_verdict_that_cannot_be_written_stops_the_run() -> None:
     assert len(ledger.intents) <= 5
 
 
-async def test_a_cancelled_sweep_cuts_its_connections() -> None:
+async def test_a_cancelled_pass_cuts_its_connections() -> None:
     async with Shelf(greedy=True) as shelf:
         shelf.always["dot"] = STALL
         served = await dispatcher(settings(shelf.url, connections=2), ledger := Ledger())
-        sweep = asyncio.create_task(served.sweep(iter(recipients(10)), letter_for))
+        serving = asyncio.create_task(served.serve_pass(iter(recipients(10)), letter_for))
         await until(lambda: len(shelf.letters) == 2)
-        sweep.cancel()
+        serving.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await sweep
+            await serving
     assert ledger.count(Verdict.IN_DOUBT) == 2
     assert served.connections == 0
 
@@ -279,11 +281,11 @@ async def test_a_pause_holds_and_a_resume_goes_on() -> None:
     control = Steered(state="pause")
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url), ledger := Ledger(), control=control)
-        sweep = asyncio.create_task(served.sweep(iter(recipients(5)), letter_for))
+        serving = asyncio.create_task(served.serve_pass(iter(recipients(5)), letter_for))
         await asyncio.sleep(2 * admission.NAP)
         assert not shelf.letters
         control.state = "run"
-        await asyncio.wait_for(sweep, 5)
+        await asyncio.wait_for(serving, 5)
     assert ledger.count(Verdict.ACCEPTED) == 5
 
 
@@ -291,12 +293,12 @@ async def test_a_stop_taken_back_before_the_run_obeyed_it_stops_nothing() -> Non
     control = Steered()
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url, rate="20/s"), ledger := Ledger(), control=control)
-        sweep = asyncio.create_task(served.sweep(iter(recipients(20)), letter_for))
+        serving = asyncio.create_task(served.serve_pass(iter(recipients(20)), letter_for))
         await until(lambda: shelf.letters)
         control.state, control.looks = "stop", 0
         await until(lambda: control.looks > 1)
         control.state = "run"
-        await asyncio.wait_for(sweep, 5)
+        await asyncio.wait_for(serving, 5)
     assert ledger.count(Verdict.ACCEPTED) == 20
 
 
@@ -304,7 +306,7 @@ async def test_connections_can_be_changed_while_it_runs() -> None:
     control = Steered(connections=1)
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url, connections=4), ledger := Ledger(), control=control)
-        sweep = asyncio.create_task(served.sweep(endless(), letter_for))
+        serving = asyncio.create_task(served.serve_pass(endless(), letter_for))
         await until(lambda: len(ledger.outcomes) > 50)
         assert shelf.most_at_once == 1
         control.connections = 6
@@ -312,7 +314,7 @@ async def test_connections_can_be_changed_while_it_runs() -> None:
         control.connections = 2
         await until(lambda: shelf.open == 2)
         served.drain()
-        await sweep
+        await serving
 
 
 # -- relays
@@ -321,10 +323,10 @@ async def test_connections_can_be_changed_while_it_runs() -> None:
 async def test_the_next_relay_takes_over_and_nothing_in_doubt_is_sent_again() -> None:
     async with Shelf() as first, Shelf() as second:
         served = await dispatcher(settings([first.url, second.url], connections=3), ledger := Ledger())
-        sweep = asyncio.create_task(served.sweep(iter(recipients(2000)), letter_for))
+        serving = asyncio.create_task(served.serve_pass(iter(recipients(2000)), letter_for))
         await until(lambda: len(first.letters) > 200)
         await first.die()
-        await asyncio.wait_for(sweep, 20)
+        await asyncio.wait_for(serving, 20)
     doubtful = {n for n, outcome in ledger.last.items() if outcome.verdict is Verdict.IN_DOUBT}
     assert ledger.count(Verdict.ACCEPTED) + len(doubtful) == 2000
     assert len(doubtful) <= 3
@@ -353,7 +355,7 @@ async def test_a_relay_that_answers_the_final_dot_slowly_rests_while_another_ser
         slow.waits["dot"] = 0.05
         chosen = settings([slow.url, quick.url], connections=2, relay_slow_after="30ms")
         served = await dispatcher(chosen, ledger := Ledger())
-        await served.sweep(iter(recipients(200)), letter_for)
+        await served.serve_pass(iter(recipients(200)), letter_for)
         assert (ledger.count(Verdict.ACCEPTED), len(ledger.outcomes)) == (200, 200)
         assert slow_relay.DOT_ENOUGH <= len(slow.letters) < 30
         assert len(quick.letters) == 200 - len(slow.letters)
@@ -361,7 +363,7 @@ async def test_a_relay_that_answers_the_final_dot_slowly_rests_while_another_ser
         assert (rest.relay, round(rest.seconds)) == (slow.url, round(slow_relay.FIRST_REST))
         assert rest.why.startswith("answers the final dot only after 0.0")
         alone = await dispatcher(settings(slow.url, connections=2, relay_slow_after="30ms"), ledger := Ledger())
-        await alone.sweep(iter(recipients(40)), letter_for)
+        await alone.serve_pass(iter(recipients(40)), letter_for)
     assert ledger.count(Verdict.ACCEPTED) == 40
     assert not alone.rests  # there is no other, so it did not rest
 
@@ -392,10 +394,10 @@ async def test_a_relay_that_starts_after_us_is_waited_for(caplog) -> None:
     async with Shelf() as shelf:
         url, port = shelf.url, shelf.port
     served = await dispatcher(settings(url), ledger := Ledger())
-    sweep = asyncio.create_task(served.sweep(iter(recipients(3)), letter_for))
+    serving = asyncio.create_task(served.serve_pass(iter(recipients(3)), letter_for))
     await until(lambda: "waiting for" in caplog.text)
     async with Shelf(port=port):
-        await sweep
+        await serving
     assert ledger.count(Verdict.ACCEPTED) == 3
     assert f"{url} can be reached again" in caplog.text
 
@@ -463,7 +465,7 @@ async def test_one_who_is_put_off_in_every_pass_says_nothing_of_the_relay() -> N
     async with Shelf(refuse={"u0@example.com": "451 4.3.0 later"}) as shelf:
         served = await dispatcher(settings(shelf.url), ledger := Ledger())
         for _ in range(8):
-            await served.sweep(iter(recipients(1)), letter_for)
+            await served.serve_pass(iter(recipients(1)), letter_for)
     assert [outcome.verdict for outcome in ledger.outcomes] == [Verdict.DEFERRED] * 8
 
 
@@ -501,33 +503,33 @@ async def test_the_first_connection_goes_alone() -> None:
     async with Shelf() as shelf:
         shelf.break_at("banner", Fault(then="stall"))
         chosen = settings(shelf.url, connections=10, timeouts={"banner": 0.3})
-        await (await dispatcher(chosen, ledger := Ledger())).sweep(iter(recipients(50)), letter_for)
+        await (await dispatcher(chosen, ledger := Ledger())).serve_pass(iter(recipients(50)), letter_for)
     assert ledger.count(Verdict.ACCEPTED) == 50
     assert connection_pool.OPENING_AT_ONCE <= 4
 
 
-async def test_a_further_sweep_waits_for_a_limit_that_an_earlier_one_used_up() -> None:
+async def test_a_further_pass_waits_for_a_limit_that_an_earlier_one_used_up() -> None:
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url, rate="4/s"), ledger := Ledger())
         for number in range(3):
-            await served.sweep(iter([recipients(3)[number]]), letter_for)
+            await served.serve_pass(iter([recipients(3)[number]]), letter_for)
     assert ledger.count(Verdict.ACCEPTED) == 3
 
 
-async def test_a_further_sweep_says_when_that_limit_is_a_day_s() -> None:
+async def test_a_further_pass_says_when_that_limit_is_a_day_s() -> None:
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url, rate="1/day"), ledger := Ledger())
-        await served.sweep(iter(recipients(1)), letter_for)
+        await served.serve_pass(iter(recipients(1)), letter_for)
         with pytest.raises(UnfinishedError, match="limit"):
-            await served.sweep(iter(recipients(2)[1:]), letter_for)
+            await served.serve_pass(iter(recipients(2)[1:]), letter_for)
     assert len(ledger.outcomes) == 1
 
 
 @pytest.mark.parametrize("told", ["drain", "abort"])
-async def test_it_may_be_told_to_stop_before_its_first_sweep(told: str) -> None:
+async def test_it_may_be_told_to_stop_before_its_first_pass(told: str) -> None:
     async with Shelf() as shelf:
         served = await dispatcher(settings(shelf.url), ledger := Ledger())
         getattr(served, told)()
-        await served.sweep(iter(recipients(3)), letter_for)
+        await served.serve_pass(iter(recipients(3)), letter_for)
     assert not ledger.outcomes
     assert not shelf.connections

@@ -24,16 +24,16 @@ from tests.support.servers.shelf import EXTENSIONS, Shelf
 LINES = st.lists(st.sampled_from([b"", b".", b"..", b".a", b"a.", b"x" * 998, b"=2E", b"MAIL FROM:<x@y.example>"]))
 
 
-async def sweep(folder: Path, who: list[Recipient], compose=letter_for, **keys) -> tuple[Ledger, EmbeddedMailbox]:
+async def serve(folder: Path, who: list[Recipient], compose=letter_for, **keys) -> tuple[Ledger, EmbeddedMailbox]:
     ledger, chosen = Ledger(), settings("mailbox", **keys)
     async with EmbeddedMailbox(folder) as box:
         relays = await open_relays(chosen, folder, {}, box.url)
-        await Dispatcher(chosen, relays, ledger).sweep(iter(who), compose)
+        await Dispatcher(chosen, relays, ledger).serve_pass(iter(who), compose)
     return ledger, box
 
 
 async def test_every_letter_is_a_file_of_its_own(tmp_path) -> None:
-    ledger, box = await sweep(tmp_path / "mailbox", recipients(200), connections=5)
+    ledger, box = await serve(tmp_path / "mailbox", recipients(200), connections=5)
     kept = sorted(path.read_bytes() for path in (tmp_path / "mailbox" / "new").iterdir())
     assert kept == sorted(letter_for(one).content for one in recipients(200))
     assert ledger.count(Verdict.ACCEPTED) == box.kept == 200
@@ -41,7 +41,7 @@ async def test_every_letter_is_a_file_of_its_own(tmp_path) -> None:
 
 
 async def test_nobody_else_can_read_it(tmp_path) -> None:
-    await sweep(tmp_path / "mailbox", recipients(1))
+    await serve(tmp_path / "mailbox", recipients(1))
     for path in (tmp_path / "mailbox").rglob("*"):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077
 
@@ -76,28 +76,28 @@ async def test_the_name_by_which_we_are_known_is_in_nothing_printed(tmp_path, ca
     caplog.set_level(1)
     async with EmbeddedMailbox(tmp_path) as box:
         relays = await open_relays(settings("mailbox"), tmp_path, {}, box.url)
-    ledger, _ = await sweep(tmp_path, recipients(2))
+    ledger, _ = await serve(tmp_path, recipients(2))
     assert CALLER not in repr((relays, ledger.last, box.url)) + caplog.text
 
 
 async def test_it_takes_large_letters_and_addresses_of_every_script(tmp_path) -> None:
     who = [Recipient(0, "josé@example.com", "k", "", 1, {})]
     content = b"a: b\r\n\r\n" + (b"." * 998 + b"\r\n") * 20_000
-    ledger, _ = await sweep(tmp_path, who, lambda one: make_letter(one, content, smtputf8=True))
+    ledger, _ = await serve(tmp_path, who, lambda one: make_letter(one, content, smtputf8=True))
     assert ledger.count(Verdict.ACCEPTED) == 1
     assert next((tmp_path / "new").iterdir()).read_bytes() == content
 
 
 async def test_it_manages_several_hundred_letters_a_second(tmp_path) -> None:
     began = time.perf_counter()
-    await sweep(tmp_path, recipients(500), lambda one: letter_for(one, (b"x" * 76 + b"\r\n") * 80), connections=10)
+    await serve(tmp_path, recipients(500), lambda one: letter_for(one, (b"x" * 76 + b"\r\n") * 80), connections=10)
     assert 500 / (time.perf_counter() - began) > 200
 
 
 async def test_a_folder_that_cannot_be_made_is_said_plainly(tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be made"):
-        await sweep(tmp_path / "file" / "mailbox", recipients(1))
+        await serve(tmp_path / "file" / "mailbox", recipients(1))
 
 
 async def test_a_disk_that_takes_no_more_defers_the_letter(tmp_path, monkeypatch) -> None:
@@ -105,7 +105,7 @@ async def test_a_disk_that_takes_no_more_defers_the_letter(tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(EmbeddedMailbox, "_file", full)
-    ledger, box = await sweep(tmp_path, recipients(1))
+    ledger, box = await serve(tmp_path, recipients(1))
     assert ledger.last[0].verdict is Verdict.DEFERRED
     assert "No space left" in ledger.last[0].reason
     assert box.kept == 0

@@ -49,7 +49,7 @@ OURS = {"tls_client_certificate": "own.pem", "tls_client_key": "own.key"}
 async def send_over(url: str, folder: Path, **keys: object) -> Ledger:
     chosen = settings(url, **{"tls_ca_file": certificates.ca_file(folder), **keys})
     ledger = Ledger()
-    await Dispatcher(chosen, await open_relays(chosen, folder, {}), ledger).sweep(iter(recipients(3)), letter_for)
+    await Dispatcher(chosen, await open_relays(chosen, folder, {}), ledger).serve_pass(iter(recipients(3)), letter_for)
     return ledger
 
 
@@ -199,7 +199,9 @@ class Noting(Shelf):
 async def test_connections_come_from_the_address_that_is_named() -> None:
     async with Noting() as shelf:
         chosen = settings(shelf.url, source_address="127.0.0.9", connections=3)
-        await Dispatcher(chosen, await open_relays(chosen, Path(), {}), Ledger()).sweep(iter(recipients(9)), letter_for)
+        await Dispatcher(chosen, await open_relays(chosen, Path(), {}), Ledger()).serve_pass(
+            iter(recipients(9)), letter_for
+        )
     assert {told for told in shelf.commands if told.startswith("from ")} == {"from 127.0.0.9"}
     assert len(shelf.letters) == 9
 
@@ -217,7 +219,7 @@ async def test_a_relay_that_has_no_address_of_that_kind_is_told_so() -> None:
         chosen = settings(shelf.url, source_address="::1")
         relays = await open_relays(chosen, Path(), {})
         with pytest.raises(RelayError, match="no address of the same kind") as caught:
-            await Dispatcher(chosen, relays, Ledger()).sweep(iter(recipients(1)), letter_for)
+            await Dispatcher(chosen, relays, Ledger()).serve_pass(iter(recipients(1)), letter_for)
     assert "source_address" in caught.value.next_step
 
 

@@ -79,7 +79,7 @@ async def send(shelf: Shelf, folder: Path, oauth: dict[str, object], count: int 
     ledger = Ledger()
     relays = await open_relays(chosen, folder, {})
     assert REFRESH not in repr(relays)
-    await Dispatcher(chosen, relays, ledger).sweep(iter(recipients(count)), letter_for)
+    await Dispatcher(chosen, relays, ledger).serve_pass(iter(recipients(count)), letter_for)
     return ledger
 
 

@@ -35,7 +35,7 @@ async def send_over(url: str, folder: Path, ledger: Ledger, count: int = 3, **ke
     environment = {"CAMPAIGN_RELAY_PASSWORD": keys.pop("password", PASSWORD)}
     chosen = settings(url, **keys)
     relays = await open_relays(chosen, folder, environment)
-    await Dispatcher(chosen, relays, ledger).sweep(iter(recipients(count)), letter_for)
+    await Dispatcher(chosen, relays, ledger).serve_pass(iter(recipients(count)), letter_for)
 
 
 def with_user(url: str) -> str:
@@ -141,7 +141,7 @@ async def test_a_large_letter_waits_for_a_slow_tls_relay(tmp_path) -> None:
     async with Shelf(implicit=certificates.server(), deaf=True) as shelf:
         chosen = settings(shelf.url, tls_ca_file=certificates.ca_file(tmp_path), timeouts={"content": 0.5})
         dispatcher = Dispatcher(chosen, await open_relays(chosen, tmp_path, {}), ledger := Ledger())
-        await dispatcher.sweep(iter(recipients(1)), lambda one: letter_for(one, content * 20_000))
+        await dispatcher.serve_pass(iter(recipients(1)), lambda one: letter_for(one, content * 20_000))
     assert ledger.last[0].verdict is Verdict.DEFERRED
     assert not ledger.last[0].counted
     assert not ledger.intents

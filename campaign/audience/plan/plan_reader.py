@@ -92,12 +92,16 @@ class Plan:
 
     def addresses(self) -> Iterator[str]:
         """The addresses of all recipients, in order; their rows stay unread."""
+        return (address for _, address in self.keys_and_addresses())
+
+    def keys_and_addresses(self) -> Iterator[tuple[str, str]]:
+        """The keys and addresses of all recipients, in order; their rows stay unread."""
         decode = msgspec.json.Decoder(tuple[int, str, str, str, int, msgspec.Raw]).decode
         with _opened(self.path) as file:
             file.readline()
             for number, line in zip(range(self.size), file, strict=False):
                 try:
-                    yield decode(line)[2]
+                    yield decode(line)[1:3]
                 except msgspec.DecodeError as error:
                     raise self._damaged(number, str(error)) from None
 

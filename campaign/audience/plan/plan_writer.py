@@ -1,6 +1,6 @@
-"""Source to plan: the whole LOAD stage in one sweep, in flat memory, both files or neither.
+"""Source to plan: the whole LOAD stage in one go, in flat memory, both files or neither.
 
-Rows come in chunks, are sifted, and go out at once; only the digests of their keys stay. Files are written
+Rows come in chunks, are screened, and go out at once; only the digests of their keys stay. Files are written
 under a temporary name, synced and renamed, screened.csv first: the plan's name is the commit point.
 """
 
@@ -48,41 +48,41 @@ def write_plan(
     settings = source.settings
     screener = Screener(settings, source.columns, suppression, already, only)
     with _file(folder / PLAN) as plan, _file(folder / SCREENED) as screened:
-        clerk = PlanWriter(source, settings, plan, screened)
-        clerk.begin()
-        sifted = _sweep(source, screener, clerk, progress)
+        writer = PlanWriter(source, settings, plan, screened)
+        writer.begin()
+        chunks = _screened_rows(source, screener, writer, progress)
         if settings.items:
-            with RowGrouper(folder, item_shape(settings, source.columns)) as gatherer:
-                _gather(sifted, gatherer, clerk, screener.spoiled)
+            with RowGrouper(folder, item_shape(settings, source.columns)) as grouper:
+                _group(chunks, grouper, writer, screener.spoiled)
         else:
-            for kept in sifted:
-                clerk.plan(kept)
-        clerk.end()
+            for kept in chunks:
+                writer.plan(kept)
+        writer.end()
 
 
-def _sweep(
-    source: Source, screener: Screener, clerk: PlanWriter, progress: Callable[[int], None] | None
+def _screened_rows(
+    source: Source, screener: Screener, writer: PlanWriter, progress: Callable[[int], None] | None
 ) -> Iterator[list[PlannedRow]]:
     """The rows that are kept, a chunk at a time; those set aside are written down on the way."""
     for chunk in source.chunks():
-        sifted = screener.sift(chunk)
-        clerk.read += len(chunk.rows) - chunk.further + len(chunk.bad)
-        clerk.further += chunk.further
-        clerk.set_aside(sifted.aside)
-        yield sifted.kept
+        screened = screener.screen(chunk)
+        writer.read += len(chunk.rows) - chunk.further + len(chunk.bad)
+        writer.further += chunk.further
+        writer.set_aside(screened.aside)
+        yield screened.kept
         if progress:
-            progress(clerk.read)
+            progress(writer.read)
 
 
-def _gather(
-    sifted: Iterable[list[PlannedRow]], gatherer: RowGrouper, clerk: PlanWriter, spoiled: Mapping[str, int]
+def _group(
+    chunks: Iterable[list[PlannedRow]], grouper: RowGrouper, writer: PlanWriter, spoiled: Mapping[str, int]
 ) -> None:
-    for kept in sifted:
-        gatherer.add(kept)
-    groups = gatherer.groups(spoiled)
+    for kept in chunks:
+        grouper.add(kept)
+    groups = grouper.groups(spoiled)
     while some := list(islice(groups, CHUNK_ROWS)):
-        clerk.plan([one for one, _ in some if one])
-        clerk.set_aside(chain.from_iterable(aside for _, aside in some))
+        writer.plan([one for one, _ in some if one])
+        writer.set_aside(chain.from_iterable(aside for _, aside in some))
 
 
 class PlanWriter:

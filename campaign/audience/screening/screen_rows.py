@@ -65,7 +65,7 @@ class ScreenedChunk:
 
 
 class Screener:
-    """Sifts chunks of one source; remembers every key it kept (16 bytes each)."""
+    """Screens chunks of one source; remembers every key it kept (16 bytes each)."""
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class Screener:
         #: Keys with an invalid line, and which: a letter gathered from the rest would lack an item.
         self.spoiled: dict[str, int] = {}
 
-    def sift(self, chunk: Chunk) -> ScreenedChunk:
+    def screen(self, chunk: Chunk) -> ScreenedChunk:
         """Every row of ``chunk``, either kept or set aside."""
-        sifted = ScreenedChunk(
+        screened = ScreenedChunk(
             aside=[ScreenedRow(bad.line, "", Screened.INVALID, f"{bad.reason}: {bad.raw!r}") for bad in chunk.bad]
         )
         admitted: list[PlannedRow] = []
@@ -100,12 +100,12 @@ class Screener:
             if isinstance(found, PlannedRow):
                 admitted.append(found)
             else:
-                sifted.aside.append(found)
+                screened.aside.append(found)
                 self._spoil(row, found)
         if admitted:
-            self._settle(admitted, sifted)
-        sifted.aside.sort(key=lambda one: one.line)
-        return sifted
+            self._settle(admitted, screened)
+        screened.aside.sort(key=lambda one: one.line)
+        return screened
 
     def _admit(self, row: Sequence[Value], line: int) -> PlannedRow | ScreenedRow:
         """One row on its own: typed, wanted, addressed, keyed."""
@@ -132,14 +132,14 @@ class Screener:
             key = self._typing.lenient(self._key, row[self._key])
             self.spoiled.setdefault(str(text_cell(key)).strip(), found.line)
 
-    def _settle(self, admitted: list[PlannedRow], sifted: ScreenedChunk) -> None:
+    def _settle(self, admitted: list[PlannedRow], screened: ScreenedChunk) -> None:
         """Against the lists, the earlier runs and the earlier rows, a chunk at a time."""
         digests = [digest(row.key) for row in admitted]
         left = list(zip(admitted, digests, self._reasons(admitted, digests), strict=True))
         for row, _, reason in left:
             if reason:
-                sifted.aside.append(ScreenedRow(row.line, row.address, *reason))
-        self._distinct([(row, key) for row, key, reason in left if not reason], sifted)
+                screened.aside.append(ScreenedRow(row.line, row.address, *reason))
+        self._distinct([(row, key) for row, key, reason in left if not reason], screened)
 
     def _reasons(self, rows: list[PlannedRow], digests: list[bytes]) -> Iterator[tuple[Screened, str] | None]:
         addresses = [row.address for row in rows]
@@ -158,19 +158,19 @@ class Screener:
             else:
                 yield None
 
-    def _distinct(self, rows: list[tuple[PlannedRow, bytes]], sifted: ScreenedChunk) -> None:
+    def _distinct(self, rows: list[tuple[PlannedRow, bytes]], screened: ScreenedChunk) -> None:
         """Keep the first row of each key. Rows that are to be gathered by key pass: they are no duplicates."""
         if self._grouped or not rows:
-            sifted.kept.extend(row for row, _ in rows)
+            screened.kept.extend(row for row, _ in rows)
             return
         fresh = self._seen.add([key for _, key in rows])
         for (row, key), new in zip(rows, fresh, strict=True):
             if new:
-                sifted.kept.append(row)
+                screened.kept.append(row)
                 if len(self._first) < REMEMBERED:
                     self._first[key] = row.line
             else:
-                sifted.aside.append(ScreenedRow(row.line, row.address, Screened.DUPLICATE, self._repeated(key)))
+                screened.aside.append(ScreenedRow(row.line, row.address, Screened.DUPLICATE, self._repeated(key)))
 
     def _repeated(self, key: bytes) -> str:
         what = "address" if self._key is None else self._key_name

@@ -98,7 +98,7 @@ def _faults(settings: AudienceSection, base: Path) -> Faults:
         faults.header_row = row_of_names(source)
         return faults
     screener = Screener(source.settings, source.columns, Suppression())
-    for one in screener.sift(next(source.chunks(), Chunk())).aside:
+    for one in screener.screen(next(source.chunks(), Chunk())).aside:
         if one.kind is Screened.INVALID:
             faults.add(one.detail)
     return faults

@@ -1,4 +1,4 @@
-"""The recipients of one sweep that have no slot yet: fresh, put back after a break, or waiting for their domain.
+"""The recipients of one pass that have no slot yet: fresh, put back after a break, or waiting for their domain.
 
 Fair over domains: a recipient whose domain may not be served now is set aside, within a bound, and the next one
 goes ahead. Only recipients wait here, never letters. When a domain may be served is somebody else's arithmetic.
@@ -14,7 +14,7 @@ from typing import Any
 
 from campaign.model import Letter, Recipient
 
-#: Recipients set aside at most because their domain waits; beyond it the sweep waits with them.
+#: Recipients set aside at most because their domain waits; beyond it the pass waits with them.
 LOOK_AHEAD = 1000
 #: Seconds between letters taken for a domain that was slowed and has no limit of its own; look again after that.
 SLOWED = 0.5
@@ -28,7 +28,7 @@ class QueueItem:
 
     ``data`` is the letter as it goes over the stream, once it is found fit for that.
     ``group`` is what its domain counts as. ``counted``: it is among those drawn of a group that is limited.
-    ``postponed``: seconds its domain has to wait, when that is too long for this sweep.
+    ``postponed``: seconds its domain has to wait, when that is too long for this pass.
     """
 
     recipient: Recipient
@@ -83,7 +83,7 @@ class Backlog:
         return max(0.001, self._due[0][0] - now) if self._due else None
 
     def put_back(self, item: QueueItem) -> None:
-        """Give an item another turn in this sweep, before all others."""
+        """Give an item another turn in this pass, before all others."""
         item.letter, item.composing, item.data, item.postponed = None, None, None, 0.0
         self.settle(item)
         self._returned.appendleft(item)

@@ -99,7 +99,7 @@ class RelaySelector:
         self.weighted = any(relay.weight is not None for relay in self.relays)
 
     def begin(self) -> None:
-        """A new sweep: what failed in an earlier one, perhaps hours ago, is no longer held against a relay."""
+        """A new pass: what failed in an earlier one, perhaps hours ago, is no longer held against a relay."""
         for state in self.states:
             state.failures = 0
             state.left = state.out

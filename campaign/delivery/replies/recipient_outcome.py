@@ -1,7 +1,7 @@
 """What a decision about a reply means for the recipient: pure, one table.
 
 `replies` says what a reply asks for; here it becomes an `Outcome`, or ``None`` where the recipient gets another
-try in this sweep without anything being recorded. What it means for the relay, the pace or the run is `stops`.
+try in this pass without anything being recorded. What it means for the relay, the pace or the run is `stops`.
 """
 
 from __future__ import annotations

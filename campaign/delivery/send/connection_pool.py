@@ -42,7 +42,7 @@ class Rest(NamedTuple):
 
 
 class ConnectionPool:
-    """One for a dispatcher; `begin` gives it the admission and the composer of each sweep. Times are the loop's."""
+    """One for a dispatcher; `begin` gives it the admission and the composer of each pass. Times are the loop's."""
 
     admission: Admission
     compose: Compose
@@ -76,7 +76,7 @@ class ConnectionPool:
         self._standing: dict[Connection, RelayState] = {}
 
     def begin(self, admission: Admission, compose: Compose) -> None:
-        """A new sweep."""
+        """A new pass."""
         self.admission, self.compose = admission, compose
         self.leaving.clear()
         self.selector.begin()

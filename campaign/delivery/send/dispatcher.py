@@ -1,6 +1,6 @@
-"""Many workers at once: how many, for how long, over which relay, and how a sweep ends.
+"""Many workers at once: how many, for how long, over which relay, and how a pass ends.
 
-A `Dispatcher` serves one sweep at a time: it opens workers one by one as there is work for them, heeds what replies
+A `Dispatcher` serves one pass at a time: it opens workers one by one as there is work for them, heeds what replies
 ask of the pace, the relays or the run, obeys `Control` in pace and pauses, and stops in one of three ways: nothing
 left, drained, or aborted. It composes nothing, records nothing itself, and never decides about a recipient on its own.
 """
@@ -71,7 +71,7 @@ class Dispatcher:
         self._finished: asyncio.Future[None] | None = None
         self._stopping = False
         self._drain_alarm: asyncio.TimerHandle | None = None
-        self._pool.begin(self._new_admission(iter(())), lambda _: None)  # it may be told to stop before its first sweep
+        self._pool.begin(self._new_admission(iter(())), lambda _: None)  # it may be told to stop before its first pass
 
     # -- what the pipeline calls
 
@@ -98,7 +98,7 @@ class Dispatcher:
         held = [account.limit_wait(self._clock(), time.time()) for account in self._pool.accounts.values()]
         return min(held) if held and all(held) else ""
 
-    async def sweep(self, recipients: Iterator[Recipient], compose: Compose) -> None:
+    async def serve_pass(self, recipients: Iterator[Recipient], compose: Compose) -> None:
         """One pass over ``recipients``; returns when none is left, or after `drain` or `abort`.
 
         Raises RelayError, LoginError or UnfinishedError when the run cannot go on (what was in flight is finished

@@ -60,7 +60,7 @@ class Changed(msgspec.Struct, tag="changed", tag_field="is", omit_defaults=True,
 
 
 class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """A sweep over what is still waiting began; letters first tried in it carry ``at`` as their Date."""
+    """A pass over what is still waiting began; letters first tried in it carry ``at`` as their Date."""
 
     number: int
     at: float

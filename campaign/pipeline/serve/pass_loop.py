@@ -57,7 +57,7 @@ class Ending:
 
 
 class PassLoop:
-    """One process's turn at a run: `serve` sweeps until nobody is left, or until it is told to stop."""
+    """One process's turn at a run: `serve` makes passes until nobody is left, or until it is told to stop."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class PassLoop:
                 renderer, compose = (
                     (self._pool, self._compose_elsewhere) if self._pool else (self._inline, self._compose)
                 )
-                await dispatcher.sweep(renderer.recipients(self._due()), compose)
+                await dispatcher.serve_pass(renderer.recipients(self._due()), compose)
             idle = 0 if self._recorder.written != before else idle + 1
             await self._refuse_idling(idle)
 

@@ -1,4 +1,4 @@
-"""What the delivery tests share: letters, a recorder that is an oracle of its own, and a sweep in one call."""
+"""What the delivery tests share: letters, a recorder that is an oracle of its own, and a pass in one call."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ async def send(
     ledger: Ledger | None = None,
     **keys: Any,
 ) -> Ledger:
-    """One sweep over ``who`` through ``relay``; what was recorded. Errors of the run are raised."""
+    """One pass over ``who`` through ``relay``; what was recorded. Errors of the run are raised."""
     ledger = ledger or Ledger()
-    await (await dispatcher(settings(relay, **keys), ledger)).sweep(iter(who), compose)
+    await (await dispatcher(settings(relay, **keys), ledger)).serve_pass(iter(who), compose)
     return ledger
 
 

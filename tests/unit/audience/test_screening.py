@@ -38,7 +38,7 @@ def sift(
     if already:
         known.add([digest(key) for key in already])
     screener = Screener(slice_, COLUMNS, lists(*suppressed), known, only)
-    return screener.sift(Chunk(rows=list(rows), lines=list(range(2, len(rows) + 2))))
+    return screener.screen(Chunk(rows=list(rows), lines=list(range(2, len(rows) + 2))))
 
 
 def reasons(found: ScreenedChunk) -> list[tuple[int, str, str]]:
@@ -139,7 +139,7 @@ def test_typed_cells_reach_the_plan_as_values_and_a_typed_key_as_text() -> None:
 
 def test_bad_rows_are_invalid_with_their_line_and_beginning() -> None:
     screener = Screener(AudienceSection(source="list.csv"), COLUMNS, Suppression())
-    found = screener.sift(Chunk(bad=[BadRow(7, "3 fields where the header has 4", "a,b,c\x1b")]))
+    found = screener.screen(Chunk(bad=[BadRow(7, "3 fields where the header has 4", "a,b,c\x1b")]))
     assert found.aside == [ScreenedRow(7, "", found.aside[0].kind, "3 fields where the header has 4: 'a,b,c\\x1b'")]
 
 
@@ -164,7 +164,7 @@ def test_every_row_is_either_kept_or_set_aside_whatever_the_chunks(
         keys, kinds, lines = [], Counter[str](), []
         for at in range(0, len(rows), size):
             part = rows[at : at + size]
-            found = screener.sift(Chunk(rows=list(part), lines=list(range(at, at + len(part)))))
+            found = screener.screen(Chunk(rows=list(part), lines=list(range(at, at + len(part)))))
             keys += [row.key for row in found.kept]
             kinds.update(one.kind.value for one in found.aside)
             lines += [row.line for row in found.kept] + [one.line for one in found.aside]

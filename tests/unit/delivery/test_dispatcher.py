@@ -1,4 +1,4 @@
-"""The decisions behind a sweep, without a network: who is drawn, which relay, when to stop, what a reply means."""
+"""The decisions behind a pass, without a network: who is drawn, which relay, when to stop, what a reply means."""
 
 from __future__ import annotations
 
