@@ -1,0 +1,313 @@
+"""``feedback.jsonl``: everything that came back about letters, append-only, for all campaigns of a ledger's directory.
+
+One JSON object a line: the fields of `FeedbackEvent` that are not at their defaults, and last ``"crc"``, the CRC-32 of
+all before it as eight hex digits. Several processes may append at once, under a lock for each append. What a kill or a
+loss of power tore off the end is kept beside the file and cut off before the next append; damage anywhere else is
+refused with its line number. What the events lead to is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import math
+import os
+from binascii import crc32
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from campaign.errors import DamageError, StorageError
+from campaign.ledger.journal.journal_file import lock, unwritable, write_whole
+from campaign.model import FeedbackEvent, FeedbackOutcome
+from campaign.system.atomic_file import make_folders, sync_folder
+from campaign.system.own_files import open_own
+
+NAME = "feedback.jsonl"
+#: Characters kept of a text field: what comes back is somebody else's, and so is its length.
+LONGEST_TEXT = 1_000
+#: Octets of the file's end that are looked at first for its last whole line.
+_TAIL = 1 << 16
+_CHUNK = 1 << 20
+#: ``,"crc":"01234567"}``
+_CRC = len(b',"crc":"01234567"}')
+
+
+class StoredEvent(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
+    """A line of the file: `FeedbackEvent`, field by field."""
+
+    id: str
+    source: str
+    outcome: FeedbackOutcome
+    at: float
+    seen: float
+    address: str = ""
+    matched_by: str = ""
+    campaign: str = ""
+    run: str = ""
+    number: int = 0
+    message_id: str = ""
+    reason: str = ""
+    code: int = 0
+    enhanced: str = ""
+    diagnostic: str = ""
+    mta: str = ""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(StoredEvent)
+
+
+class FeedbackStore:
+    """The file, open for adding to. To be closed, or used with ``with``."""
+
+    def __init__(self, directory: Path) -> None:
+        """``directory`` is the ledger's; it and the file are made when something is added first."""
+        self.path = directory / NAME
+        self._descriptor = -1
+        self._unsyncable = False
+        self._known: set[int] = set()
+        self._known_up_to = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, events: Sequence[FeedbackEvent]) -> int:
+        """Append those whose id is not in the file yet, all or none; returns how many there were.
+
+        The first call reads the whole file, and about 100 octets an event are kept in memory from then on.
+        Raises StorageError, DamageError.
+        """
+        self._open()
+        self._learn()  # most of the file, while others may append
+        with self._locked() as end:
+            self._learn()
+            new = {event.id: event for event in map(_bounded, events) if _mark(event.id) not in self._known}
+            self._write([*new.values()], end)
+            return len(new)
+
+    def append(self, events: Sequence[FeedbackEvent]) -> None:
+        """Append all of these, or none; the caller makes sure that none is there already. Raises as `add`."""
+        self._open()
+        with self._locked() as end:
+            self._write([*map(_bounded, events)], end)
+
+    def sync(self) -> None:
+        """All that was added is on disk when this returns. After one failure it refuses for ever (fsyncgate)."""
+        if self._unsyncable:
+            raise StorageError(
+                f"{self.path} could not be synced before and is not trusted again by this process.",
+                next_step="see to the disk, then run the same command again",
+            )
+        self._open()
+        try:
+            os.fsync(self._descriptor)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            self._unsyncable = True
+            raise unwritable(self.path, error) from error
+
+    def close(self) -> None:
+        """Let go of the file. Nothing is synced."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> None:
+        """Open the file that has this name now: somebody may have moved another away."""
+        if self._descriptor >= 0:
+            ours = os.fstat(self._descriptor)
+            if self.path.exists() and os.path.samestat(ours, self.path.stat()):
+                return
+            self.close()
+            self._known, self._known_up_to = set(), 0
+        try:
+            make_folders(self.path.parent)
+            self._descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def _learn(self) -> None:
+        """Take in the ids from where the last call ended."""
+        end = sound_end(self._descriptor, self.path)
+        for event in _events(self._descriptor, self.path, self._known_up_to, end):
+            self._known.add(_mark(event.id))
+        self._known_up_to = end
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """The lock, and where the file ends once its torn tail is off."""
+        try:
+            if not lock(self._descriptor):
+                raise BlockingIOError(errno.EAGAIN, "another process holds it")
+            try:
+                end = sound_end(self._descriptor, self.path)
+                self._cut(end)
+                yield end
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def _cut(self, end: int) -> None:
+        size = os.fstat(self._descriptor).st_size
+        if size > end:
+            torn = os.pread(self._descriptor, size - end, end)
+            write_whole(self.path.with_name(f"{self.path.stem}-torn-tail-{end}"), torn)
+            os.ftruncate(self._descriptor, end)
+
+    def _write(self, events: Sequence[FeedbackEvent], end: int) -> None:
+        if not events:
+            return
+        lacking = b"" if not end or os.pread(self._descriptor, 1, end - 1) == b"\n" else b"\n"
+        data, written = lacking + b"".join(map(_line, events)), 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError:
+            os.ftruncate(self._descriptor, end)
+            raise
+        if self._known_up_to == end:
+            self._known.update(_mark(event.id) for event in events)
+            self._known_up_to = end + len(data)
+
+
+def read_events(directory: Path) -> Iterator[FeedbackEvent]:
+    """All events, in the order in which they were added, in flat memory; none where there is no file.
+
+    Those added meanwhile may be missing, and so is a torn end. Raises StorageError, DamageError with file and line.
+    """
+    path = directory / NAME
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        yield from _events(descriptor, path, 0, _sound_end_at_rest(descriptor, path))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _sound_end_at_rest(descriptor: int, path: Path) -> int:
+    """`sound_end`, if possible while nobody appends: an append that fails takes whole lines back."""
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    try:
+        return sound_end(descriptor, path)
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def sound_end(descriptor: int, path: Path) -> int:
+    """Where the last whole line of the file ends, in octets. Its line feed may be missing.
+
+    Raises DamageError where there are lines and none is whole: that is no file of ours.
+    """
+    size, window = os.fstat(descriptor).st_size, _TAIL
+    while size:
+        start = max(0, size - window)
+        tail = os.pread(descriptor, size - start, start)
+        if start:
+            tail = tail[tail.find(b"\n") + 1 :]
+        begin = size + 1  # as if a line feed followed the last octet
+        for line in reversed(tail.split(b"\n")):
+            end, begin = begin, begin - len(line) - 1
+            if _is_whole(line):
+                return min(end, size)
+        if not start:
+            if b"\n" in tail:
+                raise _damage(path, 1)
+            break
+        window *= 16
+    return 0
+
+
+def _events(descriptor: int, path: Path, start: int, end: int) -> Iterator[FeedbackEvent]:
+    """The hot loop of every start: millions of lines go through here."""
+    rest, make, fields = b"", tuple.__new__, msgspec.structs.astuple
+    at = start
+    while at < end:
+        chunk = os.pread(descriptor, min(_CHUNK, end - at), at)
+        if not chunk:
+            break
+        at += len(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        if rest and at >= end:
+            lines, rest = [*lines, rest], b""
+        for stored in _decoded(lines, descriptor, path, at - len(rest)):
+            yield make(FeedbackEvent, fields(stored))
+
+
+def _decoded(lines: Sequence[bytes], descriptor: int, path: Path, upto: int) -> list[StoredEvent]:
+    """All of these lines, which end at octet ``upto``. Raises DamageError."""
+    if all(line[-_CRC:] == b',"crc":"%08x"}' % crc32(line[:-_CRC]) for line in lines):
+        try:
+            return _decoder.decode_lines(b"\n".join(lines))
+        except ValueError:  # no event (msgspec's errors are ValueErrors)
+            pass
+    first = upto - sum(len(line) + 1 for line in lines)
+    bad = next((at for at, line in enumerate(lines) if not _is_event(line)), 0)
+    before = sum(os.pread(descriptor, min(_CHUNK, first - at), at).count(b"\n") for at in range(0, first, _CHUNK))
+    raise _damage(path, before + bad + 1)
+
+
+def _line(event: FeedbackEvent) -> bytes:
+    body = _encoder.encode(StoredEvent(*event))[:-1]
+    return b'%b,"crc":"%08x"}\n' % (body, crc32(body))
+
+
+def _is_whole(line: bytes) -> bool:
+    return line[-_CRC:] == b',"crc":"%08x"}' % crc32(line[:-_CRC])
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        return _is_whole(line) and _decoder.decode(line) is not None
+    except ValueError:
+        return False
+
+
+def _mark(event_id: str) -> int:
+    """64 bits that stand for an id in memory. Python keys them anew in each process, so nobody can make two equal."""
+    return hash(event_id)
+
+
+def _bounded(event: FeedbackEvent) -> FeedbackEvent:
+    """The same with texts of at most `LONGEST_TEXT` characters, all valid Unicode, and times that are numbers."""
+    texts = {name: value for name, value in event._asdict().items() if type(value) is str}
+    changed: dict[str, object] = {name: _clean(value) for name, value in texts.items() if _clean(value) != value}
+    if len(event.id) > LONGEST_TEXT:
+        changed["id"] = "sha256:" + hashlib.sha256(event.id.encode("utf-8", "replace")).hexdigest()
+    changed |= {name: 0.0 for name in ("at", "seen") if not math.isfinite(getattr(event, name))}
+    return event._replace(**changed) if changed else event  # type: ignore[arg-type] # each has the type of its field
+
+
+def _clean(text: str) -> str:
+    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path} cannot be read.",
+        evidence=str(error),
+        next_step="see whose file it is and that the disk is sound, then run the same command again",
+    )
+
+
+def _damage(path: Path, line: int) -> DamageError:
+    return DamageError(
+        "The record of bounces and complaints is damaged, so nobody can say who must not be written to.",
+        evidence=f"{path}:{line}: the line's checksum does not fit its text, or it is no event of this release",
+        next_step=f"restore the file from a backup, or do without that one event: sed -i.damaged {line}d {path}",
+    )
