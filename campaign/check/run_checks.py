@@ -21,6 +21,7 @@ from campaign.audience.screening.suggested_settings import all_suggestions
 from campaign.check.already_served_count import nobody_left_note, served_earlier, unfinished
 from campaign.check.config_checks import check_audience, check_settings
 from campaign.check.dns.check_dns import DnsDigest, DnsWishes, check_dns
+from campaign.check.feedback_checks import check_feedback
 from campaign.check.findings import Findings
 from campaign.check.finish_time import check_time, span_of
 from campaign.check.letters.render_all import Looked, look
@@ -74,6 +75,7 @@ def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, D
     began, findings = time.monotonic(), Findings()
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
+        check_feedback(job, findings)
         check_audience(job, plan, findings)
         composer, missing = composer_for_check(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)

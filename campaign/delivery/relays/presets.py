@@ -16,13 +16,17 @@ from typing import Any, Literal
 from campaign.config.units import Rate, rates
 from campaign.errors import ConfigError
 
+#: What becomes of a return path of ours.
+ReturnPath = Literal["kept", "rewritten", "own"]
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """What is known of a relay. ``connections`` and ``letters`` (per connection) are 0 where nothing limits us.
 
-    ``rate`` is empty where limits differ from account to account. ``sources`` name the vendor's page behind each
-    figure, or say that it is a caution of ours.
+    ``rate`` is empty where limits differ from account to account. ``return_path`` is what becomes of ours: the relay
+    keeps it, puts another in its place, or refuses any but the account's own address. ``sources`` name the vendor's
+    page behind each figure, or say that it is a caution of ours.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Preset:
     connections: int
     letters: int
     rate: tuple[Rate, ...]
+    return_path: ReturnPath
     notes: str
     sources: tuple[str, ...]
 
@@ -55,11 +60,12 @@ def lookup(text: str) -> Preset | None:
 
 def rewritten_at(host: str) -> tuple[str, ...]:
     """The header fields that the relay at ``host`` replaces in each letter; of most relays none are known."""
-    for table in _tables().values():
-        form = re.escape(table["host"]).replace(re.escape("{region}"), table.get("region", ""))
-        if table.get("rewrites") and re.fullmatch(form, host.lower()):
-            return tuple(table["rewrites"])
-    return ()
+    return tuple(_at(host).get("rewrites", ()))
+
+
+def return_path_at(host: str) -> ReturnPath | None:
+    """What the relay at ``host`` does with a return path; ``None`` for one that is no preset, such as your own."""
+    return _at(host).get("return_path")
 
 
 def known() -> list[str]:
@@ -93,9 +99,19 @@ def _preset(name: str, region: str, table: dict[str, Any]) -> Preset:
         connections=table["connections"],
         letters=table["letters"],
         rate=rates(table["rate"]),
+        return_path=table["return_path"],
         notes=table["notes"],
         sources=tuple(table["sources"]),
     )
+
+
+def _at(host: str) -> dict[str, Any]:
+    """The table of the preset that ``host`` belongs to, whatever its region; empty for other hosts."""
+    for table in _tables().values():
+        form = re.escape(table["host"]).replace(re.escape("{region}"), table.get("region", ""))
+        if re.fullmatch(form, host.lower()):
+            return table
+    return {}
 
 
 @cache

@@ -1,9 +1,9 @@
-"""Header fields that the relays of a campaign replace in each letter on its way."""
+"""What the relays of a campaign replace in each letter on its way: header fields, and the return path."""
 
 from __future__ import annotations
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.relays.presets import rewritten_at
+from campaign.delivery.relays.presets import ReturnPath, return_path_at, rewritten_at
 from campaign.delivery.relays.relay import find
 from campaign.errors import CampaignError
 
@@ -13,9 +13,20 @@ def rewritten(delivery: DeliverySection) -> tuple[str, ...]:
     return tuple(sorted({name for url in delivery.urls for name in _by(url)}))
 
 
+def return_paths(delivery: DeliverySection) -> dict[str, ReturnPath | None]:
+    """What each relay, by its host, does with a return path; ``None`` where nothing is known of it."""
+    hosts = (_host_of(url) for url in delivery.urls)
+    return {host: return_path_at(host) for host in hosts if host}
+
+
 def _by(url: str) -> tuple[str, ...]:
+    return rewritten_at(_host_of(url))
+
+
+def _host_of(url: str) -> str:
+    """The host of a relay, or ``""`` for one that is written wrongly: that is told when the relays are opened."""
     try:
         where, _ = find(url, "smtp://127.0.0.1:9")
-    except CampaignError:  # told when the relays are opened
-        return ()
-    return rewritten_at(where.host)
+    except CampaignError:
+        return ""
+    return where.host

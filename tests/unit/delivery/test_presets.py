@@ -7,8 +7,8 @@ import re
 import pytest
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.relays.presets import known, lookup, rewritten_at, suggestion
-from campaign.delivery.relays.relay_rewrites import rewritten
+from campaign.delivery.relays.presets import known, lookup, return_path_at, rewritten_at, suggestion
+from campaign.delivery.relays.relay_rewrites import return_paths, rewritten
 from campaign.errors import ConfigError
 
 REGION = {"ses": ":eu-west-1", "aliyun-intl": ":us-east-1", "directmail-intl": ":us-east-1"}
@@ -29,6 +29,7 @@ REGION = {"ses": ":eu-west-1", "aliyun-intl": ":us-east-1", "directmail-intl": "
         ("postmark", "smtp://smtp.postmarkapp.com:587"),
         ("postmark-broadcast", "smtp://smtp-broadcasts.postmarkapp.com:587"),
         ("brevo", "smtps://smtp-relay.brevo.com:465"),
+        ("resend", "smtps://smtp.resend.com:465"),
         ("qq", "smtps://smtp.qq.com:465"),
         ("exmail", "smtps://smtp.exmail.qq.com:465"),
         ("163", "smtps://smtp.163.com:465"),
@@ -53,6 +54,7 @@ def test_every_preset_is_whole_and_every_figure_has_a_source(name: str) -> None:
     assert preset.notes
     said = " ".join(preset.sources)
     assert re.search(r"[a-z0-9-]+\.(com|org)\b", said), "the vendor's page is named"
+    assert "return_path: " in said, "what becomes of a return path has a source, or is said to be unverified"
     if preset.connections or preset.letters or preset.rate:
         assert "connections" in said or "messages" in said
 
@@ -84,6 +86,35 @@ def test_what_a_relay_rewrites_is_known_by_its_host(host: str, names: tuple[str,
 )
 def test_a_campaign_leaves_out_what_any_of_its_relays_rewrites(relays: tuple[str, ...], names: tuple[str, ...]) -> None:
     assert rewritten(DeliverySection(relay=relays)) == names
+
+
+@pytest.mark.parametrize(
+    ("relays", "habits"),
+    [
+        (("ses:eu-west-1",), {"email-smtp.eu-west-1.amazonaws.com": "rewritten"}),
+        (
+            ("smtps://user@email-smtp.us-east-1.amazonaws.com:2465",),
+            {"email-smtp.us-east-1.amazonaws.com": "rewritten"},
+        ),
+        (("you@example.com@gmail",), {"smtp.gmail.com": "rewritten"}),
+        (("workspace-relay",), {"smtp-relay.gmail.com": "kept"}),
+        (("office365", "163"), {"smtp.office365.com": "own", "smtp.163.com": "own"}),
+        (("resend", "smtps://mail.example.com"), {"smtp.resend.com": "rewritten", "mail.example.com": None}),
+        (("nobody-knows-it",), {}),
+    ],
+)
+def test_what_becomes_of_a_return_path_is_known_of_each_preset(
+    relays: tuple[str, ...], habits: dict[str, str | None]
+) -> None:
+    assert return_paths(DeliverySection(relay=relays)) == habits
+
+
+@pytest.mark.parametrize("name", known())
+def test_a_return_path_is_judged_by_host_as_by_name(name: str) -> None:
+    preset = lookup(name + REGION.get(name, ""))
+    assert preset is not None
+    assert return_path_at(preset.host.upper()) == preset.return_path
+    assert preset.return_path in ("kept", "rewritten", "own")
 
 
 def test_published_limits_are_kept() -> None:
