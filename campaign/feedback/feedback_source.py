@@ -30,7 +30,7 @@ class Handled:
 
 
 class FeedbackSource(Protocol):
-    """A mailbox, a log, a queue or a file. Opened by `open_source`, used by one process at a time.
+    """A mailbox, a log, a queue or a file. Opened by `open_feedback_source`, used by one process at a time.
 
     ``name`` goes into events, such as ``imap:bounces@mail.example.com``; it holds no password.
     """

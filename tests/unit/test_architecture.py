@@ -48,6 +48,10 @@ DOORS = {
     },
     "email_validator": {"campaign.audience.screening.addresses"},
     "google": {"campaign.delivery.credentials.google"},
+    "imapclient": {
+        "campaign.feedback.mailboxes.files.maildir_mailbox",
+        "campaign.feedback.mailboxes.servers.imap_session",
+    },
     "inscriptis": {"campaign.compose.text.text_from_html"},
     "jinja2": {"campaign.compose"},
     "lxml": {"campaign.compose", "campaign.check.letters"},

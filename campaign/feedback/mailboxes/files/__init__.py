@@ -1,0 +1,1 @@
+"""Mailboxes that are files: Maildir, mbox, and one message on standard input."""

@@ -1,0 +1,63 @@
+"""An mbox file cut into messages, a line at a time (RFC 4155): each begins with a line ``From `` after an empty one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from campaign.feedback.mailboxes.incoming_message import LARGEST
+
+SEPARATOR = b"From "
+#: Octets of a line that are read at once.
+PIECE = 1 << 16
+_QUOTED = re.compile(rb"(?m)^>(>*From )")
+#: Headers that mail readers add to a message in an mbox and change as it is read.
+_READERS_OWN = (b"status:", b"x-status:", b"x-keywords:", b"x-uid:", b"x-imap:", b"x-imapbase:", b"content-length:")
+
+
+class MboxMessage(NamedTuple):
+    """Where it begins and ends in the file, its first `LARGEST` octets, and whether an empty line ends it."""
+
+    start: int
+    end: int
+    content: bytes
+    closed: bool
+
+
+def split_mbox(file: BinaryIO, start: int, end: int) -> Iterator[MboxMessage]:
+    """The messages between two offsets; what lies before the first separator belongs to none and is passed over."""
+    file.seek(start)
+    position = begun = start
+    pieces: list[bytes] | None = None
+    left, starts, empty = LARGEST, True, True
+    while position < end and (line := file.readline(min(PIECE, end - position))):
+        if starts and empty and line.startswith(SEPARATOR):
+            if pieces is not None:
+                yield MboxMessage(begun, position, _message(pieces), closed=True)
+            begun, pieces, left = position, [], LARGEST + len(line)
+        if pieces is not None and left > 0:
+            pieces.append(line[:left])
+            left -= len(line)
+        position += len(line)
+        empty = starts and line in (b"\n", b"\r\n")
+        starts = line.endswith(b"\n")
+    if pieces is not None:
+        yield MboxMessage(begun, position, _message(pieces), closed=empty)
+
+
+def without_marks(message: bytes) -> bytes:
+    """The message without the headers in which a mail reader notes that it was read."""
+    head, gap, body = message.partition(b"\n\n")
+    kept = [line for line in head.split(b"\n") if not line.lower().startswith(_READERS_OWN)]
+    return b"\n".join(kept) + gap + body
+
+
+def _message(pieces: list[bytes]) -> bytes:
+    """Without the separator and the empty line that ends it, and with one ``>`` less before each ``From ``."""
+    content = b"".join(pieces).partition(b"\n")[2]
+    for ending in (b"\r\n\r\n", b"\n\n"):
+        if content.endswith(ending):
+            content = content[: -len(ending) // 2]
+            break
+    return _QUOTED.sub(rb"\1", content)

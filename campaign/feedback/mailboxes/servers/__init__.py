@@ -1,0 +1,1 @@
+"""Mailboxes on a server, read over IMAP and POP3."""

@@ -1,0 +1,105 @@
+"""A POP3 mailbox as a source of feedback: there are no folders, so messages stay and are noted, or are deleted."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from campaign.config.feedback import FeedbackSourceSection
+from campaign.errors import CampaignError
+from campaign.feedback.feedback_source import Handled, Received
+from campaign.feedback.mailboxes.incoming_message import Reader, incoming
+from campaign.feedback.mailboxes.mailbox_progress import read_mailbox_progress, write_mailbox_progress
+from campaign.feedback.mailboxes.servers.pop3_session import PATIENCE, Pop3Session
+from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret
+from campaign.feedback.mailboxes.servers.server_url import ServerUrl
+
+#: Messages after which those that are done are noted once more; it takes time, and only saves time.
+NOTED_AT_ONCE = 5_000
+
+
+class Pop3Mailbox:
+    """Every message whose unique id (UIDL) is not noted as done in ``progress_file``.
+
+    With ``delete`` those about our letters are marked as they are acknowledged, and go when `close` ends the session,
+    as POP3 has it (RFC 1939, 6). If it breaks before, they are read, and marked, the next time.
+    """
+
+    def __init__(
+        self,
+        where: ServerUrl,
+        settings: FeedbackSourceSection,
+        trust: ssl.SSLContext,
+        secret: MailboxSecret,
+        *,
+        progress_file: Path,
+        read: Reader,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Connects when it is first needed."""
+        self.name = where.name
+        self._where, self._delete, self._trust, self._secret = where, settings.delete, trust, secret
+        self._progress_file, self._read, self._patience = progress_file, read, patience
+        self._session: Pop3Session | None = None
+        self._waiting: list[tuple[int, str]] = []  # as the server numbers them, and their unique ids
+        self._done: dict[str, None] = {}
+        self._unnoted = 0
+
+    def size(self) -> int | None:
+        """How many messages have not been acknowledged. Raises as `receive`."""
+        self._opened()
+        return len(self._waiting)
+
+    def receive(self) -> Iterator[Received]:
+        """The messages that are there now, one in memory. Raises UnfinishedError, LoginError, ConfigError."""
+        session = self._opened()
+        large = session.sizes()
+        for number, uid in self._waiting:
+            raw = session.message(number, large=number in large)
+            if raw is not None:
+                yield incoming(raw, self._read, (number, uid))
+
+    def acknowledge(self, handled: Sequence[Handled]) -> None:
+        """Mark for deletion, or note as done. Raises UnfinishedError, StorageError."""
+        session = self._opened()
+        for one in handled:
+            number, uid = one.receipt
+            if self._delete and one.recognised:
+                session.delete(number)
+            else:
+                self._done[uid] = None
+                self._unnoted += 1
+        if self._unnoted >= NOTED_AT_ONCE:
+            self._note()
+
+    def _opened(self) -> Pop3Session:
+        if self._session is None:
+            session = Pop3Session(self._where, self._trust, self._secret, patience=self._patience)
+            try:
+                noted = read_mailbox_progress(self._progress_file).get("done")
+                before = {one for one in noted if isinstance(one, str)} if isinstance(noted, list) else set()
+                for number, uid in session.uids():
+                    if uid in before:
+                        self._done[uid] = None  # what the server has no more is forgotten
+                    else:
+                        self._waiting.append((number, uid))
+            except CampaignError:
+                session.close()
+                raise
+            self._session = session
+        return self._session
+
+    def _note(self) -> None:
+        if self._unnoted:
+            write_mailbox_progress(self._progress_file, {"done": list(self._done)})
+            self._unnoted = 0
+
+    def close(self) -> None:
+        """Note what is done, and end the session, upon which the server deletes. Never raises."""
+        if self._session is not None:
+            with suppress(CampaignError):  # what is not noted is read again, and not counted again
+                self._note()
+            self._session.close()
+            self._session = None
