@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 from campaign.config import Settings
@@ -14,13 +12,13 @@ from campaign.delivery.pacing.effective_rate import pace_of
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
-from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Books, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.finish.close_run import close_run
 from campaign.pipeline.operate.publish_metrics import publish_idle
 from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.pipeline.serve.live_metrics import Observer
+from campaign.pipeline.serve.open_run import OpenRun, open_run
 from campaign.pipeline.serve.pass_loop import Ending, PassLoop
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.choose_run import (
@@ -63,13 +61,13 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
                 console.tell(complaint)
             return ExitCode.DONE
         refuse_changed_inputs(job, options, chosen)
-        with open_checkpoint(job, chosen) as checkpoint:
-            announce(job, chosen, checkpoint, console)
-            accept_changed_inputs(job, options, chosen, checkpoint)
-            ending = held(chosen) or over(job, console) or serve(job, options, chosen, checkpoint, console)
-            checkpoint.settle_pending()
-            settle_the_rest(job, chosen, checkpoint, ending)
-            return close_run(job, chosen, checkpoint, ending, console)
+        with open_run(job, chosen) as run:
+            announce(run, console)
+            accept_changed_inputs(run, options)
+            ending = held(chosen) or over(job, console) or serve(run, options, console)
+            run.checkpoint.settle_pending()
+            settle_the_rest(run, ending)
+            return close_run(run, ending, console)
 
 
 def retry(settings: Settings, options: Options, console: Console) -> ExitCode:
@@ -121,23 +119,13 @@ def wait_for_start(settings: Settings, options: Options, console: Console) -> No
         time.sleep(min(left, 60.0))
 
 
-@contextlib.contextmanager
-def open_checkpoint(job: Job, chosen: ChosenRun) -> Iterator[Checkpoint]:
-    """The run's checkpoint, locked while the block runs."""
-    refuse_foreign(job.directory, chosen.folder)
-    checkpoint = Checkpoint(chosen.folder, durability=job.settings.ledger.durability, history=chosen.history)
-    try:
-        yield checkpoint
-    finally:
-        checkpoint.close()
-
-
-def announce(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, console: Console) -> None:
+def announce(run: OpenRun, console: Console) -> None:
     """Say which run this is and what was found in it."""
-    tally, plan = checkpoint.history.tally(), chosen.plan
+    job, chosen, plan = run.job, run.chosen, run.plan
+    tally = run.history.tally()
     if kind := kind_in_words(job, new=not chosen.continued):
         console.say(kind)
-    for note in (*chosen.notes, *checkpoint.notices):
+    for note in (*chosen.notes, *run.checkpoint.notices):
         console.say(note)
     if not chosen.continued:
         console.say(
@@ -198,11 +186,11 @@ def refuse_changed_inputs(job: Job, options: Options, chosen: ChosenRun) -> None
         refuse_changes(chosen.history, fingerprints(job, chosen.composer), job.command("send"), chosen.folder)
 
 
-def accept_changed_inputs(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint) -> None:
+def accept_changed_inputs(run: OpenRun, options: Options) -> None:
     """Write down what the rest of the letters are made of, where the operator said to go on with changed inputs."""
-    current = fingerprints(job, chosen.composer)
-    if options.accept_changes and current != checkpoint.history.fingerprints:
-        checkpoint.accept_changes(current, job.domain)
+    current = fingerprints(run.job, run.chosen.composer)
+    if options.accept_changes and current != run.history.fingerprints:
+        run.checkpoint.accept_changes(current, run.job.domain)
 
 
 def held(chosen: ChosenRun) -> Ending | None:
@@ -222,11 +210,12 @@ def over(job: Job, console: Console) -> Ending | None:
     return Ending()
 
 
-def serve(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint, console: Console) -> Ending:
+def serve(run: OpenRun, options: Options, console: Console) -> Ending:
     """All passes of this process, with progress on the console and turns in the log."""
+    job, chosen, history = run.job, run.chosen, run.history
     if job.settings.ledger.in_doubt == "resend":
-        checkpoint.history.reopen_doubts()
-    counts = counts_of(checkpoint, job)
+        history.reopen_doubts()
+    counts = counts_of(run)
     progress = Progress(
         counts,
         stream=console.stream,
@@ -238,7 +227,7 @@ def serve(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint,
     )
     with open_log(
         chosen.folder,
-        checkpoint.history.opened.trace,
+        history.opened.trace,
         secrets=[job.secret],
         show_addresses=job.settings.report.show_addresses,
     ) as log:
@@ -246,18 +235,18 @@ def serve(job: Job, options: Options, chosen: ChosenRun, checkpoint: Checkpoint,
         progress.start()
         try:
             with passed_on(log, progress.note), span("serve"):
-                service = PassLoop(job, options, chosen, checkpoint, progress, counts, log)
-                return asyncio.run(Observer(job, chosen, checkpoint).beside(service.serve()))
+                passes = PassLoop(run, options, progress, counts, log)
+                return asyncio.run(Observer(run).beside(passes.serve()))
         finally:
             progress.finish()
             remove_live_state(chosen.folder)
-            log.event("run left", tally=checkpoint.history.tally())
+            log.event("run left", tally=history.tally())
 
 
-def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
+def counts_of(run: OpenRun) -> Counts:
     """The numbers on the screen as this process finds them."""
-    tally = checkpoint.history.tally()
-    limit = pace_of(job.settings.delivery, tally["waiting"] + tally["deferred"])
+    tally = run.history.tally()
+    limit = pace_of(run.job.settings.delivery, tally["waiting"] + tally["deferred"])
     total = sum(tally.values())
     done = total - tally["waiting"] - tally["deferred"]
     return Counts(
@@ -272,13 +261,13 @@ def counts_of(checkpoint: Checkpoint, job: Job) -> Counts:
     )
 
 
-def settle_the_rest(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, ending: Ending) -> None:
+def settle_the_rest(run: OpenRun, ending: Ending) -> None:
     """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled.
 
     A wish to cancel is fulfilled by that and holds nothing up afterwards, such as doubts that are to be sent again.
     A run that was resumed while its last letters were on their way is held by nobody any more, only unfinished.
     """
-    control = Control(chosen.folder)
+    job, control = run.job, Control(run.folder)
     control.poll(time.monotonic())
     if control.state == "cancel":
         verdict, reason = Verdict.CANCELLED, "campaign cancel ended the run before its turn"
@@ -289,8 +278,8 @@ def settle_the_rest(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, ending:
         if ExitCode.HELD in ending.codes and control.state != "stop":
             ending.codes = ending.codes - {ExitCode.HELD} | {ExitCode.UNFINISHED}
         return
-    for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
-        checkpoint.settle(number, verdict, reason)
+    for number in list(run.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
+        run.checkpoint.settle(number, verdict, reason)
     ending.codes -= {ExitCode.HELD, ExitCode.UNFINISHED}  # stopped before it came to this: nobody is held or left
     if control.state == "cancel":
-        write_control(chosen.folder, state="run")
+        write_control(run.folder, state="run")

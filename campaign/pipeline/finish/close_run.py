@@ -17,7 +17,6 @@ from campaign.delivery.replies.classify import Rules
 from campaign.delivery.send.connection_pool import Rest
 from campaign.errors import InternalError
 from campaign.exit_codes import ExitCode, first_of
-from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
 from campaign.ledger.run_state import RunState
@@ -25,9 +24,9 @@ from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.finish.reply_summary import Refusals
 from campaign.pipeline.operate.publish_metrics import publish_last
+from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.pass_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
-from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.pipeline.start.sample_letter import read_sample
 from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.facts import RELAY_OPTION, TIME_ZONE, DoubtRow, FailedRow, RunFacts, TimelineBucket
@@ -99,20 +98,20 @@ def walk(path: Path) -> Stream:
 
 
 @span("close")
-def close_run(job: Job, chosen: ChosenRun, checkpoint: Checkpoint, ending: Ending, console: Console) -> ExitCode:
+def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
     """Write what the run leaves behind, tell the tally, return the exit code. Raises InternalError, StorageError."""
-    policy = job.settings.ledger.in_doubt
-    stream = walk(chosen.folder / journal_reader.NAME)
-    facts = draw_up(job, chosen.folder, chosen.plan, checkpoint.history, stream)
-    complaints = balance(chosen.plan.books, facts.verdicts)
-    codes = ending.codes | verdict_codes(checkpoint.history, policy)
+    job, folder, plan, history = run.job, run.folder, run.plan, run.history
+    stream = walk(folder / journal_reader.NAME)
+    facts = draw_up(job, folder, plan, history, stream)
+    complaints = balance(plan.books, facts.verdicts)
+    codes = ending.codes | verdict_codes(history, job.settings.ledger.in_doubt)
     code = ExitCode.INTERNAL if complaints else first_of(codes)
-    notes, settings = (*chosen.notes, *rest_notes(ending.rests), *_error_note(ending)), settings_in_words(job)
+    notes, settings = (*run.chosen.notes, *rest_notes(ending.rests), *_error_note(ending)), settings_in_words(job)
     facts = replace(facts, exit_code=int(code), notes=notes, settings=settings)
     # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
-    write_all(job, chosen.folder, chosen.plan, checkpoint.history, stream, facts)
-    suppress_missing(job, chosen.folder, checkpoint.history)
-    checkpoint.end(int(code), notes=notes, settings=settings, remembered=True)
+    write_all(job, folder, plan, history, stream, facts)
+    suppress_missing(job, folder, history)
+    run.checkpoint.end(int(code), notes=notes, settings=settings, remembered=True)
     conclude(int(code), facts.verdicts)
     console.say(tally(facts, ending.error))
     if complaints:

@@ -14,13 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Started, VerdictRecord, decode
 from campaign.model import Verdict
-from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.publish_metrics import is_asked_for, publish
-from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.serve.open_run import OpenRun
 from campaign.report.telemetry.metrics import Snapshot
 from campaign.report.telemetry.reply_latency import SendTimes
 
@@ -33,9 +31,9 @@ T = TypeVar("T")
 class Observer:
     """Publishes the numbers of one process's turn at a run, once at its beginning and each ``metrics_interval``."""
 
-    def __init__(self, job: Job, chosen: ChosenRun, checkpoint: Checkpoint) -> None:
-        self._job, self._chosen, self._checkpoint = job, chosen, checkpoint
-        self._tail = Tail(chosen.folder / journal_reader.NAME)
+    def __init__(self, run: OpenRun) -> None:
+        self._job, self._run = run.job, run
+        self._tail = Tail(run.folder / journal_reader.NAME)
         self._said: list[str] = []
 
     async def beside(self, work: Coroutine[object, object, T]) -> T:
@@ -54,7 +52,7 @@ class Observer:
 
     async def _keep_fresh(self, over: asyncio.Event) -> None:
         while not over.is_set():
-            self._say(await asyncio.to_thread(self._publish, self._checkpoint.history.tally(), time.time()))
+            self._say(await asyncio.to_thread(self._publish, self._run.history.tally(), time.time()))
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), self._job.settings.report.metrics_interval)
 
@@ -67,7 +65,7 @@ class Observer:
 
     def _publish(self, tally: Mapping[str, int], now: float) -> list[str]:
         self._tail.advance()
-        opened = self._checkpoint.history.opened
+        opened = self._run.history.opened
         numbers = Snapshot(
             campaign=opened.campaign,
             edition=opened.edition,
@@ -75,7 +73,7 @@ class Observer:
             trace_id=opened.trace,
             at=now,
             started=self._tail.started or now,
-            planned=self._chosen.plan.size,
+            planned=self._run.plan.size,
             verdicts=tally,
             deferrals=self._tail.deferrals,
             latency_buckets=self._tail.times.buckets(),

@@ -9,10 +9,8 @@ import time
 from collections.abc import Awaitable
 
 from campaign.delivery.replies.backoff import GiveUp, decide_retry
-from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Outcome, Verdict
-from campaign.pipeline.command_context import Job
-from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.suppress_dead import suppress
 from campaign.report.live.progress import Counts
 
@@ -23,9 +21,9 @@ class CheckpointRecorder:
     ``written`` counts the verdicts.
     """
 
-    def __init__(self, job: Job, chosen: ChosenRun, checkpoint: Checkpoint, counts: Counts) -> None:
+    def __init__(self, run: OpenRun, counts: Counts) -> None:
         self.written = 0
-        self._job, self._plan, self._checkpoint, self._counts = job, chosen.plan, checkpoint, counts
+        self._job, self._plan, self._checkpoint, self._counts = run.job, run.plan, run.checkpoint, counts
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
         """Before the dot."""

@@ -22,16 +22,15 @@ from campaign.delivery.send.connection_pool import Rest
 from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import CampaignError, InternalError, RelayError
 from campaign.exit_codes import ExitCode, of_error
-from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Recipient, Unrenderable, Verdict
-from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.command_context import Options
 from campaign.pipeline.serve.canary import Canary, Release
 from campaign.pipeline.serve.fresh_suppression import FreshSuppression
+from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
 from campaign.pipeline.serve.render_inline import InlineRenderer
 from campaign.pipeline.serve.render_pool import RenderPool, workers_for
 from campaign.pipeline.serve.stop_triggers import Stopping, StopTriggers
-from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.live.event_log import Log
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.telemetry.tracing import span
@@ -61,17 +60,16 @@ class PassLoop:
 
     def __init__(
         self,
-        job: Job,
+        run: OpenRun,
         options: Options,
-        chosen: ChosenRun,
-        checkpoint: Checkpoint,
         progress: Progress,
         counts: Counts,
         log: Log,
     ) -> None:
+        job, chosen, checkpoint = run.job, run.chosen, run.checkpoint
         self._job, self._options, self._chosen, self._checkpoint = job, options, chosen, checkpoint
         self._progress, self._counts, self._log = progress, counts, log
-        self._recorder = CheckpointRecorder(job, chosen, checkpoint, counts)
+        self._recorder = CheckpointRecorder(run, counts)
         self._control = Control(chosen.folder)
         self._ending = Ending()
         self._stop = asyncio.Event()

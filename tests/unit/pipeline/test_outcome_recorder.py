@@ -16,6 +16,7 @@ from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.recipient_states import CODE
 from campaign.model import Outcome, Verdict
+from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
 from campaign.report.live.progress import Counts
 
@@ -35,7 +36,7 @@ def checkpoint(tmp_path: Path) -> Iterator[Checkpoint]:
 @pytest.fixture
 def recorder(checkpoint: Checkpoint) -> CheckpointRecorder:
     job: Any = SimpleNamespace(settings=SimpleNamespace(delivery=DeliverySection()))
-    return CheckpointRecorder(job, cast("Any", SimpleNamespace(plan=None)), checkpoint, Counts())
+    return CheckpointRecorder(OpenRun(job, cast("Any", SimpleNamespace(plan=None)), checkpoint), Counts())
 
 
 def postponed(seconds: float) -> Outcome:
