@@ -47,8 +47,8 @@ class _Keys:
 
     def masked(self, number: bytes, proof: bytes) -> bytes:
         """``number`` hidden, or shown again: the mask is another one for each proof."""
-        mask = hmac.digest(self.mask, proof, "sha256")
-        return bytes(one ^ other for one, other in zip(number, mask, strict=False))
+        mask = hmac.digest(self.mask, proof, "sha256")[:_NUMBER]
+        return (int.from_bytes(number, "big") ^ int.from_bytes(mask, "big")).to_bytes(_NUMBER, "big")
 
 
 def _keys(line: bytes, purpose: Purpose) -> _Keys:
@@ -63,6 +63,7 @@ class RecipientTokens:
 
     def __init__(self, secret: bytes, purpose: Purpose) -> None:
         self._keys = [_keys(line, purpose) for line in secret_lines(secret)]
+        self._latest = ("", self._keys[0].tag(""))  # one run makes many tokens
         self._traces: tuple[str, ...] = ()
         self._runs: dict[bytes, list[tuple[_Keys, str]]] = {}
 
@@ -70,7 +71,9 @@ class RecipientTokens:
         """The token, 24 characters, of recipient ``number`` (below 2**32) of the run whose trace id is ``trace``."""
         keys, octets = self._keys[0], number.to_bytes(_NUMBER, "big")
         proof = keys.proof(trace, octets)
-        return b32encode(keys.tag(trace) + keys.masked(octets, proof) + proof).decode("ascii").lower()
+        if trace != self._latest[0]:
+            self._latest = trace, keys.tag(trace)
+        return b32encode(self._latest[1] + keys.masked(octets, proof) + proof).decode("ascii").lower()
 
     def open(self, token: str, traces: Iterable[str]) -> tuple[str, int] | None:
         """The trace id and the number that ``token`` stands for, whatever the case of its letters.

@@ -77,6 +77,8 @@ def codes(findings: Findings) -> list[str]:
         ({"campaign": 'return_path = "bounces@example.com"'}, 1, []),
         ({"campaign": 'return_path = "b@bounces.example.com"'}, 1, []),
         ({"campaign": 'return_path = "bounces@example.net"'}, 1, ["return-path"]),
+        ({"campaign": 'return_path = "bounce+{token}@example.com"'}, 1, []),
+        ({"campaign": 'return_path = "bounce+{token}@example.net"'}, 1, ["return-path"]),
     ],
 )
 def test_settings_are_judged(settings: dict[str, str], size: int, found: list[str], tmp_path: Path):

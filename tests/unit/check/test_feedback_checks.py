@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from campaign.check.config_checks import may_align
+from campaign.check.dns.check_dns import DnsWishes, senders
 from campaign.check.feedback_checks import check_feedback
 from campaign.check.findings import Finding, Findings
 from campaign.config import load
@@ -124,3 +126,12 @@ def test_a_token_in_the_subject_counts_as_well(tmp_path: Path) -> None:
     (one,) = found(tmp_path, mailto='unsubscribe_mailto = "out@news.example.com?subject={token}"')
     assert one.code == "token-unread"
     assert not found(tmp_path, mailto='unsubscribe_mailto = "out@news.example.com"')
+
+
+def test_the_domain_of_a_return_path_with_a_token_is_looked_up_as_any_other(tmp_path: Path) -> None:
+    text = FILE.format(path=TOKEN, mailto="", relay=OWN, sources="", sender="news@example.com")
+    (tmp_path / "hello.toml").write_text(text, encoding="utf-8")
+    job = prepare(load(tmp_path / "hello.toml", {}), environment={"CAMPAIGN_SECRET": "0" * 32})
+    found = senders(job, DnsWishes(), signing=False)
+    assert found.envelope == "news.example.com"
+    assert may_align(found.envelope, found.sender)
