@@ -1,7 +1,7 @@
-"""What can end a run. A failed recipient is an `Outcome`; only the run itself raises.
+"""Exceptions that end a run; the failure of one recipient is an `Outcome` and raises nothing.
 
-Every error answers three questions: what happened (one plain sentence), on what evidence (file:line, row,
-reply), and what to type next. The exit code belongs to the command line (`cli/exit_codes.py`), not here.
+Every error states what happened (one plain sentence), the evidence (file:line, row, reply) and what to type next.
+The exit codes are in `exit_codes.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 class CampaignError(Exception):
-    """Something the operator has to know; ``str(error)`` is the text for the terminal."""
+    """An error for the operator; ``str(error)`` is the text for the terminal."""
 
     def __init__(self, what: str, *, evidence: str | Sequence[str] = (), next_step: str = "") -> None:
         super().__init__(what)
@@ -19,7 +19,7 @@ class CampaignError(Exception):
         self.next_step = next_step
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors cross between processes whole."""
+        """Keep all three parts when an error is sent to another process."""
         return _rebuild, (type(self), self.what, self.evidence, self.next_step)
 
     def __str__(self) -> str:
@@ -30,9 +30,9 @@ class CampaignError(Exception):
 
 
 def install_extra(extra: str) -> str:
-    """The next thing to type where an optional library is missing, to be typed in the folder of the source.
+    """The command that installs a missing optional library, to be typed in the source folder.
 
-    No package index is named: the name there is not this project's, so another's program could stand under it.
+    It must not install this project from a package index: the name there is not ours, so it could be another program.
     """
     return f"pip install '.[{extra}]'"
 
@@ -54,7 +54,7 @@ class RelayError(CampaignError):
 
 
 class LoginError(CampaignError):
-    """A relay refused our login. Never retried by itself: it locks accounts."""
+    """A relay refused our login. Never retried automatically: repeated failures lock accounts."""
 
 
 class StorageError(CampaignError):
@@ -70,4 +70,4 @@ class UnfinishedError(CampaignError):
 
 
 class InternalError(CampaignError):
-    """A fault of ours, such as books that do not balance."""
+    """A bug in this program, such as row counts that do not balance."""

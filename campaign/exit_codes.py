@@ -1,6 +1,7 @@
-"""How a command ended, as a number: the only place that knows them. `docs/contract.md` is their public page.
+"""Exit codes of all commands, their precedence, and the error classes that lead to them.
 
-The numbers follow sysexits(3) where it has one. Where several apply, the first of `PRECEDENCE` wins.
+The numbers follow sysexits(3) where it has one. If several apply, the first of `PRECEDENCE` wins. `docs/contract.md`
+is their public documentation.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from campaign.errors import (
 
 
 class ExitCode(IntEnum):
-    """Every exit code of every command, with what it means to whoever acts on it."""
+    """Every exit code of every command, with its meaning for the operator."""
 
     meaning: str
 
@@ -80,11 +81,11 @@ _OF_ERROR: dict[type[CampaignError], ExitCode] = {
 
 
 def of_error(error: CampaignError) -> ExitCode:
-    """The exit code of an error, by the nearest of its classes."""
+    """The exit code of the nearest class of ``error`` that has one; INTERNAL if none has."""
     return next((_OF_ERROR[kind] for kind in type(error).__mro__ if kind in _OF_ERROR), ExitCode.INTERNAL)
 
 
 def first_of(codes: Iterable[ExitCode]) -> ExitCode:
-    """Of all that apply, the one to exit with; DONE where none does."""
+    """The exit code that takes precedence among ``codes``; DONE if there are none."""
     found = set(codes)
     return next((code for code in PRECEDENCE if code in found), ExitCode.DONE)

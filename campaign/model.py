@@ -1,8 +1,8 @@
-"""The nouns every stage shares: frozen, slotted, no behaviour.
+"""Value types that all stages share: frozen, slotted, without behaviour.
 
-This module knows no stage and imports nothing of ours. A stage receives these values, or a callable,
-and never another stage. All of them can be pickled, so that rendering may run in other processes.
-What is made anew for each letter is a named tuple, which takes less than half a dataclass's time to make.
+This module imports nothing else of the package. Stages exchange these values and callables; they never import each
+other. All types can be pickled, so rendering may run in other processes. A type created for each letter is a named
+tuple, which takes less than half a dataclass's time to create.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-#: What a column may hold by the time a template sees it: plain values only, nothing with power.
+#: A column's value as templates receive it: plain data only.
 Value = str | int | float | bool | date | list["Value"] | dict[str, "Value"] | None
 
 
 class Verdict(StrEnum):
-    """What became of a recipient of the plan. The list is closed; `docs/contract.md` explains each."""
+    """What became of a planned recipient. The list is closed; `docs/contract.md` explains each."""
 
     WAITING = "waiting"
     ACCEPTED = "accepted"
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
     EXPIRED = "expired"
 
 
-#: Verdicts that end a recipient's story within a run. ``in_doubt`` is not among them: a person decides.
+#: Verdicts after which a run has nothing more to do for a recipient. ``in_doubt`` is not final: the operator decides.
 FINAL = frozenset(
     {
         Verdict.ACCEPTED,
@@ -45,7 +45,7 @@ FINAL = frozenset(
 
 
 class Screened(StrEnum):
-    """Why a row of the source never entered the plan."""
+    """Why a row of the source is not in the plan."""
 
     INVALID = "invalid"
     DUPLICATE = "duplicate"
@@ -58,9 +58,8 @@ class Screened(StrEnum):
 class Recipient(NamedTuple):
     """One numbered line of the plan.
 
-    ``address`` is what goes on the wire: local part as given (NFC), domain as lower-case A-labels.
-    ``key`` is what makes the letter one of a kind within an edition. ``line`` is the 1-based line (CSV)
-    or row of the source, for messages to people.
+    ``address`` is the envelope address: local part as given (NFC), domain as lower-case A-labels. ``key`` identifies
+    the letter within an edition. ``line`` is the 1-based line (CSV) or row of the source, for messages.
     """
 
     number: int
@@ -72,11 +71,11 @@ class Recipient(NamedTuple):
 
 
 class FeedbackOutcome(StrEnum):
-    """What became of a letter after a relay had taken it, or what its reader wants.
+    """What became of a letter after a relay accepted it, or what its recipient asks for.
 
     ``hard``: the address or its domain does not exist. ``soft``: it could not be delivered this time.
-    ``not_their_fault``: refused for what or who we are; says nothing about the address. ``delayed``: still being tried.
-    ``released``: a person lets us write to the address again.
+    ``not_their_fault``: refused because of the content or the sender; says nothing about the address. ``delayed``:
+    still being tried. ``released``: a person allows letters to the address again.
     """
 
     HARD = "hard"
@@ -92,15 +91,15 @@ class FeedbackOutcome(StrEnum):
 
 
 class FeedbackEvent(NamedTuple):
-    """One thing that came back, as it is kept for good.
+    """One feedback event, as it is stored permanently.
 
-    ``id`` is unique, and the same each time the same thing is read. ``source`` says where it was read
+    ``id`` is unique, and stays the same if the same event is read again. ``source`` is where it was read
     (``imap:bounces@mail.example.com``, ``smtp`` for a relay's own reply). ``at`` and ``seen`` are POSIX seconds: when
-    it happened and when it was read. ``address`` is the planned one, or what was named where nobody was found.
-    ``matched_by``: ``return-path``, ``message-id``, ``unsubscribe-token``, ``reply-id``, ``address`` (only named,
-    which anybody can do) or ``""``. ``number`` is the recipient's in the plan of ``run``, which is
-    ``CAMPAIGN[/EDITION]/RUN`` below the ledger's directory. ``reason`` is the class of what it means, such as
-    ``no_such_user``; the rest is evidence.
+    it happened and when it was read. ``address`` is the planned address, or the one the feedback names if no recipient
+    was found. ``matched_by``: ``return-path``, ``message-id``, ``unsubscribe-token``, ``reply-id``, ``address`` (only
+    named, which anyone can forge) or ``""``. ``number`` is the recipient's number in the plan of ``run``, which is
+    ``CAMPAIGN[/EDITION]/RUN`` below the ledger's directory. ``reason`` is the class of the event, such as
+    ``no_such_user``; the remaining fields are evidence.
     """
 
     id: str
@@ -124,9 +123,9 @@ class FeedbackEvent(NamedTuple):
 class Letter(NamedTuple):
     """The rendered bytes for one recipient, complete and canonical (CRLF, no line over 998 octets).
 
-    ``content`` is what the receiving side stores: header block, empty line, body, not dot-stuffed, and it
-    ends in CRLF. ``digest`` is its SHA-256 (32 raw bytes). ``sender`` and ``recipient`` are the envelope.
-    ``sound``: proved piece by piece to hold no bare CR or LF, no NUL, and no line that begins with a dot.
+    ``content`` is what the receiving side stores: header block, empty line, body, not dot-stuffed, ending in CRLF.
+    ``digest`` is its SHA-256 (32 raw bytes). ``sender`` and ``recipient`` are the envelope addresses. ``sound``:
+    verified piece by piece to contain no bare CR or LF, no NUL, and no line that begins with a dot.
     """
 
     number: int
@@ -141,14 +140,14 @@ class Letter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unrenderable:
-    """A row that cannot be made into a letter, and why, in words for the person who owns the list."""
+    """A row that cannot be rendered, and the reason in words for the owner of the list."""
 
     number: int
     reason: str
 
 
 class Reply(NamedTuple):
-    """One SMTP reply: code 200-599, enhanced code such as ``"5.1.1"`` or ``""``, text (lines joined by a blank)."""
+    """One SMTP reply: code 200-599, enhanced code such as ``"5.1.1"`` or ``""``, text (lines joined by a space)."""
 
     code: int
     enhanced: str
@@ -156,10 +155,10 @@ class Reply(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one attempt at one recipient ended in; the journal writes it down as it is.
+    """The result of one attempt at one recipient, as the journal records it.
 
-    ``counted`` says whether the attempt counts against the recipient (a 421 never does). ``retry_after`` is
-    the least number of seconds before the next attempt, ``None`` where the reply gave no hint.
+    ``counted`` says whether the attempt counts against the recipient (a 421 never does). ``retry_after`` is the
+    minimum number of seconds before the next attempt, ``None`` if the reply gave no hint.
     """
 
     number: int
@@ -175,9 +174,9 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The conservation check in numbers: rows read by what screening made of them, and the plan's size.
+    """Row counts for the conservation check: rows read, rows for each result of screening, recipients planned.
 
-    ``further`` counts the addresses of cells beyond the first of each (``audience.split_addresses``).
+    ``further`` counts the addresses after the first in each cell (``audience.split_addresses``).
     """
 
     read: int = 0
@@ -200,9 +199,9 @@ class Mailbox(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes letters of one edition one of a kind; feeds Message-IDs, boundaries and tokens.
+    """Identifies the letters of one edition; Message-IDs, boundaries and tokens derive from it.
 
-    ``generation`` is 1 and grows by one with each ``--again``. ``test`` letters have identities of their own.
+    ``generation`` starts at 1 and rises by one with each ``--again``. ``test`` letters have separate identities.
     """
 
     campaign: str

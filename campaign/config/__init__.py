@@ -1,4 +1,4 @@
-"""Configuration: parsed once at the door, frozen, handed on in slices, one per stage."""
+"""The campaign file, parsed once into frozen settings with one section for each stage."""
 
 from campaign.config.loading import Settings, load
 

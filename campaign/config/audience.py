@@ -1,4 +1,4 @@
-"""The ``[audience]`` section: who gets it."""
+"""The ``[audience]`` section: the source of the list, and how its rows are read and screened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLUMN_TYPE = re.compile(r"text|boolean|json|(?:integer|number|date)(?::.+)?")
 
 
 def column_type(value: str) -> str:
-    """``date``, ``date:%d.%m.%Y``, ``number:de``: a type, and how the column is written. Raises ValueError."""
+    """``date``, ``date:%d.%m.%Y``, ``number:de``: a type, optionally with the form of its cells. Raises ValueError."""
     if not _COLUMN_TYPE.fullmatch(value):
         raise ValueError(
             f"{value!r} is no type of column; write text, integer, number, boolean, date or json, "

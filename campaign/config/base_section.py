@@ -1,4 +1,4 @@
-"""What every slice of the settings has in common: frozen, and unknown keys are errors."""
+"""The base class of all sections of the campaign file: frozen, and an unknown key is an error."""
 
 from __future__ import annotations
 

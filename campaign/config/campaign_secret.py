@@ -1,4 +1,4 @@
-"""The campaign's secret: keys Message-IDs, boundaries and unsubscribe tokens. Made at first use, never shown."""
+"""The campaign's secret, the key for Message-IDs, boundaries and unsubscribe tokens; made at first use, never shown."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LEAST_OCTETS = 16
 def load_secret(file: Path, *, must_exist: bool, environment: Mapping[str, str] | None = None) -> bytes:
     """The secret from the environment or ``file``, which is made (0600) unless ``must_exist``.
 
-    Several lines are allowed: the first signs, older ones below it still open tokens.
-    Raises StorageError or ConfigError.
+    The secret may have several lines: the first signs, and the older ones below it still open tokens. Raises
+    StorageError or ConfigError.
     """
     given = (os.environ if environment is None else environment).get(VARIABLE, "")
     secret = given.encode().strip() or _from_file(file, must_exist)
@@ -36,7 +36,7 @@ def load_secret(file: Path, *, must_exist: bool, environment: Mapping[str, str] 
 
 
 def secret_fingerprint(secret: bytes) -> str:
-    """What a journal keeps of a secret: 64 hexadecimal digits that show nothing of it, and differ with it."""
+    """A secret's fingerprint for journals: 64 hexadecimal digits that change with the secret and reveal nothing."""
     return hmac.digest(secret, b"fingerprint", "sha256").hex()
 
 

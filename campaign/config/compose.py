@@ -1,4 +1,4 @@
-"""The ``[compose]`` section: what each one gets."""
+"""The ``[compose]`` section: templates, files, headers and signatures of the letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``[delivery]`` section: how it goes out."""
+"""The ``[delivery]`` section: relays, logins, limits, retries and timeouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DsnWish = Literal["never", "success", "failure", "delay"]
 
 
 class Timeouts(Section):
-    """How long each step of the conversation may take (RFC 5321 4.5.3.2), and a letter as a whole."""
+    """Time limits for each step of an SMTP session (RFC 5321 4.5.3.2) and for a letter as a whole."""
 
     connect: Duration = Field(30.0, gt=0, description="to open a TCP connection, per address of the relay")
     banner: Duration = Field(300.0, gt=0, description="for the greeting, and for TLS before it")
@@ -33,7 +33,7 @@ class Timeouts(Section):
 
 
 class RelaySection(Section):
-    """A relay of a list by weight: each gets its share of the letters, instead of the first getting them all."""
+    """A relay in a list by weight: each relay gets its share of the letters, instead of the first getting them all."""
 
     url: str = Field(description="as in a list in order: a URL, a preset or mailbox")
     weight: float = Field(
@@ -45,7 +45,7 @@ class RelaySection(Section):
 
 
 class OauthSection(Section):
-    """Access tokens that are got and renewed by themselves; logs in by XOAUTH2."""
+    """Access tokens that are obtained and renewed automatically, for login by XOAUTH2."""
 
     provider: Literal["google", "microsoft"] = Field(description="who gives the tokens: google or microsoft")
     file: Path = Field(
@@ -66,7 +66,7 @@ class OauthSection(Section):
 
 
 class DeliverySection(Section):
-    """Relays, limits and patience."""
+    """Relays, limits, retries and timeouts."""
 
     relay: tuple[str | RelaySection, ...] = Field(
         ("mailbox",),
@@ -173,7 +173,7 @@ class DeliverySection(Section):
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """A weight for each relay, or nothing where they stand in order."""
+        """The weight of each relay; empty for a list in order."""
         return tuple(one.weight for one in self.relay if isinstance(one, RelaySection))
 
     @field_validator("relay", "dsn", mode="before")
@@ -194,7 +194,7 @@ class DeliverySection(Section):
     @field_validator("relay")
     @classmethod
     def _mailbox_stands_alone(cls, relays: tuple[str | RelaySection, ...]) -> tuple[str | RelaySection, ...]:
-        """A run is a rehearsal or it is none: of letters in both places nobody could say who has been served."""
+        """Refuse a run that is partly a rehearsal: it would be unclear which recipients have been served."""
         if len(relays) > 1 and any((one if isinstance(one, str) else one.url) == "mailbox" for one in relays):
             raise ValueError("'mailbox' stands alone, as its letters are a rehearsal; write it, or the other relays")
         return relays

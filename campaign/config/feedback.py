@@ -11,7 +11,7 @@ from campaign.config.base_section import Section
 from campaign.config.delivery import OauthSection
 from campaign.config.units import Duration
 
-#: Forms of a source's ``url``. Those of mailboxes on a server, then those of files and queues.
+#: Prefixes of a source's ``url``: mailboxes on a server first, then files and queues.
 SERVERS = ("imaps://", "imap://", "pop3s://", "pop3://")
 OTHERS = ("maildir:", "mbox:", "postfix-log:", "events:", "sqs://")
 

@@ -1,4 +1,4 @@
-"""The ``[ledger]`` section: where it is written down, and what doubt means."""
+"""The ``[ledger]`` section: where runs are recorded, how durably, and what happens to letters in doubt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Durability = Literal["process", "power"]
 
 
 class LedgerSection(Section):
-    """The checkpoint's folder and promises."""
+    """The folder of the runs, the durability of the journal, and the policy for letters in doubt."""
 
     directory: Path = Field(Path("runs"), description="where run folders live")
     in_doubt: InDoubt = Field(

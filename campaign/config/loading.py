@@ -1,7 +1,7 @@
-"""From a TOML file and the environment to frozen settings, or to every mistake at once.
+"""Loads a campaign file and the environment into frozen settings, or reports every mistake at once.
 
-Values set as ``CAMPAIGN__SECTION__KEY`` in the environment replace those of the file. Nothing is read here
-but the campaign file itself: sources, templates and passwords are opened by the stage that needs them.
+A value set as ``CAMPAIGN__SECTION__KEY`` in the environment replaces the one in the file. Only the campaign file
+itself is read here; each stage opens the sources, templates and passwords that it needs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from campaign.errors import ConfigError
 
 PREFIX = "CAMPAIGN__"
 
-#: Where a value may be of several kinds, pydantic puts the kind it tried into the path; people know keys only.
+#: If a value may have several types, pydantic puts the type it tried into the path; messages show only keys.
 _KIND = re.compile(r"[a-z-]+\[.*\]|int|float|str|bool|[A-Z]\w*Section", re.DOTALL)
 _PLACE = re.compile(r"at line (\d+)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -68,9 +68,9 @@ class CampaignFile(Section):
 
 
 class Settings(CampaignFile):
-    """A parsed campaign file and where it lies. ``base`` is its folder: relative paths are relative to it.
+    """A parsed campaign file and its path. ``base`` is its folder, to which relative paths are relative.
 
-    ``relay_option`` is what `--relay` put in place of the file's relay, or ``""``.
+    ``relay_option`` is the relay that `--relay` put in place of the file's, or ``""``.
     """
 
     base: Path
@@ -79,7 +79,7 @@ class Settings(CampaignFile):
 
 
 def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
-    """Parse ``file`` with the environment laid over it. Raises ConfigError naming every mistake."""
+    """Parse ``file``, with the environment overriding it. Raises ConfigError naming every mistake."""
     data = _read(file)
     environment = os.environ if environment is None else environment
     _overlay(data, environment)
@@ -125,7 +125,7 @@ def _not_there(file: Path) -> ConfigError:
 
 
 def _such_as(file: Path) -> str:
-    """The TOML file beside ``file`` whose name is nearest, as the end of a sentence; else nothing."""
+    """The end of a sentence naming the TOML file beside ``file`` with the closest name; empty if there is none."""
     try:
         names = sorted(path.name for path in file.parent.glob("*.toml") if path.name != "pyproject.toml")
     except OSError:
@@ -135,7 +135,7 @@ def _such_as(file: Path) -> str:
 
 
 def _not_toml(file: Path, text: str, why: str) -> ConfigError:
-    """With the line itself; what does not even end in .toml is most likely the wrong file."""
+    """The error for invalid TOML, showing the line. A file not named ``.toml`` is most likely the wrong file."""
     place, lines = _PLACE.search(why), text.split("\n")
     shown = f"line {place[1]}: {lines[int(place[1]) - 1].strip()[:100]}" if place else ""
     hint = '; text stands in quotes, as in name = "gazette"' if why.startswith("Invalid value") else ""
@@ -171,7 +171,7 @@ def _environment_value(text: str) -> Any:
 
 
 def _mistakes(errors: Iterable[Any], environment: Mapping[str, str]) -> Iterator[str]:
-    """One sentence a path. Of a value that fits none of several kinds, only what its own keys lack is told."""
+    """One sentence for each path. A value that fits none of several types is reported by its inner keys alone."""
     variables = {name.lower(): name for name in environment if name.startswith(PREFIX)}
     told: dict[tuple[str | int, ...], list[str]] = {}
     for error in errors:
@@ -186,7 +186,7 @@ def _mistakes(errors: Iterable[Any], environment: Mapping[str, str]) -> Iterator
 
 
 def _from_environment(path: tuple[str | int, ...], variables: Mapping[str, str]) -> str:
-    """Where a wrong value stands, if not in the file."""
+    """The environment variable that set a wrong value, if it is not from the file."""
     name = (PREFIX + "__".join(map(str, path))).lower()
     found = [variable for lowered, variable in variables.items() if lowered == name or lowered.startswith(f"{name}__")]
     return f" (set by {found[0]})" if found else ""

@@ -1,4 +1,4 @@
-"""How people write ramps: a rate that grows while a run goes on."""
+"""The written form of ramps: a rate that rises during a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RAMP = re.compile(r"(?P<start>.+?)\s*\.\.\s*(?P<end>.+?)\s+over\s+(?P<over>.+)"
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """From ``start`` to ``end``, straight, in ``over`` seconds; then ``end`` for good."""
+    """A linear rise from ``start`` to ``end`` in ``over`` seconds, and ``end`` from then on."""
 
     start: Rate
     end: Rate

@@ -1,4 +1,4 @@
-"""The ``[report]`` section: what the operator sees."""
+"""The ``[report]`` section: progress lines, metrics, traces and logged addresses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from campaign.config.units import Duration
 
 
 class ReportSection(Section):
-    """How often a run speaks off a terminal, and where machines read its numbers."""
+    """How often a run prints a line off a terminal, and where its metrics and traces go."""
 
     interval: Duration = Field(10.0, gt=0, description="off a terminal, a line this often")
     metrics_file: Path | None = Field(None, description="a .prom file for the node exporter's textfile collector")
@@ -36,7 +36,7 @@ class ReportSection(Section):
     @field_validator("push_url")
     @classmethod
     def _no_secret_in_clear(cls, value: str) -> str:
-        """What is pushed may carry a password, and says how a company's mail is doing."""
+        """Require HTTPS off this machine, because a push may carry a password and its figures are confidential."""
         url = urlsplit(value)
         if value and (url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment):
             raise ValueError("should be such as https://push.example.com or http://127.0.0.1:9091")
@@ -48,7 +48,7 @@ class ReportSection(Section):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine by its name alone; nothing is looked up."""
+    """Whether ``host`` names this machine, decided without a DNS lookup."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

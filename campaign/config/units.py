@@ -1,6 +1,6 @@
-"""How people write durations, rates and mailboxes, and what the code gets instead.
+"""The written forms of durations, rates, shares and mailboxes, and the values they stand for.
 
-Annotated types for the settings: each turns the written form into a plain value or says what it wanted.
+Each annotated type turns the written form into a plain value, or raises an error that shows the expected form.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from campaign.model import Mailbox
 
-#: Stands in an address for a token of each recipient's own, of so many characters.
+#: The placeholder in an address for a recipient's token, and the characters of the token.
 TOKEN, TOKEN_LENGTH = "{token}", 24
 LONGEST_LOCAL = 64  #: octets before an @ (RFC 5321, section 4.5.3.1.1)
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
@@ -34,7 +34,7 @@ class Rate:
 
     @property
     def per_second(self) -> float:
-        """Letters a second, as a mean."""
+        """The mean rate in letters per second."""
         return self.count / self.per
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ def rates(value: object) -> tuple[Rate, ...]:
 
 
 def share(value: object) -> float:
-    """``"20 %"`` or ``0.2`` -> 0.2, from nothing to all. Raises ValueError."""
+    """``"20 %"`` or ``0.2`` -> 0.2, between 0 and 1. Raises ValueError."""
     match = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
     number = float(match[1]) / 100 if match else value
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
@@ -90,12 +90,12 @@ def mailbox(value: object) -> Mailbox:
 
 
 def is_template(text: str) -> bool:
-    """Whether something in it is filled in for each row."""
+    """Whether ``text`` contains template code."""
     return any(begun in text for begun in ("{{", "{%", "{#"))
 
 
 def sender_template(value: object) -> Mailbox:
-    """As `mailbox`; the display name and what stands before the @ may hold templates. Raises ValueError."""
+    """As `mailbox`; the display name and the local part may contain templates. Raises ValueError."""
     found = mailbox_template(value)
     if "@" not in found.address or is_template(found.address.rpartition("@")[2]):
         raise ValueError(
@@ -106,7 +106,7 @@ def sender_template(value: object) -> Mailbox:
 
 
 def mailbox_template(value: object) -> Mailbox:
-    """As `mailbox`; the display name and the address may hold templates, or be one. Raises ValueError."""
+    """As `mailbox`; the display name and the address may contain templates, or be one. Raises ValueError."""
     if not isinstance(value, str) or not is_template(value):
         return mailbox(value)
     codes, mark = _CODE.findall(value), "q"
@@ -127,7 +127,7 @@ def mailbox_template(value: object) -> Mailbox:
 
 
 def bare_address(value: object) -> str:
-    """An address with no display name, domain in ASCII. Raises ValueError."""
+    """An address without a display name, its domain in ASCII. Raises ValueError."""
     if isinstance(value, str) and is_template(value):
         raise ValueError(f"{value!r} cannot be a template here; write one address for all letters")
     found = mailbox(value)
@@ -137,20 +137,20 @@ def bare_address(value: object) -> str:
 
 
 def return_path(value: object) -> str:
-    """As `bare_address`; ``{token}`` may stand once before the @. Raises ValueError."""
+    """As `bare_address`; the local part may contain ``{token}`` once. Raises ValueError."""
     address = bare_address(value)
     _check_token(address, address)
     return address
 
 
 def mailto_target(value: str) -> str:
-    """``leave@example.com``, ``mailto:leave@example.com?subject=…``; ``{token}`` may stand once. Raises ValueError."""
+    """``leave@example.com``, ``mailto:leave@example.com?subject=…``; ``{token}`` may occur once. Raises ValueError."""
     _check_token(value, value.removeprefix("mailto:").partition("?")[0])
     return value
 
 
 def _check_token(text: str, address: str) -> None:
-    """Refuses ``text``, of which ``address`` is the address, unless each letter can have its token in it."""
+    """Raise ValueError if ``text``, which contains ``address``, cannot hold each recipient's token."""
     local, _, domain = address.rpartition("@")
     rest = text.replace(TOKEN, "", 1)
     if TOKEN in rest:

@@ -1,1 +1,1 @@
-"""What any part of the program needs of the operating system, said once."""
+"""Operating system services for all stages: durable writes, file ownership, secrets, the boot clock."""

@@ -1,7 +1,7 @@
-"""A small file written durably: after a kill or a loss of power it is there whole, or as it was before.
+"""Durable writes of small files: after a kill or a power loss the file is complete, or unchanged.
 
-Temporary file beside the target, fsync, rename, fsync of the folder. Errors are the system's own (OSError); the
-caller knows what the file is for and says so.
+The steps are a temporary file beside the target, fsync, rename, and fsync of the folder. Errors are plain OSErrors;
+the caller turns them into a message about the file's purpose.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ BUFFER = 1 << 20
 
 @contextmanager
 def atomic_file(path: Path, *, mode: int = OWNER_ONLY, keep_first: bool = False) -> Iterator[BinaryIO]:
-    """A file to write that becomes ``path`` when the block ends well; otherwise ``path`` stays as it was.
+    """A file that replaces ``path`` when the block ends without an error; otherwise ``path`` is unchanged.
 
-    Several processes may write the same path at once: each has a temporary file of its own, and the last rename
-    holds. With ``keep_first`` the first one holds, and the others get FileExistsError. Raises OSError.
+    Several processes may write the same path at once: each uses its own temporary file, and the last rename wins.
+    With ``keep_first`` the first one wins, and the others get FileExistsError. Raises OSError.
     """
     _remove_leftovers(path)
     temporary, descriptor = _open_temporary(path, mode)
     try:
         with open(descriptor, "wb", buffering=BUFFER) as file:  # noqa: PTH123  a descriptor with its own flags
-            os.fchmod(descriptor, mode)  # whatever the umask
+            os.fchmod(descriptor, mode)  # regardless of the umask
             yield file
             file.flush()
             os.fsync(descriptor)
@@ -38,20 +38,20 @@ def atomic_file(path: Path, *, mode: int = OWNER_ONLY, keep_first: bool = False)
                 os.link(temporary, path)
                 temporary.unlink()
             else:
-                temporary.replace(path)  # while it is locked, so that nobody takes it for a leftover
+                temporary.replace(path)  # still locked, so that no process removes it as a leftover
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = OWNER_ONLY, keep_first: bool = False) -> None:
-    """Put ``data`` in place as `atomic_file` does. Raises OSError."""
+    """Write ``data`` to ``path`` as `atomic_file` does. Raises OSError."""
     with atomic_file(path, mode=mode, keep_first=keep_first) as file:
         file.write(data)
 
 
 def make_folders(folder: Path) -> None:
-    """Create ``folder`` and what is missing above it, 0700, each durable. Raises OSError."""
+    """Create ``folder`` and its missing parents durably, with mode 0700. Raises OSError."""
     for part in reversed([part for part in (folder, *folder.parents) if not part.exists()]):
         part.mkdir(mode=0o700, exist_ok=True)
         sync_folder(part.parent)
@@ -67,20 +67,20 @@ def sync_folder(folder: Path) -> None:
 
 
 def _open_temporary(path: Path, mode: int) -> tuple[Path, int]:
-    """A new locked file beside ``path``. The lock tells others that its writer is alive; it ends with the process."""
+    """A new locked file beside ``path``. The lock shows that its writer is alive; it ends with the process."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
-        # O_EXCL follows no link: nobody who can write the folder may point our temporary name at another file.
+        # O_EXCL follows no link: a user who can write to the folder cannot point our temporary name at another file.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with suppress(OSError):  # a file system without locks: then no leftover is ever removed there
+        with suppress(OSError):  # a file system without locks, where leftovers are never removed
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
-        os.close(descriptor)  # another process took it for a leftover before it was locked
+        os.close(descriptor)  # another process removed it as a leftover before it was locked
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what a killed process left of an earlier try at ``path``."""
+    """Remove the temporary files that killed processes left beside ``path``."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
         with suppress(OSError):
             descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

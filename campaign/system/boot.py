@@ -1,7 +1,7 @@
-"""This boot of the machine: which one it is, the clock that nobody sets, and whether power may have been lost.
+"""The identity and the clock of the current boot, and whether power may have been lost between two processes.
 
-A system that does not say which boot it is makes every start one after a loss of power, as far as anybody can know:
-then a kill puts a few more in doubt than it had to, and none is served twice.
+If the system does not identify its boots, every start counts as one after a power loss. A kill then puts a few more
+letters in doubt than necessary, and still no recipient is served twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _IDENTITY = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_identity() -> str:
-    """What changes with every boot of this machine, and only then; `UNKNOWN` where the system does not say."""
+    """An identifier that changes with each boot of this machine, and only then; `UNKNOWN` if the system has none."""
     try:
         return _IDENTITY.read_text(encoding="ascii").strip()
     except OSError:
@@ -22,7 +22,7 @@ def boot_identity() -> str:
 
 
 def power_lost(before: str, now: str) -> bool:
-    """Whether the machine was, or may have been, started anew between two processes; ``before`` is "" without one."""
+    """Whether the machine was or may have been restarted since ``before``, the boot of an earlier process or ""."""
     return bool(before) and (before != now or now == UNKNOWN)
 
 

@@ -1,7 +1,7 @@
-"""CSV cells that are safe to open in a spreadsheet: one that would be a formula gets an apostrophe in front.
+"""Guards CSV cells against formula injection in spreadsheets: a cell that would be a formula gets an apostrophe.
 
-CWE-1236; the list of first characters is OWASP's, with NUL and line feed. `unguard` takes exactly that apostrophe off
-again, so that a table can be fed back in with the values it came with.
+See CWE-1236; the list of first characters is OWASP's, plus NUL and line feed. `unguard` removes exactly that
+apostrophe, so a table can be read back in with its original values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _GUARDED = re.compile(r"'+[=+\-@\t\r\n\0]")
 
 
 def guard(cell: str) -> str:
-    """``=1+1`` -> ``'=1+1``; a cell that already looks guarded is guarded once more, so nothing is lost."""
+    """``=1+1`` -> ``'=1+1``; a cell that already looks guarded gets another apostrophe, so nothing is lost."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 

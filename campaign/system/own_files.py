@@ -1,4 +1,4 @@
-"""What we write goes into folders and files of ours or of root's, and through no link: nobody leads it elsewhere."""
+"""Checks that output goes only into files and folders of this user or root, and through no symbolic link."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ROOT = 0
 
 
 def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
-    """`os.open` for writing: no link is followed, and a file of another user is refused.
+    """`os.open` for writing that follows no link and refuses a file of another user (root excepted).
 
-    Raises StorageError for these, and OSError as `os.open` does.
+    Raises StorageError in these cases, and OSError as `os.open` does.
     """
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -33,17 +33,17 @@ def open_own(path: Path, flags: int, mode: int = 0o600) -> int:
 
 
 def refuse_foreign(directory: Path, folder: Path) -> None:
-    """Raises StorageError where ``folder``, or one between it and ``directory``, is a link or another user's.
+    """Raise StorageError if ``folder``, or a folder between it and ``directory``, is a link or another user's.
 
-    ``directory`` is where the operator says, so it may be a link itself. What cannot be looked
-    at is left to the write that follows.
+    ``directory`` is the operator's choice, so it may be a link itself. A folder that cannot be inspected is left to
+    the write that follows.
     """
     below = [part for part in (folder, *folder.parents) if directory in part.parents]
     for part in reversed(below):
         try:
             found = part.lstat()
         except OSError:
-            return  # not there yet, or not to be reached: then whoever writes there says so
+            return  # missing or unreachable: the write that follows reports it
         if stat.S_ISLNK(found.st_mode):
             raise _link(part)
         _refuse_owner(part, found.st_uid)

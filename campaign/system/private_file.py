@@ -1,8 +1,9 @@
-"""One rule for every file that holds a secret: it is ours, or root's who gave it to us, and nobody else may read it.
+"""Reads files that hold a secret; each must belong to this user or root, and no other user may be able to read it.
 
-Ours has no rights for group and others (0600, 0400). Root's may be read by its group (0440, 0640), for that is how a
-service manager or a cluster hands a secret to a process without rights. Links are followed, since clusters mount
-secrets as links; what is judged is the open file, so no swap comes between the look and the reading.
+A file of this user has no permissions for group and others (0600, 0400). A file of root may be readable by its group
+(0440, 0640), because service managers and clusters hand secrets to unprivileged processes that way. Links are
+followed, because clusters mount secrets as links. The open file is checked, so it cannot be swapped between the check
+and the read.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pathlib import Path
 from campaign.errors import ConfigError
 from campaign.system.user_name import user_name
 
-#: Longest secret; a token is a few kilobytes, a file far larger than that is the wrong file.
+#: Octets of a secret, at most. A token is a few kilobytes; a far larger file is the wrong file.
 LONGEST = 64 * 1024
 ROOT = 0
 
 
 def private_octets(path: Path) -> bytes:
-    """What the file holds, at most `LONGEST` octets. Raises ConfigError when it breaks the rule, OSError otherwise."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)  # a pipe must not hold us
+    """The file's content, at most `LONGEST` octets. Raises ConfigError for its owner or mode, OSError otherwise."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)  # a pipe must not block
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -34,7 +35,7 @@ def private_octets(path: Path) -> bytes:
 
 
 def read_private(path: Path) -> str:
-    """The text of a file that nobody else may read. Raises ConfigError."""
+    """The text of a file that no other user may read. Raises ConfigError."""
     again = f"put the secret on the first line of {path}, then chmod 600 {path}"
     try:
         return private_octets(path).decode("utf-8")

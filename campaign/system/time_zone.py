@@ -1,4 +1,4 @@
-"""What this machine's time zone is called."""
+"""The name of this machine's time zone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ LOCALTIME = Path("/etc/localtime")
 
 
 def time_zone(environment: str | None = None, localtime: Path = LOCALTIME) -> str:
-    """``Europe/Berlin``, by TZ (``environment`` stands for it) or where ``localtime`` points; UTC if by neither."""
+    """A name such as ``Europe/Berlin``, from TZ or the link ``localtime``; UTC if neither is set.
+
+    ``environment`` replaces the value of TZ.
+    """
     named = (os.environ.get("TZ", "") if environment is None else environment).removeprefix(":")
     path = named or os.path.realpath(localtime)
     name = path.rpartition("zoneinfo/")[2]

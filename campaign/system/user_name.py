@@ -1,4 +1,4 @@
-"""What the system calls a user."""
+"""The system's name for a user ID."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pwd
 
 
 def user_name(number: int) -> str:
-    """The user's name, or the number where it has none."""
+    """The user's name, or the number if it has none."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
