@@ -107,7 +107,13 @@ def _events(_: FeedbackSourceSection, around: SourceSurroundings, name: str) -> 
 def _queue(settings: FeedbackSourceSection, around: SourceSurroundings, _: str) -> FeedbackSource:
     from campaign.feedback.event_feeds.ses_queue import SesQueue
 
-    return SesQueue(settings.url, around.base, around.environment)
+    return SesQueue(
+        settings.url,
+        around.base,
+        around.environment,
+        password=around.password,
+        tls_ca_file=settings.tls_ca_file,
+    )
 
 
 _OTHERS: dict[str, Callable[[FeedbackSourceSection, SourceSurroundings, str], FeedbackSource]] = {

@@ -1,0 +1,1 @@
+"""Amazon: signed requests to a queue of SQS, and what the events of SES in it tell."""

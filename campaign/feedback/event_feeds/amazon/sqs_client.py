@@ -1,0 +1,201 @@
+"""Calls to one queue of Amazon SQS, by its JSON protocol over HTTPS: receive and delete, tried again where it helps."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from campaign.errors import CampaignError, InputError, LoginError, UnfinishedError
+from campaign.feedback.event_feeds.amazon.aws_signature import AwsCredentials, SigningScope, sign_request
+from campaign.feedback.event_feeds.quoted_reply import plain_text
+
+#: Largest answer: ten messages of 1 MiB, with what JSON adds to them.
+LARGEST_ANSWER = 32 << 20
+#: Tries of one call, and the longest pause before the second of them, in seconds; it doubles.
+TRIES, FIRST_PAUSE = 5, 1.0
+#: Seconds without an answer, beyond those that the queue was asked to wait.
+ANSWER_LIMIT = 30.0
+
+_REFUSED = (
+    "AccessDenied",
+    "ExpiredToken",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "KmsAccessDenied",
+    "MissingAuthenticationToken",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClient",
+)
+_LATER = (
+    "InternalError",
+    "InternalFailure",
+    "OverLimit",
+    "RequestThrottled",
+    "ServiceUnavailable",
+    "Throttl",
+    "TooMany",
+)
+
+
+class QueueAddress(NamedTuple):
+    """A queue's host, its region, and what requests call it."""
+
+    host: str
+    region: str
+    url: str
+
+
+class QueueEndpoint(NamedTuple):
+    """Where to connect: the queue's own host, or another one in tests; ``context`` verifies its certificate."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    content: bytes
+
+    def json(self) -> dict[str, Any]:
+        try:
+            found = msgspec.json.decode(self.content)
+        except (msgspec.DecodeError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def error(self) -> str:
+        """The error's name, without its namespace."""
+        kind = self.json().get("__type")
+        return plain_text(kind.rpartition("#")[2])[:100] if isinstance(kind, str) else ""
+
+    @property
+    def said(self) -> str:
+        found = self.json()
+        text = found.get("message") or found.get("Message")
+        words = text if isinstance(text, str) else self.content[:200].decode("utf-8", "replace")
+        return f"{self.status} {self.error}: {plain_text(words)[:300]}"
+
+
+class SqsClient:
+    """One queue, over a connection that is kept.
+
+    ``credentials`` is called before each request. ``now`` and ``sleep`` are clocks; it sleeps between tries.
+    """
+
+    def __init__(
+        self,
+        address: QueueAddress,
+        credentials: Callable[[], AwsCredentials],
+        endpoint: QueueEndpoint,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._address, self._credentials, self._endpoint = address, credentials, endpoint
+        self._now, self._sleep = now, sleep
+        self._connection: http.client.HTTPSConnection | None = None
+
+    def call(self, action: str, request: Mapping[str, Any], wait: float = 0.0) -> dict[str, Any]:
+        """The answer to ``AmazonSQS.ACTION``, which the queue may take ``wait`` seconds for.
+
+        Raises LoginError (the key is refused), InputError (there is no such queue, or its certificate is not to be
+        trusted), UnfinishedError (it cannot be reached, or asks for patience for too long).
+        """
+        body = msgspec.json.encode({"QueueUrl": self._address.url, **request})
+        trouble = ""
+        for number in range(TRIES):
+            if number:
+                self._sleep(FIRST_PAUSE * 2 ** (number - 1) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            try:
+                answer = self._post(action, body, wait)
+            except ssl.SSLCertVerificationError as error:
+                raise self._untrusted(error) from None
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                trouble = plain_text(str(error)) or type(error).__name__
+                continue
+            if answer.status == http.HTTPStatus.OK:
+                return answer.json()
+            trouble = answer.said
+            if not _worth_another_try(answer):
+                raise self._refused(answer)
+        raise UnfinishedError(
+            f"The queue {self._address.url} cannot be used now.",
+            evidence=trouble,
+            next_step="run the same command again later; what was not acknowledged is still in the queue",
+        )
+
+    def close(self) -> None:
+        """Close the connection. Never raises."""
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.close()
+            self._connection = None
+
+    def _post(self, action: str, body: bytes, wait: float) -> _Answer:
+        """One request and its answer. Raises OSError and HTTPException; the connection is then of no more use."""
+        headers = {
+            "Host": self._address.host,
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"AmazonSQS.{action}",
+        }
+        scope = SigningScope(self._address.region, "sqs")
+        signed = sign_request(headers, body, self._credentials(), scope, self._now())
+        connection = self._connected(wait)
+        connection.request("POST", "/", body, signed)
+        response = connection.getresponse()
+        content = response.read(LARGEST_ANSWER + 1)
+        if len(content) > LARGEST_ANSWER:
+            raise http.client.HTTPException(f"its answer is larger than {LARGEST_ANSWER >> 20} MiB")
+        return _Answer(response.status, content)
+
+    def _connected(self, wait: float) -> http.client.HTTPSConnection:
+        if self._connection is None:
+            host, port, context = self._endpoint
+            self._connection = http.client.HTTPSConnection(host, port, timeout=ANSWER_LIMIT, context=context)
+            self._connection.connect()
+        self._connection.sock.settimeout(ANSWER_LIMIT + wait)
+        return self._connection
+
+    def _refused(self, answer: _Answer) -> CampaignError:
+        said, key = answer.said, self._credentials()
+        for secret in filter(None, (key.secret, key.session_token)):
+            said = said.replace(secret, "…")
+        if answer.status == http.HTTPStatus.FORBIDDEN or answer.error.startswith(_REFUSED):
+            return LoginError(
+                f"Amazon refuses access to the queue {self._address.url}.",
+                evidence=said,
+                next_step="see that the key is current, that it may sqs:ReceiveMessage and sqs:DeleteMessage there, "
+                "and that this machine's clock is right: timedatectl",
+            )
+        return InputError(
+            f"The queue {self._address.url} cannot be read.",
+            evidence=said,
+            next_step="see that account, name and region in the URL of [[feedback.source]] are those of the queue",
+        )
+
+    def _untrusted(self, error: ssl.SSLCertVerificationError) -> InputError:
+        return InputError(
+            f"{self._address.host} shows a certificate that is not to be trusted.",
+            evidence=error.verify_message,
+            next_step="name the authority that signed it as tls_ca_file, if a proxy of yours stands between",
+        )
+
+
+def _worth_another_try(answer: _Answer) -> bool:
+    busy = answer.status == http.HTTPStatus.TOO_MANY_REQUESTS or answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
+    return busy or answer.error.startswith(_LATER)

@@ -1,0 +1,279 @@
+"""A file that another program appends to and a third one rotates: each complete line is read once.
+
+The position is kept in a file of our own: an offset, and a digest of the file's first octets and of the last line
+before the offset. That names a file better than its inode does, which a copy and a compressed file do not share. Where
+the named file does not fit, it was rotated: then the rotated part that fits (``mail.log.1``, ``mail.log-20261128.gz``)
+is read to its end, then all newer ones, then the named file.
+"""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
+
+from campaign.errors import InputError, StorageError
+from campaign.system.atomic_file import make_folders, write_atomically
+from campaign.system.user_name import user_name
+
+#: Octets read at once.
+BLOCK = 1 << 20
+#: Octets at the start of a file that are part of its fingerprint.
+HEAD = 256
+#: Rotated parts looked at, the newest first.
+MOST_PARTS = 50
+#: Largest progress file; anything larger is not ours.
+LARGEST_PROGRESS = 256 << 20
+
+_ROTATED = re.compile(r"[.-][0-9][0-9.-]*(?:\.(?:gz|bz2|xz))?")
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+#: What a compressed file is read to: its end.
+ENDLESS = 1 << 62
+_BROKEN = (EOFError, zlib.error, lzma.LZMAError)
+
+
+class LineMark(NamedTuple):
+    """Where a line stands: which part, the offsets of its beginning and of what follows it, and its octets."""
+
+    part: int
+    start: int
+    end: int
+    line: bytes
+
+
+class SavedPosition(msgspec.Struct, array_like=True):
+    """What the progress file holds. ``state`` is the reader's own."""
+
+    start: int
+    end: int
+    length: int
+    digest: str
+    state: Any = None
+
+
+@dataclass(slots=True)
+class _Part:
+    """An open file: ``file`` gives the content of ``raw``, and ``size`` is how much of it is to be read."""
+
+    path: Path
+    raw: BinaryIO
+    file: BinaryIO
+    inode: int
+    mtime: float
+    size: int
+    head: bytes
+    offset: int = 0
+
+    def close(self) -> None:
+        for file in (self.file, self.raw):
+            with suppress(OSError):
+                file.close()
+
+
+class FollowedFile:
+    """Complete lines of ``path`` beyond the position in ``progress_file``, in flat memory.
+
+    A line of more than ``longest`` octets is cut to ``longest + 1``. ``what`` is its name in messages, such as
+    ``"The Postfix log"``.
+    """
+
+    def __init__(self, path: Path, progress_file: Path, *, what: str, longest: int) -> None:
+        self._path, self._progress_file = path, progress_file
+        self._what, self._limit = what, longest + 1
+        self._parts: list[_Part] = []
+        self._reading = 0
+
+    def open(self) -> Any:
+        """Open what is beyond the saved position; gives the state saved with it, or ``None``. Raises InputError."""
+        saved, since = _load(self._progress_file)
+        try:
+            self._open_parts(saved, since)
+        except (OSError, *_BROKEN) as error:
+            raise self._unreadable(error) from None
+        return saved.state if saved else None
+
+    def lines(self) -> Iterator[tuple[bytes, int, int]]:
+        """Each line without its LF, with the offsets of its beginning and of what follows it.
+
+        What is appended after `open`, and a last line without its LF, are left for next time. Raises InputError.
+        """
+        try:
+            for number, part in enumerate(self._parts):
+                self._reading = number
+                yield from self._lines_of(part)
+        except (OSError, *_BROKEN) as error:
+            raise self._unreadable(error) from None
+
+    def mark(self, line: bytes, start: int, end: int) -> LineMark:
+        """Where the line that `lines` gave last stands. Marks compare by their order in the file."""
+        return LineMark(self._reading, start, end, line)
+
+    def where(self, start: int) -> str:
+        """``PATH:LINE`` of the line that begins there in the file being read, for messages. Raises OSError."""
+        part = self._parts[self._reading]
+        part.file.seek(0)
+        line, left = 1, start
+        while left > 0 and (block := part.file.read(min(BLOCK, left))):
+            line += block.count(b"\n")
+            left -= len(block)
+        return f"{part.path}:{line}"
+
+    def save(self, mark: LineMark, state: Any = None) -> None:
+        """Make it durable that everything up to and with ``mark`` is done. Raises StorageError."""
+        digest = _fingerprint(self._parts[mark.part], mark.line, mark.end)
+        saved = SavedPosition(mark.start, mark.end, len(mark.line), digest, state)
+        try:
+            make_folders(self._progress_file.parent)
+            write_atomically(self._progress_file, msgspec.json.encode(saved))
+        except OSError as error:
+            raise StorageError(
+                f"How far {self._path} has been read cannot be written down.",
+                evidence=f"{self._progress_file}: {error.strerror or error}",
+                next_step="make room there, or correct the folder's rights, then run the same command again",
+            ) from None
+
+    def close(self) -> None:
+        """Close all files. Never raises."""
+        for part in self._parts:
+            part.close()
+
+    def _lines_of(self, part: _Part) -> Iterator[tuple[bytes, int, int]]:
+        limit, start, dropped, rest = self._limit, part.offset, 0, b""
+        part.file.seek(start)
+        left = part.size - start
+        while left > 0 and (block := part.file.read(min(BLOCK, left))):
+            left -= len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                end = start + len(line) + dropped + 1
+                yield line[:limit], start, end
+                start, dropped = end, 0
+            if len(rest) > limit:
+                dropped += len(rest) - limit
+                rest = rest[:limit]
+
+    def _open_parts(self, saved: SavedPosition | None, since: float) -> None:
+        """Open what is to be read, oldest first, each with the offset to begin at."""
+        self.close()
+        named = _open(self._path)
+        self._parts = [named] if named else []
+        if saved and not (named and _resumes(named, saved)):
+            rotated = self._rotated(named.inode if named else 0)
+            self._parts = [*_from_position(rotated, saved, since), *self._parts]
+        if not self._parts:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if len(self._parts) > 1 and named and not named.size:
+            # Until something stands there, the last line of the part before may still come.
+            self._parts.pop().close()
+
+    def _rotated(self, named: int) -> list[_Part]:
+        """The rotated parts, oldest first; one that ``named`` is the inode of is the file itself."""
+        beside = [one for one in self._path.parent.iterdir() if one.name.startswith(self._path.name)]
+        beside = [one for one in beside if _ROTATED.fullmatch(one.name[len(self._path.name) :])]
+        found: list[_Part] = []
+        for path in beside:
+            with suppress(OSError, *_BROKEN):  # rotated once more meanwhile, half compressed, or not ours to read
+                part = _open(path)
+                if part and part.inode == named:
+                    part.close()
+                elif part:
+                    found.append(part)
+        found.sort(key=lambda part: (part.mtime, part.path.name))
+        for part in found[:-MOST_PARTS]:
+            part.close()
+        return found[-MOST_PARTS:]
+
+    def _unreadable(self, error: BaseException) -> InputError:
+        if isinstance(error, PermissionError):
+            step = f"sudo setfacl -m u:{user_name(os.geteuid())}:r {self._path}, or add that user to the file's group"
+        else:
+            step = f"see that {self._path} is the file you mean, then run the same command again"
+        why = getattr(error, "strerror", None) or str(error) or "it is damaged"
+        return InputError(f"{self._what} {self._path} cannot be read.", evidence=why, next_step=step)
+
+
+def _open(path: Path) -> _Part | None:
+    """The file, opened; ``None`` where there is none. Raises OSError, also for what is no regular file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError:
+        return None
+    raw = os.fdopen(descriptor, "rb")
+    file: Any = raw
+    try:
+        found = os.fstat(descriptor)
+        _refuse_irregular(found.st_mode)
+        size, opener = found.st_size, _OPENERS.get(path.suffix)
+        if opener and size:
+            file, size = opener(raw, "rb"), ENDLESS
+        return _Part(path, raw, file, found.st_ino, found.st_mtime, size, file.read(HEAD))
+    except (OSError, *_BROKEN):
+        file.close()
+        raw.close()
+        raise
+
+
+def _refuse_irregular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+
+
+def _from_position(rotated: list[_Part], saved: SavedPosition, since: float) -> list[_Part]:
+    """Those from the one that fits the position on; where none does, those written to ``since`` then."""
+    for number in reversed(range(len(rotated))):
+        if _resumes(rotated[number], saved):
+            chosen = rotated[number:]
+            break
+    else:
+        chosen = [part for part in rotated if part.mtime >= since]
+    for part in rotated:
+        if part not in chosen:
+            part.close()
+    return chosen
+
+
+def _resumes(part: _Part, saved: SavedPosition) -> bool:
+    """Whether the position is one of this part; then it begins there."""
+    try:
+        fits = part.size >= saved.end and _matches(part, saved)
+    except (OSError, *_BROKEN):
+        return False
+    part.offset = saved.end if fits else 0
+    return fits
+
+
+def _fingerprint(part: _Part, line: bytes, end: int) -> str:
+    return hashlib.sha256(part.head[:end] + b"\n" + line).hexdigest()
+
+
+def _matches(part: _Part, saved: SavedPosition) -> bool:
+    """Whether a file begins as the one did that was read, and holds the same line before the offset."""
+    part.file.seek(saved.start)
+    line = part.file.read(saved.length)
+    part.file.seek(saved.end - 1)
+    return part.file.read(1) == b"\n" and _fingerprint(part, line, saved.end) == saved.digest
+
+
+def _load(path: Path) -> tuple[SavedPosition | None, float]:
+    """The position and when it was saved; none where there is none, or none of ours: then all is read once more."""
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            saved = msgspec.json.decode(file.read(LARGEST_PROGRESS), type=SavedPosition)
+    except (OSError, msgspec.MsgspecError, RecursionError):
+        return None, 0.0
+    sound = 0 <= saved.start < saved.end and 0 <= saved.length < saved.end
+    return (saved, found.st_mtime) if sound else (None, 0.0)
