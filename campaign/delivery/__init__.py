@@ -1,1 +1,1 @@
-"""How it goes out: connections, mail transactions, pacing, and what a reply means."""
+"""SMTP delivery: relays, connections, mail transactions, pacing, and the meaning of replies."""

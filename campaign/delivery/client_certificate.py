@@ -1,4 +1,4 @@
-"""Our own certificate, for relays that want to know us by one (mutual TLS): found by host and checked before we dial.
+"""The client certificate for relays that require mutual TLS, selected by host and checked before dialling.
 
 The key is as secret as a password, so its file follows the same rule. The certificate is no secret.
 """
@@ -26,7 +26,7 @@ class ClientCertificate:
     expires: float
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Show it to whoever asks in this context's handshakes. Raises ConfigError."""
+        """Present the certificate in this context's handshakes when the relay asks for one. Raises ConfigError."""
         try:
             context.load_cert_chain(self.file, self.key, password=lambda: "")  # never ask on the terminal
         except ssl.SSLError as error:
@@ -45,7 +45,7 @@ class ClientCertificate:
 def client_certificate(
     host: str, settings: DeliverySection, base: Path, now: Callable[[], float] = time.time
 ) -> ClientCertificate | None:
-    """The certificate that ``settings`` has for this relay; None: it has none. Raises ConfigError."""
+    """The certificate that ``settings`` has for this relay, or ``None``. Raises ConfigError."""
     if host in settings.tls_client_certificates:
         file, key = settings.tls_client_certificates[host], settings.tls_client_keys.get(host)
     elif settings.tls_client_certificate is not None:

@@ -1,8 +1,8 @@
-"""How an operator steers a run from outside: a small file in the run folder that the run looks at.
+"""The control file, a small file in the run folder by which an operator steers a running campaign.
 
-``control.json`` holds what is wanted: state, rate, connections. It is written whole (temporary file, rename),
-survives a restart, and is believed only when it belongs to the owner of the run and nobody else can write it.
-This module carries wishes; `dispatch` fulfils them.
+``control.json`` holds the requested state, rate and connections. It is written atomically (temporary file, rename),
+survives a restart, and is trusted only if the run's owner owns it and no other user can write to it. This module reads
+and writes requests; the pipeline and the dispatcher carry them out.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from campaign.system.atomic_file import write_atomically
 State = Literal["run", "pause", "stop", "cancel"]
 
 NAME = "control.json"
-#: The file is looked at no more often than this (seconds).
+#: Seconds between two looks at the file, at least.
 EVERY = 0.25
-#: What the run notes there when it holds itself, so that an operator's release is known for one.
+#: What the run records in the file when it holds itself, so that it recognises an operator's release.
 CANARY, HELD = "canary", "held"
-#: A larger file is not ours.
+#: Largest control file accepted, in octets; a larger one is not ours.
 LARGEST = 64 * 1024
 MOST_CONNECTIONS = 1000
 AGAIN = "say it anew, such as: campaign set RUN rate=20/s connections=5"
 
 
 class Control:
-    """The reader's side. ``state``, ``rate``, ``connections`` are what is wanted; None: as the campaign file says.
+    """The reader's side. ``state``, ``rate`` and ``connections`` are the requests; ``None``: as in the campaign file.
 
-    ``released``: the run held itself because of its canary, and was let go. ``warning`` is a sentence when there is a
-    file that cannot be believed; the last good wishes stay in force.
+    ``released``: the run held itself because of its canary, and an operator released it. ``warning`` is a sentence when
+    the file cannot be trusted; the last valid requests stay in force.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class Control:
         self.warning = ""
 
     def poll(self, now: float) -> bool:
-        """Look at the file unless just looked at (``now`` in seconds); True when something wanted has changed."""
+        """Read the file unless it was read just before ``now`` (seconds); True when a request has changed."""
         if 0 <= now - self._looked < EVERY:
             return False
         self._looked = now
@@ -85,10 +85,10 @@ def write_control(
     rate: str | Sequence[str | Rate] | Rate | None = None,
     connections: int | None = None,
 ) -> None:
-    """Change what is wanted of the run in ``folder``; what is None stays. Takes effect within a second.
+    """Change the requests for the run in ``folder``, within a second; ``None`` keeps the present value.
 
-    Raises StorageError when there is no such folder, the file is not ours, or it cannot be written; ConfigError
-    when a value makes no sense.
+    Raises StorageError when there is no such folder, the file is not ours, or it cannot be written; ConfigError when a
+    value is invalid.
     """
     changes: dict[str, Any] = {"state": state, "connections": connections}
     changes["rate"] = None if rate is None else [str(one) for one in _rates(rate)]
@@ -100,7 +100,7 @@ def write_control(
 
 
 def hold_for_canary(folder: Path, state: State) -> State:
-    """The run's own wish while its canary is out; an operator who stopped or cancelled it wins. What holds now."""
+    """Request ``state`` on behalf of the canary, and return the state in force. An operator's stop or cancel wins."""
     with _alone(folder):
         wanted = _wanted(folder)
         found: State = _wishes(wanted)[0]
@@ -117,7 +117,7 @@ def _wanted(folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Two operators at once: one after the other. The lock lies on the folder itself."""
+    """Serialise concurrent writers. The lock is on the folder itself."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -132,7 +132,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The file's content, when it is a plain file of ours alone. Raises StorageError in a sentence."""
+    """The file's content, if it is a regular file that only we can write. Raises StorageError."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

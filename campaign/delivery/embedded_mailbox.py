@@ -1,9 +1,9 @@
-"""The embedded relay: an SMTP server on a loopback port that keeps every letter in a Maildir. It sends nothing on.
+"""The embedded relay: an SMTP server on a loopback port that stores every letter in a Maildir and forwards none.
 
-It serves ``relay = "mailbox"``: trying a campaign out without a mail server, and the tests. A letter is a file in
+It serves ``relay = "mailbox"``, for trying out a campaign without a mail server, and the tests. A letter is a file in
 ``new/`` before its 250 leaves, byte for byte as it was sent. The only module that uses aiosmtpd.
 
-Any user of the machine can connect to a loopback port, so whoever says EHLO with another name than `CALLER` is refused.
+Any user of the machine can connect to a loopback port, so a client whose EHLO name is not `CALLER` is refused.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from campaign.errors import StorageError
 if TYPE_CHECKING:  # aiosmtpd costs a tenth of a second; only runs that use the mailbox pay it
     from aiosmtpd.smtp import SMTP, Envelope, Session
 
-#: The name by which our own process greets the mailbox: random, in memory only, never logged, new in every process.
+#: Our process's EHLO name at the mailbox: random, new in every process, kept in memory only, never logged.
 CALLER = f"{secrets.token_hex(16)}.invalid"
 STRANGER = "550 5.7.1 this mailbox takes letters from the campaign that opened it alone"
 
-#: Largest letter taken, in octets; announced as SIZE.
+#: Largest letter accepted, in octets; announced as SIZE.
 LARGEST = 64 * 1024 * 1024
 
 
 class EmbeddedMailbox:
-    """``async with Mailbox(folder) as box: box.url``. ``kept`` counts the letters filed since the start."""
+    """``async with EmbeddedMailbox(folder) as box: box.url``. ``kept`` counts the letters stored since the start."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class EmbeddedMailbox:
         self.url = f"smtp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._server.close()
             await asyncio.sleep(0)
@@ -82,12 +82,12 @@ class EmbeddedMailbox:
     ) -> None:
         await self.stop()
 
-    # -- what aiosmtpd calls, under names it chose, with arguments in its order
+    # -- callbacks of aiosmtpd: it prescribes their names and the order of their arguments
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
-        """Offer PIPELINING too: aiosmtpd reads one command after another from what is there."""
+        """Also offer PIPELINING, which aiosmtpd supports: it reads buffered commands one after another."""
         if not secrets.compare_digest(hostname.encode(), CALLER.encode()):
             session.host_name = None  # without one, every MAIL is refused
             return [STRANGER]
@@ -95,12 +95,12 @@ class EmbeddedMailbox:
         return [*responses[:-1], "250-PIPELINING", "250-8BITMIME", "250-ENHANCEDSTATUSCODES", responses[-1]]
 
     async def handle_HELO(self, _server: SMTP, session: Session, _envelope: Envelope, _hostname: str) -> str:  # noqa: N802
-        """Nobody of ours says HELO."""
+        """Refuse HELO, which our own client never sends."""
         session.host_name = None
         return STRANGER
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
-        """File the letter, then answer."""
+        """Store the letter, then answer."""
         content: Any = envelope.original_content
         try:
             name = self._file(content or b"")
@@ -110,7 +110,8 @@ class EmbeddedMailbox:
         return f"250 2.0.0 kept as {name}"
 
     def _file(self, content: bytes) -> str:
-        # Maildir: no two names alike on this machine, whole before it is seen. Not synced: it is a place to try things.
+        # Maildir names are unique on this machine, and a letter is complete before it is visible. It is not synced: the
+        # mailbox is for trials.
         now = time.time_ns()
         name = f"{now // 10**9}.M{now % 10**9 // 1000}P{os.getpid()}Q{next(self._numbers)}.{self._host}"
         temporary = self.folder / "tmp" / name

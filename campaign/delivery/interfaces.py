@@ -1,4 +1,4 @@
-"""What delivery asks of its users: letters, a place for intents and verdicts, a throttle for each account."""
+"""The interfaces that delivery requires of its callers: letters, an outcome recorder, and a throttle per account."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.relays.relay import Relay
 from campaign.model import Letter, Outcome, Recipient
 
-#: Makes the letter of a recipient, at once or later; ``None``: there is none, and the caller has recorded why.
+#: Composes a recipient's letter, at once or later; ``None``: there is no letter, and the caller has recorded why.
 Compose = Callable[[Recipient], Letter | Awaitable[Letter | None] | None]
 
-#: The throttle of a relay's account.
+#: Returns the throttle of a relay's account.
 Throttles = Callable[[Relay], Throttle]
 
 
 class OutcomeRecorder(Protocol):
-    """Where intents and verdicts go. Raising StorageError stops the run before the next dot."""
+    """Records intents and verdicts. A StorageError raised here stops the run before the next dot."""
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
-        """The dot of ``letter`` is about to leave; ``None`` when that is durable already."""
+        """Record that the dot of ``letter`` is about to leave. ``None`` when the record is already durable."""
 
     def verdict(self, outcome: Outcome) -> None:
-        """What became of an attempt; exactly one per attempt that ended."""
+        """Record the outcome of an attempt; called exactly once per attempt that ended."""

@@ -1,4 +1,4 @@
-"""The address of this machine that connections to relays come from, where one is named."""
+"""The local address that connections to relays come from, if one is configured."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from campaign.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class SourceAddress:
-    """An address of ours as `socket.bind` takes it, with any free port."""
+    """A local address as `socket.bind` takes it, with any free port."""
 
     family: int
     place: Any
 
 
 def source_address(text: str) -> SourceAddress | None:
-    """The address written as ``text``, or None for ``""``. Raises ConfigError where this machine does not have it."""
+    """The address written as ``text``, or None for ``""``. Raises ConfigError if this machine does not have it."""
     if not text:
         return None
     try:

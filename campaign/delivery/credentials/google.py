@@ -1,7 +1,7 @@
-"""Access tokens from Google, by the library ``google-auth``: the only module that uses it, and only when asked for.
+"""Access tokens from Google, by the library ``google-auth``, which only this module imports, and only when needed.
 
-The file is what Google gives out: an ``authorized_user`` (a person has signed in; it holds a refresh token) or a
-``service_account`` with domain-wide delegation, which acts for the mailbox that logs in.
+The credentials file is as Google issues it: an ``authorized_user`` (a person has signed in; it holds a refresh token)
+or a ``service_account`` with domain-wide delegation, which acts for the mailbox that logs in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEEDED = {
 
 
 def source(user: str, file: Path) -> Callable[[], Token]:
-    """What fetches a token for ``user``, blocking. Asks nobody yet. Raises ConfigError."""
+    """A blocking function that fetches a token for ``user``. Sends no request yet. Raises ConfigError."""
     info = _read(file)
     try:
         import google.auth.transport.requests as transport

@@ -1,7 +1,7 @@
-"""Passwords and tokens: where they come from, and that they stay out of everything printed.
+"""Relay passwords and tokens: reading them, and keeping them out of all output.
 
-A secret comes from a file, a command, the environment, or a service manager's credentials folder; never from
-a command line and never from a URL. This module reads and hands over; it speaks no SMTP and stores nothing.
+A secret comes from a file, a command, the environment, or a service manager's credentials folder; never from a command
+line and never from a URL. This module speaks no SMTP and stores nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from campaign.system.private_file import LONGEST, read_private
 #: Seconds a command may take to print a secret.
 COMMAND_LIMIT = 60.0
 
-#: What a command for a secret learns of our environment: who and where we are, and how to reach the keeper of
-#: passwords (pass, gpg, ssh-agent, a desktop's keyring). Nothing else: neither our own secrets nor anybody's.
+#: Environment variables passed to a command that prints a secret: the user, the machine, and how to reach the keeper of
+#: passwords (pass, gpg, ssh-agent, a desktop's keyring). No others, so the command sees no secret of ours or of others.
 PASSED_ON = {
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "DISPLAY", "WAYLAND_DISPLAY"),
     *("DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "GPG_TTY", "SSH_AUTH_SOCK", "CREDENTIALS_DIRECTORY"),
@@ -45,7 +45,7 @@ Fetch = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who logs in, with what kind of secret, and how to get at it just before it is needed."""
+    """A user name, the kind of secret, and a function that fetches the secret just before it is needed."""
 
     user: str
     kind: Literal["password", "token"]
@@ -53,7 +53,7 @@ class Login:
 
     @contextmanager
     def withheld(self, secret: str) -> Iterator[None]:
-        """Keeps what we tell a relay out of the words it refuses us with: some repeat the line, or part of it."""
+        """Remove the secret from errors raised inside: some relays repeat all or part of the login in a refusal."""
         lines = (f"\0{self.user}\0{secret}", secret, f"user={self.user}\1auth=Bearer {secret}\1\1")
         sent = [base64.b64encode(line.encode("utf-8", "surrogateescape")).decode("ascii") for line in lines]
 
@@ -122,12 +122,12 @@ def _token_source(settings: DeliverySection, base: Path) -> Callable[[], Awaitab
 
 
 def read_secret(path: Path) -> str:
-    """The first line of a file that nobody but its owner may read. Raises ConfigError."""
+    """The first line of a file that only its owner may read. Raises ConfigError."""
     return first_line(read_private(path), str(path))
 
 
 def clean_environment(environment: Mapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:
-    """What of ``environment`` a command for a secret gets: `PASSED_ON`, and the variables named in ``also``."""
+    """The part of ``environment`` that a command for a secret gets: `PASSED_ON`, and the variables in ``also``."""
     passed_on = {*PASSED_ON, *also}
     return {
         name: value for name, value in environment.items() if name in passed_on or name.startswith(PASSED_ON_BEGINNINGS)
@@ -135,10 +135,10 @@ def clean_environment(environment: Mapping[str, str], also: Iterable[str] = ()) 
 
 
 async def run_for_secret(command: str, base: Path, also: Iterable[str] = ()) -> str:
-    """The first line a command prints. Run without a shell, in the campaign's folder. Raises ConfigError.
+    """The first line a command prints. Runs it without a shell, in the campaign's folder. Raises ConfigError.
 
-    Its environment is clean but for the variables named in ``also``.
-    What the command wrote is never shown, not even when it fails.
+    Its environment is clean except for the variables named in ``also``. The command's output is never shown, not even
+    when it fails.
     """
     words = shlex.split(command)
     try:

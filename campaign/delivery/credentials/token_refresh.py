@@ -1,9 +1,8 @@
-"""Access tokens: one for all connections, got before the old one ends, one request at a time.
+"""An access-token cache shared by all connections: it renews a token before it expires, with one request at a time.
 
-`TokenCache` decides when a token is asked for and by whom; how that is done is `google`'s, `microsoft`'s, or a
-command's. A provider that says no ends the run, as a wrong password does. One that cannot be reached now is a
-`ConnectionError`: a token that is still good serves meanwhile; without one the relay counts
-as not opened and is tried again.
+`TokenCache` decides when to ask for a token; `google`, `microsoft` or a command fetches it. A refusal by the provider
+ends the run, as a wrong password does. A provider that cannot be reached is a `ConnectionError`: a token that is still
+valid serves meanwhile; without one the connection counts as not opened and is tried again.
 """
 
 from __future__ import annotations
@@ -20,25 +19,25 @@ from campaign.errors import LoginError
 
 log = logging.getLogger(__name__)
 
-#: What stands for a secret that somebody repeated.
+#: Replaces a secret in quoted text.
 WITHHELD = "[secret]"
-#: Seconds a token serves of which nobody knows how long it lasts, such as one that a command prints.
+#: Seconds a token of unknown lifetime is used, such as one that a command prints.
 REUSE = 60.0
-#: Seconds before its end that a token is replaced; of a short-lived one, at most half its life.
+#: Seconds before its expiry that a token is replaced; at most half the life of a short-lived one.
 MARGIN = 300.0
 #: Seconds until a provider that could not be reached is asked again, while the old token is still good.
 ASK_AGAIN = 30.0
 #: Seconds a provider may take for one answer.
 ANSWER_LIMIT = 20.0
-#: Longest part of a provider's words that is shown.
+#: Longest excerpt of a provider's answer that is shown, in characters.
 LONGEST_WORDS = 200
-#: What could be a token, a key or an assertion: no word of a person is as long, and a GUID has 36.
+#: Could be a token, a key or an assertion: no word of prose is as long, and a GUID has 36 characters.
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_.~-]{40,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token; ``lasts`` is for how many seconds from when it was fetched, 0 where that is not known."""
+    """An access token; ``lasts`` is its lifetime in seconds from when it was fetched, 0 if unknown."""
 
     text: str = field(repr=False)
     lasts: float
@@ -48,12 +47,12 @@ Fetch = Callable[[], Awaitable[Token]]
 
 
 def in_thread(fetch: Callable[[], Token]) -> Fetch:
-    """What blocks while it fetches, for those who must not."""
+    """Run a blocking ``fetch`` in a thread."""
     return lambda: asyncio.to_thread(fetch)
 
 
 class TokenCache:
-    """Gives the token, fetching another when the present one is about to end. Times are ``clock``'s."""
+    """Returns the token, and fetches another when it is about to expire. Times are on ``clock``."""
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
@@ -63,9 +62,9 @@ class TokenCache:
         self._asking = asyncio.Lock()
 
     async def __call__(self) -> str:
-        """The token. Raises LoginError or ConfigError, and ConnectionError when a later try may do."""
+        """The token. Raises LoginError or ConfigError, and ConnectionError when a later try may succeed."""
         if self._clock() >= self._fresh_until:
-            async with self._asking:  # who waited finds what the first one brought
+            async with self._asking:  # those who waited find the token renewed
                 if self._clock() >= self._fresh_until:
                     await self._renew()
         return self._token
@@ -86,7 +85,7 @@ class TokenCache:
 
 
 def refused(provider: str, user: str, words: str, secrets: Collection[str], next_step: str) -> LoginError:
-    """The error for a provider that gives no token, with its ``words`` but none of our ``secrets``."""
+    """The error for a provider that refuses a token, with its ``words`` but without our ``secrets``."""
     return LoginError(
         f"{provider} gives no access token for {user}.",
         evidence=without_secrets(words, secrets),
@@ -105,7 +104,7 @@ def unreachable(provider: str, error: BaseException) -> ConnectionError:
 
 
 def without_secrets(words: str, secrets: Collection[str]) -> str:
-    """What a provider said, safe to print: cleaned, cut, and without anything that is or could be a secret."""
+    """A provider's text, safe to print: cleaned, cut, and without anything that is or could be a secret."""
     for secret in filter(None, secrets):
         words = words.replace(secret, WITHHELD)
     text = _LONG_WORD.sub(WITHHELD, printable_reply(words))

@@ -1,1 +1,1 @@
-"""When the next letter may go: rates, windows, ramps, and their state shared by processes."""
+"""Pacing: rates, sliding windows, ramps, and their state shared by processes."""

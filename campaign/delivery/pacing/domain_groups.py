@@ -1,6 +1,6 @@
-"""Which recipient domains count as one: the campaign's own groups, and ours for Google's and Microsoft's domains.
+"""Groups of recipient domains that count as one: the campaign's own, and built-in ones for Google and Microsoft.
 
-A provider counts what it gets over all its domains, so a pause that one of them asks for holds for all.
+A provider counts what it receives over all its domains, so a pause that one of them asks for applies to all.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from campaign.config.delivery import DeliverySection
 
-#: Groups of ours: the domains that the providers themselves give addresses at.
+#: Built-in groups: the domains in which the providers themselves offer addresses.
 SHIPPED: Mapping[str, Sequence[str]] = {
     "google": ("gmail.com", "googlemail.com", "google.com"),
     "microsoft": (
@@ -24,8 +24,8 @@ SHIPPED: Mapping[str, Sequence[str]] = {
 def domain_groups(settings: DeliverySection) -> dict[str, str]:
     """The group of each domain that has one.
 
-    A domain that the campaign names, in ``domain_rate`` or in a group of its own, stays out of ours; a group of its
-    own takes the place of ours of the same name.
+    A domain that the campaign names, in ``domain_rate`` or in a group of its own, belongs to no built-in group. A group
+    in the campaign file replaces the built-in group of the same name.
     """
     own = {domain_name(name): domains for name, domains in settings.domain_groups.items()}
     found = {domain_name(domain): name for name, domains in own.items() for domain in domains}
@@ -43,7 +43,7 @@ def domains_of(settings: DeliverySection, name: str) -> list[str]:
 
 
 def domain_name(name: str) -> str:
-    """A domain as recipients' addresses have it: lower case, A-labels; the name of a group stays as it is."""
+    """A domain as in recipients' addresses: lower case, A-labels. The name of a group is returned unchanged."""
     try:
         return name.lower() if name.isascii() else name.encode("idna").decode("ascii").lower()
     except UnicodeError:

@@ -1,19 +1,19 @@
-"""How a domain comes back after it was held: with one letter under way at a time, then two, then three.
+"""Gradual reopening of a domain after a hold: one letter under way at a time, then two, then three.
 
-Google asks for it (rule of March 2026: stop for ten minutes, come back with one connection, add one at a time), and
-no other provider minds. Pure arithmetic; times are the caller's.
+Google asks for it (rule of March 2026: stop for ten minutes, come back with one connection, add one at a time), and no
+other provider objects. Pure arithmetic; times are the caller's.
 """
 
 from __future__ import annotations
 
 #: Seconds until one more letter may be under way at the same time.
 STEP = 60.0
-#: With so many at once a domain is fully open again.
+#: Letters under way at once at which a domain is fully open again.
 ENOUGH = 20
 
 
 class Reopening:
-    """When each domain, or group of domains, that was held comes back."""
+    """The reopening times of each domain, or group of domains, that was held."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
@@ -22,11 +22,11 @@ class Reopening:
         return bool(self._since)
 
     def held(self, group: str, until: float) -> None:
-        """``group`` gets nothing before ``until``; a hold that lasts longer stays."""
+        """Hold ``group`` until ``until``; a hold that lasts longer stays."""
         self._since[group] = max(until, self._since.get(group, until))
 
     def most(self, group: str, now: float) -> int | None:
-        """Letters to ``group`` that may be under way at once; ``None`` for any number."""
+        """How many letters to ``group`` may be under way at once; ``None`` for any number."""
         since = self._since.get(group)
         if since is None:
             return None

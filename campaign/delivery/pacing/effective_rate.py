@@ -1,6 +1,6 @@
-"""Which limits bind a run before it has begun: those of the relays that will serve it, and what share each has.
+"""The limits that will apply to a run: those of the relays that will serve it, and the share of each relay.
 
-The promise itself is kept by `delivery.throttle`; here it is only foretold, for a check and for the bar.
+This is only a forecast, for ``check`` and the progress bar; `throttle` enforces the limits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from campaign.errors import CampaignError
 
 
 def shares_of(delivery: DeliverySection) -> list[tuple[str, float]]:
-    """The relays that serve while none fails, and how much of the letters each gets: the first, or all by weight."""
+    """The relays that serve while none fails, with their shares of the letters: the first relay, or all by weight."""
     if not delivery.weights:
         return [(url, 1.0) for url in delivery.urls[:1]]
     total = sum(delivery.weights)
@@ -28,13 +28,13 @@ def limits_of(delivery: DeliverySection, url: str) -> tuple[Rate, ...]:
         return delivery.rate
     try:
         _, preset = find(url, "smtp://127.0.0.1:9")
-    except CampaignError:  # told when the relays are opened
+    except CampaignError:  # reported when the relays are opened
         return ()
     return preset.rate if preset else ()
 
 
 def pace_of(delivery: DeliverySection, letters: int) -> float | None:
-    """Letters a second at best for so many: the relay that is slowest for its share sets the pace of all."""
+    """The highest pace for so many letters, in letters a second, set by the relay that is slowest for its share."""
     paces = [
         (pace_for(limits_of(delivery, url), math.ceil(letters * share)), share) for url, share in shares_of(delivery)
     ]
@@ -42,6 +42,9 @@ def pace_of(delivery: DeliverySection, letters: int) -> float | None:
 
 
 def pace_for(rates: Sequence[Rate], letters: int) -> float | None:
-    """Letters a second at best for so many at one account: a limit of a day slows nobody who stays below it."""
+    """The highest pace for so many letters at one account, in letters a second.
+
+    A daily limit does not slow a run that stays below it.
+    """
     shortest = min((rate.per for rate in rates), default=0.0)
     return min((rate.per_second for rate in rates if rate.per == shortest or letters > rate.count), default=None)

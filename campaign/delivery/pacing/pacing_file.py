@@ -1,11 +1,11 @@
-"""One window's cells as a file that several processes map, and how they come through a kill, a reboot, a power cut.
+"""A file that holds one window's cells, mapped by several processes, and survives a kill, a reboot or a power cut.
 
-A kill loses nothing: what was written to the map is the kernel's. For a loss of power the file carries a
-promise, synced beforehand: how many letters may have been sent by now. Letters promised and not seen again
-count as sent. Times are seconds since boot; on another boot they move over by the wall clock. This module keeps
-cells; it knows neither limits nor accounts.
+A kill loses nothing: data written to the map belongs to the kernel. For a loss of power the file carries a promise,
+synced in advance: how many letters may have been sent by now. Letters promised but not recorded count as sent. Times
+are seconds since boot; after a reboot the wall clock converts them. This module keeps cells; it has no notion of limits
+or accounts.
 
-    [magic, boot identity, wall clock minus boot clock, zeros: 4096 octets] [cells of letter_times.py]
+    [magic, boot identity, wall clock minus boot clock, zeros: 4096 octets] [cells of sliding_window.py]
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ SIZE = _HEAD_SIZE + CELLS * 8
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The clocks that state outlives a process by: since boot, wall, and which boot this is."""
+    """The clocks needed to carry state from one boot to another: since boot, wall, and the identity of this boot."""
 
     clock: Callable[[], float] = boot_clock
     wall: Callable[[], float] = time.time
     boot: str = field(default_factory=boot_identity)
 
     def head(self) -> bytes:
-        """The head of a file written now."""
+        """The header of a file written now."""
         return _HEAD.pack(MAGIC, self.boot.encode()[:40], self.wall() - self.clock()).ljust(_HEAD_SIZE, b"\0")
 
 
@@ -50,7 +50,7 @@ class PacingFile:
         self._path = path
         try:
             if not _begun(path):
-                # Every page gets its place on disk: a map into a hole of a full disk would kill us.
+                # Allocate every page on disk first: writing to a mapped hole on a full disk would kill the process.
                 write_atomically(path, machine.head() + bytes(CELLS * 8))
             else:
                 _bring_over(path, machine)
@@ -68,7 +68,7 @@ class PacingFile:
         return self.cells[SENT] >= self.cells[PROMISED]
 
     def promise(self, letters: int) -> None:
-        """Sync that up to ``letters`` more may be sent from now on. Raises StorageError."""
+        """Sync a promise that up to ``letters`` more may be sent from now on. Raises StorageError."""
         try:
             self._map.flush()
             self.cells[FLUSHED] = self.cells[SENT]
@@ -78,7 +78,7 @@ class PacingFile:
             raise _cannot(self._path, error) from None
 
     def close(self) -> None:
-        """Take the promise back and let go. Another process that still sends makes one of its own."""
+        """Withdraw the promise and close the file. Another process that still sends makes its own promise."""
         try:
             self.promise(0)
         finally:
@@ -88,7 +88,7 @@ class PacingFile:
 
 
 def _begun(path: Path) -> bool:
-    """Whether there is a whole file; a foreign one is refused."""
+    """Whether a complete file exists. Raises StorageError for a foreign one."""
     try:
         with path.open("rb") as file:
             head, size = file.read(len(MAGIC)), os.fstat(file.fileno()).st_size
@@ -104,7 +104,7 @@ def _begun(path: Path) -> bool:
 
 
 def _bring_over(path: Path, machine: Machine) -> None:
-    """Make a file of another boot one of this boot; whole or not at all."""
+    """Convert a file from another boot to this one, atomically."""
     content = bytearray(path.read_bytes())
     _, boot, epoch = _HEAD.unpack_from(content)
     cells = memoryview(content)[_HEAD_SIZE:].cast("d")

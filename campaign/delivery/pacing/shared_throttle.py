@@ -1,8 +1,8 @@
-"""How the throttle's state is kept under ``<ledger directory>/pacing/``, one folder per relay account.
+"""A throttle shared by processes, kept under ``<ledger directory>/pacing/`` with one folder per relay account.
 
-Every process that uses the account maps the same files and takes each turn under one lock, so that a limit
-holds over all runs and campaigns in sum, also at the same time and after a kill. This module decides nothing
-about pace (`throttle` does) and nothing about files (`pacing_file` does). It needs a local file system.
+Every process that uses the account maps the same files and takes each turn under one lock, so that a limit holds for
+the sum of all runs and campaigns, also concurrently and after a kill. `throttle` decides about the pace, and
+`pacing_file` handles the files. A local file system is required.
 
     pacing/smtp.example.com-1a2b3c4d/lock
     pacing/smtp.example.com-1a2b3c4d/account.times, gmail.com-5e6f7a8b.times ...
@@ -34,22 +34,23 @@ from campaign.system.own_files import open_own, refuse_foreign
 AHEAD = 30.0
 LEAST = 256
 MOST = 100_000
-#: but no more than this share of what may go in a long window (seconds): it is lost when the power goes.
+#: but no more than this share of the letters allowed in a window of `LONG` seconds or more: they are lost in a power
+#: cut.
 SHARE = 0.02
 LONG = 3600.0
-#: Clocks that differ by no more than this from one look to the next (seconds) have not parted; we were only slow.
+#: Two clocks that differ by no more than this from one reading to the next (seconds) still agree; we were only slow.
 APART = 0.25
-#: Another process holds the lock, for microseconds; ask again after this (seconds).
+#: Seconds until the lock is tried again; another process holds it for microseconds.
 BUSY = 0.001
 
 
 class SharedThrottle(Throttle):
-    """A throttle whose memory belongs to the relay account. Close it; a kill in place of that costs nothing.
+    """A throttle whose state belongs to the relay account. Close it after use; a kill instead of that loses nothing.
 
-    Times given to it are on ``clock`` (default: `time.monotonic`, as the event loop's). ``directory`` is the
-    ledger's, ``account`` any text that names who logs in where. Campaigns that share an account should state the
-    same limits: each keeps its own against what *all* of them send. ``shared``: another process had it open when we
-    came. Raises StorageError.
+    Times given to it are on ``clock`` (default: `time.monotonic`, as the event loop's). ``directory`` is the ledger's;
+    ``account`` is any text that identifies the user and the server. Campaigns that share an account should state the
+    same limits: each enforces its own against what *all* of them send. ``shared``: another process already had the
+    account open. Raises StorageError.
     """
 
     def __init__(
@@ -109,17 +110,17 @@ class SharedThrottle(Throttle):
         return super().held_by(domain, self._boot_time(now))
 
     def slow(self, domain: str | None, now: float, factor: float = 0.5) -> str:
-        """As `Throttle.slow`; other processes on this account slow down with us."""
+        """As `Throttle.slow`; other processes on this account slow down too."""
         with self._alone():
             return super().slow(domain, self._boot_time(now), factor)
 
     def hold(self, domain: str | None, now: float, seconds: float) -> str:
-        """As `Throttle.hold`; the account and limited domains are held for other processes too."""
+        """As `Throttle.hold`; other processes hold the account and limited domains too."""
         with self._alone():
             return super().hold(domain, self._boot_time(now), seconds)
 
     def close(self) -> None:
-        """Sync and let go of the files."""
+        """Sync and close the files."""
         if self._lock < 0:
             return
         with self._alone():
@@ -144,14 +145,14 @@ class SharedThrottle(Throttle):
         self._files[name].promise(int(max(1, min([MOST, letters, *allowances]))))
 
     def _cells_of(self, name: str) -> Cells:
-        if name not in self._kept:  # slowed without a limit: of no use beyond this run
+        if name not in self._kept:  # slowed without a limit: not worth keeping beyond this run
             return in_memory()
         file = "account.times" if name == ACCOUNT else f"{_file_name(name)}.times"
         self._files[name] = PacingFile(self._folder / file, self._machine)
         return self._files[name].cells
 
     def _boot_time(self, now: float) -> float:
-        """``now`` on the clock of the files; the two part when the machine sleeps, so look again each second."""
+        """``now`` on the clock of the files; the two diverge when the machine sleeps, so compare them each second."""
         if now >= self._shift_until:
             shift, self._shift_until = self._machine.clock() - self._clock(), now + 1.0
             if abs(shift - self._shift) > APART:
@@ -187,7 +188,7 @@ def open_throttle(
 
 
 def read_warmup(file: Path) -> tuple[int, ...]:
-    """Most letters on day 1, 2, ... of an account's life, from lines ``day,letters``. Raises ConfigError."""
+    """The most letters on day 1, 2, ... of an account's life, from lines ``day,letters``. Raises ConfigError."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -222,7 +223,7 @@ def _open_folder(directory: Path, folder: Path) -> tuple[Path, int]:
 
 
 def _come_in(folder: Path) -> tuple[int, bool]:
-    """A lock held in common by all who have the account open, and whether somebody else held it already."""
+    """Take the lock shared by all processes that have the account open; return it, and whether another one held it."""
     handle = _lock_file(folder, "presence")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,9 +1,9 @@
-"""What the throttle remembers of one window: when its letters left, its pace, and how far it was slowed.
+"""The sliding window of one account or domain group: when its letters left, its pace, and how far it was slowed.
 
-Everything lies in one row of float64 cells, so that the same arithmetic works on memory and on a file that
-several processes map. Times are kept at several resolutions: level ``i`` holds, for the last 4096 chunks of
-``2**i`` letters, when the last letter of each chunk left. A window of up to 4095 letters is exact; a longer one
-counts a chunk as old when its *last* letter is, which errs by less than 1/2000 and only on the safe side.
+The state is one row of float64 cells, so that the same arithmetic works on memory and on a file that several processes
+map. Times are kept at several resolutions: level ``i`` holds, for the last 4096 chunks of ``2**i`` letters, when the
+last letter of each chunk left. A window of up to 4095 letters is exact; a longer one counts a chunk as old when its
+*last* letter is, which errs by less than 1/2000 and only on the safe side.
 
     cells: [sent, next, last, factor, slowed, base, held, began, born, flushed, promised, 5 spare]
            [4096 times] * 16 levels
@@ -31,27 +31,27 @@ HEADER = 16
 CELLS = HEADER + RING * LEVELS
 _MASK = RING - 1
 
-# Places in the header.
+# Positions in the header.
 SENT, NEXT, LAST, FACTOR, SLOWED, BASE, HELD, BEGAN, BORN, FLUSHED, PROMISED = range(11)
-#: Header places that hold a time, and move with the clock when state passes to another boot.
+#: Header positions that hold a time, which must be converted when the state passes to another boot.
 TIMES = (NEXT, LAST, SLOWED, HELD, BEGAN, BORN)
 
 DAY = 86400.0
 
 
 def in_memory(_name: str = "") -> Cells:
-    """Cells of nobody else, untouched pages cost nothing."""
+    """Private cells in memory; untouched pages cost nothing."""
     return memoryview(mmap.mmap(-1, CELLS * 8)).cast("d")
 
 
 class SlidingWindow:
-    """One account or group of domains. Times are absolute seconds; ``due`` never goes wrong to the unsafe side."""
+    """One account or group of domains. Times are absolute seconds; ``due`` errs only on the safe side."""
 
     #: The shortest window is paced evenly up to this length: 1000/h goes out one by one, 2000/day as fast as it may.
     PACED_UP_TO: ClassVar[float] = 3600.0
-    #: A letter that leaves late by at most this many seconds does not delay the ones after it; timers are coarse.
+    #: A letter that leaves late by at most this many seconds does not delay the next ones; timers are coarse.
     CATCH_UP: ClassVar[float] = 0.1
-    #: After a cut the pace grows by this share of the full pace, each time this many seconds have passed.
+    #: After a cut the pace recovers by this share of the full pace, once per `STEP_EVERY` seconds.
     STEP: ClassVar[float] = 0.1
     STEP_EVERY: ClassVar[float] = 30.0
     #: Cuts within this many seconds of the last one are the same event.
@@ -67,7 +67,7 @@ class SlidingWindow:
         self.set_limits(limits)
 
     def set_limits(self, limits: Sequence[Rate]) -> None:
-        """Other limits; remembered letters count under them."""
+        """Replace the limits; letters already recorded count under the new ones."""
         self.limits = tuple(limits)
         self._windows = tuple(_window(limit) for limit in self.limits)
         self._free = not self.limits and not self._warmup
@@ -75,11 +75,11 @@ class SlidingWindow:
         self._interval = 1 / shortest.per_second if shortest and shortest.per <= self.PACED_UP_TO else 0.0
 
     def due(self, now: float) -> float:
-        """The time at which the next letter may go; it may go now when that is not after ``now``."""
+        """The time at which the next letter may go; it may go now if that is not after ``now``."""
         cells = self.cells
         plain = not cells[FACTOR] and self._ramp is None
         if plain and self._free:
-            return cells[HELD]  # asked twice for each letter
+            return cells[HELD]  # the fast path: asked twice for each letter
         due = cells[NEXT]
         paced = cells[LAST] + (self._interval if plain else self._pace(now))
         due = min(due, paced)
@@ -93,7 +93,7 @@ class SlidingWindow:
         return max(cells[HELD], due)
 
     def spend(self, now: float) -> None:
-        """Remember a letter that leaves now. Written so that a kill half-way errs on the safe side."""
+        """Record a letter that leaves now. Written so that a kill half-way errs on the safe side."""
         cells = self.cells
         if now < cells[LAST]:
             now = cells[LAST]
@@ -117,7 +117,7 @@ class SlidingWindow:
         cells[SENT] = sent + 1
 
     def held_by(self, now: float) -> tuple[Rate | None, float]:
-        """The limit that lets the next letter wait longest, ``None`` for pace, hold or warm-up; and until when."""
+        """The limit that delays the next letter longest (``None`` for pace, hold or warm-up), and until when."""
         longest: tuple[Rate | None, float] = (None, self.due(now))
         sent = int(self.cells[SENT])
         for limit, (count, per, level, base) in zip(self.limits, self._windows, strict=True):
@@ -128,12 +128,12 @@ class SlidingWindow:
         return longest
 
     def per_second(self, now: float) -> float:
-        """The pace just now: as limited, or else as seen over the last ten seconds; 0.0 when neither is known."""
+        """The present pace: as limited, or else as measured over the last ten seconds; 0.0 if neither is known."""
         pace = self._pace(now)
         return 1 / pace if pace else self._seen(now, 10.0)
 
     def slow(self, now: float, factor: float, base: float) -> tuple[float, float] | None:
-        """Multiply the pace by ``factor``; (before, after) in letters a second, None when just done."""
+        """Multiply the pace by ``factor``; returns (before, after) in letters a second, or ``None`` if just cut."""
         cells = self.cells
         if cells[FACTOR] and now - cells[SLOWED] < self.SAME_EVENT:
             return None
@@ -146,20 +146,20 @@ class SlidingWindow:
         return cells[BASE] * current, cells[BASE] * cells[FACTOR]
 
     def recovery(self) -> str:
-        """How the pace comes back, in words."""
+        """How the pace recovers, in words."""
         steps = math.ceil((1 - self.cells[FACTOR]) / self.STEP)
         return f"back to {self.cells[BASE]:.3g}/s in {steps} steps of {self.STEP_EVERY:.0f} s"
 
     def hold(self, until: float) -> None:
-        """Let nothing go before ``until``; an earlier, longer hold stays."""
+        """Let no letter go before ``until``; an earlier, longer hold stays."""
         self.cells[HELD] = max(self.cells[HELD], until)
 
     def idle(self, now: float) -> bool:
-        """True for a window that limits nothing any more."""
+        """True for a window that no longer limits anything."""
         return not self.limits and self._factor(now) >= 1 and self.cells[HELD] <= now
 
     def shift(self, seconds: float) -> None:
-        """Move every remembered time, when the clock they were taken from is replaced by another."""
+        """Shift every recorded time, when another clock replaces the one they were taken from."""
         cells, sent = self.cells, int(self.cells[SENT])
         for place in TIMES:
             if cells[place] or (sent and place in (NEXT, LAST, BORN)):
@@ -176,7 +176,7 @@ class SlidingWindow:
         return {"header": list(self.cells[:HEADER]), "times": [list(self.cells[at : at + n]) for at, n in used if n]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Replace what is remembered by a `state`."""
+        """Replace the recorded letters by those of a `state`."""
         self.cells[:HEADER] = array("d", state["header"])
         for level, times in enumerate(state["times"]):
             base = HEADER + level * RING
@@ -191,7 +191,7 @@ class SlidingWindow:
         return min(1.0, factor + self.STEP * steps)
 
     def _pace(self, now: float) -> float:
-        """Seconds between two letters now: the shortest limit, the ramp, and how far the window was slowed."""
+        """Seconds between two letters now: from the shortest limit, the ramp, and how far the window was slowed."""
         pace, cells = self._interval, self.cells
         if self._ramp is not None:
             begun = cells[BEGAN] and now - cells[LAST] <= self._ramp.over
@@ -202,7 +202,7 @@ class SlidingWindow:
         return pace
 
     def _begin_ramp(self, now: float) -> None:
-        """A ramp starts with the first letter, and again when the window was idle for the ramp's length."""
+        """Start the ramp with the first letter, and again after the window was idle for the ramp's length."""
         assert self._ramp is not None  # noqa: S101 - for the type checker; the caller has asked
         if not self.cells[BEGAN] or now - self.cells[LAST] > self._ramp.over:
             self.cells[BEGAN] = now
@@ -216,7 +216,7 @@ class SlidingWindow:
         return self.cells[base + (((sent - count) >> level) & _MASK)] + per if sent >= count else 0.0
 
     def _seen(self, now: float, seconds: float) -> float:
-        """Letters a second that left within the last ``seconds``, as far as remembered one by one."""
+        """Letters a second that left within the last ``seconds``, as far as they are recorded individually."""
         sent, cells = int(self.cells[SENT]), self.cells
         young, old = 0, min(sent, RING)
         while young < old:

@@ -1,10 +1,10 @@
-"""When may the next letter go? Pure arithmetic over remembered times; the clock is the caller's.
+"""The throttle of a relay account: when the next letter may go, computed from recorded times on the caller's clock.
 
-A window (the relay account, or one group of recipient domains) remembers when its letters left. Letter ``n`` may
-go under "at most ``count`` in ``per`` seconds" once letter ``n - count`` is ``per`` seconds old, which holds in
-*every* sliding window [t, t + per), not only in aligned ones. The shortest window is paced evenly besides
-(GCRA with a burst of one), so that nothing leaves in a heap at the start or after a stall. This module does not
-sleep, does not know relays, and keeps nothing on disk: `pacing_state` does.
+A window (the relay account, or one group of recipient domains) records when its letters left. Letter ``n`` may go under
+"at most ``count`` in ``per`` seconds" once letter ``n - count`` is ``per`` seconds old, which holds in *every* sliding
+window [t, t + per), not only in aligned ones. The shortest window is also paced evenly (GCRA with a burst of one), so
+that letters do not leave in a burst at the start or after a stall. This module does not sleep and keeps nothing on
+disk; `shared_throttle` does.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from campaign.config.units import Rate
 from campaign.delivery.pacing.sliding_window import Cells, SlidingWindow, in_memory
 from campaign.errors import InternalError
 
-#: The window of the relay account itself. No domain is called so.
+#: The name of the relay account's own window. No domain has this name.
 ACCOUNT = ""
 
 
 class Throttle:
-    """Every limit of one relay account at once. All times are seconds on a clock that never goes back.
+    """Every limit of one relay account. All times are seconds on a clock that never goes back.
 
-    ``domain_limits`` maps a domain, or the name of a group, to its limits; ``groups`` maps domains to the name
-    of the group they count in. ``cells`` gives the storage of a window by name (in memory by default).
-    Spend a turn when the content leaves, not when the letter is drawn.
+    ``domain_limits`` maps a domain, or the name of a group, to its limits; ``groups`` maps domains to the name of the
+    group they count in. ``cells`` gives the storage of a window by name (in memory by default). Spend a turn when the
+    content leaves, not when the recipient is taken.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Throttle:
         return due - now if due > now else 0.0
 
     def spend(self, domain: str, now: float) -> None:
-        """Record that the content of a letter to ``domain`` leaves now, whether or not it was its turn."""
+        """Record that the content of a letter to ``domain`` leaves now, whether or not its turn had come."""
         self._account.spend(now)
         if self._windows:
             window = self._windows.get(self._groups.get(domain, domain))
@@ -91,10 +91,10 @@ class Throttle:
         return name, limit, max(0.0, due - now)
 
     def slow(self, domain: str | None, now: float, factor: float = 0.5) -> str:
-        """Cut the pace of a domain's window, or of the account (``None``), to ``factor`` of what it is.
+        """Cut the pace of a domain's window, or of the account (``None``), to ``factor`` of its present value.
 
-        It recovers by steps. Returns a sentence for the log, or "" when it was cut a moment ago: replies to
-        letters that were on their way count once.
+        The pace recovers in steps. Returns a sentence for the log, or "" if it was cut a moment ago: replies to letters
+        that were under way at that time count once.
         """
         self._forget_recovered(now)
         name = ACCOUNT if domain is None else self._groups.get(domain, domain)
@@ -113,12 +113,12 @@ class Throttle:
         return f"{name or 'the relay'}: held for {seconds:.0f} s"
 
     def set_rate(self, limits: Iterable[Rate]) -> None:
-        """Other limits for the account from now on; what has left already counts under them."""
+        """Replace the account's limits from now on; letters that have left count under the new ones."""
         self.limits = tuple(limits)
         self._account.set_limits(self.limits)
 
     def state(self) -> dict[str, Any]:
-        """Everything remembered, as plain values that fit JSON, on the caller's clock."""
+        """The whole state as plain values that fit JSON, on the caller's clock."""
         return {"version": 1, "windows": {name: window.state() for name, window in self._all().items()}}
 
     @classmethod
@@ -129,7 +129,7 @@ class Throttle:
         domain_limits: Mapping[str, Sequence[Rate]] | None = None,
         **options: Any,
     ) -> Self:
-        """A throttle that goes on from `state`; the limits may be others than before."""
+        """A throttle that continues from `state`; the limits may differ from before."""
         if state.get("version") != 1:
             raise InternalError(f"Pacing state of version {state.get('version')!r} is not known here.")
         throttle = cls(limits, domain_limits, **options)
@@ -161,7 +161,7 @@ class Throttle:
 
 
 def seconds_for(letters: int, limits: Sequence[Rate]) -> float:
-    """How long ``letters`` take at least under ``limits``, beginning with nothing sent: for estimates."""
+    """The least seconds that ``letters`` take under ``limits``, beginning with nothing sent: for estimates."""
     slowest = 0.0
     for limit in limits:
         windows = max(0, math.ceil(letters / max(1.0, limit.count)) - 1)

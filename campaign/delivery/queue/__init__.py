@@ -1,1 +1,1 @@
-"""The recipients who wait: admission by the throttle, and the backlog."""
+"""The queue of recipients: admission by the throttle, and the backlog."""

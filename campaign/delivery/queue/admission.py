@@ -1,8 +1,8 @@
-"""Where connections wait for their next item: the throttle, the backlog and stop signs in one place.
+"""Admission of recipients to connections, by the throttle, the backlog, and stop and pause requests.
 
-An item is drawn when its content may leave within `LEAD`, so that its envelope travels while its turn comes;
-the turn itself is taken, exactly, when the content leaves. One waiter of each account watches the clock, its others
-queue behind it. The module moves no letter and knows no relay but its account's throttle.
+An item is taken when its content may leave within `LEAD` seconds, so that its envelope travels before its turn comes.
+The turn itself is taken when the content leaves. One waiter per account watches the clock; the others queue behind it.
+The module sends no letter and uses nothing of a relay but its account's throttle.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from campaign.delivery.pacing.sliding_window import SlidingWindow
 from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.queue.backlog import Backlog, QueueItem
 
-#: Seconds before its turn that a recipient may be drawn, besides what the relay takes to answer an envelope. Longer
-#: would have letters wait in connections that could carry others; shorter would waste turns.
+#: Seconds before its turn that a recipient may be taken, besides the relay's time to answer an envelope. A longer lead
+#: would keep letters waiting in connections that could carry others; a shorter one would waste turns.
 LEAD = 0.02
-#: Longest answer to an envelope that counts for that (seconds).
+#: Longest answer to an envelope that enters that average (seconds).
 SLOWEST = 1.0
-#: A letter whose turn is further away than this does not hold a connection in DATA.
+#: A letter whose turn is further away than this (seconds) does not hold a connection in DATA.
 PATIENCE = 20.0
-#: Longest nap, so that stop and pause are noticed.
+#: Longest nap (seconds), so that stop and pause are noticed.
 NAP = 0.25
-#: A limit that holds everybody up for longer than this is told (seconds).
+#: A limit that holds up all letters for longer than this is reported (seconds).
 TOLD_AFTER = 5.0
 
 
 class TurnTooFar(Exception):  # noqa: N818 - nothing is wrong
-    """The letter's turn is too far away, or the run pauses: it is put back, and nobody is to blame."""
+    """The letter's turn is too far away, or the run is paused: put the letter back, and count no failure."""
 
 
 class RelayAccount:
-    """One relay account: its throttle, and how many letters are drawn whose content has not left yet."""
+    """One relay account: its throttle, and how many items were taken whose content has not left yet."""
 
     def __init__(self, throttle: Throttle) -> None:
         self.throttle = throttle
@@ -44,41 +44,42 @@ class RelayAccount:
         #: Workers that wait for an item of this account; one of them watches the clock, the others queue behind it.
         self.idle = 0
         self.line = asyncio.Lock()
-        #: Told of a limit that holds for long (seconds): 0 where another account serves, else how long none can.
+        #: Called with the seconds of a long wait for a limit. Returns 0 if another account serves, else how long none
+        #: can.
         self.stuck: Callable[[float], float] = lambda seconds: seconds
-        #: Seconds the relay took to answer envelopes lately.
+        #: Average seconds the relay recently took to answer envelopes.
         self.answering = 0.0
 
     def hold(self, domain: str, now: float, seconds: float) -> str:
-        """Nothing to ``domain`` and its group for so long, and little at first after it. A sentence for the log."""
+        """Hold ``domain`` and its group for ``seconds``, then reopen them gradually. Returns a sentence for the log."""
         self.reopening.held(self.throttle.group(domain), now + seconds)
         return self.throttle.hold(domain, now, seconds) + ", then one letter at a time, and slowly more"
 
     def answered(self, seconds: float) -> None:
-        """An envelope was answered after ``seconds``."""
+        """Record that an envelope was answered after ``seconds``."""
         seconds = min(seconds, SLOWEST)
         self.answering = self.answering * 0.9 + seconds * 0.1 if self.answering else seconds
 
     def wait(self, now: float) -> float:
-        """Seconds until a letter to anybody may be drawn, 0 or less for now."""
+        """Seconds until a letter to any domain may be taken, 0 or less for now."""
         lead = self.lead()
         if self.drawn and self.throttle.limits and self.drawn >= self._turns_in(lead):
             return NAP  # a turn taken rings the bell sooner
         return self.throttle.wait("", now) - lead
 
     def limit_wait(self, now: float, wall: float) -> str:
-        """Which limit holds everybody up and until when (``wall`` is POSIX seconds now); empty where none does."""
+        """The limit that holds up all letters, and until when; empty if none does. ``wall`` is POSIX seconds now."""
         _, limit, seconds = self.throttle.held_by("", now)
         if limit is None or seconds < TOLD_AFTER:
             return ""
         return f"waiting for the limit of {limit} until {time.strftime('%H:%M:%S', time.localtime(wall + seconds))}"
 
     def lead(self) -> float:
-        """Seconds before its turn that a letter may be drawn."""
+        """Seconds before its turn that a letter may be taken."""
         return LEAD + 1.5 * self.answering
 
     def _turns_in(self, seconds: float) -> float:
-        """How many turns come up in so many seconds, at least one."""
+        """The number of turns in so many seconds, at least one."""
         paced = [one.per_second for one in self.throttle.limits if one.per <= SlidingWindow.PACED_UP_TO]
         return max(1, min(paced) * seconds) if paced else math.inf
 
@@ -91,7 +92,7 @@ class Admission:
         self.closed = False
         self.paused = False
         self.idle = 0
-        #: Seconds a limit holds everything up, once it is longer than anybody should wait for.
+        #: Seconds that a limit holds up all letters, once that exceeds the longest acceptable wait.
         self.stuck = 0.0
         self._clock = clock
         self._limit_wait = limit_wait
@@ -99,7 +100,7 @@ class Admission:
         self._under_way: set[QueueItem] = set()
 
     def draw_now(self, account: RelayAccount) -> QueueItem | float | None:
-        """An item, or the seconds until there may be one, or ``None`` when this admission has no more."""
+        """An item, the seconds until there may be one, or ``None`` if this admission has no more."""
         if self.closed:
             return None
         if self.paused:
@@ -122,7 +123,7 @@ class Admission:
         return found
 
     def _crowded(self, account: RelayAccount, domain: str, now: float) -> float:
-        """Seconds to wait because as many letters are under way to a domain as may be, shortly after a hold."""
+        """Seconds to wait because as many letters to the domain are under way as may be, shortly after a hold."""
         group = account.throttle.group(domain)
         most = account.reopening.most(group, now) if account.reopening else None
         if most is None:
@@ -130,7 +131,7 @@ class Admission:
         return NAP if sum(one.group == group for one in self._under_way) >= most else 0.0
 
     async def draw(self, account: RelayAccount, dismissed: Callable[[], bool] = lambda: False) -> QueueItem | None:
-        """Wait for the next item; ``None`` when there will be none, or when ``dismissed`` says so."""
+        """Wait for the next item; ``None`` if there will be none, or ``dismissed`` returns true."""
         found = self.draw_now(account) if not account.line.locked() else 0.0
         if not isinstance(found, float):
             return found
@@ -159,7 +160,7 @@ class Admission:
         return True
 
     async def turn(self, item: QueueItem) -> None:
-        """Return when the content may leave, the turn taken. Raises TurnTooFar."""
+        """Wait until the content may leave, and take the turn. Raises TurnTooFar."""
         while not self.take_turn(item):
             wait = item.account.throttle.wait(item.domain, self._clock())
             if self.closed or self.paused or wait > PATIENCE:
@@ -167,7 +168,7 @@ class Admission:
             await asyncio.sleep(min(wait, NAP))
 
     def release(self, item: QueueItem) -> None:
-        """The item holds no place among the drawn any more: its turn is taken or it needs none."""
+        """Stop counting the item as taken: it has taken its turn, or needs none."""
         self.backlog.settle(item)
         if item.account is not None:
             item.account.drawn -= 1
@@ -176,12 +177,12 @@ class Admission:
                 self.ring()
 
     def end(self, item: QueueItem) -> None:
-        """The item is over: it has its verdict, or it will get none."""
+        """Finish the item: it has its verdict, or will get none."""
         self._under_way.discard(item)
         self.release(item)
 
     def put_back(self, item: QueueItem) -> None:
-        """The item goes back to be drawn again, before all others."""
+        """Return the item to the front of the backlog."""
         self.end(item)
         self.backlog.put_back(item)
         self.ring()
@@ -192,7 +193,7 @@ class Admission:
         self.ring()
 
     def ring(self) -> None:
-        """Something changed: whoever waits should look again."""
+        """Wake all waiters, to look again after a change."""
         for bell in self._bells:
             _strike(bell)
 
@@ -209,7 +210,7 @@ class Admission:
 
 
 def _none(_domain: str) -> float:
-    """Seconds that any domain has to wait beyond the others."""
+    """The extra wait of any domain where none has to wait longer than the others."""
     return 0.0
 
 

@@ -1,7 +1,7 @@
 """The recipients of one pass that have no slot yet: fresh, put back after a break, or waiting for their domain.
 
-Fair over domains: a recipient whose domain may not be served now is set aside, within a bound, and the next one
-goes ahead. Only recipients wait here, never letters. When a domain may be served is somebody else's arithmetic.
+Fair over domains: a recipient whose domain may not be served now is set aside, within a bound, and the next one goes
+ahead. Only recipients wait here, never letters. The caller computes when a domain may be served.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 from campaign.model import Letter, Recipient
 
-#: Recipients set aside at most because their domain waits; beyond it the pass waits with them.
+#: Most recipients set aside because their domain waits; beyond it the pass waits with them.
 LOOK_AHEAD = 1000
-#: Seconds between letters taken for a domain that was slowed and has no limit of its own; look again after that.
+#: Seconds between letters taken for a domain that was slowed and has no limit of its own.
 SLOWED = 0.5
 
 Wait = Callable[[str], float]
@@ -24,11 +24,11 @@ Wait = Callable[[str], float]
 
 @dataclass(eq=False, slots=True)
 class QueueItem:
-    """One recipient under way: its letter once composed, and how often a connection broke under it.
+    """One recipient under way: its letter once composed, and how often a connection broke during its attempt.
 
-    ``data`` is the letter as it goes over the stream, once it is found fit for that.
-    ``group`` is what its domain counts as. ``counted``: it is among those drawn of a group that is limited.
-    ``postponed``: seconds its domain has to wait, when that is too long for this pass.
+    ``data`` is the letter as it goes over the stream, once its content was checked for that. ``group`` is the group its
+    domain counts in. ``counted``: it counts among the items taken of a limited group. ``postponed``: seconds its domain
+    has to wait, if that is too long for this pass.
     """
 
     recipient: Recipient
@@ -45,10 +45,10 @@ class QueueItem:
 
 @dataclass(eq=False, slots=True)
 class Backlog:
-    """What is left to draw. ``recipients`` is asked for one at a time, and only when that one could go.
+    """The recipients left to take. ``recipients`` is advanced one at a time, and only when that one could go.
 
-    ``intervals`` are the seconds between letters of each limited group, ``groups`` the group of a domain.
-    A domain that waits for more than ``longest`` seconds waits for a later pass.
+    ``intervals`` are the seconds between letters of each limited group, ``groups`` the group of a domain. A domain that
+    waits for more than ``longest`` seconds waits for a later pass.
     """
 
     recipients: Iterator[Recipient]
@@ -67,9 +67,9 @@ class Backlog:
         self._drawn = dict.fromkeys(self.intervals, 0)
 
     def take(self, now: float, wait: Wait) -> QueueItem | float | None:
-        """The next item that may go, or the seconds until one may, or ``None`` when nothing is left.
+        """The next item that may go, the seconds until one may, or ``None`` if nothing is left.
 
-        ``wait(domain)`` says how many seconds that domain has to wait beyond all others. An item may come as
+        ``wait(domain)`` returns how many seconds that domain has to wait beyond all others. An item may come as
         ``postponed``.
         """
         found = self._from_aside(now, wait) if self._due else None
@@ -83,19 +83,19 @@ class Backlog:
         return max(0.001, self._due[0][0] - now) if self._due else None
 
     def put_back(self, item: QueueItem) -> None:
-        """Give an item another turn in this pass, before all others."""
+        """Return an item to the front, to be tried again in this pass."""
         item.letter, item.composing, item.data, item.postponed = None, None, None, 0.0
         self.settle(item)
         self._returned.appendleft(item)
 
     def settle(self, item: QueueItem) -> None:
-        """The item's turn is taken, or it needs none any more."""
+        """Stop counting the item: its turn is taken, or it needs none any more."""
         if item.counted:
             item.counted = False
             self._drawn[item.group] -= 1
 
     def more(self) -> bool:
-        """Whether anything may be left to draw."""
+        """Whether anything may be left to take."""
         return bool(self._returned or self._aside_size or not self.exhausted)
 
     def _fresh(self) -> QueueItem | None:
@@ -138,7 +138,7 @@ class Backlog:
         return None
 
     def _seconds(self, group: str, domain: str, wait: Wait) -> float:
-        """How long a group waits, those drawn and not gone yet included."""
+        """Seconds a group has to wait, counting the items taken that have not left yet."""
         drawn = self._drawn.get(group, 0)
         return wait(domain) + (drawn * self.intervals.get(group, SLOWED) if drawn else 0.0)
 

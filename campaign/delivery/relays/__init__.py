@@ -1,1 +1,1 @@
-"""Which servers take the letters: presets, order and weights, fail-over."""
+"""Relay servers: presets, order and weights, failover."""

@@ -1,8 +1,8 @@
-"""Which relay now? A list in order or by weight with a state each, as arithmetic on an injected clock.
+"""Relay selection and failover: a list in order or by weight, with a state per relay, on an injected clock.
 
-A relay that cannot be opened, or whose connections carry nothing, is left alone for a while that doubles; the
-others serve meanwhile, and it comes back by itself. Nothing here touches a letter: one in doubt never changes
-relays, because nobody offers it again.
+A relay that cannot be opened, or whose connections carry nothing, is paused for a time that doubles; the others serve
+meanwhile, and it comes back by itself. No letter is touched here: one in doubt never changes relays, because it is not
+offered again.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from campaign.delivery.relays.slow_relay import Slowness
 from campaign.delivery.relays.weights import Portion
 from campaign.errors import RelayError, UnfinishedError
 
-#: Seconds a relay is left alone after its first failure, and at most.
+#: Seconds a relay is paused after its first failure, and at most.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-#: Tries for a relay that was reached and has never worked: a wrong setting should be told at once.
+#: Attempts at a relay that was reached but never worked: a wrong setting should be reported soon.
 TRIES_AT_FIRST = 3
-#: Seconds until a relay that takes no more connections is looked at again.
+#: Seconds until a relay that takes no more connections is tried again.
 A_WHILE = 0.25
-#: Where the failure itself has nothing to advise.
+#: Used if the failure itself carries no advice.
 ADVICE = "check the name and port in delivery.relay, and that the relay runs and lets this machine in"
 
 
 @dataclass(eq=False, slots=True)
 class RelayState:
-    """What is known of one relay. ``since`` is when its present row of failures began; ``why`` is the last one.
+    """The state of one relay. ``since`` is when its present series of failures began; ``why`` describes the last one.
 
-    ``advice``: what to do about the last one; ``unreachable``: it was an outage, which may pass. ``left``: its patience
-    is used up, the others serve; ``out``: it is not used again. ``spent_until``: its account's limit is used up until
-    then. ``enough``: the connections it was seen to take, and until when that holds. ``portion`` is its share, ``None``
-    in a list in order and for one that only stands by.
+    ``advice``: what to do about the last failure; ``unreachable``: it was an outage, which may pass. ``left``: its
+    patience is used up, the others serve; ``out``: it is not used again. ``spent_until``: its account's limit is used
+    up until then. ``enough``: the connections it was seen to accept, and until when that holds. ``portion`` is its
+    share, ``None`` in a list in order and for a standby relay.
     """
 
     relay: Relay
@@ -65,20 +65,20 @@ class RelayState:
         return not self.out and self.open_until <= now and self.spent_until <= now
 
     def cap(self, now: float) -> float:
-        """How many connections it takes at most."""
+        """The most connections it accepts."""
         most, until = self.enough
         return min(self.relay.connections or math.inf, most if now < until else math.inf)
 
     def letters(self, own: int) -> int:
-        """How many letters a connection carries at most, where we ourselves would have it carry ``own``."""
+        """The most letters a connection may carry, given our own limit ``own``."""
         return min(own, self.relay.letters) if self.relay.letters else own
 
     def budget(self, own: int) -> int:
-        """How many it may carry before somebody asks again."""
+        """The number of letters it may carry before the selector is asked again."""
         return self.letters(own) if self.portion is None else min(self.letters(own), weights.PORTION)
 
     def give(self, letters: int) -> None:
-        """So many letters more, or less, are its own."""
+        """Charge letters to this relay's weighted share; a negative number refunds them."""
         if self.portion is not None:
             self.portion.letters += letters
 
@@ -99,16 +99,16 @@ class RelaySelector:
         self.weighted = any(relay.weight is not None for relay in self.relays)
 
     def begin(self) -> None:
-        """A new pass: what failed in an earlier one, perhaps hours ago, is no longer held against a relay."""
+        """Begin a pass: failures in an earlier one, perhaps hours ago, no longer count."""
         for state in self.states:
             state.failures = 0
             state.left = state.out
 
     def choose(self, now: float) -> RelayState | float:
-        """Which relay to dial now, or the seconds until there is one. Raises when there never will be.
+        """The relay to dial now, or the seconds until there is one.
 
-        The first in order, or the one most behind its share. One that rests for its slowness serves only where no
-        other can.
+        That is the first in order, or the one most behind its share. A relay that rests because it is slow serves only
+        if no other can. Raises RelayError or UnfinishedError when there never will be one.
         """
         ready = self._ready(now)
         found = self._next(ready, now) if self.weighted else next(iter(ready), None)
@@ -120,7 +120,7 @@ class RelaySelector:
         return A_WHILE if ready else min(waiting)
 
     def stays(self, state: RelayState, now: float) -> bool:
-        """Whether a connection to this relay may go on: not while another should have it."""
+        """Whether a connection to this relay may go on: not while another relay should be used."""
         ready = self._ready(now)
         if state not in ready:
             stands_by = self.weighted and state.portion is None
@@ -131,12 +131,15 @@ class RelaySelector:
         return weights.ahead(state.portion, portions) <= weights.SLACK
 
     def most(self, wanted: int, now: float) -> int:
-        """Connections at most: what is wanted, what presets allow, and what relays were seen to take."""
+        """The most connections: the wanted number, bounded by presets and by what relays were seen to accept."""
         caps = [one.cap(now) for one in self.states if not one.out]
         return max(1, int(min(wanted, sum(caps) if self.weighted else min(caps, default=math.inf))))
 
     def spent(self, state: RelayState, seconds: float, now: float) -> float:
-        """The limit of its account is used up for so long. 0 where another can serve, else how long nobody can."""
+        """Record that the limit of its account is used up for ``seconds``.
+
+        Returns 0 if another relay can serve, else the seconds until one can.
+        """
         for one in self.states:
             if one.relay.account == state.relay.account:
                 one.spent_until = now + seconds
@@ -146,7 +149,7 @@ class RelaySelector:
     def failed(
         self, state: RelayState, why: str, now: float, *, hopeless: bool = False, unreachable: bool = False
     ) -> None:
-        """It could not be opened, or turned us away as a whole. An outage is waited for, also at the start."""
+        """Record that it could not be opened, or refused us as a whole. An outage is waited out, also at the start."""
         self._pause(state, why, now)
         state.unreachable = unreachable
         patient, end = state.worked or unreachable, state.since + self.patience
@@ -157,7 +160,7 @@ class RelaySelector:
             self._leave(state, now, hopeless)
 
     def barren(self, state: RelayState, why: str, opened: float, now: float) -> None:
-        """A connection opened at ``opened`` ended before it had carried a letter to acceptance.
+        """Record that a connection opened at ``opened`` ended before the relay accepted a letter on it.
 
         Connections that were open together count once: one restart of a relay is one event.
         """
@@ -169,17 +172,17 @@ class RelaySelector:
             self._leave(state, now, hopeless=False)
 
     def accepted(self, state: RelayState) -> None:
-        """A letter was accepted: all is forgiven."""
+        """One acceptance resets the failure count."""
         if state.failures or not state.worked:
             state.worked, state.failures, state.open_until, state.why = True, 0, 0.0, ""
             state.left = state.unreachable = False
 
     def untried(self, state: RelayState) -> bool:
-        """Whether it is the only relay and has never worked: if it ends the run, the error says what was wrong."""
+        """Whether it is the only relay and has never worked: if it ends the run, the error explains the cause."""
         return len(self.states) == 1 and not state.worked
 
     def waited_for(self) -> tuple[RelayState, float] | None:
-        """The relay whose outage holds everything up, and when patience with it ends; None while one can serve."""
+        """The relay whose outage holds up all letters, and when patience with it ends; None while one can serve."""
         left = [one for one in self.states if not one.out]
         if not left or any(not one.failures or one.connections for one in left):
             return None
@@ -188,7 +191,7 @@ class RelaySelector:
         return None if last is None else (last, last.since + self.patience)
 
     def given_up(self) -> RelayError | UnfinishedError:
-        """The end of the run, with what each relay did. What may heal by itself is worth another start later."""
+        """The error that ends the run, with each relay's last failure. UnfinishedError if a later start may succeed."""
         many = len(self.states) > 1
         evidence = [f"{one.relay.name}: {one.why}" for one in self.states]
         advice = next((one.advice for one in self.states if one.advice), ADVICE)
@@ -205,7 +208,7 @@ class RelaySelector:
         )
 
     def _ready(self, now: float) -> list[RelayState]:
-        """Who could serve now; those that rest, or only stand by, where there is nobody else."""
+        """The relays that can serve now; resting or standby ones only if there are no others."""
         usable = [one for one in self.states if one.usable(now)]
         quick = [one for one in usable if one.slowness.until <= now] or usable
         return [one for one in quick if one.portion is not None] or quick
@@ -221,7 +224,7 @@ class RelaySelector:
         return one.connections + one.dialling < one.cap(now)
 
     def _portions(self, candidates: Sequence[RelayState]) -> list[Portion]:
-        """Their portions; those of all others lose what they miss."""
+        """The candidates' portions. Those of all other relays lose their claim to what they miss."""
         portions = [one.portion for one in candidates if one.portion is not None]
         others = [one.portion for one in self.states if one.portion is not None and one not in candidates]
         weights.bring_forward(others, portions)
@@ -235,7 +238,7 @@ class RelaySelector:
         state.open_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (state.failures - 1))
 
     def _leave(self, state: RelayState, now: float, hopeless: bool) -> None:
-        """It has used up its patience: the others serve. When all have, the run is at its end, not asleep for ever."""
+        """Its patience is used up: the others serve. Once all are, none is used again and the run ends."""
         state.left = True
         state.out = state.out or hopeless
         if any(not one.left for one in self.states):

@@ -1,7 +1,7 @@
-"""Which servers take our letters: URLs and presets in, checked `Relay` values out, ready to be dialled.
+"""Relays from URLs and presets: validated `Relay` values, ready to be dialled.
 
-A relay that would carry a password in clear, skip certificates, or take parameters from a URL cannot be written
-here. Which of several relays is used at a moment, and when one is left alone, is decided in `failover`.
+A relay that would carry a password in clear, skip certificates, or take parameters from a URL cannot be expressed here.
+`failover` decides which of several relays is used at a moment, and when one is paused.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-
 
 @dataclass(frozen=True)
 class Relay:
-    """A server that takes letters, and how we meet it.
+    """A server that takes letters, and how to connect to it.
 
-    ``name`` is safe to print and to record. ``tls`` is ``none`` only on loopback and without a login.
-    ``fingerprint`` is the SHA-256 (32 octets) that the certificate must have, or empty. ``own_certificate`` is shown
-    where the relay asks for one; ``source`` is the address of ours that connections come from. ``local_hostname`` is
-    empty where the address literal of our own socket serves. ``limits``, ``connections`` and ``letters`` (per
-    connection) come from a preset, 0 where it names none. ``weight`` is ``None`` where relays are in order.
+    ``name`` is safe to print and to record. ``tls`` is ``none`` only on loopback and without a login. ``fingerprint``
+    is the SHA-256 (32 octets) that the certificate must have, or empty. ``own_certificate`` is presented if the relay
+    asks for one; ``source`` is the local address that connections come from. ``local_hostname`` is empty if the address
+    literal of our own socket is used. ``limits``, ``connections`` and ``letters`` (per connection) come from a preset,
+    0 if it names none. ``weight`` is ``None`` if relays are in order.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Relay:
     fingerprint: bytes = b""
     own_certificate: ClientCertificate | None = None
     source: SourceAddress | None = None
-    local_hostname: str = field(default="", repr=False)  # to the embedded mailbox it is what a password is to others
+    local_hostname: str = field(default="", repr=False)  # works as a password for the embedded mailbox
     limits: tuple[Rate, ...] = ()
     connections: int = 0
     letters: int = 0
@@ -64,7 +64,7 @@ class Relay:
 
     @property
     def account(self) -> str:
-        """Whose limits count together: the user at this host and port."""
+        """The identity for which limits are counted together: the user at this host and port."""
         return f"{self.login.user if self.login else ''}@{self.host}:{self.port}"
 
 
@@ -79,7 +79,7 @@ class Where:
 
     @property
     def loopback(self) -> bool:
-        """Whether the host is this machine itself, so that no byte can be read on the way."""
+        """Whether the host is this machine itself, so that the traffic cannot be read on the way."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -89,7 +89,7 @@ class Where:
 async def open_relays(
     settings: DeliverySection, base: Path, environment: Mapping[str, str], mailbox_url: str | None = None
 ) -> list[Relay]:
-    """The relays of ``settings`` in their order, secrets resolved. Dials nobody.
+    """The relays of ``settings`` in their order, secrets resolved. Opens no connection.
 
     ``mailbox_url`` is where the embedded relay listens; it serves ``relay = "mailbox"``. Raises ConfigError.
     """
@@ -110,7 +110,7 @@ async def open_relays(
 
 
 def _with_contexts(relays: Sequence[Relay], settings: DeliverySection, base: Path) -> list[Relay]:
-    """Each with its TLS context; one for all that see the same certificate, as reading the authorities takes time."""
+    """Add TLS contexts. Relays with the same certificate share one, as loading the authorities takes time."""
     context_for = cache(lambda own: tls_context(settings, base, own))
     return [
         relay if relay.tls == "none" else replace(relay, context=context_for(relay.own_certificate)) for relay in relays
@@ -120,14 +120,14 @@ def _with_contexts(relays: Sequence[Relay], settings: DeliverySection, base: Pat
 async def login_for(
     user: str, host: str, position: int, settings: DeliverySection, base: Path, environment: Mapping[str, str]
 ) -> Login:
-    """How ``user`` logs in at relay number ``position`` (from 1): by tokens or a password. Raises ConfigError."""
+    """The login of ``user`` at relay number ``position`` (from 1): by tokens or a password. Raises ConfigError."""
     if settings.oauth is not None:
         return await oauth_login(user, settings.oauth, base)
     return await find_login(user, host, position, settings, base, environment)
 
 
 def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | None]:
-    """What stands in ``delivery.relay``: a URL, ``mailbox``, or a preset such as ``user@ses:eu-west-1``."""
+    """The relay written in ``delivery.relay``: a URL, ``mailbox``, or a preset such as ``user@ses:eu-west-1``."""
     if written == "mailbox":
         if mailbox_url is None:
             raise ConfigError(
@@ -149,7 +149,7 @@ def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | 
 
 
 def parse_relay(text: str) -> Where:
-    """``smtps://user@host:port`` or ``smtp://host`` taken apart. Raises ConfigError with what is wrong."""
+    """Parse ``smtps://user@host:port`` or ``smtp://host``. Raises ConfigError with what is wrong."""
     shown = re.sub(r"://[^/]*@", "://...@", text)
     try:
         parts = urlsplit(text)
@@ -200,7 +200,7 @@ def _relay(
         fingerprint=bytes.fromhex(settings.tls_fingerprint.replace(":", "")),
         own_certificate=own,
         local_hostname=hostname,
-        # Whoever states a rate knows the account better than a preset does.
+        # A rate in the campaign file takes precedence over the preset's.
         limits=preset.rate if preset is not None and not settings.rate else (),
         connections=preset.connections if preset is not None else 0,
         letters=preset.letters if preset is not None else 0,
@@ -208,14 +208,14 @@ def _relay(
 
 
 def tls_for(where: Where, *, protect: bool) -> Tls:
-    """The kind of TLS a relay gets: always one, except on loopback where nothing is to be protected."""
+    """The kind of TLS for a relay: always one, except on loopback where nothing needs protection."""
     if where.scheme == "smtps":
         return "implicit"
     return "starttls" if protect or not where.loopback else "none"
 
 
 def tls_context(settings: DeliverySection, base: Path, own: ClientCertificate | None = None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, certificate and name checked. A pinned fingerprint alone takes the place of that check.
+    """TLS 1.2 or newer, certificate and name checked. A pinned fingerprint alone replaces that check.
 
     Raises ConfigError when the authority's file, or our ``own`` certificate, cannot be used.
     """
@@ -231,7 +231,7 @@ def tls_context(settings: DeliverySection, base: Path, own: ClientCertificate | 
         ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.tls_fingerprint and settings.tls_ca_file is None:
-        # The peer is known by its very certificate; `connection` compares before a byte of SMTP is sent.
+        # The peer is identified by the certificate itself; `connection` compares it before sending any SMTP.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if own is not None:
@@ -240,7 +240,7 @@ def tls_context(settings: DeliverySection, base: Path, own: ClientCertificate | 
 
 
 async def _own_name() -> str:
-    """This machine's full name if it has one that a server will take (RFC 5321 4.1.4), otherwise ``""``."""
+    """This machine's full name if servers will accept it (RFC 5321 4.1.4), otherwise ``""``."""
     try:
         name = await asyncio.wait_for(asyncio.to_thread(socket.getfqdn), 5.0)
     except TimeoutError:

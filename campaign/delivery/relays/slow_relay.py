@@ -1,8 +1,8 @@
-"""Is a relay too slow? Medians over its last greetings, and over its last answers to the final dot.
+"""Detection of slow relays, from medians over their last greetings and their last answers to the final dot.
 
-A relay that takes ten seconds to say hello has more to do than it can, and one more letter does not help it; one that
-takes long to answer each letter holds up a connection meanwhile. What follows is `failover`'s business: such a relay is
-left alone while another can serve, and never given up for it. Arithmetic on an injected clock.
+A relay that takes ten seconds to greet is overloaded, and one more letter does not help it; one that takes long to
+answer each letter holds up a connection meanwhile. `failover` acts on it: such a relay is paused while another can
+serve, and never given up for slowness. Arithmetic on an injected clock.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import statistics
 from collections import deque
 from dataclasses import dataclass, field
 
-#: Seconds a slow relay is left alone at first, and at most; doubled each time it is slow again.
+#: Seconds a slow relay is paused at first, and at most; doubled each time it is slow again.
 FIRST_REST = 30.0
 LONGEST_REST = 600.0
-#: Greetings that the median looks back on, and how many there must be: one slow greeting proves nothing.
+#: Greetings in the median, at most and at least: one slow greeting proves nothing.
 WINDOW = 9
 ENOUGH = 3
-#: The same for answers to the final dot, of which many come in a second: they must be slow for so many seconds.
+#: The same for answers to the final dot. Many arrive in a second, so they must be slow for `DOT_SECONDS` as well.
 DOT_WINDOW = 25
 DOT_ENOUGH = 9
 DOT_SECONDS = 10.0
@@ -25,7 +25,7 @@ DOT_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Median:
-    """What one relay took for one thing, in seconds. ``until`` is when it was rested to.
+    """One relay's response times of one kind, in seconds. ``until`` is the end of its latest rest.
 
     A rest begins with one more slow time once the median of the last ``window``, ``enough`` at least, was above
     ``limit`` for ``lasting`` seconds. After a rest, ``again`` times decide whether another one follows.
@@ -42,7 +42,7 @@ class Median:
     _rests: int = 0
 
     def note(self, seconds: float, now: float) -> float:
-        """It took ``seconds`` once more. The median, where a rest begins by it; otherwise 0."""
+        """Record another response time. Returns the median if a rest begins with it; otherwise 0."""
         self._seen.append(seconds)
         if len(self._seen) > self.window:
             self._seen.popleft()
@@ -65,7 +65,7 @@ class Median:
 
 @dataclass(slots=True)
 class Slowness:
-    """How slow one relay is. ``limit`` 0: nothing is too slow. While it rests, nothing counts."""
+    """How slow one relay is. ``limit`` 0: nothing is too slow. Times measured during a rest do not count."""
 
     limit: float
     _greetings: Median = field(init=False)
@@ -77,11 +77,11 @@ class Slowness:
 
     @property
     def until(self) -> float:
-        """When it was rested to."""
+        """The end of its latest rest."""
         return max(self._greetings.until, self._dots.until)
 
     def greeted(self, seconds: float, now: float) -> float:
-        """A connection was greeted after ``seconds``. The median, where a rest begins by it; otherwise 0."""
+        """Record a greeting after ``seconds``. Returns the median if a rest begins with it; otherwise 0."""
         return self._greetings.note(seconds, now) if self.limit and now >= self.until else 0.0
 
     def answered(self, seconds: float, now: float) -> float:

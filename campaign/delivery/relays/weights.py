@@ -1,7 +1,7 @@
-"""Relays by weight: whose turn is it for the next letters? Arithmetic on what each has been given, no clock.
+"""Distribution of letters over relays by weight, from the number given to each; no clock is involved.
 
 Letters are given out in small portions, one to a connection at a time. A relay that could not be used meanwhile does
-not catch up afterwards, or an outage would end in a burst. Which relays can be used is `failover`'s business.
+not catch up afterwards, or an outage would end in a burst. `failover` decides which relays can be used.
 """
 
 from __future__ import annotations
@@ -9,36 +9,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Letters that a connection is given at a time, and by how many a relay may be ahead before connections leave it.
+#: Letters given to a connection at a time, and how far a relay may be ahead before connections leave it.
 PORTION = 20
 SLACK = 20
 
 
 @dataclass(eq=False, slots=True)
 class Portion:
-    """What one relay has been given: letters, those of broken connections taken back. ``weight`` is above 0."""
+    """The letters given to one relay, less those taken back from broken connections. ``weight`` is above 0."""
 
     weight: float
     letters: float = 0.0
 
     @property
     def level(self) -> float:
-        """Letters for each unit of weight: equal for all where the shares are kept."""
+        """Letters for each unit of weight: equal for all if the shares are kept."""
         return self.letters / self.weight
 
 
 def behind(candidates: Sequence[Portion]) -> Portion:
-    """Who is given the next portion: the one who would be least ahead with it; the first of equals."""
+    """The relay that gets the next portion: the one least ahead with it; the first of equals."""
     return min(candidates, key=lambda one: (one.letters + PORTION) / one.weight)
 
 
 def ahead(one: Portion, candidates: Sequence[Portion]) -> float:
-    """By how many letters ``one`` is ahead of its share of what the candidates, itself among them, have been given."""
+    """How many letters ``one`` is ahead of its share of what the candidates, itself included, have been given."""
     return one.letters - one.weight * sum(each.letters for each in candidates) / sum(each.weight for each in candidates)
 
 
 def bring_forward(absent: Sequence[Portion], candidates: Sequence[Portion]) -> None:
-    """Those who cannot be used now lose their claim to what they miss."""
+    """Relays that cannot be used now lose their claim to what they miss."""
     level = min(one.level for one in candidates)
     for one in absent:
         one.letters = max(one.letters, one.weight * level)

@@ -1,6 +1,6 @@
-"""The connections of a pass: which relay is dialled next, how many connections there may be, and which rest.
+"""The connections of a pass: which relay is dialled next, how many connections there may be, and which relays rest.
 
-A worker asks here before it dials, and says what came of it. What replies mean is decided in `reply_handler.py`.
+A worker asks the pool before it dials, and reports the result. `reply_handler.py` decides what replies mean.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from campaign.errors import CampaignError
 
 log = logging.getLogger(__name__)
 
-#: Connections being opened at once when the relay works, or as many as stand; before that, and after a failure, one.
+#: Most connections being opened at once while the relay works, or the number open if larger. Before it has worked, and
+#: after a failure, one.
 OPENING_AT_ONCE = 4
-#: Seconds during which no further connection is tried after a relay took no more of them.
+#: Seconds during which no further connection is tried after a relay refused one more.
 ENOUGH = 30.0
 
 
 class Rest(NamedTuple):
-    """A relay was too slow and was left alone from ``at`` (POSIX seconds) for so many ``seconds``."""
+    """A relay was too slow and was paused at ``at`` (POSIX seconds) for ``seconds``."""
 
     relay: str
     at: float
@@ -42,7 +43,7 @@ class Rest(NamedTuple):
 
 
 class ConnectionPool:
-    """One for a dispatcher; `begin` gives it the admission and the composer of each pass. Times are the loop's."""
+    """One per dispatcher; `begin` gives it the admission and the composer of each pass. Times are the loop's."""
 
     admission: Admission
     compose: Compose
@@ -65,9 +66,9 @@ class ConnectionPool:
         self.selector = RelaySelector(
             relays, settings.relay_patience, settings.stop_connections, settings.relay_slow_after
         )
-        #: Workers told to end after what they hold.
+        #: Workers asked to end after the items they hold.
         self.leaving: set[object] = set()
-        #: When relays were left alone because they were slow.
+        #: When relays were paused because they were slow.
         self.rests: list[Rest] = []
         self.outage = Outage()
         self.accounts: dict[str, RelayAccount] = {}
@@ -76,7 +77,7 @@ class ConnectionPool:
         self._standing: dict[Connection, RelayState] = {}
 
     def begin(self, admission: Admission, compose: Compose) -> None:
-        """A new pass."""
+        """Begin a pass."""
         self.admission, self.compose = admission, compose
         self.leaving.clear()
         self.selector.begin()
@@ -96,21 +97,21 @@ class ConnectionPool:
         return self.accounts[key]
 
     async def relay_for(self, worker: object) -> RelayState | None:
-        """The relay to dial next, waiting for one to recover if need be; ``None``: this worker is not needed.
+        """The relay to dial next, after waiting for one to recover if need be; ``None``: this worker is not needed.
 
-        Raises RelayError when no relay will ever do, UnfinishedError when none can be reached for too long.
+        Raises RelayError if no relay will ever work, UnfinishedError if none can be reached for too long.
         """
         while not self.admission.closed and self.admission.backlog.more() and worker not in self.leaving:
             found = self.selector.choose(_now())
             if isinstance(found, RelayState):
                 return found
-            if found > max(self.settings.limit_wait, LONGEST_PAUSE):  # no state rests for so long, limits do
+            if found > max(self.settings.limit_wait, LONGEST_PAUSE):  # no relay rests for so long, but limits do
                 self.admission.stuck, self.admission.closed = found, True
             await asyncio.sleep(min(found, NAP))
         return None
 
     def may_dial(self, state: RelayState) -> bool:
-        """Count one more connection being opened; no: somebody else dials already and will call for more workers."""
+        """Count one more connection being opened. False: others are being opened, and will call for more workers."""
         if state.dialling >= _at_once(state):
             return False
         state.dialling += 1
@@ -118,11 +119,11 @@ class ConnectionPool:
         return True
 
     def dialled(self, state: RelayState) -> None:
-        """An attempt to open a connection is over."""
+        """Record that an attempt to open a connection is over."""
         state.dialling -= 1
 
     def opened(self, state: RelayState, connection: Connection) -> None:
-        """A connection stands."""
+        """Record that a connection is open."""
         state.connections += 1
         self.outage.over()
         connection.budget = state.budget(self.settings.letters_per_connection)
@@ -133,12 +134,12 @@ class ConnectionPool:
         self._grow()
 
     def answered(self, state: RelayState, seconds: float) -> None:
-        """A final dot was answered after ``seconds``."""
+        """Record that a final dot was answered after ``seconds``."""
         if median := state.slowness.answered(seconds, _now()):
             self._rest(state, "answers the final dot", median)
 
     def goes_on(self, state: RelayState, connection: Connection) -> bool:
-        """Whether a connection whose budget is used up may carry more: its budget is raised then."""
+        """Whether a connection whose budget is used up may carry more; if so, raise its budget."""
         own = self.settings.letters_per_connection
         most = state.letters(own)
         if connection.letters + 1 >= most or not self.selector.stays(state, _now()):
@@ -150,7 +151,7 @@ class ConnectionPool:
 
     def _rest(self, state: RelayState, does: str, median: float) -> None:
         if all(one is state or one.out for one in self.selector.states):
-            return  # there is no other, so it serves on
+            return  # there is no other relay, so it goes on serving
         rest = Rest(state.relay.name, time.time(), state.slowness.until - _now(), f"{does} only after {median:.2f} s")
         self.rests.append(rest)
         log.warning(
@@ -163,7 +164,7 @@ class ConnectionPool:
                 connection.budget = connection.letters
 
     def not_opened(self, state: RelayState, failure: ConnectFailed) -> bool:
-        """Whether the worker should try again: not when the relay serves enough of us already, or the run ends."""
+        """Whether the worker should try again: not if the relay already serves enough connections, or the run ends."""
         state.give(-state.budget(self.settings.letters_per_connection))
         state.advice = failure.advice
         decision = self.replies.handle_refused_connection(state, failure)
@@ -181,13 +182,14 @@ class ConnectionPool:
         return True
 
     def closed(self, state: RelayState, connection: Connection, why: str) -> None:
-        """A connection is gone; ``why`` when it broke."""
+        """Record that a connection has closed; ``why`` if it broke."""
         state.connections -= 1
         state.give(connection.letters - connection.budget)
         self._standing.pop(connection, None)
         if why:
             log.info("%s: connection lost after %d letters: %s", state.relay.name, connection.letters, why)
-        # One that we ended ourselves says nothing of the relay: its few letters may all have been put off.
+        # A connection that we ended ourselves proves nothing against the relay: its few letters may all have been
+        # deferred.
         used_up = connection.letters >= self.settings.letters_per_connection
         if not connection.accepted and (why or used_up) and not self.admission.closed:
             reason = why or "a connection was used up without one letter accepted"
@@ -196,7 +198,7 @@ class ConnectionPool:
     # -- how many
 
     def wants_worker(self, workers: int, starting: int) -> bool:
-        """Whether there is work that no idle worker would take, nor one of the ``starting`` ones without connection."""
+        """Whether there is work for which neither an idle worker nor one of the ``starting`` (connecting) is free."""
         admission = self.admission
         if admission.closed or admission.paused or not admission.backlog.more():
             return False
@@ -205,13 +207,11 @@ class ConnectionPool:
         if admission.idle:
             return False
         if workers and any(account.throttle.wait("", self._clock()) > 0 for account in self.accounts.values()):
-            return (
-                False  # no turn is being missed: the limits hold us up, not the connections; one worker waits for them
-            )
+            return False  # no turn is missed: the limits delay us, not the connections; one worker waits for them
         return starting < max(_at_once(state) for state in self.selector.states)
 
     def _wants_worker_by_weight(self, starting: int) -> bool:
-        """Each relay has its own limits: a worker is wanted where the next one would find something to do."""
+        """Each relay has its own limits: a worker is wanted if the next one would find work."""
         serving = [one for one in self.selector.states if not one.out]
         if serving and isinstance(found := self.selector.choose(_now()), RelayState):
             account = self.account(found)
@@ -220,22 +220,22 @@ class ConnectionPool:
         return starting < max(1, sum(map(_at_once, serving)))
 
     def most(self, wanted: int) -> int:
-        """Workers at most: what is wanted, what presets allow, and what relays were seen to take."""
+        """The most workers: the wanted number, bounded by presets and by what relays were seen to accept."""
         return self.selector.most(wanted, _now())
 
     def limit(self, workers: int, most: int, candidates: Collection[object]) -> None:
-        """Tell workers above the limit to end after what they hold."""
+        """Ask workers above the limit to end after the items they hold."""
         for worker in candidates:
             if workers - len(self.leaving) <= most:
                 return
             self.leaving.add(worker)
 
     def dismissed(self, worker: object, idle: float) -> bool:
-        """Whether this worker should end: one too many, or idle for long while others are idle too."""
+        """Whether this worker should end: it is one too many, or idle for long while others are idle too."""
         return worker in self.leaving or (idle > self.settings.connection_idle and self.admission.idle > 1)
 
     def set_rate(self, limits: Sequence[Rate]) -> None:
-        """Other limits for every account, from outside; a preset's own stay in force."""
+        """Set limits from outside for every account; a preset's own stay in force."""
         for state in self.selector.states:
             self.account(state).throttle.set_rate((*limits, *state.relay.limits))
 

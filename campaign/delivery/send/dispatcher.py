@@ -1,8 +1,8 @@
-"""Many workers at once: how many, for how long, over which relay, and how a pass ends.
+"""The dispatcher of a pass: how many workers run, for how long, over which relay, and how the pass ends.
 
-A `Dispatcher` serves one pass at a time: it opens workers one by one as there is work for them, heeds what replies
-ask of the pace, the relays or the run, obeys `Control` in pace and pauses, and stops in one of three ways: nothing
-left, drained, or aborted. It composes nothing, records nothing itself, and never decides about a recipient on its own.
+A `Dispatcher` serves one pass at a time. It adds workers one by one as there is work for them, adjusts the pace, the
+relays or the run as replies require, and follows `Control` in pace and pauses. It stops in one of three ways: nothing
+left, drained, or aborted. It does not compose letters, write records or decide about recipients.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Sends what it is given, within every bound of ``settings``.
+    """Sends letters to the recipients it is given, within every bound of ``settings``.
 
-    ``throttles`` gives the throttle of an account (`Relay.account`), to be kept across runs; without it each
-    account gets one of its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies; ``resent`` says of
-    whom the relay may have a letter already.
+    ``throttles`` gives the throttle of an account (`Relay.account`), to be kept across runs; without it each account
+    gets its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies; ``resent`` tells for which recipients
+    the relay may have a letter already.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Dispatcher:
         self._finished: asyncio.Future[None] | None = None
         self._stopping = False
         self._drain_alarm: asyncio.TimerHandle | None = None
-        self._pool.begin(self._new_admission(iter(())), lambda _: None)  # it may be told to stop before its first pass
+        self._pool.begin(self._new_admission(iter(())), lambda _: None)  # it may be stopped before its first pass
 
-    # -- what the pipeline calls
+    # -- called by the pipeline
 
     @property
     def in_flight(self) -> int:
-        """Letters drawn whose attempt has not ended."""
+        """Letters taken whose attempt has not ended."""
         return sum(len(worker.items) for worker in self._workers.values())
 
     @property
@@ -87,12 +87,12 @@ class Dispatcher:
 
     @property
     def rests(self) -> Sequence[Rest]:
-        """When relays were left alone because they were slow."""
+        """When relays were paused because they were slow."""
         return self._pool.rests
 
     @property
     def waiting(self) -> str:
-        """Which outage or limit holds everything up, in words; empty while none does."""
+        """The outage or limit that holds up all letters, in words; empty if there is none."""
         if self._pool.outage.words or self.in_flight:
             return self._pool.outage.words
         held = [account.limit_wait(self._clock(), time.time()) for account in self._pool.accounts.values()]
@@ -126,7 +126,7 @@ class Dispatcher:
             raise _limited(self._pool.admission.stuck)
 
     def drain(self) -> None:
-        """First signal: draw no more and finish what is past its envelope, within `settings.drain` seconds."""
+        """First signal: take no more recipients and finish what is past its envelope, within `settings.drain` s."""
         self._stopping = True
         self._close()
 
@@ -157,7 +157,7 @@ class Dispatcher:
         return Admission(backlog, self._clock, settings.limit_wait)
 
     def _grow(self) -> None:
-        """More workers, if there is work that no idle worker would take and no bound forbids it."""
+        """Start more workers if there is work that no idle worker would take and no bound forbids it."""
         starting = sum(worker.connection is None for worker in self._workers.values())
         while len(self._workers) < self._most() and self._pool.wants_worker(len(self._workers), starting):
             worker = Worker(self._pool)
@@ -179,7 +179,7 @@ class Dispatcher:
             self._finished.set_result(None)
 
     def _fail(self, error: BaseException) -> None:
-        """The run ends with the first error: gently, as replies in flight can be recorded; at once if unforeseen."""
+        """End the run with the first error. Expected errors let replies in flight be recorded; others abort."""
         self._error = self._error or error
         if isinstance(error, CampaignError):
             self._close()
@@ -205,7 +205,7 @@ class Dispatcher:
             await asyncio.wait(self._workers)
 
     async def _watch(self) -> None:
-        """What changes while nothing happens: wishes from outside, and room for another worker."""
+        """Poll for changes that no event announces: operator requests, and whether another worker may start."""
         while True:
             if self._control is not None:
                 self._control.poll(asyncio.get_running_loop().time())
@@ -215,9 +215,7 @@ class Dispatcher:
             await asyncio.sleep(NAP)
 
     def _obey(self, control: Control) -> None:
-        admission = (
-            self._pool.admission
-        )  # to stop or cancel is the pipeline's to obey, by `drain`: one who looks, one who acts
+        admission = self._pool.admission  # stop and cancel are left to the pipeline, which calls `drain`
         if admission.paused != (control.state == "pause"):
             admission.paused = control.state == "pause"
             log.info("paused" if admission.paused else "resumed")

@@ -1,7 +1,7 @@
 """The recipients that one worker holds: taken from the queue, their letters rendered and checked, not ended yet.
 
-Each of them ends in one of three ways: with a verdict, without one because its letter was settled elsewhere, or back
-in the queue.
+Each of them ends in one of three ways: with a verdict, without one because its letter was settled elsewhere, or back in
+the queue.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from campaign.delivery.smtp.connection import Connection
 from campaign.delivery.smtp.mail_transaction import for_the_wire, smuggles, unfit
 from campaign.model import Letter, Outcome
 
-#: Connections that may break under one recipient, in one pass, before it is left for a later one.
+#: Connections that may break during a recipient's attempts, in one pass, before it is left for a later pass.
 MOST_BREAKS = 3
 
 
 class HeldItems:
-    """``following`` is the item looked ahead at, whose envelope may go with the dot of the present one.
+    """``following`` is the item taken ahead, whose envelope may go with the dot of the present one.
 
-    ``dismissed`` says whether the worker should end instead of waiting on; ``idle`` is how long it has waited.
+    ``dismissed`` returns whether the worker should end instead of waiting on; ``idle`` is how long it has waited.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class HeldItems:
         return self._time() - self._idle_since if self._idle_since else 0.0
 
     async def are_needed(self, account: RelayAccount) -> bool:
-        """Wait until there is somebody to write to; False when there will be nobody. Nothing is held afterwards."""
+        """Wait until a recipient may be served; False if none is left. Holds nothing afterwards."""
         item = await self._admission.draw(account, self._dismissed)
         if item is not None:
             self._admission.put_back(item)
         return item is not None
 
     async def next(self, session: Session) -> QueueItem | None:
-        """The item looked ahead at, or the next that may be taken, with a letter fit for this connection."""
+        """The item taken ahead, or the next that may be taken, with a letter fit for this connection."""
         while True:
             item, self.following = self.following, None
             if item is None:
@@ -76,7 +76,7 @@ class HeldItems:
                 return item
 
     def look_ahead(self, account: RelayAccount) -> None:
-        """Take one item more if it may be taken now, and have its letter rendered meanwhile."""
+        """Take one more item if it may be taken now, and have its letter rendered meanwhile."""
         if self.following is None:
             item = self._admission.draw_now(account)
             if isinstance(item, QueueItem):
@@ -84,7 +84,7 @@ class HeldItems:
                 self.following = item
 
     def ready(self, connection: Connection) -> QueueItem | None:
-        """The following item if its letter is there; one that turned out to have none is dropped."""
+        """The following item if its letter is ready; an item that turns out to have no letter is dropped."""
         item = self.following
         if item is None or (item.composing is not None and not item.composing.done()):
             return None
@@ -96,12 +96,12 @@ class HeldItems:
         return None
 
     def end(self, item: QueueItem, outcome: Outcome) -> None:
-        """The item has its verdict."""
+        """Record the item's verdict, and drop it."""
         self._drop(item)
         self._recorder.verdict(outcome)
 
     def again(self, item: QueueItem, why: str, relay: str) -> None:
-        """The connection broke under the item before its dot: back into the queue, unless it has happened too often."""
+        """Return the item to the queue after a break before its dot, or end it if that has happened too often."""
         item.breaks += 1
         if item.breaks >= MOST_BREAKS:
             self.end(item, recipient_outcome.set_aside(item.recipient.number, item.breaks, why, relay))
@@ -110,13 +110,13 @@ class HeldItems:
             self._admission.put_back(item)
 
     def connection_broke(self, why: str, relay: str) -> None:
-        """The item whose letter was under way, if one was, is tried again."""
+        """Try the item again whose letter was under way, if there was one."""
         current = next((one for one in self._items if one is not self.following and one.letter is not None), None)
         if current is not None:
             self.again(current, why, relay)
 
     def put_back_all(self) -> None:
-        """Whatever is still held goes back into the queue, in its order."""
+        """Return all held items to the queue, in their order."""
         self.following = None
         for item in reversed(self._items):
             if item.composing is not None:
@@ -145,7 +145,7 @@ class HeldItems:
             item.composing = asyncio.ensure_future(composed)
 
     def _fits(self, item: QueueItem, connection: Connection) -> bool:
-        """Whether there is a letter that may go over this connection; if not, the item is over."""
+        """Whether the item has a letter that may go over this connection; if not, the item ends."""
         if item.postponed:
             self.end(item, self._replies.postponed(item))
             return False

@@ -1,4 +1,4 @@
-"""An outage of all relays, told once when it begins and once when it is over."""
+"""An outage of all relays, reported once when it begins and once when it is over."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ log = logging.getLogger(__name__)
 
 
 class Outage:
-    """``words`` say which relay is waited for, until when and why; empty while one can be reached."""
+    """``words`` name the relay being waited for, until when and why; empty while one can be reached."""
 
     def __init__(self) -> None:
         self.words = ""
         self._relay = ""
 
     def look(self, selector: RelaySelector, now: float) -> None:
-        """Say what is waited for, if something is; ``now`` is the selector's clock."""
+        """Report an outage if there is one; ``now`` is on the selector's clock."""
         found = selector.waited_for()
         if found is None or self.words:
             return
@@ -28,7 +28,7 @@ class Outage:
         log.warning("%s; Ctrl-C is safe, the same command continues", self.words)
 
     def over(self) -> None:
-        """A connection stands."""
+        """Report that the outage is over: a connection is open."""
         if self.words:
             log.warning("%s can be reached again", self._relay)
             self.words = ""

@@ -1,4 +1,4 @@
-"""What a reply leads to: for its recipient, for the pace, for the relay and for the run."""
+"""The consequences of a reply: for its recipient, the pace, the relay and the run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from campaign.model import Outcome, Reply, Verdict
 
 log = logging.getLogger(__name__)
 
-#: Letters accepted before an account without limits has a pace worth halving.
+#: Letters accepted before the pace of an account without limits is known well enough to be halved.
 KNOWN_PACE = 100
 
 
 class ReplyHandler:
-    """One for a dispatcher. ``fail`` ends the run; ``resent`` says of whom the relay may have a letter already."""
+    """One per dispatcher. ``fail`` ends the run; ``resent`` tells whether the relay may have a recipient's letter."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class ReplyHandler:
         self._clock, self._fail, self._resent = clock, fail, resent
         self._stops = StopConditions(settings.stop_share, settings.stop_window)
         self._accepted = 0
-        #: What was answered when a domain was held, by its group.
+        #: The reply for which a domain was held, by its group.
         self._held: dict[str, str] = {}
 
     def handle_reply(self, session: Session, item: QueueItem, stage: Stage, reply: Reply) -> Outcome | None:
-        """The recipient's outcome, ``None`` where it goes back into the queue; pace, relay and run take their share."""
+        """The recipient's outcome, or ``None`` if it goes back into the queue. Also applied to pace, relay and run."""
         number, state = item.recipient.number, session.state
         if stage is Stage.DOT and reply.code < 300:
             session.connection.accepted += 1
@@ -60,7 +60,7 @@ class ReplyHandler:
         return recipient_outcome.outcome_of(number, stage, reply, decision, session.relay)
 
     def handle_refused_connection(self, state: RelayState, failure: ConnectFailed) -> Decision | None:
-        """What a reply to greeting, TLS or login means; ``None`` where there was none. It may end the run."""
+        """The decision about a reply to greeting, TLS or login; ``None`` if there was no reply. It may end the run."""
         if failure.reply is None:
             return None
         decision = self._rules.decide(failure.stage, failure.reply, relay=state.relay.host)
@@ -69,7 +69,7 @@ class ReplyHandler:
         return decision
 
     def postponed(self, item: QueueItem) -> Outcome:
-        """The outcome of an item whose domain has to wait for too long for this pass."""
+        """The outcome of an item whose domain has to wait too long for this pass."""
         answered = self._held.get(item.group)
         why = f"its domain is held: {answered}" if answered else "the limits for its domain hold it"
         number = item.recipient.number
@@ -85,16 +85,16 @@ class ReplyHandler:
             self._slow_down(session, domain if decision.scope == "domain" else None, decision, reply)
 
     def _slow_down(self, session: Session, domain: str | None, decision: Decision, reply: Reply) -> None:
-        """Hold a domain where the reply says for how long; otherwise half the pace for a while."""
+        """Hold a domain if the reply says for how long; otherwise halve the pace for a while."""
         account: RelayAccount = session.account
         throttle, now = account.throttle, self._clock()
         if domain is not None and decision.retry_after:
             sentence = account.hold(domain, now, decision.retry_after)
             self._held[throttle.group(domain)] = reply_text(reply)
         elif domain is None and not (throttle.limits or self._accepted >= KNOWN_PACE):
-            return  # nothing to halve yet; the relay's pause before the next connection has to do
+            return  # no pace to halve yet; the relay's pause before the next connection has to suffice
         elif reply.code == 421 and session.connection.accepted:
-            return  # many relays end a connection so after some letters; a new one is all they ask for
+            return  # many relays end a connection after some letters; they only ask for a new one
         else:
             sentence = throttle.slow(domain, now)
         if sentence:

@@ -1,4 +1,4 @@
-"""A session: one open connection at work, and all that goes with it."""
+"""A session: one open connection and the objects that belong to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from campaign.delivery.smtp.mail_transaction import MailTransaction
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """One connection with the relay it leads to, the account whose limits count there, and its mail transaction.
+    """One connection with its relay, the account whose limits count there, and its mail transaction.
 
     ``relay`` is the relay's name, for records and messages.
     """

@@ -1,7 +1,7 @@
-"""A worker sends letters over one connection at a time.
+"""A worker, which sends letters over one connection at a time.
 
-For each letter: take a recipient, send envelope and content, record the intent, send the final dot, record the
-verdict. If the connection breaks, a letter without an intent goes back to the queue; one with an intent is in doubt.
+For each letter: take a recipient, send envelope and content, record the intent, send the final dot, record the verdict.
+If the connection breaks, a letter without an intent goes back to the queue; one with an intent is in doubt.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Worker:
         self.awaiting_verdict = False
 
     async def run(self) -> None:
-        """Send until nothing is left for this worker. Errors of the run are raised; nothing is held afterwards."""
+        """Send until nothing is left for this worker. Raises errors that end the run; holds nothing afterwards."""
         while (state := await self._pool.relay_for(self)) is not None:
             if not await self.items.are_needed(self._pool.account(state)) or not self._pool.may_dial(state):
                 return
@@ -78,7 +78,7 @@ class Worker:
             self._pool.closed(session.state, connection, why)
 
     async def _send_letters(self, session: Session) -> None:
-        """One letter after the other, until nothing is left or this connection has carried enough."""
+        """Send one letter after the other, until nothing is left or this connection has carried enough."""
         items, connection, transaction = self.items, session.connection, session.transaction
         item = await items.next(session)
         offered = False
@@ -114,7 +114,7 @@ class Worker:
             self.items.again(item, f"{refused.reply.code} {refused.reply.text}", session.relay)
 
     async def _send_content(self, session: Session, item: QueueItem) -> bool:
-        """Content, intent, dot, verdict; whether the following letter's envelope went with the dot."""
+        """Content, intent, dot, verdict. Returns whether the following letter's envelope went with the dot."""
         letter, data = item.letter, item.data
         if letter is None or data is None:
             raise InternalError("A letter was to be sent before it was rendered.")
@@ -135,7 +135,7 @@ class Worker:
         return following is not None
 
     async def _until_durable(self, durable: Awaitable[None], session: Session, item: QueueItem) -> None:
-        """Wait for the intent to be on disk. Where it cannot be, no dot leaves: the letter is certainly not sent."""
+        """Wait until the intent is on disk. If it cannot be written, no dot leaves: the letter is surely not sent."""
         try:
             await durable
         except Exception as error:
@@ -144,7 +144,7 @@ class Worker:
             raise
 
     async def _send_dot(self, session: Session, item: QueueItem, following: QueueItem | None) -> Outcome:
-        """The dot and its reply. A broken connection is noticed by the caller at its next step."""
+        """Send the dot and read its reply. The caller notices a broken connection at its next step."""
         number, relay = item.recipient.number, session.relay
         try:
             session.transaction.dot(following.letter if following is not None else None)

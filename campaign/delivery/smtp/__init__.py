@@ -1,1 +1,1 @@
-"""SMTP on the wire: dialling, TLS and login, the mail transaction, replies."""
+"""SMTP: dialling, TLS and login, the mail transaction, replies."""

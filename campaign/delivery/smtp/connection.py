@@ -1,7 +1,7 @@
-"""Opening a connection: TCP, TLS, EHLO and login by aiosmtplib, which then hands the transport over to `ReplyStream`.
+"""Opening an SMTP connection: TCP, TLS, EHLO and login by aiosmtplib, then handing the transport to `ReplyStream`.
 
-The only module that uses aiosmtplib. What it does not do: choose a relay, try again, or carry letters. A
-connection that could not be opened is a `ConnectFailed` with its stage and, where there was one, the relay's reply.
+The only module that uses aiosmtplib. It does not choose a relay, try again, or carry letters. A connection that could
+not be opened is a `ConnectFailed` with its stage and, if there was one, the relay's reply.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from campaign.delivery.smtp.dial import ConnectFailed, connect_error_text, dial
 from campaign.delivery.smtp.reply_parser import printable_reply, reply
 from campaign.delivery.smtp.reply_stream import ReplyStream
 
-#: Ways to log in with a password, best first. The first that the relay offers gets exactly one try:
-#: trying the next after a refusal is how accounts get locked.
+#: Password mechanisms, best first. Only the first that the relay offers is tried, once: trying the next after a refusal
+#: can lock the account.
 MECHANISMS = ("plain", "login", "cram-md5")
-#: OpenSSL's numbers (X509_V_ERR_…): the certificate has ended; it is for another name or address.
+#: OpenSSL's numbers (X509_V_ERR_…): the certificate has expired; it is for another name or address.
 EXPIRED, OTHER_NAME = 10, (62, 64)
 #: Alerts (RFC 8446, 6.2) by which a relay refuses a client's certificate, or the lack of one.
 OURS_REFUSED = frozenset(
@@ -44,7 +44,7 @@ class Connection:
     """An open, greeted and logged-in connection. ``size`` is the relay's limit in octets, 0 for none stated.
 
     ``opened`` is on the loop's clock; ``greeted`` is how many seconds after dialling the relay greeted us. ``letters``
-    and ``accepted`` count what it has carried, ``budget`` is how many it may carry until somebody asks again.
+    and ``accepted`` count what it has carried, ``budget`` is how many it may carry until the pool is asked again.
     """
 
     stream: ReplyStream
@@ -68,7 +68,7 @@ class Connection:
 
     @property
     def smtputf8(self) -> bool:
-        """Whether addresses may hold other letters than ASCII (RFC 6531)."""
+        """Whether addresses may hold non-ASCII characters (RFC 6531)."""
         return "smtputf8" in self.extensions
 
 
@@ -89,10 +89,10 @@ async def open_connection(relay: Relay, limits: Timeouts) -> Connection:
 
 
 class _Client(aiosmtplib.SMTP):
-    """Closes at once: over TLS a polite close leaves the transport on a descriptor that the next dial would get."""
+    """Closes at once: over TLS a graceful close leaves the transport on a descriptor that the next dial would get."""
 
     def close(self) -> None:
-        """Close, and forget what is unsent: it is never a letter."""
+        """Close and discard unsent data, which is never a letter."""
         transport = self.transport
         super().close()
         if isinstance(transport, asyncio.WriteTransport):
@@ -100,7 +100,7 @@ class _Client(aiosmtplib.SMTP):
 
 
 class _Opening:
-    """One attempt; ``stage`` says how far it got."""
+    """One attempt; ``stage`` is how far it got."""
 
     def __init__(self, relay: Relay, limits: Timeouts) -> None:
         self.relay = relay
@@ -108,7 +108,7 @@ class _Opening:
         self.stage = Stage.CONNECT
         self.greeted = 0.0
         self.socket: socket.socket | None = None
-        # A new client each time: aiosmtplib's cannot be used again after its transport was handed over.
+        # A new client each time: aiosmtplib's cannot be reused after its transport was handed over.
         self.client = _Client(
             hostname=relay.host,
             use_tls=relay.tls == "implicit",
@@ -138,7 +138,7 @@ class _Opening:
         return self._hand_over(loop.time(), loop.time() - began)
 
     def drop(self) -> None:
-        """Close whatever is open, at once."""
+        """Close everything that is open, at once."""
         transport = self.client.transport
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
@@ -160,7 +160,7 @@ class _Opening:
             raise ConnectFailed(
                 self.stage, "the relay does not offer STARTTLS, so nothing was sent in the clear", hopeless=True
             )
-        # Whatever arrives in clear behind the 220 is thrown away by aiosmtplib >= 5.1.2 (injected replies).
+        # aiosmtplib >= 5.1.2 discards clear text that arrives behind the 220 (injected replies).
         await self.client.starttls(timeout=self.limits.ehlo)
         self._check_fingerprint()
         await self._greet()
@@ -213,7 +213,7 @@ class _Opening:
 
 
 def _not_opened(stage: Stage, error: Exception, relay: Relay) -> ConnectFailed:
-    """What went wrong, in our words, from an exception of aiosmtplib or ssl."""
+    """The error for an exception of aiosmtplib or ssl, in our words."""
     code = getattr(error, "code", 0)
     if isinstance(error, aiosmtplib.SMTPResponseException) and 200 <= code <= 599:
         answer = reply((code, error.message.encode("utf-8", "surrogateescape")))
@@ -241,7 +241,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _alert(error: ssl.SSLError) -> str:
-    """The alert that the relay sent, in the words of TLS; empty where it sent none."""
+    """The TLS alert that the relay sent, as TLS names it; empty if it sent none."""
     return (error.reason or "").partition("_ALERT_")[2].replace("_", " ").lower()
 
 
@@ -262,7 +262,7 @@ def _not_known(alert: str, *, shown: bool) -> ConnectFailed:
 
 
 def certificate_advice(error: ssl.SSLCertVerificationError) -> str:
-    """What to do about a certificate that is not trusted."""
+    """Advice about a certificate that is not trusted."""
     if error.verify_code in OTHER_NAME:
         return "write the name in delivery.relay that the relay's certificate is for"
     if error.verify_code == EXPIRED:
@@ -274,7 +274,7 @@ def certificate_advice(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _size(text: str) -> int:
-    """The SIZE limit in octets (RFC 1870); 0 where the relay states none."""
+    """The SIZE limit in octets (RFC 1870); 0 if the relay states none."""
     with suppress(ValueError):
         return max(0, int(text.split()[0])) if text.split() else 0
     return 0

@@ -1,4 +1,4 @@
-"""Dialling: the first address of a relay that answers, as a connected TCP socket. Nothing is said over it here."""
+"""Dialling: a connected TCP socket to the first address of a relay that answers. No data is exchanged here."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from campaign.delivery.smtp.reply_parser import printable_reply
 from campaign.delivery.source_address import SourceAddress
 from campaign.model import Reply
 
-#: Seconds that one address of a relay is ahead of the next.
+#: Seconds of head start that each address of a relay has on the next.
 HEAD_START = 0.25
-#: How a look-up fails where the name does not exist, or has no address. EAI_NODATA is not everywhere.
+#: Look-up errors for a name that does not exist or has no address. EAI_NODATA is not defined on all platforms.
 NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 Place = tuple[int, Any]
 
 
 class ConnectFailed(Exception):  # noqa: N818 - it says what is, as `ConnectionLost` does
-    """No usable connection. ``hopeless`` means that trying again would end the same way; ``advice`` is what to do.
+    """No usable connection. ``hopeless``: trying again would end the same way; ``advice`` is what to do.
 
-    ``unreachable``: nobody answered at that address, or nobody could say what it is; that may pass by itself.
+    ``unreachable``: nothing answered at that address, or its name could not be looked up; that may pass by itself.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ async def dial(relay: Relay, limit: float) -> socket.socket:
 
 
 async def _race(places: Sequence[Place], limit: float, source: SourceAddress | None) -> socket.socket:
-    """The first of these addresses that answers; each gets a head start on the next (RFC 8305).
+    """Connect to the first of these addresses that answers; each has a head start on the next (RFC 8305).
 
     An address that swallows packets, as IPv6 behind a broken router does, costs `HEAD_START` and not the limit.
     """
@@ -120,7 +120,7 @@ async def _connect(place: Place, limit: float, source: SourceAddress | None) -> 
 
 
 def _no_such_name(error: BaseException) -> bool:
-    """The name service answered, and knows no such name: a slip of the pen rather than an outage."""
+    """The name service answered that there is no such name: a typing error rather than an outage."""
     return isinstance(error, socket.gaierror) and error.errno in NO_SUCH_NAME
 
 

@@ -1,8 +1,8 @@
-"""Delivery status notifications (RFC 3461): what MAIL and RCPT ask of a relay that offers DSN.
+"""Delivery status notifications (RFC 3461): the MAIL and RCPT parameters for a relay that offers DSN.
 
-The module turns a letter into parameters and encodes them so that no address can break out of its command. It does
-not read the notifications: those come as letters to the return path, and ``Original-Envelope-Id`` in them is the
-local part of the Message-ID, which names the recipient to us and tells nobody else anything.
+The module turns a letter into parameters and encodes them so that no address can break out of its command. It does not
+read the notifications: those come as letters to the return path. Their ``Original-Envelope-Id`` is the local part of
+the Message-ID, which identifies the recipient to us and reveals nothing to others.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ def original_recipient(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DsnParameters:
-    """The parameters of every letter of a connection; ``""`` where one would be too long to be allowed."""
+    """The parameters of every letter of a connection; ``""`` for one that would exceed the permitted length."""
 
     notify: str
     full: bool
 
     def mail(self, letter: Letter) -> str:
-        """What goes behind MAIL, with its leading blank."""
+        """The parameters of MAIL, with a leading blank."""
         if self.notify == "NEVER":
-            return ""  # no notification, so nothing to say about its form
+            return ""  # no notification, so its form does not matter
         envid = xtext(letter.message_id.strip("<>").rpartition("@")[0])
         named = f" ENVID={envid}" if 0 < len(envid) <= LONGEST_ENVID else ""
         return f" RET={'FULL' if self.full else 'HDRS'}{named}"
 
     def rcpt(self, letter: Letter) -> str:
-        """What goes behind RCPT, with its leading blank."""
+        """The parameters of RCPT, with a leading blank."""
         original = original_recipient(letter.recipient)
         named = f" ORCPT={original}" if self.notify != "NEVER" and len(original) <= LONGEST_ORCPT else ""
         return f" NOTIFY={self.notify}{named}"
 
 
 def wishes(dsn: Sequence[DsnWish], returned: str, extensions: Collection[str]) -> DsnParameters | None:
-    """What to ask of a relay with these ``extensions``; ``None``: nothing, or it does not offer DSN."""
+    """The parameters for a relay with these ``extensions``; ``None``: none are wanted, or it does not offer DSN."""
     if not dsn or "dsn" not in extensions:
         return None
     return DsnParameters(",".join(dsn).upper(), returned == "full")

@@ -1,11 +1,10 @@
-"""One letter after another over one connection: envelope, content, dot, reply, in as few flights as RFC 2920 allows.
+"""The mail transaction: envelope, content, dot and reply, letter after letter, in as few flights as RFC 2920 allows.
 
     us    MAIL RCPT DATA | content |          dot MAIL RCPT DATA | content | ...
     relay                 250 250 354                 250 250 250 354
 
-Between content and dot lies a gap in which the caller records its intent. The module keeps the rules of that
-conversation: RSET after a failed envelope, no dot while anything is unread, no flush once 354 has come. It
-decides nothing about recipients, and it does not know that there are other connections.
+Between content and dot the caller records its intent. The module keeps the rules of the conversation: RSET after a
+failed envelope, no dot while anything is unread, no flush once 354 has come. It makes no decisions about recipients.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ from campaign.model import Letter, Outcome, Reply, Verdict
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_DOMAIN}")
-# RFC 6531: letters of any script in the local part, still no blanks, controls, brackets or quotes.
+# RFC 6531: characters of any script in the local part, but no blanks, controls, brackets or quotes.
 _WIDE = re.compile(rf"[^\x00-\x20\x7f-\xa0()<>\[\]\\,;:@\"\u2028\u2029\u202a-\u202e\u2066-\u2069]+@{_DOMAIN}")
 _LONGEST_ADDRESS = 254
 _LEADING_DOT = re.compile(rb"\n\.")
 _BARE_CR = re.compile(rb"\r[^\n]")
 
-#: A parameter of a command is not taken (RFC 5321 4.2.4): with those of DSN, the envelope is tried again without.
+#: A command parameter is refused (RFC 5321 4.2.4): if it has DSN parameters, the envelope is tried again without.
 _PARAMETERS_REFUSED = (501, 555)
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ Ask = Callable[[Stage, float], Awaitable[RawReply]]
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeRefused:
-    """The relay would not take the envelope: the command it refused, and its words."""
+    """The relay refused the envelope: the refused command, and its reply."""
 
     stage: Stage
     reply: Reply
@@ -55,8 +54,8 @@ class EnvelopeRefused:
 def for_the_wire(content: bytes) -> bytes | None:
     """``content`` with every leading dot doubled (RFC 5321 4.5.2), which nearly always is ``content`` itself.
 
-    ``None`` when it could end early on a server that takes a bare CR or LF for the end of a line. For letters that
-    were not proved ``sound`` when they were composed: two searches through all of it.
+    ``None`` if it could end early on a server that accepts a bare CR or LF as the end of a line. For letters that were
+    not proved ``sound`` when they were composed: it searches the whole content twice.
     """
     if content[-2:] != b"\r\n" or b"\0" in content or _BARE_CR.search(content):
         return None
@@ -68,9 +67,9 @@ def for_the_wire(content: bytes) -> bytes | None:
 
 
 def unfit(letter: Letter, connection: Connection) -> Outcome | None:
-    """What becomes of a letter that must not be offered here; ``None`` for nearly all. Asks nobody.
+    """The outcome of a letter that must not be offered here; ``None`` for nearly all. Sends nothing.
 
-    The relay's own limits end in ``rejected``; an address that could smuggle something in is ``unrenderable``.
+    The relay's own limits lead to ``rejected``; an address that could inject a command is ``unrenderable``.
     """
     pattern = _WIDE if letter.smtputf8 else _ADDRESS
     if not (_fits(letter.recipient, pattern) and _fits_as_sender(letter.sender, pattern)):
@@ -85,26 +84,26 @@ def unfit(letter: Letter, connection: Connection) -> Outcome | None:
 
 
 def smuggles(letter: Letter) -> Outcome:
-    """What becomes of a letter that `for_the_wire` refused."""
+    """The outcome of a letter that `for_the_wire` refused."""
     return Outcome(letter.number, Verdict.UNRENDERABLE, "the letter holds a bare CR or LF, or a NUL")
 
 
-@lru_cache(maxsize=64)  # senders come again and again
+@lru_cache(maxsize=64)  # few senders, many letters
 def _fits_as_sender(address: str, pattern: re.Pattern[str]) -> bool:
     return not address or _fits(address, pattern)
 
 
 def _fits(address: str, pattern: re.Pattern[str]) -> bool:
-    # No letter takes more than four octets, so most addresses need no look at theirs.
+    # No character takes more than four octets, so most addresses need not be encoded to be measured.
     short = len(address) * 4 <= _LONGEST_ADDRESS or len(address.encode()) <= _LONGEST_ADDRESS
     return short and pattern.fullmatch(address) is not None
 
 
 class MailTransaction:
-    """The conversation about letters on one connection. One coroutine at a time; after ConnectionLost it is over.
+    """The mail transactions of one connection. One coroutine at a time; unusable after ConnectionLost.
 
-    For each letter, in this order: `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot` is
-    offered with it. At most two writes a letter when the next one is there in time and PIPELINING is offered.
+    For each letter, in this order: `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot` is offered
+    with it. At most two writes a letter if the next one is ready in time and PIPELINING is offered.
     """
 
     def __init__(self, connection: Connection, limits: Timeouts, dsn: DsnParameters | None = None) -> None:
@@ -121,17 +120,17 @@ class MailTransaction:
         self._until = 0.0
 
     def offer(self, letter: Letter) -> None:
-        """Send the envelope of ``letter``, or keep it for `answer` where the relay wants one command at a time."""
+        """Send the envelope of ``letter``, or keep it for `answer` if the relay wants one command at a time."""
         flight = self._envelope(letter)
         if self._pipelining:
             self._wire.write(flight)
 
     def agreed(self) -> bool:
-        """Whether the relay has taken the envelope already, so that there is no `answer` to wait for."""
+        """Whether the relay has already accepted the envelope, so that there is no `answer` to wait for."""
         return self._pipelining and not self._resetting and self._wire.agreed()
 
     async def answer(self) -> EnvelopeRefused | None:
-        """What the relay says to the envelope offered last. ``None``: it waits for the content.
+        """The relay's answer to the envelope offered last. ``None``: it waits for the content.
 
         After an EnvelopeRefused the connection is clean for the next `offer`, unless the reply was a 421. An envelope
         that may have been refused for its DSN parameters is offered once more without them; if that helps, so are all
@@ -144,7 +143,7 @@ class MailTransaction:
         self.offer(self._letter())
         again = await self._heard()
         if again is not None and _of_parameters(again):
-            self._dsn = asked  # it was something else
+            self._dsn = asked  # the parameters were not the cause
         else:
             log.info(
                 "a relay refused DSN parameters: %s %s; letters go without", refused.reply.code, refused.reply.text
@@ -164,10 +163,10 @@ class MailTransaction:
         except ConnectionLost:
             if mail[0] < 400:
                 raise
-            return self._refused(Stage.MAIL, mail)  # it said no before it went away; that is an answer
+            return self._refused(Stage.MAIL, mail)  # it refused before it closed the connection; that is an answer
 
     def content(self, data: bytes) -> Awaitable[None] | None:
-        """Send a letter (`for_the_wire`), all but its dot. What is returned waits until the network took it all."""
+        """Send a letter (`for_the_wire`) without its dot. The result waits until the network has taken everything."""
         if not self._wire.quiet:
             self._silence()
         if len(data) > BLOCK:
@@ -183,7 +182,7 @@ class MailTransaction:
         self._wire.write(b".\r\n" + flight if self._pipelining else b".\r\n")
 
     async def verdict(self) -> Reply:
-        """The one well-formed reply that decides. Anything else raises ConnectionLost, and the connection is gone."""
+        """The one well-formed reply that decides. Anything else raises ConnectionLost and closes the connection."""
         self._wire.until = math.inf  # a letter cut short now would be in doubt
         try:
             raw = await self._wire.read(self._limits.dot)
@@ -264,7 +263,8 @@ class MailTransaction:
         return None
 
     async def _end_empty(self) -> None:
-        # RFC 2920 3.1: sender taken, recipient refused, and 354 all the same: nothing can be delivered to nobody.
+        # RFC 2920 3.1: sender accepted, recipient refused, and still 354: end the data; without a recipient nothing is
+        # delivered.
         try:
             self._wire.write(b".\r\n")
             await self._wire.read(self._limits.dot)
@@ -283,7 +283,7 @@ class MailTransaction:
             self._lose(f"the relay lost its place and answered {answer.code} {answer.text}")
 
     def _silence(self) -> None:
-        """Nothing may be unread now: whatever it is, it would be taken for the answer to what comes next."""
+        """Require that nothing is unread: it would be read as the answer to the next command."""
         if not self._wire.quiet:
             self._lose(self._wire.broken or "the relay spoke out of turn")
 

@@ -1,4 +1,4 @@
-"""Bytes from a relay, cut into replies (RFC 5321 4.2), whatever way the network cut them."""
+"""Parser that cuts bytes from a relay into replies (RFC 5321 4.2), however the network split them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from campaign.model import Reply
 
 #: Longest reply kept, all its lines together (RFC 5321 4.5.3.1.5 asks for 512 octets a line).
 MAX_REPLY = 32 * 1024
-#: Replies that nobody has asked for yet; we never have more than five commands under way.
+#: Most replies not read yet; we never have more than five commands under way.
 MAX_UNREAD = 64
-#: Longest text kept of a reply once it is cleaned; the rest tells nobody anything.
+#: Longest text kept of a reply once it is cleaned.
 MAX_TEXT = 1000
 
 _CODES = {b"%d" % code: code for code in range(200, 600)}
@@ -24,7 +24,7 @@ RawReply = tuple[int, bytes]
 
 
 class ConnectionLost(Exception):  # noqa: N818 - not an error of ours but a state of the world
-    """The connection is of no more use; ``str`` says why, in words for the operator."""
+    """The connection is unusable; ``str`` gives the reason, in words for the operator."""
 
 
 def printable_reply(text: str) -> str:
@@ -53,7 +53,7 @@ def reply(raw: RawReply) -> Reply:
 class ReplyParser:
     """Replies in the order they came. Bounds: one reply of `MAX_REPLY` octets, `MAX_UNREAD` replies.
 
-    After anything that is not a reply the connection is broken for good; replies read before that stay readable.
+    After anything that is not a reply the connection is permanently broken; replies parsed before that stay readable.
     """
 
     def __init__(self) -> None:
@@ -65,16 +65,16 @@ class ReplyParser:
 
     @property
     def broken(self) -> str:
-        """Why the connection is of no more use, or ``""``."""
+        """Why the connection is unusable, or ``""``."""
         return self._why
 
     @property
     def quiet(self) -> bool:
-        """Whether it is whole and the relay has said nothing, not even half a line, that nobody has read yet."""
+        """Whether the connection is intact and nothing from the relay is unread, not even part of a line."""
         return not (self._why or self._replies or self._rest or self._lines)
 
     def data_received(self, data: bytes) -> None:
-        """Cut what came into replies."""
+        """Cut received bytes into replies."""
         if self._why:
             return
         *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
@@ -106,7 +106,7 @@ class ReplyParser:
         return True
 
     def agreed(self) -> bool:
-        """Take the yes to MAIL, RCPT and DATA if all of it is there already; otherwise take nothing."""
+        """Consume positive replies to MAIL, RCPT and DATA if all three have arrived; otherwise consume nothing."""
         replies = self._replies
         if len(replies) < 3 or replies[0][0] != 250 or replies[1][0] != 250 or replies[2][0] != 354:
             return False
@@ -116,10 +116,10 @@ class ReplyParser:
         return True
 
     def _break(self, why: str) -> None:
-        """The connection is of no more use."""
+        """Mark the connection as unusable."""
         if not self._why:
             self._why = why
         self._wake()
 
     def _wake(self) -> None:
-        """Somebody may be waiting for a reply."""
+        """Wake a reader that waits for a reply."""

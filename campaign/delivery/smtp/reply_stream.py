@@ -1,8 +1,7 @@
-"""Replies in, bytes out: a protocol of asyncio over one connection to a relay.
+"""The reply stream: an asyncio protocol that writes bytes to a relay and reads its replies.
 
-It bounds what an endless or hostile server can make us keep, notices when a reply is overdue, and has a writer wait
-while the network is slower than we are. Which command a reply answers is decided in `mail_transaction.py`, what it
-means in `classify.py`.
+It bounds what an endless or hostile server can make us keep, detects overdue replies, and makes a writer wait while the
+network is slower than we are. `mail_transaction.py` decides which command a reply answers, `classify.py` what it means.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from campaign.delivery.smtp.reply_parser import ConnectionLost, RawReply, ReplyP
 #: ``get_write_buffer_size`` does not look, so back-pressure only works between writes of a bounded size.
 BLOCK = 64 * 1024
 
-#: Octets read at once. Left to itself asyncio asks for memory for 256 kB each time, which costs more than all else.
+#: Octets read at once. By default asyncio allocates 256 kB for each read, which costs more than everything else.
 INBOX = 8 * 1024
 
 
 class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
-    """Replies in, bytes out, over a transport that somebody else opened.
+    """Replies in, bytes out, over a transport that the caller opened.
 
-    Over TLS about two `BLOCK` are unsent at most.
+    Over TLS at most about two `BLOCK` are unsent.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -40,7 +39,7 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
         self._deadline = 0.0
         self._awaiting = False
         self._timer: asyncio.TimerHandle | None = None
-        #: The loop's time after which nothing is waited for, whatever its own limit.
+        #: The loop's time after which no read waits any longer, whatever its own limit.
         self.until = math.inf
         # One octet unsent is "not drained"; zero would never resume over TLS, whose comparison includes the mark.
         transport.set_write_buffer_limits(high=1, low=0)
@@ -49,18 +48,18 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
             self._break("the relay closed the connection")
             self._gone.set_result(None)
 
-    # -- what the transport tells us
+    # -- called by the transport
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio calls it
-        """Where what comes next is laid down."""
+        """The buffer for the next read."""
         return self._inbox
 
     def buffer_updated(self, nbytes: int) -> None:
-        """So much has come."""
+        """Parse ``nbytes`` received octets."""
         self.data_received(bytes(self._inbox[:nbytes]))
 
     def eof_received(self) -> bool:
-        """The relay says no more; what it said stays readable."""
+        """The relay closed its side; replies already received stay readable."""
         self._break("the relay closed the connection")
         return False
 
@@ -76,39 +75,39 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
             self._gone.set_result(None)
 
     def pause_writing(self) -> None:
-        """Something is unsent."""
+        """Note that some data is unsent."""
         if self._room is None:
             self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """Everything is sent."""
+        """Note that all data is sent."""
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)
 
-    # -- what we ask of it
+    # -- called by our code
 
     def write(self, data: bytes) -> None:
         """Hand ``data`` to the network, all at once; for anything larger than `BLOCK` use `flow`."""
         if self._why or self._transport.is_closing():
-            # asyncio tells us of a refused write only later; what is written until then would go nowhere.
+            # asyncio reports a refused write only later; data written until then would be lost.
             self._break("the connection was lost")
             raise ConnectionLost(self._why)
         self._transport.write(data)
 
     @property
     def full(self) -> bool:
-        """Whether something written is still unsent."""
+        """Whether some written data is still unsent."""
         return self._room is not None
 
     async def flow(self, data: bytes, limit: float) -> None:
-        """Write ``data`` in blocks, each when the network took the one before. ConnectionLost after ``limit`` s."""
+        """Write ``data`` in blocks, each after the network took the one before. ConnectionLost after ``limit`` s."""
         for start in range(0, len(data), BLOCK):
             self.write(data[start : start + BLOCK])
             await self.drained(limit)
 
     async def drained(self, limit: float) -> None:
-        """Return when what was written has left our buffers (over TLS: all but about one `BLOCK`)."""
+        """Wait until written data has left our buffers (over TLS: all but about one `BLOCK`)."""
         while self._room is not None and not self._why:
             await self._expect(self._room, limit)
         if self._why:
@@ -124,9 +123,9 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
         return self._replies.popleft()
 
     def abort(self, why: str = "we ended the connection") -> None:
-        """End at once with a reset, throwing away what is unsent.
+        """End at once with a reset, discarding unsent data.
 
-        A polite end would flush, and a server that saw 354 could take what it has, even nothing, for a letter.
+        A graceful close would flush, and a server that saw 354 could accept a partial letter, even an empty one.
         """
         self._break(why)
         if self._gone.done():
@@ -138,14 +137,14 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
         self._transport.abort()
 
     async def quit(self, limit: float) -> None:
-        """Part politely: QUIT, its reply or ``limit`` seconds, and gone. Never raises ConnectionLost."""
+        """Close gracefully: QUIT, its reply or ``limit`` seconds, and the end. Never raises ConnectionLost."""
         try:
             self.write(b"QUIT\r\n")
             await self.read(limit)
         except ConnectionLost:
             pass
         self._transport.close()
-        # Over TLS a deaf server would be waited for half a minute; nothing of value is unsent.
+        # Over TLS an unresponsive server would be waited for half a minute; nothing of value is unsent.
         await asyncio.wait({self._gone}, timeout=min(limit, 2.0))
         self.abort("the connection was ended")
 
@@ -179,5 +178,5 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._ring)
         else:
-            # A late reply would be taken for the answer to something else: the stream is done for.
+            # A late reply would be read as the answer to another command, so the stream is unusable.
             self._break("the relay did not answer in time")
