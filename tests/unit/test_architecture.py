@@ -47,6 +47,7 @@ DOORS = {
         "campaign.delivery",
     },
     "email_validator": {"campaign.audience.screening.addresses"},
+    "flufl": {"campaign.feedback.messages.bounce_text"},
     "google": {"campaign.delivery.credentials.google"},
     "imapclient": {
         "campaign.feedback.mailboxes.files.maildir_mailbox",

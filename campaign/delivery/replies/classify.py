@@ -1,8 +1,9 @@
 """What does this reply ask of us? A pure decision over rules that are data (`replies.toml`).
 
 The order: rules of the campaign file, then stage, provider text, enhanced code, basic code, class; in each, the
-first rule that fits. What is decided here is only read elsewhere: nothing is sent, slowed or stopped in this
-room, and text of a server is never taken for more than text.
+first rule that fits. For a reply that a bounce quotes there are rules of their own, which come before ours. What is
+decided here is only read elsewhere: nothing is sent, slowed or stopped here, and text of a server is never taken
+for more than text.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Decision:
     recipient. ``login``: the relay refused our login. ``quota``: an allowance is used up, so a stop is an
     unfinished run and not a failed one. ``strikes``: a stop only after so many such replies in a row.
     ``doubt``: a reply to the dot that says neither yes nor no. ``rule``: the name of the rule that decided.
+    ``means``: the class of a bounce that says the same, one of `MEANINGS`.
     """
 
     action: Action
@@ -52,6 +54,7 @@ class Decision:
     quota: bool = False
     strikes: int = 1
     doubt: bool = False
+    means: str = "other"
 
 
 _NO_REPLY = Decision(Action.BACK_OFF, "there was no well-formed reply", "", None, "relay", False, False, "no-reply")
@@ -60,15 +63,16 @@ _NO_REPLY = Decision(Action.BACK_OFF, "there was no well-formed reply", "", None
 class Rules:
     """The rules in force: those of the campaign file before ours."""
 
-    def __init__(self, user: Sequence[Rule], own: Sequence[Rule]) -> None:
+    def __init__(self, user: Sequence[Rule], own: Sequence[Rule], bounced: Sequence[Rule] = ()) -> None:
         self._rules = (*user, *own)
-        self._fitting: dict[tuple[Stage, int], list[tuple[Rule, Decision]]] = {}
+        self._bounce_rules = (*user, *bounced, *own)
+        self._fitting: dict[tuple[Stage, int, bool], list[tuple[Rule, Decision]]] = {}
         self._plain = {stage: self._decide(stage, Reply(250, "", ""), "", "") for stage in Stage}
 
     @classmethod
     def load(cls, extra: Sequence[Mapping[str, Any]] = ()) -> Rules:
         """Our rules and the campaign file's. Raises ConfigError naming the rule that is wrong."""
-        return cls(read_user_rules(extra), _own_rules())
+        return cls(read_user_rules(extra), _own_rules(TIERS), _own_rules(("bounce",)))
 
     def decide(
         self, stage: Stage, reply: Reply, *, recipient_domain: str = "", relay: str = "", resent: bool = False
@@ -84,14 +88,18 @@ class Rules:
             return replace(decision, action=Action.ACCEPT, reason="the first copy had arrived; this one was refused")
         return decision
 
+    def decide_bounced(self, stage: Stage, reply: Reply, recipient_domain: str = "") -> Decision:
+        """What ``reply`` asks, which another server got at ``stage``, or made up itself, and tells of in a bounce."""
+        return self._decide(stage, reply, recipient_domain, "", bounced=True)
+
     def names(self) -> list[str]:
         """The names of all rules, in order."""
         return [rule.name for rule in self._rules]
 
-    def _decide(self, stage: Stage, reply: Reply, domain: str, relay: str) -> Decision:
+    def _decide(self, stage: Stage, reply: Reply, domain: str, relay: str, *, bounced: bool = False) -> Decision:
         code, text = reply.code, reply.text
         enhanced = reply.enhanced if reply.enhanced[:1] == str(code)[0] else ""  # RFC 2034: the class must agree
-        for rule, decision in self._candidates(stage, code):
+        for rule, decision in self._candidates(stage, code, bounced):
             if (
                 (rule.enhanced is None or pattern(rule.enhanced).fullmatch(enhanced))
                 and (rule.domains is None or domain in rule.domains)
@@ -101,15 +109,15 @@ class Rules:
                 return _with_hint(decision, text) if decision.action in _WAITING else decision
         return replace(_NO_REPLY, doubt=stage is Stage.DOT)
 
-    def _candidates(self, stage: Stage, code: int) -> list[tuple[Rule, Decision]]:
-        found = self._fitting.get((stage, code))
+    def _candidates(self, stage: Stage, code: int, bounced: bool) -> list[tuple[Rule, Decision]]:
+        found = self._fitting.get((stage, code, bounced))
         if found is None:
             found = [
                 (rule, _decision(rule, stage, code))
-                for rule in self._rules
+                for rule in (self._bounce_rules if bounced else self._rules)
                 if (rule.stages is None or stage in rule.stages) and (rule.codes is None or code in rule.codes)
             ]
-            self._fitting[stage, code] = found
+            self._fitting[stage, code, bounced] = found
         return found
 
 
@@ -129,6 +137,7 @@ def _decision(rule: Rule, stage: Stage, code: int) -> Decision:
         quota=rule.quota,
         strikes=rule.strikes,
         doubt=stage is Stage.DOT and 300 <= code < 400,
+        means=rule.means,
     )
 
 
@@ -140,6 +149,6 @@ def _with_hint(decision: Decision, text: str) -> Decision:
 
 
 @cache
-def _own_rules() -> tuple[Rule, ...]:
+def _own_rules(tiers: tuple[str, ...]) -> tuple[Rule, ...]:
     data = tomllib.loads(resources.files(__package__).joinpath("replies.toml").read_text(encoding="utf-8"))
-    return read_rules([table for tier in TIERS for table in data[tier]])
+    return read_rules([table for tier in tiers for table in data[tier]])

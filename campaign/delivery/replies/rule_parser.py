@@ -53,9 +53,15 @@ class Action(StrEnum):
 
 Scope = Literal["recipient", "domain", "relay", "run"]
 
+#: Classes of what a refusal means; `bounce_meaning.py` says whose fault each is.
+MEANINGS = frozenset({
+    "accepted", "no_such_user", "no_such_domain", "disabled", "filtered", "full", "deferred", "expired", "too_big",
+    "spam", "blocked", "policy", "authentication", "relay_denied", "content", "rate", "configuration", "other",
+})  # fmt: skip
+
 _KEYS = {
     "name", "stage", "code", "enhanced", "text", "domain", "relay",
-    "action", "scope", "counted", "retry", "strikes", "quota", "login", "reason", "advice",
+    "action", "scope", "counted", "retry", "strikes", "quota", "login", "means", "reason", "advice",
 }  # fmt: skip
 _CONDITIONS = {"stage", "code", "enhanced", "text", "domain", "relay"}
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -83,6 +89,7 @@ class Rule:
     strikes: int
     quota: bool
     login: bool
+    means: str
     reason: str
     advice: str
 
@@ -144,6 +151,7 @@ def _rule(table: Mapping[str, Any], name: str) -> Rule:
         strikes=_count(table.get("strikes", 1), name),
         quota=_flag(table, "quota", name),
         login=_flag(table, "login", name),
+        means=_meaning(table.get("means", "other"), name),
         reason=str(table.get("reason", "")) or f"as {name} says",
         advice=str(table.get("advice", "")),
     )
@@ -154,6 +162,13 @@ def _known_keys(table: Mapping[str, Any], name: str) -> None:
         if key not in _KEYS:
             close = difflib.get_close_matches(key, _KEYS, n=1)
             raise _wrong(name, f"{key}: unknown key; {_meant(close, sorted(_KEYS))}")
+
+
+def _meaning(value: object, name: str) -> str:
+    if value not in MEANINGS:
+        close = difflib.get_close_matches(str(value), MEANINGS, n=1)
+        raise _wrong(name, f"means: {value!r} is not known; {_meant(close, sorted(MEANINGS))}")
+    return str(value)
 
 
 def _one_of(kind: type[_Word], value: object, name: str, key: str) -> _Word:

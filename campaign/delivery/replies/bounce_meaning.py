@@ -1,0 +1,54 @@
+"""What a bounce means for the address: the rules that judge SMTP replies judge the reply that it quotes. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from campaign.delivery.replies.classify import Action, Rules, Stage
+from campaign.model import FeedbackOutcome, Reply
+
+#: Classes that say nothing about the address: what or who we are was refused.
+OUR_FAULT = frozenset(
+    {
+        "too_big", "spam", "blocked", "policy", "authentication", "relay_denied", "content", "rate", "configuration",
+    }
+)  # fmt: skip
+
+#: The command that was refused, where the report names it.
+_COMMANDS = (
+    (Stage.DOT, re.compile(r"(?i)end of data|reply to data|\(DATA\)|final DATA|SMTP command DATA|after DATA")),
+    (
+        Stage.MAIL,
+        re.compile(r"(?i)after (pipelined )?MAIL FROM|in reply to MAIL FROM|initial connection|sender was rejected"),
+    ),
+)
+#: An address may hold any words, and they are no part of what a server says.
+_ADDRESS = re.compile(r"<?[^\s<>@]{1,64}@[^\s<>@]{1,255}>?")
+
+
+def bounce_meaning(rules: Rules, reply: Reply, permanent: bool | None, domain: str = "") -> tuple[FeedbackOutcome, str]:
+    """HARD, SOFT or NOT_THEIR_FAULT, and the class, one of `MEANINGS`, of a letter that was given up for good.
+
+    ``reply`` may have no code (0): its enhanced code or ``permanent``, what the report says itself, stands for one,
+    and a report that says nothing is taken for a lasting refusal. ``domain`` is the recipient's, in lower case.
+    """
+    code = _code(reply, permanent)
+    said = reply._replace(code=code, text=_ADDRESS.sub("", reply.text))
+    decision = rules.decide_bounced(_stage(reply.text), said, domain)
+    means = decision.means
+    if decision.action is Action.SUPPRESS:
+        return FeedbackOutcome.HARD, means
+    if code < 500 and means == "deferred":
+        return FeedbackOutcome.SOFT, "expired"
+    return (FeedbackOutcome.NOT_THEIR_FAULT if means in OUR_FAULT else FeedbackOutcome.SOFT), means
+
+
+def _code(reply: Reply, permanent: bool | None) -> int:
+    if 400 <= reply.code < 600:
+        return reply.code
+    passing = reply.enhanced[:1] == "4" if reply.enhanced else permanent is False
+    return 450 if passing else 550
+
+
+def _stage(text: str) -> Stage:
+    return next((stage for stage, pattern in _COMMANDS if pattern.search(text)), Stage.RCPT)

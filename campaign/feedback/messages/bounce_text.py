@@ -1,0 +1,201 @@
+"""Bounces told in words: Exim, qmail, sendmail, Google, Yahoo, Exchange, and any that names an address and a reply."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.message import Message
+from functools import cached_property
+
+from campaign.feedback.messages.diagnosis import diagnosis
+from campaign.feedback.messages.message_keys import ADDRESS, addresses_in, first_ones
+from campaign.feedback.messages.message_parts import HeaderBlock
+from campaign.model import Reply
+
+MOST_LINES = 1_000  #: of a text that are read
+MOST_FAILED = 100  #: addresses of one message
+MOST_WORDS = 25  #: lines that are kept of what is said about one address
+
+#: Where a text ends and the letter that it brings back begins.
+_COPY = re.compile(
+    r"(?im)^(?:[ \t>*=-]*(?:"
+    r"(?:below|this|included|enclosed|here|attached)\b[^\n]{0,40}\bcopy of\b"
+    r"|(?:the )?(?:original|unsent|returned|undelivered|rejected) (?:message|mail)"
+    r"(?: (?:follows?|headers?|info|text))*[ \t:.=-]*$"
+    r"|(?:original |returned )?(?:message )?headers? follow"
+    r")[^\n]*|(?=(?:Received|Return-Path|X-Received):[ \t]?\S))"
+)
+#: A line that begins with an address, alone or with what is said about it.
+_NAMES = re.compile(
+    rf"(?i)[ \t]*(?:[*>+-]{{1,3}}[ \t]*)?(?:recipient(?: address)?:[ \t]*|rcpt to:[ \t]*|\[status: error, address: )?"
+    rf"<?{ADDRESS.pattern}>?(?=$|[\s:;,.\[(])(?P<rest>.*)"
+)
+#: Lines of a session (sendmail and its heirs): whom a command or a reply was about.
+_SESSION = re.compile(
+    rf"(?i)[ \t]*(?:>>> RCPT TO:[ \t]*<{ADDRESS.pattern}>"
+    rf"|(?P<code>[45]\d\d[ -](?:[45]\.\d+\.\d+ )?)<?{ADDRESS.pattern}>?)(?P<rest>.*)"
+)
+#: A line of a session about no address: ``550 mail.example.com (smtp)... 550 Host unknown``.
+_OF_OTHERS = re.compile(r"[2-5]\d\d \S{1,255} ?(?:\(\w{1,20}\))?\.\.\. |(?:\.\.\. )?[Ww]hile talking to ")
+_DAEMON = re.compile(r"(?i)[\"<\s]*(mailer[-_]?daemon|poo?st_?master|mail[-_. ]?(delivery|deliver|daemon)|mmdf)")
+_FAILED_SUBJECT = re.compile(
+    r"(?i)(undeliver|un?able to deliver|deliver(y|ing)?\b.{0,25}(fail|error|problem|status|notif|your mail)"
+    r"|fail(ed|ure)\b.{0,15}(deliver|notice|mail)|mail (system |delivery )?(error|fail)"
+    r"|return(ed)? (mail|to sender|email)|non-?deliver|unzustellbar|non remis|error sending your mail"
+    r"|could ?n[o']t be delivered|(delayed|warning).{0,20}mail"
+    r"|message delayed|rejected mail|mail .{0,20}delayed|message .{0,60}delayed)"
+)
+_FAILED_WORDS = re.compile(
+    r"(?i)(could ?n[o']t be delivered|undeliverable|(un|was ?n[o']t )able to (send|deliver|relay)"
+    r"|delivery (to|has)?.{0,60}failed|failed permanently|did not reach the following"
+    r"|had (permanent fatal|delivery) (errors|problems)"
+    r"|was not delivered|not been delivered|returned (permanent|temporary) errors|has been delayed)"
+)
+_AFTER_CONTENT = re.compile(r"in reply to (?:end of )?DATA|>>> (?:DATA|\.)\s{1,9}<<< [45]")
+_DELAYED = re.compile(
+    r"(?i)(warning message only|has (been delayed|not yet been delivered)|not yet been delivered|will be retried"
+    r"|will (keep|continue) (trying|to try)|still being (tried|attempted)|do not need to resend"
+    r"|delivery attempts will continue)"
+)
+_DELAYED_SUBJECT = re.compile(r"(?i)(\(delay|delayed|warning: could not send|warning: message)")
+_SENDERS = re.compile(r"(?im)^[ \t]*(?:mail )?(?:from|sender|reply-to|contact)\b[^\n]*")
+_OURS = re.compile(r"(?i)(mailer-daemon|postmaster|support|abuse|helpdesk|no-?reply)@")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAddress:
+    """An address that a text says something about; ``""`` where it names none. ``reply``: what was said."""
+
+    address: str
+    reply: Reply
+
+
+def split_story(text: str) -> tuple[str, str]:
+    """What a text says itself, and the copy of the letter below it, which may be empty."""
+    found = _COPY.search(text)
+    return (text, "") if found is None else (text[: found.start()], text[found.end() :])
+
+
+@dataclass(frozen=True)
+class BounceText:
+    """What a message says in its own words, above the letter that it brings back; read when it is asked for."""
+
+    head: HeaderBlock
+    story: str
+
+    def is_bounce(self) -> bool:
+        """Whether a message without a report tells of a letter that was not delivered."""
+        return (
+            "x-failed-recipients" in self.head
+            or _DAEMON.search(self.head.first("from")[:300]) is not None
+            or _FAILED_SUBJECT.search(self.head.words("subject")[:300]) is not None
+            or ("in-reply-to" not in self.head and _FAILED_WORDS.search(self.story[:4_000]) is not None)
+        )
+
+    def is_delay(self) -> bool:
+        """Whether it says that the letter is still being tried."""
+        return (
+            _DELAYED.search(self.story) is not None
+            or _DELAYED_SUBJECT.search(self.head.words("subject")[:300]) is not None
+        )
+
+    def is_about_content(self) -> bool:
+        """Whether the refusal answered the letter's content, when its recipient had been taken already."""
+        return "DATA" in self.story and _AFTER_CONTENT.search(self.story) is not None
+
+    @cached_property
+    def failed(self) -> tuple[FailedAddress, ...]:
+        """Whom it could not be delivered to, with what was said; at most `MOST_FAILED`."""
+        announced = [one for value in self.head.all("x-failed-recipients") for one in addresses_in(value[:20_000])]
+        own = set(addresses_in(self.head.first("to")[:2_000])) - set(announced)
+        said = _said_of_each(self.story, own) or _said_of_each(self.story, set())
+        said = {one: words for one, words in said.items() if one in announced} or said
+        if len(said) == 1 and len(announced) == 1:
+            said = {announced[0]: next(iter(said.values()))}
+        overall = diagnosis(_telling(self.story))
+        if not any(said.values()):
+            candidates = announced or list(said) or _guessed(self.head, self.story, own)
+            return tuple(FailedAddress(one, overall) for one in candidates[:MOST_FAILED]) or _nobody(overall)
+        alone = len(said) == 1
+        return tuple(FailedAddress(one, _better(diagnosis(words), overall, alone=alone)) for one, words in said.items())
+
+
+def _better(own: Reply, overall: Reply, *, alone: bool) -> Reply:
+    """What is said of the address itself, unless it says nothing, or less than the text about the only one."""
+    return overall if not own.text or (alone and not own.code and not own.enhanced and overall.code) else own
+
+
+def _nobody(reply: Reply) -> tuple[FailedAddress, ...]:
+    return (FailedAddress("", reply),) if reply.code or reply.enhanced or _FAILED_WORDS.search(reply.text) else ()
+
+
+def _said_of_each(story: str, own: set[str]) -> dict[str, str]:
+    """Address -> the words about it: on its own line and on those below, up to the next one that is none of ``own``."""
+    said: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in _lines(story):
+        address, words = _named(line)
+        if not address and _OF_OTHERS.match(line):
+            current = []
+        elif not address or address in own:
+            if len(current) < MOST_WORDS:
+                current.append(line.strip())
+        elif address in said or len(said) < MOST_FAILED:
+            current = said.setdefault(address, [])
+            current.append(words)
+    return {address: " ".join(filter(None, lines)) for address, lines in said.items()}
+
+
+def _named(line: str) -> tuple[str, str]:
+    """The address that a line begins with, ``""`` where it does not, and the rest of the line."""
+    if "@" not in line or len(line) > 2_000:
+        return "", line
+    found = _NAMES.match(line)
+    if found:
+        return found[1], found["rest"].lstrip(" :>;,\t")
+    found = _SESSION.match(line)
+    if found:
+        return found[1] or found[3], (found["code"] or "") + found["rest"].lstrip(" :>.\t")
+    return "", line
+
+
+def _telling(story: str) -> str:
+    """What happened, by the first paragraph that quotes a code; else the whole story without its polite phrases."""
+    paragraphs = [
+        " ".join(line.strip() for line in lines.split("\n") if not _PHRASES.match(line))
+        for lines in _BLANK.split("\n".join(_lines(story)))
+    ]
+    return next((words for words in paragraphs if diagnosis(words).code), " ".join(filter(None, paragraphs)))
+
+
+_BLANK = re.compile(r"\n[ \t]*\n")
+_PHRASES = re.compile(
+    r"(?i)[ \t=*-]*(this (message|is )|a message (that|sent)|recipients?\. |could not be delivered to (one|all)|hi\b"
+    r"|i'?m (sorry|afraid)|please|you (can|need)|thank|if you|your (message|mail)|for further|delete your"
+    r"|there was an error delivering|$)"
+)
+
+
+def _lines(story: str) -> list[str]:
+    return story.split("\n", MOST_LINES)[:MOST_LINES]
+
+
+def _guessed(head: HeaderBlock, story: str, own: set[str]) -> list[str]:
+    """Addresses of a text that names them in no form of its own: what flufl.bounce finds, else any other than ours."""
+    found = [one for one in _by_library(head, story) if one not in own]
+    found = found or [one for one in addresses_in(_SENDERS.sub("", story)) if one not in own]
+    return [one for one in found if not _OURS.match(one)] or found
+
+
+def _by_library(head: HeaderBlock, story: str) -> tuple[str, ...]:
+    from flufl.bounce import all_failures
+
+    message = Message()
+    for name in ("From", "To", "Subject"):
+        message[name] = "".join(filter(str.isprintable, head.first(name.lower())))
+    message.set_payload(story.encode("ascii", "replace").decode("ascii"))
+    try:
+        temporary, permanent = all_failures(message)
+    except (ValueError, LookupError, AttributeError, TypeError):  # it was written for well-meant messages
+        return ()
+    return first_ones(one.decode("ascii", "replace") for one in sorted({*permanent, *temporary}))

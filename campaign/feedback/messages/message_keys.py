@@ -1,0 +1,113 @@
+"""Keys to the person that a message is about: addresses it was sent to, Message-IDs, tokens, named addresses.
+
+None of them is trusted here: anybody can write a message. Who it is about is decided where letters are known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from campaign.feedback.messages.message_parts import HeaderBlock, MessagePart, MessageParts, split_head
+
+MOST_KEYS = 20  #: of each sort
+LONGEST_ADDRESS = 320  #: characters: 64 + @ + 255 (RFC 5321, 4.5.3.1)
+LONGEST_ID = 500
+SHORTEST_TOKEN, LONGEST_TOKEN = 47, 2_000
+
+#: Headers that hold the address a message was delivered to, most reliable first.
+_SENT_TO = ("delivered-to", "x-original-to", "envelope-to", "x-delivered-to", "to", "cc")
+_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\x80-\U0010ffff-]{1,64}"
+#: An address in a text, with a quoted local part too.
+ADDRESS = re.compile(
+    rf"(?<![A-Za-z0-9!#$%&*+/?^_`{{|}}~.-])(?![.'=])((?:{_LOCAL}|\"[^\"\s@]{{1,62}}\")"
+    r"@[A-Za-z0-9\x80-\U0010ffff](?:[A-Za-z0-9\x80-\U0010ffff_.-]{0,250}[A-Za-z0-9\x80-\U0010ffff])?)"
+)
+_ID = re.compile(r"<([^<>\s]{3,500})>")
+_ID_IN_TEXT = re.compile(r"(?i)\bmessage-id:\s{0,9}<([^<>\s]{3,500})>")
+_TOKEN = re.compile(rf"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{{{SHORTEST_TOKEN},{LONGEST_TOKEN}}}(?![A-Za-z0-9_-])")
+#: What `unsubscribe_mailto` puts into a subject: a token of another kind, 24 characters of base32.
+_MAILTO_TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z2-7]{24}(?![A-Za-z0-9])")
+_RETURNED = frozenset(
+    {"message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/global", "message/global-headers"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKeys:
+    """The keys of a `FeedbackNotice`, by the same names, and the header of the letter brought back."""
+
+    sent_to: tuple[str, ...]
+    message_ids: tuple[str, ...]
+    unsubscribe_tokens: tuple[str, ...]
+    returned: HeaderBlock | None = None
+
+    def with_tokens(self, text: str) -> MessageKeys:
+        """These, and the tokens in ``text``."""
+        return replace(self, unsubscribe_tokens=first_ones((*self.unsubscribe_tokens, *_tokens(text))))
+
+    def as_fields(self) -> dict[str, Any]:
+        """As keyword arguments of `FeedbackNotice`."""
+        return {
+            "sent_to": self.sent_to,
+            "message_ids": self.message_ids,
+            "unsubscribe_tokens": self.unsubscribe_tokens,
+        }
+
+
+def message_keys(message: MessageParts, story: str, copy: str) -> MessageKeys:
+    """The keys in ``message``; ``story`` is its own text and ``copy`` what follows it of the letter brought back."""
+    returned = returned_header(message, copy)
+    own = _ID.findall(message.head.first("message-id"))
+    ids = [] if returned is None else _ID.findall(returned.first("message-id"))
+    ids += _ID_IN_TEXT.findall(story) + _ID_IN_TEXT.findall(copy)
+    for name in ("in-reply-to", "references"):
+        ids += reversed(_ID.findall(message.head.first(name)[-4_000:]))
+    tokens = [] if returned is None else _tokens(returned.first("list-unsubscribe"))
+    return MessageKeys(
+        sent_to=_sent_to(message.head),
+        message_ids=first_ones(one for one in ids if one not in own),
+        unsubscribe_tokens=first_ones(tokens),
+        returned=returned,
+    )
+
+
+def returned_part(message: MessageParts) -> MessagePart | None:
+    """The part that holds the letter brought back, or its header."""
+    return next((part for part in message.parts if part.kind in _RETURNED), None)
+
+
+def returned_header(message: MessageParts, copy: str) -> HeaderBlock | None:
+    """The header of the letter brought back: in a part of its own, or in ``copy``, what follows the text."""
+    part = returned_part(message)
+    if part is None and not copy:
+        return None
+    octets = copy.encode("utf-8", "replace") if part is None else part.octets()
+    return HeaderBlock(split_head(octets.lstrip(b"\r\n"))[0])
+
+
+def addresses_in(text: str) -> tuple[str, ...]:
+    """The addresses in ``text``, in order, each once."""
+    return first_ones(found[1] for found in ADDRESS.finditer(text)) if "@" in text else ()
+
+
+def first_ones(found: Iterable[str]) -> tuple[str, ...]:
+    """At most `MOST_KEYS` of ``found``, in order, each once."""
+    kept: dict[str, None] = {}
+    for one in found:
+        kept.setdefault(one)
+        if len(kept) == MOST_KEYS:
+            break
+    return tuple(kept)
+
+
+def _sent_to(head: HeaderBlock) -> tuple[str, ...]:
+    return first_ones(
+        one for name in _SENT_TO for value in head.all(name)[:MOST_KEYS] for one in addresses_in(value[:4_000])
+    )
+
+
+def _tokens(text: str) -> list[str]:
+    return [*_TOKEN.findall(text[:8_000]), *_MAILTO_TOKEN.findall(text[:8_000])]

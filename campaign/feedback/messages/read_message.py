@@ -1,0 +1,81 @@
+"""What a message that came back says: one message in, notices out, whatever its bytes are.
+
+Read in this order: complaint, delivery status report, bounce in words, automatic reply, unsubscribe.
+"""
+
+from __future__ import annotations
+
+from campaign.feedback.feedback_notice import FeedbackNotice
+from campaign.feedback.messages.automatic_reply import is_automatic_reply
+from campaign.feedback.messages.bounce_text import BounceText, FailedAddress, split_story
+from campaign.feedback.messages.complaint import read_complaint
+from campaign.feedback.messages.delivery_report import read_delivery_report, report_part
+from campaign.feedback.messages.message_keys import MessageKeys, message_keys
+from campaign.feedback.messages.message_parts import MOST_TEXT, MessageParts, message_parts
+from campaign.feedback.messages.report_fields import time_of
+from campaign.feedback.messages.unsubscribe_mail import is_unsubscribe_mail
+from campaign.model import FeedbackOutcome
+
+MOST_NOTICES = 100
+MOST_STORIES = 5  #: parts of text that are read as one
+
+
+def read_message(raw: bytes) -> tuple[FeedbackNotice, ...]:
+    """What ``raw`` tells: at least one notice, `FeedbackOutcome.UNKNOWN` where nothing is understood, at most 100.
+
+    Of a longer message the first megabyte is read, to a depth of 10 and up to 200 parts. Never raises.
+    """
+    message = message_parts(raw)
+    story, copy = split_story(_text(message))
+    keys = message_keys(message, story, copy)
+    at = time_of(message.head.first("date"))
+    complaint = read_complaint(message, keys, at)
+    if complaint is not None:
+        return (complaint,)
+    notices = _bounces(message, story, keys, at)
+    return notices[:MOST_NOTICES] or (_other(message, keys, at),)
+
+
+def _text(message: MessageParts) -> str:
+    """The text of a message up to the letter it brings back; HTML only where there is no other."""
+    for kind in ("text/plain", "text/html"):
+        texts = [part.text() for part in message.parts if part.kind == kind][:MOST_STORIES]
+        if any(map(str.strip, texts)):
+            return "\n\n".join(texts)[:MOST_TEXT]
+    return ""
+
+
+def _bounces(message: MessageParts, story: str, keys: MessageKeys, at: float) -> tuple[FeedbackNotice, ...]:
+    told = BounceText(message.head, story)
+    report = report_part(message)
+    if report is not None:
+        notices = read_delivery_report(report, keys, told, at)
+        if notices:
+            return notices
+    elif not told.is_bounce():
+        return ()
+    outcome = FeedbackOutcome.DELAYED if told.is_delay() else None
+    return tuple(_told(one, outcome, keys, at) for one in told.failed)
+
+
+def _told(failed: FailedAddress, outcome: FeedbackOutcome | None, keys: MessageKeys, at: float) -> FeedbackNotice:
+    code = failed.reply.code or int(failed.reply.enhanced[:1] or 0) * 100
+    return FeedbackNotice(
+        outcome,
+        reply=failed.reply,
+        permanent=code >= 500 if code else None,
+        at=at,
+        addresses=(failed.address,) if failed.address else (),
+        **keys.as_fields(),
+    )
+
+
+def _other(message: MessageParts, keys: MessageKeys, at: float) -> FeedbackNotice:
+    """A message that is no bounce and no complaint."""
+    if is_automatic_reply(message.head):
+        return FeedbackNotice(FeedbackOutcome.AUTOMATIC_REPLY, at=at, **keys.as_fields())
+    keys = keys.with_tokens(message.head.words("subject"))
+    outcome = (
+        FeedbackOutcome.UNSUBSCRIBE if is_unsubscribe_mail(message.head, keys.sent_to) else FeedbackOutcome.UNKNOWN
+    )
+    return FeedbackNotice(outcome, at=at, **keys.as_fields())
