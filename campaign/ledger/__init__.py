@@ -1,1 +1,1 @@
-"""What happened, durably: one append-only journal for each run, and its replay."""
+"""The ledger: one append-only journal for each run, and its replay."""

@@ -1,7 +1,7 @@
 """The checkpoint of one run: its journal open for writing, and its history kept up to date with every append.
 
-This is the seam between the pipeline and the ledger. The pipeline needs no more than this class offers: open, reserve,
-intent, verdict, history, end; a ledger that many machines share would offer the same. Nothing here knows SMTP,
+This is the interface between the pipeline and the ledger. The pipeline uses only what this class offers: open, reserve,
+intent, verdict, history, end; a ledger shared by several machines would offer the same. Nothing here depends on SMTP,
 templates or the source of the list.
 """
 
@@ -35,14 +35,14 @@ from campaign.ledger.run_state import RunState
 from campaign.model import Letter, Outcome, Verdict
 from campaign.system.boot import boot_clock, boot_identity, power_lost
 
-#: Recipients reserved at first; the block grows until one sync covers about two seconds of drawing.
+#: Recipients reserved at first; the block grows until one sync covers about two seconds of sending.
 FIRST_BLOCK = 64
 LARGEST_BLOCK = 65_536
 BLOCK_SECONDS = 2.0
 
 
 def create(folder: Path, opened: Opened) -> None:
-    """Put the journal's first line in place, durably and whole. Raises StorageError."""
+    """Write the journal's first line, atomically and durably. Raises StorageError."""
     journal_file.write_whole(folder / journal_reader.NAME, encode(opened))
 
 
@@ -60,10 +60,10 @@ class Checkpoint:
         boot: str | None = None,
         open_file: Callable[[Path], journal_file.JournalFile] = journal_file.JournalFile,
     ) -> None:
-        """Lock, replay, cut off a torn tail, mark what is in doubt.
+        """Lock the journal, replay it, cut off a torn tail, and mark recipients in doubt.
 
-        A ``history`` read a moment ago (`read_history`) spares the replay if the journal has not changed since.
-        Raises UnfinishedError (locked), DamageError, StorageError.
+        A ``history`` read a moment ago (`read_history`) saves the replay if the journal has not changed since. Raises
+        UnfinishedError (locked), DamageError, StorageError.
         """
         self.folder = folder
         self.notices: list[str] = []
@@ -99,17 +99,20 @@ class Checkpoint:
         return now
 
     def look_at_clock(self) -> str:
-        """Whether the clock was set back while nothing was written, and what that led to, in words; or ``""``."""
+        """Notice a clock that was set back while nothing was written; returns the consequence in words, or ``""``."""
         before = self.history.drawn_in
         self.history.look_at_clock(self._clock())
         return self._drawn_in(self.history.drawn_in - before)
 
     def draw_few(self, few: bool) -> None:
-        """A pass that draws a few of many reserves no block, which would hold all between them: intents are synced."""
+        """Set whether a pass takes only a few of many recipients.
+
+        Such a pass reserves no block, which would include all recipients between them; its intents are synced instead.
+        """
         self._few = few
 
     def reserve(self, number: int) -> None:
-        """Call before ``number`` is drawn: makes sure that a loss of power later knows it may have been drawn."""
+        """Call before ``number`` is taken, so that it counts as possibly taken after a loss of power."""
         if self._few or number < self.history.frontier:
             return
         now = time.monotonic()
@@ -124,7 +127,7 @@ class Checkpoint:
         return self.history.dates[number] or self.history.pass_at
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
-        """Write down that the dot is about to leave. Under ``power`` the caller awaits the sync before it does."""
+        """Record that the dot is about to leave. Under ``power`` the caller awaits the sync before it does."""
         number = letter.number
         if self._file.in_need:
             raise journal_file.unwritable(self._file.path, self._file.in_need)
@@ -133,13 +136,13 @@ class Checkpoint:
         try:
             self._append(Intent(number, letter.digest.hex(), self.date_of(number), relay))
         except StorageError as error:
-            self._refused = error  # no dot leaves after this, also where the disk is well again a moment later
+            self._refused = error  # no dot leaves after this, even if the disk works again a moment later
             raise
         self._dots[number] = time.monotonic()
         return self._sync.wait() if self._power or self._few else None
 
     def verdict(self, outcome: Outcome, not_before: float = 0.0) -> None:
-        """Write down what became of one recipient; tried again with the ballast's room when the disk is full."""
+        """Record the outcome for one recipient; if the disk is full, release the ballast and try again."""
         number = outcome.number
         dot = self._dots.pop(number, None)
         record = VerdictRecord(
@@ -160,9 +163,9 @@ class Checkpoint:
         self.history.apply(record)
 
     def settle(self, number: int, verdict: Verdict, reason: str) -> Verdict:
-        """Write down a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved.
+        """Record a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved.
 
-        Whoever may have a letter already stays in doubt unless it was resolved; returned is what was written.
+        A recipient who may have a letter already stays in doubt unless it was resolved. Returns the recorded verdict.
         """
         if number in self.history.digests and verdict is not Verdict.ACCEPTED:
             verdict = Verdict.IN_DOUBT
@@ -171,16 +174,16 @@ class Checkpoint:
         return verdict
 
     def settle_pending(self) -> None:
-        """When sending is over: whoever has an intent and no verdict, because it could not be written, is in doubt.
+        """When sending is over, mark recipients in doubt whose intent has no verdict because it could not be written.
 
-        So is whoever was to be sent again (`RunState.reopen_doubts`) and was not.
+        The same holds for those who were to be sent again (`RunState.reopen_doubts`) and were not.
         """
         for number in list(self.history.pending):
             self.settle(number, Verdict.IN_DOUBT, "the dot was sent and what became of it could not be written down")
         self.history.close_doubts()
 
     def accept_changes(self, fingerprints: Mapping[str, str], domain: str = "") -> None:
-        """Write down that the operator goes on with changed inputs; ``domain`` is that of later Message-IDs."""
+        """Record that the operator accepted changed inputs; ``domain`` is that of later Message-IDs."""
         self._append(Changed(round(self._clock(), 3), dict(fingerprints), domain))
 
     def end(
@@ -192,7 +195,7 @@ class Checkpoint:
         settings: Mapping[str, str] | None = None,
         remembered: bool = False,
     ) -> None:
-        """Leave the run in good order, synced. Nobody is sent again in one left behind: a doubt is told as one.
+        """Leave the run in good order, synced. In an abandoned run, recipients to be sent again are recorded in doubt.
 
         ``notes`` and ``settings`` are for its report; None: as they were. ``remembered``: every dead address is in
         ``suppressed.csv``, on disk.
@@ -206,11 +209,11 @@ class Checkpoint:
         self.sync()
 
     def sync(self) -> None:
-        """Everything appended so far is on disk when this returns. Raises StorageError."""
+        """Force everything appended so far to disk. Raises StorageError."""
         self._mark(self._file.sync())
 
     def close(self) -> None:
-        """Give back the ballast, the lock and the file."""
+        """Release the ballast, the lock and the file."""
         self._file.drop_ballast()
         self._file.close()
 

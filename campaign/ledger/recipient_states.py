@@ -1,4 +1,4 @@
-"""Where each recipient of a run stands, in ten octets each: verdict, attempts, dates, and who is next."""
+"""The state of each recipient of a run, in ten octets: verdict, attempts and dates; and which are due."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VERDICTS = tuple(Verdict)
 CODE = {verdict: code for code, verdict in enumerate(VERDICTS)}
 WAITING, DEFERRED, IN_DOUBT = CODE[Verdict.WAITING], CODE[Verdict.DEFERRED], CODE[Verdict.IN_DOUBT]
 TO_GO = frozenset({WAITING, DEFERRED})
-#: Verdicts that end an attempt, as against those that needed none.
+#: Verdicts that end an attempt, as opposed to those that needed none.
 ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
 BY_NAME = {verdict.value: code for verdict, code in CODE.items()}
 #: The last POSIX second that four octets hold, in February 2106.
@@ -27,8 +27,8 @@ class RecipientStates:
     """The recipients of one run, by their number in the plan.
 
     ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
-    and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 where there is none. ``counts`` has the
-    number of recipients with each code.
+    and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 if there is none. ``counts`` has the number
+    of recipients with each code.
     """
 
     def __init__(self, size: int) -> None:
@@ -39,7 +39,7 @@ class RecipientStates:
         self.counts = [size] + [0] * (len(VERDICTS) - 1)
 
     def verdict(self, number: int) -> Verdict:
-        """What the journal says of one recipient; between dot and reply that is what it was before."""
+        """The recorded verdict of one recipient; between dot and reply still the previous one."""
         return VERDICTS[self.state[number]]
 
     def tally(self) -> dict[str, int]:
@@ -52,7 +52,7 @@ class RecipientStates:
         return (number for number, code in enumerate(self.state) if code in codes)
 
     def due(self, now: float, start: int = 0) -> Iterator[int]:
-        """Numbers that a pass beginning at ``now`` takes up, ascending."""
+        """Numbers of the recipients that a pass beginning at ``now`` serves, ascending."""
         state, not_before = self.state, self.not_before
         for number in range(start, len(state)):
             code = state[number]
@@ -60,16 +60,16 @@ class RecipientStates:
                 yield number
 
     def is_open(self, number: int) -> bool:
-        """Whether a pass may have to take this recipient up, now or later."""
+        """Whether this recipient may have to be served in a pass, now or later."""
         return self.state[number] in TO_GO
 
     def first_unsettled(self) -> int:
-        """The lowest number that a pass may have to take up; the size of the run where there is none."""
+        """The lowest number that may have to be served in a pass; the size of the run if there is none."""
         places = (self.state.find(code) for code in (WAITING, DEFERRED))
         return min((place for place in places if place >= 0), default=len(self.state))
 
     def next_due(self) -> float | None:
-        """The earliest POSIX time at which a pass has something to do; 0.0 = at once, None = never."""
+        """The earliest POSIX time at which a recipient is due; 0.0 = at once, None = never."""
         if self.counts[WAITING]:
             return 0.0
         if not self.counts[DEFERRED]:
@@ -82,7 +82,7 @@ class RecipientStates:
         self.state[number] = code
 
     def _draw_in(self, latest: int) -> int:
-        """Let nobody wait beyond ``latest`` (POSIX seconds); how many would have."""
+        """Shorten all waits to end by ``latest`` (POSIX seconds); returns how many were shortened."""
         later = [n for n, code in enumerate(self.state) if code == DEFERRED and self.not_before[n] > latest]
         for number in later:
             self.not_before[number] = latest

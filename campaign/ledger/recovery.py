@@ -1,4 +1,4 @@
-"""A journal read again after any end: its state, and the torn tail that a kill or a loss of power may leave."""
+"""Reading a journal again after any kind of end: its state, and the torn tail left by a kill or a loss of power."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_history(folder: Path, *, running: bool = False) -> RunState:
 
 
 def replay_journal(path: Path, reading: journal_reader.Reading) -> RunState:
-    """What the readable records add up to. Raises DamageError where they contradict each other."""
+    """The state that the readable records add up to. Raises DamageError if they contradict each other."""
     try:
         history = RunState.replay(journal_reader.read_records(path, reading))
     except (ValueError, IndexError, KeyError, OverflowError) as error:
@@ -41,7 +41,7 @@ def replay_journal(path: Path, reading: journal_reader.Reading) -> RunState:
 
 
 def recover(file: journal_file.JournalFile, boot: str, notices: list[str]) -> RunState:
-    """The state of a journal open for writing, made whole: a torn tail is kept beside it and cut off.
+    """The state of a journal open for writing, after repair: a torn tail is cut off and kept beside it.
 
     ``notices`` gets a sentence about that. Raises DamageError, StorageError.
     """

@@ -1,8 +1,8 @@
-"""Saving what can be saved of a damaged journal, on the safe side: who may have been served is in doubt, not unsent.
+"""Repair of a damaged journal, on the safe side: recipients who may have been served become in doubt, not unsent.
 
-Every line that still carries a sound record is kept, in order. What the lost lines said cannot be known, so everybody
-without a verdict who may have been drawn by then (the frontier bounds it) becomes in doubt. The damaged original is
-kept beside the repaired journal.
+Every line that still carries a sound record is kept, in order. The content of the lost lines is unknown, so every
+recipient without a verdict who may have been taken by then (the frontier bounds it) becomes in doubt. The damaged
+original is kept beside the repaired journal.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ REASON = "lines of the journal that may have told of this letter were damaged"
 
 @dataclass(slots=True)
 class Salvage:
-    """What a repair finds: sound lines, the numbers of lost ones (1-based), and who becomes in doubt.
+    """The result of a repair: sound lines, the numbers of lost ones (1-based), and who becomes in doubt.
 
-    A line is lost that is damaged, or that says what no run can hold, such as a recipient who is not in the plan.
+    A line is lost if it is damaged, or if its record is impossible, such as a recipient who is not in the plan.
     """
 
     lines: list[bytes] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Salvage:
 
 
 def inspect_journal(path: Path) -> Salvage:
-    """What can be saved. Raises DamageError where not even the first line is sound; StorageError."""
+    """Inspect a journal for what can be saved. Raises DamageError if even the first line is damaged; StorageError."""
     try:
         *whole, rest = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -74,15 +74,15 @@ class _Inspection:
 
     def __init__(self, opened: Opened, salvage: Salvage) -> None:
         self._history, self._salvage = RunState(opened), salvage
-        self._damaged = 0  # the last line that nobody can read
+        self._damaged = 0  # the last unreadable line
         self._may_be_frontier = False
-        self._bound = 0  # nobody at or above it was drawn, by the lines that can be read
-        self._told_of: set[int] = set()  # recipients in lines that no run can hold
+        self._bound = 0  # upper bound of the numbers taken, by the readable lines
+        self._told_of: set[int] = set()  # recipients in impossible records
 
     def take(self, number: int, line: bytes) -> None:
-        """The next line."""
+        """Keep or lose the next line."""
         record = decode(line)
-        # A frontier is synced at once, so only a line lost before a sync mark, or beside another one, can be one.
+        # A frontier is synced at once, so a lost line can only be one if it precedes a sync mark or another lost line.
         self._may_be_frontier |= self._damaged == number - 1 and (record is None or isinstance(record, Synced))
         if record is None:
             self._damaged = number
@@ -98,7 +98,7 @@ class _Inspection:
             self._told_of.add(record.number)
 
     def result(self, lines: int) -> Salvage:
-        """What was found, after the last of so many lines."""
+        """The result after the last of ``lines`` lines."""
         history, salvage = self._history, self._salvage
         doubtful = {n for n in self._told_of if 0 <= n < len(history.state) and history.is_open(n)}
         if self._damaged:
@@ -118,9 +118,10 @@ class _Inspection:
 
 
 def repair(path: Path) -> Salvage:
-    """Put the repaired journal in the damaged one's place, which stays beside it. Raises also UnfinishedError.
+    """Replace the damaged journal by the repaired one, and keep it beside. Also raises UnfinishedError.
 
-    Under the locks of the edition and the run: who began to send meanwhile would write into the journal replaced.
+    Holds the locks of the edition and the run: a process that began to send meanwhile would write into the replaced
+    file.
     """
     with contextlib.closing(JournalFile(path)), locked(path.parent.resolve().parent):
         return _repaired(path)

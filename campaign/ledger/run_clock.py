@@ -1,24 +1,24 @@
-"""How long a run has gone on, told by a clock that somebody may set.
+"""The elapsed time of a run, robust against a clock that is set.
 
-The journal's records carry POSIX times, and a clock that was ahead, or jumps, is not to age a letter by years. So time
-is added up from record to record: what lies between two of them counts as `LONGEST_GAP` at most, and never as less
-than nothing. The process that writes the journal counts by a clock that nobody can set.
+The journal's records carry POSIX times, and a clock that was ahead, or jumps, must not age a letter by years. So time
+is added up from record to record: the step between two of them counts as `LONGEST_GAP` at most, and never as negative.
+The process that writes the journal uses a clock that cannot be set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: Seconds that count at most between two records: a pause between two processes, or a jump.
+#: Most seconds counted between two records: a pause between two processes, or a jump.
 LONGEST_GAP = 4 * 3600.0
-#: Seconds by which a clock has to go back to count as set: a pass has its date in whole seconds.
+#: Seconds by which a clock has to go back to count as set back: a pass has its date in whole seconds.
 SET_BACK = 60.0
 
 
 class RunClock:
     """Adds up the time of one run. Give it each record's time in order, and the date of each pass.
 
-    ``at`` is the time of the last record. While records follow each other as they should, to set it is all it takes.
+    ``at`` is the time of the last record. While records are in regular order, setting it is enough.
     """
 
     def __init__(self, at: float) -> None:
@@ -34,22 +34,22 @@ class RunClock:
         return self.at + self._offset if self._steady is None else self._steady() - self._zero
 
     def tick(self, at: float) -> bool:
-        """The clock says ``at`` now; whether it was set back meanwhile."""
+        """Record that the clock reads ``at``; returns whether it was set back meanwhile."""
         step = at - self.at
         self.at = at
         self._offset -= step - min(max(step, 0.0), LONGEST_GAP)
         return step < -SET_BACK
 
     def begin_pass(self, date: int) -> None:
-        """A pass begins; letters first tried in it have this date."""
+        """Record that a pass begins; letters first tried in it have this date."""
         self._passes[date] = self.elapsed
 
     def go_by(self, steady: Callable[[], float]) -> None:
-        """From now on this process writes the records, and time is what ``steady`` says."""
+        """Measure time by ``steady`` from now on, as this process now writes the records."""
         self._zero = steady() - self.elapsed
         self._steady = steady
 
     def age(self, date: int, now: float) -> float:
-        """Seconds since the pass of this date began; by the clock alone where no such pass is recorded."""
+        """Seconds since the pass of this date began; by the clock alone if no such pass is recorded."""
         began = self._passes.get(date)
         return max(0.0, now - date) if began is None else self.elapsed - began

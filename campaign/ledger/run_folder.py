@@ -1,7 +1,7 @@
-"""Run folders: where one run of one edition lives, which one to take up, and the lock that keeps two from starting.
+"""Run folders: where the runs of an edition are stored, their names and order, and the lock on an edition.
 
-``directory/NAME/EDITION/RUN`` (no EDITION, no such level). An edition's folder is locked before a run is chosen or
-made, so two timers at once make one run. What is inside the journal is read by `run_state.py`, not here.
+``directory/NAME/EDITION/RUN`` (without an edition that level is missing). An edition's folder is locked before a run is
+chosen or made, so two timers at once make one run. `run_state.py` interprets the journal.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOCK = ".lock"
 
 
 def edition_folder(directory: Path, name: str, edition: str) -> Path:
-    """Where the runs of this edition live. Raises ConfigError for an edition that cannot name a folder."""
+    """The folder of this edition's runs. Raises ConfigError for an edition that cannot name a folder."""
     if edition and not _STAMP.fullmatch(edition):
         raise ConfigError(
             f"The edition {edition!r} cannot name a folder.",
@@ -37,7 +37,7 @@ def edition_folder(directory: Path, name: str, edition: str) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Create ``folder`` and what is above it, 0700. Raises StorageError."""
+    """Create ``folder`` and its parents, 0700. Raises StorageError."""
     try:
         make_folders(folder)
     except OSError as error:
@@ -65,7 +65,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def runs(folder: Path) -> list[Path]:
-    """The run folders of an edition, oldest first by the time they were made (then by name)."""
+    """The run folders of an edition, oldest first by creation (then by name)."""
     try:
         found = [path for path in folder.iterdir() if path.is_dir() and has_run(path)]
     except FileNotFoundError:
@@ -80,18 +80,18 @@ def runs(folder: Path) -> list[Path]:
 
 
 def birth(run: Path) -> float:
-    """When the run was opened, by its journal; infinity for one that never was."""
+    """When the run was opened, by its journal; infinity if it never was."""
     opened = first_record(run)
     return opened if opened is not None else float("inf")
 
 
 def first_record(run: Path) -> float | None:
-    """The time in the journal's first record, or None where there is no journal yet. Raises DamageError."""
+    """The time in the journal's first record, or None if there is no journal yet. Raises DamageError."""
     return getattr(_first(run), "at", None)
 
 
 def began_as_rehearsal(run: Path) -> bool:
-    """Whether the run was opened as one into the embedded mailbox; without this it never is one. Raises DamageError."""
+    """Whether the run was opened as a rehearsal; one that was not never becomes one. Raises DamageError."""
     first = _first(run)
     return isinstance(first, Opened) and REHEARSAL in first.fingerprints
 
@@ -108,7 +108,7 @@ def _first(run: Path) -> Record | None:
 
 
 def has_run(folder: Path) -> bool:
-    """Whether this folder belongs to a run (as against an edition, or something of the operator's)."""
+    """Whether this folder belongs to a run (as opposed to an edition, or something of the operator's)."""
     return has_journal(folder) or (folder / PLAN).exists()
 
 
@@ -145,7 +145,7 @@ def named_run(folder: Path, name: str) -> Path:
 
 
 def refuse_lost_journal(run: Path) -> None:
-    """A frozen plan without a journal is a run about to begin, unless something was done with it already."""
+    """Raise DamageError if a run without a journal shows traces of one; else it is a run about to begin."""
     traces = [name for name in ("log.jsonl", "summary.json", "ballast") if (run / name).exists()]
     if traces:
         raise DamageError(

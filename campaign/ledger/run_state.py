@@ -1,9 +1,8 @@
-"""Replay: what the journal's records add up to.
+"""The state of a run, rebuilt by replaying its journal's records and kept up to date while the run goes on.
 
-The state of a run, rebuilt by streaming its records and kept up to date while the run goes on.
-Pure bookkeeping: it reads no file and writes none. A letter whose intent has no verdict after the last record
-is in doubt, and so is, after a loss of power under ``durability = "process"``, whoever may have been drawn since the
-last sync: that is what the frontier bounds.
+Pure bookkeeping: it reads no file and writes none. A letter whose intent has no verdict after the last record is in
+doubt. After a loss of power under ``durability = "process"``, so is every recipient who may have been taken since the
+last sync, which the frontier bounds.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ from campaign.system.boot import power_lost
 
 
 class RunState(RecipientStates):
-    """Where the run and each of its recipients stand, by the records so far.
+    """The state of the run and each of its recipients, by the records so far.
 
-    ``pending`` maps the recipients between dot and reply to their intents. ``digests`` maps those who may have a
-    letter that nobody answered for to its SHA-256 (hex, empty where it is not known), ``domains`` to that of its
-    Message-ID, ``shaped_by`` to the fingerprints of its run then. ``abandoned``: a fresh run took over, whatever is
-    written later. ``notes`` and ``settings`` are what the last process to send said of its turn. ``rehearsal``: each of
-    its letters went into the embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a
-    relay. ``dead`` are verdicts on dead addresses that ``suppressed.csv`` may lack.
+    ``pending`` maps the recipients between dot and reply to their intents. ``digests`` maps those who may have an
+    unanswered letter to its SHA-256 (hex, empty if unknown), ``domains`` to that of its Message-ID, ``shaped_by`` to
+    the fingerprints of its run then. ``abandoned``: a fresh run replaced it, whatever is written later. ``notes`` and
+    ``settings`` are those recorded by the last process to send. ``rehearsal``: each of its letters went into the
+    embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a relay. ``dead`` are
+    verdicts on dead addresses that ``suppressed.csv`` may lack.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -68,9 +67,10 @@ class RunState(RecipientStates):
         self.abandoned = False
         self.dead: dict[int, VerdictRecord] = {}
         self.run_clock = RunClock(opened.at)
-        #: Seconds of the longest wait before a next try so far; how many waited for longer when the clock was set back.
+        #: Longest wait before a next try so far, in seconds; and how many waits were shortened when the clock was set
+        #: back.
         self.longest_wait, self.drawn_in = 0.0, 0
-        #: Who was found in doubt by `settle_interrupted` and is not recorded as such yet.
+        #: Recipients whom `settle_interrupted` found in doubt and who are not recorded as such yet.
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
         self.replayed = 0
@@ -87,7 +87,7 @@ class RunState(RecipientStates):
 
     @classmethod
     def replay(cls, records: Iterable[Record]) -> RunState:
-        """Rebuild from all records, the first of which must be `Opened`. Raises ValueError where they make no sense."""
+        """Rebuild from all records, the first of which must be `Opened`. Raises ValueError if they are inconsistent."""
         stream = iter(records)
         opened = next(stream, None)
         if not isinstance(opened, Opened):
@@ -101,11 +101,11 @@ class RunState(RecipientStates):
         return history
 
     def apply(self, record: Record) -> None:
-        """Take one more record into account. Raises ValueError or LookupError where it makes no sense."""
+        """Apply one more record. Raises ValueError or LookupError if it is inconsistent."""
         self._apply[type(record)](record)  # type: ignore[operator] # as above
 
     def can_hold(self, record: Record) -> bool:
-        """Whether `apply` makes sense of it: a recipient of this run, a verdict there is, dates that fit."""
+        """Whether `apply` can take the record: a recipient of this run, a known verdict, dates that fit."""
         if isinstance(record, Intent):
             return 0 <= record.number < len(self.state) and is_date(record.date)
         if isinstance(record, VerdictRecord):
@@ -114,7 +114,7 @@ class RunState(RecipientStates):
         return is_date(record.at) if isinstance(record, Pass) else not isinstance(record, Opened)
 
     def look_at_clock(self, at: float) -> None:
-        """The clock says ``at``. Where it was set back, nobody waits for longer than anybody was told to before."""
+        """Record that the clock reads ``at``. If it was set back, cap all waits at the longest one given before."""
         if self.run_clock.tick(at):
             self.drawn_in += self._draw_in(max(0, int(at + self.longest_wait + 1)))
 
@@ -123,7 +123,7 @@ class RunState(RecipientStates):
         return self.run_clock.age(self.dates[number] or self.pass_at, now)
 
     def settle_interrupted(self, *, power_lost: bool) -> list[int]:
-        """After the last record of a process that is gone: mark who is in doubt now and return their numbers."""
+        """Mark recipients in doubt after the last record of a process that ended; returns their numbers."""
         doubtful = dict.fromkeys(self.pending)
         if power_lost and self.durability == "process":
             doubtful.update(dict.fromkeys(number for number in self.due(self.pass_at) if number < self.frontier))
@@ -137,21 +137,21 @@ class RunState(RecipientStates):
         return list(doubtful)
 
     def reopen_doubts(self) -> None:
-        """Let those in doubt wait again, here alone: to the journal each is in doubt until its next verdict."""
+        """Let those in doubt wait again, in memory only: in the journal each is in doubt until its next verdict."""
         for number in list(self.numbers(Verdict.IN_DOUBT)):
             self.digests.setdefault(number, "")
             self._move(number, WAITING)
 
     def close_doubts(self) -> None:
-        """Whoever was reopened and has no verdict is in doubt as before."""
+        """Put recipients who were reopened and have no verdict back in doubt."""
         for number in self.digests:
             if self.state[number] == WAITING:
                 self._move(number, IN_DOUBT)
 
     def may_go(self, number: int, sha256: bytes) -> bool:
-        """Whether this letter may be sent: to whoever may have one already, only the same bytes.
+        """Whether this letter may be sent: if the recipient may have one already, only with the same bytes.
 
-        Where its SHA-256 is not known, they are the same only if nothing that shapes letters has changed since.
+        If its SHA-256 is unknown, they are the same only if nothing that shapes letters has changed since.
         """
         if number not in self.digests:
             return True
@@ -159,17 +159,17 @@ class RunState(RecipientStates):
         return known == sha256.hex() if known else self.shaped_by.get(number) == self.fingerprints
 
     def is_due(self, number: int) -> bool:
-        """Whether the current pass takes this recipient up."""
+        """Whether the current pass serves this recipient."""
         code = self.state[number]
         return code == WAITING or (code == DEFERRED and self.not_before[number] <= self.pass_at)
 
     @property
     def finished(self) -> bool:
-        """Nothing is left that a pass could take up."""
+        """Whether nothing is left that a pass could serve."""
         return self.abandoned or not (self.counts[WAITING] or self.counts[DEFERRED])
 
     def _shaped(self, number: int) -> None:
-        """The letter in doubt was made under what holds now, unless it was in doubt before."""
+        """Record the present domain and fingerprints for a letter in doubt, unless it was in doubt before."""
         self.domains.setdefault(number, self.domain)
         self.shaped_by.setdefault(number, self.fingerprints)
 
@@ -189,7 +189,7 @@ class RunState(RecipientStates):
         self.look_at_clock(record.at)
         self.passes, self.pass_at, self.frontier = record.number, int(record.at), 0
         self.run_clock.begin_pass(self.pass_at)
-        self.notes, self.settings = (), {}  # they were about an earlier turn
+        self.notes, self.settings = (), {}  # they were about an earlier process
 
     def _reached(self, record: ReservedUpTo) -> None:
         self.frontier = record.until
@@ -218,7 +218,7 @@ class RunState(RecipientStates):
         if record.date:
             self.dates[number] = int(record.date)
         clock = self.run_clock
-        if 0.0 <= record.at - clock.at <= LONGEST_GAP:  # as nearly always
+        if 0.0 <= record.at - clock.at <= LONGEST_GAP:  # nearly always
             clock.at = record.at
         else:
             self.look_at_clock(record.at)
@@ -238,4 +238,4 @@ class RunState(RecipientStates):
         self.notes, self.settings = record.notes, record.settings
         if record.remembered:
             self.dead.clear()
-        self.frontier = 0  # this line is there, so all before it are: nobody else was drawn
+        self.frontier = 0  # this line exists, so all before it do: no other recipient was taken

@@ -1,1 +1,1 @@
-"""The journal of a run: its file, its records, reading it again."""
+"""The journal of a run: its file, its records, and its reader."""

@@ -1,4 +1,4 @@
-"""Syncs of the journal that several letters share."""
+"""Group sync: syncs of the journal that several letters share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from campaign.ledger.journal.journal_file import JournalFile
 
 
 class GroupSync:
-    """One sync for all who wait: the next one begins when the last has ended, so many letters share it."""
+    """One sync for all waiting letters: the next begins when the last has ended."""
 
     def __init__(self, file: JournalFile, mark: Callable[[int], None]) -> None:
         self._file = file
@@ -18,7 +18,7 @@ class GroupSync:
         self._task: asyncio.Task[None] | None = None
 
     def wait(self) -> asyncio.Future[None]:
-        """A future that is done once everything appended before this call is on disk. It raises what prevented that."""
+        """A future that is done once everything appended before this call is on disk; raises the error of the sync."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
@@ -41,7 +41,7 @@ class GroupSync:
                         future.set_result(None)
 
     def _refuse(self, batch: list[asyncio.Future[None]], error: BaseException) -> None:
-        """Nobody is left waiting, whatever went wrong: neither this batch nor those who have come since."""
+        """Fail or cancel all futures, those of this batch and those added since, so that none waits forever."""
         waiting, self._waiting = self._waiting, []
         for future in (*batch, *waiting):
             if future.done():

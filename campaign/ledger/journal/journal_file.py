@@ -1,9 +1,9 @@
-"""The journal's file: appends that are whole or undone, syncs that are never repeated after a failure.
+"""The journal's file: appends that are whole or undone, and syncs that are never repeated after a failure.
 
-One descriptor, opened for appending and held under ``flock``; the lock dies with the process, so a kill leaves
-nothing stale. A ballast file keeps room for the replies in flight when the disk fills up: it is given back to the
-file system the moment an append is refused for want of space. (``posix_fallocate`` on the journal itself would
-append zeros.) What the bytes mean is not known here.
+One descriptor, opened for appending and held under ``flock``; the lock ends with the process, so a kill leaves nothing
+stale. A ballast file reserves space for the replies in flight when the disk fills up: it is released as soon as an
+append fails for lack of space. (``posix_fallocate`` on the journal itself would append zeros.) This module does not
+interpret the bytes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class JournalFile:
     """An append-only file owned by this process alone."""
 
     def __init__(self, path: Path) -> None:
-        """Open and lock ``path``, which is there. Raises StorageError, or UnfinishedError when it is locked.
+        """Open and lock ``path``, which must exist. Raises StorageError, or UnfinishedError when it is locked.
 
-        It is not made here: a journal without its first line would look like one that lost everything.
+        It is not created here: a journal without its first line would look like one that lost everything.
         """
         self.path = path
         self.broken: OSError | None = None
@@ -50,7 +50,7 @@ class JournalFile:
         self.size = os.fstat(self._descriptor).st_size
 
     def append(self, data: bytes) -> None:
-        """Write ``data`` at the end with one call. Raises StorageError; then nothing of it is left behind."""
+        """Append ``data`` with one call. Raises StorageError and removes what was written of it."""
         if self.broken:
             raise unwritable(self.path, self.broken)
         try:
@@ -63,7 +63,7 @@ class JournalFile:
         self.size += len(data)
 
     def append_in_need(self, data: bytes) -> None:
-        """As `append`, for what must not be lost: when space runs out, drop the ballast and try once more."""
+        """As `append`, for data that must not be lost: when space runs out, drop the ballast and try once more."""
         try:
             self.append(data)
         except StorageError as error:
@@ -74,7 +74,7 @@ class JournalFile:
             self.append(data)
 
     def sync(self) -> int:
-        """Force all appended octets to disk and return how many. After one failure it refuses for ever (fsyncgate)."""
+        """Force all appended octets to disk and return how many. After one failure it always refuses (fsyncgate)."""
         if self._unsyncable:
             raise StorageError(
                 f"{self.path} could not be synced before and is not trusted again by this process.",
@@ -97,7 +97,7 @@ class JournalFile:
         self.size = size
 
     def load_ballast(self) -> None:
-        """Reserve room beside the journal for the replies of letters in flight; StorageError when there is none."""
+        """Reserve space beside the journal for the replies of letters in flight; StorageError when there is none."""
         try:
             descriptor = open_own(self._ballast, os.O_WRONLY | os.O_CREAT)
             try:
@@ -109,7 +109,7 @@ class JournalFile:
             raise unwritable(self._ballast, error) from error
 
     def drop_ballast(self) -> bool:
-        """Give the reserved room back; says whether there was any."""
+        """Release the reserved space; returns whether there was any."""
         try:
             self._ballast.unlink()
         except OSError:
@@ -132,7 +132,7 @@ class JournalFile:
 
 
 def lock(descriptor: int) -> bool:
-    """Take the exclusive lock, or say no within half a second; `campaign status` may hold it for a blink."""
+    """Take the exclusive lock; False after half a second, as `campaign status` may hold it for a moment."""
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,7 +153,7 @@ _HINTS = {
 
 
 def unwritable(path: Path, error: OSError) -> StorageError:
-    """The one sentence for a disk that says no."""
+    """The error for a disk that refuses a write."""
     hint = "free some space" if error.errno in NO_SPACE else _HINTS.get(error.errno or 0, "see to the disk")
     return StorageError(
         f"{path} cannot be written.",

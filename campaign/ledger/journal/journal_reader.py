@@ -1,8 +1,8 @@
-"""The journal on disk: read it, cut off its torn tail, append to it. One writer, one record per write.
+"""Reading a journal from disk, telling a torn tail from damage.
 
-A run's journal always exists whole or not at all: its first line is put there by a rename. A torn last line (a kill
-in the middle of a write) is cut off with a notice before anything is appended; so is, after a loss of power, damage
-past the last sync mark. Damage anywhere else is refused with its line number, never skipped over.
+A run's journal exists whole or not at all: its first line is put in place by a rename. A torn last line (a kill during
+a write) is cut off with a notice before anything is appended; so is, after a loss of power, damage past the last sync
+mark. Damage anywhere else is refused with its line number, never skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from campaign.system.boot import power_lost
 
 NAME = "checkpoint.journal"
 _CHUNK = 1 << 20
-#: Octets in which the last records stand, the notes of an ending among them.
+#: Octets at the end of a journal that hold its last records, the notes of an ending included.
 _TAIL = 1 << 16
 
 
@@ -37,12 +37,12 @@ class Reading:
 
     @property
     def whole(self) -> bool:
-        """Every line was read and none is torn."""
+        """Whether every line was read and none is torn."""
         return not (self.torn or self.damaged_line)
 
 
 def read_records(path: Path, reading: Reading) -> Iterator[Record]:
-    """Yield records up to the first that is damaged or torn, and note in ``reading`` where that was."""
+    """Yield records up to the first damaged or torn one, and note its place in ``reading``."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -52,7 +52,7 @@ def read_records(path: Path, reading: Reading) -> Iterator[Record]:
 
 
 def _records(file: BinaryIO, reading: Reading) -> Iterator[Record]:
-    """The hot loop of every start: ten million lines go through here."""
+    """The hot loop of every start: ten million lines pass through it."""
     rest = b""
     while chunk := file.read(_CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -86,7 +86,7 @@ def _last(line: bytes, reading: Reading) -> Iterator[Record]:
 
 
 def last_word(path: Path) -> Ended | None:
-    """How the last process left the run, from the file's end alone; None where it did not leave in good order."""
+    """How the last process left the run, from the file's end alone; None if it did not leave in good order."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
@@ -99,7 +99,7 @@ def last_word(path: Path) -> Ended | None:
 
 
 def _note_damage(reading: Reading, file: BinaryIO) -> None:
-    """Damage is older than every sync mark that stands anywhere after it, so look for those in the rest."""
+    """Read the rest for sync marks: damage is older than any sync mark that follows it."""
     reading.damaged_line = reading.lines + 1
     file.seek(reading.octets)
     for later in file:
@@ -109,7 +109,7 @@ def _note_damage(reading: Reading, file: BinaryIO) -> None:
 
 
 def refuse_damage(path: Path, reading: Reading, boot: str) -> None:
-    """Raise DamageError unless what follows the readable part may be cut off as tail."""
+    """Raise DamageError unless what follows the readable part may be cut off as a torn tail."""
     rebooted = power_lost(reading.boot, boot)
     if reading.lines == 0:
         raise _damage(path, 1, "it does not even say which campaign it belongs to")

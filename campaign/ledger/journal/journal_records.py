@@ -1,7 +1,7 @@
-"""The journal's records: one struct each, and the line they become.
+"""The journal's records: one struct each, and their encoding as lines.
 
-A line is the CRC-32 of the rest as eight hex digits, a space, JSON, and a line feed. The JSON is an object whose
-``is`` names the kind; fields at their defaults are left out. What the records *mean* is told by `run_state.py`.
+A line is the CRC-32 of the rest as eight hex digits, a space, JSON, and a line feed. The JSON is an object whose ``is``
+names the kind; fields at their defaults are left out. `run_state.py` defines what the records *mean*.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Callable
 import msgspec
 
 VERSION = 1
-#: Numbers that mean "none" are these very objects, so that they are left out of the line.
+#: Fields without a number hold these very objects, so that they are left out of the line.
 NONE = 0.0
-#: Among the fingerprints of a run whose letters went into the embedded mailbox, and of no other. A release that does
-#: not know it refuses to continue such a run, as one whose inputs changed.
+#: Among the fingerprints of a run whose letters went into the embedded mailbox, and of no other. A release without this
+#: mark refuses to continue such a run, as one whose inputs changed.
 REHEARSAL, IN_MAILBOX = "rehearsal", "the embedded mailbox"
 
 
 class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """First line of every journal: which campaign this is, and the hashes of all that shapes its letters.
+    """First line of every journal: the campaign, and the hashes of everything that shapes its letters.
 
-    ``file`` is the campaign file; ``by`` is the option that made the run (fresh, again, retry), so that the same
-    option continues it. ``domain`` is what stands behind the @ of the letters' Message-IDs.
+    ``file`` is the campaign file; ``by`` is the option that made the run (fresh, again, retry), so that the same option
+    continues it. ``domain`` is the part after the @ of the letters' Message-IDs.
     """
 
     campaign: str
@@ -43,7 +43,7 @@ class Opened(msgspec.Struct, tag="opened", tag_field="is", omit_defaults=True, f
 
 
 class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """A process took up the run. ``boot`` tells a power loss from a kill."""
+    """A process began to serve the run. ``boot`` distinguishes a power loss from a kill."""
 
     at: float
     boot: str
@@ -52,7 +52,7 @@ class Started(msgspec.Struct, tag="started", tag_field="is", omit_defaults=True,
 
 
 class Changed(msgspec.Struct, tag="changed", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """The operator accepted that these fingerprints differ from those the run was opened with; so may ``domain``."""
+    """The operator accepted fingerprints that differ from those the run was opened with; ``domain`` may differ too."""
 
     at: float
     fingerprints: dict[str, str]
@@ -67,13 +67,13 @@ class Pass(msgspec.Struct, tag="pass", tag_field="is", omit_defaults=True, froze
 
 
 class ReservedUpTo(msgspec.Struct, tag="frontier", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """Synced before anyone numbered ``until`` or above is drawn in this pass; bounds who can be in doubt."""
+    """Synced before a recipient numbered ``until`` or above is taken in this pass; bounds who can be in doubt."""
 
     until: int
 
 
 class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """The content is out and the final dot is about to follow. ``sha256`` is that of the letter, in hex."""
+    """The content was sent and the final dot is about to follow. ``sha256`` is that of the letter, in hex."""
 
     number: int
     sha256: str
@@ -82,7 +82,7 @@ class Intent(msgspec.Struct, tag="intent", tag_field="is", omit_defaults=True, f
 
 
 class VerdictRecord(msgspec.Struct, tag="verdict", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """What became of one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time.
+    """The outcome for one recipient. ``took`` is seconds from the dot to the reply, ``not_before`` a POSIX time.
 
     ``dead``: the address does not exist, and belongs in ``suppressed.csv``.
     """
@@ -108,10 +108,10 @@ class Synced(msgspec.Struct, tag="synced", tag_field="is", omit_defaults=True, f
 
 
 class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, frozen=True, gc=False):
-    """The process left the run in good order. ``abandoned``: a fresh run has taken over for good.
+    """The process left the run in good order. ``abandoned``: a fresh run has permanently replaced it.
 
-    ``notes`` and ``settings`` are what its report says of it that nothing else here tells. ``remembered``: every dead
-    address told of so far is in ``suppressed.csv``, on disk.
+    ``notes`` and ``settings`` are for its report and are recorded nowhere else. ``remembered``: every dead address
+    recorded so far is in ``suppressed.csv``, on disk.
     """
 
     at: float
@@ -135,11 +135,11 @@ def encode(record: Record) -> bytes:
 
 
 def decode(line: bytes) -> Record | None:
-    """The record of one line (without its line feed), or None where the line is damaged."""
+    """The record of one line (without its line feed), or None if the line is damaged."""
     body = line[9:]
     if line[:9] != b"%08x " % crc32(body):
         return None
     try:
         return _decode(body)
-    except ValueError:  # no record (msgspec's errors are ValueErrors)
+    except ValueError:  # not a record (msgspec's errors are ValueErrors)
         return None
