@@ -1,6 +1,6 @@
-"""Which run is meant by what people type: a run folder, a folder above it, a campaign file, or nothing at all.
+"""Finding the run named on the command line: by a run folder, a folder above it, a campaign file, or nothing at all.
 
-Nothing is read of a run but when it began, and nothing is changed.
+It reads only when a run began, and changes nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from campaign.system.user_name import user_name
 
 
 def find_run(named: str, say: Callable[[str], None]) -> Path:
-    """The run folder meant by a path: itself, or the newest run below an edition, a campaign or ``runs``.
+    """The run folder named by a path: itself, or the newest run below an edition, a campaign or ``runs``.
 
-    For a campaign file whose edition has no run yet it is the newest of an earlier one; ``say`` hears of that.
-    Raises ConfigError where there is none, DamageError where one has lost its journal.
+    For a campaign file whose edition has no run yet it is the newest run of an earlier edition; ``say`` gets a message.
+    Raises ConfigError if there is none, DamageError if a run has lost its journal.
     """
     if named.endswith(".toml"):
         return _of_campaign(named, say)
@@ -48,7 +48,7 @@ def _of_campaign(named: str, say: Callable[[str], None]) -> Path:
 
 
 def refuse_closed(place: Path) -> None:
-    """A folder on the way to a run that this user may not enter is not the same as none. Raises ConfigError."""
+    """Raise ConfigError if the user may not enter a folder on the path, instead of reporting that there is no run."""
     real = place.resolve()
     for folder in (*reversed(real.parents), real):
         if not os.access(folder, os.X_OK) and os.access(folder, os.F_OK):
@@ -85,7 +85,7 @@ def _nowhere(place: Path, first: str) -> NoReturn:
 
 
 def refuse_unbegun(run: Path) -> None:
-    """Who is planned and has no journal is served by nobody yet, and a wish left there would go with the folder."""
+    """Raise ConfigError for a run that has a plan but no journal: a request left there would be deleted with it."""
     if run_folder.has_journal(run):
         return
     run_folder.refuse_lost_journal(run)

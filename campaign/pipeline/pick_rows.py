@@ -1,8 +1,8 @@
-"""Whose letters a person should look at before a campaign goes out: the rows asked for, or those that tell most.
+"""Selection of the letters to look at before a campaign goes out: requested rows, or the most informative ones.
 
-These are the longest and the shortest name, which stretch a letter, and one of each shape. A row is numbered as
-everywhere else, by its line in the source. One that cannot be made into a letter is passed over, and named, unless it
-was asked for. Nothing is written here.
+Informative are the longest and the shortest name, which stretch a letter, and one row of each shape. A row has the same
+number everywhere, its line in the source. A row that cannot be rendered is skipped and reported, unless it was
+requested. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from campaign.model import Recipient, Unrenderable
 from campaign.pipeline.shape_labels import UNKNOWN, Shapes, shape_label
 from campaign.report.formatting import people_address
 
-#: Letters shown at most, and at least where there are as many; rows rendered at most to learn the shapes.
+#: Letters shown at most, and at least if there are as many; rows rendered at most to find the shapes.
 MOST, FEWEST, RENDERED = 12, 6, 2_000
-#: Rows tried for each place, should the first ones not be renderable.
+#: Rows tried for each pick, in case the first ones cannot be rendered.
 TRIED = 20
 
 
@@ -36,7 +36,7 @@ class Pick:
 
 
 def asked_for(plan: Plan, rows: Sequence[int], to: str) -> list[Pick]:
-    """The letters of these rows, or of this address. Raises ConfigError where there is none."""
+    """The letters of these rows, or of this address. Raises ConfigError if there is none."""
     if rows:
         wanted = dict.fromkeys(rows)
         found: dict[int, list[Recipient]] = {}
@@ -63,7 +63,7 @@ def _nobody(plan: Plan, row: int) -> Recipient:
 
 
 def telling_rows(plan: Plan, composer: Composer, say: Callable[[str], None]) -> list[Pick]:
-    """Some letters that tell most about all of them, `MOST` at most; ``say`` hears what is not shown."""
+    """The most informative letters, `MOST` at most; ``say`` gets messages about what is not shown."""
     look = Look(composer)
     picks: dict[int, Pick] = {}
 
@@ -92,7 +92,7 @@ def telling_rows(plan: Plan, composer: Composer, say: Callable[[str], None]) -> 
 
 
 def _told_apart(pick: Pick, look: Look, shapes: Shapes, composer: Composer) -> Pick:
-    """``pick`` with its letter's form in words, where its label does not say it already."""
+    """``pick`` with its letter's form in words, unless its label already says it."""
     shape = look.shape(pick.recipient)
     words = shape_label(shape, shapes, composer.deciding) if shape in shapes else ""
     return replace(pick, differs="" if words in (pick.label, UNKNOWN) else words)
@@ -109,7 +109,7 @@ def _tell_the_rest(look: Look, hidden: int, say: Callable[[str], None]) -> None:
 
 
 def _name_length(recipient: Recipient) -> tuple[int, int]:
-    """By the display name; by everything in the row where names are equally long, or there are none."""
+    """Sort key: the length of the display name, then of everything in the row."""
     return len(recipient.name), sum(len(str(value)) for value in recipient.row.values())
 
 
@@ -122,7 +122,7 @@ class Look:
         self.refused: dict[int, str] = {}
 
     def shape(self, recipient: Recipient) -> Hashable:
-        """What the templates print besides values; None for a row that cannot be made into a letter."""
+        """What the templates print besides values; None for a row that cannot be rendered."""
         if recipient.number not in self._known:
             letter, printed = self._composer.compose_showing(recipient, 0.0)
             if isinstance(letter, Unrenderable):

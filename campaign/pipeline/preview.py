@@ -1,7 +1,7 @@
-"""Everything short of the run: look at letters (`preview`), send real rows to yourself (`test`).
+"""Previews and test letters: look at letters (`preview`), send real rows to yourself (`test`).
 
-Works on a plan frozen into a temporary folder, so nothing is left behind and nobody is served. The inspection of a
-whole campaign is `run_checks.py`.
+Works on a plan frozen into a temporary folder, so nothing is left behind and no recipient counts as served.
+`run_checks.py` inspects a whole campaign.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from campaign.report.html.gallery import Enclosed, Preview, write_gallery
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.logging_handler import passed_on
 
-#: Attachments that a browser shows or saves without running anything of theirs, by how the file's name ends: a browser
-#: goes by that for a file on disk, whatever the letter calls it.
+#: Attachments that a browser shows or saves without running their content, by file name suffix: that is what a browser
+#: goes by for a file on disk, whatever type the letter declares.
 _OPENED = re.compile(
     r"\.(?:bmp|csv|docx?|gif|ics|jpe?g|mp3|mp4|pdf|png|pptx?|txt|wav|webm|webp|xlsx?|zip)", re.IGNORECASE
 )
-LARGEST_SAVED = 1_000_000  #: octets of any other that the page holds; it is in the .eml file whatever its size
+LARGEST_SAVED = 1_000_000  #: octets of any other attachment in the page; the .eml file has it whatever its size
 LONGEST_NAME = 80  #: characters of an attachment's file name
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @contextlib.contextmanager
 def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tuple[Plan, Composer]]:
-    """A plan frozen for looking only, and the composer for it. Raises what `send` would raise."""
+    """A plan frozen for inspection only, and the composer for it. Raises what `send` would raise."""
     audience, base = job.settings.audience, job.settings.base
     with all_suggestions(audience, base):
         columns = template_columns(audience, base)
@@ -85,7 +85,7 @@ def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output:
 
 
 def _stems(picks: Sequence[Pick]) -> Iterator[str]:
-    """How the files of each letter begin: ``row-2``, and ``row-2_2`` for a second letter of that row."""
+    """The file name stem of each letter: ``row-2``, and ``row-2_2`` for a second letter of that row."""
     seen: Counter[int] = Counter()
     for pick in picks:
         line = pick.recipient.line
@@ -117,7 +117,7 @@ def _previewed(folder: Path, composer: Composer, pick: Pick, stem: str) -> Previ
 
 
 def _enclosed(folder: Path, stem: str, at: int, attachment: Attachment) -> Enclosed:
-    """An attachment with a way to its bytes: a file beside the page, or for what could run there, a download."""
+    """An attachment with a link to its bytes: a file beside the page, or a download if its content could run there."""
     name = _UNSAFE.sub("_", attachment.name)[-LONGEST_NAME:].strip("._") or "attachment"
     opened = _OPENED.fullmatch(Path(name).suffix) is not None
     href = ""
@@ -131,7 +131,7 @@ def _enclosed(folder: Path, stem: str, at: int, attachment: Attachment) -> Enclo
 
 
 def composed(composer: Composer, recipient: Recipient) -> Letter:
-    """The letter as it would be if it were sent now. Raises InputError for a row that makes none."""
+    """The letter as it would be if it were sent now. Raises InputError if the row cannot be rendered."""
     letter = composer.compose(recipient, float(int(time.time())))
     if isinstance(letter, Unrenderable):
         raise InputError(
@@ -144,12 +144,12 @@ def composed(composer: Composer, recipient: Recipient) -> Letter:
 
 @dataclass(slots=True)
 class Noted:
-    """A recorder without a ledger: what became of each test letter."""
+    """A recorder without a ledger: keeps the outcome of each test letter."""
 
     outcomes: list[Outcome] = field(default_factory=list)
 
     def intent(self, letter: Letter, relay: str) -> None:
-        """Nothing to write down."""
+        """Nothing to record."""
 
     def verdict(self, outcome: Outcome) -> None:
         """Keep it for the operator."""
@@ -186,7 +186,7 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
 async def _deliver(job: Job, letters: Sequence[Letter], recipients: Sequence[Recipient]) -> list[Outcome]:
     noted, by_number = Noted(), {letter.number: letter for letter in letters}
     relays = await open_relays(job.settings.delivery, job.settings.base, os.environ, None)
-    impatient = job.settings.delivery.model_copy(update={"relay_patience": 0.0})  # somebody sits there and waits
+    impatient = job.settings.delivery.model_copy(update={"relay_patience": 0.0})  # a person is waiting
     dispatcher = Dispatcher(impatient, relays, noted)
     await dispatcher.serve_pass(iter(recipients), lambda one: by_number[one.number])
     return noted.outcomes

@@ -1,7 +1,7 @@
-"""How one shape of a letter differs from the others, in words: ``plan: pro``, ``without note``, ``3 items``.
+"""Labels for the shapes of a letter, by how each differs: ``plan: pro``, ``without note``, ``3 items``.
 
-A shape is what the templates print besides values, so its rows share something that the others lack. It is looked for
-in the rows, among the columns that the templates' conditions and loops ask for, so it holds whatever those say.
+A shape is what the templates print besides values, so its rows share something that the others lack. The search covers
+the columns that the templates' conditions and loops use, whatever those conditions are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from campaign.model import Recipient
 
 MOST_TRAITS = 2  #: in one label
-MOST_VALUES = 100  #: different values of a column that is told by its value
+MOST_VALUES = 100  #: different values of a column that is described by its value
 LONGEST_VALUE = 24  #: characters
 UNKNOWN = "another form"
 
@@ -29,9 +29,9 @@ class Trait:
 
 
 def shape_label(shape: Hashable, shapes: Shapes, deciding: Sequence[str]) -> str:
-    """What the rows of ``shape`` have that fewest of the others have; two columns where one does not tell them apart.
+    """What the rows of ``shape`` have that fewest of the others have; two columns if one is not enough.
 
-    ``deciding`` are the columns to look in. Empty where there is only one shape.
+    ``deciding`` are the columns to look in. Empty if there is only one shape.
     """
     rows = shapes[shape]
     others = [one for key, found in shapes.items() if key != shape for one in found]
@@ -55,7 +55,7 @@ def _told(traits: list[Trait], others: Sequence[Recipient]) -> str:
 
 
 def _traits(column: str, rows: Sequence[Recipient], others: Sequence[Recipient]) -> Iterator[Trait]:
-    """What all ``rows`` have in this column, the most telling first."""
+    """What all ``rows`` have in this column, the most distinctive first."""
     cells = [one.row.get(column) for one in rows]
     texts = set(map(_text, cells))
     if all(isinstance(cell, list) for cell in cells):
@@ -100,7 +100,7 @@ def _range(column: str, least: float, most: float) -> Trait:
 
 
 def _few(column: str, values: set[str], others: Sequence[Recipient]) -> bool:
-    """Whether a value of this column says something: not one that nearly every row has for itself."""
+    """Whether a value of this column is informative: not if nearly every row has its own."""
     return len(values | {_text(one.row.get(column)) for one in others}) <= MOST_VALUES
 
 

@@ -1,1 +1,1 @@
-"""After the last letter: the facts and everything written from them."""
+"""The end of a run: the facts, and the files written from them."""

@@ -1,8 +1,8 @@
-"""What relays answered, folded by what it means, in words and with advice: the part of a report that people act on.
+"""A summary of the relays' replies, grouped by meaning, with advice: the part of a report that people act on.
 
-Relays write addresses, queue numbers and times into their replies, so that hardly two are equal. They are one kind
-here when code, verdict and the words without a digit are. What a kind means is said by the same rules that decided
-what became of the letters. No decision is made here.
+Relays write addresses, queue numbers and times into their replies, so that hardly two are equal. Replies are of one
+kind if code, verdict and the words without a digit are equal. The rules that decided about the letters also give the
+meaning of a kind. No decision is made here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from campaign.report.facts import ReplyTally
 from campaign.report.formatting import without_addresses
 
 LONGEST = 200  #: characters kept of a reply
-MOST_KINDS = 1_000  #: kinds told apart by their words; beyond, those of equal code and verdict are one
+MOST_KINDS = 1_000  #: kinds distinguished by their words; beyond, those of equal code and verdict are one
 
 _VARIES = re.compile(r"\S*@\S*|\S*\d\S*")
-#: What to do where the rule itself has nothing to advise.
+#: Advice if the rule itself has none.
 _OTHERWISE = {
     Action.SUPPRESS: "the address is in suppressed.csv now and gets nothing more; take it off your list",
     Action.REJECT: "the reply's own words say why; campaign retry tries again what you can correct",
@@ -39,12 +39,12 @@ class ReplyKind:
 
 @dataclass(slots=True)
 class Refusals:
-    """Takes every verdict but the good ones; `top` tells the commonest kinds."""
+    """Collects every verdict except good ones; `top` returns the commonest kinds."""
 
     _kinds: dict[tuple[int, str, str, str], ReplyKind] = field(default_factory=dict)
 
     def add(self, record: VerdictRecord) -> None:
-        """One verdict and the reply behind it. Costs a few microseconds."""
+        """Add one verdict and its reply. Costs a few microseconds."""
         words = _VARIES.sub("#", record.reason[:LONGEST])
         key = (record.code, record.enhanced, record.verdict, words)
         if key not in self._kinds and len(self._kinds) >= MOST_KINDS:

@@ -1,7 +1,7 @@
-"""Reading the Message-IDs that a relay took, for `campaign resolve`: from a list, a log, or a Maildir.
+"""Reading accepted Message-IDs for `campaign resolve`, from a list, a relay's log, or a Maildir.
 
 In a Maildir only ``new`` and ``cur`` count, its own and those of its subfolders: a file in ``tmp`` may be a letter that
-was cut off before its final dot, which nobody has accepted.
+was cut off before its final dot and so was never accepted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DELIVERED = ("new", "cur")
 def accepted_message_ids(source: Path) -> Iterator[str]:
     """Every ``<...@...>`` in a text file, such as a relay's log, or in the letters of a Maildir.
 
-    Of any other folder all files are read, and the Maildirs in it as such. Raises InputError.
+    In any other folder all files are read, and Maildirs inside it as Maildirs. Raises InputError.
     """
     try:
         for file in _files(source) if source.is_dir() else [source]:
@@ -40,9 +40,9 @@ def accepted_message_ids(source: Path) -> Iterator[str]:
 
 
 def refuse_run_files(source: Path) -> None:
-    """What a run wrote is no relay's word: a rehearsal's letters carry the Message-IDs of the real ones.
+    """Raise InputError for files that a run wrote: they do not prove acceptance.
 
-    Raises InputError.
+    A rehearsal's letters carry the Message-IDs of the real ones.
     """
     path = source.resolve()
     if any(has_journal(one) for one in (path, *path.parents)):

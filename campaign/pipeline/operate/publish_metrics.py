@@ -1,6 +1,6 @@
-"""A run's numbers put where machines look: the textfile and the gateway, as far as the campaign asks for them.
+"""Publishing a run's metrics to the textfile and the gateway, as far as the campaign asks for them.
 
-Nobody's letter depends on it, so what goes wrong is a sentence for the log and never an error.
+No letter depends on it, so failures become sentences for the log and never errors.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ log = logging.getLogger(__name__)
 
 
 def is_asked_for(job: Job) -> bool:
-    """Whether anybody wants the numbers."""
+    """Whether the campaign asks for metrics."""
     return bool(job.settings.report.metrics_file or job.settings.report.push_url)
 
 
 def publish(job: Job, numbers: Snapshot) -> list[str]:
-    """Write and push; what went wrong, in sentences. Blocks for seconds at worst, so not in an event loop."""
+    """Write and push; returns failures as sentences. Blocks for seconds at worst, so not in an event loop."""
     return _put(job, lambda path: write_metrics(path, numbers), lambda: exposition(numbers))
 
 
 def publish_idle(job: Job, at: float) -> list[str]:
-    """Nobody was left to be served at ``at``, which is a success too; what went wrong, in sentences."""
+    """Publish that no recipient was left at ``at``, which is a success too; returns failures as sentences."""
     name = job.settings.campaign.name
     return _put(job, lambda path: note_success(path, name, at), lambda: success(name, at))
 
 
 def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
-    """The numbers of a run that has ended; what went wrong goes to its log and to stderr."""
+    """Publish the metrics of a run that has ended; failures go to its log and to stderr."""
     complaints = publish(job, Snapshot.of(facts))
     if complaints:
         with suppress(StorageError), open_log(folder, facts.trace_id) as lines, passed_on(lines, Console().tell):
@@ -48,7 +48,7 @@ def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
 
 
 def _put(job: Job, write: Callable[[Path], str], text: Callable[[], str]) -> list[str]:
-    """Push what ``write`` put into the textfile, or ``text`` where there is none."""
+    """Push what ``write`` put into the textfile, or ``text`` if there is none."""
     settings, written, complaints = job.settings.report, "", []
     if settings.metrics_file:
         try:
@@ -61,7 +61,7 @@ def _put(job: Job, write: Callable[[Path], str], text: Callable[[], str]) -> lis
 
 
 def _push(job: Job, text: str) -> str:
-    """Hand ``text`` to the gateway; why it could not be, if it could not."""
+    """Push ``text`` to the gateway; returns the reason of a failure, or ``""``."""
     from campaign.report.telemetry.pushgateway import (  # a third of the time that `campaign status` has
         Gateway,
         NotPushedError,

@@ -1,1 +1,1 @@
-"""Passes over those who wait: rendering, stop triggers, recording."""
+"""Serving a run: passes, rendering, stop triggers, recording."""

@@ -1,7 +1,7 @@
-"""The canary: a few spread over the plan go first, and the rest wait for a person, or for a time and a share.
+"""The canary: a few recipients spread over the plan go first; the rest wait for an operator, or a time and a share.
 
-Nothing is remembered beside the journal and the control file: who belongs to the canary follows from the plan's size,
-and that it was released shows there or in anybody else having been served. This module decides; `pass_loop.py` does.
+Its only state is in the journal and the control file: the members of the canary follow from the plan's size, and the
+file, or any other recipient having been served, shows the release. This module decides; `pass_loop.py` acts.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from campaign.model import Verdict
 
 Step = Literal["go", "canary", "wait", "stop"]
 Note = Callable[[str], None]
-#: How often a held run looks whether it is released.
+#: Seconds between two looks of a held run for its release.
 LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """Who goes first (``size`` of ``recipients``, evenly spread), and what releases the rest."""
+    """The recipients who go first (``size`` of ``recipients``, evenly spread), and what releases the rest."""
 
     size: int
     recipients: int
@@ -34,7 +34,7 @@ class Canary:
 
     @classmethod
     def of(cls, settings: DeliverySection, recipients: int) -> Canary:
-        """The canary of a run; one as large as the plan is none."""
+        """The canary of a run; one as large as the plan is dropped."""
         size = settings.canary if settings.canary < recipients else 0
         return cls(size, recipients, settings.canary_hold, settings.canary_min_accepted)
 
@@ -43,14 +43,14 @@ class Canary:
         return bool(self.size) and (number * self.size) % self.recipients < self.size
 
     def numbers(self) -> list[int]:
-        """All who go first, ascending."""
+        """The numbers of all who go first, ascending."""
         return [-(-one * self.recipients // self.size) for one in range(self.size)]
 
     def step(self, history: RunState, *, since: float | None, released: bool) -> Step:
         """What to do now.
 
         ``since`` is how many seconds ago the last of the canary was settled (None: by an earlier process), ``released``
-        whether an operator let the rest go.
+        whether an operator released the rest.
         """
         if not self.size or released or self._others_served(history):
             return "go"
@@ -61,7 +61,7 @@ class Canary:
         return "go" if self.hold is not None and since is not None and since >= self.hold else "wait"
 
     def accepted_share(self, history: RunState) -> float:
-        """Accepted, of those of the canary that the relay has answered for."""
+        """The share accepted, of those members that the relay has answered for."""
         verdicts = [history.verdict(number) for number in self.numbers()]
         answered = [one for one in verdicts if one in {Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DEFERRED}]
         return answered.count(Verdict.ACCEPTED) / len(answered) if answered else 1.0
@@ -72,9 +72,9 @@ class Canary:
 
 
 class Release:
-    """Holds the rest of a run back until the canary's time and share, or an operator, let it go.
+    """Holds back the rest of a run until the canary's time and share, or an operator, release it.
 
-    ``wait`` sleeps for so many seconds and is False when the run is told to stop; ``note`` tells the operator.
+    ``wait`` sleeps for so many seconds and returns False when the run must stop; ``note`` informs the operator.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Release:
         self._held_since: float | None = None
 
     async def step(self, history: RunState) -> Literal["go", "canary", "stop", "left"]:
-        """What the next pass is: of all, of the canary alone, or none because the run is held or left."""
+        """The next pass: all recipients, the canary alone, or none because the run is held or left."""
         while True:
             since = None if self._held_since is None else time.monotonic() - self._held_since
             self._control.poll(time.monotonic())

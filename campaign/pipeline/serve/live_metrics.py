@@ -1,7 +1,7 @@
-"""While a run is at work: its numbers taken now and then and published, beside the sending and never in its way.
+"""Live metrics of a run: published at intervals beside the sending, without delaying it.
 
-What became of whom is known to the checkpoint; how long relays took is read from the journal as it grows, so that a
-letter pays nothing for being measured and a resumed run goes on counting where it was.
+Verdicts come from the checkpoint; the relays' response times are read from the journal as it grows, so that measuring
+costs a letter nothing and a resumed run continues its counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Observer:
-    """Publishes the numbers of one process's turn at a run, once at its beginning and each ``metrics_interval``."""
+    """Publishes the numbers of one process's session on a run, at its beginning and each ``metrics_interval``."""
 
     def __init__(self, run: OpenRun) -> None:
         self._job, self._run = run.job, run
@@ -37,7 +37,7 @@ class Observer:
         self._said: list[str] = []
 
     async def beside(self, work: Coroutine[object, object, T]) -> T:
-        """What ``work`` returns or raises; the numbers are kept fresh until then. No write outlasts the call."""
+        """Await ``work``, and keep the numbers fresh meanwhile. No write outlasts the call."""
         if not is_asked_for(self._job):
             return await work
         over = asyncio.Event()
@@ -57,7 +57,7 @@ class Observer:
                 await asyncio.wait_for(over.wait(), self._job.settings.report.metrics_interval)
 
     def _say(self, complaints: list[str]) -> None:
-        """Each complaint once, until it changes."""
+        """Log each complaint once, until it changes."""
         for complaint in complaints:
             if complaint not in self._said:
                 log.warning(complaint)
@@ -84,18 +84,18 @@ class Observer:
 
 
 class Tail:
-    """What the journal at ``path`` adds up to as it grows: when the run started, deferrals, send times."""
+    """Running totals of the journal at ``path`` as it grows: when the run started, deferrals, send times."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._offset = path, 0
         self.started = 0.0
-        #: Seconds in which a process served the run, up to the ``latest`` record that tells a time.
+        #: Seconds in which a process served the run, up to the ``latest`` record that has a time.
         self.active = self.latest = 0.0
         self.deferrals = 0
         self.times = SendTimes()
 
     def advance(self) -> None:
-        """Take in the whole lines that were appended since the last call."""
+        """Read the whole lines that were appended since the last call."""
         with suppress(OSError), self._path.open("rb") as file:
             file.seek(self._offset)
             while chunk := file.read(CHUNK):

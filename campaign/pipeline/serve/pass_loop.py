@@ -1,8 +1,8 @@
-"""Serving a run: passes over those who wait, until nobody is left or somebody says stop.
+"""The pass loop: passes over those who wait, until none is left or the run is stopped.
 
-Each recipient is drawn only when a slot is free, rendered then, and recorded by the checkpoint before the dot and after
-the reply. A retry is a later pass, never a sleeping letter. How a letter travels is delivery's business, and what the
-verdicts add up to is `close_run.py`'s.
+Each recipient is taken only when a slot is free, then rendered, and recorded by the checkpoint before the dot and after
+the reply. A retry is a later pass, never a sleeping letter. Delivery sends the letters; `close_run.py` adds up the
+verdicts.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from campaign.report.live.progress import Counts, Progress
 from campaign.report.telemetry.tracing import span
 
 WATCH_SECONDS = 0.25
-#: A pass in which nobody got a verdict is followed by this pause, and this many such passes end the run.
+#: A pass without any verdict is followed by this pause, and this many such passes end the run.
 IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
 LOOK_AT_CLOCK_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Ending:
-    """Why the passes ended: exit codes that apply, and the error that did it, if one did; which relays had to rest."""
+    """Why the passes ended: the exit codes that apply, the error if there was one, and which relays had to rest."""
 
     codes: set[ExitCode] = field(default_factory=set)
     error: CampaignError | None = None
     rests: Sequence[Rest] = ()
 
     def fail(self, error: CampaignError) -> None:
-        """Note an error; the first one is kept."""
+        """Record an error; the first one is kept."""
         self.codes.add(of_error(error))
         self.error = self.error or error
 
 
 class PassLoop:
-    """One process's turn at a run: `serve` makes passes until nobody is left, or until it is told to stop."""
+    """One process's session on a run: `serve` makes passes until none is left, or until it is stopped."""
 
     def __init__(
         self,
@@ -85,9 +85,9 @@ class PassLoop:
         self._canary_only = False
 
     async def serve(self) -> Ending:
-        """All passes. Errors that end the run are in the ending, not raised; everything in flight is recorded first."""
+        """Make all passes, with everything in flight recorded at the end. Errors are in the ending, not raised."""
         self._triggers.watch_signals()
-        watches = (self._look_around, self._suppression.look)  # apart: a slow list holds up no operator
+        watches = (self._look_around, self._suppression.look)  # apart: a slow list must not delay an operator
         helpers = [asyncio.create_task(one) for one in (*map(self._watch, watches), self._progress.paint())]
         try:
             await self._with_relays()
@@ -168,7 +168,7 @@ class PassLoop:
             await self._pause(IDLE_PASS_SECONDS)
 
     def _due(self) -> Iterator[Recipient]:
-        """Recipients of this pass, drawn one by one, as many as ``--limit`` allows; some ahead of their turn."""
+        """The recipients of this pass, taken one by one, as many as ``--limit`` allows; some ahead of their turn."""
         first = self._checkpoint.history.first_unsettled()
         for recipient in self._chosen.plan.recipients(self._is_due, first):
             if self._stop.is_set() or not self._left:
@@ -182,7 +182,7 @@ class PassLoop:
         return due and (not self._canary_only or self._release.canary.includes(number))
 
     def _compose(self, recipient: Recipient) -> Letter | None:
-        """The recipient's letter, or None when it was settled here instead."""
+        """The recipient's letter, or None if it was settled here instead."""
         return self._settled_or_letter(recipient, self._inline.compose(recipient))
 
     async def _compose_elsewhere(self, recipient: Recipient) -> Letter | None:
@@ -191,7 +191,7 @@ class PassLoop:
 
     def _settled_or_letter(self, recipient: Recipient, letter: Letter | Unrenderable) -> Letter | None:
         number = letter.number
-        # Asked now and not when the recipient was drawn: an unsubscribe that came in between wins.
+        # Checked now and not when the recipient was taken: an unsubscribe that came in between wins.
         if reason := self._suppression.covers(recipient.address):
             self._left += 1
             self._recorder.settle(number, Verdict.WITHDRAWN, reason)
@@ -206,13 +206,13 @@ class PassLoop:
         return letter
 
     async def _pause(self, seconds: float) -> bool:
-        """Wait for so long; False when told to stop first."""
+        """Wait for so many seconds; False if the run is stopped first."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
         return not self._stop.is_set()
 
     async def _wait_for_pass(self, due_at: float) -> bool:
-        """Wait for a POSIX time, with a look at the clock each minute: somebody may set it. False when told to stop."""
+        """Wait for a POSIX time, reading the clock each minute in case it is set. False if the run is stopped."""
         while not self._stop.is_set() and (left := due_at - time.time()) > 0:
             self._counts.next_pass = due_at
             await self._pause(min(left, LOOK_AT_CLOCK_SECONDS))
@@ -223,7 +223,7 @@ class PassLoop:
         return not self._stop.is_set()
 
     def _halt(self, *codes: ExitCode) -> None:
-        """Draw no more; what is in flight is finished and recorded."""
+        """Take no more recipients; what is in flight is finished and recorded."""
         self._ending.codes.update(codes)
         self._stop.set()
         if self._dispatcher:
@@ -235,12 +235,12 @@ class PassLoop:
             self._dispatcher.abort()
 
     async def _watch(self, look: Callable[[], Awaitable[None]]) -> None:
-        """``look``, a few times a second."""
+        """Call ``look`` a few times a second."""
         try:
             while True:
                 await look()
                 await asyncio.sleep(WATCH_SECONDS)
-        except Exception as error:  # noqa: BLE001 - a run that nobody watches would obey neither operator nor clock
+        except Exception as error:  # noqa: BLE001 - an unwatched run would obey neither operator nor clock
             unforeseen = InternalError(f"The run could not be watched any more: {error!r}.")
             self._ending.fail(error if isinstance(error, CampaignError) else unforeseen)
             self._halt()

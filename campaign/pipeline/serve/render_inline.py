@@ -1,10 +1,10 @@
-"""Rendering in the sender's own process, some letters in a row rather than one between every two socket calls.
+"""Rendering in the sender's own process, several letters in a row instead of one between every two socket calls.
 
-The code and data that composing needs fill a processor's cache; fetched anew for each letter they cost more than the
-letter. But while letters are made no reply is read, so only a sender that has nothing to wait for makes many of them
-in a row; one that waits for relays far away makes few, in less time than a reply takes. Measured on the reference
-message of `benchmarks`, all told: 255 us of CPU a letter in portions, 289 one by one in a row.
-Rendering in other processes is `render_pool.py`, which offers the same two verbs.
+The code and data for composing fill a processor's cache; fetching them again for each letter costs more than the
+letter. But while letters are rendered no reply is read. So only a sender that has nothing to wait for renders many of
+them in a row; one that waits for distant relays renders few, in less time than a reply takes. Measured on the reference
+message of `benchmarks`, everything included: 255 us of CPU a letter in portions, 289 one by one in a row.
+`render_pool.py` renders in other processes, with the same two methods.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from itertools import islice
 from campaign.compose.composer import Composer
 from campaign.model import Letter, Recipient, Unrenderable
 
-#: Letters made ahead at most: where nothing is waited for, and where relays are.
+#: Letters rendered ahead at most: while the sender never waits, and while it waits for relays.
 MANY, FEW = 64, 8
-#: Letters that take each step of their making together; a slow template holds up so many of them at most.
+#: Letters that go through each rendering step together; a slow template delays so many of them at most.
 PORTION = 16
-#: Making letters took at least this share of the time since they were begun the last time: nothing is waited for.
+#: The sender counts as never waiting if rendering took at least this share of the time since it last began.
 BUSY = 0.25
-#: Seconds after which no further letter is begun, and octets: connections wait meanwhile.
+#: Seconds, and octets, after which no further letter is begun, as connections wait meanwhile.
 LONGEST, HEAVIEST = 0.01, 4_000_000
 
 
 class InlineRenderer:
-    """Letters of the recipients that were drawn together are made together. Belongs to one thread."""
+    """Renders letters together whose recipients were taken together. Belongs to one thread."""
 
     def __init__(
         self, composer: Composer, date_of: Callable[[int], int], clock: Callable[[], float] = time.monotonic
@@ -39,14 +39,14 @@ class InlineRenderer:
         self._began = self._ended = 0.0
 
     def recipients(self, source: Iterator[Recipient]) -> Iterator[Recipient]:
-        """The recipients of ``source``, in order, drawn some at a time."""
+        """The recipients of ``source``, in order, taken several at a time."""
         self._done.clear()
         while batch := tuple(islice(source, MANY)):
             self._raw = deque(batch)
             yield from batch
 
     def compose(self, recipient: Recipient) -> Letter | Unrenderable:
-        """The letter made ahead for ``recipient``; made now, with some of those that follow it, where there is none."""
+        """The letter of ``recipient``, rendered ahead, or else now together with some of those that follow it."""
         made = self._done.pop(recipient.number, None)
         if made is None:
             now = self._clock()
@@ -57,7 +57,7 @@ class InlineRenderer:
         return made
 
     def _make(self, first: Recipient, most: int) -> Letter | Unrenderable:
-        """The letter of ``first``; up to ``most`` that follow are made in the same go, in portions, as time allows."""
+        """The letter of ``first``; up to ``most`` that follow are rendered with it, in portions, as time allows."""
         made, until, room, portion = self._together([first])[0], self._began + LONGEST, HEAVIEST, PORTION
         while portion and room > 0 and self._clock() < until:
             letters = self._together(self._following(first, min(PORTION, most - len(self._done))))

@@ -1,8 +1,8 @@
 """Rendering in other processes: batches go out, letters come back, in order and with bounded look-ahead.
 
-Rendering is pure, so where it runs cannot be seen in the letters. Workers are spawned, not forked: they hold no lock
-and no socket of ours. They ignore the terminal's signals and live only as long as their pipe, so they die with their
-parent whatever ends it. Each has a thread here that sends a batch, waits for its letters, and hands them on.
+Rendering is pure, so the letters do not depend on where it runs. Workers are spawned, not forked: they hold no lock and
+no socket of ours. They ignore the terminal's signals and live only as long as their pipe, so they end with their parent
+however it ends. Each has a thread here that sends a batch, waits for its letters, and passes them on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from campaign.errors import CampaignError, InternalError
 from campaign.model import Letter, Recipient, Unrenderable
 from campaign.pipeline.serve.gc_tuning import seldom
 
-#: Recipients in a batch, and batches on their way for each worker: together they bound the letters in memory.
+#: Recipients in a batch, and batches under way for each worker: together they bound the letters in memory.
 BATCH, AHEAD = 32, 3
 STOP_SECONDS = 5.0
 
@@ -34,13 +34,13 @@ Result = Letter | Unrenderable
 
 
 def workers_for(processes: int | str) -> int:
-    """How many workers ``compose.processes`` asks for; 0 means that rendering runs in the sender's own process."""
+    """The number of workers for ``compose.processes``; 0 means that the sender's own process renders."""
     wanted = (os.cpu_count() or 1) - 1 if processes == "auto" else int(processes)
     return wanted if wanted > 1 or (processes == "auto" and wanted == 1) else 0
 
 
 class RenderPool:
-    """Workers that compose, made before the sender opens sockets. Belongs to one event loop."""
+    """Worker processes that compose, started before the sender opens sockets. Belongs to one event loop."""
 
     def __init__(self, brief: Brief, inlining: Inlining, workers: int, date_of: Callable[[int], int]) -> None:
         self._date_of = date_of
@@ -76,7 +76,7 @@ class RenderPool:
                 yield recipient
 
     async def compose(self, recipient: Recipient) -> Result:
-        """The letter ordered when ``recipient`` was drawn; ordered again when it is drawn once more."""
+        """The letter ordered when ``recipient`` was taken; ordered again if it is taken once more."""
         if recipient.number not in self._letters:
             self._send([(recipient, float(self._date_of(recipient.number)))])
         future, position = self._letters.pop(recipient.number)
@@ -98,7 +98,7 @@ class RenderPool:
 
 
 class Waiter(threading.Thread):
-    """The thread that serves one worker process: takes orders, brings letters."""
+    """The thread that serves one worker process: takes orders, returns letters."""
 
     def __init__(
         self,
@@ -108,32 +108,32 @@ class Waiter(threading.Thread):
     ) -> None:
         super().__init__(name="render pool", daemon=True)
         self._brief, self._inlining, self._orders = brief, inlining, orders
-        #: Nobody waits for letters any more.
+        #: No more letters are awaited.
         self.over = False
         self._open()
 
     def run(self) -> None:
-        """Until told to stop: an order, its letters, to whoever waits for them."""
+        """Take orders and return their letters, until stopped."""
         while (order := self._orders.get()) is not None and not self.over:
             rows, future = order
             try:
                 letters = self._ask(rows)
             except CampaignError as error:
                 _tell(future, future.set_exception, error)
-            except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its letters awaited for ever
+            except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave its letters awaited
                 _tell(future, future.set_exception, InternalError(f"Rendering processes fail: {error!r}."))
             else:
                 _tell(future, future.set_result, letters)
 
     def stop(self) -> None:
-        """End the worker, whatever it is at; this thread sees its end of the pipe close, and ends too."""
+        """Kill the worker; this thread sees its end of the pipe close, and ends too."""
         self._process.kill()
         self._process.join()
         self.join(STOP_SECONDS)
         self._pipe.close()
 
     def _ask(self, rows: Order) -> Sequence[Result]:
-        """One question, one answer. A worker that died is replaced once."""
+        """Send one order and receive its answer. A worker that died is replaced once."""
         for _ in range(2):
             try:
                 self._pipe.send(rows)
@@ -167,13 +167,13 @@ def _tell(future: asyncio.Future[list[Result]], settle: Callable[..., None], val
         if not future.done():
             settle(value)
 
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with contextlib.suppress(RuntimeError):  # the loop is closed: no letter is awaited
         future.get_loop().call_soon_threadsafe(deliver)
 
 
 @seldom()
 def work(pipe: Connection, brief: Brief, inlining: Inlining) -> None:
-    """A worker's whole life: compose what is asked for until the pipe ends."""
+    """The main function of a worker: compose what is ordered until the pipe ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     composer: Composer | None = None

@@ -1,4 +1,4 @@
-"""What ends a turn at a run from outside: signals, an operator's wish, the longest duration, ``not_after``."""
+"""External stop triggers of a run: signals, an operator's request, the longest duration, ``not_after``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from campaign.delivery.control_file import Control
 from campaign.exit_codes import ExitCode
 from campaign.report.live.event_log import Log
 
-#: A signal this soon after another is its echo: timeout(1) signals its child and then the whole group.
+#: A signal this soon (seconds) after another is its echo: timeout(1) signals its child and then the whole group.
 ECHO_SECONDS = 0.2
 _SIGNAL_CODES = {
     signal.SIGINT: ExitCode.INTERRUPTED,
@@ -24,9 +24,9 @@ _SIGNAL_CODES = {
 
 @dataclass(slots=True)
 class Stopping:
-    """How a turn ends: ``gently``, with the exit codes that apply, takes no more recipients; ``at_once`` cuts them off.
+    """How a session ends: ``gently``, with the exit codes that apply, takes no more recipients; ``at_once`` aborts.
 
-    ``stopped`` says whether it ends already; ``note`` tells the person at the terminal.
+    ``stopped`` returns whether it is ending already; ``note`` informs the person at the terminal.
     """
 
     gently: Callable[..., None]
@@ -36,7 +36,7 @@ class Stopping:
 
 
 class StopTriggers:
-    """One for a turn. ``longest`` is ``--max-duration`` in seconds, or None."""
+    """One per session. ``longest`` is ``--max-duration`` in seconds, or None."""
 
     def __init__(
         self, settings: Settings, control: Control, longest: float | None, log: Log, stopping: Stopping
@@ -48,7 +48,7 @@ class StopTriggers:
         self._signalled = False
 
     def watch_signals(self) -> None:
-        """From now on a first signal stops gently, a second one at once."""
+        """Handle signals from now on: the first stops gently, a second one at once."""
         loop = asyncio.get_running_loop()
         for number in _SIGNAL_CODES:
             if signal.getsignal(number) is signal.SIG_IGN:  # nohup
@@ -56,7 +56,7 @@ class StopTriggers:
             loop.add_signal_handler(number, self._on_signal, number)
 
     def look(self) -> None:
-        """Has an operator asked for it, or is the time over? To be called a few times a second."""
+        """Check for an operator's request and for the end of the time. Call it a few times a second."""
         self._look_at_control()
         if not self._stopping.stopped():
             self._look_at_clock()

@@ -1,1 +1,1 @@
-"""Before the first letter: which run, whom earlier runs served, what must hold."""
+"""Before the first letter: which run, who was served by earlier runs, what must hold."""

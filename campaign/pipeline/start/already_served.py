@@ -1,8 +1,8 @@
-"""Whom the earlier runs of an edition have served, as keys that a new run's rows are held against.
+"""The recipients that earlier runs of an edition have served, as keys to compare a new run's rows with.
 
-A key is what makes a letter one of a kind. Somebody may change what that is between two runs (`audience.key`,
-`audience.provider_rules`, `audience.split_addresses`), so earlier recipients are known by the key they had and by the
-one they would have now. Of a split list, one address that was served stands for its whole key once it is split no more.
+A key makes a letter one of a kind. Its definition may change between two runs (`audience.key`,
+`audience.provider_rules`, `audience.split_addresses`), so earlier recipients are identified by the key they had and by
+the one they would have now. Of a split list, one served address stands for its whole key once it is no longer split.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from campaign.model import Recipient, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.start.past_runs import served
 
-#: Verdicts that `retry` takes up again.
+#: Verdicts that `retry` serves again.
 FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
-#: Verdicts after which nobody but `retry`, `resolve` or `--again` may mail this recipient again.
+#: Verdicts after which only `retry`, `resolve` or `--again` may mail this recipient again.
 CLOSED = (*FAILED, Verdict.ACCEPTED, Verdict.WITHDRAWN, Verdict.IN_DOUBT)
 BATCH = 10_000
 
@@ -44,7 +44,7 @@ def keys_with(
     keys = KeySet()
     for history, plan in runs:
         wanted = bytearray(plan.size)
-        # One in doubt whose second sending was put off may have the first: to other runs it is in doubt still.
+        # One in doubt whose second sending was deferred may have the first letter: for other runs it is still in doubt.
         doubtful = history.digests if Verdict.IN_DOUBT in verdicts else ()
         for number in chain(history.numbers(*verdicts), doubtful):
             wanted[number] = 1
@@ -56,7 +56,7 @@ def keys_with(
 
 
 def _key_now(recipient: Recipient, plan: Plan, audience: AudienceSection) -> str:
-    """The key that this recipient of an earlier run would have under the settings of today."""
+    """The key that this recipient of an earlier run would have under the present settings."""
     column = column_of(audience.key, plan.columns) if audience.key else None
     if audience.key and column is None:
         raise ConfigError(

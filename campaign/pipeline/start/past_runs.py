@@ -1,8 +1,8 @@
-"""The runs of an edition that a command may continue, and those whose recipients it leaves out.
+"""Past runs of an edition: those that a command may continue, and those whose recipients it leaves out.
 
-A run into the embedded mailbox is a rehearsal. Its journal says so, and nothing else is asked, such as the relay's
-address. A run through a relay sees no rehearsal: it continues none and leaves out nobody for its sake. A rehearsal
-continues no run through a relay; whom one has served is not rehearsed again, as `send` would not serve them either.
+A run into the embedded mailbox is a rehearsal. Only its journal decides that, not, for instance, the relay's address. A
+run through a relay ignores rehearsals: it continues none and leaves out no recipient because of one. A rehearsal
+continues no run through a relay, and leaves out recipients whom one has served, as `send` would.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def opened_runs(job: Job) -> list[Path]:
 
 
 def clear_unbegun(job: Job) -> None:
-    """A plan whose journal was never opened served nobody and is cleared away. Raises DamageError where one was."""
+    """Delete plans whose journal was never opened, which served no one. Raises DamageError if one was opened."""
     for run in [run for run in run_folder.runs(job.folder) if not run_folder.has_journal(run)]:
         run_folder.refuse_lost_journal(run)
         shutil.rmtree(run)
@@ -37,14 +37,14 @@ def continuable(job: Job, *, rehearsal: bool | None = None) -> Iterator[tuple[Pa
     wanted = job.rehearsal if rehearsal is None else rehearsal
     for run in opened_runs(job):
         if wanted and not run_folder.began_as_rehearsal(run):
-            continue  # known without reading all of it
+            continue  # skipped without reading all of it
         history = recovery.read_history(run)
         if history.rehearsal == wanted:
             yield run, history
 
 
 def newest(job: Job, *, rehearsal: bool | None = None) -> tuple[Path | None, RunState | None]:
-    """The first of `continuable`, or two times nothing."""
+    """The first of `continuable`, or ``(None, None)``."""
     return next(continuable(job, rehearsal=rehearsal), (None, None))
 
 
@@ -57,19 +57,19 @@ def served(job: Job, generation: int) -> Iterator[tuple[RunState, Plan]]:
 
 
 def current_generation(job: Job) -> int:
-    """0 for an edition without runs. A rehearsal is one of the latest generation there is, of either kind."""
+    """0 for an edition without runs. A rehearsal belongs to the latest generation, of either kind."""
     kinds = (False, True) if job.rehearsal else (False,)
     found = [newest(job, rehearsal=kind)[1] for kind in kinds]
     return max((history.opened.generation for history in found if history), default=0)
 
 
 def fingerprints(job: Job, composer: Composer) -> Mapping[str, str]:
-    """Those of all that shapes the letters, and whether they are a rehearsal."""
+    """The fingerprints of everything that shapes the letters, and whether they are a rehearsal."""
     return {**composer.fingerprints(), **({REHEARSAL: IN_MAILBOX} if job.rehearsal else {})}
 
 
 def kind_in_words(job: Job, *, new: bool) -> str:
-    """One line where a rehearsal begins or goes on, and where a new run passes one over; otherwise nothing."""
+    """One line if a rehearsal begins or continues, or if a new run passes one over; otherwise empty."""
     if job.rehearsal:
         left, history = newest(job, rehearsal=False) if new else (None, None)
         besides = (
@@ -81,5 +81,5 @@ def kind_in_words(job: Job, *, new: bool) -> str:
 
 
 def history_over(history: RunState | None) -> bool:
-    """Whether nobody is left in it."""
+    """Whether no recipient is left in it."""
     return history is None or history.finished

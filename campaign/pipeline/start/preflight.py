@@ -1,7 +1,7 @@
-"""Before a run is made: is each relay written so that it can be dialled, and is a secret there where one is needed?
+"""Preflight checks before a run is made: is each relay written so that it can be dialled, with a secret if needed?
 
-Nobody is dialled, no name is looked up and no command is run: all that is asked of others happens when letters go out.
-What would fail then for sure is told here, before rows are read and a folder is made.
+It opens no connection, looks up no name and runs no command: that happens when letters go out. What would certainly
+fail then is reported here, before rows are read and a folder is made.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from campaign.pipeline.command_context import Job
 
 
 def refuse_unready(job: Job, environment: Mapping[str, str] | None = None) -> None:
-    """Raises ConfigError for the first relay that cannot be used as it is written."""
+    """Raise ConfigError for the first relay that cannot be used as it is written."""
     asyncio.run(_look(job, os.environ if environment is None else environment))
 
 
@@ -27,7 +27,7 @@ async def _look(job: Job, environment: Mapping[str, str]) -> None:
             continue
         where, preset = find(written)
         user = where.user or delivery.user
-        if preset and not user and "or none" not in preset.username:  # some take letters from a known IP address
+        if preset and not user and "or none" not in preset.username:  # some accept letters from a known IP address
             raise ConfigError(
                 f"The relay {written!r} needs to know who logs in.",
                 evidence=f"the user of {preset.title} is {preset.username}",

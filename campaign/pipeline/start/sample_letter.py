@@ -1,8 +1,8 @@
-"""`sample.eml`: the run's letter as a made-up reader would get it, for the report, which is passed on.
+"""`sample.eml`: the run's letter for a made-up recipient, for the report, which is shared with others.
 
-It is made once, when the run begins, as the templates may have changed by the time of a report. No value of any
-recipient is in it: text is the column's name in marks («name»), numbers are 1, dates the first day of 2030. It is not
-signed, holds no attachments, and its unsubscribe link does nothing. Where no letter can be made so, there is no sample.
+It is made once, when the run begins, as the templates may have changed by the time of a report. It contains no value of
+any recipient: text is the column's name in marks («name»), numbers are 1, dates the first day of 2030. It is not
+signed, holds no attachments, and its unsubscribe link does nothing. If no such letter can be made, there is no sample.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from campaign.model import Letter, Recipient, Value
 from campaign.report.facts import SampleLetter
 
 NAME = "sample.eml"
-LARGEST = 4_000_000  #: octets of HTML, with its pictures, that a report takes in
+LARGEST = 4_000_000  #: octets of HTML, with its pictures, that a report includes
 ADDRESS = "reader@example.com"
 A_DAY = date(2030, 1, 1)
 _DATE, _NUMBER = re.compile(r"\d{4}-\d\d-\d\d(?!\d)"), re.compile(r"-?\d+(\.\d+)?")
@@ -73,7 +73,7 @@ def _alike(text: str) -> str:
 
 
 def read_sample(folder: Path) -> SampleLetter | None:
-    """What a report shows of it; None for a run without one, such as one of an earlier release."""
+    """The sample as a report shows it; None for a run without one, such as one of an earlier release."""
     try:
         seen = read_letter((folder / NAME).read_bytes())
     except (OSError, ValueError, LookupError):

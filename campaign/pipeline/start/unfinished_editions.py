@@ -1,6 +1,6 @@
-"""Looking back at earlier editions: one that was left unfinished when the date pattern moved on is told of.
+"""Notices of earlier editions that were left unfinished when the date pattern moved on.
 
-Nothing is decided here: whether last month's letter should still go out is the operator's to say.
+The operator decides whether last month's letter should still go out.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from campaign.ledger.run_state import RunState
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text
 
-#: How a run was left when nobody in it is to be served any more.
+#: Exit codes of a run in which no recipient is left to be served.
 FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.IN_DOUBT})
 
 
 def unfinished_edition(job: Job) -> str:
-    """A sentence when the newest run of the other editions is unfinished; only a date pattern can leave one behind."""
+    """A sentence if the newest run of the other editions is unfinished; only a date pattern can leave one behind."""
     if "%" not in job.settings.campaign.edition:
         return ""
     try:
@@ -40,21 +40,21 @@ def unfinished_edition(job: Job) -> str:
 
 
 def killed_elsewhere(job: Job) -> tuple[Path, RunState] | None:
-    """The newest run of the other editions, where it was never left in good order, with what is known of it."""
+    """The newest run of the other editions and its history, if it was never left in good order."""
     if not job.edition:
-        return None  # beside its folder are other campaigns
+        return None  # the folders beside it belong to other campaigns
     try:
         newest = newest_elsewhere(job.folder)
         if newest is None or journal_reader.last_word(newest / journal_reader.NAME) is not None:
             return None
-        Plan.open(newest / run_folder.PLAN)  # whole, as far as can be seen
+        Plan.open(newest / run_folder.PLAN)  # raises if it is visibly damaged
         return newest, read_history(newest, running=True)
     except (DamageError, StorageError):
         return None  # as above
 
 
 def newest_elsewhere(folder: Path, *, rehearsal: bool = False) -> Path | None:
-    """The newest run of the edition beside this one that was worked on last; rehearsals only beside a rehearsal."""
+    """The newest run of the other edition worked on last; rehearsals only if ``rehearsal``."""
     others = [one for one in folder.parent.iterdir() if one.is_dir() and one.name != folder.name]
     for one in sorted(others, key=lambda one: one.stat().st_mtime, reverse=True):
         runs = [run for run in run_folder.runs(one) if run_folder.has_journal(run)]
