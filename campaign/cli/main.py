@@ -35,6 +35,7 @@ COMMANDS = {
     "resume": ("control", "Let a paused or stopped run go on."),
     "stop": ("control", "Finish what is in flight and hold the run."),
     "cancel": ("control", "Finish what is in flight and end the run for good."),
+    "collect": ("collect", "Read bounces, complaints and unsubscribes."),
     "resolve": ("resolve", "Settle letters in doubt from the relay's log."),
     "repair": ("repair", "Save what can be saved of a damaged journal."),
     "report": ("report", "The HTML report and the summary again."),

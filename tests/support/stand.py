@@ -185,6 +185,8 @@ def toml(sections: dict[str, dict[str, Any]]) -> str:
 def _toml_value(value: Any) -> str:
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(key)} = {_toml_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 

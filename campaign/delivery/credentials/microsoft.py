@@ -1,8 +1,8 @@
-"""Access tokens from Microsoft, by the library ``msal``: the only module that uses it, and only when asked for.
+"""Access tokens from Microsoft, by the library ``msal``, which only this module imports, and only when needed.
 
-What the file holds says who we are: a client secret or a certificate with its key (the application itself sends, by
-client credentials), or a token cache of MSAL or a refresh token as JSON (a person has signed in). The latter two are
-written back when Microsoft replaces the refresh token, or they would die of old age.
+The content of the file decides the kind of login. A client secret or a certificate with its key: the application itself
+sends, by client credentials. An MSAL token cache or a refresh token as JSON: a person has signed in. The latter two are
+written back when Microsoft replaces the refresh token, or they would expire.
 """
 
 from __future__ import annotations
@@ -23,20 +23,28 @@ from campaign.system.atomic_file import write_atomically
 from campaign.system.private_file import read_private
 
 log = logging.getLogger(__name__)
-logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs whole answers, tokens and all
+logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs whole answers, tokens included
 
 AUTHORITY = "https://login.microsoftonline.com/"
-#: For the application itself, and for a person who has signed in (learn.microsoft.com, "Authenticate an IMAP, POP or
-#: SMTP connection using OAuth").
+#: Scopes for the application itself, and for a person who has signed in (learn.microsoft.com, "Authenticate an IMAP,
+#: POP or SMTP connection using OAuth").
 APPLICATION_SCOPE = "https://outlook.office365.com/.default"
 USER_SCOPE = "https://outlook.office.com/SMTP.Send"
+#: For a person whose mailbox is read, by protocol.
+MAILBOX_SCOPES = {
+    "imap": "https://outlook.office.com/IMAP.AccessAsUser.All",
+    "pop3": "https://outlook.office.com/POP.AccessAsUser.All",
+}
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 _PASSING = frozenset({"temporarily_unavailable", "server_error"})
 
 
-def source(user: str, settings: OauthSection, file: Path) -> Callable[[], Token]:
-    """What fetches a token for ``user``, blocking. Asks nobody yet. Raises ConfigError."""
+def source(user: str, settings: OauthSection, file: Path, scope: str = USER_SCOPE) -> Callable[[], Token]:
+    """What fetches a token for ``user``, blocking. Asks nobody yet. Raises ConfigError.
+
+    ``scope`` is what somebody who has signed in lets us do; an application has all that it was granted.
+    """
     try:
         import msal
     except ImportError:
@@ -44,34 +52,35 @@ def source(user: str, settings: OauthSection, file: Path) -> Callable[[], Token]
             "delivery.oauth for Microsoft needs a library that is not installed.",
             next_step=install_extra("microsoft"),
         ) from None
-    return _Source(msal, user, settings, file, read_private(file)).fetch
+    return _Source(msal, user, settings, file, read_private(file), scope).fetch
 
 
 @dataclass(eq=False, slots=True)
 class _Source:
-    """``text`` is what the file holds; the application is made at the first fetch, because making it asks Microsoft."""
+    """``text`` is the file's content. The application is created at the first fetch, because that sends a request."""
 
     msal: Any
     user: str
     settings: OauthSection
     file: Path
     text: str
+    scope: str = USER_SCOPE
     _ask: Callable[[], dict[str, Any] | None] | None = None
 
     def __post_init__(self) -> None:
         if _BLOCK.search(self.text):
-            self._certificate()  # what is wrong with it is told before anybody is asked
+            self._certificate()  # report a bad certificate before any request
         elif self._signed_in() is None:
             first_line(self.text, str(self.file))
 
     def fetch(self) -> Token:
-        """A token from Microsoft. Raises LoginError, ConfigError, or ConnectionError when a later try may do."""
+        """A token from Microsoft. Raises LoginError, ConfigError, or ConnectionError when a later try may succeed."""
         try:
             self._ask = self._ask or self._prepare()
             answer = self._ask() or {"error": "no_account", "error_description": "the file holds no account to renew"}
-        except OSError as error:  # whatever the HTTP library raises is one
+        except OSError as error:  # the base class of what the HTTP library raises
             raise unreachable("Microsoft", error) from None
-        except self.msal.exceptions.MsalServiceError as error:  # msal's own word for an answer of 500 and more
+        except self.msal.exceptions.MsalServiceError as error:  # raised by msal for a status of 500 or more
             status = str(error).rpartition(" ")[2]
             raise ConnectionError(f"Microsoft cannot be asked for an access token: it answered {status}") from None
         except json.JSONDecodeError:
@@ -107,7 +116,7 @@ class _Source:
             accounts = application.get_accounts()
             own = [one for one in accounts if one.get("username", "").lower() == self.user.lower()]
             account = own[0] if own else accounts[0] if len(accounts) == 1 else None  # one person, another's mailbox
-            answer = application.acquire_token_silent_with_error([USER_SCOPE], account=account)
+            answer = application.acquire_token_silent_with_error([self.scope], account=account)
             if cache.has_state_changed:
                 self._write_back(cache.serialize())
             return answer  # type: ignore[no-any-return]
@@ -118,7 +127,7 @@ class _Source:
         application = self._application(self.msal.PublicClientApplication)
 
         def ask() -> dict[str, Any] | None:
-            answer: dict[str, Any] = application.acquire_token_by_refresh_token(held["refresh_token"], [USER_SCOPE])
+            answer: dict[str, Any] = application.acquire_token_by_refresh_token(held["refresh_token"], [self.scope])
             if answer.get("refresh_token", held["refresh_token"]) != held["refresh_token"]:
                 held["refresh_token"] = answer["refresh_token"]
                 self._write_back(json.dumps(held, indent=2))
@@ -127,7 +136,7 @@ class _Source:
         return ask
 
     def _signed_in(self) -> dict[str, Any] | None:
-        """A token cache or a refresh token, where the file is JSON; ``None`` where it is a client secret or a key."""
+        """A token cache or a refresh token if the file is JSON; ``None`` if it is a client secret or a key."""
         if not self.text.lstrip().startswith("{"):
             return None
         try:
@@ -165,7 +174,7 @@ class _Source:
         return {"private_key": key, "public_certificate": blocks["CERTIFICATE"]}
 
     def _write_back(self, text: str) -> None:
-        """Keep the new refresh token. Where the file cannot be written the old one serves until it is too old."""
+        """Store the new refresh token. If the file cannot be written, the old token serves until it expires."""
         try:
             write_atomically(self.file.resolve(), text.encode())
         except OSError as error:

@@ -1,4 +1,4 @@
-"""A login by OAuth2 without a helper program: which provider gives the token, as ``delivery.oauth`` says."""
+"""OAuth2 login with a token from the provider named in ``delivery.oauth``, without a helper program."""
 
 from __future__ import annotations
 
@@ -9,13 +9,28 @@ from campaign.config.delivery import OauthSection
 from campaign.delivery.credentials import google, microsoft
 from campaign.delivery.credentials.login import Login
 from campaign.delivery.credentials.token_refresh import TokenCache, in_thread
+from campaign.errors import UnfinishedError
 
 
 async def oauth_login(user: str, settings: OauthSection, base: Path) -> Login:
-    """The login of ``user`` by tokens that are fetched when first needed and kept for the run. Raises ConfigError."""
+    """A login for ``user`` with tokens that are fetched on first use and kept for the run. Raises ConfigError."""
     file = base / settings.file
     if settings.provider == "google":
         fetch = await asyncio.to_thread(google.source, user, file)
     else:
         fetch = await asyncio.to_thread(microsoft.source, user, settings, file)
     return Login(user, "token", TokenCache(in_thread(fetch)))
+
+
+def mailbox_token(user: str, protocol: str, settings: OauthSection, base: Path) -> str:
+    """A token with which ``user``'s mailbox is read by ``protocol``, ``imap`` or ``pop3``.
+
+    Raises ConfigError, LoginError, and UnfinishedError where the provider cannot be asked now.
+    """
+    file = base / settings.file
+    try:
+        if settings.provider == "google":
+            return google.source(user, file)().text
+        return microsoft.source(user, settings, file, microsoft.MAILBOX_SCOPES[protocol])().text
+    except ConnectionError as error:
+        raise UnfinishedError(f"{error}.", next_step="run the same command again later") from None

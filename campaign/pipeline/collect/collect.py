@@ -1,0 +1,134 @@
+"""What came back, on one page: read each source, keep what it tells, settle doubts, say who is left out from now on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from campaign.config import Settings
+from campaign.config.feedback import FeedbackSourceSection
+from campaign.delivery.replies.classify import Rules
+from campaign.errors import CampaignError, ConfigError
+from campaign.exit_codes import ExitCode, first_of, of_error
+from campaign.feedback.feedback_source import FeedbackSource
+from campaign.ledger.feedback_store import FeedbackStore, read_events
+from campaign.pipeline.collect.collect_lock import collecting
+from campaign.pipeline.collect.collect_tally import CollectTally
+from campaign.pipeline.collect.find_recipient import RecipientFinder
+from campaign.pipeline.collect.judge_notice import Judge
+from campaign.pipeline.collect.open_sources import STANDARD_INPUT, opened_source, tells_of_all_mail
+from campaign.pipeline.collect.read_source import SourceReader
+from campaign.pipeline.collect.sent_runs import sent_runs
+from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
+from campaign.pipeline.command_context import Job, prepare
+from campaign.report.live.console import Console, path_text
+from campaign.report.live.step_progress import StepProgress
+
+PIPE_PATIENCE = 20.0  #: seconds that one message on standard input waits for another collect to end
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """How it ended, and what it did."""
+
+    code: ExitCode
+    tally: CollectTally
+
+
+def collect(settings: Settings, urls: tuple[str, ...], console: Console) -> Collected:
+    """Read the sources of the campaign file, or those of them, and ``-``, that ``urls`` names.
+
+    A source that fails does not keep the others from being read. Raises ConfigError where there is nothing to read,
+    UnfinishedError where another process collects, StorageError and DamageError of what is kept.
+    """
+    began, job = time.monotonic(), prepare(settings)
+    sources = chosen_sources(job, urls)
+    piped = [one.url for one in sources] == [STANDARD_INPUT]
+    with collecting(job.directory, patience=PIPE_PATIENCE if piped else 0.0) as folder:
+        tally = read_all(job, sources, folder, console)
+        follow_up(job, tally, piped=piped)
+    for error in tally.failures:
+        console.tell(str(error))
+    console.say(tally.text(time.monotonic() - began))
+    return Collected(first_of(map(of_error, tally.failures)), tally)
+
+
+def chosen_sources(job: Job, urls: tuple[str, ...]) -> tuple[FeedbackSourceSection, ...]:
+    """The campaign file's sources, or those that are asked for. Raises ConfigError."""
+    known = {one.url: one for one in job.settings.feedback.source}
+    file = path_text(job.settings.file)
+    if not known and not urls:
+        raise ConfigError(
+            "This campaign reads no feedback: it names no source of it.",
+            evidence=file,
+            next_step='write [[feedback.source]] with url = "imaps://user@host/INBOX", or another; docs/feedback.md',
+        )
+    known.setdefault(STANDARD_INPUT, FeedbackSourceSection(url=STANDARD_INPUT))
+    for url in urls:
+        if url not in known:
+            raise ConfigError(
+                f"{url} is no source of this campaign.",
+                evidence=[f"{file} has {one}" for one in known if one != STANDARD_INPUT],
+                next_step="name one of these as it stands there, or - for a message on standard input",
+            )
+    return tuple(known[url] for url in urls) if urls else job.settings.feedback.source
+
+
+def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path, console: Console) -> CollectTally:
+    """Everything that the sources hold, kept. Raises StorageError or DamageError of what is kept."""
+    tally = CollectTally(sources=len(sources))
+    runs = sent_runs(job.directory, job.secret)
+    column = job.settings.compose.unsubscribe_id
+    finder = RecipientFinder(runs, job.secret, job.settings.campaign.name, column)
+    rules = Rules.load(job.settings.delivery.reply_rules)
+    with FeedbackStore(job.directory) as store:
+        for section in sources:
+            theirs = tells_of_all_mail(section)
+            find = partial(finder.find, relays_own=theirs)
+            with open_for_reading(section, job, folder, tally) as source:
+                if source is not None:
+                    judge = Judge(source.name, rules, find, time.time, ours=not theirs)
+                    with StepProgress(console, size_of(source), "read", "message") as meter:
+                        SourceReader(store, judge.judged, tally, meter.at).read(source)
+    return tally
+
+
+def size_of(source: FeedbackSource) -> int | None:
+    """How many there are to read, for progress; what keeps it from saying so is told when it is read."""
+    try:
+        return source.size()
+    except CampaignError:
+        return None
+
+
+@contextmanager
+def open_for_reading(
+    section: FeedbackSourceSection, job: Job, folder: Path, tally: CollectTally
+) -> Iterator[FeedbackSource | None]:
+    """The source, closed afterwards; None where it cannot be opened, which goes into the tally."""
+    try:
+        source = opened_source(section, job.settings, folder, sys.stdin.buffer)
+    except CampaignError as error:
+        tally.failures.append(error)
+        yield None
+        return
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def follow_up(job: Job, tally: CollectTally, *, piped: bool) -> None:
+    """Settle the doubts that all events kept so far settle, and write down who is left out.
+
+    A message that was ``piped`` in leaves both to the next full collect, or to the next run: a mail server waits.
+    """
+    if piped:
+        return
+    tally.settled, failures = settle_doubts(job.directory, taken_letters(read_events(job.directory)))
+    tally.failures += failures

@@ -1,0 +1,77 @@
+"""What one `campaign collect` did, in numbers: for people as a table, for programs as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from campaign.errors import CampaignError
+from campaign.pipeline.collect.judge_notice import Judged
+from campaign.report.formatting import counted, duration_text
+
+
+@dataclass(slots=True)
+class CollectTally:
+    """``received`` things were read from ``sources`` sources; ``new`` of their events were not kept yet.
+
+    ``meanings`` counts events by outcome and class. ``settled``: letters in doubt that turned out to be accepted.
+    ``left_out``: addresses that get no letter now, of all that is kept; None where that was not looked at.
+    """
+
+    sources: int = 0
+    received: int = 0
+    not_recognised: int = 0
+    events: int = 0
+    new: int = 0
+    settled: int = 0
+    left_out: int | None = None
+    meanings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failures: list[CampaignError] = field(default_factory=list)
+
+    def add(self, judged: Judged) -> None:
+        """One thing received."""
+        self.received += 1
+        self.events += len(judged.events)
+        self.not_recognised += bool(judged.events) and not judged.recognised
+        self.meanings.update((event.outcome.value, event.reason) for event in judged.events)
+
+    def facts(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "sources": self.sources,
+            "received": self.received,
+            "events": self.events,
+            "new": self.new,
+            "not_recognised": self.not_recognised,
+            "outcomes": [
+                {"outcome": outcome, "class": reason or None, "events": count}
+                for (outcome, reason), count in self.meanings.most_common()
+            ],
+            "settled": self.settled,
+            "left_out": self.left_out,
+            "failures": [error.what for error in self.failures],
+        }
+
+    def text(self, seconds: float) -> str:
+        """For people: what was read, what it means, what it led to."""
+        lines = [self._head(seconds)]
+        lines += [
+            f"  {outcome.replace('_', ' '):<16} {reason.replace('_', ' '):<16} {count:>9,}"
+            for (outcome, reason), count in self.meanings.most_common()
+        ]
+        if self.settled:
+            lines.append(f"{counted(self.settled, 'letter')} in doubt settled as accepted")
+        if self.left_out is not None:
+            lines.append(f"{counted(self.left_out, 'address', 'addresses')} left out of what is sent from now on")
+        return "\n".join(lines)
+
+    def _head(self, seconds: float) -> str:
+        known, where = self.events - self.new, counted(self.sources, "source")
+        parts = [
+            f"collected {counted(self.received, 'message')} from {where} in {duration_text(seconds)}",
+            counted(self.new, "new event"),
+            f"{known:,} known before" if known else "",
+            f"{self.not_recognised:,} not recognised" if self.not_recognised else "",
+        ]
+        return ", ".join(filter(None, parts))

@@ -1,0 +1,146 @@
+"""Whom a notice is about: by the keys that only we could have made, then by the relay's name for it, then by address.
+
+Return-path token, token of an unsubscribe address, Message-ID and unsubscribe token are keyed hashes or encrypted:
+nobody can make one up. What a relay called a letter counts where the relay itself tells of it, in its log or queue.
+An address is something that anybody can name, so it comes last and is marked as such. The person is always the planned
+one: where a letter was forwarded, the address that failed is somebody else's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from campaign.compose.mime.header_values import message_id
+from campaign.compose.recipient_token import RecipientTokens, possible_tokens
+from campaign.compose.unsubscribe_token import OpenedToken, UnsubscribeTokens
+from campaign.feedback.feedback_notice import FeedbackNotice
+from campaign.model import FeedbackOutcome
+from campaign.pipeline.collect.run_lookup import Planned, RunLookup
+from campaign.pipeline.collect.sent_runs import SentRun
+
+RETURN_PATH, MESSAGE_ID, UNSUBSCRIBE, REPLY_ID, ADDRESS = (
+    "return-path",
+    "message-id",
+    "unsubscribe-token",
+    "reply-id",
+    "address",
+)
+#: Characters from which on a relay's name for a letter is not used again for another one within years.
+LONG_REPLY_ID = 20
+MOST_TRIED = 20  #: of each sort of key
+#: What may be sent to an unsubscribe address without meaning it: machines answer to it too.
+_MACHINES = frozenset({None, FeedbackOutcome.AUTOMATIC_REPLY, FeedbackOutcome.DELAYED, FeedbackOutcome.DELIVERED})
+_OUR_ID = re.compile(r"<?([0-9a-f]{40})@[^@\s>]{1,255}>?")
+
+
+class FoundRecipient(NamedTuple):
+    """Whom a notice is about. ``run`` is None, and ``number`` 0, where a token names an address that no plan holds.
+
+    ``unsubscribes``: it was sent to the address that this person's letter named for unsubscribing.
+    """
+
+    address: str
+    matched_by: str
+    run: SentRun | None = None
+    number: int = 0
+    message_id: str = ""
+    campaign: str = ""
+    unsubscribes: bool = False
+
+
+class RecipientFinder:
+    """Finds recipients of ``runs``, newest first, that the campaign's ``secret`` can speak for.
+
+    ``campaign`` is the one whose plans an address alone is looked up in; ``unsubscribe_id`` the column that
+    unsubscribe tokens stand for, or "".
+    """
+
+    def __init__(self, runs: Sequence[SentRun], secret: bytes, campaign: str, unsubscribe_id: str = "") -> None:
+        self._lookup = RunLookup(runs, unsubscribe_id)
+        self._campaign = campaign
+        self._return_paths = RecipientTokens(secret, "return path")
+        self._mail_tokens = RecipientTokens(secret, "unsubscribe by mail")
+        self._unsubscribe_tokens = UnsubscribeTokens(secret)
+        self._by_trace = {run.opened.trace: run for run in reversed(runs)}
+        self._traces = tuple(self._by_trace)
+
+    def find(self, notice: FeedbackNotice, *, relays_own: bool) -> FoundRecipient | None:
+        """Whom ``notice`` is about, by its best key. ``relays_own``: a relay's log or queue says so, not a message."""
+        return (
+            self._by_return_path(notice)
+            or self._by_mail_token(notice)
+            or self._by_message_id(notice)
+            or self._by_unsubscribe_token(notice)
+            or (self._by_reply_id(notice) if relays_own else None)
+            or self._by_address(notice)
+        )
+
+    def _by_return_path(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        return _found(self._opened(self._return_paths, notice.sent_to), RETURN_PATH)
+
+    def _by_mail_token(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        if notice.outcome in _MACHINES:
+            return None
+        named = (*notice.sent_to[:MOST_TRIED], *notice.unsubscribe_tokens[:MOST_TRIED])
+        found = _found(self._opened(self._mail_tokens, named), UNSUBSCRIBE)
+        return found._replace(unsubscribes=True) if found else None
+
+    def _opened(self, tokens: RecipientTokens, texts: Iterable[str]) -> Planned | None:
+        for text in texts:
+            for token in possible_tokens(text):
+                opened = tokens.open(token, self._traces)
+                if opened and (planned := self._lookup.numbered(self._by_trace[opened[0]], opened[1])):
+                    return planned
+        return None
+
+    def _by_message_id(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        for one in notice.message_ids[:MOST_TRIED]:
+            ours = _OUR_ID.fullmatch(one.strip().lower())
+            if ours and (planned := self._lookup.by_message_id(ours[1])):
+                return _found(planned, MESSAGE_ID)
+        return None
+
+    def _by_unsubscribe_token(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        for opened in self._tokens_opened(notice.unsubscribe_tokens[:MOST_TRIED]):
+            planned = self._lookup.by_address(
+                opened.subject, opened.campaign, opened.edition
+            ) or self._lookup.by_column(opened.subject, opened.campaign, opened.edition)
+            if planned:
+                return _found(planned, UNSUBSCRIBE)
+            if "@" in opened.subject:  # the plan is gone, and the token says who it is
+                return FoundRecipient(opened.subject, UNSUBSCRIBE, campaign=opened.campaign)
+        return None
+
+    def _tokens_opened(self, tokens: Iterable[str]) -> Iterator[OpenedToken]:
+        for token in tokens:
+            try:
+                opened = self._unsubscribe_tokens.open(token)
+            except ValueError:
+                continue
+            if not opened.test:
+                yield opened
+
+    def _by_reply_id(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        for name in notice.reply_ids[:MOST_TRIED]:
+            if notice.message_ids and len(name) < LONG_REPLY_ID:
+                continue  # it has been given to another letter since
+            planned = self._lookup.by_reply(name) or ("." in name and self._lookup.by_reply(name.partition(".")[0]))
+            if planned:
+                return _found(planned, REPLY_ID)
+        return None
+
+    def _by_address(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        for address in notice.addresses[:MOST_TRIED]:
+            if planned := self._lookup.by_address(address, self._campaign):
+                return _found(planned, ADDRESS)
+        return None
+
+
+def _found(planned: Planned | None, matched_by: str) -> FoundRecipient | None:
+    if planned is None:
+        return None
+    run, recipient = planned
+    name = message_id(run.identity, run.opened.domain, recipient.key) if run.opened.domain else ""
+    return FoundRecipient(recipient.address, matched_by, run, recipient.number, name, run.opened.campaign)

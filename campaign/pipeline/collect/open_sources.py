@@ -1,0 +1,70 @@
+"""A campaign's sources of feedback, opened with the secrets that they log in with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from campaign.config import Settings
+from campaign.config.feedback import SERVERS, FeedbackSourceSection
+from campaign.feedback.feedback_source import FeedbackSource
+from campaign.feedback.open_source import SourceSurroundings, open_feedback_source
+
+STANDARD_INPUT = "-"
+_MAILBOXES = (*SERVERS, "maildir:", "mbox:")
+
+
+def tells_of_all_mail(section: FeedbackSourceSection) -> bool:
+    """Whether it is a log, a queue or a file of events: its owner's word, and about other people's mail as well."""
+    return section.url != STANDARD_INPUT and not section.url.startswith(_MAILBOXES)
+
+
+def opened_source(
+    section: FeedbackSourceSection, settings: Settings, progress: Path, stdin: BinaryIO
+) -> FeedbackSource:
+    """The source; ``progress`` is the folder for how far it was read. Raises ConfigError."""
+    around = SourceSurroundings(
+        settings.base,
+        progress,
+        password=_password(section, settings),
+        access_token=_access_token(section, settings.base),
+        environment=os.environ,
+        stdin=stdin,
+    )
+    return open_feedback_source(section, around)
+
+
+def _password(section: FeedbackSourceSection, settings: Settings) -> Callable[[], str] | None:
+    """Reads the password when it is needed; None where the section names none."""
+    if section.password_file is None and not section.password_command:
+        return None
+
+    def password() -> str:
+        import asyncio
+
+        from campaign.delivery.credentials.login import read_secret, run_for_secret
+
+        if section.password_file is not None:
+            return read_secret(settings.base / section.password_file)
+        command = run_for_secret(section.password_command, settings.base, settings.delivery.command_environment)
+        return asyncio.run(command)
+
+    return password
+
+
+def _access_token(section: FeedbackSourceSection, base: Path) -> Callable[[], str] | None:
+    """Fetches a token when it is needed; None where the section names no ``oauth``."""
+    oauth = section.oauth
+    if oauth is None:
+        return None
+
+    def access_token() -> str:
+        from campaign.delivery.credentials.oauth import mailbox_token
+        from campaign.feedback.mailboxes.servers.server_url import parse_server_url
+
+        where = parse_server_url(section.url)
+        return mailbox_token(where.user, where.protocol, oauth, base)
+
+    return access_token

@@ -1,0 +1,109 @@
+"""The runs whose letters this campaign's secret can recognise: those of every campaign in the ledger's directory.
+
+A journal's first record holds the fingerprint of the secret that made the run's Message-IDs. A rehearsal is none of
+them: nobody got its letters, so nothing comes back for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from campaign.config.campaign_secret import secret_fingerprint
+from campaign.errors import StorageError
+from campaign.ledger import run_folder
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import REHEARSAL, Opened, decode
+from campaign.ledger.recovery import read_history
+from campaign.model import Identity
+
+LEVELS = 3  #: CAMPAIGN, EDITION, RUN
+LONGEST_FIRST = 1 << 20  #: octets of a first record
+CHUNK = 1 << 20
+SECRET = "campaign.secret"  # noqa: S105 - the name among a run's fingerprints
+_CHANGED = b'"is":"changed"'
+
+
+@dataclass(frozen=True, slots=True)
+class SentRun:
+    """A run through a relay. ``name`` is CAMPAIGN[/EDITION]/RUN; ``secret`` is the one that it began with."""
+
+    name: str
+    folder: Path
+    opened: Opened
+    secret: bytes = field(repr=False)
+
+    @property
+    def identity(self) -> Identity:
+        """What makes its letters one of a kind."""
+        return Identity(self.opened.campaign, self.opened.edition, self.opened.generation, self.secret)
+
+
+def sent_runs(directory: Path, secret: bytes) -> tuple[SentRun, ...]:
+    """The runs below ``directory``, newest first; one whose journal does not begin well is passed over.
+
+    ``secret`` may hold several lines: a file that got another first line still speaks for what it made before.
+    Raises StorageError where the directory cannot be read.
+    """
+    known = {secret_fingerprint(one): one for one in earlier_secrets(secret)}
+    found = [
+        SentRun(folder.relative_to(directory).as_posix(), folder, opened, known[opened.fingerprints[SECRET]])
+        for folder in _run_folders(directory, LEVELS)
+        if (opened := _opened(folder)) and opened.fingerprints.get(SECRET) in known and not _rehearsal(folder, opened)
+    ]
+    return tuple(sorted(found, key=lambda run: (run.opened.at, run.name), reverse=True))
+
+
+def earlier_secrets(secret: bytes) -> list[bytes]:
+    """The whole secret as it is now, then as it was before its first line was put there, and so on."""
+    lines = secret.strip().splitlines(keepends=True)
+    return [b"".join(lines[first:]).strip() for first in range(len(lines)) if lines[first].strip()]
+
+
+def _run_folders(place: Path, levels: int) -> Iterator[Path]:
+    try:
+        with os.scandir(place) as entries:
+            folders = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(
+            f"{place} cannot be read.",
+            evidence=error.strerror or str(error),
+            next_step="see whose folder it is, then run the same command again",
+        ) from error
+    for folder in folders:
+        if run_folder.has_journal(folder):
+            yield folder
+        elif levels > 1:
+            yield from _run_folders(folder, levels - 1)
+
+
+def _opened(folder: Path) -> Opened | None:
+    """The journal's first record; None for one that cannot be read, which is another command's to tell."""
+    try:
+        with (folder / journal_reader.NAME).open("rb") as journal:
+            record = decode(journal.readline(LONGEST_FIRST).rstrip(b"\n"))
+    except OSError:
+        return None
+    return record if isinstance(record, Opened) else None
+
+
+def _rehearsal(folder: Path, opened: Opened) -> bool:
+    """Whether no relay got its letters. A run that went on with a relay says so in its journal, as changed inputs."""
+    if REHEARSAL not in opened.fingerprints:
+        return False
+    return not _changed(folder) or read_history(folder, running=True).rehearsal
+
+
+def _changed(folder: Path) -> bool:
+    """Whether any record says that inputs changed; found without decoding the others."""
+    with (folder / journal_reader.NAME).open("rb") as journal:
+        tail = b""
+        while octets := journal.read(CHUNK):
+            if _CHANGED in tail + octets:
+                return True
+            tail = octets[-len(_CHANGED) :]
+    return False

@@ -1,0 +1,91 @@
+"""Doubts that what came back settles: a letter that bounced, arrived or was complained about had been taken.
+
+Derived from all events kept so far, so a run that is being served now, and a process killed before it came to this, are
+seen to the next time. Only keyed matches count: nobody settles another person's letter by naming an address.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from campaign.errors import CampaignError, UnfinishedError
+from campaign.exit_codes import first_of
+from campaign.ledger import run_folder
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.recovery import read_history
+from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
+from campaign.pipeline.collect.find_recipient import MESSAGE_ID, RETURN_PATH
+from campaign.pipeline.finish.close_run import verdict_codes
+from campaign.pipeline.operate.manage import checkpoint_of, is_running, report
+
+KEYED = frozenset({RETURN_PATH, MESSAGE_ID})
+#: What nobody can say of a letter that no relay took.
+TOOK = frozenset(
+    {
+        FeedbackOutcome.HARD,
+        FeedbackOutcome.SOFT,
+        FeedbackOutcome.NOT_THEIR_FAULT,
+        FeedbackOutcome.DELIVERED,
+        FeedbackOutcome.DELAYED,
+        FeedbackOutcome.COMPLAINT,
+        FeedbackOutcome.AUTOMATIC_REPLY,
+        FeedbackOutcome.UNSUBSCRIBE,
+    }
+)
+
+
+def taken_letters(events: Iterable[FeedbackEvent]) -> dict[str, array[int]]:
+    """The numbers of the letters that were taken, by run; four octets an event."""
+    found: dict[str, array[int]] = {}
+    for event in events:
+        if event.run and event.matched_by in KEYED and event.outcome in TOOK:
+            found.setdefault(event.run, array("I")).append(event.number)
+    return found
+
+
+def settle_doubts(directory: Path, taken: Mapping[str, Sequence[int]]) -> tuple[int, list[CampaignError]]:
+    """Settle what is in doubt in these runs; how many letters, and what kept some runs from being looked at.
+
+    A run that a process is serving, or about to, is passed over without a word.
+    """
+    settled, failures = 0, []
+    for name, numbers in taken.items():
+        run = directory / name
+        try:
+            if may_have_doubts(run):
+                settled += _settle(run, frozenset(numbers))
+        except UnfinishedError:
+            continue
+        except CampaignError as error:
+            failures.append(error)
+    return settled, failures
+
+
+def may_have_doubts(run: Path) -> bool:
+    """Whether it is worth replaying the run's journal; one that was left in good order says so in its summary."""
+    if not run_folder.has_journal(run) or is_running(run):
+        return False
+    if journal_reader.last_word(run / journal_reader.NAME) is None:
+        return True
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        return bool(summary["verdicts"][Verdict.IN_DOUBT])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
+def _settle(run: Path, taken: frozenset[int]) -> int:
+    """Nothing is written, and no report drawn up, where none of the doubts is among ``taken``."""
+    if taken.isdisjoint(read_history(run).numbers(Verdict.IN_DOUBT)):
+        return 0
+    with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
+        history = checkpoint.history
+        doubtful = [number for number in history.numbers(Verdict.IN_DOUBT) if number in taken]
+        for number in doubtful:
+            checkpoint.settle(number, Verdict.ACCEPTED, "feedback: what came back of it shows that a relay took it")
+        checkpoint.end(int(first_of(verdict_codes(history, "hold"))))
+    report(run)
+    return len(doubtful)
