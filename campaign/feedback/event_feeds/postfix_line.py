@@ -15,7 +15,7 @@ LONGEST_LINE = 8192
 #: so that nothing which a stranger has written into a line (a name at login, a header) is taken for Postfix's.
 _HEAD = re.compile(
     rb"(\d{4}-\d\d-\d\dT[0-9:.+Z-]{8,32}|[A-Z][a-z]{2} [ 0-3]\d \d\d:\d\d:\d\d) \S+ "
-    rb"(?:[^\s/\[]+/){1,2}([a-z]+)\[\d+\]: ([0-9A-Za-z]{5,20}): "
+    rb"(?:[^\s/\[]+/){1,2}([a-z]+)\[\d+\]: ([0-9A-F]{5,20}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}): "
 )
 _MESSAGE_ID = re.compile(rb"(?:resent-)?message-id=<?([^\s<>]{3,500})>?")
 _DELIVERY = re.compile(
