@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from campaign.feedback.feedback_notice import FeedbackNotice
-from campaign.feedback.messages.message_keys import MessageKeys, addresses_in, first_ones
+from campaign.feedback.messages.message_keys import MessageKeys, addressees, addresses_in, first_ones
 from campaign.feedback.messages.message_parts import HeaderBlock, MessageParts
 from campaign.feedback.messages.report_fields import host_of
 from campaign.model import FeedbackOutcome
@@ -46,4 +46,4 @@ def _addressees(returned: HeaderBlock | None, named: tuple[str, ...] | list[str]
     """Whom the report names, then whom the letter was written to."""
     if returned is None:
         return first_ones(named)
-    return first_ones([*named, *addresses_in(returned.first(_MICROSOFT)), *addresses_in(returned.first("to")[:2_000])])
+    return first_ones([*named, *addresses_in(returned.first(_MICROSOFT)), *addressees(returned)])

@@ -88,6 +88,11 @@ def returned_header(message: MessageParts, copy: str) -> HeaderBlock | None:
     return HeaderBlock(split_head(octets.lstrip(b"\r\n"))[0])
 
 
+def addressees(returned: HeaderBlock | None) -> tuple[str, ...]:
+    """Whom the letter brought back was written to."""
+    return () if returned is None else addresses_in(returned.first("to")[:2_000])
+
+
 def addresses_in(text: str) -> tuple[str, ...]:
     """The addresses in ``text``, in order, each once."""
     return first_ones(found[1] for found in ADDRESS.finditer(text)) if "@" in text else ()

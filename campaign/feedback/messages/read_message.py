@@ -5,14 +5,15 @@ Read in this order: complaint, delivery status report, bounce in words, automati
 
 from __future__ import annotations
 
-from campaign.feedback.feedback_notice import FeedbackNotice
+from campaign.feedback.feedback_notice import NO_REPLY, FeedbackNotice
 from campaign.feedback.messages.automatic_reply import is_automatic_reply
 from campaign.feedback.messages.bounce_text import BounceText, FailedAddress, split_story
 from campaign.feedback.messages.complaint import read_complaint
 from campaign.feedback.messages.delivery_report import read_delivery_report, report_part
-from campaign.feedback.messages.message_keys import MessageKeys, message_keys
+from campaign.feedback.messages.message_keys import MessageKeys, addressees, message_keys
 from campaign.feedback.messages.message_parts import MOST_TEXT, MessageParts, message_parts
 from campaign.feedback.messages.report_fields import time_of
+from campaign.feedback.messages.sns_mail import read_sns_mail
 from campaign.feedback.messages.unsubscribe_mail import is_unsubscribe_mail
 from campaign.model import FeedbackOutcome
 
@@ -32,7 +33,7 @@ def read_message(raw: bytes) -> tuple[FeedbackNotice, ...]:
     complaint = read_complaint(message, keys, at)
     if complaint is not None:
         return (complaint,)
-    notices = _bounces(message, story, keys, at)
+    notices = read_sns_mail(story, keys) or _bounces(message, story, keys, at)
     return notices[:MOST_NOTICES] or (_other(message, keys, at),)
 
 
@@ -55,17 +56,19 @@ def _bounces(message: MessageParts, story: str, keys: MessageKeys, at: float) ->
     elif not told.is_bounce():
         return ()
     outcome = FeedbackOutcome.DELAYED if told.is_delay() else None
-    return tuple(_told(one, outcome, keys, at) for one in told.failed)
+    failed = told.failed or ((FailedAddress("", NO_REPLY),) if keys.returned is not None else ())
+    return tuple(_told(one, outcome, keys, at) for one in failed)
 
 
 def _told(failed: FailedAddress, outcome: FeedbackOutcome | None, keys: MessageKeys, at: float) -> FeedbackNotice:
+    """One bounce told in words; where they name nobody, it is about whom the letter was written to."""
     code = failed.reply.code or int(failed.reply.enhanced[:1] or 0) * 100
     return FeedbackNotice(
         outcome,
         reply=failed.reply,
         permanent=code >= 500 if code else None,
         at=at,
-        addresses=(failed.address,) if failed.address else (),
+        addresses=(failed.address,) if failed.address else addressees(keys.returned),
         **keys.as_fields(),
     )
 

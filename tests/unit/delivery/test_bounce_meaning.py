@@ -30,12 +30,13 @@ TABLE: list[tuple[int, str, str, bool | None, FeedbackOutcome, str]] = [
     (551, "5.1.6", "551 not our customer", True, HARD, "no_such_user"),
     (550, "5.1.1", "550 5.1.1 user unknown (in reply to end of DATA command)", True, HARD, "no_such_user"),
     # no domain there
-    (0, "5.4.4", "Host or domain name not found. Name service error for name=example.org", True, HARD, "no_such_domain"),
+    (0, "5.4.4", "Host or domain name not found. Name service error: name=example.org", True, HARD, "no_such_domain"),
     (0, "4.0.0", "DNS type 'mx' lookup of example.org responded with code NXDOMAIN", False, HARD, "no_such_domain"),
     (0, "", "example.org: Domain does not exist", None, HARD, "no_such_domain"),
     (0, "", "Sorry, I couldn't find any host named mx.example.org. (#5.1.2)", None, HARD, "no_such_domain"),
     (550, "5.4.310", "550 5.4.310 DNS domain example.org does not exist", True, HARD, "no_such_domain"),
     (550, "5.1.10", "", True, HARD, "no_such_domain"),
+    (0, "5.4.4", "", True, HARD, "no_such_domain"),
     # disabled, full, too late
     (550, "5.2.1", "550 5.2.1 The email account that you tried to reach is disabled.", True, HARD, "disabled"),
     (525, "5.7.13", "525 5.7.13 Recipient address rejected: User account disabled", True, SOFT, "disabled"),
@@ -54,7 +55,7 @@ TABLE: list[tuple[int, str, str, bool | None, FeedbackOutcome, str]] = [
     (550, "5.7.1", "550 5.7.1 Message content rejected, UBE", True, OURS, "spam"),
     (554, "5.7.1", "554 5.7.1 Client host rejected: blocked using rbl.example.org", True, OURS, "blocked"),
     (571, "", "after initial connection: 571 No PTR Record found. Reverse DNS required", True, OURS, "blocked"),
-    (550, "5.7.26", "550 5.7.26 Unauthenticated email not accepted due to a DMARC policy", True, OURS, "authentication"),
+    (550, "5.7.26", "550 5.7.26 Unauthenticated email is not accepted: DMARC policy", True, OURS, "authentication"),
     (554, "", "554 DMARC check failed", True, OURS, "authentication"),
     (553, "5.1.8", "553 5.1.8 Domain of sender address a@example.com does not exist", True, OURS, "configuration"),
     (550, "5.1.1", "550 5.1.1 <a@example.com> 192.0.2.1 has sent to too many recipients this hour", True, OURS, "rate"),
