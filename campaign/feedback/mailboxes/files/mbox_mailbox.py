@@ -78,23 +78,22 @@ class MboxMailbox:
         if self._file is None:
             try:
                 descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-                file = open(descriptor, "rb")  # noqa: PTH123, SIM115  a descriptor with its own flags
+                try:
+                    self._look(descriptor)
+                except (OSError, CampaignError):
+                    os.close(descriptor)
+                    raise
             except OSError as error:
                 raise self._unreadable(error) from None
-            try:
-                self._look(descriptor)
-            except (OSError, CampaignError) as error:
-                file.close()
-                raise error if isinstance(error, CampaignError) else self._unreadable(error) from None
-            self._file = file
+            self._file = open(descriptor, "rb")  # noqa: PTH123, SIM115  a descriptor with its own flags
         return self._file
 
     def _look(self, descriptor: int) -> None:
         """How much is to be read of it, and from where."""
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InputError(f"{self._path} is no file.", next_step="write maildir:PATH for a Maildir")
         self._locked = _lock(descriptor)
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{self._path} is no file.", next_step="write maildir:PATH for a Maildir")
         self._end = found.st_size
         self._settled = self._now() - found.st_mtime > SETTLED
         if self._locked:

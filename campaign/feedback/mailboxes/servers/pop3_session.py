@@ -11,6 +11,7 @@ import poplib
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from campaign.errors import CampaignError, UnfinishedError
 from campaign.feedback.mailboxes.incoming_message import LARGEST
@@ -50,8 +51,8 @@ class Pop3Session:
         host, port = self._where.host, self._where.port
         try:
             if self._where.encrypted:
-                return poplib.POP3_SSL(host, port, timeout=patience, context=trust)
-            return poplib.POP3(host, port, timeout=patience)
+                return _Encrypted(host, port, timeout=patience, context=trust)
+            return _Clear(host, port, timeout=patience)
         except ssl.SSLCertVerificationError as error:
             raise not_trusted(host, error) from None
         except (OSError, poplib.error_proto) as error:
@@ -188,6 +189,32 @@ class Pop3Session:
         except UnfinishedError:
             self._broken = True
             raise
+
+
+class _Clear(poplib.POP3):
+    """The library's, which leaves its socket open where the greeting is none."""
+
+    def __init__(self, *where: Any, **how: Any) -> None:
+        with _closed_on_failure(self):
+            super().__init__(*where, **how)
+
+
+class _Encrypted(poplib.POP3_SSL):
+    """The same with TLS from the start."""
+
+    def __init__(self, *where: Any, **how: Any) -> None:
+        with _closed_on_failure(self):
+            super().__init__(*where, **how)
+
+
+@contextmanager
+def _closed_on_failure(connection: poplib.POP3) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, poplib.error_proto):
+        with suppress(OSError, AttributeError):  # where there is no connection, there is nothing to close
+            connection.close()
+        raise
 
 
 def _ends(error: poplib.error_proto) -> bool:
