@@ -1,1 +1,1 @@
-"""Who gets it: reads the list, screens its rows and freezes the numbered plan."""
+"""The recipients: reads the list, screens its rows and freezes the numbered plan."""

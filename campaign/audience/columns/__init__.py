@@ -1,1 +1,1 @@
-"""The columns of a list: their types, their names in templates, and rows gathered by a key."""
+"""The columns of a list: their types, their names in templates, and grouping of rows by key."""

@@ -1,11 +1,11 @@
-"""Which column of a list holds the addresses, where its settings do not say so."""
+"""Recognises the address column and the header row of a list by the usual names of such a column."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-#: Names of a column of addresses, in a few languages, without blanks, dashes and the like.
+#: Names of an address column in several languages, without spaces, dashes and the like.
 ADDRESS_NAMES = frozenset(
     """email mail emailaddress mailaddress emailaddresses emailadresse mailadresse epost epostadress epostadresse eposta
     epostaadresi courriel adresseemail adressemail adresseelectronique correo correoelectronico indirizzoemail
@@ -15,17 +15,17 @@ ADDRESS_NAMES = frozenset(
 
 
 def means_address(header: str) -> bool:
-    """Whether a column with this header, such as ``E-Mail``, is one of addresses."""
+    """Whether this header, such as ``E-Mail``, names an address column."""
     return re.sub(r"[\W_]", "", header.casefold()) in ADDRESS_NAMES
 
 
 def likely_address_column(headers: Sequence[str]) -> str | None:
-    """The only one of ``headers`` that means addresses; None where there is none, or more than one."""
+    """The only one of ``headers`` that names an address column; None if there is none, or more than one."""
     alike = [header for header in headers if means_address(header)]
     return alike[0] if len(alike) == 1 else None
 
 
 def names_row(cells: Sequence[str], address: str) -> bool:
-    """Whether a row looks like the one that names the columns: one is the address column, and none is an address."""
+    """Whether a row looks like the header: one cell names the address column, and none is an address."""
     wanted = any(cell.strip() == address or means_address(cell) for cell in cells)
     return wanted and not any("@" in cell for cell in cells)

@@ -1,4 +1,4 @@
-"""Columns that are more than text: each cell of a typed column becomes its value, or makes its row invalid."""
+"""Conversion of typed columns: each cell becomes a value of its column's type, or makes its row invalid."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,16}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-#: Types whose cells each country writes in its own way.
+#: Types whose written form depends on the country.
 LOCAL = frozenset({"integer", "number", "date"})
 #: Levels of lists and tables within one JSON cell.
 DEPTH = 20
 
 
 class CellError(ValueError):
-    """A cell that does not hold what its column promises."""
+    """A cell that is not a value of its column's type."""
 
 
 class Typing:
-    """The conversions a row goes through, in place; blank cells become None."""
+    """The conversions of a row's typed cells; blank cells become None."""
 
     def __init__(self, columns: Sequence[str], types: Mapping[str, ColumnType]) -> None:
         self._steps = [(columns.index(name), name, conversion(kind)) for name, kind in types.items()]
@@ -50,7 +50,7 @@ class Typing:
         return cells
 
     def lenient(self, at: int, cell: Value) -> Value:
-        """The cell at index ``at`` converted, or as it stands where it cannot be."""
+        """The cell at index ``at`` converted, or unchanged if it cannot be."""
         convert = next((step for index, _, step in self._steps if index == at), text_cell)
         try:
             return convert(cell)
@@ -84,7 +84,7 @@ def integer(cell: Value) -> Value:
 
 
 def number_cell(cell: Value) -> Value:
-    """A finite number with a decimal point, never a comma: 1,5 may be anything."""
+    """A finite number with a decimal point, never a comma, because 1,5 is ambiguous."""
     if isinstance(cell, str):
         stripped = cell.strip()
         if not stripped:
@@ -110,7 +110,7 @@ def boolean(cell: Value) -> Value:
 
 
 def day(cell: Value) -> Value:
-    """An ISO date, or a date with time; only one written order of day and month is safe to read."""
+    """An ISO date, or a date with time; other orders of day and month would be ambiguous."""
     if cell is None or isinstance(cell, date):
         return cell
     stripped = str(cell).strip()
@@ -123,16 +123,16 @@ def day(cell: Value) -> Value:
 
 
 def json_cell(cell: Value) -> Value:
-    """JSON: anything it can say, without NaN, to a bounded depth."""
+    """Any JSON value to a bounded depth; NaN and infinities are refused."""
     if not isinstance(cell, str):
         return cell
     if not cell.strip():
         return None
     if "\\" not in cell and cell.count("[") + cell.count("{") <= DEPTH:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeError):  # the other way has the words for it
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError):  # the slower parser below gives the error message
             quick: Value = _QUICK.decode(cell)
             if _is_plain(quick):
-                return quick  # without escapes there are no odd characters, and it cannot nest too deep
+                return quick  # without escapes it has no invalid characters, and it cannot be nested too deeply
     try:
         found: Value = _DECODER.decode(cell)
         _within_depth(found, DEPTH)
@@ -152,17 +152,17 @@ CONVERSIONS: dict[str, Callable[[Value], Value]] = {
 
 
 def base_type(kind: str) -> str:
-    """``date:%d.%m.%Y`` -> ``date``: what the values are, however they are written."""
+    """``date:%d.%m.%Y`` -> ``date``: the type of the values, without the form of the cells."""
     return kind.partition(":")[0]
 
 
 def with_locale(kind: str, locale: str) -> str:
-    """``number`` -> ``number:de``; a type that has no form, or states its own, stays."""
+    """``number`` -> ``number:de``; a type without local forms, or with a stated form, stays."""
     return f"{kind}:{locale}" if locale and kind in LOCAL else kind
 
 
 def conversion(kind: str) -> Callable[[Value], Value]:
-    """What makes values of cells of this type. Raises ConfigError where its form is none."""
+    """The function that converts cells of this type. Raises ConfigError for an invalid form."""
     base, _, form = kind.partition(":")
     if not form:
         return CONVERSIONS[base]
@@ -215,7 +215,7 @@ _QUICK = msgspec.json.Decoder()
 
 
 def _is_plain(value: Value) -> bool:
-    """Whether `plain` would leave ``value`` as it is, as far as numbers go."""
+    """Whether `plain_value` would leave the numbers in ``value`` unchanged."""
     inner = value.values() if type(value) is dict else value if type(value) is list else (value,)
     for one in inner:
         kind = type(one)
@@ -224,7 +224,7 @@ def _is_plain(value: Value) -> bool:
         if kind in (list, dict):
             if not _is_plain(one):
                 return False
-        elif kind in (int, float) and abs(one) > EXACT:  # type: ignore[arg-type]  # the type was just looked at
+        elif kind in (int, float) and abs(one) > EXACT:  # type: ignore[arg-type]  # the type was just checked
             return False
     return True
 

@@ -1,4 +1,4 @@
-"""How a row's columns part when lines are gathered by key: those that stand once, and those in the list."""
+"""Divides columns for rows grouped by key: single columns, and those gathered into the list ``items``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from campaign.errors import ConfigError
 from campaign.model import Value
 
-#: The column that holds the gathered ones.
+#: The column that holds the list of gathered columns.
 ITEMS = "items"
 
 
@@ -30,9 +30,9 @@ class GroupColumns:
         self.columns = (*(columns[at] for at in self._single), ITEMS)
 
     def single(self, values: Sequence[Value]) -> list[Value]:
-        """The values that stand once."""
+        """The values of the single columns."""
         return [values[at] for at in self._single]
 
     def item(self, values: Sequence[Value]) -> dict[str, Value]:
-        """The values of one line within the list."""
+        """The gathered values of one line, as an item of the list."""
         return {name: values[at] for name, at in self._gathered}

@@ -1,8 +1,8 @@
-"""Nested rows: the lines that share a key become one recipient whose column ``items`` is a list.
+"""Groups rows by key: the lines that share a key become one recipient whose column ``items`` is a list.
 
-The lines of a key may stand anywhere in the source, so rows are laid down in a scratch database beside the
-plan and read back in the order of each key's first line: flat memory, whatever the size. The first line
-gives the recipient's address and single columns; the further ones are counted as merged.
+The lines of a key may be anywhere in the source. So rows are stored in a temporary database beside the plan and read
+back in the order of each key's first line, in constant memory. The first line gives the recipient's address and single
+columns; the others are counted as merged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Group = tuple[PlannedRow | None, list[ScreenedRow]]
 
 
 class RowGrouper:
-    """Takes kept rows in any order and gives them back as groups. A context: the scratch file goes with it."""
+    """Takes kept rows in any order and returns them as groups. A context manager, which removes its temporary file."""
 
     def __init__(self, folder: Path, shape: GroupColumns) -> None:
         self._path, self._shape = folder / ".gathering.part", shape
@@ -44,7 +44,7 @@ class RowGrouper:
         self._path.unlink(missing_ok=True)
 
     def add(self, kept: Iterable[PlannedRow]) -> None:
-        """Lay rows down. Raises StorageError when the disk is full."""
+        """Store rows. Raises StorageError if the disk is full."""
         parts = ((row.key, msgspec.json.encode(row._replace(values=chill(list(row.values))))) for row in kept)
         try:
             self._database.executemany("INSERT INTO part (key, row) VALUES (?, ?)", parts)
@@ -56,10 +56,10 @@ class RowGrouper:
             ) from None
 
     def groups(self, spoiled: Mapping[str, int]) -> Iterator[_Group]:
-        """One recipient a key, in the order of first lines, with the lines that were merged into it.
+        """One recipient for each key, in the order of first lines, with the lines that were merged into it.
 
-        None in place of the recipient where another line of the key is invalid (``spoiled`` says which): a
-        letter that lacks an item is worse than none.
+        The recipient is None if another line of the key is invalid (``spoiled`` has its number): a letter that lacks
+        an item is worse than none.
         """
         in_order = "SELECT row, MIN(n) OVER (PARTITION BY key) AS first FROM part ORDER BY first, n"  # sorted on disk
         try:

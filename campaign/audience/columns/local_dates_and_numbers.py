@@ -1,8 +1,8 @@
-"""Dates and numbers as people write them: ``24.11.1980``, ``1.234,50``, ``11/24/1980``, by a locale or a stated format.
+"""Readers of local dates and numbers, such as ``24.11.1980`` and ``1.234,50``, by a locale or a stated format.
 
-A column says ``date:%d.%m.%Y``, ``date:de`` or ``number:de``. Nothing is guessed: a cell in another form makes its row
-invalid, since ``1.234`` and ``03/04/2026`` are two things in two countries. Years have four digits, unless a format
-states ``%y``.
+A column's type is ``date:%d.%m.%Y``, ``date:de`` or ``number:de``. Nothing is guessed: a cell in another form makes its
+row invalid, because ``1.234`` and ``03/04/2026`` mean different things in different countries. Years have four digits,
+unless a format has ``%y``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from campaign.errors import ConfigError
 if TYPE_CHECKING:
     from babel import Locale
 
-#: A moment that tells every part of a date from every other, to try a stated format with.
+#: A moment whose parts are all different, to test a stated format with.
 PROBE = datetime(2026, 11, 24, 15, 36, 47)  # noqa: DTZ001  cells have no zone
 _CLOCK = re.compile(r"%[HIMScXp]")
 _FIELD = re.compile(r"(d+|M+|y+)")
 _FIELDS = {"d": r"(?P<d>[0-9]{1,2})", "M": r"(?P<M>[0-9]{1,2})", "y": r"(?P<y>[0-9]{4})"}
 _APOSTROPHES, _BLANKS = "'’", " \u00a0\u202f\u2009"
-#: Names of keys that TOML takes without quotation marks.
+#: Keys that TOML accepts without quotation marks.
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _CELL = re.compile(r"column '(?P<column>.+?)': '(?P<cell>.*?)' is not a (?P<kind>whole number|number|date)")
-#: Cells that show how a column is written; where two forms are possible, both are named.
+#: Patterns of cells, and the form that each shows; if two forms are possible, both are named.
 _SHOWN_DATES = (
     (r"\d{1,2}\.\d{1,2}\.\d{4}", "date:%d.%m.%Y"),
     (r"\d{1,2}-\d{1,2}-\d{4}", "date:%d-%m-%Y"),
@@ -46,12 +46,12 @@ _SHOWN_NUMBERS = (
 
 
 def date_reader(form: str) -> Callable[[str], date]:
-    """What reads dates in this form, a locale or a format with ``%``. It raises ValueError; this, ConfigError."""
+    """A reader of dates in this form, a locale or a ``%`` format. It raises ValueError; this raises ConfigError."""
     return _stated_date(form) if "%" in form else _local_date(form)
 
 
 def number_reader(form: str) -> Callable[[str], str]:
-    """What turns a number as this locale writes it into ``1234.5``. It raises ValueError; this, ConfigError."""
+    """A reader from this locale's numbers to the form ``1234.5``. It raises ValueError; this raises ConfigError."""
     from babel.numbers import get_decimal_symbol, get_group_symbol
 
     locale = list_locale(form)
@@ -73,7 +73,7 @@ def number_reader(form: str) -> Callable[[str], str]:
 
 
 def wanted_form(kind: str, form: str) -> str:
-    """How a message says what was wanted. Raises ConfigError where the form is none."""
+    """The expected form, in words for a message. Raises ConfigError for an invalid form."""
     if kind == "date":
         return f"as {form} writes it, such as {_written_date(form)}"
     from babel.numbers import format_decimal
@@ -83,7 +83,7 @@ def wanted_form(kind: str, form: str) -> str:
 
 
 def format_hint(column: str, detail: str) -> str:
-    """What to do about a typed column whose cells are as ``detail`` says, with its form where the cell shows it."""
+    """What to do about a typed column with cells as in ``detail``, including the form if the cell shows it."""
     if form := stated_form(detail):
         stated, comma, otherwise = form.partition(",")
         key = column if BARE_KEY.fullmatch(column) else json.dumps(column, ensure_ascii=False)
@@ -93,13 +93,13 @@ def format_hint(column: str, detail: str) -> str:
 
 
 def stated_form(detail: str) -> str:
-    """The form that the cell in ``detail`` shows, with the other one where two are possible; empty where none is."""
+    """The form that the cell in ``detail`` shows, with the second one if two are possible; empty if it shows none."""
     found = _CELL.search(detail)
     return _shown_form(found["kind"], found["cell"].strip()) if found else ""
 
 
 def list_locale(name: str) -> Locale:
-    """The locale of this name. Raises ConfigError where there is none."""
+    """The locale of this name. Raises ConfigError if there is none."""
     from babel import Locale, UnknownLocaleError
 
     try:
@@ -112,7 +112,7 @@ def list_locale(name: str) -> Locale:
 
 
 def _shown_form(kind: str, cell: str) -> str:
-    """The form that this cell is probably written in; empty where it shows none."""
+    """The form that this cell is probably written in; empty if it shows none."""
     if kind == "date":
         return next((form for pattern, form in _SHOWN_DATES if re.fullmatch(pattern, cell)), "")
     form = next((form for pattern, form in _SHOWN_NUMBERS if re.fullmatch(pattern, cell)), "")
@@ -133,7 +133,7 @@ def _local_date(form: str) -> Callable[[str], date]:
 
 
 def _local_pattern(form: str) -> str:
-    """``dd.MM.yy``, as the locale writes a short date, without marks of direction. Raises ConfigError."""
+    """The locale's pattern for short dates, such as ``dd.MM.yy``, without direction marks. Raises ConfigError."""
     from babel.dates import get_date_format
 
     short = str(get_date_format("short", list_locale(form)).pattern)

@@ -1,8 +1,8 @@
-"""Under which names a template, `where` and the settings know the columns of a list; decided once, when it is opened.
+"""The names of a list's columns in templates, `where` and the settings, decided once when the list is opened.
 
-A header says ``First Name``, and a template can only write ``{{ First_Name }}``: so the plan, and all that reads it,
-holds names that a template can write. The settings may name a column either way. Columns without a name are left
-out, as long as nothing stands in them.
+A header may be ``First Name``, but a template can only write ``{{ First_Name }}``. So the plan and its readers use
+names that are valid in templates; the settings may use either form. A column without a name is left out, and must be
+empty.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from campaign.errors import InputError
 
 
 class NamedSource:
-    """A source by the names that templates use. ``headers`` are its own names of the same columns.
+    """A source with its columns named as in templates. ``headers`` are the source's names of the same columns.
 
-    ``settings`` name columns as ``columns`` does; ``remarks`` are sentences about what was decided.
+    ``settings`` name columns as ``columns`` does; ``remarks`` are sentences about the decisions made.
     """
 
     def __init__(self, source: Source, settings: AudienceSection) -> None:
@@ -39,17 +39,17 @@ class NamedSource:
         self.settings = self._renamed(self._with_names_apart(self._with_address(settings)))
 
     def identity(self) -> Mapping[str, str | int]:
-        """That of the source."""
+        """The identity of the source."""
         return self._source.identity()
 
     def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
-        """Those of the source."""
+        """The first rows of the source."""
         return self._source.first_rows()
 
     def chunks(self) -> Iterator[Chunk]:
-        """The source's rows without the nameless columns, one for each address where cells are split.
+        """The source's rows without the nameless columns; with ``split_addresses``, one for each address.
 
-        Raises InputError where a nameless column holds something.
+        Raises InputError if a nameless column is not empty.
         """
         if not self._nameless and not self.settings.split_addresses:
             yield from self._source.chunks()
@@ -73,7 +73,7 @@ class NamedSource:
                     )
 
     def _with_address(self, settings: AudienceSection) -> AudienceSection:
-        """Where no address column is set and none has the usual name: the only one that is called so in other words."""
+        """Use the only column that is named like an address column, if none is set and none has the default name."""
         if "address" in settings.model_fields_set or column_of(settings.address, self.columns):
             return settings
         likely = likely_address_column(self.headers)
@@ -97,9 +97,9 @@ class NamedSource:
         )
 
     def _with_names_apart(self, settings: AudienceSection) -> AudienceSection:
-        """With ``split_addresses``, one more column has the names beside the addresses: ``email_name``.
+        """With ``split_addresses``, add a column for the names beside the addresses: ``email_name``.
 
-        A list that has this column already, such as one of failed rows, keeps its own.
+        A list that already has this column, such as one of failed rows, keeps it.
         """
         known = dict(zip(self.headers, self.columns, strict=True))
         address = known.get(settings.address.strip()) or column_of(settings.address, self.columns)
@@ -110,12 +110,12 @@ class NamedSource:
         return settings
 
     def _typed(self, kind: str, settings: AudienceSection) -> str:
-        """The column's type as this list writes it: one of failed rows has dates and numbers as we write them."""
+        """The column's type in this list; a list of failed rows has dates and numbers in our own form."""
         return base_type(kind) if is_export(self.headers) else with_locale(kind, settings.locale)
 
 
 def named_columns(header: Sequence[str], name: str) -> tuple[str, ...]:
-    """A header's names without surrounding blanks; some may be empty. Raises InputError when two are alike."""
+    """A header's names without surrounding whitespace; some may be empty. Raises InputError if two are the same."""
     columns = tuple(cell.strip() for cell in header)
     faults = []
     for column in sorted(column for column, count in Counter(columns).items() if column and count > 1):
@@ -131,7 +131,7 @@ def named_columns(header: Sequence[str], name: str) -> tuple[str, ...]:
 
 
 def template_names(headers: Sequence[str], name: str) -> tuple[str, ...]:
-    """What templates call the columns. Raises InputError where they would call two the same."""
+    """The columns' names in templates. Raises InputError if two would be the same."""
     names = tuple(template_name(header, at) for at, header in enumerate(headers, 1))
     twice = [one for one, count in Counter(names).items() if count > 1]
     if not twice:
@@ -149,7 +149,7 @@ def template_names(headers: Sequence[str], name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def template_name(header: str, place: int = 0) -> str:
-    """``First Name`` -> ``First_Name``, ``2024`` -> ``_2024``; what is a name already stays as it is."""
+    """``First Name`` -> ``First_Name``, ``2024`` -> ``_2024``; a valid name is unchanged."""
     if header.isidentifier():
         return header
     name = "_".join("".join(one if f"_{one}".isidentifier() else " " for one in header).split())
@@ -159,7 +159,7 @@ def template_name(header: str, place: int = 0) -> str:
 
 
 def column_of(name: str, columns: Sequence[str]) -> str | None:
-    """The one of ``columns`` that ``name`` means, as it stands or as templates write it; None where there is none."""
+    """The one of ``columns`` that ``name`` means, as written or in its form for templates; None if there is none."""
     if name in columns:
         return name
     meant = template_name(name.strip())

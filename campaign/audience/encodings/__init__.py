@@ -1,1 +1,1 @@
-"""Bytes to text, and which encodings to suggest when none was named."""
+"""Decoding of text files, and suggestions for an encoding if none was named."""

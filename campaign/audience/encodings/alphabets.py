@@ -1,7 +1,7 @@
-"""What letters the writing of a language consists of: just enough to tell sense from mis-decoded nonsense.
+"""The alphabets of many languages, and a score that distinguishes sensible from wrongly decoded text.
 
-Only `likeliness` is asked from outside. It is no language detector: it answers how well the non-ASCII
-characters of a text go together, which is what a wrong encoding gets wrong.
+Only `likeliness` is used from outside. It does not detect languages: it rates how well the non-ASCII characters of a
+text go together, which is what a wrong encoding breaks.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ _OTHER = {
     "Arabic and Persian": "اليمنرتوبعدسةفهكقحجىصشطخأءئضزذثغإظؤآیکپچگژ،؛؟ـًٌٍَُِّْ",
     "Thai": "านรอกเงมยลวดทสตะบปคหแจพชขใไโผถซณฟญศธษฉฐภฝฮ่้ิีัุู์ำ็ืึๆ๊๋ฏฎฑฒฬฆฌฤๅฯ",
 }
-#: Scripts of which no word has letters of another one.
+#: Scripts that never share a word with another script.
 _APART = frozenset({"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "THAI"})
-#: Scripts that share words with each other, but none with those.
+#: Scripts that share words with each other, but not with those above.
 _TOGETHER = frozenset({"CJK", "HANGUL", "HIRAGANA", "KATAKANA", "HALFWIDTH"})
 _PUNCTUATION = frozenset("“”„‚‘’«»‹›–—…•·€£§©®™°´¿¡№ªº\u00a0、。，（）「」！？：・ー％．")
-#: Drawn boxes and blocks, formerly the upper half of DOS code pages.
+#: Box-drawing and block characters, which fill the upper half of DOS code pages.
 _DRAWN = range(0x2500, 0x25A0)
 
 
@@ -78,7 +78,7 @@ def _fit(odd: Iterable[str], others: Mapping[str, float], letters: Mapping[str, 
 
 
 def _worth(character: str) -> float:
-    """Of a character that is no letter of the language."""
+    """The score of a character that is not in the alphabet."""
     if character in _PUNCTUATION:
         return 0.5
     drawn = ord(character) in _DRAWN
@@ -91,7 +91,7 @@ def _case_breaks(text: str) -> int:
 
 
 def _script_breaks(text: str) -> int:
-    """How often two neighbouring letters are of scripts that share no word: ``Zoл``, ``M啌ler``."""
+    """How often two adjacent letters are from scripts that share no word: ``Zoл``, ``M啌ler``."""
     return sum(a != b and _apart(a, b) for a, b in pairwise(map(_script, text)))
 
 
@@ -107,13 +107,13 @@ def _script(character: str) -> str:
 
 @cache
 def _alphabets() -> tuple[Mapping[str, float], ...]:
-    """Letters with their worths."""
+    """The score of each letter, for each alphabet."""
     small = [_ranked(letters) for letters in (*_LATIN.values(), *_OTHER.values())]
     return (*small, _chinese(), _traditional(), _japanese(), _korean())
 
 
 def _ranked(letters: str) -> dict[str, float]:
-    """The logarithm of each letter's share in what is written in the language, as ranks tell it (Zipf)."""
+    """The logarithm of each letter's share in the language's texts, estimated from its rank (Zipf)."""
     ranked = list(dict.fromkeys(letters))
     total = sum(1 / (rank + 2) for rank in range(len(ranked)))
     worths = {letter: 1.3 + 0.2 * log(2.5 / (rank + 2) / total) for rank, letter in enumerate(ranked)}
@@ -121,7 +121,7 @@ def _ranked(letters: str) -> dict[str, float]:
 
 
 def _weighed(letters: Iterable[str], common: str) -> dict[str, float]:
-    """Where each word has characters of its own: those of everyday use, and the common ones among them."""
+    """Scores for scripts with thousands of characters: those of everyday use, and the common ones among them."""
     return dict.fromkeys(letters, 0.6) | dict.fromkeys(common, 1.2)
 
 
@@ -131,7 +131,7 @@ def _chinese() -> dict[str, float]:
 
 
 def _traditional() -> dict[str, float]:
-    """Big5 level 1: the 5,401 of everyday use."""
+    """Big5 level 1: the 5,401 characters of everyday use."""
     common = SIMPLIFIED.encode("big5", "ignore").decode("big5") + TRADITIONAL
     return _weighed(_table("big5", range(0xA4, 0xC7), [*range(0x40, 0x7F), *range(0xA1, 0xFF)]), common)
 

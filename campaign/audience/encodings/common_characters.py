@@ -1,7 +1,7 @@
-"""The commonest characters of Chinese and Japanese, and how a Korean syllable is told to be a common one.
+"""The commonest characters of Chinese and Japanese, and a test for common Korean syllables.
 
-Two-byte encodings share their bytes: any Korean list can be read as Chinese. Only how common its characters are
-then tells sense from nonsense. The lists hold characters of running text, and of the names of people and places.
+Two-byte encodings use the same bytes, so any Korean list can be read as Chinese. Only the frequency of the characters
+distinguishes sense from nonsense. The lists contain characters of running text and of names of people and places.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIMPLIFIED = (
     "雪慧欣怡梦佳轩浩梓涵诗雨晨博思嘉俊泽京州广深圳津庆汉南沙阳青岛宁莞锡连厦福济昆哈滨春庄合肥昌贵河北湖云川"
     "浙徽陕甘省市区县镇村街号室尼巴亚阿伊卡达纳洛萨索塔诺维鲁基布瓦莱群哥普丹瑟斐坦蒙迪托科瑞俄印"
 )
-#: Those that are written otherwise in Taiwan and Hong Kong; the rest is as above.
+#: Characters that are written differently in Taiwan and Hong Kong; the others are as above.
 TRADITIONAL = (
     "這個們來時為說國著後會過對學麼發當沒還樣種開總從無現動頭經長兒愛給間兩親進話與見問點幾實聲車機氣並別書電"
     "門聽員許難寫馬樂東處讓應場報關張認軍歲覺帶萬邊風媽變師數滿戰遠輕條劉陳楊黃趙吳孫羅鄭謝韓鄧馮蕭蔣葉魏蘇呂"
@@ -41,7 +41,7 @@ _FIRST, _OF_INITIAL, _OF_VOWEL = 0xAC00, 588, 28
 
 
 def common_syllable(syllable: str) -> bool:
-    """Whether a Hangul syllable is made of simple sounds, as nineteen of twenty in a text are."""
+    """Whether a Hangul syllable consists of simple sounds, as nineteen of twenty in a text do."""
     initial, rest = divmod(ord(syllable) - _FIRST, _OF_INITIAL)
     vowel, final = divmod(rest, _OF_VOWEL)
     return initial in _INITIALS and vowel in _VOWELS and final in _FINALS

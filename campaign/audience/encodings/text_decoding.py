@@ -1,7 +1,7 @@
-"""Bytes to text, strictly: UTF-8 and UTF-16 by themselves, anything else only when it is named.
+"""Strict decoding of text files: UTF-8, or any Unicode encoding with a mark; others only if named in the settings.
 
-A wrong guess mails garbled names to everybody, so nothing is guessed here: when strict decoding fails, the
-error shows the line in the likeliest encodings (`suggestions`) and a person decides.
+A wrong guess would send garbled names to all recipients, so nothing is guessed. If strict decoding fails, the error
+shows the line in the likeliest encodings (`encoding_candidates.py`) and the operator decides.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-#: Characters decoded at a time, and the longest line there may be.
+#: Bytes decoded at a time, and characters of the longest line.
 BLOCK = 1 << 20
-#: Lines from the first undecodable one on that suggestions are drawn from.
+#: Lines, from the first undecodable one on, that suggestions are based on.
 SAMPLE_LINES = 2000
 #: Encodings whose lines do not end in a byte LF: nothing is suggested for them.
 _WIDE = frozenset({"utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
-#: Encodings that are taken where none is named.
+#: Encodings assumed if none is named.
 _ASCII_TOO = frozenset({"utf-8", "utf-8-sig"})
 ESCAPES = "an escape sequence as in ISO-2022"
 
-#: How files begin that are no text, whatever they are called.
+#: First bytes of files that are not text, whatever their names.
 _SIGNATURES = {
     b"%PDF-": "a PDF file",
     b"PK\x03\x04": "a workbook or another zipped file",
@@ -84,9 +84,9 @@ def _agree(marked: str, named: str) -> bool:
 
 
 def blocks(stream: BinaryIO, codec: str) -> Iterator[str]:
-    """The text in pieces of at most `BLOCK` characters. Raises UnicodeDecodeError where it is not ``codec``.
+    """The text in pieces of at most `BLOCK` characters. Raises UnicodeDecodeError if it is not valid ``codec``.
 
-    ISO-2022 is ASCII with escape sequences, and so would pass for UTF-8.
+    Escape sequences of ISO-2022 raise too: the rest of it is ASCII and would be accepted as UTF-8.
     """
     decoder = codecs.getincrementaldecoder(codec)()
     ascii_too = codec in _ASCII_TOO
@@ -100,7 +100,7 @@ def blocks(stream: BinaryIO, codec: str) -> Iterator[str]:
 
 
 def explain(path: Path, compression: str, codec: str) -> InputError:
-    """The sentence for a file that is not ``codec``: line and column, and that line in likelier encodings."""
+    """The error for a file that is not ``codec``: line and column, and that line in the likeliest encodings."""
     with open_source_file(path, compression) as stream:
         fault = _first_fault(stream, codec)
     with open_source_file(path, compression) as stream:
@@ -128,7 +128,7 @@ class _Fault:
 
 
 def _first_fault(stream: BinaryIO, codec: str) -> _Fault:
-    """Where decoding fails first: 1-based line and column in characters."""
+    """The first decoding error: its 1-based line, and its column in characters."""
     decoder = codecs.getincrementaldecoder(codec)()
     lines, column, foreign = 1, 1, False
     while True:

@@ -1,1 +1,1 @@
-"""The frozen, numbered list that one run serves: its writer, its reader, and the form of a line."""
+"""The plan, the frozen and numbered list that one run serves: its writer, its reader, its line format."""

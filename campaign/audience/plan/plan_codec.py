@@ -1,7 +1,7 @@
-"""What the writer and the reader of a plan agree on, above all how values that JSON does not know are written.
+"""The encoding of a plan's values in JSON, shared by its writer and its reader.
 
-A date is ``{"$date": "2026-12-31"}``. A table whose only name begins with ``$`` is wrapped as
-``{"$value": …}``, so that data can never pass for a date.
+A date is ``{"$date": "2026-12-31"}``. A table whose only name begins with ``$`` is wrapped as ``{"$value": …}``, so
+data can never be mistaken for a date.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from campaign.model import Value
 
 FORMAT = 1
 PLAN, SCREENED = "plan.jsonl", "screened.csv"
-#: Types whose values JSON holds as they are; all others are chilled.
+#: Types whose values are valid JSON as they are; `chill` encodes all others.
 AS_THEY_ARE = frozenset({"text", "integer", "number", "boolean"})
 
 
 def chill(value: Value) -> Any:
-    """``value`` as JSON can hold it; `thaw` undoes it."""
+    """Encode ``value`` for JSON; `thaw` is the inverse."""
     if isinstance(value, date):
         return {"$date": value.isoformat()}
     if isinstance(value, list):
@@ -30,11 +30,11 @@ def chill(value: Value) -> Any:
 
 
 def thaw(value: Any) -> Value:
-    """What `chill` was given."""
+    """Decode a value that `chill` encoded."""
     if isinstance(value, list):
         return [thaw(item) for item in value]
     if not isinstance(value, dict):
-        return value  # type: ignore[no-any-return]  # what JSON holds otherwise is plain already
+        return value  # type: ignore[no-any-return]  # every other JSON value is plain already
     if value.keys() == {"$date"}:
         text = value["$date"]
         return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)

@@ -1,8 +1,8 @@
-"""The frozen, numbered list that one run serves: plain lines of JSON, any slice of which is cheap to read.
+"""Reads a plan, the frozen and numbered list that one run serves: lines of JSON, any range of which is cheap to read.
 
-Line 1 is a header object, then one array a recipient, ``[number, key, address, name, line, [values]]``, the
-last line a footer object with the books. A plan without its footer is no plan. Sending reads only this
-file: the source may change or vanish. Nothing is screened here; `freeze` hands that on to `plan_writer.py`.
+Line 1 is a header object. One array for each recipient follows, ``[number, key, address, name, line, [values]]``. The
+last line is a footer object with the row counts; a plan without it is incomplete. Sending reads only this file, so the
+source may change or vanish. Screening is not done here; `freeze` leaves it to `plan_writer.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from campaign.model import Books, Recipient, Value
 if TYPE_CHECKING:
     from campaign.audience.screening.screen_rows import KeySet, Suppression
 
-#: Bytes of the file's end in which the footer must stand.
+#: Bytes at the end of the file in which the footer must lie.
 TAIL = 8192
 RESTORE = "restore it from a backup: the journal knows recipients by their number in it"
 _DECODE = msgspec.json.Decoder().decode
@@ -36,7 +36,7 @@ _DECODE = msgspec.json.Decoder().decode
 class Plan:
     """A complete plan on disk: ``size`` recipients, numbered from 0.
 
-    ``types`` is aligned with ``columns``, which are what a template sees; ``input_columns`` are all of the source.
+    ``types`` is aligned with ``columns``, the columns that a template sees; ``input_columns`` are all of the source's.
     """
 
     path: Path
@@ -46,13 +46,13 @@ class Plan:
     source: str
     books: Books
     size: int
-    #: The source's own names of ``input_columns``, and what was decided about its columns, in sentences.
+    #: The source's names of ``input_columns``, and sentences about the decisions made on its columns.
     headers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read header and footer, nothing else. Raises StorageError when the plan is missing or incomplete."""
+        """Read only header and footer. Raises StorageError if the plan is missing or incomplete."""
         try:
             with path.open("rb") as file:
                 header, footer = _decoded(file.readline()), _decoded(_last_line(file))
@@ -72,14 +72,14 @@ class Plan:
         return cls(path, tuple(columns), types, given, header["source"], books, books.planned, headers, remarks)
 
     def sha256(self) -> str:
-        """The file's SHA-256 in hex; reads it once."""
+        """The file's SHA-256 in hex; reads the whole file."""
         with _opened(self.path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def recipients(
         self, wanted: Callable[[int], bool] | None = None, start: int = 0, stop: int | None = None
     ) -> Iterator[Recipient]:
-        """Recipients ``start`` to ``stop`` (excluded) in order; those not ``wanted`` are skipped unparsed."""
+        """Recipients ``start`` to ``stop`` (excluded) in order; those not ``wanted`` are skipped without parsing."""
         end = self.size if stop is None else min(stop, self.size)
         if start >= end:
             return
@@ -91,11 +91,11 @@ class Plan:
                     yield self._parsed(line, number)
 
     def addresses(self) -> Iterator[str]:
-        """The addresses of all recipients, in order; their rows stay unread."""
+        """The addresses of all recipients, in order, without parsing their rows."""
         return (address for _, address in self.keys_and_addresses())
 
     def keys_and_addresses(self) -> Iterator[tuple[str, str]]:
-        """The keys and addresses of all recipients, in order; their rows stay unread."""
+        """The keys and addresses of all recipients, in order, without parsing their rows."""
         decode = msgspec.json.Decoder(tuple[int, str, str, str, int, msgspec.Raw]).decode
         with _opened(self.path) as file:
             file.readline()
@@ -106,19 +106,19 @@ class Plan:
                     raise self._damaged(number, str(error)) from None
 
     def recipient(self, number: int) -> Recipient:
-        """One recipient by number, found by bisection. Raises IndexError when there is none."""
+        """One recipient by number, found by bisection. Raises IndexError if there is none."""
         if not 0 <= number < self.size:
             raise IndexError(number)
         return next(self.recipients(start=number))
 
     def input_rows(self, recipient: Recipient) -> list[list[Value]]:
-        """The source's rows that made ``recipient``, aligned with ``input_columns``: one, or one an item."""
+        """The source rows behind ``recipient``, aligned with ``input_columns``: one, or one for each item."""
         items = recipient.row.get(ITEMS) if self.columns != self.input_columns else None
         parts = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else [{}]
         return [[part.get(name, recipient.row.get(name)) for name in self.input_columns] for part in parts]
 
     def _seek(self, file: BinaryIO, number: int) -> None:
-        """Set ``file`` to the beginning of a recipient's line: every line begins with its number."""
+        """Move ``file`` to the beginning of a recipient's line; every line begins with its number."""
         low = len(file.readline())  # invariant: a line begins at low, and its number is at most the wanted one
         high = os.fstat(file.fileno()).st_size
         while number and high - low > 1:
@@ -168,9 +168,9 @@ def freeze(
 ) -> Plan:
     """Screen the source and write ``folder``/screened.csv, then ``folder``/plan.jsonl, both or neither.
 
-    ``already`` and ``only`` (over keys) set rows aside as already served. ``progress`` is told the rows read
-    so far. Raises InputError or ConfigError about the source, StorageError about the folder; then no plan
-    is left behind. The renaming of the plan is the moment from which it holds.
+    ``already`` and ``only`` (over keys) set rows aside as already served. ``progress`` is called with the number of
+    rows read so far. Raises InputError or ConfigError for the source, StorageError for the folder, and then leaves no
+    plan behind. Renaming the plan into place is the commit point.
     """
     from campaign.audience.plan.plan_writer import write_plan
 
@@ -194,7 +194,7 @@ def _last_line(file: BinaryIO) -> bytes:
 
 
 def _number(line: bytes) -> int | None:
-    """The number a recipient's line begins with; None for the footer and the file's end."""
+    """The number at the beginning of a recipient's line; None for the footer and the end of the file."""
     digits = line[1:24].partition(b",")[0]
     return int(digits) if line.startswith(b"[") and digits.isdigit() else None
 

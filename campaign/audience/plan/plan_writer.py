@@ -1,7 +1,7 @@
-"""Source to plan: the whole LOAD stage in one go, in flat memory, both files or neither.
+"""Writes a plan and screened.csv from a source, both or neither, in constant memory.
 
-Rows come in chunks, are screened, and go out at once; only the digests of their keys stay. Files are written
-under a temporary name, synced and renamed, screened.csv first: the plan's name is the commit point.
+Rows are read in chunks, screened and written at once; only the digests of their keys are kept. The files are written
+under temporary names, synced and renamed, screened.csv first: renaming the plan is the commit point.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_plan(
     progress: Callable[[int], None] | None,
     only: Callable[[str], bool] | None,
 ) -> None:
-    """As `plan.freeze` promises."""
+    """Do the work of `plan_reader.freeze`."""
     source = open_source(settings, base)
     settings = source.settings
     screener = Screener(settings, source.columns, suppression, already, only)
@@ -63,7 +63,7 @@ def write_plan(
 def _screened_rows(
     source: Source, screener: Screener, writer: PlanWriter, progress: Callable[[int], None] | None
 ) -> Iterator[list[PlannedRow]]:
-    """The rows that are kept, a chunk at a time; those set aside are written down on the way."""
+    """Yield the kept rows chunk by chunk, and write the rows set aside to screened.csv."""
     for chunk in source.chunks():
         screened = screener.screen(chunk)
         writer.read += len(chunk.rows) - chunk.further + len(chunk.bad)
@@ -86,7 +86,7 @@ def _group(
 
 
 class PlanWriter:
-    """Writes plan lines and screened lines, and keeps the books."""
+    """Writes the lines of the plan and of screened.csv, and counts the rows."""
 
     def __init__(self, source: NamedSource, settings: AudienceSection, plan: BinaryIO, screened: BinaryIO) -> None:
         self.source, self.types = source, column_types(source, settings)
@@ -95,10 +95,10 @@ class PlanWriter:
         self._encoder = msgspec.json.Encoder()
         kinds = list(self.types.values())
         self._odd = [at for at, kind in enumerate(kinds) if kind not in AS_THEY_ARE]
-        self._dated = any(kinds[at] != "json" for at in self._odd)  # what JSON says holds no dates
+        self._dated = any(kinds[at] != "json" for at in self._odd)  # values parsed from JSON contain no dates
 
     def begin(self) -> None:
-        """The plan's header and the headings of screened.csv."""
+        """Write the plan's header and the headings of screened.csv."""
         header = {
             "plan": FORMAT,
             "source": self.source.name,
@@ -112,7 +112,7 @@ class PlanWriter:
         self._screened.write(csv_line(HEADINGS))
 
     def plan(self, kept: Iterable[PlannedRow]) -> None:
-        """One numbered line each."""
+        """Write one numbered line for each row."""
         lines = [(number, *row) for number, row in enumerate(kept, self.planned)]
         encoded = b"" if self._dated else self._encoder.encode_lines(lines)
         if self._odd and (self._dated or b'"$' in encoded):
@@ -122,13 +122,13 @@ class PlanWriter:
         self.planned += len(lines)
 
     def set_aside(self, aside: Iterable[ScreenedRow]) -> None:
-        """One line of screened.csv each."""
+        """Write one line of screened.csv for each row."""
         for line, address, kind, detail in aside:
             self._screened.write(csv_line((self.source.name, str(line), address, kind.value, detail)))
             self.counts[kind.value] += 1
 
     def end(self) -> None:
-        """The footer with the books. Raises InputError on no rows, InternalError when the books do not balance."""
+        """Write the footer with the row counts. Raises InputError without rows, InternalError if they do not add up."""
         if not self.read:
             raise InputError(f"{self.source.name} has no rows.", next_step="check the file, or the query")
         books = Books(read=self.read, further=self.further, planned=self.planned, **self.counts)
@@ -144,7 +144,7 @@ class PlanWriter:
 
 
 def column_types(source: NamedSource, settings: AudienceSection) -> dict[str, str]:
-    """Each column and what its values are."""
+    """The type of each column's values, by column."""
     types: dict[str, str] = {name: base_type(settings.columns.get(name, source.value_type)) for name in source.columns}
     if not settings.items:
         return types

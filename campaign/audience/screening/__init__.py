@@ -1,1 +1,1 @@
-"""Which rows are sent to: valid addresses, the filter, suppression lists, keys met once."""
+"""Screening of rows: invalid addresses, the filter, suppression lists and duplicate keys."""

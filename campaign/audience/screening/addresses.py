@@ -1,10 +1,9 @@
-"""One address: is it a bare addr-spec, how does it go on the wire, and by what key is it known.
+"""Parsing and normalisation of one address: bare addr-spec or refusal, envelope form, comparison key.
 
-A compiled expression decides the plain ASCII 99.9 %; email-validator decides the rest, with the same
-verdicts (a property test holds the two together). Nothing here talks to DNS, and nothing looks for an address
-*inside* a text: display names, comments, groups, routes and quoted local parts are refused
-(CVE-2023-27043, CVE-2025-13033). What is taken here can be put into an envelope and into To: a property test
-holds this together with what the letters and the transaction take.
+A compiled expression decides the 99.9 % that are plain ASCII; email-validator decides the rest. A property test
+checks that both give the same results. Nothing here uses DNS or looks for an address *inside* a text: display names,
+comments, groups, routes and quoted local parts are refused (CVE-2023-27043, CVE-2025-13033). An accepted address fits
+into an envelope and into To; a property test checks this against the code for letters and transactions.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ import msgspec
 
 #: RFC 5321 4.5.3.1: octets of a local part, and of a whole path without its angle brackets.
 LOCAL_LIMIT, ADDRESS_LIMIT = 64, 254
-#: Blanks people leave around a cell; anything else stays, and is refused below.
+#: Whitespace stripped from the ends of a cell; any other stays, and is refused below.
 BLANKS = " \t\r\n"
-#: What an encoded word begins with (RFC 2047): in To, programs would read something else than the address.
+#: The beginning of an encoded word (RFC 2047): in To, a mail reader would decode it and show another address.
 ENCODED_WORD = "=?"
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 _LABEL = r"(?![A-Za-z0-9-]{2}--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN = re.compile(rf"((?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+([A-Za-z]{{2,63}}))")
-#: What people write between several addresses, and an address in angle brackets, with or without a name.
+#: Separators between several addresses, and an address in angle brackets, with or without a name.
 _BETWEEN = re.compile(r"[\s,;|]+")
 _WITH_NAME = re.compile(r"[^<>]*<[^<>@]+@[^<>@]+>", re.DOTALL)
-#: Names that never take mail (RFC 6761, 7686). ``.test`` and ``.local`` may: rehearsals and inner networks.
+#: Top-level domains that never accept mail (RFC 6761, 7686). ``.test`` and ``.local`` may: rehearsals, local networks.
 _SPECIAL = frozenset({"arpa", "invalid", "localhost", "onion"})
 _ALLOWED_SPECIAL = frozenset({"local", "test"})
 
@@ -43,7 +42,7 @@ _PLUS_TAGS = frozenset(
 class Address(msgspec.Struct, frozen=True, gc=False):
     """An address fit for an envelope: local part NFC as given, domain in lower-case A-labels.
 
-    ``smtputf8`` says that the local part is not ASCII: only a relay that offers SMTPUTF8 takes it (RFC 6531).
+    ``smtputf8``: the local part is not ASCII, so only a relay that offers SMTPUTF8 accepts it (RFC 6531).
     """
 
     wire: str
@@ -52,13 +51,13 @@ class Address(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a text is no address, in words for the person who owns the list."""
+    """Why a text is not an address, in words for the owner of the list."""
 
     reason: str
 
 
 def parse_address(text: str) -> Address | Refusal:
-    """Read a bare addr-spec; ASCII blanks around it are ignored. Never raises."""
+    """Parse a bare addr-spec, ignoring ASCII whitespace around it. Never raises."""
     text = text.strip(BLANKS)
     plain = _PLAIN.fullmatch(text)
     if plain and len(text) <= ADDRESS_LIMIT and ENCODED_WORD not in text:
@@ -69,10 +68,10 @@ def parse_address(text: str) -> Address | Refusal:
 
 
 def address_key(wire: str, provider_rules: bool = False) -> str:
-    """The key by which ``Address.wire`` is compared: local part without case, domain as it is.
+    """The key by which ``Address.wire`` is compared: local part in lower case, domain unchanged.
 
-    ``lower`` and not ``casefold``: folding makes one of two different mailboxes (CVE-2019-19844). With
-    ``provider_rules``, dots and +tags of Gmail and +tags of a few large providers do not count.
+    It uses ``lower``, not ``casefold``, which would make two different mailboxes equal (CVE-2019-19844). With
+    ``provider_rules``, dots and +tags at Gmail and +tags at a few large providers are ignored.
     """
     key = wire.lower()
     if not provider_rules:
@@ -86,7 +85,7 @@ def address_key(wire: str, provider_rules: bool = False) -> str:
 
 
 def domain_key(domain: str) -> str | None:
-    """A domain in the form that keys use (lower-case A-labels), or None where it is no domain."""
+    """A domain in the form that keys use (lower-case A-labels), or None if it is not a domain."""
     found = parse_address(f"postmaster@{domain}")
     return found.wire.rpartition("@")[2] if isinstance(found, Address) else None
 
@@ -118,7 +117,7 @@ def _judge(text: str) -> Address | Refusal:
 
 
 def _more_than_an_address(text: str) -> str:
-    """Why a cell that holds an address holds too much: several, a name before it, a link; empty where it does not."""
+    """Why a cell holds more than one bare address (several, a display name, a mailto link); empty if it does not."""
     count = sum(0 < part.find("@") < len(part) - 1 for part in _BETWEEN.split(text))
     if count > 1:
         return f"{count} addresses in one cell; a row has one, unless split_addresses = true"
@@ -134,7 +133,7 @@ def _more_than_an_address(text: str) -> str:
 def _validate(text: str) -> str:
     import email_validator
 
-    # The library's documented way to let a special-use name through is to take it off its list.
+    # The library's documented way to allow a special-use name is to remove it from its list.
     for name in _ALLOWED_SPECIAL.intersection(email_validator.SPECIAL_USE_DOMAIN_NAMES):
         email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(name)
     found = email_validator.validate_email(text, check_deliverability=False, strict=True)

@@ -1,9 +1,9 @@
-"""A set of recipients' keys in 16 bytes a key, for lists of many millions, in time that grows with their number only.
+"""A set of recipient keys for lists of many millions: 16 bytes a key, and time linear in their number.
 
-Keys are kept as 128-bit digests: the latest in a plain set, those before in a few sorted numpy segments, the most
-in parts, by their first bits. When the segments have become a share of the whole they are merged into the parts,
-one after the other, so that each key is copied a bounded number of times. Two different keys with the same digest are
-not expected before 10^19 keys, so a digest stands for its key. No key can be read back.
+Keys are stored as 128-bit digests: the latest in a plain set, earlier ones in a few sorted numpy segments, and most in
+parts divided by their first bits. Once the segments make up a fixed share of the whole, they are merged into the parts
+one by one, so each key is copied a bounded number of times. Two different keys with the same digest are not expected
+below 10^19 keys, so a digest stands for its key. No key can be read back.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 WIDTH = 16
 #: Keys in the plain set, at most: about 12 MB.
 LATEST = 1 << 17
-#: Keys in a segment that is not merged with another: merging takes 40 MB for a moment.
+#: Keys in a segment that is not merged any further: merging briefly takes 40 MB.
 SEGMENT = 1 << 20
-#: The share of all keys that may stand in segments: a larger one leaves more to search, a smaller one copies more.
+#: Segments may hold one key in so many: a larger share makes searches slower, a smaller one copies more.
 SHARE = 8
-#: Parts, by the first six bits: merging into one takes little memory.
+#: Parts, by the first six bits of a digest: merging into one takes little memory.
 PARTS, BITS = 64, 6
 
 
@@ -39,7 +39,7 @@ def digest(key: str) -> bytes:
 
 
 class KeySet:
-    """Digests seen so far. ``add`` and ``contains`` take batches; a few thousand at a time is fast."""
+    """The digests seen so far. ``add`` and ``contains`` take batches; a few thousand at a time are fast."""
 
     def __init__(self) -> None:
         self._latest: set[bytes] = set()
@@ -50,7 +50,7 @@ class KeySet:
         return len(self._latest) + _size(self._segments) + _size(self._parts)
 
     def add(self, digests: Sequence[bytes]) -> list[bool]:
-        """Take in ``digests``; for each, True where it is new (not seen before, nor earlier in the batch)."""
+        """Add ``digests``; return for each whether it is new (not seen before, nor earlier in the batch)."""
         earlier = self._contains_earlier(digests) if self._segments or self._parts else repeat(False, len(digests))
         latest, add = self._latest, self._latest.add
         fresh = [
@@ -65,7 +65,7 @@ class KeySet:
         latest = list(map(self._latest.__contains__, digests))
         if not self._segments and not self._parts:
             return latest
-        if len(digests) == 1:  # asked before each letter: setting up a batch would cost ten times the look-up
+        if len(digests) == 1:  # the look-up before each letter: setting up a batch would cost ten times as much
             return [latest[0] or self._contains_one(digests[0])]
         return [new or known for new, known in zip(latest, self._contains_earlier(digests), strict=True)]
 
@@ -73,7 +73,7 @@ class KeySet:
         import numpy as np
 
         high, low = _words(digests)
-        order = np.argsort(high)  # sorted needles walk a segment in order: several times faster in large ones
+        order = np.argsort(high)  # sorted keys are searched in order: several times faster in large segments
         high, low = high[order], low[order]
         seen = np.zeros(len(high), dtype=bool)
         for segment in self._segments:
@@ -99,7 +99,7 @@ class KeySet:
         return False
 
     def _keep_latest(self) -> None:
-        """The latest become a segment, small segments one, and many of them parts."""
+        """Turn the latest keys into a segment, merge small segments, and move many of them into the parts."""
         self._segments.append(_sorted(*_words(list(self._latest))))
         self._latest = set()
         while len(self._segments) > 1 and _mergeable(*self._segments[-2:]):
@@ -129,7 +129,7 @@ def _words(digests: Sequence[bytes]) -> Segment:
 def _sorted(high: Words, low: Words) -> Segment:
     import numpy as np
 
-    order = np.argsort(high, kind="stable")  # of sorted runs that is a merge; `_within` looks past equal highs
+    order = np.argsort(high, kind="stable")  # a merge, as the runs are sorted; `_within` looks past equal highs
     return high[order], low[order]
 
 
@@ -140,7 +140,7 @@ def _merged(segments: Sequence[Segment]) -> Segment:
 
 
 def _by_part(high: Words) -> Iterator[slice]:
-    """Where each part's keys stand among sorted ones."""
+    """The slice of sorted keys that belongs to each part."""
     import numpy as np
 
     firsts = np.arange(1, PARTS, dtype=np.uint64) << np.uint64(64 - BITS)
@@ -149,7 +149,7 @@ def _by_part(high: Words) -> Iterator[slice]:
 
 
 def _within(segment: Segment, high: Words, low: Words) -> NDArray[np.bool_]:
-    """Membership in one segment, sorted by ``high``, which alone nearly always decides."""
+    """Membership in one segment, which is sorted by ``high``; this half alone nearly always decides."""
     import numpy as np
 
     seg_high, seg_low = segment
@@ -158,7 +158,7 @@ def _within(segment: Segment, high: Words, low: Words) -> NDArray[np.bool_]:
     at = np.searchsorted(seg_high, high)
     at[at == len(seg_high)] = 0
     found = np.asarray(seg_high[at] == high)
-    for i in np.flatnonzero(found & (seg_low[at] != low)):  # the same 64 bits, another key: look further
+    for i in np.flatnonzero(found & (seg_low[at] != low)):  # same 64 bits, other key: search on
         stop = np.searchsorted(seg_high, high[i], side="right")
         found[i] = bool(np.any(seg_low[at[i] : stop] == low[i]))
     return found

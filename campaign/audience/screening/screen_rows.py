@@ -1,8 +1,8 @@
-"""Raw rows to kept or set aside, each with a reason; nothing is dropped and nothing repaired.
+"""Screens raw rows: each is kept, or set aside with a reason; none is dropped or repaired.
 
-In this order, so that each row has one reason: unreadable or mistyped (invalid), not wanted (filtered), no
-address (invalid), suppressed, already served, duplicate. A row that is filtered out or suppressed never
-makes a later one a duplicate. This module decides; `plan_writer.py` writes down.
+The checks have a fixed order, so that each row has one reason: unreadable or mistyped (invalid), excluded by the
+filter (filtered), no address (invalid), suppressed, already served, duplicate. A filtered or suppressed row never makes
+a later one a duplicate. `plan_writer.py` writes the results.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from campaign.model import Screened, Value
 
 __all__ = ["KeySet", "PlannedRow", "ScreenedChunk", "ScreenedRow", "Screener", "Suppression", "digest"]
 
-#: First lines remembered, so that a duplicate can name the line it repeats.
+#: First lines of keys that are remembered, so that the reason for a duplicate can name the line it repeats.
 REMEMBERED = 50_000
 
 
 def key_of(wire: str, value: Value, settings: AudienceSection) -> str:
-    """What makes a letter one of a kind: the ``value`` of the key column, or without one the address.
+    """The key of a letter: the ``value`` of the key column, or the address if no such column is set.
 
-    Where cells are split it takes both: the address, which holds no blank, comes last.
+    With ``split_addresses`` it is both, the address last because it contains no space.
     """
     if not settings.key:
         return address_key(wire, settings.provider_rules)
@@ -38,7 +38,7 @@ def key_of(wire: str, value: Value, settings: AudienceSection) -> str:
 
 
 class PlannedRow(NamedTuple):
-    """A row fit for the plan; the order of a plan line after its number."""
+    """A row for the plan, its fields in the order of a plan line after the number."""
 
     key: str
     address: str
@@ -48,7 +48,7 @@ class PlannedRow(NamedTuple):
 
 
 class ScreenedRow(NamedTuple):
-    """A row set aside, and why."""
+    """A row set aside, and the reason."""
 
     line: int
     address: str
@@ -58,7 +58,7 @@ class ScreenedRow(NamedTuple):
 
 @dataclass(slots=True)
 class ScreenedChunk:
-    """What became of the rows of one chunk."""
+    """The rows of one chunk, kept or set aside."""
 
     kept: list[PlannedRow] = field(default_factory=list)
     aside: list[ScreenedRow] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Screener:
         self._suppression, self._already, self._only = suppression, already, only
         self._seen = KeySet()
         self._first: dict[bytes, int] = {}
-        #: Keys with an invalid line, and which: a letter gathered from the rest would lack an item.
+        #: Keys that have an invalid line, and that line: a letter grouped from the other lines would lack an item.
         self.spoiled: dict[str, int] = {}
 
     def screen(self, chunk: Chunk) -> ScreenedChunk:
@@ -108,7 +108,7 @@ class Screener:
         return screened
 
     def _admit(self, row: Sequence[Value], line: int) -> PlannedRow | ScreenedRow:
-        """One row on its own: typed, wanted, addressed, keyed."""
+        """Convert and filter one row by itself, and parse its address and key."""
         cell = row[self._address]
         raw = cell if isinstance(cell, str) else str(text_cell(cell))
         try:
@@ -133,7 +133,7 @@ class Screener:
             self.spoiled.setdefault(str(text_cell(key)).strip(), found.line)
 
     def _settle(self, admitted: list[PlannedRow], screened: ScreenedChunk) -> None:
-        """Against the lists, the earlier runs and the earlier rows, a chunk at a time."""
+        """Compare a chunk with the suppression lists, the earlier runs and the earlier rows."""
         digests = [digest(row.key) for row in admitted]
         left = list(zip(admitted, digests, self._reasons(admitted, digests), strict=True))
         for row, _, reason in left:
@@ -159,7 +159,7 @@ class Screener:
                 yield None
 
     def _distinct(self, rows: list[tuple[PlannedRow, bytes]], screened: ScreenedChunk) -> None:
-        """Keep the first row of each key. Rows that are to be gathered by key pass: they are no duplicates."""
+        """Keep the first row of each key. Rows to be grouped by key are all kept: they are not duplicates."""
         if self._grouped or not rows:
             screened.kept.extend(row for row, _ in rows)
             return

@@ -1,8 +1,8 @@
-"""Cells with more than one bare address (``audience.split_addresses``): each address, with the name beside it.
+"""Splits cells that hold more than one bare address (``audience.split_addresses``) into addresses and display names.
 
-Only this module looks for addresses inside a text, and only where the setting asks for it. It decides where one entry
-ends and the next begins, and nothing else: whether an entry is an address is for `addresses` to say, as for any cell,
-so an entry that is none becomes a screened row of its own and the others are served.
+Only this module looks for addresses inside a text, and only if the setting is on. It finds the boundaries between
+entries; `addresses` validates each entry like any other cell. An invalid entry becomes a separate screened row, and
+the others are served.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from campaign.audience.screening.addresses import BLANKS
 from campaign.audience.sources.row_chunks import Chunk
 from campaign.model import Value
 
-#: Characters of a cell that is looked into; a longer one is refused as the address that it is not.
+#: Characters of a cell that is split, at most; a longer one is kept whole and refused as an invalid address.
 LONGEST = 10_000
-#: What a cell that holds one bare address has nothing of.
+#: Does not match a cell that holds one bare address.
 _MORE = re.compile(r"[\s;,|<>/]|\Amailto:", re.IGNORECASE)
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-#: What stands between two separators that are neither quoted nor in angle brackets.
+#: The text between two separators that are neither quoted nor in angle brackets.
 _ENTRY = re.compile(rf"(?:{_QUOTED}|<[^<>]*>|[^;,|\r\n])+", re.DOTALL)
 _NAMED = re.compile(rf"((?:{_QUOTED}|[^<>\"])*)<([^<>]*)>", re.DOTALL)
-#: A slash after a domain stands between addresses; one before the @ belongs to the address.
+#: A slash after a domain separates addresses; one before the @ belongs to the address.
 _SLASH = re.compile(r"(@[\w.-]+)/")
 _QUERY = re.compile(r"(@[^?]*)\?.*", re.DOTALL)
 _WORDS_BETWEEN = frozenset({"/", "&", "+", "and", "or", "und", "oder", "et", "ou"})
 
 
 class AddressEntry(NamedTuple):
-    """What stands where an address should, and the name beside it (may be empty)."""
+    """The text in the place of an address, and the display name beside it (may be empty)."""
 
     address: str
     name: str = ""
 
 
 def split_cell(text: str) -> list[AddressEntry]:
-    """The entries of a cell, at least one; an address that stands there twice is two entries."""
+    """The entries of a cell, at least one; a repeated address is two entries."""
     text = text.strip(BLANKS)
     if not _MORE.search(text) or len(text) > LONGEST:
         return [AddressEntry(text)]
@@ -46,7 +46,7 @@ def split_cell(text: str) -> list[AddressEntry]:
 
 
 def split_rows(chunk: Chunk, at: int, *, named: bool) -> None:
-    """Make one row of ``chunk`` of each entry in column ``at``; with ``named`` its name becomes the last column."""
+    """Turn each entry in column ``at`` into a row of ``chunk``; with ``named`` its name becomes the last column."""
     rows: list[Sequence[Value]] = []
     lines: list[int] = []
     for row, line in zip(chunk.rows, chunk.lines, strict=True):
@@ -59,7 +59,7 @@ def split_rows(chunk: Chunk, at: int, *, named: bool) -> None:
 
 
 def _pieces(text: str) -> list[str]:
-    """``text`` cut at its separators; a comma in a name that is not quoted, ``Doe, Anna <…>``, is none."""
+    """``text`` split at its separators; the comma in an unquoted name, ``Doe, Anna <…>``, is not one."""
     pieces: list[str] = []
     before = ""
     for found in _ENTRY.finditer(text):
@@ -73,14 +73,14 @@ def _pieces(text: str) -> list[str]:
 
 
 def _names_next(text: str, start: int) -> bool:
-    """Whether the next entry has an address in angle brackets with something before it."""
+    """Whether the next entry is an address in angle brackets with a name before it."""
     following = _ENTRY.match(text, start)
     named = _NAMED.match(following[0]) if following else None
     return bool(named and named[1].strip() and "@" not in named[1])
 
 
 def _entries(piece: str) -> list[AddressEntry]:
-    """Those of a piece without separators: named ones, then what stands after the last."""
+    """The entries of a piece without separators: those with names, then the text after the last."""
     entries, end = [], 0
     while named := _NAMED.match(piece, end):
         entries.append(AddressEntry(_bare(named[2]), _name(named[1])))
@@ -90,14 +90,14 @@ def _entries(piece: str) -> list[AddressEntry]:
 
 
 def _apart(text: str) -> list[str]:
-    """``a@example.com / b@example.com``: apart where there are several; otherwise as it stands."""
+    """Split ``a@example.com / b@example.com``; a text with at most one address is returned whole."""
     if text.count("@") < 2:
         return [text] if text else []
     return [word for word in _SLASH.sub(r"\1 ", text).split() if word.casefold() not in _WORDS_BETWEEN]
 
 
 def _bare(text: str) -> str:
-    """Without ``mailto:`` and what such a link says after the address."""
+    """``text`` without ``mailto:`` and the query of such a link."""
     text = text.strip()
     return _QUERY.sub(r"\1", text[7:]).strip() if text[:7].lower() == "mailto:" else text
 

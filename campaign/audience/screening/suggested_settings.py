@@ -1,8 +1,8 @@
-"""Which lines under ``[audience]`` a list seems to need: all of them at once, so that nobody learns them one by one.
+"""Suggests all the lines under ``[audience]`` that a list seems to need, so the operator need not find them one by one.
 
-A row shows only its first fault, and a list whose header is not found shows none. So what each fault suggests is tried
-on the first rows, and whatever then comes to light is asked the same, until nothing is left that a setting can change.
-A suggestion that does not make its fault rarer is dropped. Nothing is written, and nothing is decided for anybody.
+A row shows only its first fault, and a list whose header is not found shows none. So the setting that each fault
+suggests is tried on the first rows, and the faults that then appear are treated the same way, until no setting helps
+any more. A suggestion that does not make its fault rarer is dropped. Nothing is written or applied.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Faults:
     header_row: int = 0
 
     def add(self, detail: str) -> None:
-        """Take in one row's detail."""
+        """Count one row by its detail."""
         typed = _TYPED.match(detail)
         kind = typed[1] if typed else SPLIT if MORE_THAN_AN_ADDRESS.match(detail) else ""
         self.details.setdefault(kind, detail)
@@ -48,7 +48,7 @@ class Faults:
 
 @contextlib.contextmanager
 def all_suggestions(settings: AudienceSection, base: Path) -> Iterator[None]:
-    """Where the list ends what is done here, and several settings would help, the error's next step names them all."""
+    """If an error about the list ends the block and several settings would help, name them all in its next step."""
     try:
         yield
     except (ConfigError, InputError) as error:
@@ -59,14 +59,14 @@ def all_suggestions(settings: AudienceSection, base: Path) -> Iterator[None]:
 
 
 def in_words(lines: list[str]) -> str:
-    """The next step: the lines to write."""
+    """The next step that gives ``lines`` to write."""
     return "\n  ".join(
         [f"write these {len(lines)} lines under [audience], in place of those of the same name:", *lines]
     )
 
 
 def suggested_settings(settings: AudienceSection, base: Path) -> list[str]:
-    """Lines of the campaign file, in the order in which they were found; empty where no setting would help."""
+    """Lines of the campaign file, in the order in which they were found; empty if no setting would help."""
     lines: dict[str, str] = {}
     try:
         faults, tried = _faults(settings, base), set[str]()
@@ -81,12 +81,12 @@ def suggested_settings(settings: AudienceSection, base: Path) -> list[str]:
                 settings, faults = changed, after
                 lines |= {name: f"{name} = {_toml(value)}{note}" for name, value in change.items()}
     except CampaignError:
-        pass  # what ends it is told by whoever reads the list for good
+        pass  # the actual reading of the list reports it
     return list(lines.values())
 
 
 def _kinds(faults: Faults) -> list[str]:
-    """What can be asked for a setting: the header before all, then the commonest."""
+    """The kinds of fault that a setting may remove: a missing header first, then the commonest."""
     if faults.header_row:
         return [HEADER]
     return sorted((kind for kind in faults.counts if kind), key=lambda kind: -faults.counts[kind])
@@ -105,7 +105,7 @@ def _faults(settings: AudienceSection, base: Path) -> Faults:
 
 
 def _change(kind: str, faults: Faults, settings: AudienceSection) -> tuple[dict[str, object], str]:
-    """What might help against this kind of fault, and what to say beside it."""
+    """The setting that might remove this kind of fault, and a comment for its line."""
     if kind == HEADER:
         return {HEADER: faults.header_row}, ""
     if kind == SPLIT:

@@ -1,8 +1,8 @@
-"""The filter of ``[audience] where``: Python's own syntax, a short list of what it may say, never `eval`.
+"""The filter of ``[audience] where``: a small subset of Python's expression syntax, never passed to `eval`.
 
-Columns by name (`` `Last name` `` in backticks), texts, numbers, ``True False None``, comparisons, ``in``
-over a list, ``and or not``, and arithmetic on numbers. The expression is parsed once into nested functions;
-whatever is not on the list is refused with its place. A row that cannot be compared is an error of its row.
+It allows columns by name (`` `Last name` `` in backticks), texts, numbers, ``True False None``, comparisons, ``in``
+over a list, ``and or not``, and arithmetic on numbers. The expression is compiled once into nested functions; anything
+else is refused and shown. A row whose values cannot be compared is an invalid row.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _QUOTED_OR_TICKED = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|`([^`]+
 
 
 class FilterError(ValueError):
-    """A row for which the filter has no answer."""
+    """The filter cannot be evaluated for a row."""
 
 
 class Filter:
-    """A compiled filter over ``columns``. Raises ConfigError where the expression says more than it may."""
+    """A compiled filter over ``columns``. Raises ConfigError for an expression that is not allowed."""
 
     def __init__(self, expression: str, columns: Sequence[str], types: Mapping[str, str]) -> None:
         self._term = _Compiler(expression, columns, types).compile()
 
     def accepts(self, row: Sequence[Value]) -> bool:
-        """Whether the row is wanted. Raises FilterError when its values cannot be compared."""
+        """Whether the row matches. Raises FilterError if its values cannot be compared."""
         try:
             return bool(self._term(row))
         except (TypeError, ZeroDivisionError, OverflowError) as error:
@@ -59,7 +59,7 @@ class Filter:
 
 
 class _Compiler:
-    """Turns the few permitted kinds of node into functions of a row."""
+    """Compiles the permitted kinds of syntax node into functions of a row."""
 
     def __init__(self, expression: str, columns: Sequence[str], types: Mapping[str, str]) -> None:
         self.expression, self.columns, self.types = expression, columns, types
@@ -132,7 +132,7 @@ class _Compiler:
         return lambda row: any(option(row) for option in options) is wanted
 
     def _side(self, node: ast.expr, against: str) -> Term:
-        """One side of a comparison; a text that is compared with a date column becomes a date."""
+        """One side of a comparison; a text compared with a date column becomes a date."""
         if against != "date" or not isinstance(node, ast.Constant) or not isinstance(node.value, str):
             return self._term(node)
         try:
@@ -177,7 +177,7 @@ def _computed(operation: Callable[..., Value], left: Term, right: Term) -> Term:
 
 
 def _compared(operation: Callable[..., bool], left: Term, right: Term, differs: bool) -> Term:
-    """A comparison; against nothing (None) only equality has an answer, and any order is false."""
+    """A comparison; with None only equality can hold, and any ordering is false."""
 
     def compare(row: Sequence[Value]) -> bool:
         a, b = left(row), right(row)
@@ -189,7 +189,7 @@ def _compared(operation: Callable[..., bool], left: Term, right: Term, differs: 
 
 
 def _alike(a: Value, b: Value) -> tuple[Value, Value]:
-    """Both sides as one kind: text with text, number with number, moments at a day's beginning."""
+    """Both sides as one kind: text with text, number with number; a date becomes the beginning of its day."""
     if isinstance(a, date) and isinstance(b, date):
         return _moment(a, b), _moment(b, a)
     numbers = isinstance(a, int | float), isinstance(b, int | float)

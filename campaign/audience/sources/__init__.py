@@ -1,1 +1,1 @@
-"""Rows from anywhere: text files, workbooks, columnar files, databases, each in bounded chunks with their lines."""
+"""Sources of rows: text files, workbooks, columnar files and databases, read in bounded chunks with line numbers."""

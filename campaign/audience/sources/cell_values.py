@@ -1,4 +1,4 @@
-"""What a typed source (a workbook, Parquet, a database) hands over, as plain values and nothing with power."""
+"""Conversion of typed cells (from a workbook, Parquet or a database) to the plain values of templates."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import date, datetime
 from campaign.audience.sources.row_chunks import BadRow, Chunk
 from campaign.model import Value
 
-#: JSON readers outside Python hold whole numbers exactly up to here; a larger one travels as text.
+#: JSON readers outside Python hold whole numbers exactly up to here; a larger one becomes text.
 EXACT = 1 << 53
 
 
 def chunk_of(rows: Iterable[Sequence[object]], first: int) -> Chunk:
-    """Rows of typed cells, numbered from ``first``; a row with a cell that is no plain value is bad."""
+    """Rows of typed cells, numbered from ``first``; a row with a cell that has no plain value is bad."""
     chunk = Chunk()
     for line, row in enumerate(rows, first):
         try:
@@ -26,9 +26,9 @@ def chunk_of(rows: Iterable[Sequence[object]], first: int) -> Chunk:
 
 
 def plain_value(cell: object) -> Value:
-    """``cell`` as one of the values templates see. Raises ValueError where it has no such form.
+    """``cell`` as a value for templates. Raises ValueError if it has no such form.
 
-    Decimals, times and UUIDs become text as they stand, so that a price of 12.50 stays 12.50.
+    Decimals, times and UUIDs become text unchanged, so that a price of 12.50 stays 12.50.
     """
     match cell:
         case None | bool():
@@ -67,9 +67,9 @@ def _number(cell: float) -> Value:
 
 
 def _moment(cell: datetime) -> Value:
-    if cell != cell:  # pandas' NaT is the one moment that does not equal itself
+    if cell != cell:  # pandas' NaT, the only moment that does not equal itself
         return None
-    return datetime.combine(cell.date(), cell.timetz())  # a subclass, such as a pandas Timestamp, is shed
+    return datetime.combine(cell.date(), cell.timetz())  # converts a subclass, such as a pandas Timestamp
 
 
 def _other(cell: object) -> Value:
@@ -78,5 +78,5 @@ def _other(cell: object) -> Value:
     if isinstance(cell, dict):
         return {_text(str(name)): plain_value(item) for name, item in cell.items()}
     if isinstance(cell, bytes | bytearray | memoryview):
-        raise ValueError("a binary value; select it as text")  # noqa: TRY004  the row is bad, not our call
+        raise ValueError("a binary value; select it as text")  # noqa: TRY004  the row is bad, not the caller
     return _text(str(cell))

@@ -1,8 +1,8 @@
-"""Text to records: cut by `csv.reader(strict=True)`, with the line of each, swallowing nothing.
+"""Parses text into CSV records with `csv.reader(strict=True)`, each with its line number, without losing a line.
 
-A record that is no record (wrong number of fields, a quote that never closes, text after a closing quote)
-costs its first line only: the lines after it are read again as records of their own. So no stray quote ever
-eats a row, and every physical line is in exactly one record, in one bad row, or blank.
+A malformed record (wrong number of fields, a quote that never closes, text after a closing quote) costs only its first
+line; the lines after it are parsed again as separate records. So a stray quote never swallows another row, and every
+physical line is in exactly one record, in one bad row, or blank.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from campaign.errors import InputError
 
 #: Characters of a field, at most (the csv module's own limit); a longer one is a bad row.
 FIELD_LIMIT = 131_072
-#: Lines read again after bad records, at most: a file that needs more is not this kind of file.
+#: Lines parsed again after bad records, at most: a file that needs more has another format.
 REREAD_LIMIT = 5_000_000
 OPEN = "a quote opens here and never closes"
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How the fields of a line are parted."""
+    """How the fields of a line are separated and quoted."""
 
     delimiter: str = ","
     quote: str = '"'
@@ -40,11 +40,11 @@ class Dialect:
 
 
 def numbered_lines(pieces: Iterable[str], name: str) -> Iterator[tuple[int, list[str], bool]]:
-    """(number of the first line, physical lines, is it the end) per piece; lines end in LF, CR or CRLF."""
+    """For each piece: number of its first line, physical lines, whether it is the last; lines end in LF, CR or CRLF."""
     first, rest = 1, ""
     for piece in pieces:
         lines = _lines(rest + piece)
-        rest = lines.pop()  # perhaps half a line, or a CR whose LF is still to come
+        rest = lines.pop()  # possibly part of a line, or a CR whose LF follows in the next piece
         if len(rest) > BLOCK:
             raise InputError(
                 f"Line {first + len(lines)} of {name} is longer than {BLOCK:,} characters.",
@@ -57,7 +57,7 @@ def numbered_lines(pieces: Iterable[str], name: str) -> Iterator[tuple[int, list
 
 
 def _lines(text: str) -> list[str]:
-    """``text`` cut behind each LF, CR and CRLF; the last line is what follows the last one, or ends in it."""
+    """``text`` split after each LF, CR and CRLF; the last element is the text after the last LF, or ends in a CR."""
     if "\r" not in text or text.count("\r") == text.count("\r\n"):
         lines = text.split("\n")
         last = lines.pop()
@@ -67,7 +67,7 @@ def _lines(text: str) -> list[str]:
 
 @dataclass(slots=True)
 class LineBuffer:
-    """Lines with a position that can be set back; `csv.reader` starts afresh after each record or error."""
+    """Lines with a position that can be moved back; `csv.reader` starts afresh after each record or error."""
 
     lines: list[str]
     at: int = 0
@@ -84,7 +84,7 @@ class LineBuffer:
 
 @dataclass(slots=True)
 class RecordReader:
-    """Cuts numbered lines into records of ``width`` fields. Keeps what a record still lacks between blocks."""
+    """Splits numbered lines into records of ``width`` fields. Keeps the lines of an unfinished record between calls."""
 
     dialect: Dialect
     width: int
@@ -105,7 +105,7 @@ class RecordReader:
             yield self._at_once(begin, some) or self._one_by_one(begin, some, last)
 
     def _at_once(self, first: int, lines: list[str]) -> Chunk | None:
-        """The usual case at the csv module's own speed: each line one record, each of full width."""
+        """The usual case at the csv module's speed: each line is one record of full width."""
         try:
             rows = list(self.dialect.reader(lines))
         except csv.Error:
@@ -117,11 +117,11 @@ class RecordReader:
         return Chunk(rows=[*rows], lines=list(range(first, first + len(rows))))
 
     def _one_by_one(self, first: int, lines: list[str], final: bool) -> Chunk:
-        """The careful way, for a stretch of lines with anything unusual in it."""
-        chunk, tape = Chunk(), LineBuffer(lines)
-        reader = self.dialect.reader(tape)
+        """The slow path, for lines with anything unusual in them."""
+        chunk, buffer = Chunk(), LineBuffer(lines)
+        reader = self.dialect.reader(buffer)
         while True:
-            start = tape.at
+            start = buffer.at
             try:
                 row = next(reader)
                 fault = self._fault(row)
@@ -134,7 +134,7 @@ class RecordReader:
                     return chunk
             if fault:
                 chunk.bad.append(BadRow(first + start, fault, lines[start][:200].rstrip("\r\n")))
-                self._go_back(tape, start + 1)
+                self._go_back(buffer, start + 1)
             elif row:
                 chunk.rows.append(row)
                 chunk.lines.append(first + start)
@@ -144,9 +144,9 @@ class RecordReader:
             return f"{len(row)} field{'' if len(row) == 1 else 's'} where the header has {self.width}"
         return "a NUL character" if any("\0" in cell for cell in row) else ""
 
-    def _go_back(self, tape: LineBuffer, at: int) -> None:
-        self._reread += tape.at - at
-        tape.at = at
+    def _go_back(self, buffer: LineBuffer, at: int) -> None:
+        self._reread += buffer.at - at
+        buffer.at = at
         if self._reread > REREAD_LIMIT:
             raise InputError(
                 f"{self.name} has too many quotes that never close to be read as it is.",

@@ -1,7 +1,7 @@
-"""CSV, TSV and their kin: values as they stand in the file, each row with its line.
+"""A source of delimited text such as CSV and TSV: values unchanged, each row with its line number.
 
-Delimiter and header are found on a small prefix, shown in ``notes``, and settable. Nothing is inferred
-about values: ``NA``, ``null``, ``007``, ``1e5`` and leading blanks arrive as they are.
+Delimiter and header are detected in a small prefix, shown in ``notes``, and configurable. Values are never interpreted:
+``NA``, ``null``, ``007``, ``1e5`` and leading spaces stay as they are.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
 from campaign.system.formula_guard import unguard
 
-#: Bytes looked at to find the delimiter.
+#: Bytes in which the delimiter is detected.
 PREFIX = 4096
 DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """The lines after the header, and where they begin."""
+    """The lines after the header, and the number of the first."""
 
     first: int
     lines: list[str]
@@ -38,7 +38,7 @@ class _Body:
 
 
 class DelimitedFile:
-    """One text file of records. Raises InputError where its beginning cannot be read."""
+    """One text file of records. Raises InputError if its beginning cannot be read."""
 
     value_type = "text"
 
@@ -62,7 +62,7 @@ class DelimitedFile:
         return identity(self.path)
 
     def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
-        """Each of the first lines, cut as if it named the columns."""
+        """Each of the first lines, split as if it were the header."""
         with open_source_file(self.path, self.settings.compression) as stream:
             lines = stream.read(PREFIX).decode(self.codec, "replace").splitlines(keepends=True)
         for at, line in enumerate(lines[:HEADER_ROWS]):
@@ -77,13 +77,13 @@ class DelimitedFile:
             yield chunk
 
     def _chunks(self) -> Iterator[Chunk]:
-        cutter = RecordReader(self.dialect, len(self.columns), self.name)
+        records = RecordReader(self.dialect, len(self.columns), self.name)
         with open_source_file(self.path, self.settings.compression) as stream:
             try:
                 body = self._after_header(numbered_lines(blocks(stream, self.codec), self.name))[1]
-                yield from cutter.cut(body.first, body.lines, body.final)
+                yield from records.cut(body.first, body.lines, body.final)
                 for first, lines, final in body.more:
-                    yield from cutter.cut(first, lines, final)
+                    yield from records.cut(first, lines, final)
             except UnicodeDecodeError:
                 raise explain(self.path, self.settings.compression, self.codec) from None
 
@@ -109,35 +109,35 @@ class DelimitedFile:
                 f"audience.header_row is {self.settings.header_row}, but {self.name} has {len(lines)} lines.",
                 next_step="set it to the line that names the columns, or leave it out",
             )
-        tape = LineBuffer(lines, self._skipped)
+        buffer = LineBuffer(lines, self._skipped)
         try:
-            header = next(filter(None, self.dialect.reader(tape)), [])
+            header = next(filter(None, self.dialect.reader(buffer)), [])
         except csv.Error as error:
             raise InputError(
                 f"The header of {self.name} cannot be read.",
-                evidence=f"{self.name}:{tape.at}: {error}",
+                evidence=f"{self.name}:{buffer.at}: {error}",
                 next_step="check audience.delimiter and audience.quote",
             ) from None
         if not header:
             raise InputError(f"{self.name} is empty.", next_step="its first line should name the columns")
-        return header, _Body(first + tape.at, lines[tape.at :], final, numbered)
+        return header, _Body(first + buffer.at, lines[buffer.at :], final, numbered)
 
 
 def find_dialect(head: str, settings: AudienceSection, suffix: str) -> Dialect:
-    """The delimiter as set, as the suffix says, or the one under which the first lines agree best.
+    """The delimiter as set, as implied by the suffix, or the one with which the first lines agree best.
 
-    Not `csv.Sniffer`: on a file of one column it hangs or answers a letter (cpython#98820).
+    `csv.Sniffer` is not used: on a file of one column it hangs or returns a letter (cpython#98820).
     """
     if settings.delimiter or suffix in {".tsv", ".tab"}:
         return Dialect(settings.delimiter or "\t", settings.quote)
     whole = head.splitlines(keepends=True)
-    whole = whole[:-1] if len(whole) > 1 else whole  # the last line is probably cut
+    whole = whole[:-1] if len(whole) > 1 else whole  # the last line is probably incomplete
     candidates = [Dialect(delimiter, settings.quote) for delimiter in DELIMITERS]
     return max(candidates, key=lambda dialect: _agreement(dialect, whole, settings))
 
 
 def _agreement(dialect: Dialect, lines: list[str], settings: AudienceSection) -> tuple[bool, float, int]:
-    """Does the header name the address column; share of lines as wide as the header; how wide."""
+    """Whether the header names the address column; the share of lines as wide as the header; its width."""
     try:
         rows = [row for row in csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote or None) if row]
     except csv.Error:

@@ -1,7 +1,7 @@
-"""Rows from a database, through SQLAlchemy: one read-only select, streamed by a server-side cursor.
+"""A database source through SQLAlchemy: one read-only select, streamed by a server-side cursor.
 
-The statement comes from the campaign file only, its parameters are bound, the transaction is read-only and
-the time to answer is bounded. The password stands neither in the URL nor on a command line.
+The statement comes only from the campaign file, its parameters are bound, the transaction is read-only and the time to
+answer is bounded. The password is neither in the URL nor on a command line.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONNECT_TIMEOUT = 15
 
 
 class DatabaseQuery:
-    """The rows that one select answers. It runs when this is made: its columns are not known before."""
+    """The rows of one select. The query runs on creation, because only its result has the column names."""
 
     value_type = "any"
 
@@ -59,15 +59,15 @@ class DatabaseQuery:
         self.columns = self._begin()
 
     def identity(self) -> dict[str, str | int]:
-        """The statement's SHA-256: a database has no other lasting name for its state."""
+        """The statement's SHA-256; a database has no lasting identifier of its state."""
         return {"query_sha256": hashlib.sha256(self.settings.query.encode()).hexdigest()}
 
     def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
-        """None: the columns have their names from elsewhere."""
+        """No rows: the database names the columns."""
         return iter(())
 
     def chunks(self) -> Iterator[Chunk]:
-        """The rows in the order of the answer, numbered from 1."""
+        """The rows in the order of the result, numbered from 1."""
         if self._answer is None:
             self._begin()
         answer, self._answer = self._answer, None
@@ -82,14 +82,14 @@ class DatabaseQuery:
 
 
 def _answer(url: URL, settings: AudienceSection, name: str, columns: list[str]) -> Iterator[Chunk]:
-    """An empty chunk once ``columns`` is filled, then the rows.
+    """Yield an empty chunk once ``columns`` is filled, then the rows.
 
-    A function that knows nothing of its `DatabaseQuery`: an answer that nobody reads to its end is closed the
-    moment it is let go of, and not whenever the collector of circles comes by.
+    This generator holds no reference to its `DatabaseQuery`. So an unfinished result is closed as soon as it is
+    dropped, instead of by the garbage collector at some later time.
     """
     from sqlalchemy import text
 
-    with _told(name, url), _connected(url, settings.statement_timeout) as connection:
+    with _translated(name, url), _connected(url, settings.statement_timeout) as connection:
         raw = connection.connection.dbapi_connection
         result = connection.execute(text(settings.query), settings.parameters)
         try:
@@ -142,8 +142,8 @@ def _password(settings: AudienceSection, base: Path) -> str:
 
 
 @contextmanager
-def _told(name: str, url: URL) -> Iterator[None]:
-    """Turns the library's exceptions into one sentence; the driver's own words are the evidence."""
+def _translated(name: str, url: URL) -> Iterator[None]:
+    """Turn the library's exceptions into errors with one sentence and the driver's message as evidence."""
     from sqlalchemy.exc import SQLAlchemyError, StatementError
 
     try:
@@ -161,7 +161,7 @@ def _told(name: str, url: URL) -> Iterator[None]:
 
 
 def _asks_password(said: str) -> bool:
-    """PostgreSQL by libpq and by its server, then MySQL and MariaDB."""
+    """Whether an error asks for a password: from libpq, from a PostgreSQL server, or from MySQL and MariaDB."""
     return any(words in said for words in ("no password supplied", "password authentication failed", "using password"))
 
 
@@ -188,7 +188,7 @@ def _connected(url: URL, timeout: float) -> Iterator[Connection]:
 
 
 def _let_go(connection: Connection, raw: object) -> None:
-    """Drop a MySQL connection as it is: PyMySQL would read the rest of the answer first, however long it is."""
+    """Drop a MySQL connection at once; PyMySQL would first read the rest of the result, however long it is."""
     if connection.dialect.name not in {"mysql", "mariadb"}:
         return
     answer = getattr(raw, "_result", None)
@@ -220,7 +220,7 @@ def _engine(url: URL, timeout: float) -> Engine:
 
 
 def _restrain(connection: Connection, timeout: float) -> None:
-    """Read-only, and bounded in time, by the database's own means."""
+    """Make the connection read-only and bounded in time, by the database's own means."""
     backend = connection.dialect.name
     if backend == "sqlite":
         connection.exec_driver_sql("PRAGMA query_only = ON")

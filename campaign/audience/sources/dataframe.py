@@ -1,7 +1,7 @@
-"""Tables that are stored by column, through pandas: Parquet, Stata and SAS files, a batch of rows at a time.
+"""Sources of Parquet, Stata and SAS files, read through pandas in batches of rows.
 
-Arrow types carry a Parquet batch, so that a whole number with gaps stays whole, a decimal exact and a date a
-date; pandas' own inference never sees them. Everything is a plain value before it leaves this module.
+A Parquet batch keeps its Arrow types instead of those that pandas infers, so integers in a column with missing values
+stay integers, decimals stay exact and dates stay dates. Everything is a plain value before it leaves this module.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: Bytes of one Parquet row group, unpacked: it is read whole, columns by columns.
+#: Bytes of one Parquet row group, unpacked, at most: it is read whole, column by column.
 GROUP = 2 << 30
-#: Rows a Parquet file may have in any case; beyond them it must have a byte for each: no two addresses are equal.
+#: Rows a Parquet file may always have; a file with more needs at least one byte for each, as addresses all differ.
 ROWS = 1_000_000
 
 
@@ -43,7 +43,7 @@ class FrameFile:
         return identity(self.path)
 
     def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
-        """None: the columns have their names from elsewhere."""
+        """No rows: the file's metadata names the columns."""
         return iter(())
 
     def chunks(self) -> Iterator[Chunk]:
@@ -83,7 +83,7 @@ def _parquet(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _refuse_bombs(path: Path, metadata: Any) -> None:
-    """Before anything is unpacked: what the file says of itself, which the library holds it to."""
+    """Check the sizes in the file's metadata, which the library enforces, before anything is unpacked."""
     largest = max((metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)), default=0)
     if metadata.num_rows > max(ROWS, path.stat().st_size):
         found = f"it says that it has {metadata.num_rows:,} rows in {path.stat().st_size:,} bytes"

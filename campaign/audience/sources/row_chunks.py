@@ -1,4 +1,4 @@
-"""What every source hands on: a name, its columns, and its rows in bounded chunks with their lines."""
+"""The interface of all sources: a name, columns, and rows in bounded chunks with their line numbers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Protocol
 
 from campaign.model import Value
 
-#: Rows in a chunk, at most: bounds what is held in memory at a time.
+#: Rows in a chunk, at most: bounds the memory in use.
 CHUNK_ROWS = 10_000
-#: Rows among which the one that names the columns is looked for, where the first does not.
+#: Rows among which the header is searched, if the first row is not the header.
 HEADER_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A record that cannot be cut into columns: its line, why, and its beginning as it stands."""
+    """A record that cannot be split into columns: its line, the reason, and its raw beginning."""
 
     line: int
     reason: str
@@ -27,7 +27,7 @@ class BadRow:
 class Chunk:
     """At most `CHUNK_ROWS` rows, aligned with the source's columns, and the 1-based line each began on.
 
-    ``further`` of the rows are not the source's own: they stand for the further addresses of a cell.
+    ``further`` counts the rows that are not the source's own: they stand for the further addresses of a cell.
     """
 
     rows: list[Sequence[Value]] = field(default_factory=list)
@@ -37,24 +37,24 @@ class Chunk:
 
 
 class Source(Protocol):
-    """Rows from anywhere. ``chunks`` may be called again and starts over."""
+    """A source of rows. ``chunks`` may be called again and starts over."""
 
-    #: Short, for messages and reports: ``recipients.csv``; never a password.
+    #: A short name for messages and reports, such as ``recipients.csv``, without a password.
     name: str
     columns: tuple[str, ...]
-    #: ``text`` where every value is text (CSV), ``any`` where values bring their own types.
+    #: ``text`` if every value is text (CSV), ``any`` if values have types.
     value_type: str
-    #: What was found out by looking, in words: the delimiter, the encoding.
+    #: What was detected, in words: the delimiter, the encoding.
     notes: tuple[str, ...]
 
     def identity(self) -> Mapping[str, str | int]:
-        """What tells this state of the source from another; goes into the plan's header."""
+        """Values that identify this state of the source; they go into the plan's header."""
         ...
 
     def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
-        """The first lines as cells, the header among them, where another one may name the columns."""
+        """The first lines as cells, the header among them, if another of them may be the real header."""
         ...
 
     def chunks(self) -> Iterator[Chunk]:
-        """All rows, in the source's order. Raises InputError when it cannot be read to its end."""
+        """All rows, in the source's order. Raises InputError if it cannot be read to its end."""
         ...

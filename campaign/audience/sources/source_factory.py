@@ -1,7 +1,7 @@
-"""Opens whatever ``[audience] source`` names: text files, workbooks, Parquet, databases.
+"""Opens the source that ``[audience] source`` names: a text file, workbook, Parquet file or database.
 
-Each kind lives in a module of its own and is imported only when it is asked for; this one knows which is
-which, and checks that the columns the settings speak of are there.
+It chooses the module for the kind of source, imports it only when needed, and checks that the source has the columns
+that the settings name.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
 
 
 def open_source(settings: AudienceSection, base: Path) -> NamedSource:
-    """The source that ``settings`` names, its columns known and checked; paths are relative to ``base``.
+    """The source that ``settings`` names, with its columns checked; paths are relative to ``base``.
 
-    Raises InputError when it cannot be read, ConfigError when its kind is unknown or a column that the
-    settings name is not in it.
+    Raises InputError if it cannot be read, ConfigError if its kind is unknown or it lacks a column that the settings
+    name.
     """
     if settings.header and settings.header_row:
         raise ConfigError(
@@ -60,12 +60,12 @@ def template_columns(settings: AudienceSection, base: Path) -> tuple[str, ...]:
 
 
 def item_shape(settings: AudienceSection, columns: Sequence[str]) -> GroupColumns:
-    """How the columns part under ``audience.items``. Raises ConfigError where they cannot."""
+    """The single and the gathered columns under ``audience.items``. Raises ConfigError if they conflict."""
     return GroupColumns(columns, settings.items, (settings.address, settings.display_name, settings.key))
 
 
 def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source") -> Source:
-    """As `open_source`, without asking for any column."""
+    """As `open_source`, without checking the columns."""
     if settings.source.partition(":")[0].partition("+")[0].lower() in DATABASES and ":" in settings.source:
         from campaign.audience.sources.database import DatabaseQuery
 
@@ -89,7 +89,7 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
 
 
 def missing_columns(source: NamedSource) -> list[str]:
-    """The columns that the settings name and the source does not have."""
+    """The columns that the settings name and the source lacks."""
     found = source.settings
     named = [found.address, found.display_name, found.key, *found.columns, *found.items]
     return [name for name in dict.fromkeys(named) if name and name not in source.columns]
@@ -105,7 +105,7 @@ def _lacking(source: NamedSource, missing: Sequence[str]) -> ConfigError:
 
 
 def _where_names_stand(source: NamedSource) -> str:
-    """What to set where the first row that is not blank names no columns."""
+    """The setting to write if the first row that is not blank is not the header; empty if none is evident."""
     if row := row_of_names(source):
         return f"row {row} seems to name the columns: set header_row = {row} under [audience]"
     if any("@" in header for header in source.headers):
@@ -114,7 +114,7 @@ def _where_names_stand(source: NamedSource) -> str:
 
 
 def row_of_names(source: NamedSource) -> int:
-    """The row that seems to name the columns where the first one does not; 0 where there is none."""
+    """The row that seems to be the header if the first one is not; 0 if there is none."""
     settings = source.settings
     if not settings.header and not settings.header_row:
         for row, cells in source.first_rows():

@@ -1,4 +1,4 @@
-"""A source file, opened the careful way: regular, not a URL, bounded, unchanged while it is read."""
+"""Opens source files safely: regular files only, no URLs, bounded decompression, unchanged during the read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any, BinaryIO, cast
 
 from campaign.errors import ConfigError, InputError, install_extra
 
-#: Bytes unpacked at a step: a bomb of zstd's densest blocks (4 bytes for 128 kB) makes 32 MB of them, no more.
+#: Bytes decompressed in one step: the densest zstd blocks (4 bytes for 128 kB) turn them into at most 32 MB.
 PACKED = 1 << 10
-#: What a compressed file may unpack to: this many bytes, and beyond them this many times its own size. Lists of people
-#: shrink to a third or a tenth; a bomb of 3 MB makes 3 GB.
+#: A compressed file may unpack to this many bytes plus this many times its own size. Lists of people compress to a
+#: third or a tenth; a decompression bomb of 3 MB makes 3 GB.
 FREELY, TIMES = 1 << 30, 100
 SUFFIX_OF = {"gzip": ".gz", "zstd": ".zst"}
 
@@ -47,7 +47,7 @@ def locate(text: str, base: Path, key: str = "audience.source") -> Path:
 
 @contextmanager
 def open_source_file(path: Path, compression: str = "") -> Iterator[BinaryIO]:
-    """The bytes of ``path``, decompressed on request. Raises InputError if it changes meanwhile."""
+    """The bytes of ``path``, decompressed on request. Raises InputError if the file changes during the read."""
     refuse_unasked_compression(path, compression)
     try:
         with path.open("rb") as raw:
@@ -58,7 +58,7 @@ def open_source_file(path: Path, compression: str = "") -> Iterator[BinaryIO]:
                 yield _limited(stream, allowed, path) if compression else stream
             after = os.fstat(raw.fileno())
     except UnicodeError:
-        raise  # a ValueError, and not ours to explain: the reader of the text knows its encoding
+        raise  # a ValueError, explained where the text is decoded
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read.",
@@ -72,7 +72,7 @@ def open_source_file(path: Path, compression: str = "") -> Iterator[BinaryIO]:
 
 
 def refuse_unasked_compression(path: Path, compression: str) -> None:
-    """Decompress only when asked: a name alone never makes us unpack (threats D1, R4)."""
+    """Refuse a compressed file unless the setting asks for it; a name alone never does (threats D1, R4)."""
     for kind, suffix in SUFFIX_OF.items():
         if path.suffix == suffix and compression != kind:
             raise ConfigError(
@@ -86,14 +86,14 @@ def bare_suffix(path: Path) -> str:
 
 
 def identity(path: Path) -> dict[str, str | int]:
-    """Size in bytes and SHA-256 of the file as it lies on disk."""
+    """Size in bytes and SHA-256 of the file on disk."""
     with path.open("rb") as raw:
         found = hashlib.file_digest(raw, "sha256").hexdigest()
         return {"bytes": raw.tell(), "sha256": found}
 
 
 class _Bounded(io.RawIOBase):
-    """The first ``size`` bytes of a file: one that grows as fast as it is read still has an end."""
+    """The first ``size`` bytes of a file, so that reading a growing file ends."""
 
     def __init__(self, raw: BinaryIO, size: int) -> None:
         self._raw, self._left = raw, size
@@ -109,7 +109,7 @@ class _Bounded(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """At most ``allowed`` bytes of ``stream``; a file that unpacks to more is refused while it is read."""
+    """At most ``allowed`` bytes of ``stream``; a file that unpacks to more is refused during the read."""
 
     def __init__(self, stream: BinaryIO, allowed: int, path: Path) -> None:
         self._stream, self._left, self._path = stream, allowed, path
@@ -155,7 +155,7 @@ def _zstd(raw: BinaryIO) -> BinaryIO:
 
 
 class _Frames(io.RawIOBase):
-    """Unpacked zstd frames. The library's own reader takes a file that was cut off for a shorter one."""
+    """Decompressed zstd frames. The library's own reader does not detect a truncated file."""
 
     def __init__(self, raw: BinaryIO, library: Any) -> None:
         self._raw, self._library = raw, library
@@ -172,7 +172,7 @@ class _Frames(io.RawIOBase):
         return len(data)
 
     def _more(self) -> bool:
-        """Unpack some; False at the end. A window over 128 MB is refused, whatever the frame asks for."""
+        """Decompress one step; False at the end. A frame with a window over 128 MB is refused."""
         packed = self._packed or self._raw.read(PACKED)
         if not packed:
             if self._frame is not None:

@@ -1,7 +1,7 @@
-"""Excel and OpenDocument sheets, through calamine: cells with the types they have, dates as dates.
+"""A source of Excel and OpenDocument sheets, read through calamine: cells keep their types, dates stay dates.
 
-Row by row and not as a pandas frame: the same sheet costs a quarter of the time and of the memory, dates do
-not become moments, and the row's number in the sheet is known. The library works in a process of its own.
+Reading row by row instead of into a pandas frame takes a quarter of the time and memory, keeps dates from becoming
+moments, and preserves row numbers. The library runs in a separate process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from campaign.errors import InputError
 
 
 class Workbook:
-    """One sheet. Its first row that is not blank names the columns, or ``header_row``; rows are numbered as there."""
+    """One sheet. Its header is ``header_row`` or the first row that is not blank; rows have the sheet's numbers."""
 
     value_type = "any"
 
@@ -41,7 +41,7 @@ class Workbook:
         return identity(self.path)
 
     def chunks(self) -> Iterator[Chunk]:
-        """The rows below the header; blank ones are none."""
+        """The rows below the header, without blank ones."""
         with opened_sheet(self.path, self.settings.sheet) as sheet:
             rows = self._from_header(sheet.rows())
             next(rows, None)
@@ -49,7 +49,7 @@ class Workbook:
                 yield self._chunk(some)
 
     def first_rows(self) -> Iterator[tuple[int, Sequence[str]]]:
-        """Those that are not blank, as in the sheet."""
+        """The first rows that are not blank, with their numbers in the sheet."""
         with opened_sheet(self.path, self.settings.sheet) as sheet:
             for line, cells, _ in islice(sheet.rows(), HEADER_ROWS):
                 yield line, [str(cell) for cell in cells]

@@ -1,8 +1,8 @@
-"""Reads a workbook in a process of its own, whose memory and time are bounded; `spreadsheet_process` starts it.
+"""Reads a workbook in a separate process with bounded memory and time; `spreadsheet_process` starts it.
 
-The library reads a whole sheet as one rectangle, and a file of two kilobytes can ask for one of 500 GB: then it
-ends its process. Here that costs only this process. Each line it writes is JSON: the sheet's name and the names
-of all sheets, then rows, then the end; or a fault.
+The library reads a whole sheet as one rectangle, and a file of two kilobytes can ask for one of 500 GB, which kills the
+process; here it kills only this one. Each line of output is JSON: the sheet's name, then rows, then the end; or a
+fault, with the names of all sheets if the wanted one is missing.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from campaign.audience.sources.row_chunks import CHUNK_ROWS
 
 #: Address space in bytes: the largest sheet there is, 1,048,576 rows, with 30 filled columns takes about 3 GB.
 MEMORY = 4 << 30
-#: Seconds of computing: that sheet takes two minutes. A broken file can keep the library busy for ever.
+#: Seconds of CPU time: that sheet takes two minutes. A broken file can keep the library busy forever.
 SECONDS = 600
 
 Line = tuple[int, list[Any], str]
 
 
 def main() -> None:
-    """Write what a sheet holds; on the command line stand the workbook, the sheet, and the bytes of memory to use."""
+    """Write a sheet's content; the arguments are the workbook, the sheet, and the bytes of memory to use."""
     path, name, memory = sys.argv[1:4]
     resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    with contextlib.suppress(OSError):  # where a machine runs out of memory, this process is to go first
+    with contextlib.suppress(OSError):  # if the machine runs out of memory, this process is killed first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     write(path, name, sys.stdout.buffer)
 
 
 def write(path: str, name: str, out: BinaryIO) -> None:
-    """All lines, to ``out``."""
+    """Write all lines to ``out``."""
     encode = msgspec.json.Encoder().encode
     for line in _lines(path, name):
         out.write(encode(line) + b"\n")
@@ -66,7 +66,7 @@ def _lines(path: str, name: str) -> Iterator[dict[str, Any]]:
         yield {"fault": "file", "text": str(error)}
         return
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # the library's own faults are no Exception
+        if type(error).__name__ != "PanicException":  # a panic in the library is no Exception
             raise
         yield {"fault": "file", "text": f"its reader failed: {error}"}
         return
@@ -87,7 +87,7 @@ def _rows(sheet: Any) -> Iterator[Line]:
 
 
 def _row(line: int, cells: Sequence[object]) -> Line:
-    """Number, plain values, and why the row is bad, if it is; then its beginning stands in place of the values."""
+    """Number, plain values, and the reason if the row is bad; then its beginning takes the place of the values."""
     try:
         return line, chill([plain_value(_whole(cell)) for cell in cells]), ""
     except ValueError as error:
@@ -95,7 +95,7 @@ def _row(line: int, cells: Sequence[object]) -> Line:
 
 
 def _whole(cell: object) -> object:
-    """A sheet holds every number as a float; whole ones are shown, and meant, as integers."""
+    """Turn a whole float into an integer: sheets store every number as a float."""
     return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) <= EXACT else cell
 
 

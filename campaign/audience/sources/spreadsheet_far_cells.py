@@ -1,7 +1,7 @@
-"""Which cells of a sheet lie far from its list: looked for when a workbook proved too large to be read.
+"""Finds the cells of a sheet that lie far from its list, after a workbook proved too large to read.
 
-One forgotten cell at the edge makes a small list a huge rectangle. The sheet's XML is read as a stream, in little
-memory, whatever the file says of its own sizes; of .xlsb and .xls nothing is told.
+One forgotten cell at the edge turns a small list into a huge rectangle. The sheet's XML is read as a stream in little
+memory, whatever sizes the file claims; for .xlsb and .xls nothing is found.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from xml.parsers import expat
 
 #: The last row and column a sheet can have.
 ROWS, COLUMNS = 1_048_576, 16_384
-#: Rows or columns that are empty before a cell that is called far.
+#: A cell lies far if more than so many rows or columns before it are empty.
 FAR = 100
-#: Bytes of a sheet's XML that are looked at: two minutes' work.
+#: Bytes of a sheet's XML that are parsed, at most: two minutes' work.
 UNPACKED = 1 << 30
-#: Bytes parsed at a time, and the longest tag there may be: the parser holds a tag whole.
+#: Bytes parsed at a time, and bytes of the longest tag: the parser holds a whole tag in memory.
 PIECE = 1 << 16
 LONGEST_TAG = 1 << 20
 _PLACE = re.compile(r"([A-Za-z]{1,3})([0-9]{1,7})")
@@ -28,17 +28,17 @@ _Start = Callable[[str, dict[str, str]], None]
 
 
 def far_cells(path: Path, sheet: str) -> list[str]:
-    """Sentences about the outermost cells, none where nothing lies far off or the file cannot be looked into."""
+    """Sentences about the outermost cells; none if no cell lies far away or the file cannot be parsed."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return _told(archive, sheet)
+            return _sentences(archive, sheet)
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, expat.ExpatError):
         return []
 
 
 @dataclass(slots=True)
 class Extent:
-    """The rows and columns in which something stands, and the outermost cells."""
+    """The rows and columns that are not empty, and the outermost cells."""
 
     rows: bytearray = field(default_factory=lambda: bytearray(ROWS + 1))
     columns: bytearray = field(default_factory=lambda: bytearray(COLUMNS + 1))
@@ -46,7 +46,7 @@ class Extent:
     lowest: tuple[int, int] = (0, 0)
 
     def add(self, row: int, column: int, rows: int = 1, columns: int = 1) -> None:
-        """A cell that holds something, counted from 1, and how often it is repeated downwards and to the right."""
+        """Add a cell that is not empty, counted from 1, with its repetitions downwards and to the right."""
         down, right = self.rows[row : row + rows], self.columns[column : column + columns]
         if not (row > 0 < column and down and right):
             return
@@ -58,7 +58,7 @@ class Extent:
             self.lowest = row, column
 
     def far(self) -> Iterator[str]:
-        """Of the rightmost and the lowest cell, those that lie far from the others."""
+        """Sentences about the rightmost and the lowest cell, if they lie far from the others."""
         before = self.columns.rfind(1, 0, self.rightmost[1])
         if before > 0 and self.rightmost[1] - before > FAR:
             yield f"cell {name_of(*self.rightmost)} lies far right of the other columns, which end at {letters(before)}"
@@ -81,7 +81,7 @@ def name_of(row: int, column: int) -> str:
     return f"{letters(column)}{row}"
 
 
-def _told(archive: zipfile.ZipFile, sheet: str) -> list[str]:
+def _sentences(archive: zipfile.ZipFile, sheet: str) -> list[str]:
     parts = {info.filename.lower().replace("\\", "/").lstrip("/"): info for info in archive.infolist()}
     extent = Extent()
     if "content.xml" in parts:
@@ -122,7 +122,7 @@ def _parse(archive: zipfile.ZipFile, part: zipfile.ZipInfo, start: _Start) -> No
 
 
 def _excel(extent: Extent) -> _Start:
-    """Cells with a value; those that are only formatted take no room."""
+    """The handler for Excel sheets. It adds cells with a value; cells that are only formatted cost nothing."""
     row = column = 0
 
     def start(tag: str, given: dict[str, str]) -> None:
@@ -140,7 +140,7 @@ def _excel(extent: Extent) -> _Start:
 
 
 def _open_document(extent: Extent, sheet: str) -> _Start:
-    """Cells with a value; rows and cells may be repeated."""
+    """The handler for OpenDocument sheets. It adds cells with a value; rows and cells may be repeated."""
     row = column = rows = columns = 0
     wanted = first = True
 

@@ -1,4 +1,4 @@
-"""The rows of a sheet, from the process that `spreadsheet_child` is; however that ends, here it is a sentence."""
+"""Starts `spreadsheet_child`, reads the rows of a sheet from it, and turns its failures into errors."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from campaign.audience.sources.spreadsheet_far_cells import far_cells
 from campaign.errors import CampaignError, ConfigError, InputError, InternalError, install_extra
 from campaign.model import Value
 
-#: Line in the sheet, its values, and why they cannot be used, if so.
+#: The row's number in the sheet, its values, and the reason if they cannot be used.
 Row = tuple[int, list[Value], str]
 
 
 class Sheet:
-    """One sheet while it is read: its name, and its rows that are not blank, once."""
+    """An open sheet: its name, and its rows that are not blank, which can be read once."""
 
     def __init__(self, path: Path, wanted: str, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
         self._path, self._wanted, self._process, self._errors = path, wanted, process, errors
         self.name = str(self._next("sheet"))
 
     def rows(self) -> Iterator[Row]:
-        """Raises InputError where the sheet cannot be read to its end."""
+        """The rows. Raises InputError if the sheet cannot be read to its end."""
         while rows := self._next("rows"):
             yield from rows
 
@@ -58,11 +58,11 @@ class Sheet:
                 evidence=f"its sheets: {', '.join(names)}",
                 next_step="correct sheet under [audience], or leave it out for the first",
             )
-        too_large = fault == "memory" or "Cell limit exceeded" in text  # a bound of the library's own, for .ods
+        too_large = fault == "memory" or "Cell limit exceeded" in text  # the library's own limit for .ods
         return self._too_large() if too_large else self._unreadable(text)
 
     def _broken_off(self) -> CampaignError:
-        """What ended the reading process before it was done: its bounds, the machine's, or a fault."""
+        """The error for a child process that ended early: its limits, the machine's memory, or a fault."""
         ended = self._process.wait()
         if ended in (-signal.SIGABRT, -signal.SIGKILL, -signal.SIGXCPU):
             return self._too_large()
@@ -90,7 +90,7 @@ class Sheet:
 
 @contextlib.contextmanager
 def opened_sheet(path: Path, wanted: str) -> Generator[Sheet]:
-    """The sheet named ``wanted``, or without a name the first one."""
+    """The sheet named ``wanted``; the first one if the name is empty."""
     command = [
         sys.executable,
         "-P",
@@ -109,7 +109,7 @@ def opened_sheet(path: Path, wanted: str) -> Generator[Sheet]:
             stdout=subprocess.PIPE,
             stderr=errors,
             env=paths,
-            start_new_session=True,  # Ctrl-C is for us, who then end it
+            start_new_session=True,  # Ctrl-C reaches only this process, which then kills the child
         ) as process,
     ):
         try:
