@@ -1,1 +1,1 @@
-"""What the operator sees, while a run works and afterwards."""
+"""Reports for the operator, while a run works and afterwards."""

@@ -1,7 +1,7 @@
-"""What the pipeline tells this stage about a run: plain values, gathered once, read by every report.
+"""The facts of a run, as plain values collected once by the pipeline and read by every report.
 
-Nothing here is computed from files of other stages, and nothing here is a secret: the caller leaves passwords
-and tokens out of ``settings``.
+Nothing here is computed from files of other stages, and nothing here is a secret: the caller leaves passwords and
+tokens out of ``settings``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from campaign.report.printed_commands import command_text
 
 #: The setting of a run that was given another relay than its campaign file's.
 RELAY_OPTION = "--relay"
-#: The setting that names the zone of the machine that ran it, such as ``Europe/Berlin``.
+#: The setting that names the time zone of the machine that ran it, such as ``Europe/Berlin``.
 TIME_ZONE = "time zone"
 
 
@@ -36,7 +36,7 @@ class ReplyTally:
 
 @dataclass(frozen=True, slots=True)
 class TimelineBucket:
-    """What ended in the ``RunFacts.bucket_seconds`` seconds from ``at`` (POSIX seconds). Empty ones may be left out."""
+    """What ended in the ``RunFacts.bucket_seconds`` from ``at`` (POSIX seconds). Empty buckets may be left out."""
 
     at: float
     accepted: int
@@ -57,7 +57,7 @@ class DoubtRow:
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """One row for ``failed.csv``: ``values`` in the order of the source's columns, then what became of it."""
+    """One row for ``failed.csv``: ``values`` in the order of the source's columns, then its outcome."""
 
     values: Sequence[Value]
     verdict: str
@@ -68,7 +68,7 @@ class FailedRow:
 
 @dataclass(frozen=True, slots=True)
 class SampleLetter:
-    """The run's letter for a made-up reader: no value of any recipient is in it. ``html`` or ``text`` may be empty."""
+    """The run's letter for a made-up recipient, with no value of a real one. ``html`` or ``text`` may be empty."""
 
     subject: str
     sender: str
@@ -80,16 +80,15 @@ class SampleLetter:
 class RunFacts:
     """Everything a report says about one run.
 
-    ``started`` and ``ended`` are POSIX seconds; in ``active`` of those between them a process served the run (``None``:
-    in all). ``verdicts`` counts recipients by the nine values of `Verdict`
-    (one left out is 0). ``by_domain`` holds the largest recipient domains, each with its own verdicts, of
-    ``domain_count`` in all.
+    ``started`` and ``ended`` are POSIX seconds; ``active`` is how many of the seconds between them a process served the
+    run (``None``: all). ``verdicts`` counts recipients by the nine values of `Verdict` (one left out is 0).
+    ``by_domain`` holds the largest recipient domains, each with its own verdicts, of ``domain_count`` in all.
     ``latency`` maps ``p50``, ``p90``, ``p99`` and ``max`` to seconds from the final dot to its reply;
-    ``latency_buckets`` maps upper bounds in seconds to how many letters took at most that and more than
-    the bound before (not cumulative; ``float("inf")`` last), ``latency_sum`` is the sum in seconds.
-    ``relays`` maps a relay to the letters it accepted. ``dead`` of the rejected have addresses that no run tries again
-    (`suppressed.csv`). ``file`` is the campaign file as it was typed. ``rehearsal``: the letters went into the embedded
-    mailbox, and nobody got one.
+    ``latency_buckets`` maps upper bounds in seconds to how many letters took at most that and more than the bound
+    before (not cumulative; ``float("inf")`` last), ``latency_sum`` is the sum in seconds. ``relays`` maps a relay to
+    the letters it accepted. ``dead`` of the rejected have addresses that no run tries again (`suppressed.csv`).
+    ``file`` is the campaign file as it was typed. ``rehearsal``: the letters went into the embedded mailbox, and no
+    recipient got one.
     """
 
     campaign: str
@@ -124,17 +123,17 @@ class RunFacts:
     sample: SampleLetter | None = None
 
     def command(self, verb: str) -> str:
-        """``campaign VERB FILE`` for people to type, through the relay that this run was given."""
+        """``campaign VERB FILE`` to be typed, with the relay that this run was given."""
         return command_text(verb, self.file or "FILE", self.settings.get(RELAY_OPTION, ""))
 
     @property
     def zone(self) -> str:
-        """The zone of the machine that ran it; empty where it is not known."""
+        """The time zone of the machine that ran it; empty if unknown."""
         return self.settings.get(TIME_ZONE, "")
 
     @property
     def seconds(self) -> float:
-        """How long the run took: the time in which a process served it."""
+        """The run's duration in seconds: the time in which a process served it."""
         return max(0.0, self.ended - self.started) if self.active is None else self.active
 
     def count(self, verdict: str) -> int:

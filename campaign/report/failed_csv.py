@@ -1,7 +1,7 @@
-"""The tables a person takes away: `failed.csv` and `in-doubt.csv`, streamed row by row.
+"""The tables of a run, `failed.csv` and `in-doubt.csv`, streamed row by row.
 
-Both are safe to open in a spreadsheet and lose nothing: cells that would be formulas are guarded, and a failed
-list can be fed back in with the values it came with. Not here: which rows failed, and why.
+Both are safe to open in a spreadsheet and lose nothing: cells that would be formulas are guarded, and a failed list can
+be loaded again with the values it came with. The caller decides which rows failed, and why.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from campaign.report.facts import DoubtRow, FailedRow
 from campaign.report.report_file import replacing
 from campaign.system.formula_guard import guard
 
-#: What `write_failed` appends to the source's own columns.
+#: Columns that `write_failed` appends to the source's own.
 FAILED_COLUMNS = ("verdict", "code", "enhanced_code", "reason")
 DOUBT_COLUMNS = ("number", "address", "message_id", "relay", "at")
 
 
 def write_failed(folder: Path, columns: Sequence[str], rows: Iterable[FailedRow]) -> int:
-    """Write ``failed.csv`` (0600) and return how many rows it has; it is written even when that is none.
+    """Write ``failed.csv`` (0600), even without rows, and return how many rows it has.
 
-    Columns are the source's own, then `FAILED_COLUMNS`. Those of an earlier ``failed.csv`` that was fed in
-    again are replaced; where the source has a column of such a name of its own, ours is called
-    ``campaign_verdict`` and so on. Raises StorageError.
+    Columns are the source's own, then `FAILED_COLUMNS`. Those of an earlier ``failed.csv`` that was loaded again are
+    replaced; if the source has its own column of such a name, ours is called ``campaign_verdict`` and so on. Raises
+    StorageError.
     """
     kept, ours = _failed_columns(columns)
     lines = (_failed_cells(row, kept) for row in rows)
@@ -66,7 +66,7 @@ def _failed_columns(columns: Sequence[str]) -> tuple[int, Sequence[str]]:
 def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> int:
     count = 0
     with replacing(path) as stream:
-        writer = csv.writer(stream, lineterminator="\r\n")  # RFC 4180; and a lone CR or LF in a cell gets quoted
+        writer = csv.writer(stream, lineterminator="\r\n")  # RFC 4180; a lone CR or LF in a cell is quoted too
         writer.writerow([guard(name) for name in columns])
         for line in lines:
             writer.writerow([guard(cell) for cell in line])

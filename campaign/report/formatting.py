@@ -1,4 +1,4 @@
-"""How this stage says numbers, times and untrusted text: one spelling for terminal, page and log.
+"""Formatting of numbers, times and untrusted text, the same for terminal, page and log.
 
 Pure functions from a value to a short English text. No layout and no markup.
 """
@@ -16,10 +16,10 @@ from campaign.model import Verdict
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*[,;:.!?]?")
 _ATOM = r"[^\s@<>\"'(),:;\[\]\\]"
-# From the first character of a word only: linear on any text. A URL keeps its slashes.
+# It starts only at the first character of a word: linear on any text. A URL keeps its slashes.
 _ADDRESS = re.compile(rf"(?<!{_ATOM})(//)?{_ATOM}+@(?={_ATOM})")
 
-#: The verdicts in the order in which people want to read them: good news, work to do, the rest.
+#: The verdicts in reading order: good news, work to do, the rest.
 READING_ORDER: tuple[str, ...] = (
     Verdict.ACCEPTED,
     Verdict.DEFERRED,
@@ -44,7 +44,7 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def percentage(part: int, whole: int) -> str:
-    """``(123, 1000)`` -> ``"12.3 %"``; says 100 % only of all and 0 % only of none."""
+    """``(123, 1000)`` -> ``"12.3 %"``; 100 % only for all and 0 % only for none."""
     if whole <= 0 or part <= 0:
         return "0.0 %"
     percent = 100 * part / whole
@@ -74,7 +74,7 @@ def latency(seconds: float) -> str:
 
 
 def rate_text(per_second: float) -> str:
-    """``48.93`` -> ``"48.9/s"``; slow ones per minute or hour."""
+    """``48.93`` -> ``"48.9/s"``; slow rates per minute or hour."""
     for factor, unit in ((1, "s"), (60, "min")):
         if per_second * factor >= 1 or per_second == 0:
             return f"{per_second * factor:,.1f}/{unit}" if per_second * factor < 1000 else f"{per_second:,.0f}/s"
@@ -95,7 +95,7 @@ def moment(at: float) -> str:
 
 
 def local_time(at: float, zone: str) -> datetime | None:
-    """``at`` by the clocks of ``zone``; None where these show UTC too, or no such zone is known here."""
+    """``at`` in the zone ``zone``; None if it equals UTC at that time, or the zone is unknown here."""
     try:
         local = datetime.fromtimestamp(at, ZoneInfo(zone)) if zone else None
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -104,7 +104,7 @@ def local_time(at: float, zone: str) -> datetime | None:
 
 
 def moment_in(at: float, zone: str) -> str:
-    """``"2026-11-24 08:00:00 UTC (09:00:00 Europe/Berlin)"``; with the day where it is another one there."""
+    """``"2026-11-24 08:00:00 UTC (09:00:00 Europe/Berlin)"``; with the day if it differs there."""
     local = local_time(at, zone)
     if not local:
         return moment(at)
@@ -113,7 +113,7 @@ def moment_in(at: float, zone: str) -> str:
 
 
 def clock(at: float) -> str:
-    """POSIX seconds -> ``"08:00 UTC"``; with the day where it is not today's (UTC)."""
+    """POSIX seconds -> ``"08:00 UTC"``; with the day if it is not today's (UTC)."""
     moment, today = datetime.fromtimestamp(at, UTC), datetime.now(UTC).date()
     return moment.strftime("%H:%M UTC" if moment.date() == today else "%Y-%m-%d %H:%M UTC")
 
@@ -129,21 +129,21 @@ def verdict(name: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """``"no such user"`` -> ``"No such user."``; what begins with a URL, a key or a file name keeps its own case."""
+    """``"no such user"`` -> ``"No such user."``; text that begins with a URL, a key or a file name keeps its case."""
     first = text.split(maxsplit=1)[0] if text.strip() else ""
     begun = f"{text[:1].upper()}{text[1:]}" if _WORD.fullmatch(first) else text
     return begun if not begun or begun.rstrip().endswith((".", "!", "?", "…")) else f"{begun.rstrip()}."
 
 
 def people_address(address: str) -> str:
-    """``"ada@xn--bcher-kva.example"`` -> ``"ada@bücher.example"``, for people only; what is no such name stays."""
+    """``"ada@xn--bcher-kva.example"`` -> ``"ada@bücher.example"``, for display only; invalid names stay unchanged."""
     local, at, domain = address.rpartition("@")
     return f"{local}{at}{_unicode_domain(domain)}" if "xn--" in domain.lower() else address
 
 
 @lru_cache(maxsize=10_000)
 def _unicode_domain(domain: str) -> str:
-    import idna  # not for those who never meet such a name
+    import idna  # only loaded for such names
 
     try:
         shown = idna.decode(domain)

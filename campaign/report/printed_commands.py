@@ -1,8 +1,8 @@
-"""Commands as they work where they are printed: `campaign` is not always on the PATH.
+"""Printed commands, adapted to the place where they are printed: `campaign` is not always on the PATH.
 
 After ``make demo`` it is ``.venv/bin/campaign``, in a container perhaps ``python -m campaign``. Every message says
-``campaign …``; whoever prints to a terminal has it put into the words that were typed to come here. Likewise
-``pip install '.[extra]'`` becomes this interpreter's pip and the folder or wheel that this copy was installed from.
+``campaign …``; the console replaces it with the words that this process was started by. Likewise ``pip install
+'.[extra]'`` becomes this interpreter's pip and the folder or wheel that this copy was installed from.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ _INSTALL = re.compile(re.escape(install_extra("*")).replace(r"\*", r"([a-z-]+)")
 
 
 def typeable(text: str) -> str:
-    """``text`` with each ``campaign VERB`` and ``pip install`` spelled so that it runs from the folder where one is."""
+    """``text`` with each ``campaign VERB`` and ``pip install`` spelled so that it runs from the current folder."""
     text = _INSTALL.sub(lambda found: installation(found[1]), text)
     return _COMMAND.sub(lambda _: program(), text) if NAME in text else text
 
 
 def command_text(verb: str, file: str, relay: str = "", more: Sequence[str] = ()) -> str:
-    """``campaign send 'my list.toml' --relay smtp://127.0.0.1:25``; without --relay where none was given."""
+    """``campaign send 'my list.toml' --relay smtp://127.0.0.1:25``; without --relay if none was given."""
     return shlex.join([NAME, verb, file, *(["--relay", relay] if relay else []), *more])
 
 
 @cache
 def program() -> str:
-    """How this program is called from here: ``campaign`` where a shell finds it by that name."""
+    """The command that runs this program from here: ``campaign`` if a shell finds it by that name."""
     return spelled(Path(sys.argv[0]), Path(sys.executable), shutil.which(NAME), Path.cwd())
 
 
 def spelled(script: Path, python: Path, found: str | None, here: Path) -> str:
-    """By the name alone, by its path, or by the interpreter's, whatever was used."""
+    """The bare name, its path, or the interpreter's, as it was started."""
     if script.name == "__main__.py":
         return f"{_from(python, here)} -m {NAME}"
     if script.name != NAME or script == Path(NAME):
@@ -59,7 +59,7 @@ def spelled(script: Path, python: Path, found: str | None, here: Path) -> str:
 
 
 def installation(extra: str) -> str:
-    """How the libraries of ``extra`` come into this very installation."""
+    """The command that installs the libraries of ``extra`` into this installation."""
     try:
         origin = distribution(NAME).read_text("direct_url.json")
     except PackageNotFoundError:
@@ -68,7 +68,7 @@ def installation(extra: str) -> str:
 
 
 def installed(extra: str, origin: dict[str, Any], python: Path, found: str | None, here: Path) -> str:
-    """The command; ``origin`` is what pip noted of the source (PEP 610), which may be gone or on another machine."""
+    """The command; ``origin`` is pip's record of the source (PEP 610), which may be gone or on another machine."""
     pip = "pip" if found and Path(found).parent == python.parent else f"{_from(python, here)} -m pip"
     url = urlsplit(origin.get("url", ""))
     source = Path(unquote(url.path))

@@ -1,4 +1,4 @@
-"""How this stage puts a file down: whole or not at all. Not for the log, which is appended to."""
+"""Atomic writing of report files. Not for the log, which is appended to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from campaign.system.atomic_file import OWNER_ONLY, atomic_file
 
 @contextmanager
 def replacing(path: Path, *, mode: int = OWNER_ONLY) -> Iterator[TextIO]:
-    """A UTF-8 text stream that becomes ``path`` when the block ends well; otherwise ``path`` stays as it was.
+    """A UTF-8 text stream that becomes ``path`` when the block succeeds; otherwise ``path`` is unchanged.
 
     Line ends are written as given. Raises StorageError when the folder cannot be written.
     """

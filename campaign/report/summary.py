@@ -1,7 +1,7 @@
-"""The end of a run in three forms: do the books balance, `summary.json`, and the tally for the terminal.
+"""The summary of a run: the check that its row counts balance, `summary.json`, and the tally for the terminal.
 
-Everything comes from `RunFacts`; nothing is read back from files. The tables are written by `exports`, which
-is named again here so that the end of a run needs one import.
+Everything comes from `RunFacts`; nothing is read back from files. `failed_csv` writes the tables; it is exported here
+too, so that the end of a run needs one import.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LONGEST_REASON = 100  # characters of a reply on the terminal; failed.csv and th
 
 
 def balance(books: Books, verdicts: Mapping[str, int]) -> list[str]:
-    """What does not add up, one sentence each; empty when the books balance.
+    """What does not add up, one sentence each; empty when the row counts balance.
 
     rows read + further addresses of cells = invalid + duplicate + merged + suppressed + filtered + already + planned,
     and planned = the sum over the nine verdicts.
@@ -65,7 +65,7 @@ def write_summary(folder: Path, facts: RunFacts) -> None:
 
 
 def summary_json(facts: RunFacts) -> dict[str, Any]:
-    """``summary.json`` as plain values. No recipient's address is in it: texts of relays lose theirs."""
+    """``summary.json`` as plain values. It contains no recipient's address: they are removed from relays' texts."""
     complaints = balance(facts.books, facts.verdicts)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -121,9 +121,10 @@ def _timeline(facts: RunFacts) -> dict[str, Any]:
 
 
 def tally(facts: RunFacts, error: CampaignError | None = None) -> str:
-    """The text that ends a run on the terminal: verdicts, books, where the report is, what to type next.
+    """The text that ends a run on the terminal: verdicts, row counts, where the report is, what to type next.
 
-    ``error`` is what ended the run early: it is said once, in the form of every error, and not as the last note too.
+    ``error`` is the one that ended the run early: it is printed once, in the form of every error, and not repeated as
+    the last note.
     """
     notes = facts.notes[:-1] if error else facts.notes
     told = [error.what, *(f"  {line}" for line in error.evidence)] if error else []
@@ -171,13 +172,13 @@ def books_text(books: Books) -> str:
 
 
 def rows_text(books: Books, read: str = "") -> str:
-    """``9 rows``, and how many further addresses their cells have, where there are some."""
+    """``9 rows``, and how many further addresses their cells have, if any."""
     further = f" + {formatting.counted(books.further, 'further address', 'further addresses')}" if books.further else ""
     return f"{formatting.counted(books.read, 'row')}{read}{further}"
 
 
 def _failed_line(facts: RunFacts) -> list[str]:
-    """Where the failed rows are, and the commonest reason."""
+    """The path of the failed rows, and the commonest reason."""
     if not any(facts.count(verdict) for verdict in FAILED):
         return []
     why = max((one for one in facts.by_reply if one.verdict in FAILED), key=lambda one: one.count, default=None)
@@ -197,7 +198,7 @@ def _next_after(error: CampaignError, facts: RunFacts) -> list[str]:
 
 
 def next_steps(facts: RunFacts) -> list[tuple[str, str]]:
-    """What to type now: (command, why) for each situation this run ended in; empty when nothing is left to do."""
+    """The commands to type now: (command, why) for each situation this run ended in; empty if nothing is left to do."""
     run, again = shlex.quote(facts.folder), facts.command("send")
     left = facts.count(Verdict.DEFERRED) + facts.count(Verdict.WAITING)
     if balance(facts.books, facts.verdicts):

@@ -1,4 +1,4 @@
-"""A run's seconds folded into as many columns as can be shown, gaps filled with nothing."""
+"""Rebinning of a run's seconds into as many columns as can be shown, with empty ones filled in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from campaign.report.facts import TimelineBucket
 
-#: Widths a reader can name, in seconds.
+#: Bucket widths that are easy to read, in seconds.
 WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 
 

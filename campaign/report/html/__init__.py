@@ -1,1 +1,1 @@
-"""Pages: the report, the gallery, charts."""
+"""HTML pages: the report, the gallery, charts."""

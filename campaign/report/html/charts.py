@@ -1,7 +1,7 @@
-"""Charts as inline SVG and plain elements, each with its words for those who do not see it.
+"""Charts as inline SVG and plain elements, each with a description for readers who cannot see it.
 
-A plot is stretched to whatever width there is, so its labels stand beside it as text and stay readable on a
-telephone. No script: the numbers of a column are its `<title>`.
+A plot is stretched to the available width, so its labels stand beside it as text and stay readable on a telephone. No
+script: the numbers of a column are its `<title>`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from campaign.report.time_buckets import rebinned
 COLUMNS = 120
 KINDS = ("accepted", "deferred", "rejected")
 DAY = 86_400.0  #: seconds; the axis of a longer run names the day
-FEWEST = 3  #: columns that make a picture; fewer are said in words
+FEWEST = 3  #: columns that make a picture; fewer are described in words
 FEW_LETTERS = 10  #: fewer replies than this have no percentiles worth drawing
 
 
@@ -97,7 +97,7 @@ def _legend(bins: list[TimelineBucket]) -> Html:
 
 
 def latencies(facts: RunFacts) -> Html:
-    """p50, p90, p99 and the longest, as bars against the longest; of a few letters only the longest, in words."""
+    """p50, p90, p99 and the longest, as bars relative to the longest; for a few letters only the longest, in words."""
     letters = sum(facts.latency_buckets.values())
     if 0 < letters < FEW_LETTERS and "max" in facts.latency:
         which = "The answer came" if letters == 1 else "The longest came"

@@ -1,9 +1,9 @@
-"""The preview gallery: one offline page that shows each letter as its readers will see it.
+"""The preview gallery: one offline page that shows each letter as its recipients will see it.
 
-As a line in an inbox, wide and narrow, in the dark, with images off, as plain text, and its attachments and headers.
-Letters stand in sandboxed frames: none of their scripts runs and nothing is fetched, so a preview tells no tracker
-anything. The page's own script makes each frame as tall as its letter; for that the frames share the page's origin.
-The caller has put data URIs in place of ``cid:`` references. Which rows are worth showing is not decided here.
+Each is shown as a line in an inbox, wide and narrow, in dark mode, with images off, as plain text, and with its
+attachments and headers. Letters are in sandboxed frames: none of their scripts runs and nothing is fetched, so a
+preview does not reach any tracker. The page's own script makes each frame as tall as its letter; for that the frames
+share the page's origin. The caller has put data URIs in place of ``cid:`` references, and chooses the rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WIDE, NARROW = 600, 375
 
 #: No allow-scripts and no allow-popups: a letter runs nothing, opens nothing, and can only be measured.
 SANDBOX = "allow-same-origin"
-#: What a letter may do even if the sandbox failed; links lead nowhere, so that a click does not empty its frame.
+#: Limits a letter even if the sandbox failed; links lead nowhere, so that a click does not empty its frame.
 _GUARD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}; form-action \'none\'"><base target="_blank">'
 INVERTED = (
     "The letter has no rules for dark mode. Some mail programs show it as it is; others, such as Gmail and Outlook on "
@@ -37,9 +37,9 @@ OWN_RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Enclosed:
-    """An attachment of a letter; ``size`` in octets. ``href`` leads to its bytes, ``""`` where nothing does.
+    """An attachment of a letter; ``size`` in octets. ``href`` leads to its bytes, or is ``""``.
 
-    ``saved``: a browser must not open it, for it could run scripts there.
+    ``saved``: a browser must not open it, as it could run scripts there.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Enclosed:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One letter to show. ``size`` is the whole letter in octets; ``eml_name`` lies beside the page (or ``""``).
+    """One letter to show. ``size`` is the whole letter in octets; ``eml_name`` is a file beside the page (or ``""``).
 
     ``label`` and ``detail`` say why it is shown and how it differs from others; ``sender`` is a name and an address;
-    ``preheader`` is what an inbox shows behind the subject; ``own_dark``: the letter provides for dark mode.
+    ``preheader`` is what an inbox shows after the subject; ``own_dark``: the letter supports dark mode.
     """
 
     label: str
@@ -83,7 +83,7 @@ def write_gallery(
 ) -> Path:
     """Write ``index.html`` (0600) into ``folder`` and return its path.
 
-    ``names`` are those a template may use; ``notes`` say what is not shown. Raises StorageError.
+    ``names`` are those a template may use; ``notes`` describe what is not shown. Raises StorageError.
     """
     path = folder / NAME
     with replacing(path) as stream:
@@ -92,7 +92,7 @@ def write_gallery(
 
 
 def gallery(letters: Sequence[Preview], title: str, names: Sequence[str] = (), *, notes: Sequence[str] = ()) -> Html:
-    """The whole document; one letter shown at a time, chosen by radio buttons. ``notes``: what is not shown."""
+    """The whole document; one letter shown at a time, chosen by radio buttons. ``notes`` describe what is not shown."""
     numbers = range(1, len(letters) + 1)
     picks = (tag("input", type="radio", name="letter", id=f"pick-{at}", cls="pick", checked=at == 1) for at in numbers)
     labels = (_label(at, letter) for at, letter in zip(numbers, letters, strict=True))
@@ -134,7 +134,7 @@ def _notes(notes: Sequence[str]) -> list[Html]:
 
 
 def _names(names: Sequence[str]) -> Html | None:
-    """Every column, by the name that a template may print it by."""
+    """Every column, under the name that a template may print."""
     codes = ((" ", tag("code", name)) for name in names)
     return tag("footer", tag("p", "A template may use: "), tag("p", codes, cls="names")) if names else None
 
@@ -152,7 +152,7 @@ def _letter(at: int, letter: Preview) -> Html:
 
 
 def _inbox(letter: Preview) -> Html:
-    """The letter as one line of an inbox; what is too long is cut there, as it will be."""
+    """The letter as one line of an inbox, cut where an inbox cuts it."""
     name, address = letter.sender
     who = name or formatting.people_address(address) or "No sender"
     clip = tag("span", formatting.counted(len(letter.attachments), "attachment"), cls="clip")
@@ -185,7 +185,7 @@ def _about(letter: Preview) -> Html:
 
 
 def _attachments(letter: Preview) -> Html | None:
-    """Each attachment with its name, type and size, and its bytes behind the name."""
+    """Each attachment with its name, type and size; the name links to its bytes."""
     if not letter.attachments:
         return None
     heading = tag("h3", formatting.counted(len(letter.attachments), "attachment").capitalize())
@@ -230,7 +230,7 @@ def _panes(letter: Preview) -> Html:
 
 
 def _in_the_dark(letter: Preview) -> Html:
-    """By the letter's own rules, or as programs change it that has none; which of them is said."""
+    """The letter in dark mode: by its own rules, or else as programs recolour it; the text says which."""
     if letter.own_dark:
         html, cls, words = in_scheme(letter.html, "dark"), "dark", OWN_RULES
     else:
@@ -247,7 +247,7 @@ def _in_the_dark(letter: Preview) -> Html:
 
 
 def _pair(wide: Html, narrow: Html) -> Html:
-    """Beside each other on a desk; on a telephone what a telephone shows comes first."""
+    """Side by side on a wide screen; on a telephone the narrow view comes first."""
     return tag("div", wide, narrow, cls="pair")
 
 

@@ -1,7 +1,7 @@
-"""HTML made of elements instead of strings: what is not markup is escaped, because it cannot be otherwise.
+"""HTML built from elements instead of strings, so that everything except markup is escaped.
 
-Relays' texts and rows of the source end up in these pages and are untrusted; a `str` becomes text, only `Html`
-is markup, and only `tag` and `document` make it. No template language: a page here is a function of values.
+Relays' texts and rows of the source end up in these pages and are untrusted; a `str` becomes text, only `Html` is
+markup, and only `tag` and `document` make it. No template language: a page here is a function of values.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from campaign.report import formatting
 #: Elements without an end tag.
 VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
-#: Nothing from elsewhere and no script, also if something slipped through: styles and images come with the page.
+#: Nothing external and no script, even if an escape is missed: styles and images come with the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'"
 
 Child = object
 
 
 class Html(str):
-    """Markup that is safe to put into a page as it is."""
+    """Markup that is safe to put into a page unchanged."""
 
     __slots__ = ()
 
@@ -38,9 +38,8 @@ def text_node(value: str) -> Html:
 def tag(name: str, /, *children: Child, **attributes: object) -> Html:
     """``tag("p", "a < b", cls="note")`` -> ``<p class="note">a &lt; b</p>``.
 
-    Children are Html, text, numbers, or iterables of such; None and False are left out. In attribute names
-    ``cls`` stands for class, ``for_`` for for and ``_`` for a hyphen; True gives a bare attribute, None and
-    False give none.
+    Children are Html, text, numbers, or iterables of these; None and False are left out. In attribute names ``cls``
+    stands for class, ``for_`` for for and ``_`` for a hyphen; True gives a bare attribute, None and False give none.
     """
     opening = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
     return Html(opening if name in VOID else f"{opening}{join(children)}</{name}>")
@@ -52,7 +51,7 @@ def join(children: Iterable[Child]) -> Html:
 
 
 def html_document(title: str, style: str, *body: Child, rules: str = "", script: str = "") -> Html:
-    """A whole page: one file, its style inside, forbidden to load anything, or to run anything but ``script``.
+    """A whole page: one file with its style inside, which may not load anything, or run anything but ``script``.
 
     ``style`` and ``script`` name files here; ``rules`` are further style rules, from our own constants only. The script
     is allowed by its hash, so no other one runs.

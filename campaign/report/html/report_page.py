@@ -1,7 +1,7 @@
-"""`report.html`: one file that opens offline, in light and dark, from a telephone to a wide screen, no script.
+"""`report.html`: one offline file without scripts, for light and dark mode, from telephone to wide screen.
 
-Sections from the answer to the detail: the headline, what to do next, the books, the pace, the replies in words,
-what is in doubt, and at the end the settings and hashes that made the letters what they are.
+Sections lead from the answer to the detail: the headline, what to do next, the row counts, the pace, the replies in
+words, letters in doubt, and at the end the settings and hashes that determined the letters.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from campaign.report.report_file import replacing
 from campaign.report.summary import SCREENS, balance, next_steps, rows_text
 
 NAME = "report.html"
-#: Rows shown of each list; what is more stands in the files beside the page.
+#: Rows shown of each list; the rest is in the files beside the page.
 MOST_REPLIES, MOST_DOUBTS = 20, 100
-#: Domains in sight; the other large ones are folded away.
+#: Domains shown at once; the other large ones are folded away.
 OPEN_DOMAINS = 8
 
-#: What each reason to set a row aside means.
+#: The meaning of each reason to set a row aside.
 _SET_ASIDE = {
     "invalid": "the address or a typed cell cannot be read",
     "duplicate": "the recipient stands in the list before",
@@ -152,7 +152,7 @@ def _next(facts: RunFacts) -> Html | None:
 
 
 def _letter(sample: SampleLetter) -> Html:
-    """The letter as a made-up reader would get it, shut in a frame that runs and loads nothing."""
+    """The letter for a made-up recipient, in a frame that runs and loads nothing."""
     frame = tag("iframe", sandbox="", srcdoc=sample.html, title="The letter", tabindex="0")
     body = frame if sample.html else tag("pre", (tag("span", line) for line in sample.text.splitlines()), tabindex="0")
     name, bracket, address = sample.sender.rpartition("<")
@@ -169,7 +169,7 @@ def _letter(sample: SampleLetter) -> Html:
 
 
 def _command(command: str) -> Html:
-    """A command whose words are not torn at their hyphens, however narrow the page."""
+    """A command whose words do not break at their hyphens, however narrow the page."""
     return tag("code", ([tag("span", word), " "] if len(word) < 24 else [word, " "] for word in command.split(" ")))
 
 
@@ -194,7 +194,7 @@ def _books(facts: RunFacts) -> Html:
 
 
 def _reasons(aside: Mapping[str, int]) -> Html | None:
-    """What the words for rows set aside mean, and the way to the reason of each row."""
+    """The meaning of the words for rows set aside, and where to find the reason of each row."""
     count = sum(aside.values())
     if not count:
         return None
@@ -251,7 +251,7 @@ def _replies(facts: RunFacts) -> Html | None:
 
 
 def _unrendered(facts: RunFacts) -> Html | None:
-    """Rows of which no letter was made: a matter of list and template, which no relay has seen."""
+    """Rows whose letter could not be rendered: a matter of list and template, which no relay has seen."""
     faults = [one for one in facts.by_reply if one.verdict == Verdict.UNRENDERABLE]
     return _ranked(faults, _fault, "reason")
 
@@ -277,7 +277,7 @@ def _reply(one: ReplyTally) -> Html:
 
 
 def _advice(one: ReplyTally) -> list[Child]:
-    """What a reply means, and what to do about it: ``The mailbox is full. Campaign retry tries …``."""
+    """The meaning of a reply, and what to do about it: ``The mailbox is full. Campaign retry tries …``."""
     meaning, advice = formatting.sentence(one.meaning), formatting.sentence(one.advice)
     return [tag("b", meaning) if meaning else None, " " if meaning and advice else None, advice]
 

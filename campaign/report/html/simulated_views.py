@@ -1,6 +1,6 @@
-"""A letter's HTML as some readers see it: in the dark, with its colours turned round, or before images are allowed.
+"""Simulated views of a letter's HTML: in dark mode, with inverted colours, or before images are allowed.
 
-What is shown is near the truth and no more: each mail program changes colours in its own way.
+They are approximations: each mail program changes colours in its own way.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _BACKGROUND = re.compile(rf"\sbackground{_VALUE}", re.IGNORECASE)
 _URL = re.compile(r"""url\(\s*(?:"[^"]*"|'[^']*'|[^)]*)\s*\)""", re.IGNORECASE)
 #: The frame is inverted as a whole; pictures are inverted back.
 _AS_THEY_ARE = "img,picture,video,svg{filter:invert(1) hue-rotate(180deg)}picture img{filter:none}"
-#: Where a reader would see a picture's place and its alternative text; red where there is none.
+#: A picture's outline and its alternative text; red if there is none.
 _OUTLINES = "img{outline:1px dashed #8a8f98;outline-offset:-1px}img:not([alt]){outline:2px dashed #d23f31}"
 
 
 def in_scheme(html: str, scheme: Literal["light", "dark"]) -> str:
-    """``html`` as a reader with that preference sees it, whatever the browser's own."""
+    """``html`` as shown to a reader with that preference, whatever the browser's own."""
     settled = _SCHEME.sub(lambda match: "(min-width:0)" if match[1].lower() == scheme else "(max-width:0)", html)
     return _with_style(settled, f":root{{color-scheme:{scheme}!important}}")
 
@@ -38,12 +38,12 @@ def _with_style(html: str, rules: str) -> str:
 
 
 def in_front(html: str, markup: str) -> str:
-    """After the doctype and before everything else, where a parser opens the head for it."""
+    """Insert ``markup`` after the doctype and before everything else, where a parser opens the head for it."""
     match = _DOCTYPE.match(html)
     at = match.end() if match else 0
     return f"{html[:at]}{markup}{html[at:]}"
 
 
 def inverted(html: str) -> str:
-    """``html`` for a frame that is shown in inverted colours, as mail programs do to letters without dark rules."""
+    """``html`` for a frame with inverted colours, as mail programs show letters without dark rules."""
     return _with_style(html, _AS_THEY_ARE)

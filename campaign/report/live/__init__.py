@@ -1,1 +1,1 @@
-"""What is shown while a run works: progress, event log, messages."""
+"""Output while a run works: progress, event log, messages."""

@@ -1,4 +1,4 @@
-"""Where talk goes: stderr, one sentence a line, nothing that a log or a terminal could trip over."""
+"""The console for messages: stderr, one sentence a line, safe for logs and terminals."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LOADING_SECONDS = 10.0
 
 
 def path_text(path: Path) -> str:
-    """A path as one would type it here: relative where it lies below the current folder."""
+    """A path as one would type it here: relative if it is below the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 @dataclass(slots=True)
 class Console:
-    """Talk to the person, not data: data goes to stdout."""
+    """Messages for the operator; results go to stdout instead."""
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     quiet: bool = False
@@ -31,21 +31,21 @@ class Console:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody watches."""
+        """Whether the stream is a terminal."""
         return self.stream.isatty()
 
     def say(self, text: str) -> None:
-        """One message, unless quiet."""
+        """Print a message, unless quiet."""
         if not self.quiet:
             self.tell(text)
 
     def tell(self, text: str) -> None:
-        """One message, also when quiet. Where nobody listens any more it is lost: talk never decides how a run ends."""
+        """Print a message, also when quiet. Errors of the stream are ignored: they must not change how a run ends."""
         with contextlib.suppress(OSError, ValueError):
             print("\n".join(printable(line) for line in typeable(text).split("\n")), file=self.stream, flush=True)
 
     def loading(self, rows: int) -> None:
-        """How far the list has been read; a line now and then."""
+        """Report how many rows of the list were read, at intervals."""
         now = time.monotonic()
         if now - self._last >= LOADING_SECONDS:
             self._last = now

@@ -1,7 +1,7 @@
-"""`log.jsonl`: one JSON line for each turn a run takes, for machines and for the day after.
+"""`log.jsonl`: the event log of a run, one JSON line per transition, for machines and later analysis.
 
-Transitions only (run started, pass begun, relay opened, breaker, limit changed, stopped, finished), never a line
-a letter: what became of whom is in the journal. Addresses lose their local part, and secrets cannot reach it.
+Transitions only (run started, pass begun, relay opened, breaker, limit changed, stopped, finished), never a line a
+letter: verdicts are in the journal. Addresses lose their local part, and secrets are masked.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Log:
         )
 
     def event(self, name: str, **facts: object) -> None:
-        """Append one line; the names ``at``, ``event`` and ``trace_id`` are taken.
+        """Append one line; the names ``at``, ``event`` and ``trace_id`` are reserved.
 
-        A line that cannot be written is counted in `lost`; no run ends for its log.
+        A line that cannot be written is counted in `lost`; the log never ends a run.
         """
         try:
             self._logger.msg(name, **facts)
@@ -85,7 +85,7 @@ def open_log(
     show_addresses: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> Log:
-    """Open ``log.jsonl`` in ``folder`` (0600) to append; a resumed run goes on in the same file.
+    """Open ``log.jsonl`` in ``folder`` (0600) to append; a resumed run continues the same file.
 
     ``secrets`` are the exact passwords, keys and tokens in use. ``clock`` gives POSIX seconds. Raises StorageError.
     """
@@ -105,7 +105,7 @@ def open_log(
 
 
 def _end_torn_line(descriptor: int) -> None:
-    """A killed process may have left half a line; what follows starts on one of its own."""
+    """End an incomplete line, which a killed process may have left, so that the next one starts on its own line."""
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
         os.write(descriptor, b"\n")

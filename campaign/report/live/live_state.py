@@ -1,7 +1,7 @@
-"""What a run at work says of itself to other processes: how fast it goes now, and what it waits for.
+"""The live state of a run at work for other processes: its present pace, and what it waits for.
 
-One small file in the run's folder, rewritten about once a second and removed at the end. It proves nothing and may be
-deleted: a reader heeds it only while the run's journal is locked, and a kill leaves it behind for the next start.
+One small file in the run's folder, rewritten about once a second and removed at the end. It may be deleted, and it is
+not evidence: a reader uses it only while the run's journal is locked, and a kill leaves it behind until the next start.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ NAME = "live.json"
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """Letters a second over the last half minute, and what holds everything up, in words; empty while nothing does."""
+    """Letters a second over the last half minute, and what holds up all letters, in words; empty if nothing does."""
 
     rate: float = 0.0
     waiting: str = ""
 
 
 def write_live_state(folder: Path, state: LiveState) -> None:
-    """Tell it. A folder that cannot be written is the journal's to complain of."""
-    temporary = folder / f".{NAME}.new"  # one writer, who holds the journal's lock
+    """Write the state. Errors are ignored: a folder that cannot be written is reported by the journal."""
+    temporary = folder / f".{NAME}.new"  # one writer, the holder of the journal's lock
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(OSError):
         descriptor = os.open(temporary, flags, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor with its own flags
             json.dump(asdict(state), file)
-        temporary.replace(folder / NAME)  # not synced: nobody misses it after a loss of power
+        temporary.replace(folder / NAME)  # not synced: not needed after a loss of power
 
 
 def read_live_state(folder: Path) -> LiveState:
-    """What the process that serves the run in ``folder`` last told; nothing where there is no such file."""
+    """The state last written by the process that serves the run in ``folder``; an empty one if there is no file."""
     try:
         found = json.loads((folder / NAME).read_bytes())
         return LiveState(float(found["rate"]), str(found["waiting"]))
@@ -44,7 +44,7 @@ def read_live_state(folder: Path) -> LiveState:
 
 
 def remove_live_state(folder: Path) -> None:
-    """The process leaves the run."""
+    """Remove the file when the process leaves the run."""
     for name in (NAME, f".{NAME}.new"):
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""What the stages say through `logging` while they work, passed on to the run's log and, if grave, to the person.
+"""The handler that passes the stages' `logging` records to the run's log and, if grave, to the operator.
 
-The stages do not know this module: they log under the name ``campaign`` as any library would.
+The stages do not import this module: they log under the name ``campaign`` as any library would.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Notices(logging.Handler):
 
 @contextmanager
 def passed_on(log: Log | None, note: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, what the stages log is passed on, and nowhere else."""
+    """While the block runs, pass the stages' records on, and nowhere else."""
     logger, handler = logging.getLogger(ROOT), Notices(log, note)
     before = logger.level, logger.propagate
     logger.addHandler(handler)

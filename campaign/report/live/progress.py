@@ -1,8 +1,8 @@
-"""Where the run stands while it runs: a bar on a terminal, a plain line now and then everywhere else.
+"""Progress of a run: a bar on a terminal, a plain line at intervals everywhere else.
 
-There is one painter. The stages add to the integers in `Counts` and know nothing of it, so progress costs a
-letter nothing; the painter reads them a few times a second. Of a resumed run it counts what all its processes did;
-the rate, and what is marked "this time", are of this one. Not here: the end-of-run tally (`summary.tally`) and the log.
+There is one painter. The stages add to the integers in `Counts`, so progress costs a letter nothing; the painter reads
+them a few times a second. For a resumed run it counts the work of all its processes; the rate, and figures marked "this
+time", are of this one. The end-of-run tally (`summary.tally`) and the log are elsewhere.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, TextIO
 
 from campaign.report import formatting
 
-#: Seconds between two looks at the counts, on a terminal and elsewhere.
+#: Seconds between two readings of the counts, on a terminal and elsewhere.
 PERIOD = 0.2
-#: Seconds between two words to other processes.
+#: Seconds between two updates for other processes.
 PUBLISH = 1.0
 #: The rate shown is that of the last so many seconds: a stall shows, a hiccup does not.
 WINDOW = 30.0
@@ -29,13 +29,13 @@ BAR = 10
 
 @dataclass(slots=True)
 class Counts:
-    """How many recipients of the plan are where, now, over all processes of the run; the stages add and subtract.
+    """The present number of recipients in each state, over all processes of the run; the stages add and subtract.
 
-    ``total`` is the plan's size; ``done_before`` were settled when this process took the run up. ``deferred`` wait
-    for another pass and are not done. ``other`` are unrenderable, withdrawn, cancelled or expired. ``limit`` is
-    the pace the rate limits allow at best, in letters a second, or None. ``next_pass`` is the POSIX time that those
-    who are left wait for, 0 while there is something to do. ``paused``: an operator asked for it. ``waiting``: what
-    holds everything up now, in words.
+    ``total`` is the plan's size; ``done_before`` were settled when this process began to serve the run. ``deferred``
+    wait for another pass and are not done. ``other`` are unrenderable, withdrawn, cancelled or expired. ``limit`` is
+    the highest pace the rate limits allow, in letters a second, or None. ``next_pass`` is the POSIX time of the next
+    pass while all the rest wait for it, otherwise 0. ``paused``: an operator asked for it. ``waiting``: what holds up
+    all letters now, in words.
     """
 
     total: int = 0
@@ -68,7 +68,7 @@ class Pace:
         self._samples: deque[tuple[float, int]] = deque()
 
     def sample(self, now: float, done: int) -> float:
-        """Note that ``done`` were done at ``now`` (monotonic seconds); returns letters a second."""
+        """Record that ``done`` were done at ``now`` (monotonic seconds); returns letters a second."""
         if not self._samples or now - self._samples[-1][0] >= 1 or len(self._samples) == 1:
             self._samples.append((now, done))
         while len(self._samples) > 2 and now - self._samples[1][0] >= WINDOW:
@@ -78,13 +78,13 @@ class Pace:
 
 
 def remaining(counts: Counts, pace: float) -> float | None:
-    """Seconds until all are done at ``pace``, and no faster than the limits; None when nobody can tell."""
+    """Seconds until all are done at ``pace``, and no faster than the limits; None if unknown."""
     speed = min(pace, counts.limit) if counts.limit else pace
     return (counts.total - counts.done) / speed if speed > 0 else None
 
 
 def outlook(counts: Counts, pace: float) -> str:
-    """When it will be over: ``29m30s left``, or when those who are left are tried again."""
+    """When the run will be over: ``29m30s left``, or when the remaining recipients are tried again."""
     if counts.paused:
         return "paused; campaign resume goes on"
     if counts.waiting:
@@ -96,7 +96,7 @@ def outlook(counts: Counts, pace: float) -> str:
 
 
 def standing_text(counts: Counts, pace: float) -> str:
-    """``deferred 12 · rejected 3 · in doubt 0 · about 29m30s left``; not sent only where there are some."""
+    """``deferred 12 · rejected 3 · in doubt 0 · about 29m30s left``; not sent only if there are some."""
     parts = [f"deferred {counts.deferred:,}", f"rejected {counts.rejected:,}", f"in doubt {counts.in_doubt:,}"]
     if counts.other:
         parts.append(f"not sent {counts.other:,}")
@@ -112,7 +112,7 @@ def line(counts: Counts, pace: float) -> str:
 
 
 def caption(counts: Counts, pace: float) -> str:
-    """Beside the bar, where room is scarce: the estimate first, then only what there is some of."""
+    """The text beside the bar, where space is scarce: the estimate first, then only counts above zero."""
     parts = [formatting.rate_text(pace), outlook(counts, pace).removeprefix("about ")]
     some = {
         "in doubt": counts.in_doubt,
@@ -126,8 +126,8 @@ def caption(counts: Counts, pace: float) -> str:
 class Progress:
     """Paints `Counts` on ``stream``: `start`, then the task `paint`, then `finish`.
 
-    ``clock`` gives monotonic seconds. With ``quiet`` only `note` is heard. A stream that breaks (a closed pipe)
-    silences it; a run never ends for want of a reader. ``publish`` is told the pace every second, for other processes.
+    ``clock`` gives monotonic seconds. With ``quiet`` only `note` prints. A stream that breaks (a closed pipe) silences
+    it; a run never ends for lack of a reader. ``publish`` gets the pace every second, for other processes.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Progress:
         self._began = self._last_line = clock()
 
     def start(self) -> None:
-        """Say what begins; put up the bar on a terminal."""
+        """Print what begins; show the bar on a terminal."""
         self._began = self._last_line = self._clock()
         self._pace.sample(self._began, self._counts.done_now)
         before = f", {self._counts.done_before:,} of them done earlier" if self._counts.done_before else ""
@@ -164,14 +164,14 @@ class Progress:
 
     async def paint(self) -> None:
         """Paint until cancelled; to be run as one task beside the work."""
-        from asyncio import sleep  # not for those who only read the words above
+        from asyncio import sleep  # only needed for painting
 
         while True:
             await (self._sleep or sleep)(PERIOD if self._bar is not None else min(1.0, self._interval))
             self.tick()
 
     def tick(self) -> None:
-        """One look at the counts: repaint the bar, or print a line if the interval is over."""
+        """Read the counts once: repaint the bar, or print a line if the interval is over."""
         now = self._clock()
         pace = self._pace.sample(now, self._counts.done_now)
         if now - self._published >= PUBLISH:
@@ -184,7 +184,7 @@ class Progress:
             self._say(line(self._counts, pace))
 
     def note(self, text: str) -> None:
-        """Print a message of its own line without breaking the bar; also when quiet."""
+        """Print a message on its own line without breaking the bar; also when quiet."""
         text = formatting.printable(text)
         if self._bar is not None:
             self._guarded(lambda: self._bar.write(text, file=self._stream))
@@ -192,7 +192,7 @@ class Progress:
             self._guarded(lambda: self._stream.write(text + "\n"))
 
     def finish(self) -> None:
-        """Take the bar down and say where the run stands, and what this process did of it, over its whole time."""
+        """Remove the bar, and print the state of the run and what this process did of it, over its whole time."""
         if self._bar is not None:
             self._guarded(self._bar.clear)
             self._bar.close()
@@ -229,7 +229,7 @@ def _bar(counts: Counts, stream: TextIO) -> Any:
     from tqdm import tqdm  # only on a terminal: it costs a tenth of the time `campaign status` has
 
     class Bar(tqdm):  # type: ignore[type-arg]  # nothing is iterated
-        monitor_interval = 0  # no thread of its own: the painter is the only one who looks
+        monitor_interval = 0  # no extra thread: only the painter repaints
 
     Bar.set_lock(threading.RLock())  # its default also makes a semaphore across processes
     return Bar(
@@ -237,7 +237,7 @@ def _bar(counts: Counts, stream: TextIO) -> Any:
         initial=counts.done_before,
         unit="msg",
         disable=False,
-        delay=math.inf,  # it paints when it is told to, and never as it is thrown away
+        delay=math.inf,  # it paints on request only, and not when it is garbage collected
         dynamic_ncols=True,
         mininterval=PERIOD,
         smoothing=0.05,

@@ -1,6 +1,6 @@
-"""What must not be read in a log: secrets in every spelling they travel in, and the local parts of addresses.
+"""Redaction of log texts: secrets in every spelling they travel in, and the local parts of addresses.
 
-Pure: text in, text out. The list of secrets is given by whoever holds them; nothing is guessed.
+Pure: text in, text out. The caller gives the list of secrets; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from urllib.parse import quote, quote_plus
 from campaign.report import formatting
 
 MASK = "[secret]"
-#: Shorter fragments of base64 would be found in innocent words.
+#: Shorter fragments of base64 would match ordinary words.
 LEAST_FRAGMENT = 5
 
 
 class Redactor:
-    """Cleans texts. ``secrets`` are masked always, recipients' names unless ``addresses`` is True."""
+    """Cleans texts. ``secrets`` are always masked, recipients' names unless ``addresses`` is True."""
 
     def __init__(self, secrets: Iterable[str | bytes], *, addresses: bool = False) -> None:
         forms = sorted({form for secret in secrets if secret for form in spellings(secret)}, key=len, reverse=True)
@@ -33,10 +33,10 @@ class Redactor:
 
 
 def spellings(secret: str | bytes) -> set[str]:
-    r"""Every text that gives ``secret`` away: itself, escaped, percent-encoded, hexadecimal, and inside base64.
+    r"""Every text that reveals ``secret``: itself, escaped, percent-encoded, hexadecimal, and inside base64.
 
-    Base64 of a longer text, such as AUTH PLAIN's ``\0user\0password``, shows the secret in one of three
-    alignments; each contributes the characters that depend on the secret alone.
+    Base64 of a longer text, such as AUTH PLAIN's ``\0user\0password``, shows the secret in one of three alignments;
+    each contributes the characters that depend on the secret alone.
     """
     raw = secret if isinstance(secret, bytes) else secret.encode("utf-8", "surrogateescape")
     texts = {raw.hex(), raw.hex().upper()} if len(raw) >= LEAST_FRAGMENT else set()
@@ -50,8 +50,8 @@ def spellings(secret: str | bytes) -> set[str]:
 
 def _fragments(raw: bytes, encode: Callable[[bytes], bytes]) -> Iterator[str]:
     for shift in range(3):
-        first = -(-shift * 8 // 6)  # the first character that holds no bit of what stands before
-        last = (shift + len(raw)) * 8 // 6  # the first that may hold a bit of what follows
+        first = -(-shift * 8 // 6)  # the first character that holds no bit of the text before
+        last = (shift + len(raw)) * 8 // 6  # the first that may hold a bit of the text after
         fragment = encode(bytes(shift) + raw).decode("ascii")[first:last]
         if len(fragment) >= LEAST_FRAGMENT:
             yield fragment

@@ -1,4 +1,4 @@
-"""The same message again within a few seconds reaches a person only once."""
+"""Suppression of repeated messages: the same one within a few seconds is shown only once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ MOST_REMEMBERED = 256
 
 
 class RepeatedMessages:
-    """Which messages were seen lately. ``clock`` gives monotonic seconds."""
+    """Remembers recent messages. ``clock`` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seen: dict[str, float] = {}
 
     def seen(self, text: str) -> bool:
-        """Whether ``text`` came less than `QUIET_SECONDS` after it was last let through; if not, it is now."""
+        """Whether ``text`` was shown less than `QUIET_SECONDS` ago; if not, count it as shown now."""
         now = self._clock()
         if now - self._seen.get(text, float("-inf")) < QUIET_SECONDS:
             return True

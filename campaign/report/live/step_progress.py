@@ -1,4 +1,4 @@
-"""How far a check or a reading has come: a line painted over on a terminal, a line now and then everywhere else."""
+"""Progress of a check or of reading a list: a line repainted on a terminal, a line at intervals everywhere else."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Self
 from campaign.report import formatting
 from campaign.report.live.console import Console
 
-PERIOD, INTERVAL = 0.2, 10.0  #: seconds between two looks, on a terminal and elsewhere
+PERIOD, INTERVAL = 0.2, 10.0  #: seconds between two updates, on a terminal and elsewhere
 _CLEAR = "\r\x1b[K"
 
 
 class StepProgress:
-    """A context around the walk; `at` is told how many are done, as often as one likes.
+    """A context around the loop; call `at` with the number done, as often as you like.
 
-    ``verb`` and ``noun`` say what is done with what; ``total`` is None where nobody can tell.
+    ``verb`` and ``noun`` name the work and its objects; ``total`` is None if unknown.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class StepProgress:
             self._write(_CLEAR)
 
     def at(self, done: int) -> None:
-        """Say how far it is, if it is time to."""
+        """Print how far it is, if it is time to."""
         now = self._clock()
         if now - self._last < self._period or self._console.quiet:
             return

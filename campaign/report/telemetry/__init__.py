@@ -1,1 +1,1 @@
-"""Numbers and spans for machines: Prometheus, Pushgateway, OpenTelemetry."""
+"""Telemetry: Prometheus metrics, Pushgateway, OpenTelemetry spans."""

@@ -1,8 +1,8 @@
-"""The numbers of a run for Prometheus: as a textfile that node_exporter picks up, and as the text for a Pushgateway.
+"""The metrics of a run for Prometheus: a textfile that node_exporter reads, and the text for a Pushgateway.
 
-Its own registry, nothing of the process itself, and nothing is served. The file is read back once before it is
-replaced: a counter must go on where it was, and a failed run must not forget the last success. Sending the text
-anywhere is `pushgateway.py`; when it is written again is the pipeline's business.
+They have a registry of their own, without metrics of the process, and no server. The file is read once before it is
+replaced: a counter must continue from its value, and a failed run must not erase the last success. `pushgateway.py`
+sends the text; the pipeline decides when it is written again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from campaign.report.report_file import replacing
 
 #: Exit codes of a run that went to its end, though some recipients may have failed or be in doubt.
 FINISHED = frozenset({0, 3, 4})
-#: Verdicts a counter may count: they end a recipient's story or wait for a person. The others go up and down.
+#: Verdicts for counters: those that are final for a recipient or wait for a person. The others go up and down.
 COUNTED = (*(one for one in Verdict if one in FINAL), Verdict.IN_DOUBT)
-#: node_exporter is another user. There are counts and names in it, and nobody's address.
+#: node_exporter is another user. The file holds counts and names, but no addresses.
 READABLE = 0o644
 SUCCESS = "campaign_last_success_timestamp_seconds"
 
@@ -31,9 +31,9 @@ SUCCESS = "campaign_last_success_timestamp_seconds"
 class Snapshot:
     """A run's numbers at one moment.
 
-    ``at`` and ``started`` are POSIX seconds, ``verdicts`` counts recipients, ``deferrals`` counts the replies that put
-    a letter off. ``latency_buckets`` and ``latency_sum`` are as in `RunFacts`. ``exit_code`` is None while the run is
-    at work. ``seconds``: how long processes have served it.
+    ``at`` and ``started`` are POSIX seconds, ``verdicts`` counts recipients, ``deferrals`` counts the replies that
+    deferred a letter. ``latency_buckets`` and ``latency_sum`` are as in `RunFacts`. ``exit_code`` is None while the run
+    is at work. ``seconds``: how long processes have served it.
     """
 
     campaign: str
@@ -78,7 +78,7 @@ class Snapshot:
 class Earlier:
     """What was written before: totals and this run's own share by outcome, how the last run ended, the last success.
 
-    None: nobody knows, and nothing is said.
+    None: unknown, and not written.
     """
 
     totals: dict[str, float] = field(default_factory=dict)
@@ -91,14 +91,14 @@ class Earlier:
     text: str = ""
 
     def began_later(self, numbers: Snapshot) -> bool:
-        """Whether what was written is of another run that began after this one."""
+        """Whether the previous file is of another run that began after this one."""
         return bool(self.run) and self.run != numbers.run and self.started > numbers.started
 
 
 def write_metrics(path: Path, facts: RunFacts | Snapshot) -> str:
-    """Write the textfile ``path`` (``.prom``, one per campaign; 0644), whole or not at all, and return its text.
+    """Write the textfile ``path`` (``.prom``, one per campaign; 0644) atomically, and return its text.
 
-    A file that a later run has written stays as it is. Raises StorageError.
+    A file that a later run has written is left unchanged. Raises StorageError.
     """
     numbers = Snapshot.of(facts) if isinstance(facts, RunFacts) else facts
     earlier = _earlier(path, numbers)
@@ -111,7 +111,7 @@ def write_metrics(path: Path, facts: RunFacts | Snapshot) -> str:
 
 
 def note_success(path: Path, campaign: str, at: float) -> str:
-    """A start at ``at`` found nobody left, so nothing is overdue: the textfile, if there is one, says so.
+    """Record in the textfile, if there is one, that a start at ``at`` found no recipient left, which is a success.
 
     Returns what `success` returns. Raises StorageError.
     """
@@ -133,7 +133,7 @@ def success(campaign: str, at: float) -> str:
 
 
 def exposition(numbers: Snapshot, earlier: Earlier | None = None) -> str:
-    """The numbers in Prometheus' text format, going on from ``earlier``."""
+    """The numbers in Prometheus' text format, continuing from ``earlier``."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
@@ -142,7 +142,7 @@ def exposition(numbers: Snapshot, earlier: Earlier | None = None) -> str:
 
 
 class _Collector:
-    """Gives the registry the families below, once."""
+    """Gives the registry the metric families below, once."""
 
     def __init__(self, numbers: Snapshot, earlier: Earlier) -> None:
         self._numbers, self._earlier = numbers, earlier

@@ -1,6 +1,6 @@
-"""Numbers handed to a Prometheus Pushgateway, for machines that nobody scrapes. One request, never more than one.
+"""Pushing metrics to a Prometheus Pushgateway, for machines that are not scraped: one request per push.
 
-What the numbers are is `metrics.py`; when to push, and what to say when it fails, is the pipeline's business.
+`metrics.py` defines the numbers; the pipeline decides when to push, and how to report a failure.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from campaign.config.report import is_loopback
 from campaign.report.formatting import printable
 
-#: A run never waits longer for its numbers to be taken.
+#: The longest a run waits for a push.
 LIMIT_SECONDS = 5.0
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class NotPushedError(Exception):
-    """Why the gateway did not take the numbers, in words. No `CampaignError`: no run ends for it."""
+    """Why the gateway did not accept the numbers, in words. No `CampaignError`, as it never ends a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ class Gateway:
         except HTTPError as error:
             error.close()
             raise NotPushedError(f"it answered {error.code} {printable(str(error.reason))[:200]}") from None
-        except (OSError, HTTPException, ValueError) as error:  # ValueError: a redirect to something that is no address
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a redirect to an invalid address
             reason = getattr(error, "reason", error)
             raise NotPushedError(printable(str(reason) or type(reason).__name__)[:200]) from None
 
 
 class _Stay(HTTPRedirectHandler):
-    """Follows nobody: a gateway does not redirect, and a login page that does would answer 200."""
+    """Follows no redirect: a gateway sends none, and a login page that does would answer 200."""
 
     def redirect_request(self, *_: Any) -> None:
-        """The redirect becomes an HTTPError."""
+        """Let the redirect become an HTTPError."""
 
 
 def _base64(text: str) -> str:

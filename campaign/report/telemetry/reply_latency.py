@@ -1,6 +1,6 @@
-"""How long relays take to answer the final dot: tallied flat in memory, read as percentiles or as buckets.
+"""The relays' response times to the final dot, tallied in constant memory, as percentiles or buckets.
 
-The same tally serves the numbers of a run at work and its report, so that a bucket never shrinks between the two.
+The same tally serves the live metrics of a run and its report, so that a bucket never shrinks between the two.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
-#: Upper bounds of the buckets that machines see, in seconds.
+#: Upper bounds of the exported buckets, in seconds.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, math.inf)
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _FINE = 400  # steps of 5 % over nine decades: exact enough for percentiles
@@ -26,14 +26,14 @@ class SendTimes:
     longest: float = 0.0
 
     def add(self, seconds: float) -> None:
-        """One more letter took ``seconds`` from its dot to the reply."""
+        """Add a letter that took ``seconds`` from its dot to the reply."""
         self.steps[math.floor(math.log10(max(seconds, 1e-6)) * _FINE / 9)] += 1
         self.bounds[bisect_left(BOUNDS, seconds)] += 1
         self.sum += seconds
         self.longest = max(self.longest, seconds)
 
     def percentiles(self) -> dict[str, float]:
-        """``p50``, ``p90``, ``p99`` and ``max`` in seconds; empty where nothing was added."""
+        """``p50``, ``p90``, ``p99`` and ``max`` in seconds; empty if nothing was added."""
         total, seen, found = self.steps.total(), 0, dict[str, float]()
         for step, count in sorted(self.steps.items()):
             seen += count

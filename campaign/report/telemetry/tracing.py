@@ -1,8 +1,8 @@
-"""Spans for OpenTelemetry: one for a process's turn at a run, one for each stage and each pass, none for a letter.
+"""OpenTelemetry spans: one for a process's session on a run, one for each stage and each pass, none for a letter.
 
 Their trace is the run's own: the trace id that its journal, its log, its metrics and its letters carry, so that every
-process that takes a run up adds to one trace. Off unless asked for, and then `span` costs nothing. No span holds an
-address or what a relay said, and no run ends because nobody takes its spans.
+process that serves a run adds to one trace. Off unless requested, and then `span` costs nothing. No span holds an
+address or a reply of a relay, and a failure to export never ends a run.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:  # an extra, and a tenth of a second
 
 log = logging.getLogger(__name__)
 
-#: A run never waits longer for its last spans to be taken, unless OTEL_EXPORTER_OTLP_TIMEOUT says so.
+#: The longest a run waits for the export of its last spans, unless OTEL_EXPORTER_OTLP_TIMEOUT is set.
 LIMIT_SECONDS = 5.0
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 TIMEOUTS = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
 INSTALL = install_extra("otel")
-#: Exit codes of turns that went as they should: all is said in the verdicts.
+#: Exit codes of sessions that worked as they should: the verdicts tell the rest.
 IN_ORDER = frozenset({0, 3, 4, 5, 75, 130, 143})
 
 _current: ContextVar[Traces | None] = ContextVar("campaign_traces", default=None)
@@ -41,10 +41,10 @@ _current: ContextVar[Traces | None] = ContextVar("campaign_traces", default=None
 def traced(
     settings: ReportSection, environment: Mapping[str, str] | None = None, exporter: SpanExporter | None = None
 ) -> Iterator[None]:
-    """While the block runs, `begin` and `span` make spans, where settings or environment ask for any.
+    """While the block runs, `begin` and `span` make spans, if settings or environment ask for any.
 
-    What is left of them is exported when it ends, within `LIMIT_SECONDS`. ``exporter`` takes the place of OTLP.
-    Raises ConfigError when the settings ask and the extra ``otel`` is not installed.
+    The remaining spans are exported when it ends, within `LIMIT_SECONDS`. ``exporter`` replaces OTLP. Raises
+    ConfigError when the settings ask and the extra ``otel`` is not installed.
     """
     environment = os.environ if environment is None else environment
     traces = _open(settings, environment, exporter) if exporter or wanted(settings, environment) else None
@@ -60,7 +60,7 @@ def traced(
 
 
 def wanted(settings: ReportSection, environment: Mapping[str, str]) -> bool:
-    """Whether anybody asks for spans: the settings first, then the variables that OpenTelemetry itself knows."""
+    """Whether spans are requested: by the settings first, then by OpenTelemetry's own variables."""
     if settings.traces:
         return settings.traces == "otlp"
     exporters = environment.get("OTEL_TRACES_EXPORTER", "") or "otlp"
@@ -69,14 +69,14 @@ def wanted(settings: ReportSection, environment: Mapping[str, str]) -> bool:
 
 
 def begin(trace_id: str, **attributes: str) -> None:
-    """From here on it is known which run this is; ``trace_id`` is 32 hexadecimal digits. Spans before it are none."""
+    """Start the span of the run; ``trace_id`` is 32 hexadecimal digits. Spans before this call are dropped."""
     if traces := _current.get():
         traces.begin(trace_id, attributes)
 
 
 @contextmanager
 def span(name: str, **attributes: str | int) -> Iterator[None]:
-    """A span around the block (also as a decorator), inside the one around it; nothing where nobody asked."""
+    """A span around the block (also as a decorator), inside the enclosing one; nothing if spans are off."""
     traces = _current.get()
     if traces is None:
         yield
@@ -86,13 +86,13 @@ def span(name: str, **attributes: str | int) -> Iterator[None]:
 
 
 def conclude(exit_code: int, verdicts: Mapping[str, int]) -> None:
-    """What this turn at the run came to."""
+    """Record the result of this session."""
     if traces := _current.get():
         traces.conclude(exit_code, verdicts)
 
 
 class Traces:
-    """The spans of one process's turn at a run."""
+    """The spans of one process's session on a run."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         from opentelemetry.sdk.trace import TracerProvider
@@ -115,9 +115,9 @@ class Traces:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Ends the span of the run, if it ever began, when the block ends, and exports what is left.
+        """End the span of the run, if it began, when the block ends, and export the remaining spans.
 
-        What nobody took is one line of the log.
+        Spans that could not be exported are reported in one line of the log.
         """
         try:
             with _hushed(self._sink), ExitStack() as last:
@@ -131,7 +131,7 @@ class Traces:
                 )
 
     def begin(self, trace_id: str, attributes: Mapping[str, str]) -> None:
-        """The span of the run, from when this process took it up."""
+        """Start the span of the run, dated from when this process began to serve it."""
         if self._root is None:
             self._ids.trace_id = int(trace_id, 16)
             self._root = self._stack.enter_context(self._started("run", attributes, self._began))
@@ -146,7 +146,7 @@ class Traces:
                 yield
 
     def conclude(self, exit_code: int, verdicts: Mapping[str, int]) -> None:
-        """Attributes of the run's span; an error where the turn itself failed."""
+        """Set the attributes of the run's span, and an error status if the session itself failed."""
         if self._root is None:
             return
         self._root.set_attribute("campaign.exit_code", exit_code)
@@ -164,35 +164,35 @@ class Traces:
             try:
                 yield current
             except BaseException as error:
-                _fail(current, type(error).__name__)  # its words may hold addresses
+                _fail(current, type(error).__name__)  # its text may hold addresses
                 raise
 
 
 class Sink:
-    """An exporter that counts what it could not hand over, and remembers why. Never raises."""
+    """An exporter that counts spans it could not export, and keeps the reason. Never raises."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self.lost, self.why = 0, ""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Hand over a batch."""
+        """Export a batch."""
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         try:
             result = self._exporter.export(spans)
-        except Exception as error:  # noqa: BLE001 - an exporter may be anybody's, and a run must outlive it
+        except Exception as error:  # noqa: BLE001 - an exporter may be third-party, and must not end a run
             self.why, result = printable(str(error))[:200], SpanExportResult.FAILURE
         if result is not SpanExportResult.SUCCESS:
             self.lost += len(spans)
         return result
 
     def shutdown(self) -> None:
-        """Nothing more comes."""
+        """Nothing to do."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is kept here."""
+        """Nothing is buffered here."""
         return self._exporter.force_flush(timeout_millis)
 
 
@@ -202,7 +202,7 @@ def _open(settings: ReportSection, environment: Mapping[str, str], exporter: Spa
     except ModuleNotFoundError:
         if settings.traces:
             raise ConfigError("report.traces needs libraries that are not installed.", next_step=INSTALL) from None
-        # Whole machines and clusters set the variable for everybody; a newsletter is not refused for it.
+        # The variable may be set for whole machines and clusters, which is no reason to refuse a newsletter.
         log.warning("No spans: %s is set, and it takes %s (or report.traces = 'off')", ENDPOINTS[0], INSTALL)
         return None
 
@@ -230,7 +230,7 @@ def _fail(span: Span, why: str) -> None:
 
 @contextmanager
 def _hushed(sink: Sink) -> Iterator[None]:
-    """The library's own complaints, several for each try, become the reason in `Sink.why`."""
+    """Turn the library's own complaints, several for each attempt, into the reason in `Sink.why`."""
 
     class Last(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
