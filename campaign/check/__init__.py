@@ -1,1 +1,1 @@
-"""`campaign check`: everything short of sending, and an honest list of what is wrong."""
+"""`campaign check`: everything short of sending, with a list of what is wrong or was not verified."""

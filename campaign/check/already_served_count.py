@@ -1,6 +1,6 @@
-"""Whom earlier runs of the edition have served: `check` leaves them out as `send` does, so that both tell the same.
+"""Recipients already served by earlier runs of the edition: `check` leaves them out as `send` does.
 
-Nothing is locked and nothing is written: a run may be at work meanwhile.
+It takes no lock and writes nothing: a run may be at work meanwhile.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from campaign.report.live.console import path_text
 
 
 def served_earlier(job: Job) -> KeySet:
-    """The keys that `send` leaves out of a new run. Raises DamageError where a journal cannot be read."""
+    """The keys that `send` leaves out of a new run. Raises DamageError if a journal cannot be read."""
     return screens(job, max(current_generation(job), 1), retry=False)[0]
 
 
 def unfinished(job: Job) -> tuple[str, ...]:
-    """A sentence where `send` continues a run instead of making one."""
+    """A sentence if `send` continues a run instead of making one."""
     run, history = newest(job)
     if run is None or history is None or not continues(Options(), history):
         return ()
@@ -30,5 +30,5 @@ def unfinished(job: Job) -> tuple[str, ...]:
 
 
 def nobody_left_note() -> str:
-    """What is said where all who are left of the list have been served; their letters are looked at all the same."""
+    """The message when every recipient left in the list was served; their letters are checked nevertheless."""
     return "everybody in the list has been served in this edition: send has nobody to write to"

@@ -1,4 +1,4 @@
-"""What a check can tell from the campaign file, from the list and from who is in it, without rendering anything."""
+"""Checks of the campaign file, the list and its recipients that need no rendering."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from campaign.delivery.relays.relay_rewrites import rewritten
 from campaign.pipeline.command_context import Job
 from campaign.report.summary import rows_text
 
-#: Letters from which on a list counts as bulk, and a way out is expected.
+#: From this many letters on a list counts as bulk, and a way to unsubscribe is expected.
 BULK = 100
 LISTED = "a run lists each with its reason in screened.csv"
 HINTS = 5
-#: Where everybody can have an address: From there fails DMARC when it comes from anywhere else.
+#: Providers open to everybody: a From address there fails DMARC if the letter is sent from anywhere else.
 FREE_MAIL = frozenset(
     """gmail.com googlemail.com yahoo.com yahoo.co.uk yahoo.co.jp yahoo.de yahoo.fr ymail.com rocketmail.com aol.com
     outlook.com hotmail.com hotmail.co.uk hotmail.fr live.com msn.com icloud.com me.com mac.com gmx.de gmx.net gmx.com
@@ -26,20 +26,20 @@ FREE_MAIL = frozenset(
 
 
 def domain_of(address: str) -> str:
-    """What stands behind the @."""
+    """The part after the @."""
     return address.rpartition("@")[2].lower()
 
 
 def may_align(one: str, other: str) -> bool:
-    """Whether two domains can be of one organisation: they are the same, or end in the same two labels at least.
+    """Whether two domains can belong to one organisation: they are equal, or end in the same two labels at least.
 
-    Whether they are is for the DNS to say (`check.dns.dmarc`).
+    The DNS decides whether they do (`check.dns.dmarc`).
     """
     return one == other or one.split(".")[-2:] == other.split(".")[-2:]
 
 
 def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
-    """Who the letters are from, and whether there is a way out."""
+    """Check who the letters are from, and whether recipients can unsubscribe."""
     campaign, compose = job.settings.campaign, job.settings.compose
     sender = domain_of(campaign.sender.address)
     if campaign.return_path and not may_align(domain_of(campaign.return_path), sender):
@@ -80,7 +80,7 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
 
 
 def check_audience(job: Job, plan: Plan, findings: Findings) -> None:
-    """Rows that were set aside for their own fault, with the commonest reasons; `send` refuses the same lists."""
+    """Check rows that were set aside as invalid, with the commonest reasons; `send` refuses the same lists."""
     books, audience = plan.books, job.settings.audience
     if not books.invalid:
         return
@@ -103,7 +103,7 @@ def check_audience(job: Job, plan: Plan, findings: Findings) -> None:
 
 
 def check_survey(survey: Survey, lines: dict[str, list[int]], source: str, findings: Findings) -> None:
-    """Things that are probably not meant. ``lines``: the first lines of each domain."""
+    """Report what is probably unintended. ``lines``: the first lines of each domain."""
     if survey.twice:
         _, column, text, meant = survey.twice[0]
         findings.take(

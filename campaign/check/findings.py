@@ -1,6 +1,6 @@
-"""What a check found: grouped, deduplicated, each with its rows and a remedy, as text or as JSON.
+"""The findings of a check: grouped, deduplicated, each with its rows and a remedy, as text or as JSON.
 
-Only the list and its two forms; the inspections themselves live with whoever calls `Findings.add`.
+This module has only the list and its two forms; the callers of `Findings.add` do the checking.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from campaign.report import formatting
 Severity = Literal["error", "warning", "unverified"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "unverified")
 ROWS_SHOWN = 5
-WIDTH = 100  #: columns of the text form; a longer message goes on in the next line
+WIDTH = 100  #: columns of the text form; a longer message continues on the next line
 INDENT = " " * 9  #: the width of the first column: a severity and two blanks
 
 
 @dataclass(slots=True)
 class Finding:
-    """One kind of fault. ``rows`` holds the first few rows of the source it was met in, ``count`` how many there are.
+    """One kind of fault. ``rows`` holds the first few rows of the source it occurs in, ``count`` how many there are.
 
-    An ``error`` means that sending now would be unsound; ``unverified`` is what nobody could look at, which is
-    never the same as passed. ``where`` is a file:line, a column or a header; ``remedy`` is what to do about it.
+    An ``error`` means that sending now would be unsound; ``unverified`` is what could not be checked, which is never
+    the same as passed. ``where`` is a file:line, a column or a header; ``remedy`` is what to do about it.
     """
 
     severity: Severity
@@ -38,7 +38,7 @@ class Finding:
 
 
 class Findings:
-    """Findings by kind, in the order in which each kind was first met."""
+    """Findings by kind, in the order in which the kinds first occurred."""
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str, str, str], Finding] = {}
@@ -46,23 +46,23 @@ class Findings:
     def add(
         self, severity: Severity, code: str, message: str, *, row: int | None = None, where: str = "", remedy: str = ""
     ) -> None:
-        """Note a fault, of ``row`` (as the person knows it: the source's line) or of the whole campaign.
+        """Add a fault, of ``row`` (the source's line, as the operator counts) or of the whole campaign.
 
-        Faults of equal severity, code, place and message are one finding; so keep what differs from row to
-        row out of ``message``. Costs a dictionary look-up when the kind is known already.
+        Faults of equal severity, code, place and message are one finding; so keep what differs from row to row out of
+        ``message``. Costs a dictionary look-up if the kind exists already.
         """
         key = (severity, code, where, message)
         finding = self._kinds.get(key)
         if finding is None:
             finding = self._kinds[key] = Finding(severity, code, message, where=where, remedy=remedy)
-        if row is not None and row != finding.last:  # three such images in one row are one row
+        if row is not None and row != finding.last:  # three such images in one row count once
             finding.last = row
             finding.count += 1
             if len(finding.rows) < ROWS_SHOWN:
                 finding.rows.append(row)
 
     def take(self, theirs: Finding) -> None:
-        """Take over one finding. The lowest rows of both, where it is known already, are the ones shown."""
+        """Add one finding. If its kind exists already, the lowest rows of both are shown."""
         key = (theirs.severity, theirs.code, theirs.where, theirs.message)
         ours = self._kinds.setdefault(
             key, Finding(theirs.severity, theirs.code, theirs.message, where=theirs.where, remedy=theirs.remedy)
@@ -71,12 +71,12 @@ class Findings:
         ours.count += theirs.count
 
     def merge(self, other: Findings) -> None:
-        """Take over what another, such as a worker's, has found."""
+        """Add the findings of another check, such as a worker's."""
         for theirs in other._kinds.values():
             self.take(theirs)
 
     def harden(self, reasons: Mapping[str, str]) -> None:
-        """Make errors of the warnings whose codes have reasons; the reason is added to what was said."""
+        """Turn warnings whose codes have reasons into errors, and add the reason to the message."""
         for key, one in list(self._kinds.items()):
             if one.severity == "warning" and one.code in reasons:
                 del self._kinds[key]
@@ -90,18 +90,18 @@ class Findings:
         return len(self._kinds)
 
     def number_of(self, severity: Severity) -> int:
-        """How many kinds of this severity were found."""
+        """How many kinds of this severity there are."""
         return sum(one.severity == severity for one in self._kinds.values())
 
     @property
     def sound(self) -> bool:
-        """True when there is no error: warnings and unverified things do not forbid sending."""
+        """True if there is no error: warnings and unverified checks do not forbid sending."""
         return not self.number_of("error")
 
     def render_text(self, everybody: int = 0) -> str:
         """For the terminal: a few lines a finding, and one for all that could not be verified.
 
-        ``everybody`` is how many rows there are, to say "every row" where all of them are meant.
+        ``everybody`` is how many rows there are, to say "every row" if all of them are meant.
         """
         lines = [line for one in self if one.severity != "unverified" for line in _lines(one, everybody)]
         unseen = (one for one in self if one.severity == "unverified")

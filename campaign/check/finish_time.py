@@ -1,4 +1,4 @@
-"""How long a run will take at least under its limits, and whether that is in time."""
+"""The least time a run takes under its limits, and whether that meets its deadline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAY = 86_400.0  #: seconds
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When a run begins (POSIX seconds), how long it takes at least (None: no limit), under which limits in words."""
+    """When a run begins (POSIX seconds), how long it takes at least (None: no limit), and the limits in words."""
 
     start: float
     seconds: float | None
@@ -30,12 +30,12 @@ class Span:
 
     @property
     def end(self) -> float:
-        """When the last letter leaves, at the earliest."""
+        """The earliest time at which the last letter leaves."""
         return self.start + (self.seconds or 0.0)
 
 
 def span_of(job: Job, letters: int, domains: Mapping[str, int], now: float | None = None) -> Span:
-    """The span of a run over so many letters, of which ``domains`` get as many each."""
+    """The span of a run over so many letters; ``domains`` maps each domain to its letters."""
     campaign, delivery = job.settings.campaign, job.settings.delivery
     start = max(time.time() if now is None else now, campaign.not_before.timestamp() if campaign.not_before else 0.0)
     shares = shares_of(delivery)
@@ -50,7 +50,7 @@ def span_of(job: Job, letters: int, domains: Mapping[str, int], now: float | Non
 def least_seconds(
     letters: int, domains: Mapping[str, int], delivery: DeliverySection, limits: tuple[Rate, ...], share: float
 ) -> float:
-    """Seconds from the first letter to the last of this ``share`` of them, whichever limit is the slowest."""
+    """Seconds from the first letter to the last of this ``share`` of them, by the slowest limit."""
     letters = math.ceil(letters * share)
     spans = [seconds_for(letters, limits), ramp_seconds(letters, delivery.ramp)]
     for name, rates in delivery.domain_rate.items():
@@ -60,7 +60,7 @@ def least_seconds(
 
 
 def ramp_seconds(letters: int, ramp: Ramp | None) -> float:
-    """How long ``letters`` take while the pace grows."""
+    """Seconds that ``letters`` take under the ramp."""
     if ramp is None:
         return 0.0
     first, last, over = ramp.start.per_second, ramp.end.per_second, ramp.over
@@ -72,7 +72,7 @@ def ramp_seconds(letters: int, ramp: Ramp | None) -> float:
 
 
 def first_day(delivery: DeliverySection, domains: Mapping[str, int]) -> dict[str, float]:
-    """Letters of the first 24 hours to each of ``domains`` (name -> letters), as if the list were well mixed."""
+    """Letters of the first 24 hours to each of ``domains`` (name -> letters), assuming a well mixed list."""
     shares = shares_of(delivery)
     most = min(most_in_a_day(limits_of(delivery, url), delivery.ramp) / share for url, share in shares)
     part = min(1.0, most / max(1, sum(domains.values())))
@@ -86,7 +86,7 @@ def first_day(delivery: DeliverySection, domains: Mapping[str, int]) -> dict[str
 
 
 def most_in_a_day(limits: Sequence[Rate], ramp: Ramp | None = None) -> float:
-    """The most letters that one account gets in its first 24 hours; infinite without limits."""
+    """The most letters that one account sends in its first 24 hours; infinite without limits."""
     most = [limit.count * max(1.0, DAY / limit.per) for limit in limits]
     if ramp:
         growing = min(DAY, ramp.over)

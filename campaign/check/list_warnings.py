@@ -1,4 +1,4 @@
-"""Things about a list that are probably not meant, for `check` to show; nothing is changed or refused here.
+"""Warnings about what is probably unintended in a list, for `check` to show; nothing is changed or refused here.
 
 Domains that look like a typing error of a much commoner one in the same list or of a large provider, and text that was
 decoded twice (``ZoÃ«``).
@@ -17,17 +17,17 @@ from campaign.model import Recipient
 
 #: A domain this many times commoner than its neighbour makes the neighbour look like a typing error.
 RATIO = 3
-#: The commonest domains, the only ones to be mistyped; and a shorter name has too many real neighbours.
+#: Misspellings are looked for of so many of the commonest domains; shorter names have too many real neighbours.
 COMMON, SHORTEST = 50, 8
-#: The largest providers of private mailboxes, spelled as they spell themselves: few lists lack a typing error of one.
-#: Without those at a country's domain that have a sister one letter away, such as hotmail.de and hotmail.se.
+#: The largest providers of private mailboxes, spelled correctly: few lists lack a typing error of one. Without those at
+#: a country's domain that have a sister one character away, such as hotmail.de and hotmail.se.
 PROVIDERS = frozenset(
     """gmail.com googlemail.com hotmail.com hotmail.co.uk outlook.com yahoo.com yahoo.co.uk icloud.com protonmail.com
     t-online.de freenet.de orange.fr laposte.net libero.it comcast.net""".split()  # noqa: SIM905
 )
-#: Rows at a domain that looks mistyped, above which so many people would hardly have made the same error.
+#: Rows at a seemingly mistyped domain above which so many people would hardly have made the same error.
 SAME_ERROR = 10
-#: Real domains one letter from a very common one.
+#: Real domains one character from a very common one.
 _REAL = frozenset(
     {"mail.com", "email.com", "ymail.com", "gmail.co", "hotmail.co", "yahoo.co", "yahoo.ca", "yahoo.cn", "live.ca"}
 )
@@ -39,7 +39,7 @@ EXAMPLES = 5  #: kept of each kind
 
 @dataclass(slots=True)
 class Survey:
-    """What a walk over a list found. ``twice`` holds (line, column, text, what it was meant to be)."""
+    """The result of a walk over a list. ``twice`` holds (line, column, text, what was meant)."""
 
     domains: Counter[str] = field(default_factory=Counter)
     international: int = 0
@@ -47,7 +47,7 @@ class Survey:
     twice: list[tuple[int, str, str, str]] = field(default_factory=list)
 
     def add(self, recipient: Recipient) -> None:
-        """Take one recipient into account."""
+        """Add one recipient."""
         self.domains[recipient.address.rpartition("@")[2]] += 1
         self.international += not recipient.address.isascii()
         for column, value in recipient.row.items():
@@ -58,7 +58,7 @@ class Survey:
                     self.twice.append((recipient.line, column, value, meant))
 
     def warnings(self, source: str) -> list[str]:
-        """Sentences for the person who owns the list; ``source`` names it."""
+        """Sentences for the owner of the list; ``source`` names it."""
         told = [
             f"{source}:{line}: {column} {text!r} looks decoded twice; it was probably {meant!r}"
             for line, column, text, meant in self.twice
@@ -84,9 +84,9 @@ def survey(recipients: Iterable[Recipient]) -> Survey:
 
 
 def typo_hints(domains: Mapping[str, int]) -> dict[str, str]:
-    """Likely typing errors among ``domains`` (name -> how often), each with the domain it is one letter from.
+    """Likely typing errors among ``domains`` (name -> how often), each with the domain it is one character from.
 
-    Meant may be what is common in the same list, or a large provider, whether or not anybody in the list is there.
+    That domain is common in the same list, or a large provider, whether or not the list has addresses there.
     """
     common = sorted(domains, key=lambda name: (-domains[name], name))[:COMMON]
     hints: dict[str, str] = {}
@@ -104,7 +104,7 @@ def typo_hints(domains: Mapping[str, int]) -> dict[str, str]:
 
 
 def meant_text(text: str) -> str:
-    """``"ZoÃ«"`` -> ``"Zoë"``; empty where the text does not look like UTF-8 that was read as cp1252."""
+    """``"ZoÃ«"`` -> ``"Zoë"``; empty if the text does not look like UTF-8 that was read as cp1252."""
     if not _TWICE.search(text):
         return ""
     meant = _TWICE.sub(_once, text)

@@ -1,7 +1,7 @@
-"""``campaign check``: everything short of sending, and an honest list of what is wrong or could not be looked at.
+"""``campaign check``: everything short of sending, with a list of what is wrong or was not verified.
 
-Every row is read, screened and rendered (`render_all.py`); the settings, the limits, the relay and, on request,
-links, DNS and a spam filter are looked at in modules of their own. Nothing is sent and nothing is left behind.
+Every row is read, screened and rendered (`render_all.py`); modules of their own check the settings, the limits, the
+relay and, on request, links, DNS and a spam filter. Nothing is sent and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from campaign.report.live.console import Console, path_text
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What to look at besides the letters."""
+    """What to check besides the letters."""
 
     relay: bool = True
     links: bool = False
@@ -46,11 +46,11 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a check says besides its findings.
+    """The results of a check besides its findings.
 
     ``columns`` are the names that a template may use. ``kinds`` letters were read back in full, ``largest`` is the size
-    in octets of the largest one. ``template`` is one hash over all that shapes the letters. ``seconds`` is the least
-    that the run takes under its limits, None without. ``dns`` is None where nobody asked.
+    in octets of the largest one. ``template`` is one hash over everything that shapes the letters. ``seconds`` is the
+    least that the run takes under its limits, None without limits. ``dns`` is None if not requested.
     """
 
     campaign: str
@@ -71,7 +71,7 @@ class Digest:
 
 
 def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, Digest]:
-    """Look at everything. Raises CampaignError for what stops even the looking."""
+    """Run all checks. Raises CampaignError if checking itself is impossible."""
     began, findings = time.monotonic(), Findings()
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
@@ -109,7 +109,7 @@ def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, D
 
 @contextlib.contextmanager
 def frozen(job: Job, console: Console) -> Iterator[Plan]:
-    """The plan as `send` would freeze it, gone afterwards. Raises what `send` would raise about the list."""
+    """The plan as `send` would freeze it, deleted afterwards. Raises what `send` would raise about the list."""
     audience = job.settings.audience
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         with all_suggestions(audience, job.settings.base):
@@ -120,7 +120,7 @@ def frozen(job: Job, console: Console) -> Iterator[Plan]:
 
 
 def refuse_empty(job: Job, plan: Plan) -> None:
-    """Nobody is left to write to. Raises InputError."""
+    """Raise InputError: no recipient is left."""
     refuse_useless(plan)
     audience, found = job.settings.audience, invalid_rows(plan)
     raise InputError(
@@ -132,7 +132,7 @@ def refuse_empty(job: Job, plan: Plan) -> None:
 
 
 def planned(job: Job, console: Console, folder: Path) -> Plan:
-    """Without those whom earlier runs have served; where nobody else is left, with them, but not among the figures."""
+    """The plan without recipients served earlier; if no others are left, with them, but not in the figures."""
     audience, base, already = job.settings.audience, job.settings.base, served_earlier(job)
     suppression = job.suppression()
     plan = freeze(audience, base, folder, suppression=suppression, already=already, progress=console.loading)
@@ -150,7 +150,7 @@ def samples_of(plan: Plan) -> tuple[str, ...]:
 
 
 def check_elsewhere(looked: Looked, wishes: CheckOptions, findings: Findings) -> None:
-    """What is asked of others than the DNS, and only on request: web servers, a spam filter."""
+    """Checks that contact other servers than DNS, only on request: web servers, a spam filter."""
     if wishes.links:
         from campaign.check.letters.links import check_links
 
@@ -164,7 +164,7 @@ def check_elsewhere(looked: Looked, wishes: CheckOptions, findings: Findings) ->
 def list_unverified(
     job: Job, wishes: CheckOptions, relays: Mapping[str, str], rendered: bool, findings: Findings
 ) -> None:
-    """What nobody looked at, each with the way to have it looked at where there is one."""
+    """List what was not checked, each with the option that checks it, if there is one."""
     leaves = set(job.settings.delivery.urls) != {"mailbox"}
     signed = bool(job.settings.compose.dkim)
 
@@ -184,7 +184,7 @@ def list_unverified(
 
 
 def template_hash(composer: Composer | None) -> str:
-    """One SHA-256 over the fingerprints of everything that shapes letters; empty where there are no letters."""
+    """One SHA-256 over the fingerprints of everything that shapes letters; empty if there are no letters."""
     if composer is None:
         return ""
     return hashlib.sha256(json.dumps(composer.fingerprints(), sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""Opens the templates for a check: what would stop a run at once is a finding here, and the looking goes on.
+"""Opening the templates for a check: what would stop a run at once is a finding here, and the check continues.
 
-A variable that no row has is let through, so that the rows whose branch asks for it can be named.
+A variable that no row has is accepted, so that the rows whose branch uses it can be named.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from campaign.errors import ConfigError
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.start.choose_run import sample
 
-#: ``template:line: variable (did you mean …)``, as `compose.declared` says it.
+#: ``template:line: variable (did you mean …)``, as errors about undeclared names put it.
 _MISSING = re.compile(r"(?P<place>\S.*:\d+): (?P<name>[^\W\d]\w*)(?: \((?P<hint>.*)\))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A variable that no row has: its name, the places that ask for it, and a hint or ``""``."""
+    """A variable that no row has: its name, the places that use it, and a hint or ``""``."""
 
     name: str
     places: tuple[str, ...]
@@ -30,7 +30,7 @@ class Missing:
 
 
 def composer_for_check(job: Job, plan: Plan, findings: Findings) -> tuple[Composer | None, list[Missing]]:
-    """A composer for looking, with the way of inlining that `send` would choose; None where nothing can be rendered."""
+    """A composer for checking, inlined as `send` would choose; None if nothing can be rendered."""
     missing: dict[str, Missing] = {}
     try:
         composer = lenient(job.brief(plan.columns, 1), missing)
@@ -52,7 +52,7 @@ def composer_for_check(job: Job, plan: Plan, findings: Findings) -> tuple[Compos
 
 
 def lenient(brief: Brief, missing: dict[str, Missing]) -> Composer:
-    """A composer that takes variables that no row has for columns; they go to ``missing``. Raises ConfigError."""
+    """A composer that treats unknown variables as columns and adds them to ``missing``. Raises ConfigError."""
     while True:
         try:
             return Composer(brief)
@@ -65,7 +65,7 @@ def lenient(brief: Brief, missing: dict[str, Missing]) -> Composer:
 
 
 def missing_names(evidence: Sequence[str]) -> list[Missing]:
-    """The variables that an error about a template names; empty where it is about something else."""
+    """The variables named in an error about a template; empty if it is about something else."""
     found: dict[str, Missing] = {}
     for line in evidence:
         if match := _MISSING.fullmatch(line):
@@ -76,7 +76,7 @@ def missing_names(evidence: Sequence[str]) -> list[Missing]:
 
 
 def add_missing(missing: Sequence[Missing], rows: dict[str, list[int]], findings: Findings) -> None:
-    """A finding for each variable, with the rows whose letters ask for it."""
+    """A finding for each variable, with the rows whose letters use it."""
     for one in missing:
         hint = f" ({one.hint})" if one.hint else ""
         where, message = ", ".join(one.places), f"{{{{ {one.name} }}}} is no column{hint}"

@@ -1,1 +1,1 @@
-"""What `campaign check` sees in the DNS: the sender's records, SPF, the list's domains."""
+"""DNS checks: the sender's records, SPF, the list's domains."""

@@ -1,4 +1,4 @@
-"""What `check --dns` asks: about the domains that the letters come from, then about those that they go to."""
+"""The DNS queries of `check --dns`: about the domains that send the letters, then about those that receive them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DnsDigest:
 def check_dns(
     job: Job, looked: Looked, source: str, wishes: DnsWishes, findings: Findings, console: Console, *, signing: bool
 ) -> DnsDigest:
-    """Ask about everything. ``signing`` says that the DKIM keys, if there are any, can be read."""
+    """Run all DNS checks. ``signing``: the DKIM keys, if there are any, can be read."""
     who = senders(job, wishes, signing=signing)
     for remark in inspected(Names(wishes.resolver), who):
         findings.add(remark.severity, remark.code, remark.message, where=remark.where, remedy=remark.remedy)
@@ -55,7 +55,7 @@ def check_dns(
 
 
 def senders(job: Job, wishes: DnsWishes, *, signing: bool) -> Senders:
-    """Whom the letters are from, as the DNS knows them."""
+    """The senders of the letters, as the DNS names them."""
     campaign, keys = job.settings.campaign, job.settings.compose.dkim if signing else None
     return Senders(
         sender=dns_name(campaign.sender.address),
@@ -67,6 +67,6 @@ def senders(job: Job, wishes: DnsWishes, *, signing: bool) -> Senders:
 
 
 def dns_name(address: str) -> str:
-    """The domain of an address as the DNS has it, in A-labels."""
+    """The domain of an address as in the DNS, in A-labels."""
     domain = domain_of(address)
     return domain_key(domain) or domain

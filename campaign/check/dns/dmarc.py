@@ -1,6 +1,6 @@
-"""DMARC as of RFC 9989: the tree walk, the policy that holds for a From domain, and whether what we send aligns.
+"""DMARC by RFC 9989: the tree walk, the policy that applies to a From domain, and whether our letters align.
 
-Asks through `resolver.Names`. The organisational domain is what the walk finds; no list of public suffixes is used.
+Queries go through `resolver.Names`. The walk finds the organisational domain; no list of public suffixes is used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from campaign.check.dns.remarks import Remark
 from campaign.check.dns.resolver import Names
 
-#: A name of so many labels or more goes on with its last seven, so that a walk takes eight queries at most (4.10).
+#: A name of so many labels or more continues with its last seven, so that a walk takes eight queries at most (4.10).
 LONG_NAME = 8
 POLICIES = ("none", "quarantine", "reject")
 
@@ -22,14 +22,14 @@ _REPORTS_TO = re.compile(r"[a-z][a-z0-9+.-]*:[^\s,]+", re.IGNORECASE)
 
 
 class DmarcRecord(NamedTuple):
-    """A valid record and the domain it stands for: that below whose ``_dmarc`` it was found."""
+    """A valid record and its domain: the one below which its ``_dmarc`` was found."""
 
     domain: str
     tags: dict[str, str]
 
     @property
     def psd(self) -> str:
-        """``y``: a public suffix; ``n``: an organisation; ``u``: it does not say."""
+        """``y``: a public suffix; ``n``: an organisation; ``u``: unspecified."""
         return self.tags.get("psd", "u").lower()
 
 
@@ -52,7 +52,7 @@ def tags(text: str) -> dict[str, str]:
 
 
 def walked_names(domain: str) -> Iterator[str]:
-    """The domains that a walk from ``domain`` asks for, longest first: never more than eight."""
+    """The domains that a walk from ``domain`` queries, longest first: never more than eight."""
     labels = domain.split(".")
     yield domain
     rest = labels[1 - LONG_NAME :] if len(labels) >= LONG_NAME else labels[1:]
@@ -60,7 +60,7 @@ def walked_names(domain: str) -> Iterator[str]:
 
 
 def tree_walk(names: Names, domain: str) -> list[DmarcRecord]:
-    """The valid records at ``domain`` and above it, as far as a record says where its organisation ends (4.10)."""
+    """The valid records at ``domain`` and above it, up to one that marks the end of its organisation (4.10)."""
     found: list[DmarcRecord] = []
     for at in walked_names(domain):
         records = [text for text in names.texts(f"_dmarc.{at}") if _VERSION.match(text)]
@@ -74,7 +74,7 @@ def tree_walk(names: Names, domain: str) -> list[DmarcRecord]:
 def organizational_domain(domain: str, found: Sequence[DmarcRecord]) -> str:
     """The organisational domain of ``domain``, by the records that its walk ``found`` (4.10.2).
 
-    Only the last can say ``psd``, for the walk ends there; ``psd=n`` is then the shortest name anyway.
+    Only the last can have ``psd``, as the walk ends there; with ``psd=n`` it is the shortest name anyway.
     """
     if not found:
         return domain
@@ -105,12 +105,12 @@ def policy_of(names: Names, domain: str, found: Sequence[DmarcRecord]) -> Policy
 
 
 def _is_sound(record: DmarcRecord) -> bool:
-    """Whether each policy it names is one."""
+    """Whether each policy in the record is valid."""
     return all(record.tags[tag].lower() in POLICIES for tag in ("p", "sp", "np") if tag in record.tags)
 
 
 def dmarc_remarks(names: Names, sender: str, envelope: str, signing: Sequence[str]) -> list[Remark]:
-    """The record that holds for From at ``sender``, and whether the return path or a domain of ``signing`` aligns."""
+    """Remarks on the record that applies to From at ``sender``, and on alignment of the return path or ``signing``."""
     sender, envelope = sender.lower(), envelope.lower()
     found = tree_walk(names, sender)
     remarks = _ignored(names, sender)
@@ -126,7 +126,7 @@ def dmarc_remarks(names: Names, sender: str, envelope: str, signing: Sequence[st
 
 
 def _ignored(names: Names, sender: str) -> list[Remark]:
-    """Records at the From domain itself that no receiver heeds."""
+    """Records at the From domain itself that receivers ignore."""
     at = f"_dmarc.{sender}"
     texts = names.texts(at)
     valid = [text for text in texts if _VERSION.match(text)]
@@ -162,7 +162,7 @@ def _alignment(names: Names, policy: Policy, sender: str, envelope: str, signing
         return []
     if any(aligned(names, domain.lower(), sender, strict=strict["adkim"]) for domain in signing):
         return []
-    surely = bool(signing)  # without keys of ours the relay may sign, and align
+    surely = bool(signing)  # without our own keys the relay may sign, and align
     return [
         Remark(
             "error" if surely and policy.policy != "none" else "warning",
@@ -176,7 +176,7 @@ def _alignment(names: Names, policy: Policy, sender: str, envelope: str, signing
 
 
 def aligned(names: Names, one: str, other: str, *, strict: bool) -> bool:
-    """Whether two domains align (4.4): they are the same, or, unless ``strict``, of one organisation."""
+    """Whether two domains align (4.4): they are equal, or, unless ``strict``, of one organisation."""
     if one == other or strict:
         return one == other
     return len({organizational_domain(domain, tree_walk(names, domain)) for domain in (one, other)}) == 1

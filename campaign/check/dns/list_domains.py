@@ -1,6 +1,7 @@
-"""Each domain of the list, looked up once: which take mail, by which servers, and which take none.
+"""DNS look-ups of the list's domains, each once: which accept mail, by which servers, and which accept none.
 
-The commonest come first, so that what time does not allow concerns few letters. No answer is never a verdict.
+The commonest come first, so that look-ups cut off by the time limit concern few letters. A missing answer is never
+evidence.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from campaign.check.dns.resolver import ConcurrentNames, NoSuchName, Unanswered
 from campaign.check.findings import ROWS_SHOWN, Finding, Findings
 from campaign.report.formatting import counted, duration_text, people_address
 
-IN_FLIGHT = 64  #: domains asked about at a time
+IN_FLIGHT = 64  #: domains queried at the same time
 PATIENCE_FOR_ALL = 120.0  #: seconds for the whole list
-SILENT = 64  #: domains without an answer after which, if there was none at all, nobody else is asked about
+SILENT = 64  #: domains without an answer after which, if there was none at all, no further domain is queried
 NAMED = 20  #: dead domains that have a finding of their own; the others share one
 SAMPLES = 3
 
 
 @dataclass(slots=True)
 class DomainLookups:
-    """What the DNS said. ``servers``: a domain's mail servers, best first; itself where it has an address only.
+    """The DNS answers. ``servers``: a domain's mail servers, best first; itself if it has only an address.
 
-    ``dead``: domains that take no mail, each with the reason. ``unanswered``: asked for in vain.
+    ``dead``: domains that accept no mail, each with the reason. ``unanswered``: queried without an answer.
     """
 
     total: int = 0
@@ -35,12 +36,12 @@ class DomainLookups:
 
     @property
     def answered(self) -> int:
-        """Domains that are known by now."""
+        """Domains with an answer."""
         return len(self.servers) + len(self.dead)
 
     @property
     def looked_at(self) -> int:
-        """Domains that were asked about, with or without an answer."""
+        """Domains that were queried, with or without an answer."""
         return self.answered + len(self.unanswered)
 
 
@@ -51,7 +52,7 @@ def look_up_domains(
     *,
     patience: float = PATIENCE_FOR_ALL,
 ) -> DomainLookups:
-    """Look up ``domains`` (name -> letters) for at most ``patience`` seconds; ``at`` is told how many are done."""
+    """Look up ``domains`` (name -> letters) for at most ``patience`` seconds; ``at`` gets the number done."""
     found = DomainLookups(len(domains))
     waiting = iter(sorted(domains, key=lambda name: (-domains[name], name)))
     asyncio.run(_ask_all(waiting, names, at, found, patience))
@@ -102,7 +103,7 @@ def tell_lookups(
     source: str,
     findings: Findings,
 ) -> None:
-    """Name the dead domains with their rows (``lines``: the first of each domain), and what nobody could look at."""
+    """Report the dead domains with their rows (``lines``: the first of each domain), and those not verified."""
     dead = sorted(found.dead, key=lambda name: (-domains[name], name))
     for domain in dead[:NAMED]:
         findings.take(

@@ -1,4 +1,4 @@
-"""How many letters each provider of mailboxes gets, and which of its rules then bind: the table is data."""
+"""Letters per mailbox provider, and the provider rules that apply at that volume, from a table of data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MailboxProvider:
 
 @dataclass(slots=True)
 class Volume:
-    """What one provider gets: letters of the whole run, and of its first 24 hours, to so many domains."""
+    """One provider's volume: letters of the whole run, and of its first 24 hours, and the number of domains."""
 
     domains: int = 0
     letters: int = 0
@@ -47,7 +47,7 @@ def mailbox_providers() -> tuple[MailboxProvider, ...]:
 
 
 def title_of(domain: str, lookups: DomainLookups) -> str:
-    """Whose mailboxes ``domain`` has: by its best mail server, or by name where the DNS did not say."""
+    """The provider of ``domain``: by its best mail server, or by name if the DNS gave no answer."""
     servers = lookups.servers.get(domain)
     for provider in mailbox_providers():
         if servers and any(f".{servers[0]}".endswith(f".{name}") for name in provider.mx):
@@ -76,7 +76,7 @@ def volume_by_provider(
 def bulk_demands(volumes: Mapping[str, Volume], *, signing: bool) -> dict[str, str]:
     """Findings that are errors at these volumes, each with the reason in words.
 
-    Without a key of ours (``signing``) the relay may sign, so whether anything aligns is not known.
+    Without a key of ours (``signing``) the relay may sign, so alignment is unknown.
     """
     reasons: dict[str, list[str]] = {}
     for provider in mailbox_providers():

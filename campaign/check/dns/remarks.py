@@ -1,4 +1,4 @@
-"""What was found out about servers and domains, as values for the table of `campaign check`."""
+"""Remarks about servers and domains, as values for the table of `campaign check`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 
 class Remark(NamedTuple):
-    """One thing worth a word. ``code`` is explained in docs/check.md, ``where`` is a DNS name or a relay."""
+    """One observation. ``code`` is explained in docs/check.md, ``where`` is a DNS name or a relay."""
 
     severity: Literal["error", "warning", "unverified"]
     code: str

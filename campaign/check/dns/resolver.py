@@ -1,7 +1,7 @@
-"""Questions to the DNS: texts, mail servers, addresses, names of addresses. The only module that uses dnspython.
+"""The DNS resolver: texts, mail servers, addresses, names of addresses. The only module that uses dnspython.
 
-An answer is a list, empty where the name or the type does not exist; a server that gives none is `Unanswered`, which
-proves nothing. What the answers mean for mail is decided in the modules beside this one.
+An answer is a list, empty if the name or the type does not exist; a server that gives none is `Unanswered`, which
+proves nothing. The modules beside this one interpret the answers.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from campaign.errors import ConfigError, install_extra
 
-PATIENCE = 5.0  #: seconds for one question, all tries together
+PATIENCE = 5.0  #: seconds for one query, all tries together
 
 
 class Unanswered(Exception):  # noqa: N818 - it says what is; nobody is to blame
-    """No server gave an answer: time was up, or the server failed. ``name`` is what was asked for."""
+    """No server gave an answer: time was up, or the server failed. ``name`` was queried."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name}: {why}")
@@ -24,11 +24,11 @@ class Unanswered(Exception):  # noqa: N818 - it says what is; nobody is to blame
 
 
 class NoSuchName(Exception):  # noqa: N818 - an answer, not an error
-    """The DNS says that this name, and whatever would lie below it, does not exist (RFC 8020)."""
+    """By the DNS this name, and every name below it, does not exist (RFC 8020)."""
 
 
 class Names:
-    """Asks one server, ``("127.0.0.1", 53)``, or those of this machine. Raises ConfigError without dnspython."""
+    """Queries one server, ``("127.0.0.1", 53)``, or those of this machine. Raises ConfigError without dnspython."""
 
     def __init__(self, server: tuple[str, int] | None = None, *, patience: float = PATIENCE) -> None:
         try:
@@ -47,7 +47,7 @@ class Names:
         self._resolver.cache = dns.resolver.LRUCache()
 
     def texts(self, name: str) -> list[str]:
-        """TXT records, the strings of each put together (RFC 7208, section 3.3)."""
+        """TXT records, the strings of each joined (RFC 7208, section 3.3)."""
         return [b"".join(record.strings).decode("utf-8", "replace") for record in self._ask(name, "TXT")]
 
     def mail_servers(self, name: str) -> list[tuple[int, str]]:
@@ -59,14 +59,14 @@ class Names:
         return [record.address for kind in ("A", "AAAA") for record in self._ask(name, kind)]
 
     def pointers(self, address: str) -> list[str]:
-        """The names an IP address has."""
+        """The names of an IP address."""
         import dns.reversename
 
         name = str(dns.reversename.from_address(address))
         return [str(record.target).rstrip(".") for record in self._ask(name, "PTR")]
 
     def exists(self, name: str) -> bool:
-        """Whether the DNS knows the name, with whatever records."""
+        """Whether the name exists in the DNS, with any records."""
         try:
             self._resolve(name, "MX")
         except NoSuchName:
@@ -84,7 +84,7 @@ class Names:
 
 
 class ConcurrentNames:
-    """The questions that are asked about many domains at a time. Raises NoSuchName, Unanswered; else as `Names`."""
+    """Queries for many domains at the same time. Raises NoSuchName, Unanswered; else as `Names`."""
 
     def __init__(self, server: tuple[str, int] | None = None, *, patience: float = PATIENCE) -> None:
         import dns.asyncresolver
@@ -117,7 +117,7 @@ def _by_preference(found: list[Any]) -> list[tuple[int, str]]:
 
 @contextlib.contextmanager
 def _told(name: str) -> Iterator[None]:
-    """What dnspython raises, as our two exceptions."""
+    """Turn dnspython's exceptions into our two."""
     import dns.exception
     import dns.name
     import dns.resolver

@@ -1,6 +1,6 @@
-"""What the DNS says about the domains that a campaign sends as: DKIM key, MX, names of addresses.
+"""DNS checks of the domains that a campaign sends as: DKIM key, MX, names of addresses.
 
-Each function asks through `resolver.Names` and returns remarks; no answer is "not verified", never a pass. SPF and
+Each function queries `resolver.Names` and returns remarks; a missing answer is "not verified", never a pass. SPF and
 DMARC have modules of their own.
 """
 
@@ -21,10 +21,10 @@ from campaign.config.compose import DkimSection
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """Whom a campaign sends as. ``sender``: domain of From. ``envelope``: domain of the return path.
+    """The domains that a campaign sends as. ``sender``: domain of From. ``envelope``: domain of the return path.
 
-    ``keys``: the DKIM keys we sign with ourselves; ``base``: what their files are relative to. ``addresses``: IP
-    addresses the letters leave from, as far as somebody said so.
+    ``keys``: our own DKIM keys; ``base``: what their files are relative to. ``addresses``: the IP addresses the letters
+    leave from, if given.
     """
 
     sender: str
@@ -35,7 +35,7 @@ class Senders:
 
 
 def inspected(names: Names, who: Senders) -> list[Remark]:
-    """Everything the DNS can say. Each part that gets no answer is listed as not verified."""
+    """All checks. Each part without an answer is listed as not verified."""
     found = spf.remarks(names, who.envelope, who.addresses)
     for key in who.keys:
         found += _asked("DKIM key", dkim, names, key, who.base)
@@ -56,7 +56,7 @@ def _asked(what: str, ask: Callable[..., list[Remark]], *about: object) -> list[
 
 
 def dkim(names: Names, key: DkimSection, base: Path) -> list[Remark]:
-    """Whether the DNS has the public half of the key that we sign with (RFC 6376, section 3.6.1)."""
+    """Whether the DNS has the public half of our signing key (RFC 6376, section 3.6.1)."""
     name = f"{key.selector}._domainkey.{key.domain}"
     records = [tags(text) for text in names.texts(name)]
     records = [one for one in records if "p" in one]
@@ -67,9 +67,7 @@ def dkim(names: Names, key: DkimSection, base: Path) -> list[Remark]:
     if not published:
         return [Remark("error", "dkim-revoked", "the DKIM key is revoked: its p= is empty", name, "publish it again")]
     found = []
-    if published not in public_halves(
-        base / key.key_file
-    ):  # a key that cannot be read was told before the DNS is asked
+    if published not in public_halves(base / key.key_file):  # an unreadable key was reported before
         what = f"the DKIM key in the DNS is not the public half of {key.key_file}: every signature will fail"
         found.append(Remark("error", "dkim-differs", what, name, "publish the right one, or name its selector"))
     if "y" in records[0].get("t", "").split(":"):
@@ -79,9 +77,9 @@ def dkim(names: Names, key: DkimSection, base: Path) -> list[Remark]:
 
 
 def public_halves(file: Path) -> list[str]:
-    """What p= may be for the private key in ``file``: base64 of the forms that are in use.
+    """The possible values of p= for the private key in ``file``: base64 of the forms in use.
 
-    Raises OSError or ValueError for a file that is no such key.
+    Raises OSError or ValueError for a file that is not such a key.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

@@ -1,7 +1,7 @@
-"""SPF of a domain, walked as a receiver walks it (RFC 7208): one record, at most ten look-ups, who may send.
+"""SPF of a domain, evaluated as a receiver does (RFC 7208): one record, at most ten look-ups, who may send.
 
 Every term is followed, so the look-ups counted are the most that a receiver can need. Macros are counted, never
-expanded. Asks through `dns.Names`; decides nothing about letters.
+expanded. Queries go through `resolver.Names`; nothing is decided about letters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(slots=True)
 class SpfResult:
-    """What a walk found. ``allowed``: networks with the qualifier of their term. ``end``: qualifier of ``all``."""
+    """The result of a walk. ``allowed``: networks with the qualifier of their term. ``end``: qualifier of ``all``."""
 
     lookups: int = 0
     void: int = 0
@@ -83,7 +83,7 @@ def result(walk: SpfResult, address: str) -> str:
 
 
 def _walk(names: Names, domain: str, record: str, outer: str, walk: SpfResult, depth: int) -> None:
-    """Follow one record. ``outer`` is the qualifier of the include it came by; of an include only passes count."""
+    """Follow one record. ``outer`` is the qualifier of its include; of an include only passes count."""
     redirect = ""
     for term in record.split()[1:]:
         lower = term.lower()

@@ -1,1 +1,1 @@
-"""What `campaign check` sees in the letters themselves."""
+"""Checks of the letters themselves."""

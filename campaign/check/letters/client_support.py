@@ -1,9 +1,9 @@
-"""Which mail readers will ignore something that a letter's HTML relies on, by the data of caniemail.
+"""Features of a letter's HTML that some mail readers ignore, by the data of caniemail.
 
-Only what breaks a letter when it is ignored is known here (`docs/make_client_support.py` chooses it, and refreshes
-`data/client_support.json`). A plain value before the modern one, a background colour beside a gradient, content
-inside a video, and conditional comments for Outlook count as the way round that they are. The HTML is looked at as
-it leaves, after inlining; nothing is changed.
+The data holds only what breaks a letter when ignored (`docs/make_client_support.py` chooses it, and refreshes
+`data/client_support.json`). A plain value before the modern one, a background colour beside a gradient, content inside
+a video, and conditional comments for Outlook are accepted as the fallbacks they are. The HTML is checked as sent, after
+inlining; nothing is changed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from campaign.compose.html.html_parser import parse_html
 
-if TYPE_CHECKING:  # lxml is loaded when a letter is looked at
+if TYPE_CHECKING:  # lxml is loaded when a letter is checked
     from lxml.etree import _Element
 
-WINDOWS = "outlook.windows"  #: the one reader that sees conditional comments
+WINDOWS = "outlook.windows"  #: the only reader that evaluates conditional comments
 NAMED = 3  #: readers named in a sentence; the others are counted
 
 _NOT_OUTLOOK = re.compile(r"<!--\[if !mso\](?:><!)?-->.*?<!(?:--<!)?\[endif\]-->", re.DOTALL | re.IGNORECASE)
@@ -34,12 +34,12 @@ _FUNCTION = re.compile(r"(?<![\w-])([a-z][a-z-]*)\(")
 _UNIT = re.compile(r"(?<![\w.#-])-?(?:\d+\.?\d*|\.\d+)([a-z]+)\b")
 _FONTS = re.compile(r"font|typekit|typography", re.IGNORECASE)
 _GRADIENT = re.compile(r"gradient\(|url\(")
-_EMPTY_WITHOUT = frozenset({"video", "audio", "object", "picture"})  # elements that may hold what is shown instead
+_EMPTY_WITHOUT = frozenset({"video", "audio", "object", "picture"})  # elements that may hold a fallback
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something of HTML or CSS, the readers that ignore it, and what to do instead."""
+    """A feature of HTML or CSS, the readers that ignore it, and what to do instead."""
 
     title: str
     page: str
@@ -51,7 +51,7 @@ Marks = dict[tuple[str, str], Feature]  #: (kind, name) -> feature
 
 
 def ignored(html: str) -> list[tuple[Feature, str]]:
-    """What in ``html`` some readers will ignore, each with those readers in words: ``Gmail, Yahoo and 2 more``."""
+    """The features in ``html`` that some readers ignore, each with those readers: ``Gmail, Yahoo and 2 more``."""
     found: dict[Feature, dict[str, None]] = {}
     conditional = "[if " in html
     for feature in _used(html):
@@ -79,7 +79,7 @@ def readers_text(readers: Iterable[str]) -> str:
 
 @cache
 def data() -> tuple[Mapping[str, str], Marks]:
-    """The names of readers, and every feature by the marks it is recognised by."""
+    """The names of readers, and every feature by the marks that identify it."""
     file = resources.files(__package__).joinpath("data/client_support.json")
     table = json.loads(file.read_text(encoding="utf-8"))
     marks: Marks = {}
@@ -103,26 +103,26 @@ def _used(html: str) -> Iterator[Feature]:
             yield from _of_block(style, marks, coloured=element.get("bgcolor") is not None)
 
 
-@lru_cache(2)  # one letter is looked at in several ways
+@lru_cache(2)  # one letter is checked in several ways
 def elements(html: str) -> tuple[_Element, ...]:
-    """Every element of ``html``, in order; for looking only."""
+    """Every element of ``html``, in order; read-only."""
     return tuple(one for one in parse_html(html).iter() if isinstance(one.tag, str))
 
 
 def _does_without(element: _Element, tag: str) -> bool:
-    """Whether the letter holds together for readers that do not know the element: a web font has others behind it."""
+    """Whether the letter works in readers that do not support the element: a web font has fallbacks."""
     if tag == "link":
         return "stylesheet" not in (element.get("rel") or "").lower() or bool(_FONTS.search(element.get("href") or ""))
     return tag in _EMPTY_WITHOUT and _shows(element)
 
 
 def _shows(element: _Element) -> bool:
-    """Whether there is something inside for readers that do not know the element itself."""
+    """Whether the element has content for readers that do not support it."""
     return bool("".join(element.itertext()).strip()) or element.find(".//img") is not None
 
 
 def _of_sheet(css: str, marks: Marks) -> Iterator[Feature]:
-    """A style element. What stands inside an at-rule is for those who know it, and so not looked at."""
+    """A style element. The content of at-rules is skipped: only readers that support them apply it."""
     css = _COMMENT.sub("", css)
     if any(not _FONTS.search(one) for one in _AT_LINE.findall(css)) and ("at", "@import") in marks:
         yield marks["at", "@import"]
@@ -166,6 +166,6 @@ def _of_declaration(name: str, value: str, marks: Marks) -> Iterator[Feature]:
 
 
 def image_ignored(content_type: str) -> list[tuple[Feature, str]]:
-    """The same for a picture of this type, such as ``image/webp``."""
+    """The same for an image of this type, such as ``image/webp``."""
     feature = data()[1].get(("image", content_type))
     return [(feature, readers_text(feature.ignored))] if feature else []

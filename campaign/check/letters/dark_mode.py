@@ -1,9 +1,9 @@
-"""Whether a letter that says it suits dark mode can be read there: no dark text on a ground that is painted dark.
+"""Legibility in dark mode of letters that declare support for it: no dark text on a ground that is painted dark.
 
 A reader paints the ground and the default text of such a letter (``color-scheme: light dark``) in its own dark colours,
-and leaves alone what the letter sets. So a colour set without the one it stands on, or the reverse, is lost. Not judged
-are letters that say nothing of dark mode, which are shown as they are or changed as a whole, those with rules of their
-own for it, and those whose sheets set colours.
+and keeps the colours that the letter sets. So a text colour set without its ground, or the reverse, is lost. Not judged
+are letters that do not mention dark mode, which are shown unchanged or recoloured as a whole, those with their own
+rules for it, and those whose sheets set colours.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from campaign.check.letters.client_support import elements
 from campaign.check.letters.letter_fault import Fault
 from campaign.compose.mime.read_back import ReadLetter
 
-if TYPE_CHECKING:  # lxml is loaded when a letter is looked at
+if TYPE_CHECKING:  # lxml is loaded when a letter is checked
     from lxml.etree import _Element
 
 Colour = tuple[int, int, int]
 Painted = tuple[str, str]  #: colour of the text and of its ground, each as the letter writes it, or ""
 
 DARK_GROUND, LIGHT_TEXT = (0x1E, 0x1E, 0x1E), (0xFF, 0xFF, 0xFF)  #: what dark readers paint
-LEAST_CONTRAST = 3.0  #: WCAG 2.2, 1.4.11; less is hardly seen
+LEAST_CONTRAST = 3.0  #: WCAG 2.2, 1.4.11; less is hardly visible
 
 _NAMES = {
     "black": (0, 0, 0),
@@ -48,7 +48,7 @@ _UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\
 
 
 def unreadable_in_the_dark(seen: ReadLetter) -> Iterator[Fault]:
-    """One warning for each pair of colours that dark mode makes one."""
+    """One warning for each pair of colours that dark mode makes alike."""
     if not seen.allows_dark or seen.has_dark_rules:
         return
     found = elements(seen.html)
@@ -75,7 +75,7 @@ def _says_something(element: _Element) -> bool:
 
 
 def _painted(element: _Element) -> Painted:
-    """The nearest colour and ground around a text; both empty for what is hidden, or a link, which has its own."""
+    """The nearest colour and ground around a text; both empty if it is hidden, or a link, which has its own."""
     text = ground = ""
     for one in (element, *element.iterancestors()):
         style = one.get("style") or ""

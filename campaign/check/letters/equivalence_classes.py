@@ -1,9 +1,9 @@
-"""Which letters are so alike that one look serves for all of them.
+"""Equivalence classes of letters: kinds so alike that reading one letter covers them all.
 
-Two letters are of one kind when their templates took the same branches (a blank value counts as a branch), and when
-nothing about their values could make one of them wrong and the other right: an address instead of an ordinary text,
-a word such as ``None``, a name that needs quoting, a size over a limit. So every row is judged, and only the first
-letter of each kind has to be read back and looked at in full, which costs ten times as much as rendering it.
+Two letters are of one kind if their templates took the same branches (a blank value counts as a branch), and nothing
+about their values could make one of them wrong and the other right: an address instead of ordinary text, a word such as
+``None``, a name that needs quoting, a size over a limit. So every row is classified, and only the first letter of each
+kind has to be read back and checked in full, which costs ten times as much as rendering it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from campaign.check.letters.structure import LONGEST_LINE, LONGEST_SUBJECT
 from campaign.check.letters.wording import NOTHING
 from campaign.model import Letter, Recipient
 
-Printed = Sequence[tuple[Sequence[str | None], Sequence[Any]]]  #: as `Composer.compose_showing` gives it
+Printed = Sequence[tuple[Sequence[str | None], Sequence[Any]]]  #: as `Composer.compose_showing` returns it
 
 _NOTHING = "|".join(sorted(NOTHING))
 _ODD = re.compile(
@@ -45,7 +45,7 @@ def kind(printed: Printed, recipient: Recipient, letter: Letter) -> Hashable:
 
 
 def oddities(values: Sequence[Any]) -> tuple[Hashable, ...]:
-    """Which values are links, which are blank, and which deserve a look of their own."""
+    """Which values are links, which are blank, and which need a check of their own."""
     texts = [value if type(value) is str else "" if value is None else str(value) for value in values]
     links = tuple([at for at, text in enumerate(texts) if text[:8] == "https://"])
     blank = () if all(map(str.strip, texts)) else tuple([at for at, text in enumerate(texts) if not text.strip()])
@@ -55,7 +55,7 @@ def oddities(values: Sequence[Any]) -> tuple[Hashable, ...]:
 
 
 def _oddity(text: str) -> str:
-    """What is odd about a value: the word itself, or what a link leads to."""
+    """What is odd about a value: the word itself, or the start of a link."""
     return text if text in NOTHING else "/".join(text.split("/", 3)[:3])
 
 
@@ -72,7 +72,7 @@ def _length(printed: tuple[Sequence[str | None], Sequence[Any]]) -> int:
 
 
 def html_octets(content: bytes) -> int:
-    """Octets of the decoded HTML part, exact where they come near what Gmail clips; 0 without one."""
+    """Octets of the decoded HTML part, exact near the size that Gmail clips; 0 without one."""
     start = content.find(b"Content-Type: text/html")
     begin = content.find(b"\r\n\r\n", start) + 4
     if start < 0 or begin < 4:

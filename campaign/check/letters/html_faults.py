@@ -1,6 +1,6 @@
-"""What is wrong with the HTML of a letter: its size, its pictures, its links, and what some mail readers ignore.
+"""Faults in the HTML of a letter: its size, its images, its links, and what some mail readers ignore.
 
-Looks at the HTML as it leaves, after inlining. Whether a link answers is not asked here.
+Checks the HTML as sent, after inlining. Whether a link answers is not tested here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from campaign.check.letters.dark_mode import unreadable_in_the_dark
 from campaign.check.letters.letter_fault import Fault
 from campaign.compose.mime.read_back import ReadLetter
 
-if TYPE_CHECKING:  # lxml is loaded when a letter is looked at
+if TYPE_CHECKING:  # lxml is loaded when a letter is checked
     from lxml.etree import _Element
 
 CLIPPED = 102 * 1024  #: octets of HTML above which Gmail shows the rest only on demand
@@ -30,12 +30,12 @@ LOOPBACK = re.compile(r"localhost$|.*\.localhost$|127\.|0\.0\.0\.0$|::1$")  #: n
 _WEB = re.compile(r"https?://[^\s<>\"')\]]+[^\s<>\"')\].,;:!?]")
 _UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _CID = re.compile(r"cid:([^\s\"'()<>]+)")
-_ELSEWHERE = ("mailto", "tel", "sms", "cid")  # links that are no pages
+_ELSEWHERE = ("mailto", "tel", "sms", "cid")  # links to other things than pages
 _SHOWN = 80
 
 
 def html(seen: ReadLetter) -> Iterator[Fault]:
-    """Size, pictures, links, support, dark mode."""
+    """Size, images, links, support, dark mode."""
     if not seen.html:
         return
     if len(seen.html.replace("\r\n", "\n").replace("\n", "\r\n").encode()) > CLIPPED:
@@ -58,7 +58,7 @@ def html(seen: ReadLetter) -> Iterator[Fault]:
 
 
 def image(element: _Element, seen: ReadLetter) -> Iterator[Fault]:
-    """A picture without words, or from elsewhere."""
+    """An image without alternative text, or from an external server."""
     source = (element.get("src") or "").strip()
     if element.get("alt") is None:
         yield Fault(
@@ -95,7 +95,7 @@ def content_ids(seen: ReadLetter) -> Iterator[Fault]:
 
 
 def link(target: str) -> Iterable[Fault]:
-    """What is wrong with one link, as far as can be told without asking."""
+    """What is wrong with one link, as far as its text shows."""
     try:
         parts = urlsplit(target)
         host = parts.hostname or ""
@@ -119,7 +119,7 @@ def link(target: str) -> Iterable[Fault]:
 
 
 def text_links(seen: ReadLetter, own: Iterable[str], *, public: bool) -> Iterator[Fault]:
-    """What is wrong with the links of the text part; one amid a text that the row brought along is the row's affair.
+    """What is wrong with the links of the text part, except those inside a text from the row.
 
     A letter of text alone may be for colleagues, who reach their own network: without ``public`` only a link to the
     reader's own machine is a fault.
@@ -134,7 +134,7 @@ def text_links(seen: ReadLetter, own: Iterable[str], *, public: bool) -> Iterato
 
 
 def unsupported(seen: ReadLetter) -> Iterator[Fault]:
-    """What some mail readers will ignore, though the letter relies on it."""
+    """Features that some mail readers ignore, though the letter relies on them."""
     pictures = [found for kind in set(seen.image_types.values()) for found in client_support.image_ignored(kind)]
     for feature, readers in [*client_support.ignored(seen.html), *pictures]:
         yield Fault(
@@ -147,7 +147,7 @@ def unsupported(seen: ReadLetter) -> Iterator[Fault]:
 
 
 def html_way_out(seen: ReadLetter, url: str) -> Iterator[Fault]:
-    """A link to ``url`` that can be seen, if there is HTML at all."""
+    """A visible link to ``url``, if there is HTML at all."""
     if not seen.html:
         return
     ways = [

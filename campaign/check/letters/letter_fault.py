@@ -1,4 +1,4 @@
-"""One thing wrong with a letter: what the inspections yield, and how faults of one letter are put together."""
+"""A fault of a letter, as the checks yield it, and merging of the faults of one letter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How bad, a short stable code (explained in docs/check.md), what is seen, where in the letter, and what to do."""
+    """Severity, a short stable code (explained in docs/check.md), a message, the place in the letter, and a remedy."""
 
     severity: Severity
     code: str
@@ -21,7 +21,7 @@ class Fault:
 
 
 def merged(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Faults that differ in their place alone are one, with all its places: ``text part, HTML part``."""
+    """Merge faults that differ only in their place, and list the places: ``text part, HTML part``."""
     found: dict[Fault, dict[str, None]] = {}
     for fault in faults:
         found.setdefault(replace(fault, where=""), {})[fault.where] = None

@@ -1,9 +1,9 @@
-"""Asks web servers whether the links of a campaign lead somewhere: politely, and no more than a person would.
+"""Link checks: ask web servers whether a campaign's links lead somewhere, politely and within bounds.
 
-HEAD first, GET where a server does not like that, of which only the head of the answer is read. One request at a time
-to a host, a bounded number of hosts at a time, no cookies, no names, no body sent. Only http and https, only to
-addresses that everybody can reach, also behind redirects: a row must not make us look into a private network. The
-links that unsubscribe somebody are never among those that come here.
+HEAD first, or GET if a server refuses that, of which only the head of the answer is read. One request at a time to a
+host, a bounded number of hosts at a time, no cookies, no names, no body sent. Only http and https, only to public
+addresses, also behind redirects: a row must not make us probe a private network. The caller leaves out the links that
+unsubscribe a recipient.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from campaign.check.findings import Findings
 
 MOST_LINKS, MOST_HOSTS_AT_ONCE = 200, 8
 PATIENCE = 10.0  #: seconds for one request
-ALL_SECONDS = 120.0  #: for all links together; what is left then is listed as not verified
+ALL_SECONDS = 120.0  #: for all links together; the rest is listed as not verified
 MOST_HOPS = 5
 HEADERS = {"User-Agent": "campaign-check", "Accept": "*/*", "Connection": "close"}
-_SAFE = "%/:=&?~+!$,;'@()*[]"  # what a path or query keeps as it is
+_SAFE = "%/:=&?~+!$,;'@()*[]"  # characters of a path or query that stay unquoted
 #: Answers to HEAD after which GET is worth a try.
 _TRY_GET = frozenset({400, 403, 404, 405, 406, 409, 410, 429, 500, 501, 503})
-#: Answers that prove that somebody is there: the page may be for members, or not for programs.
+#: Answers that prove that the page exists: it may be for members, or not for programs.
 _THERE = frozenset({401, 403, 405, 406, 407, 418, 429, 451})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one link, and in words why; no ``code`` where it is well, ``host`` where nobody answered."""
+    """The result for one link: no ``code`` if it is sound, ``why`` in words, ``host`` if it did not answer."""
 
     link: str
     code: str = ""
@@ -44,7 +44,7 @@ class Answer:
 
 
 def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[str], bool] | None = None) -> None:
-    """Ask for the first of ``links``; findings about those that lead nowhere. ``public`` decides about addresses."""
+    """Request the first of ``links`` and report those that lead nowhere. ``public`` decides about addresses."""
     asked = list(links[:MOST_LINKS])
     late, deadline = len(links) - len(asked), time.monotonic() + ALL_SECONDS
     by_host: dict[str, list[str]] = defaultdict(list)
@@ -57,7 +57,7 @@ def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[s
             late = time.monotonic() > deadline
             answers.append(None if late else ask(link, public or is_public))
             if (last := answers[-1]) and last.host == urlsplit(link).hostname:
-                break  # nobody is there: neither will be for the other links
+                break  # the host is silent, so skip its other links
         return answers
 
     with ThreadPoolExecutor(MOST_HOSTS_AT_ONCE) as pool:
@@ -72,7 +72,7 @@ def check_links(links: Sequence[str], findings: Findings, *, public: Callable[[s
 
 
 def report_link(answer: Answer, findings: Findings) -> None:
-    """One finding a link that did not answer well."""
+    """Report a link that did not answer well."""
     if answer.code == "link-dead":
         findings.add("error", "link-dead", f"{answer.link} {answer.why}", remedy="correct or remove it")
     else:
@@ -107,7 +107,7 @@ def _request(target: str, public: Callable[[str], bool]) -> tuple[int, str]:
 
 
 def _once(method: str, target: str, public: Callable[[str], bool]) -> tuple[int, str]:
-    """One request; the address is chosen once and then dialled, so no second look-up can change it."""
+    """One request. The address is resolved once and then dialled, so that no second look-up can change it."""
     parts = urlsplit(target)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it leads to something that is no web page")
@@ -135,7 +135,7 @@ def _dialled(host: str, port: int, public: Callable[[str], bool]) -> socket.sock
 
 
 def is_public(address: str) -> bool:
-    """Whether everybody can reach this IP address."""
+    """Whether this IP address is publicly reachable."""
     return ipaddress.ip_address(address.partition("%")[0]).is_global
 
 

@@ -1,8 +1,8 @@
-"""Renders every row of a plan and looks at the letters: at all for what tells their kind, at one of each kind in full.
+"""Rendering of every row of a plan, and checks of the letters: brief ones of all, full ones of one of each kind.
 
-Reading a letter back costs several times as much as rendering it; so the rows of a kind share the findings of its
-first letter (`compose.kinds`), and looking never takes longer than half the time that rendering has taken. What is
-left unlooked-at by that is counted and said.
+Reading a letter back costs several times as much as rendering it. So the rows of a kind share the findings of its first
+letter (`equivalence_classes`), and checking never takes longer than half the time that rendering has taken. What is
+left unchecked is counted and reported.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from campaign.pipeline.command_context import Job
 from campaign.report.live.console import Console
 from campaign.report.live.step_progress import StepProgress
 
-#: Kinds that are looked at whatever it costs, and the share of the rendering time that looking may take.
+#: Kinds that are checked at any cost, and the share of the rendering time that further checks may take.
 ALWAYS, SHARE = 300, 0.5
 #: Share of rows that may fail for one reason before a run is not worth starting; a single row always may.
 MOST_UNRENDERABLE = 0.01
-#: A word such as "null" in a column is somebody's name, until so many rows have it.
+#: A word such as "null" in a column may be a person's name, until so many rows have it.
 FEW, FEW_SHARE = 2, 0.01
 SAMPLES, MOST_LINKS = 3, 2_000
 
@@ -42,7 +42,7 @@ _UNDEFINED = re.compile(r"'([^']+)' is undefined")
 
 @dataclass(slots=True)
 class Looked:
-    """What a walk over all letters leaves behind, besides findings."""
+    """The results of a walk over all letters, besides findings."""
 
     rendered: int = 0
     kinds: int = 0
@@ -75,7 +75,7 @@ def look(
 
 
 class LetterChecks:
-    """Takes recipients one by one, and tells at the end what is wrong with their letters."""
+    """Takes recipients one by one, and reports the faults of their letters at the end."""
 
     def __init__(self, composer: Composer | None, *, unsubscribe: bool, date: float) -> None:
         self.looked = Looked()
@@ -87,7 +87,7 @@ class LetterChecks:
         self._rendering = self._looking = 0.0
 
     def take(self, recipient: Recipient) -> None:
-        """Render one letter, and look at it if there was none of its kind before."""
+        """Render one letter, and check it if it is the first of its kind."""
         self._note(recipient)
         if self._composer is None:
             return
@@ -109,7 +109,7 @@ class LetterChecks:
             looked.international.append(recipient.line)
 
     def _refuse(self, recipient: Recipient, reason: str) -> None:
-        """Reasons that differ in a quoted value alone are one; the first of them is shown."""
+        """Group reasons that differ only in a quoted value; the first of them is shown."""
         self._refusals += 1
         known = reason if _UNDEFINED.search(reason) else _QUOTED.sub("…", reason)
         told = self._refused.setdefault(known, [])
@@ -147,14 +147,14 @@ class LetterChecks:
         return (*faults, unstable)
 
     def _gather_links(self, seen: ReadLetter) -> None:
-        """Links to be asked, but never the one that unsubscribes somebody."""
+        """Collect links to be requested, but never the one that unsubscribes a recipient."""
         own = unsubscribe_url(seen)
         for link in web_links(seen):
             if link != own and len(self.looked.links) < MOST_LINKS:
                 self.looked.links[link] = None
 
     def tell(self, plan: Plan, missing: Sequence[Missing], findings: Findings) -> None:
-        """Everything found, once all recipients were taken."""
+        """Report all findings, once all recipients were taken."""
         add_missing(missing, self._rows_without(missing), findings)
         self._tell_refused(plan, findings)
         for one in self._found:
@@ -169,7 +169,7 @@ class LetterChecks:
             findings.add("unverified", "rare-letters", what, remedy=f"{self.looked.unseen:,} not read back")
 
     def _rows_without(self, missing: Sequence[Missing]) -> dict[str, list[int]]:
-        """Rows that are refused for a variable that no row has; they are told with it, and no more by themselves."""
+        """Rows refused for a variable that no row has; they are reported with it, and not once more by themselves."""
         names = {one.name for one in missing}
         rows: dict[str, list[int]] = {}
         for told in list(self._refused):
@@ -181,7 +181,7 @@ class LetterChecks:
         return rows
 
     def _tell_refused(self, plan: Plan, findings: Findings) -> None:
-        """A row without a letter is a warning, for the others are served; too many for one reason are an error."""
+        """Rows without a letter are a warning, as the others are served; too many for one reason are an error."""
         most = 0 if self._refusals == plan.size else max(1, MOST_UNRENDERABLE * plan.size)
         for told in self._refused.values():
             findings.take(

@@ -1,8 +1,8 @@
-"""Asks a spam filter of one's own about a few letters: rspamd over HTTP, or SpamAssassin's spamd.
+"""Spam scores of a few letters from the operator's own filter: rspamd over HTTP, or SpamAssassin's spamd.
 
-``HOST:PORT`` means rspamd, unless the port is spamd's 783; ``spamd://HOST:PORT`` and ``rspamd://HOST:PORT`` say it.
-A filter that cannot be asked proves nothing, and is listed as not verified. What it says is a hint: other filters
-know other things.
+``HOST:PORT`` means rspamd, unless the port is spamd's 783; ``spamd://HOST:PORT`` and ``rspamd://HOST:PORT`` state it. A
+filter that cannot be reached proves nothing, and is listed as not verified. Its score is a hint: other filters have
+other rules.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLACE = re.compile(r"(?:(rspamd|spamd)://)?(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(
 
 @dataclass(frozen=True, slots=True)
 class SpamScore:
-    """What a filter says of one letter: points, the points from which on it is spam, and the rules that gave most."""
+    """A filter's result for one letter: points, the points from which on it is spam, and the rules with the most."""
 
     score: float
     required: float
@@ -36,7 +36,7 @@ class SpamScore:
 
 
 def check_spam(place: str, letters: Sequence[Letter], findings: Findings) -> None:
-    """Have ``letters`` judged by the filter at ``place``. Raises ConfigError for a place that is none."""
+    """Have ``letters`` scored by the filter at ``place``. Raises ConfigError for an invalid place."""
     program, host, port = parsed(place)
     ask = spamd if program == "spamd" else rspamd
     worst: SpamScore | None = None
@@ -56,7 +56,7 @@ def check_spam(place: str, letters: Sequence[Letter], findings: Findings) -> Non
 
 
 def report_spam(severity: str, what: str, worst: SpamScore, findings: Findings) -> None:
-    """The finding, with the rules that gave most points."""
+    """Report the score, with the rules that gave most points."""
     why = f": {', '.join(worst.symbols[:NAMED])}" if worst.symbols else ""
     message = f"{what} ({worst.score:g} of {worst.required:g} points{why})"
     remedy = "look up these rules, and change what they dislike"
@@ -73,7 +73,7 @@ def parsed(place: str) -> tuple[str, str, int]:
 
 
 def rspamd(host: str, port: int, letter: Letter) -> SpamScore:
-    """Ask rspamd (POST /checkv2). Raises OSError, HTTPException, or ValueError for an answer that is none."""
+    """Ask rspamd (POST /checkv2). Raises OSError, HTTPException, or ValueError for an invalid answer."""
     connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     try:
         envelope = {"From": letter.sender, "Rcpt": letter.recipient.encode().decode("latin-1")}
@@ -92,7 +92,7 @@ def rspamd(host: str, port: int, letter: Letter) -> SpamScore:
 
 
 def spamd(host: str, port: int, letter: Letter) -> SpamScore:
-    """Ask SpamAssassin (SYMBOLS of the spamd protocol). Raises OSError, or ValueError for an answer that is none."""
+    """Ask SpamAssassin (SYMBOLS of the spamd protocol). Raises OSError, or ValueError for an invalid answer."""
     with socket.create_connection((host, port), PATIENCE) as line:
         line.sendall(b"SYMBOLS SPAMC/1.2\r\nContent-length: %d\r\n\r\n" % len(letter.content) + letter.content)
         line.shutdown(socket.SHUT_WR)

@@ -1,8 +1,8 @@
-"""What a careful person would notice in a finished letter before it goes out to everybody.
+"""Faults that a careful person would notice in a finished letter before it goes out.
 
-Looks at one letter as a receiver would read it (`read_back.py`) and yields what is wrong with it: its form here, its
-words in `wording.py`, its HTML in `html_faults.py`. It changes nothing and knows neither the relay nor
-the list; whoever asks adds the rows up.
+Reads one letter as a receiver would (`read_back.py`) and yields its faults: its form here, its words in `wording.py`,
+its HTML in `html_faults.py`. It changes nothing and is independent of the relay and the list; the caller adds up the
+rows.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def letter_faults(
     unsubscribe: bool,
     printed: Sequence[Sequence[object]] = (),
 ) -> tuple[Fault, ...]:
-    """Everything wrong with one letter. ``unsubscribe`` says whether the campaign promises a way out.
+    """Everything wrong with one letter. ``unsubscribe``: the campaign promises a way to unsubscribe.
 
-    ``printed`` are the values that its templates printed, as far as they are known.
+    ``printed`` are the values that its templates printed, as far as known.
     """
     return merged(_all(letter, seen, recipient, unsubscribe, printed))
 
@@ -56,7 +56,7 @@ def _all(
 
 
 def headers(letter: Letter, seen: ReadLetter) -> Iterator[Fault]:
-    """Each of the singleton headers once, and To names the envelope's recipient and nobody else."""
+    """Each of the singleton headers once, and To names only the envelope's recipient."""
     counts = Counter(name.title() for name, _ in seen.headers)
     for name in (*ONCE, *ONCE_AT_MOST):
         times = counts[name.title()]

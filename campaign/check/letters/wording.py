@@ -1,7 +1,7 @@
-"""What is wrong with the words of a letter: nobody is greeted, a template mark was left over, a value means nothing.
+"""Faults in the words of a letter: a greeting without a name, a leftover template mark, a meaningless value.
 
-Reads the subject, the text part and the visible text of the HTML. What a row itself brought along is never taken
-for a fault of the template.
+Reads the subject, the text part and the visible text of the HTML. Text from the row itself is never reported as a fault
+of the template.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from campaign.check.letters.letter_fault import Fault
 from campaign.compose.mime.read_back import ReadLetter, visible
 from campaign.model import Recipient
 
-#: Words that a value prints when there was none.
+#: Words that a value prints if it was missing.
 NOTHING = frozenset({"None", "nan", "NaN", "NaT", "null", "NULL", "undefined"})
 
 _BLANK = "[ \t\xa0]"
-#: Greetings that want a name, and greetings that may stand alone.
+#: Greetings that need a name, and greetings that may stand alone.
 _WITH_NAME = (
     "Dear|Liebe[rs]?|Sehr geehrte[rs]?|Ch(?:er|ère)s?|Estimad[oa]s?|Querid[oa]s?|Car[oa]|Gentile|Beste|Geachte|Kære|"
     "Kjære|Bästa|Drog[ia]|Szanown[ya]|Prezad[oa]s?|Уважаем(?:ый|ая)|Дорог(?:ой|ая)"
@@ -26,19 +26,19 @@ _ALONE = (
     "Hello|Hi|Hey|Welcome|Good (?:morning|day|afternoon|evening)|Hallo|Guten (?:Morgen|Tag|Abend)|Bonjour|Bonsoir|Hola|"
     "Ciao|Buongiorno|Buonasera|Hoi|Hej|Hei|Witaj|Olá|Здравствуйте|Привет"
 )
-#: Those of them that are no words of other meaning, such as "das Beste: …", and so are odd without a blank too.
+#: Those of them without another meaning, such as "das Beste: …" has, and so faulty without a blank too.
 _ONLY_GREETINGS = "Dear|Sehr geehrte[rs]?|Estimad[oa]s?|Gentile|Geachte|Szanown[ya]|Prezad[oa]s?|Уважаем(?:ый|ая)"
 _GREETING = re.compile(
     rf"\b(?:(?:{_WITH_NAME}){_BLANK}+[,!:](?!\w)|(?:{_ALONE}){_BLANK}+,|(?:Hello|Hi|Hey|Welcome|Hallo|Hola){_BLANK}+!)"
     rf"|^{_BLANK}*(?:{_ONLY_GREETINGS})[,!:](?!\w)|^{_BLANK}*(?:さん|様|님)[、，,]",
     re.MULTILINE,
 )
-#: What is left of "{{ name }}, your issue" without a name.
+#: What remains of "{{ name }}, your issue" without a name.
 _HEADLESS = re.compile(rf"^{_BLANK}*[,;:]{_BLANK}\w.{{0,30}}", re.MULTILINE)
 _LEFT_OVER = re.compile(
     r"\{\{|\}\}|\{%|%\}|<%=|\*\|[A-Z_]+\|\*|%%[A-Za-z_]+%%|%recipient\.\w+%|\$\{\w+\}|\[(?:F|L|FIRST|LAST|FULL)_?NAME\]"
 )
-#: Marks of other programs, if what stands in them is a column.
+#: Marks of other programs, if their content is a column.
 _MARKED = re.compile(r"\{([^\W\d]\w*)\}|%([^\W\d]\w*)%|<<([^\W\d]\w*)>>|«([^\W\d]\w*)»|\[\[([^\W\d]\w*)\]\]")
 
 

@@ -1,1 +1,1 @@
-"""What `campaign check` sees of the relays: they are greeted, nothing is sent."""
+"""Checks of the relays: they are greeted, nothing is sent."""

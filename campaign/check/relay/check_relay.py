@@ -1,4 +1,4 @@
-"""Greets every relay for a check: dial, TLS, login, what it offers; and compares that with what it will be given."""
+"""Relay checks: dial, TLS, login, the features offered, and whether these suit the letters."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from campaign.pipeline.command_context import Job
 from campaign.pipeline.start.preflight import refuse_unready
 from campaign.report import formatting
 
-PATIENCE = 30.0  #: seconds for each step; RFC 5321 grants minutes, which nobody waits for at a check
+PATIENCE = 30.0  #: seconds for each step; the minutes that RFC 5321 grants are too long for a check
 
 
 def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> dict[str, str]:
-    """Greet all relays but the embedded one; returns each that answered with what it said in one line."""
+    """Greet all relays but the embedded one; returns a line about each that answered."""
     settings = job.settings.delivery
     written = tuple(one for one, url in zip(settings.relay, settings.urls, strict=True) if url != "mailbox")
     if not written:
@@ -54,7 +54,7 @@ def told(greeting: Greeting) -> str:
 
 
 def _share(weight: float | None, total: float) -> str:
-    """What a weight comes to."""
+    """The share that a weight amounts to."""
     if weight is None:
         return ""
     return (
@@ -84,7 +84,7 @@ def _failed(error: CampaignError, where: str, findings: Findings) -> None:
 
 
 def check_greeting(greeting: Greeting, looked: Looked, span: Span, findings: Findings, *, now: float) -> None:
-    """What in a greeting will not do for these letters."""
+    """Report what in a greeting does not suit these letters."""
     for whose, ends in (("the relay's certificate", greeting.expires), ("our certificate", greeting.own_expires)):
         if ends:
             _certificate(whose, ends, greeting.relay, span, findings, now)

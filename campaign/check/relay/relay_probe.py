@@ -1,7 +1,7 @@
-"""Greet a relay without writing to anybody: for `campaign check`.
+"""A probe that greets a relay without sending mail, for `campaign check`.
 
-It dials, secures, logs in, reads what the relay offers, and leaves. No MAIL, no letter. What a relay will do
-with real letters cannot be learnt this way, and nothing here claims it.
+It dials, secures, logs in, reads what the relay offers, and quits. No MAIL, no letter. How a relay will treat real
+letters cannot be learnt this way.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from campaign.errors import RelayError
 
 Severity = Literal["error", "warning"]
 
-#: A certificate that ends within so many seconds deserves a word.
+#: Seconds; a certificate that expires sooner is reported.
 SOON = 14 * 86400.0
-#: Octets; a relay that takes less will refuse ordinary letters with a picture.
+#: Octets; a relay with a lower limit will refuse ordinary letters with a picture.
 SMALL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a relay said of itself. ``size`` in octets, 0 for no limit stated; ``expires`` in POSIX seconds, 0 unknown.
+    """A relay's properties. ``size`` in octets, 0 for no limit stated; ``expires`` in POSIX seconds, 0 unknown.
 
-    ``own_expires`` is when the certificate that we showed ends. ``took`` is the seconds from dialling to being ready
-    for letters; ``login`` the user who was let in, or ``""``.
+    ``own_expires`` is when our own certificate expires. ``took`` is the seconds from dialling to being ready for
+    letters; ``login`` the user who logged in, or ``""``.
     """
 
     relay: str
