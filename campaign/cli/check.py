@@ -1,4 +1,4 @@
-"""``campaign check``: everything short of sending."""
+"""``campaign check``: check everything short of sending."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COLOURS = {"error": "red", "warning": "yellow", "unverified": "bright_black"}
 
 
 class Place(click.ParamType[tuple[str, int]]):
-    """``HOST:PORT`` or ``HOST``, as a pair; the port of DNS where none is given."""
+    """``HOST:PORT`` or ``HOST``, as a pair; the default is the port of DNS."""
 
     name = "host:port"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """Take it apart, or fail."""
+        """Parse, or fail."""
         if isinstance(value, tuple):
             return value
         host, _, port = value.rpartition(":") if value.count(":") == 1 or "]" in value else (value, "", "")
@@ -125,7 +125,7 @@ def check_command(
 
 
 def coloured(line: str) -> str:
-    """The severity a line begins with in its colour; on a terminal only, by click."""
+    """The severity at the start of a line in its colour; on a terminal only, by click."""
     word = line.partition(" ")[0]
     return click.style(word, fg=COLOURS[word], bold=True) + line[len(word) :] if word in COLOURS else line
 
@@ -155,7 +155,7 @@ def summary(digest: Digest) -> list[str]:
 
 
 def domain_figures(dns: DnsDigest) -> list[str]:
-    """Which domains of the list take mail, and how many letters each provider gets."""
+    """Which domains of the list accept mail, and how many letters each provider gets."""
     from campaign.report.formatting import counted
 
     dead = (
@@ -171,7 +171,7 @@ def domain_figures(dns: DnsDigest) -> list[str]:
 
 
 def advice(findings: Findings, file: str, relay: str, looking: Sequence[str]) -> str:
-    """What to type next; ``looking``: the options that had this check look at what it looked at."""
+    """What to type next; ``looking``: the options that selected what this check covered."""
     from campaign.report.printed_commands import command_text
 
     if findings.sound:

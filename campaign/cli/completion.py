@@ -1,7 +1,7 @@
-"""What the shell offers after Tab: campaign files where FILE is asked for, run folders where RUN is.
+"""Shell completion: campaign files for FILE, run folders for RUN.
 
-Only looked for when somebody completes. Where nothing fits, the shell goes on with its own files and folders. Nothing
-is parsed beyond the headline of a campaign file, and no journal is read: completing must not take longer than typing.
+Only computed when the shell asks. Without a match, the shell continues with its own files and folders. Nothing is
+parsed beyond the headline of a campaign file, and no journal is read: completing must not take longer than typing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from click.shell_completion import CompletionItem
 
 from campaign.ledger.journal.journal_reader import NAME as JOURNAL
 
-HEAD = 65_536  # octets of a file in which a campaign file shows itself
-MOST_FOLDERS = 2_000  # looked into for runs, after which typing is quicker
+HEAD = 65_536  # octets searched for the section of a campaign file
+MOST_FOLDERS = 2_000  # searched for runs, after which typing is quicker
 _SECTION = re.compile(r"^\s*\[campaign\]", re.MULTILINE)
 
 
@@ -41,7 +41,7 @@ def _is_campaign(path: Path) -> bool:
 
 
 def run_folders(typed: str) -> list[str]:
-    """Run folders that begin with ``typed``, the newest names first; below ``runs`` where nothing is typed."""
+    """Run folders that begin with ``typed``, the newest names first; below ``runs`` if nothing is typed."""
     top = Path(os.path.split(typed)[0] or ".") if typed else Path("runs")
     return sorted((run for run in map(str, _runs_below(top)) if run.startswith(typed)), reverse=True)
 
@@ -60,21 +60,21 @@ class CampaignFileType(click.Path):
     """A path that completes to campaign files."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Campaign files, or else whatever the shell finds."""
+        """Campaign files, or else the shell's own completions."""
         found = [CompletionItem(file) for file in campaign_files(incomplete)]
         return found or super().shell_complete(ctx, param, incomplete)
 
 
 class RunType(click.ParamType[str]):
-    """A run as people name it; it completes to run folders and campaign files."""
+    """A run as people name it; completes to run folders and campaign files."""
 
     name = "run"
 
     def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str:
-        """As it was typed: the pipeline finds the run."""
+        """The text as typed: the pipeline finds the run."""
         return str(value)
 
     def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Run folders, then campaign files, or else whatever the shell finds."""
+        """Run folders, then campaign files, or else the shell's own completions."""
         found = [*run_folders(incomplete), *campaign_files(incomplete)]
         return [CompletionItem(one) for one in found] or [CompletionItem(incomplete, type="file")]

@@ -1,4 +1,4 @@
-"""What several commands share: the campaign file, the run, durations, counts, and how a help ends."""
+"""Options and arguments shared by commands: the campaign file, the run, durations, counts, and how a help text ends."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def run_argument(*, required: bool = True) -> Decorator:
 
 
 def meant_run(named: str) -> Path:
-    """The run folder that was meant; what is to be said about it goes to stderr. Raises ConfigError, DamageError."""
+    """The run folder that was meant; messages about it go to stderr. Raises ConfigError, DamageError."""
     from campaign.pipeline.find_run import find_run
 
     return find_run(named, lambda text: click.echo(text, err=True))
 
 
 def lesson(*examples: str, codes: str, more: str) -> str:
-    """How each command's help ends: something to type, what its exit codes say, and where to read on.
+    """The end of each command's help: an example, its exit codes, and where to read on.
 
     ``more`` names a page of docs/; ``codes`` is such as "0 sound, 78 an error".
     """

@@ -1,4 +1,4 @@
-"""``campaign report``: the HTML report and the summary again."""
+"""``campaign report``: write the HTML report and the summary again."""
 
 from __future__ import annotations
 

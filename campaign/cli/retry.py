@@ -1,4 +1,4 @@
-"""``campaign retry``: only those who failed."""
+"""``campaign retry``: serve only those who failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``campaign send``: the run."""
+"""``campaign send``: start or continue a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``campaign status``: where a run stands, also while it runs."""
+"""``campaign status``: show the state of a run, also while it runs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _facts(folder: Path, now: Standing) -> dict[str, object]:
 
 
 def _table(folder: Path, now: Standing) -> str:
-    """The verdicts there are, with their share."""
+    """The verdicts that occur, with their share."""
     from campaign.report import formatting
 
     history, tally = now.history, now.history.tally()
