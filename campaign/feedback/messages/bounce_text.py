@@ -108,16 +108,18 @@ class BounceText:
         """Whom it could not be delivered to, with what was said; at most `MOST_FAILED`."""
         announced = [one for value in self.head.all("x-failed-recipients") for one in addresses_in(value[:20_000])]
         own = set(addresses_in(self.head.first("to")[:2_000])) - set(announced)
-        said = _said_of_each(self.story, own) or _said_of_each(self.story, set())
+        said = _said_of_each(self.story, own)
         said = {one: words for one, words in said.items() if one in announced} or said
         if len(said) == 1 and len(announced) == 1:
             said = {announced[0]: next(iter(said.values()))}
         overall = diagnosis(_telling(self.story))
         if not any(said.values()):
             candidates = announced or list(said) or _guessed(self.head, self.story, own)
-            return tuple(FailedAddress(one, overall) for one in candidates[:MOST_FAILED]) or _nobody(overall)
+            said = dict.fromkeys(candidates[:MOST_FAILED], "") or _said_of_each(self.story, set())
         alone = len(said) == 1
-        return tuple(FailedAddress(one, _better(diagnosis(words), overall, alone=alone)) for one, words in said.items())
+        return tuple(
+            FailedAddress(one, _better(diagnosis(words), overall, alone=alone)) for one, words in said.items()
+        ) or _nobody(overall)
 
 
 def _better(own: Reply, overall: Reply, *, alone: bool) -> Reply:

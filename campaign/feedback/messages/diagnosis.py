@@ -22,7 +22,7 @@ _SPACE = re.compile(r"\s+")
 _GENERAL = re.compile(r"(?i)^(?:[45]\.\d\.\d - [\w /()]{1,40} (?=[45]\d\d)|invalid address, (?=error_code))")
 #: What shows that a number is a reply's: the words just before it.
 _SAID = re.compile(
-    r"(?i)(said:?|<<<|>>>|response:|error (?:was|that the other server returned was):|\]:|reply was|data:|to:|status:)\s*$"
+    r"(?i)(said:?|<<<|>>>|response:|error (?:was|that the other server returned was):|\]:|reply was|data:|to:)\s*$"
 )
 
 

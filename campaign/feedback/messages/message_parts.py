@@ -12,7 +12,8 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.header import decode_header, make_header
+from email.errors import HeaderParseError
+from email.header import decode_header
 from itertools import islice
 
 MOST_OCTETS = 1 << 20  #: of a message that are read
@@ -60,9 +61,10 @@ class HeaderBlock:
         if "=?" not in value:
             return value
         try:
-            return str(make_header(decode_header(value[:2_000])))
-        except (ValueError, LookupError, binascii.Error):
+            words = decode_header(value[:2_000])
+        except (HeaderParseError, ValueError):
             return value
+        return "".join(one if isinstance(one, str) else characters(one, charset or "") for one, charset in words)
 
 
 _NONE = [""]
@@ -135,7 +137,10 @@ _PARAMETERS = {
 
 
 def characters(octets: bytes, charset: str = "") -> str:
-    """``octets`` as text: in ``charset`` if it is one, else as UTF-8, ISO-2022-JP or Latin-1. Never raises."""
+    """``octets`` as text: in ``charset`` if it is one, else in ISO-2022-JP (where it has escapes), UTF-8 or Latin-1.
+
+    Never raises.
+    """
     for name in (charset, *_GUESSES):
         if not _CHARSET.fullmatch(name) or (name == "iso-2022-jp" and b"\x1b" not in octets):
             continue
@@ -148,7 +153,7 @@ def characters(octets: bytes, charset: str = "") -> str:
     return octets.decode("latin-1")
 
 
-_GUESSES = ("utf-8", "iso-2022-jp")
+_GUESSES = ("iso-2022-jp", "utf-8")
 
 
 def _from_base64(body: bytes) -> bytes:
