@@ -105,10 +105,7 @@ class Checkpoint:
         return self._drawn_in(self.history.drawn_in - before)
 
     def draw_few(self, few: bool) -> None:
-        """Set whether a pass takes only a few of many recipients.
-
-        Such a pass reserves no block, which would include all recipients between them; its intents are synced instead.
-        """
+        """Set whether a pass takes a few of many: it syncs intents, as a block would hold all between them."""
         self._few = few
 
     def reserve(self, number: int) -> None:

@@ -41,12 +41,11 @@ from campaign.system.boot import power_lost
 class RunState(RecipientStates):
     """The state of the run and each of its recipients, by the records so far.
 
-    ``pending`` maps the recipients between dot and reply to their intents. ``digests`` maps those who may have an
+    ``pending`` maps recipients between dot and reply to their intents. ``digests`` maps those who may have an
     unanswered letter to its SHA-256 (hex, empty if unknown), ``domains`` to that of its Message-ID, ``shaped_by`` to
     the fingerprints of its run then. ``abandoned``: a fresh run replaced it, whatever is written later. ``notes`` and
-    ``settings`` are those recorded by the last process to send. ``rehearsal``: each of its letters went into the
-    embedded mailbox; a run that ever lost this mark, or never had it, counts as one through a relay. ``dead`` are
-    verdicts on dead addresses that ``suppressed.csv`` may lack.
+    ``settings`` are those of the last process to send. ``rehearsal``: all its letters went into the embedded mailbox (a
+    run that ever lacked this mark counts as one through a relay). ``dead``: verdicts ``suppressed.csv`` may lack.
     """
 
     def __init__(self, opened: Opened) -> None:
