@@ -104,6 +104,13 @@ def open_folder(name: str) -> Iterator[Path]:
 @contextlib.asynccontextmanager
 async def postfix(oracle: int) -> AsyncIterator[int]:
     """Postfix that answers by address (dead@: 550, grey@: 451) and hands the rest on to the oracle."""
+    async with postfix_in_folder(oracle) as (port, _):
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def postfix_in_folder(oracle: int) -> AsyncIterator[tuple[int, Path]]:
+    """The same; gives its port and its folder, which holds its configuration, ``etc``, and its log, ``log``."""
     command, port = program("postfix", needs_root=True), free_port()
     with open_folder("postfix") as folder:
         etc = _configure_postfix(folder, port, oracle)
@@ -115,7 +122,7 @@ async def postfix(oracle: int) -> AsyncIterator[int]:
             pytest.skip(f"postfix does not start here: {said.decode(errors='replace')[-300:]}")
         try:
             await greeted(port)
-            yield port
+            yield port, folder
         finally:
             stopping = await asyncio.create_subprocess_exec(
                 command, "-c", str(etc), "stop", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -69,22 +69,23 @@ class _Answer:
     status: int
     content: bytes
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> dict[str, Any] | None:
+        """The object that it holds; ``None`` where it holds none."""
         try:
             found = msgspec.json.decode(self.content)
         except (msgspec.DecodeError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+            return None
+        return found if isinstance(found, dict) else None
 
     @property
     def error(self) -> str:
         """The error's name, without its namespace."""
-        kind = self.json().get("__type")
+        kind = (self.json() or {}).get("__type")
         return plain_text(kind.rpartition("#")[2])[:100] if isinstance(kind, str) else ""
 
     @property
     def said(self) -> str:
-        found = self.json()
+        found = self.json() or {}
         text = found.get("message") or found.get("Message")
         words = text if isinstance(text, str) else self.content[:200].decode("utf-8", "replace")
         return f"{self.status} {self.error}: {plain_text(words)[:300]}"
@@ -129,7 +130,7 @@ class SqsClient:
                 trouble = plain_text(str(error)) or type(error).__name__
                 continue
             if answer.status == http.HTTPStatus.OK:
-                return answer.json()
+                return answer.json() or {}
             trouble = answer.said
             if not _worth_another_try(answer):
                 raise self._refused(answer)
@@ -161,7 +162,12 @@ class SqsClient:
         content = response.read(LARGEST_ANSWER + 1)
         if len(content) > LARGEST_ANSWER:
             raise http.client.HTTPException(f"its answer is larger than {LARGEST_ANSWER >> 20} MiB")
-        return _Answer(response.status, content)
+        if response.length:
+            raise http.client.IncompleteRead(content, response.length)
+        answer = _Answer(response.status, content)
+        if answer.status == http.HTTPStatus.OK and answer.json() is None:
+            raise http.client.HTTPException("its answer is not JSON: something else answers in its place")
+        return answer
 
     def _connected(self, wait: float) -> http.client.HTTPSConnection:
         if self._connection is None:

@@ -14,7 +14,7 @@ import pytest
 
 from campaign.errors import InputError, StorageError
 from campaign.feedback.event_feeds import followed_file
-from campaign.feedback.event_feeds.followed_file import FollowedFile, LineMark
+from campaign.feedback.event_feeds.followed_file import FollowedFile
 
 
 @pytest.fixture
@@ -31,9 +31,7 @@ def read(log: Path, *, keep: int | None = None, state: object = None) -> list[by
     file = followed(log)
     try:
         file.open()
-        found: list[tuple[bytes, LineMark]] = []
-        for place in file.lines():
-            found.append((place[0], file.mark(*place)))
+        found = [(place[0], file.mark(*place)) for place in file.lines()]
         done = found if keep is None else found[:keep]
         if done:
             file.save(done[-1][1], state)
@@ -273,7 +271,7 @@ def test_a_missing_file_is_refused_with_its_name(log: Path) -> None:
 
 def test_a_folder_is_refused(log: Path) -> None:
     log.mkdir()
-    with pytest.raises(InputError, match="Is a directory|not a regular file"):
+    with pytest.raises(InputError, match=r"Is a directory|not a regular file"):
         read(log)
 
 
@@ -327,7 +325,7 @@ def test_no_file_stays_open(log: Path) -> None:
     read(log)
     for number in range(1, 5):
         log.with_name(f"mail.log.{number}").write_text("another\n")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len([*Path("/proc/self/fd").iterdir()])
     log.write_text("rotated\n")
     read(log)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) == before

@@ -63,23 +63,21 @@ def test_a_message_that_the_operator_deleted_is_removed() -> None:
     ("status", "expected"),
     [
         (
-            "dsn=5.1.1, status=bounced (host mx.example.com[192.0.2.1] said: 550 5.1.1 <jane@example.com>: Recipient "
-            "address rejected: User unknown (in reply to RCPT TO command))",
-            Reply(550, "5.1.1", "<jane@example.com>: Recipient address rejected: User unknown"),
+            "dsn=5.1.1, status=bounced (host mx[1.2.3.4] said: 550 5.1.1 <j@e>: User unknown (in reply to RCPT TO))",
+            Reply(550, "5.1.1", "<j@e>: User unknown"),
         ),
         (
             "dsn=4.7.1, status=deferred (host mx.example.com[192.0.2.1] refused to talk to me: 421 4.7.0 try later)",
             Reply(421, "4.7.1", "try later"),
         ),
         (
-            "dsn=4.2.2, status=deferred (delivery temporarily suspended: host mx.example.com[192.0.2.1] said: "
-            "452-4.2.2 The mailbox is 452 4.2.2 full (in reply to end of DATA command))",
-            Reply(452, "4.2.2", "The mailbox is full"),
+            "dsn=4.2.2, status=deferred (delivery temporarily suspended: host a[1.2.3.4] said: 452-4.2.2 The 452 4.2.2 box)",
+            Reply(452, "4.2.2", "The box"),
         ),
         ("dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 9F)", Reply(250, "2.0.0", "Ok: queued as 9F")),
         ("dsn=2.0.0, status=sent (delivered to maildir)", Reply(0, "2.0.0", "delivered to maildir")),
         (
-            "dsn=2.0.0, status=sent (delivered to command: /usr/bin/procmail -a \"x\")",
+            'dsn=2.0.0, status=sent (delivered to command: /usr/bin/procmail -a "x")',
             Reply(0, "2.0.0", 'delivered to command: /usr/bin/procmail -a "x"'),
         ),
         (
