@@ -20,10 +20,10 @@ from campaign.compose.mime.header_values import (
     date,
     disposition,
     encode_text,
-    list_unsubscribe,
     mailbox_header,
     message_id,
 )
+from campaign.compose.mime.list_unsubscribe import list_unsubscribe
 from campaign.model import Identity
 
 IDENTITY = Identity("gazette", "2026-11", 1, b"secret of the tests, 32 octets..")

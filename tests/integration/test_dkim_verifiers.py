@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from campaign.compose.composer import Brief, Composer
 from campaign.compose.mime.dkim_signature import Signer
-from campaign.compose.mime.header_values import block, encode_text, list_unsubscribe, mailbox_header
+from campaign.compose.mime.header_values import block, encode_text, mailbox_header
+from campaign.compose.mime.list_unsubscribe import list_unsubscribe
 from campaign.config.compose import DkimSection
 from campaign.model import Identity, Letter
 from tests.integration.test_sample_data import frozen

@@ -32,7 +32,6 @@ __all__ = [
     "date",
     "disposition",
     "encode_text",
-    "list_unsubscribe",
     "mailbox_header",
     "message_id",
     "message_ids",
@@ -43,7 +42,6 @@ COLUMNS = 78  #: a line should not be longer (RFC 5322, section 2.1.1)
 LONGEST_WORD = 900  #: octets without a blank that stay as they are
 LONGEST_TEXT = 10_000  #: characters of one value
 LONGEST_NAME = 500  #: characters of a display name
-LONGEST_URL = 900  #: octets; List-Unsubscribe stays on one line of less than 998
 FIRST_SECOND, LAST_SECOND = -2_208_988_800, 253_402_300_800  #: POSIX: the years 1900 (RFC 5322) to 9999
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -51,11 +49,9 @@ _BREAK = re.compile(r"(?<=[^ ]) (?=[^ ])")
 _ATOMS = re.compile(r"[A-Za-z0-9'_-]+(?: [A-Za-z0-9'_-]+)*")
 _ATOM = r"[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_ADDRESS = re.compile(rf"{_ATOM}+(?:\.{_ATOM}+)*@{_DOMAIN.pattern}")
-_ADDRESS_UTF8 = re.compile(_ADDRESS.pattern.replace(_ATOM, f"{_ATOM[:-1]}\u00a1-\U0010ffff]"))
-_URL = re.compile(rf"https://{_DOMAIN.pattern}(?::[0-9]{{1,5}})?(?:[/?#][A-Za-z0-9._~:/?#@!$&'()*+;=%\[\]-]*)?")
-_MAILTO = re.compile(rf"{_ADDRESS.pattern}(?:\?[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?")
+DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+ADDRESS = re.compile(rf"{_ATOM}+(?:\.{_ATOM}+)*@{DOMAIN.pattern}")
+_ADDRESS_UTF8 = re.compile(ADDRESS.pattern.replace(_ATOM, f"{_ATOM[:-1]}\u00a1-\U0010ffff]"))
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+(][A-Za-z0-9 ._+()-]{0,59}")
 _FOLDERS = re.compile(r"[/\\]")
 _CUSTOM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")
@@ -134,25 +130,6 @@ def date(seconds: float) -> str:
     at = time.gmtime(floor(seconds))
     clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} +0000"
     return f"{_DAYS[at.tm_wday]}, {at.tm_mday:02d} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04d} {clock}"
-
-
-def list_unsubscribe(url: str, mailto: str = "") -> list[tuple[str, str]]:
-    """List-Unsubscribe (https first, never folded inside a link, never encoded) and List-Unsubscribe-Post.
-
-    Either may be empty: without ``url`` there is no one-click (RFC 8058), without both there is no header.
-    ``mailto`` is an address, with or without ``mailto:`` and ``?subject=…``. Raises HeaderRefused.
-    """
-    links = []
-    if url:
-        _refuse_url(url)
-        links.append(f"<{url}>")
-    if mailto:
-        links.append(f"<mailto:{_mailto(mailto)}>")
-    if not links:
-        return []
-    separator = ", " if sum(map(len, links)) + len("List-Unsubscribe: , ") <= 998 else f",{FOLD}"
-    pairs = [("List-Unsubscribe", separator.join(links))]
-    return [*pairs, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")] if url else pairs
 
 
 def custom(name: str, value: str) -> str:
@@ -239,7 +216,7 @@ def _names(identity: Identity, purpose: bytes) -> Callable[[str], str]:
 
 @lru_cache(maxsize=16)
 def _refuse_domain(domain: str) -> None:
-    if not _DOMAIN.fullmatch(domain):
+    if not DOMAIN.fullmatch(domain):
         raise HeaderRefused(f"{domain!r} is not a domain")
 
 
@@ -262,7 +239,7 @@ def _describe(character: str) -> str:
 
 
 def _refuse_address(address: str, smtputf8: bool) -> None:
-    if not (_ADDRESS_UTF8 if smtputf8 else _ADDRESS).fullmatch(address) or "=?" in address:
+    if not (_ADDRESS_UTF8 if smtputf8 else ADDRESS).fullmatch(address) or "=?" in address:
         raise HeaderRefused(f"{address[:260]!r} is not a bare address")
     if smtputf8 or len(address) > 254:
         refuse_controls("address", address, 254)
@@ -271,20 +248,3 @@ def _refuse_address(address: str, smtputf8: bool) -> None:
     local, _, domain = address.rpartition("@")
     if len(local) > 64 or len(local.encode("utf-8")) > 64 or len(domain) > 253:
         raise HeaderRefused(f"{address!r} is longer than an address may be")
-
-
-def _refuse_url(url: str) -> None:
-    if len(url) > LONGEST_URL:
-        raise HeaderRefused(f"the unsubscribe link is {len(url):,} characters long; at most {LONGEST_URL} are possible")
-    if "=?" in url or not _URL.fullmatch(url):
-        raise HeaderRefused(
-            f"the unsubscribe link {url[:120]!r} is not an https link in plain ASCII "
-            "(write commas, blanks, quotes and other scripts as %XX)"
-        )
-
-
-def _mailto(mailto: str) -> str:
-    target = mailto.removeprefix("mailto:")
-    if "=?" in target or len(target) > 500 or not _MAILTO.fullmatch(target):
-        raise HeaderRefused(f"{mailto[:120]!r} cannot stand in a mailto link")
-    return target

@@ -10,6 +10,7 @@ from typing import Any
 
 from campaign.compose.mime import header_values
 from campaign.compose.mime.from_and_reply_to import MailboxTemplate
+from campaign.compose.mime.list_unsubscribe import list_unsubscribe
 from campaign.compose.mime.multipart import Assembled
 from campaign.compose.template.template import Page
 from campaign.config.compose import ComposeSection
@@ -66,7 +67,7 @@ class LetterHeaders:
             answers = None if self._reply_to else header_values.mailbox_header(reply_to.name, reply_to.address)
             fields.append(("Reply-To", answers))
         fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
-        for name, value in header_values.list_unsubscribe(
+        for name, value in list_unsubscribe(
             "https://example.com/" if settings.unsubscribe else "",
             self._mailto_row(0) if self._mailto_row else self._mailto,
         ):
@@ -106,7 +107,7 @@ class LetterHeaders:
         unsubscribe = variables["unsubscribe_url"]
         if unsubscribe or self._mailto:
             mailto = self._mailto_row(to.number) if self._mailto_row else self._mailto
-            values.append(header_values.list_unsubscribe(unsubscribe, mailto)[0][1])
+            values.append(list_unsubscribe(unsubscribe, mailto)[0][1])
         values += [header_values.custom(name, page.text(variables)) for name, page in self._custom.items()]
         values.append(letter.content_type)
         if letter.encoding:

@@ -24,10 +24,10 @@ from campaign.compose.mime.header_values import (
     date,
     disposition,
     encode_text,
-    list_unsubscribe,
     mailbox_header,
     message_id,
 )
+from campaign.compose.mime.list_unsubscribe import list_unsubscribe
 from campaign.errors import ConfigError
 from campaign.model import Identity
 
