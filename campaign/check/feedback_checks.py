@@ -1,4 +1,4 @@
-"""What a check says of bounces and of unsubscribing by mail: whether they come back, and whether anybody reads them."""
+"""Checks of bounces and unsubscribing by mail: whether they come back identifiable, and whether they are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLDERS = ("maildir:", "mbox:", "-")
 
 
 def check_feedback(job: Job, findings: Findings) -> None:
-    """Whether what comes back can be read, and says of whom it is."""
+    """Check whether what comes back is read, and identifies its recipient."""
     settings = job.settings
     mailboxes = [one for one in settings.feedback.source if one.url.startswith((*SERVERS, *_FOLDERS))]
     path, mailto = settings.campaign.return_path or "", settings.compose.unsubscribe_mailto
@@ -67,7 +67,7 @@ def _no_token(address: str, findings: Findings) -> None:
 
 
 def _readers(setting: str, domain: str, mailboxes: Iterable[FeedbackSourceSection], findings: Findings) -> None:
-    """Whether a mailbox is read that letters to ``domain`` can lie in."""
+    """Check that a mailbox is read in which letters to ``domain`` can arrive."""
     domains = [_domain_of_mailbox(one.url) for one in mailboxes]
     if not domains:
         findings.add(
@@ -88,6 +88,6 @@ def _readers(setting: str, domain: str, mailboxes: Iterable[FeedbackSourceSectio
 
 
 def _domain_of_mailbox(url: str) -> str:
-    """The domain of the mailbox's address, or ``""`` where its URL does not tell it."""
+    """The domain of the mailbox's address, or ``""`` if its URL does not contain it."""
     user = unquote(urlsplit(url).username or "") if url.startswith(SERVERS) else ""
     return domain_of(user) if "@" in user else ""

@@ -15,7 +15,7 @@ from campaign.errors import ConfigError, install_extra
 PATIENCE = 5.0  #: seconds for one query, all tries together
 
 
-class Unanswered(Exception):  # noqa: N818 - it says what is; nobody is to blame
+class Unanswered(Exception):  # noqa: N818 - a state, not a fault of ours
     """No server gave an answer: time was up, or the server failed. ``name`` was queried."""
 
     def __init__(self, name: str, why: str) -> None:

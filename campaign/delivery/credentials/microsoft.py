@@ -41,9 +41,9 @@ _PASSING = frozenset({"temporarily_unavailable", "server_error"})
 
 
 def source(user: str, settings: OauthSection, file: Path, scope: str = USER_SCOPE) -> Callable[[], Token]:
-    """What fetches a token for ``user``, blocking. Asks nobody yet. Raises ConfigError.
+    """A blocking function that fetches a token for ``user``. Sends no request yet. Raises ConfigError.
 
-    ``scope`` is what somebody who has signed in lets us do; an application has all that it was granted.
+    ``scope`` is the permission that a signed-in person has given us; an application has all that it was granted.
     """
     try:
         import msal

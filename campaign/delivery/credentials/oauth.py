@@ -23,9 +23,9 @@ async def oauth_login(user: str, settings: OauthSection, base: Path) -> Login:
 
 
 def mailbox_token(user: str, protocol: str, settings: OauthSection, base: Path) -> str:
-    """A token with which ``user``'s mailbox is read by ``protocol``, ``imap`` or ``pop3``.
+    """A token for reading ``user``'s mailbox by ``protocol``, ``imap`` or ``pop3``.
 
-    Raises ConfigError, LoginError, and UnfinishedError where the provider cannot be asked now.
+    Raises ConfigError, LoginError, and UnfinishedError if the provider cannot be reached now.
     """
     file = base / settings.file
     try:

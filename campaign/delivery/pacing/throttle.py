@@ -3,8 +3,8 @@
 A window (the relay account, or one group of recipient domains) records when its letters left. Letter ``n`` may go under
 "at most ``count`` in ``per`` seconds" once letter ``n - count`` is ``per`` seconds old, which holds in *every* sliding
 window [t, t + per), not only in aligned ones. The shortest window is also paced evenly (GCRA with a burst of one), so
-that letters do not leave in a burst at the start or after a stall. This module does not sleep and keeps nothing on
-disk; `shared_throttle` does.
+that letters do not leave in a burst at the start or after a stall. This module does not sleep, and leaves storage on
+disk to `shared_throttle`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the relays of a campaign replace in each letter on its way: header fields, and the return path."""
+"""What the campaign's relays replace in each letter on its way: header fields, and the return path."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from campaign.errors import CampaignError
 
 
 def rewritten(delivery: DeliverySection) -> tuple[str, ...]:
-    """What any of the relays replaces: a letter is the same whichever of them it goes through."""
+    """The header fields that any of the relays replaces: a letter is the same whichever relay it goes through."""
     return tuple(sorted({name for url in delivery.urls for name in _by(url)}))
 
 
 def return_paths(delivery: DeliverySection) -> dict[str, ReturnPath | None]:
-    """What each relay, by its host, does with a return path; ``None`` where nothing is known of it."""
+    """What each relay, by its host, does with a return path; ``None`` if unknown."""
     hosts = (_host_of(url) for url in delivery.urls)
     return {host: return_path_at(host) for host in hosts if host}
 
@@ -24,7 +24,7 @@ def _by(url: str) -> tuple[str, ...]:
 
 
 def _host_of(url: str) -> str:
-    """The host of a relay, or ``""`` for one that is written wrongly: that is told when the relays are opened."""
+    """The host of a relay, or ``""`` for an invalid URL, which is reported when the relays are opened."""
     try:
         where, _ = find(url, "smtp://127.0.0.1:9")
     except CampaignError:

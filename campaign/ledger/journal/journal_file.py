@@ -50,7 +50,7 @@ class JournalFile:
         self.size = os.fstat(self._descriptor).st_size
 
     def append(self, data: bytes) -> None:
-        """Append ``data`` with one call. Raises StorageError and removes what was written of it."""
+        """Append ``data`` with one call. On failure, removes what was written of it and raises StorageError."""
         if self.broken:
             raise unwritable(self.path, self.broken)
         try:

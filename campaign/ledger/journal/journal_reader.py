@@ -1,8 +1,9 @@
 """Reading a journal from disk, telling a torn tail from damage.
 
-A run's journal exists whole or not at all: its first line is put in place by a rename. A torn last line (a kill during
-a write) is cut off with a notice before anything is appended; so is, after a loss of power, damage past the last sync
-mark. Damage anywhere else is refused with its line number, never skipped.
+A journal has one writer, which writes each record with one call. It exists whole or not at all: its first line is put
+in place by a rename. A torn last line (a kill during a write) is cut off with a notice before anything is appended; so
+is, after a loss of power, damage past the last sync mark. Damage anywhere else is refused with its line number, never
+skipped.
 """
 
 from __future__ import annotations
