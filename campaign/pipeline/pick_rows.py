@@ -80,14 +80,14 @@ def telling_rows(plan: Plan, composer: Composer, say: Callable[[str], None]) -> 
     shapes = look.by_shape(plan.recipients(lambda number: number % step == 0))
     seen = {look.shape(pick.recipient) for pick in picks.values()}
     others = [shape for shape in shapes if shape not in seen]
-    room = MOST - len(picks)
-    for shape in others[:room]:
+    space = MOST - len(picks)
+    for shape in others[:space]:
         one = shapes[shape][0]
         picks[one.number] = Pick(shape_label(shape, shapes, composer.deciding), one)
     for number in range(0, plan.size, max(plan.size // FEWEST, 1)):
         if len(picks) < FEWEST:
             add("another", [plan.recipient(number)])
-    _tell_the_rest(look, len(others) - room, say)
+    _tell_the_rest(look, len(others) - space, say)
     return [_told_apart(pick, look, shapes, composer) for pick in picks.values()] or [Pick("first", plan.recipient(0))]
 
 

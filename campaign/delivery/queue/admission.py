@@ -106,13 +106,13 @@ class Admission:
         if self.paused:
             return NAP
         now = self._clock()
-        everybody = account.wait(now)
-        if everybody > 0:
-            return everybody if self.backlog.more() else None
+        account_wait = account.wait(now)
+        if account_wait > 0:
+            return account_wait if self.backlog.more() else None
 
         def beyond(domain: str) -> float:
             seconds = account.throttle.wait(domain, now) - account.lead()
-            return seconds if seconds > 0 and seconds > everybody else self._crowded(account, domain, now)
+            return seconds if seconds > 0 and seconds > account_wait else self._crowded(account, domain, now)
 
         by_domain = account.throttle.by_domain or account.reopening
         found = self.backlog.take(now, beyond if by_domain else _none)

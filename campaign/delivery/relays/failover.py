@@ -127,7 +127,7 @@ class RelaySelector:
             return not ready or (not stands_by and state.slowness.until <= now)
         if state.portion is None:
             return True
-        portions = self._portions([one for one in ready if one is state or self._roomy(one, now)])
+        portions = self._portions([one for one in ready if one is state or self._has_capacity(one, now)])
         return weights.ahead(state.portion, portions) <= weights.SLACK
 
     def most(self, wanted: int, now: float) -> int:
@@ -214,13 +214,13 @@ class RelaySelector:
         return [one for one in quick if one.portion is not None] or quick
 
     def _next(self, ready: Sequence[RelayState], now: float) -> RelayState | None:
-        roomy = [one for one in ready if self._roomy(one, now)]
-        if not roomy or roomy[0].portion is None:
-            return next(iter(roomy), None)
-        chosen = weights.behind(self._portions(roomy))
-        return next(one for one in roomy if one.portion is chosen)
+        free = [one for one in ready if self._has_capacity(one, now)]
+        if not free or free[0].portion is None:
+            return next(iter(free), None)
+        chosen = weights.behind(self._portions(free))
+        return next(one for one in free if one.portion is chosen)
 
-    def _roomy(self, one: RelayState, now: float) -> bool:
+    def _has_capacity(self, one: RelayState, now: float) -> bool:
         return one.connections + one.dialling < one.cap(now)
 
     def _portions(self, candidates: Sequence[RelayState]) -> list[Portion]:

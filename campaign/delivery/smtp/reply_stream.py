@@ -34,7 +34,7 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
         self._inbox = memoryview(bytearray(INBOX))
         super().__init__()
         self._waiter: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
+        self._draining: asyncio.Future[None] | None = None
         self._gone = self._loop.create_future()
         self._deadline = 0.0
         self._awaiting = False
@@ -76,14 +76,14 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Note that some data is unsent."""
-        if self._room is None:
-            self._room = self._loop.create_future()
+        if self._draining is None:
+            self._draining = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """Note that all data is sent."""
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
+        draining, self._draining = self._draining, None
+        if draining is not None and not draining.done():
+            draining.set_result(None)
 
     # -- called by our code
 
@@ -98,7 +98,7 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
     @property
     def full(self) -> bool:
         """Whether some written data is still unsent."""
-        return self._room is not None
+        return self._draining is not None
 
     async def flow(self, data: bytes, limit: float) -> None:
         """Write ``data`` in blocks, each after the network took the one before. ConnectionLost after ``limit`` s."""
@@ -108,8 +108,8 @@ class ReplyStream(ReplyParser, asyncio.BufferedProtocol):
 
     async def drained(self, limit: float) -> None:
         """Wait until written data has left our buffers (over TLS: all but about one `BLOCK`)."""
-        while self._room is not None and not self._why:
-            await self._expect(self._room, limit)
+        while self._draining is not None and not self._why:
+            await self._expect(self._draining, limit)
         if self._why:
             raise ConnectionLost(self._why)
 

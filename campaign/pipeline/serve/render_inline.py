@@ -58,11 +58,11 @@ class InlineRenderer:
 
     def _make(self, first: Recipient, most: int) -> Letter | Unrenderable:
         """The letter of ``first``; up to ``most`` that follow are rendered with it, in portions, as time allows."""
-        made, until, room, portion = self._together([first])[0], self._began + LONGEST, HEAVIEST, PORTION
-        while portion and room > 0 and self._clock() < until:
+        made, until, octets_left, portion = self._together([first])[0], self._began + LONGEST, HEAVIEST, PORTION
+        while portion and octets_left > 0 and self._clock() < until:
             letters = self._together(self._following(first, min(PORTION, most - len(self._done))))
             self._done.update((one.number, one) for one in letters)
-            room -= sum(len(one.content) for one in letters if isinstance(one, Letter))
+            octets_left -= sum(len(one.content) for one in letters if isinstance(one, Letter))
             portion = len(letters)
         return made
 
