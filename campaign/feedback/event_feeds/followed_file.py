@@ -171,7 +171,7 @@ class FollowedFile:
         named = _open(self._path)
         self._parts = [named] if named else []
         if saved and not (named and _resumes(named, saved)):
-            rotated = self._rotated(named.inode if named else 0)
+            rotated = self._rotated(named.inode if named else 0, since)
             self._parts = [*_from_position(rotated, saved, since), *self._parts]
         if not self._parts:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -179,30 +179,40 @@ class FollowedFile:
             # Until something stands there, the last line of the part before may still come.
             self._parts.pop().close()
 
-    def _rotated(self, named: int) -> list[_Part]:
-        """The rotated parts, oldest first; one that ``named`` is the inode of is the file itself."""
+    def _rotated(self, named: int, since: float) -> list[_Part]:
+        """The rotated parts, oldest first; one that ``named`` is the inode of is the file itself.
+
+        Raises PermissionError where one that was written to ``since`` then may not be read.
+        """
         beside = [one for one in self._path.parent.iterdir() if one.name.startswith(self._path.name)]
         beside = [one for one in beside if _ROTATED.fullmatch(one.name[len(self._path.name) :])]
         found: list[_Part] = []
         for path in beside:
-            with suppress(OSError, *_BROKEN):  # rotated once more meanwhile, half compressed, or not ours to read
+            try:
                 part = _open(path)
-                if part and part.inode == named:
-                    part.close()
-                elif part:
-                    found.append(part)
+            except PermissionError:
+                if path.stat().st_mtime >= since:
+                    raise
+                continue
+            except (OSError, *_BROKEN):  # no file, or half compressed
+                continue
+            if part and part.inode == named:
+                part.close()
+            elif part:
+                found.append(part)
         found.sort(key=lambda part: (part.mtime, part.path.name))
         for part in found[:-MOST_PARTS]:
             part.close()
         return found[-MOST_PARTS:]
 
     def _unreadable(self, error: BaseException) -> InputError:
+        path = Path(getattr(error, "filename", None) or self._path)
         if isinstance(error, PermissionError):
-            step = f"sudo setfacl -m u:{user_name(os.geteuid())}:r {self._path}, or add that user to the file's group"
+            step = f"sudo usermod -aG {_group(path)} {user_name(os.geteuid())}, then log in anew"
         else:
-            step = f"see that {self._path} is the file you mean, then run the same command again"
+            step = f"see that {path} is the file you mean, then run the same command again"
         why = getattr(error, "strerror", None) or str(error) or "it is damaged"
-        return InputError(f"{self._what} {self._path} cannot be read.", evidence=why, next_step=step)
+        return InputError(f"{self._what} {path} cannot be read.", evidence=why, next_step=step)
 
 
 def _open(path: Path) -> _Part | None:
@@ -211,11 +221,13 @@ def _open(path: Path) -> _Part | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:
         return None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
     raw = os.fdopen(descriptor, "rb")
     file: Any = raw
     try:
-        found = os.fstat(descriptor)
-        _refuse_irregular(found.st_mode)
         size, opener = found.st_size, _OPENERS.get(path.suffix)
         if opener and size:
             file, size = opener(raw, "rb"), ENDLESS
@@ -224,11 +236,6 @@ def _open(path: Path) -> _Part | None:
         file.close()
         raw.close()
         raise
-
-
-def _refuse_irregular(mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def _from_position(rotated: list[_Part], saved: SavedPosition, since: float) -> list[_Part]:
@@ -253,6 +260,14 @@ def _resumes(part: _Part, saved: SavedPosition) -> bool:
         return False
     part.offset = saved.end if fits else 0
     return fits
+
+
+def _group(path: Path) -> str:
+    """The group that a log's file belongs to, which rotation keeps; ``adm`` where nobody says."""
+    try:
+        return path.group()
+    except (OSError, KeyError):
+        return "adm"
 
 
 def _fingerprint(part: _Part, line: bytes, end: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from campaign.feedback.event_feeds.postfix_line import (
     DeliveryAttempted,
@@ -71,8 +73,8 @@ def test_a_message_that_the_operator_deleted_is_removed() -> None:
             Reply(421, "4.7.1", "try later"),
         ),
         (
-            "dsn=4.2.2, status=deferred (delivery temporarily suspended: host a[1.2.3.4] said: 452-4.2.2 The 452 4.2.2 box)",
-            Reply(452, "4.2.2", "The box"),
+            "dsn=4.2.2, status=deferred (delivery temporarily suspended: host a[::1] said: 452-4.2.2 A 452 4.2.2 box)",
+            Reply(452, "4.2.2", "A box"),
         ),
         ("dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 9F)", Reply(250, "2.0.0", "Ok: queued as 9F")),
         ("dsn=2.0.0, status=sent (delivered to maildir)", Reply(0, "2.0.0", "delivered to maildir")),
@@ -168,3 +170,21 @@ def test_no_line_takes_long(before: str, unit: str) -> None:
     for _ in range(10):
         parse_postfix_line(line)
     assert time.perf_counter() - began < 0.25
+
+
+PIECES = [
+    *(b"to=<", b">, orig_to=<", b">, relay=", b"none, ", b"delay=1, ", b"dsn=5.1.1, ", b"status=bounced (", b" said: "),
+    *(b"550 5.1.1 ", b"message-id=<", b"from=<", b"(queue active)", b"removed", b"status=expired, ", b")", b">", b", "),
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    daemon=st.sampled_from([b"smtp", b"cleanup", b"qmgr", b"postsuper"]),
+    parts=st.lists(st.sampled_from(PIECES) | st.binary(max_size=5), max_size=12),
+)
+def test_no_octets_break_it(daemon: bytes, parts: list[bytes]) -> None:
+    found = parse_postfix_line(OLD.encode() + b"postfix/" + daemon + b"[1]: 4F0A1B2C3D: " + b"".join(parts))
+    assert found is None or found.queue_id == "4F0A1B2C3D"
+    if isinstance(found, DeliveryAttempted):
+        assert found.reply.text.isprintable()
