@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from email.message import Message
@@ -15,6 +16,7 @@ from campaign.model import Reply
 MOST_LINES = 1_000  #: of a text that are read
 MOST_FAILED = 100  #: addresses of one message
 MOST_WORDS = 25  #: lines that are kept of what is said about one address
+MOST_GUESSED_AT = 200  #: lines of at most 500 characters that the library looks at
 
 #: Where a text ends and the letter that it brings back begins.
 _COPY = re.compile(
@@ -192,10 +194,12 @@ def _guessed(head: HeaderBlock, story: str, own: set[str]) -> list[str]:
 def _by_library(head: HeaderBlock, story: str) -> tuple[str, ...]:
     from flufl.bounce import all_failures
 
+    logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it writes tracebacks of what is caught below
     message = Message()
     for name in ("From", "To", "Subject"):
-        message[name] = "".join(filter(str.isprintable, head.first(name.lower())))
-    message.set_payload(story.encode("ascii", "replace").decode("ascii"))
+        message[name] = "".join(filter(str.isprintable, head.first(name.lower())[:500]))
+    lines = [line[:500] for line in story.split("\n", MOST_GUESSED_AT)[:MOST_GUESSED_AT]]
+    message.set_payload("\n".join(lines).encode("ascii", "replace").decode("ascii"))
     try:
         temporary, permanent = all_failures(message)
     except (ValueError, LookupError, AttributeError, TypeError):  # it was written for well-meant messages

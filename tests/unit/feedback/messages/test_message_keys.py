@@ -1,0 +1,55 @@
+"""Keys of a message: found wherever they stand, few enough, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from campaign.feedback.messages.message_keys import MOST_KEYS, addresses_in
+from campaign.feedback.messages.read_message import read_message
+
+TOKEN = "A1b2-_" * 8
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Ann <a@example.org>, b@example.org", ("a@example.org", "b@example.org")),
+        ("<mailto:a@example.org>", ("a@example.org",)),
+        ("'a@example.org'", ("a@example.org",)),
+        ("bounce+a=b.example@news.example.com.", ("bounce+a=b.example@news.example.com",)),
+        ("müller@exämple.de", ("müller@exämple.de",)),
+        ('"a..b"@example.org', ('"a..b"@example.org',)),
+        ("a@example.org a@example.org", ("a@example.org",)),
+        ("no address @ all, @x, x@, <>", ()),
+        ("a" * 65 + "@example.org", ()),
+    ],
+)
+def test_addresses_are_found_in_a_text(text: str, found: tuple[str, ...]) -> None:
+    assert addresses_in(text) == found
+
+
+@pytest.mark.parametrize(
+    ("link", "tokens"),
+    [
+        (f"<https://news.example.com/u/{TOKEN}>", (TOKEN,)),
+        (f"<https://news.example.com/u?t={TOKEN}&x=1>", (TOKEN,)),
+        (f"<https://news.example.com/{TOKEN[:46]}>", ()),
+        (f"<https://news.example.com/{'x' * 2_001}>", ()),
+        (f"<https://news.example.com/{TOKEN}>,\n <https://news.example.com/{TOKEN}A>", (TOKEN, f"{TOKEN}A")),
+    ],
+)
+def test_tokens_are_the_long_segments_of_a_returned_link(link: str, tokens: tuple[str, ...]) -> None:
+    raw = (
+        "From: MAILER-DAEMON@x\nTo: b@news.example.com\n\n<a@example.org>:\n550 5.1.1 no\n\n"
+        "--- Below this line is a copy of the message.\n\nMessage-ID: <abc@news.example.com>\n"
+        f"List-Unsubscribe: {link}\n\nHello"
+    )
+    assert read_message(raw.encode())[0].unsubscribe_tokens == tokens
+
+
+def test_there_are_never_more_keys_than_the_bound_allows() -> None:
+    many = ", ".join(f"a{number}@example.org" for number in range(200))
+    ids = " ".join(f"<{number}x@example.org>" for number in range(200))
+    (notice,) = read_message(f"From: x@example.org\nTo: {many}\nReferences: {ids}\n\nx".encode())
+    assert len(notice.sent_to) == len(notice.message_ids) == MOST_KEYS
+    assert notice.message_ids[0] == "199x@example.org"
