@@ -20,6 +20,8 @@ FULL, DISABLED = "full", "disabled"
 DISABLED_RUNS = 2
 #: Values of `FeedbackEvent.matched_by` with which nothing but an address leads to the person.
 UNTRUSTED = frozenset({"address", ""})
+#: The value of what a person here said, which holds from when it was said.
+BY_PERSON = "person"
 #: Outcomes that can leave an address out, at once or with others.
 WEIGHTY = frozenset(
     {FeedbackOutcome.HARD, FeedbackOutcome.SOFT, FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE}
@@ -69,7 +71,7 @@ class AddressRecord:
         outcome = event.outcome
         if outcome in (FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE):
             self.for_ever = self.for_ever or event  # also one written before the release: nobody had read it then
-        elif happened(event) <= self.released:
+        elif happened(event) <= self.released and event.matched_by != BY_PERSON:
             return
         elif outcome is FeedbackOutcome.HARD and event.reason != DISABLED:
             self.hard = self.hard or event

@@ -13,11 +13,13 @@ from campaign.audience.screening.screen_rows import Suppression
 from campaign.compose.composer import Brief
 from campaign.config import Settings
 from campaign.config.campaign_secret import load_secret
+from campaign.config.feedback import OTHERS, FeedbackSection
 from campaign.config.ledger import InDoubt
 from campaign.delivery.relays.relay_rewrites import rewritten
 from campaign.errors import StorageError
-from campaign.ledger import dead_addresses, run_folder
+from campaign.ledger import feedback_store, run_folder, suppressed_csv
 from campaign.model import Identity
+from campaign.pipeline.operate.suppression_view import told_entries
 from campaign.report.live.console import path_text
 from campaign.report.printed_commands import command_text
 
@@ -89,10 +91,9 @@ class Job:
         )
 
     def suppression(self) -> Suppression:
-        """Who must not get it, read afresh: the campaign's own lists and the addresses that relays called dead."""
-        return Suppression.load(
-            self.settings.audience, self.settings.base, extra_files=(self.directory / dead_addresses.NAME,)
-        )
+        """Who must not get it, read afresh: the campaign's own lists, and whom bounces and complaints leave out."""
+        told = told_entries(self.directory, self.settings)
+        return Suppression.load(self.settings.audience, self.settings.base, told=told)
 
 
 def private_files(settings: Settings) -> Iterator[Path]:
@@ -112,11 +113,23 @@ def private_files(settings: Settings) -> Iterator[Path]:
         file = source.removeprefix("sqlite:///").partition("?")[0]
         if file and "://" not in file:
             yield base / file
+    yield from (base / file for file in _feedback_files(settings.feedback))
     runs = base / settings.ledger.directory
     if (base / settings.compose.root).resolve().is_relative_to(runs.resolve()):  # then not all in it is the ledger's
-        yield from (runs / name for name in (settings.campaign.name, "pacing", dead_addresses.NAME))
+        yield from (
+            runs / name for name in (settings.campaign.name, "pacing", feedback_store.NAME, suppressed_csv.NAME)
+        )
     else:
         yield runs
+
+
+def _feedback_files(feedback: FeedbackSection) -> Iterator[Path]:
+    """How to log in to mailboxes, and the mailboxes, logs and lists of events that are files."""
+    for source in feedback.source:
+        yield from (file for file in (source.password_file, source.oauth and source.oauth.file) if file)
+        form, _, path = source.url.partition(":")
+        if path and f"{form}:" in OTHERS:
+            yield Path(path)
 
 
 def prepare(settings: Settings, *, now: datetime | None = None, environment: Mapping[str, str] | None = None) -> Job:

@@ -1,4 +1,4 @@
-"""The run on one page: choose or make it, serve it, settle what is left, draw up the facts, say how it ended."""
+"""The run on one page: choose or make it, serve it, settle what is left, collect the facts, return the exit code."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from campaign.system.own_files import refuse_foreign
 
 @seldom()
 def send(settings: Settings, options: Options, console: Console) -> ExitCode:
-    """Serve everybody who is not served yet in this edition. Raises CampaignError for what ends it before it begins."""
+    """Send to everyone who has not been served yet in this edition. Raises CampaignError if it cannot begin."""
     settings = lay_over(settings, options)
     wait_for_start(settings, options, console)
     job = prepare(settings)
@@ -87,9 +87,9 @@ def is_late(settings: Settings) -> bool:
 
 
 def refuse_late(job: Job, options: Options) -> None:
-    """No stale newsletter after an outage: once ``not_after`` has passed no run begins. Raises ConfigError.
+    """Raise ConfigError if ``not_after`` has passed, so that no stale newsletter goes out after an outage.
 
-    One that is unfinished is taken up all the same, for the rest of it to expire.
+    An unfinished run is continued nevertheless, so that the rest of it expires.
     """
     if not is_late(job.settings):
         return
@@ -120,7 +120,7 @@ def wait_for_start(settings: Settings, options: Options, console: Console) -> No
 
 
 def announce(run: OpenRun, console: Console) -> None:
-    """Say which run this is and what was found in it."""
+    """Print which run this is and what was found in it."""
     job, chosen, plan = run.job, run.chosen, run.plan
     tally = run.history.tally()
     if kind := kind_in_words(job, new=not chosen.continued):
@@ -143,7 +143,7 @@ def announce(run: OpenRun, console: Console) -> None:
 
 
 def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
-    """Nothing to do, said plainly: where the rows went, and what the newest run still leaves to the operator."""
+    """The message for an empty run: where the rows went, and what the newest run still leaves to the operator."""
     text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
     text += f"\n  {books_text(books)}"
     if not books.already:
@@ -158,7 +158,7 @@ def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
     if failed and retry:
         text += (
             f"\n  {failed:,} failed, and none of them can be tried again: their addresses are suppressed "
-            f"(look into {path_text(job.directory / 'suppressed.csv')}) or not in the list any more"
+            f"(see {job.command('suppression')} --why ADDRESS) or not in the list any more"
         )
     elif failed:
         text += f"\n  {failed:,} failed; to try them again: {job.command('retry')}"
@@ -175,9 +175,9 @@ DOUBT_WORDS = {
 
 
 def refuse_changed_inputs(job: Job, options: Options, chosen: ChosenRun) -> None:
-    """A resume whose inputs differ is refused by name, unless the operator said to go on. Raises ConfigError.
+    """Refuse to resume with changed inputs unless ``--accept-changes`` is given. Raises ConfigError naming them.
 
-    Before the journal is opened: a run that has ended would otherwise count as taken up again.
+    Called before the journal is opened: a run that has ended would otherwise count as resumed.
     """
     if chosen.history is None:
         return
@@ -187,14 +187,14 @@ def refuse_changed_inputs(job: Job, options: Options, chosen: ChosenRun) -> None
 
 
 def accept_changed_inputs(run: OpenRun, options: Options) -> None:
-    """Write down what the rest of the letters are made of, where the operator said to go on with changed inputs."""
+    """Record the inputs of the remaining letters if the operator accepted changes."""
     current = fingerprints(run.job, run.chosen.composer)
     if options.accept_changes and current != run.history.fingerprints:
         run.checkpoint.accept_changes(current, run.job.domain)
 
 
 def held(chosen: ChosenRun) -> Ending | None:
-    """An operator stopped this run and has not released it."""
+    """The ending of a run that an operator stopped and has not released."""
     control = Control(chosen.folder)
     control.poll(time.monotonic())
     if control.state == "cancel":
@@ -203,7 +203,7 @@ def held(chosen: ChosenRun) -> Ending | None:
 
 
 def over(job: Job, console: Console) -> Ending | None:
-    """The campaign's time is over: nothing more is sent."""
+    """The ending of a run whose campaign's time is over: nothing more is sent."""
     if not is_late(job.settings):
         return None
     console.say("not_after has passed: nothing more is sent, the rest expire")
@@ -211,7 +211,7 @@ def over(job: Job, console: Console) -> Ending | None:
 
 
 def serve(run: OpenRun, options: Options, console: Console) -> Ending:
-    """All passes of this process, with progress on the console and turns in the log."""
+    """Make all passes of this process, with progress on the console and events in the log."""
     job, chosen, history = run.job, run.chosen, run.history
     if job.settings.ledger.in_doubt == "resend":
         history.reopen_doubts()
@@ -262,10 +262,10 @@ def counts_of(run: OpenRun) -> Counts:
 
 
 def settle_the_rest(run: OpenRun, ending: Ending) -> None:
-    """Whoever still waits when the campaign's time is over expires; after ``campaign cancel`` they are cancelled.
+    """Expire waiting recipients once the campaign's time is over; after ``campaign cancel``, cancel them.
 
-    A wish to cancel is fulfilled by that and holds nothing up afterwards, such as doubts that are to be sent again.
-    A run that was resumed while its last letters were on their way is held by nobody any more, only unfinished.
+    That fulfils the request to cancel, which then no longer blocks anything, such as sending doubts again. A run that
+    was resumed while its last letters were under way is no longer held, only unfinished.
     """
     job, control = run.job, Control(run.folder)
     control.poll(time.monotonic())
@@ -280,6 +280,6 @@ def settle_the_rest(run: OpenRun, ending: Ending) -> None:
         return
     for number in list(run.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
         run.checkpoint.settle(number, verdict, reason)
-    ending.codes -= {ExitCode.HELD, ExitCode.UNFINISHED}  # stopped before it came to this: nobody is held or left
+    ending.codes -= {ExitCode.HELD, ExitCode.UNFINISHED}  # stopped earlier: nothing is held or left now
     if control.state == "cancel":
         write_control(run.folder, state="run")

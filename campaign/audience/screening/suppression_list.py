@@ -51,13 +51,14 @@ _INNER = re.compile(r"<([^<>]+)>")
 
 @dataclass(slots=True)
 class _List:
-    """One list: what it is called, and its entries by kind."""
+    """One list: what it is called, its entries by kind, and why they are in it where that is not its name."""
 
     name: str
     keys: KeySet = field(default_factory=KeySet)
     sha256: KeySet = field(default_factory=KeySet)
     md5: KeySet = field(default_factory=KeySet)
     domains: set[str] = field(default_factory=set)
+    why: str = ""
 
     def __len__(self) -> int:
         return len(self.keys) + len(self.sha256) + len(self.md5) + len(self.domains)
@@ -81,10 +82,12 @@ class Suppression:
         self.unreadable = 0
         self.complaints: list[str] = []
         self._lists: list[_List] = []
+        self._told: dict[bytes, str] = {}
+        self._by_reason: dict[str, _List] = {}
 
     @classmethod
-    def load(cls, settings: AudienceSection, base: Path, extra_files: Sequence[Path] = ()) -> Self:
-        """Read every list anew. ``extra_files``, in UTF-8, may be missing; those of the settings may not.
+    def load(cls, settings: AudienceSection, base: Path, told: Iterable[tuple[str, str]] = ()) -> Self:
+        """Read every list anew. ``told`` are entries that stand in no list, each with why.
 
         Raises InputError when one cannot be read or holds no entry at all, ConfigError when it is unclear
         which of its columns holds the entries.
@@ -92,18 +95,16 @@ class Suppression:
         found = cls(settings.provider_rules)
         for text in settings.suppress:
             found._take(text, _entries(text, settings, base))
-        for path in extra_files:
-            if path.exists() and path.stat().st_size:
-                ours = settings.model_copy(update={"encoding": "utf-8"})  # whatever the source is written in
-                found._take(path.name, _text_entries(path, ours), must_hold=False)
+        for text, why in told:
+            found._tell(text, why)
         return found
 
     def __len__(self) -> int:
-        return sum(map(len, self._lists))
+        return len(self._told) + sum(map(len, self._lists))
 
     def covers(self, address: str) -> str:
-        """Empty, or why ``address`` must not be written to; names the list."""
-        if not any(map(len, self._lists)):
+        """Empty, or why ``address`` must not be written to, such as the list that names it."""
+        if not self:
             return ""
         known = parse_address(address)
         wire = known.wire if isinstance(known, Address) else address
@@ -115,14 +116,26 @@ class Suppression:
         for one in self._lists:
             for at, hit in enumerate(one.covers(wires, digests)):
                 if hit and not reasons[at]:
-                    reasons[at] = f"listed in {one.name}"
+                    reasons[at] = one.why or f"listed in {one.name}"
+        if self._told:
+            reasons = [why or self._told.get(one, "") for why, one in zip(reasons, digests, strict=True)]
         return reasons
 
-    def _take(self, name: str, entries: Iterator[tuple[int, str]], must_hold: bool = True) -> None:
+    def _tell(self, text: str, why: str) -> None:
+        kind, value = read_entry(text)
+        if kind == "address":
+            self._told[digest(address_key(value, self.provider_rules))] = why
+        else:
+            if why not in self._by_reason:
+                self._by_reason[why] = _List(why, why=why)
+                self._lists.append(self._by_reason[why])
+            self._add(self._by_reason[why], [(1, text)])
+
+    def _take(self, name: str, entries: Iterator[tuple[int, str]]) -> None:
         one, before = _List(name.partition("?")[0]), self.unreadable
         while batch := list(islice(entries, BATCH)):
             self._add(one, batch)
-        if must_hold and not len(one) and self.unreadable > before:
+        if not len(one) and self.unreadable > before:
             raise InputError(
                 f"The suppression list {one.name} holds no address, @domain or hash.",
                 evidence=self.complaints[-3:],

@@ -1,6 +1,6 @@
-"""The end of a run: the facts, drawn from plan and journal in two streams, and everything written from them.
+"""Closing a run: the facts, collected from plan and journal in two streams, and the files written from them.
 
-Also what `campaign report` calls again later. No decision about any recipient is made here.
+`campaign report` calls it again later. It makes no decision about recipients.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.finish.reply_summary import Refusals
 from campaign.pipeline.operate.publish_metrics import publish_last
+from campaign.pipeline.operate.suppress_dead import conclude_suppression
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.pass_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.sample_letter import read_sample
-from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.facts import RELAY_OPTION, TIME_ZONE, DoubtRow, FailedRow, RunFacts, TimelineBucket
 from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.formatting import duration_text, moment, sentence
@@ -44,7 +44,7 @@ TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS, TOLD_RESTS = 25, 25, 1000, 5
 
 @dataclass(slots=True)
 class Stream:
-    """What one walk through the journal adds up to. ``active``: seconds in which a process served the run."""
+    """The totals of one walk through the journal. ``active``: seconds in which a process served the run."""
 
     started: float = 0.0
     ended: float = 0.0
@@ -59,13 +59,13 @@ class Stream:
     sent_at: dict[int, tuple[float, str]] = field(default_factory=dict)
 
     def taken_up(self, at: float) -> None:
-        """A process begins to serve the run; since the record before this one nobody did."""
+        """Record that a process began to serve the run; no process did since the record before this one."""
         self.started = self.started or at
         self.ended = max(self.ended, at)
         self.latest = at
 
     def settled(self, record: VerdictRecord) -> None:
-        """One verdict."""
+        """Add one verdict."""
         self.ended = max(self.ended, record.at)
         self.active += max(0.0, record.at - self.latest)
         self.latest = max(self.latest, record.at)
@@ -99,7 +99,7 @@ def walk(path: Path) -> Stream:
 
 @span("close")
 def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
-    """Write what the run leaves behind, tell the tally, return the exit code. Raises InternalError, StorageError."""
+    """Write the run's files, print the tally, return the exit code. Raises InternalError, StorageError."""
     job, folder, plan, history = run.job, run.folder, run.plan, run.history
     stream = walk(folder / journal_reader.NAME)
     facts = draw_up(job, folder, plan, history, stream)
@@ -108,9 +108,10 @@ def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
     code = ExitCode.INTERNAL if complaints else first_of(codes)
     notes, settings = (*run.chosen.notes, *rest_notes(ending.rests), *_error_note(ending)), settings_in_words(job)
     facts = replace(facts, exit_code=int(code), notes=notes, settings=settings)
-    # In this order: a run killed before its report is whole is not left in good order, and the next command closes it.
+    # In this order: if the run is killed before its report is complete, the journal does not record an orderly end, and
+    # the next command closes it.
     write_all(job, folder, plan, history, stream, facts)
-    suppress_missing(job, folder, history)
+    conclude_suppression(job, folder, history)
     run.checkpoint.end(int(code), notes=notes, settings=settings, remembered=True)
     conclude(int(code), facts.verdicts)
     console.say(tally(facts, ending.error))
@@ -122,7 +123,7 @@ def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
 
 
 def verdict_codes(history: RunState, policy: InDoubt) -> set[ExitCode]:
-    """The exit codes that the verdicts themselves ask for."""
+    """The exit codes that follow from the verdicts."""
     counts = history.tally()
     codes = set()
     if any(counts[verdict] for verdict in FAILED):
@@ -135,7 +136,7 @@ def verdict_codes(history: RunState, policy: InDoubt) -> set[ExitCode]:
 
 
 def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream) -> RunFacts:
-    """All that a report says about this run."""
+    """Everything that a report says about this run."""
     domains, domain_count = _by_domain(plan, history)
     opened, rules = history.opened, Rules.load(job.settings.delivery.reply_rules)
     return RunFacts(
@@ -172,7 +173,7 @@ def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Strea
 
 
 def write_all(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream, facts: RunFacts) -> None:
-    """summary.json, failed.csv, in-doubt.csv, report.html and, where asked for, the metrics."""
+    """summary.json, failed.csv, in-doubt.csv, report.html and, if requested, the metrics."""
     write_failed(folder, plan.headers, _failures(plan, history, stream))
     write_in_doubt(folder, _doubts(job, plan, history, stream))
     write_page(folder, facts)
@@ -181,7 +182,7 @@ def write_all(job: Job, folder: Path, plan: Plan, history: RunState, stream: Str
 
 
 def settings_in_words(job: Job) -> dict[str, str]:
-    """The settings that explain a run's pace and promises; no secret is among them."""
+    """The settings that explain a run's pace and guarantees; no secret is among them."""
     delivery, ledger = job.settings.delivery, job.settings.ledger
     return {
         "source": job.settings.audience.source,
@@ -228,7 +229,7 @@ def _by_domain(plan: Plan, history: RunState) -> tuple[dict[str, dict[str, int]]
 
 
 def rest_notes(rests: Sequence[Rest]) -> list[str]:
-    """A sentence for each relay that was left alone because it was slow: when, for how long, and why."""
+    """A sentence for each relay that was paused because it was slow: when, for how long, and why."""
     by_relay: dict[str, list[Rest]] = {}
     for rest in rests:
         by_relay.setdefault(rest.relay, []).append(rest)

@@ -1,4 +1,4 @@
-"""Tending to a run that exists: where it stands, steering it, ending it, settling doubts, its report, its repair.
+"""Operations on a run that exists: its state, steering, cancelling, settling doubts, its report, its repair.
 
 Nothing here sends a letter. A run that another process is serving is only read, or steered through its control file.
 """
@@ -28,7 +28,7 @@ from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.finish.close_run import draw_up, verdict_codes, walk, write_all
 from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
-from campaign.pipeline.suppress_dead import suppress_missing
+from campaign.pipeline.operate.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
 from campaign.report.live.live_state import LiveState, read_live_state
 from campaign.system.own_files import refuse_foreign
@@ -36,9 +36,9 @@ from campaign.system.own_files import refuse_foreign
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run stands: its history, whether a process is serving it now, and its state in a word with the reason.
+    """The state of a run: its history, whether a process is serving it now, and its state in a word with the reason.
 
-    ``rate``: letters a second over the last half minute, as the process that serves it says; 0 where none does.
+    ``rate``: letters a second over the last half minute, as reported by the process that serves it; 0 if none does.
     """
 
     folder: Path
@@ -50,11 +50,11 @@ class Standing:
 
 
 def run_standing(run: Path) -> Standing:
-    """Where ``run`` stands, also while another process serves it."""
+    """The state of ``run``, also while another process serves it."""
     running = is_running(run)
     history, control = read_history(run, running=running), Control(run)
     control.poll(0.0)
-    live = read_live_state(run) if running else LiveState()  # of a process that was killed it says nothing
+    live = read_live_state(run) if running else LiveState()  # a killed process leaves a stale one
     state, reason = state_of(history, control.state, running=running, waiting=live.waiting)
     return Standing(run, history, running, state, reason, live.rate)
 
@@ -62,7 +62,7 @@ def run_standing(run: Path) -> Standing:
 def state_of(history: RunState, wish: State, *, running: bool, waiting: str = "") -> tuple[str, str]:
     """The state of a run in a word, and the reason.
 
-    ``wish`` is what an operator last asked for; ``waiting`` what holds up the process that serves the run.
+    ``wish`` is the operator's last request; ``waiting`` is what holds up the process that serves the run.
     """
     counts = history.tally()
     if running:
@@ -97,14 +97,14 @@ def is_running(run: Path) -> bool:
 def steer(
     run: Path, *, state: State | None = None, rate: tuple[Rate, ...] | None = None, connections: int | None = None
 ) -> bool:
-    """Write the run's control file; says whether a process is there to obey it now."""
+    """Write the run's control file; returns whether a process is there to obey it now."""
     refuse_foreign(run.absolute().parent, run.absolute())
     write_control(run, state=state, rate=rate, connections=connections)
     return is_running(run)
 
 
 def cancel(run: Path) -> tuple[bool, ExitCode]:
-    """End the run for good. A process that serves it does so (True); otherwise it is done here."""
+    """End the run permanently. A process that serves it does so (True); otherwise it is done here."""
     if steer(run, state="cancel"):
         return True, ExitCode.SOME_FAILED
     with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
@@ -113,13 +113,13 @@ def cancel(run: Path) -> tuple[bool, ExitCode]:
             checkpoint.settle(number, Verdict.CANCELLED, "campaign cancel ended the run before its turn")
         code = first_of(verdict_codes(checkpoint.history, "hold"))
         checkpoint.end(int(code))
-        write_control(run, state="run")  # fulfilled: doubts may be sent again, if somebody asks for it
+        write_control(run, state="run")  # fulfilled: doubts may be sent again on request
     report(run)
     return False, code
 
 
 def refuse_left_behind(run: Path, history: RunState) -> None:
-    """Whoever still waits in a run that ``--fresh`` left behind was planned anew. Raises ConfigError."""
+    """Raise ConfigError for a run that ``--fresh`` left behind: its waiting recipients were planned again."""
     if history.abandoned:
         raise ConfigError(
             "Another run has taken over from this one, so there is nothing in it to cancel.",
@@ -129,8 +129,8 @@ def refuse_left_behind(run: Path, history: RunState) -> None:
 
 
 def resolve(run: Path, accepted: Path) -> tuple[int, int]:
-    """Settle doubts from a list of Message-IDs that the relay took; how many were settled, and how many are left."""
-    # The part before the @ is a keyed hash and enough; the other one follows campaign.from, which may have changed.
+    """Settle doubts from a list of accepted Message-IDs; returns how many were settled, and how many are left."""
+    # The part before the @ is a keyed hash and suffices; the rest follows campaign.from, which may have changed.
     known = {one.partition("@")[0] for one in accepted_message_ids(accepted)}
     job = job_of(run)
     with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
@@ -162,7 +162,7 @@ def report(run: Path) -> RunFacts:
 
 
 def job_of(run: Path) -> Job:
-    """The campaign that a run belongs to, from the file its journal names, with its own name and edition.
+    """The campaign that a run belongs to, from the file named in its journal, with the run's own name and edition.
 
     Raises ConfigError.
     """
@@ -181,7 +181,7 @@ def job_of(run: Path) -> Job:
 
 @contextmanager
 def checkpoint_of(run: Path) -> Iterator[Checkpoint]:
-    """The run's checkpoint, when nobody else holds it. Raises UnfinishedError."""
+    """The run's checkpoint. Raises UnfinishedError if another process holds it."""
     if is_running(run):
         raise UnfinishedError(
             "A process is serving this run.", evidence=str(run), next_step=f"campaign stop {run}, then again"

@@ -10,8 +10,8 @@ from collections.abc import Awaitable
 
 from campaign.delivery.replies.backoff import GiveUp, decide_retry
 from campaign.model import Letter, Outcome, Verdict
+from campaign.pipeline.operate.suppress_dead import DeadAddresses
 from campaign.pipeline.serve.open_run import OpenRun
-from campaign.pipeline.suppress_dead import suppress
 from campaign.report.live.progress import Counts
 
 
@@ -23,7 +23,8 @@ class CheckpointRecorder:
 
     def __init__(self, run: OpenRun, counts: Counts) -> None:
         self.written = 0
-        self._job, self._plan, self._checkpoint, self._counts = run.job, run.plan, run.checkpoint, counts
+        self._job, self._checkpoint, self._counts = run.job, run.checkpoint, counts
+        self._dead = DeadAddresses(run.job, run.plan, run.history.opened)
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
         """Before the dot."""
@@ -41,7 +42,7 @@ class CheckpointRecorder:
         self.written += 1
         count(self._counts, before, outcome.verdict)
         if outcome.suppress:
-            suppress(self._job, self._plan, [self._checkpoint.history.dead[outcome.number]])
+            self._dead.suppress(self._checkpoint.history.dead[outcome.number])
 
     def settle(self, number: int, verdict: Verdict, reason: str) -> None:
         """A verdict that took no attempt."""

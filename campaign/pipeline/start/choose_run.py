@@ -1,7 +1,7 @@
-"""Which run: the newest unfinished one is continued, otherwise a new one is made for whoever is not served yet.
+"""Choosing the run: continue the newest unfinished one, otherwise make a new one for those not served yet.
 
 Called with the edition's folder locked. A new run's plan is frozen and its letters' fingerprints are taken before its
-journal opens; from then on only the plan is read. Sending is not this module's business.
+journal opens; from then on only the plan is read. This module does not send.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.run_state import RunState
 from campaign.model import Books, Recipient
 from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.operate.suppress_dead import suppress_missing
 from campaign.pipeline.start.already_served import screens
 from campaign.pipeline.start.past_runs import clear_unbegun, continuable, current_generation, fingerprints
 from campaign.pipeline.start.past_runs import newest as newest_run
 from campaign.pipeline.start.preflight import refuse_unready
 from campaign.pipeline.start.sample_letter import write_sample
 from campaign.pipeline.start.unfinished_editions import killed_elsewhere
-from campaign.pipeline.suppress_dead import suppress_missing
 from campaign.report.formatting import counted
 from campaign.report.live.console import path_text
 from campaign.report.telemetry.tracing import begin, span
@@ -60,7 +60,7 @@ class ChosenRun:
 
 
 def choose(job: Job, options: Options, progress: Callable[[int], None] | None = None) -> ChosenRun | Books:
-    """The run that this command serves, or where the rows went when nobody is left to be served.
+    """The run that this command serves, or the row counts if no recipient is left.
 
     Raises ConfigError, InputError, UnfinishedError.
     """
@@ -79,7 +79,7 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
 
 
 def _list_the_dead(job: Job, newest: Path | None, history: RunState | None) -> None:
-    """Before anybody is planned: those whom a killed process heard of and did not list."""
+    """Before planning, suppress dead addresses that a killed process learned of and did not list."""
     if newest and history:
         suppress_missing(job, newest, history)
     if killed := killed_elsewhere(job):
@@ -87,16 +87,16 @@ def _list_the_dead(job: Job, newest: Path | None, history: RunState | None) -> N
 
 
 def continues(options: Options, history: RunState) -> bool:
-    """Whether the newest run is the one that these options mean; one that ended before its report is, to be closed."""
+    """Whether these options mean the newest run. One that ended before its report is continued, to be closed."""
     wanted = next((option for option in ("fresh", "again", "retry") if getattr(options, option)), "")
     closed = history.finished and history.ended is not None
     return not closed and (not wanted or history.opened.by == wanted)
 
 
 def in_doubt_to_resend(job: Job, options: Options, newest: RunState | None) -> tuple[Path, RunState] | None:
-    """When nothing is unfinished and doubts are to be sent again: the newest run of this generation that has any.
+    """The run whose doubts are to be sent again: the newest of this generation with any, if nothing is unfinished.
 
-    A run left behind by ``--fresh`` is never taken up: whoever still waits in it was planned anew.
+    A run left behind by ``--fresh`` is never resumed: its waiting recipients were planned again.
     """
     wanted = job.settings.ledger.in_doubt == "resend" and (options.in_doubt == "resend" or not options.retry)
     if not wanted or options.fresh or options.again or newest is None or not newest.finished:
@@ -109,7 +109,7 @@ def in_doubt_to_resend(job: Job, options: Options, newest: RunState | None) -> t
 
 
 def takes_up_doubts(job: Job, options: Options) -> bool:
-    """Whether the next turn sends doubts of a finished run again, and so serves nobody else. Locks the edition."""
+    """Whether the next run sends a finished run's doubts again, and serves no one else. Locks the edition."""
     run_folder.make_folder(job.folder)
     with run_folder.locked(job.folder):
         clear_unbegun(job)
@@ -143,7 +143,7 @@ def _named(
 
 
 def refuse_other_kind(job: Job, run: Path) -> None:
-    """A rehearsal is never continued through a relay, nor the reverse, whoever names it. Raises ConfigError."""
+    """Raise ConfigError if a rehearsal would continue through a relay, or the reverse, even if named explicitly."""
     if recovery.read_history(run).rehearsal == job.rehearsal:
         return
     raise ConfigError(
@@ -249,7 +249,7 @@ def _open(job: Job, folder: Path, plan: Plan, composer: Composer, by: str) -> Ch
 
 
 def later_than_all(folder: Path) -> float:
-    """The time of a new run: now, but after every earlier one, also when the clock went back: runs go by their time."""
+    """The time of a new run: now, but later than all earlier runs even if the clock was set back, as it orders them."""
     earlier = [run_folder.birth(run) for run in run_folder.runs(folder) if run_folder.has_journal(run)]
     return round(max([time.time(), *(at + 0.001 for at in earlier)]), 3)
 
@@ -262,7 +262,7 @@ def sample(plan: Plan) -> Iterator[Recipient]:
 
 
 def refuse_changed_plan(run: Path, history: RunState, plan: Plan) -> None:
-    """Not even ``--accept-changes`` allows this: its numbers are what the journal knows. Raises ConfigError."""
+    """Raise ConfigError if the plan changed, even with ``--accept-changes``: the journal refers to its numbers."""
     if plan.sha256() != history.opened.plan:
         raise ConfigError(
             "The frozen plan of this run was changed, so nothing is sent.",
@@ -272,7 +272,7 @@ def refuse_changed_plan(run: Path, history: RunState, plan: Plan) -> None:
 
 
 def refuse_changes(history: RunState, current: Mapping[str, str], again: str, run: Path) -> None:
-    """Compare what the run was opened with and what there is now. Raises ConfigError naming each difference."""
+    """Compare the inputs at the run's opening with the present ones. Raises ConfigError naming each difference."""
     before, now = dict(history.fingerprints), dict(current)
     ways = before.pop(WAY_OF_RENDERING, FIRST_RENDERING), now.pop(WAY_OF_RENDERING, FIRST_RENDERING)
     changed = [f"{name} changed" for name in sorted(before.keys() & now.keys()) if before[name] != now[name]]
@@ -289,7 +289,7 @@ def refuse_changes(history: RunState, current: Mapping[str, str], again: str, ru
 
 
 def _refuse_rendering(history: RunState, ways: tuple[str, str], changed: list[str], again: str, run: Path) -> None:
-    """The program was updated, or an older one took its place. Whoever is in doubt may have a letter of the old way."""
+    """Raise ConfigError: the rendering version changed, so letters in doubt may have been rendered by the other one."""
     doubts = len(history.digests)
     told = f"{counted(doubts, 'letter')} in doubt: sent again only if this version makes the same bytes"
     if doubts and history.finished:

@@ -114,13 +114,31 @@ def test_several_lists_are_each_named(tmp_path: Path) -> None:
     assert found.covers("eve@example.org") == "listed in two.txt"
 
 
-def test_extra_files_may_be_missing_or_empty_and_are_read_when_they_are_there(tmp_path: Path) -> None:
-    extra = [tmp_path / "suppressed.csv", tmp_path / "empty.csv"]
-    (tmp_path / "empty.csv").touch()
+@pytest.mark.parametrize(
+    ("entry", "address", "why"),
+    [
+        ("Ada@example.com", "ada@EXAMPLE.com", "hard bounce on 2026-11-28"),
+        ("@example.com", "ada@example.com", "hard bounce on 2026-11-28"),
+        (hashlib.sha256(b"ada@example.com").hexdigest(), "Ada@example.com", "hard bounce on 2026-11-28"),
+        ("nonsense", "ada@example.com", ""),
+        ("bob@example.com", "ada@example.com", ""),
+    ],
+)
+def test_entries_told_beside_the_lists_cover_with_their_reason(
+    tmp_path: Path, entry: str, address: str, why: str
+) -> None:
     settings = AudienceSection(source="list.csv")
-    assert len(Suppression.load(settings, tmp_path, extra)) == 0
-    extra[0].write_text("address,reason,code,since,campaign\nada@example.com,550,,,\n")
-    assert Suppression.load(settings, tmp_path, extra).covers("ada@example.com") == "listed in suppressed.csv"
+    found = Suppression.load(settings, tmp_path, [(entry, "hard bounce on 2026-11-28")])
+    assert found.covers(address) == why
+    assert len(found) == (entry != "nonsense")
+
+
+def test_a_list_is_named_before_what_is_told_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").write_text("ada@example.com\n")
+    settings = AudienceSection(source="list.csv", suppress=["gone.txt"])
+    found = Suppression.load(settings, tmp_path, [("ada@example.com", "complaint"), ("bob@example.com", "complaint")])
+    assert found.covers("ada@example.com") == "listed in gone.txt"
+    assert found.covers("bob@example.com") == "complaint"
 
 
 def test_unreadable_lines_are_counted_and_the_first_are_named(tmp_path: Path) -> None:

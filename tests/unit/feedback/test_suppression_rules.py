@@ -187,6 +187,12 @@ def test_a_bounce_from_before_the_release_is_ignored_whenever_it_is_read_and_an_
     assert short(found([released, event(F.UNSUBSCRIBE, 5, seen=8 * DAY)])) == ("unsubscribe", 5, None)
 
 
+def test_what_a_person_lists_after_the_release_counts_whatever_time_it_bears() -> None:
+    released = event(F.RELEASED, 6, matched_by="person")
+    assert short(found([released, event(F.HARD, 5, matched_by="person")])) == ("hard", 5, None)
+    assert found([event(F.HARD, 5, matched_by="person"), released]) is None
+
+
 def test_the_figures_are_those_of_the_settings() -> None:
     two = [soft(A), soft(B)]
     assert short(found(two, now=21.5 * DAY, soft_runs=2, soft_span="10d", soft_rest="1d")) is not None

@@ -13,8 +13,9 @@ from campaign.check.run_checks import CheckOptions, check
 from campaign.config import load
 from campaign.config.delivery import DeliverySection
 from campaign.errors import ConfigError
-from campaign.ledger import dead_addresses, run_folder
+from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint, create
+from campaign.ledger.feedback_store import read_events
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL, Opened
 from campaign.ledger.recovery import read_history
 from campaign.model import Books, Outcome, Verdict
@@ -190,9 +191,7 @@ def test_an_address_is_remembered_as_dead_through_a_relay_alone(
     recorder = CheckpointRecorder(OpenRun(this, cast("Any", SimpleNamespace(plan=plan)), checkpoint), Counts())
     recorder.verdict(Outcome(1, V.REJECTED, "no such user", 550, "5.1.1", relay=relay, suppress=True))
     checkpoint.close()
-    file = tmp_path / dead_addresses.NAME
-    found = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
-    assert [line.partition(",")[0] for line in found] == addresses
+    assert [event.address for event in read_events(tmp_path)] == addresses
 
 
 def test_what_is_said_of_the_other_kind(place: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import StorageError
-from campaign.ledger import dead_addresses, run_folder
+from campaign.ledger import run_folder, suppressed_csv
+from campaign.ledger.feedback_store import FeedbackStore
 from campaign.ledger.journal.journal_file import JournalFile
 from campaign.pipeline.operate.manage import steer
 from campaign.system.own_files import open_own, refuse_foreign
@@ -81,7 +82,7 @@ def test_a_run_of_another_user_is_not_steered(tmp_path: Path, monkeypatch: pytes
     assert list(run.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["checkpoint.journal", "ballast", ".lock", "suppressed.csv"])
+@pytest.mark.parametrize("name", ["checkpoint.journal", "ballast", ".lock", "feedback.jsonl", "suppressed.csv"])
 def test_no_file_of_a_run_is_written_through_a_link(tmp_path: Path, name: str) -> None:
     (tmp_path / "elsewhere").write_text("kept")
     (tmp_path / "checkpoint.journal").touch()
@@ -97,6 +98,9 @@ def write(folder: Path, name: str) -> None:
         with run_folder.locked(folder):
             pass
     elif name == "suppressed.csv":
-        dead_addresses.add(folder, [dead_addresses.DeadAddress("a@example.com", "no", "550", 1.0, "news")])
+        suppressed_csv.rewrite_list(folder, [], [], suppressed_csv.signature(folder))
+    elif name == "feedback.jsonl":
+        with FeedbackStore(folder) as store:
+            store.add([])
     else:
         JournalFile(folder / "checkpoint.journal").load_ballast()

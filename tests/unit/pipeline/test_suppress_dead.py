@@ -9,15 +9,16 @@ import msgspec
 import pytest
 
 from campaign.config import load
-from campaign.ledger import dead_addresses, run_folder
+from campaign.ledger import feedback_store, run_folder, suppressed_csv
 from campaign.ledger.checkpoint import Checkpoint
+from campaign.ledger.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_records import Ended, VerdictRecord, encode
 from campaign.ledger.recovery import read_history
-from campaign.model import Outcome, Verdict
+from campaign.model import FeedbackEvent, FeedbackOutcome, Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.operate.manage import report
+from campaign.pipeline.operate.suppress_dead import DeadAddresses, conclude_suppression, suppress_missing
 from campaign.pipeline.start.choose_run import ChosenRun, choose
-from campaign.pipeline.suppress_dead import suppress, suppress_missing
 
 RELAY = "smtp://127.0.0.1:2525"
 FILE = """
@@ -62,10 +63,7 @@ def called_dead(chosen: ChosenRun, *numbers: int, reason: str = "no such user") 
 
 
 def listed(place: Path) -> list[str]:
-    file = place / "runs" / dead_addresses.NAME
-    return (
-        [line.partition(",")[0] for line in file.read_text(encoding="utf-8").splitlines()[1:]] if file.exists() else []
-    )
+    return [line.row.address for line in suppressed_csv.read_list(place / "runs")]
 
 
 def test_what_a_killed_process_did_not_list_is_listed_when_the_run_is_opened_again(place: Path) -> None:
@@ -131,28 +129,76 @@ def test_an_entry_of_the_campaigns_own_lists_does_not_hide_a_dead_address_from_o
     assert listed(place) == ["p1@example.com"]
 
 
-def test_once_remembered_a_line_that_the_operator_took_out_stays_out(place: Path) -> None:
+@pytest.mark.parametrize("remembered", [True, False])
+def test_whom_a_person_released_stays_released_whatever_the_journal_tells_again(place: Path, remembered: bool) -> None:
     chosen = made(place)
     called_dead(chosen, 1)
     checkpoint = Checkpoint(chosen.folder)
     suppress_missing(job(place), chosen.folder, checkpoint.history)
-    checkpoint.end(75, remembered=True)
+    checkpoint.end(75, remembered=remembered)
     checkpoint.close()
-    (place / "runs" / dead_addresses.NAME).write_text(dead_addresses.HEADER.decode(), encoding="utf-8")
+    released = FeedbackEvent("1", "person", FeedbackOutcome.RELEASED, 2e9, 2e9, "p1@example.com", "person")
+    with FeedbackStore(place / "runs") as store:
+        store.append([released])
     called_dead(chosen, 2)
     made(place)
     assert listed(place) == ["p2@example.com"]
+    assert job(place).suppression().covers("p1@example.com") == ""
 
 
-def test_all_of_the_list_is_on_disk_before_the_run_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_taken_out_of_the_list_alone_comes_back(place: Path) -> None:
+    chosen = made(place)
+    called_dead(chosen, 1)
+    made(place)
+    (place / "runs" / suppressed_csv.NAME).unlink()
+    conclude_suppression(job(place), chosen.folder, read_history(chosen.folder))
+    assert listed(place) == ["p1@example.com"]
+
+
+def test_all_of_them_are_on_disk_before_the_run_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = made(place)
     called_dead(chosen, 1)
     history = read_history(chosen.folder)
-    suppress(job(place), chosen.plan, history.dead.values())
-    asked: list[bool] = []
-    monkeypatch.setattr(dead_addresses, "add", lambda *_, sync=False: asked.append(sync))
+    DeadAddresses(job(place), chosen.plan, history.opened).suppress(history.dead[1])
+    synced: list[int] = []
+    monkeypatch.setattr(FeedbackStore, "sync", lambda store: synced.append(len(store.path.read_bytes())))
     suppress_missing(job(place), chosen.folder, history)
-    assert asked == [True]
+    assert synced == [(place / "runs" / feedback_store.NAME).stat().st_size]
+    assert [event.address for event in read_events(place / "runs")] == ["p1@example.com"]
+
+
+def test_the_event_says_what_the_relay_said_and_of_which_letter(place: Path) -> None:
+    chosen = made(place)
+    called_dead(chosen, 1)
+    history = read_history(chosen.folder)
+    suppress_missing(job(place), chosen.folder, history)
+    run = f"gazette/{chosen.folder.name}"
+    at = history.dead[1].at
+    assert list(read_events(place / "runs")) == [
+        FeedbackEvent(
+            id=f"smtp:{run}:1",
+            source="smtp",
+            outcome=FeedbackOutcome.HARD,
+            at=at,
+            seen=at,
+            address="p1@example.com",
+            matched_by="reply",
+            campaign="gazette",
+            run=run,
+            number=1,
+            reason="no_such_user",
+            code=550,
+            enhanced="5.1.1",
+            diagnostic="no such user",
+        )
+    ]
+
+
+def test_who_died_meanwhile_is_covered_with_the_reason_and_the_day(place: Path) -> None:
+    called_dead(made(place), 1)
+    made(place)
+    covered = job(place).suppression().covers("P1@example.com")
+    assert covered.startswith("hard bounce on 20")
 
 
 def test_a_rehearsal_lists_nobody_whatever_its_journal_says(place: Path) -> None:

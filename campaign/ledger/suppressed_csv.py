@@ -1,0 +1,171 @@
+"""``suppressed.csv``: whom no campaign of this ledger writes to now, for people and spreadsheets.
+
+The truth is in `feedback_store.py`; this file is drawn from it and put in place whole. People add lines to it by hand,
+so it can be read as well: with other columns, a heading or none, commas, semicolons or tabs.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from campaign.errors import StorageError
+from campaign.ledger.journal.journal_file import unwritable
+from campaign.system.atomic_file import atomic_file
+from campaign.system.formula_guard import guard, unguard
+from campaign.system.own_files import open_own
+
+NAME = "suppressed.csv"
+COLUMNS = ("address", "reason", "code", "since", "campaign")
+#: Headings under which a person may have put the addresses.
+HEADINGS = frozenset({"address", "email", "e-mail", "mail", "email address", "e-mail address", "recipient"})
+_LOCK = ".suppressed.lock"
+_DELIMITERS = ",;\t"
+
+#: What tells whether a file was changed: inode, size, time; ``None`` where there is none.
+Signature = tuple[int, int, int] | None
+
+
+class SuppressedRow(NamedTuple):
+    """One line: the address, why in words, a reply's code, since when (POSIX seconds), and the campaign."""
+
+    address: str
+    reason: str = ""
+    code: str = ""
+    at: float = 0.0
+    campaign: str = ""
+
+
+class ListedLine(NamedTuple):
+    """A line as somebody wrote it. ``row.address`` is empty for a comment, ``row.at`` 0 where no time is given."""
+
+    number: int
+    text: str
+    row: SuppressedRow
+
+
+class _ChangedError(Exception):
+    """Somebody wrote the file meanwhile."""
+
+
+def signature(directory: Path) -> Signature:
+    """What `rewrite_list` compares."""
+    try:
+        status = (directory / NAME).stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def read_list(directory: Path) -> Iterator[ListedLine]:
+    """Every line but the heading and blank ones, each read by itself; none without the file. Raises StorageError."""
+    path = directory / NAME
+    try:
+        with path.open("rb") as file:
+            encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        with path.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
+            yield from _lines(lines)
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeError) as error:
+        raise StorageError(
+            f"{path} cannot be read.",
+            evidence=str(error),
+            next_step="see whose file it is and that it is text, then run the same command again",
+        ) from error
+
+
+def _lines(lines: Iterable[str]) -> Iterator[ListedLine]:
+    delimiter, places = "", list(range(len(COLUMNS)))
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\r\n")
+        if not text.strip():
+            continue
+        if text.startswith("#"):
+            yield ListedLine(number, text, SuppressedRow(""))
+            continue
+        if not delimiter:  # the first line says how the others are written
+            delimiter = max(_DELIMITERS, key=text.count)
+            folded = [cell.strip().casefold() for cell in _cells(text, delimiter)]
+            if named := HEADINGS.intersection(folded):
+                found = {"address": next(cell for cell in folded if cell in named)}
+                places = [folded.index(name) if (name := found.get(one, one)) in folded else -1 for one in COLUMNS]
+                continue
+        yield ListedLine(number, text, _row(_cells(text, delimiter), places))
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    return next(csv.reader([text], delimiter=delimiter), [])
+
+
+def _row(cells: Sequence[str], places: Sequence[int]) -> SuppressedRow:
+    address, reason, code, since, campaign = (cells[at].strip() if 0 <= at < len(cells) else "" for at in places)
+    try:
+        at = datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp() if since.endswith("Z") else 0.0
+    except ValueError:
+        at = 0.0
+    return SuppressedRow(address, unguard(reason), code, at, campaign)
+
+
+@contextmanager
+def list_locked(directory: Path) -> Iterator[None]:
+    """One process at a time draws the list up; the others wait for it. Raises StorageError."""
+    path = directory / _LOCK
+    try:
+        descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def rewrite_list(directory: Path, rows: Iterable[SuppressedRow], kept: Iterable[str], seen: Signature) -> bool:
+    """Put the list in place whole: ``rows``, then the lines ``kept`` as they are.
+
+    False where it has changed since ``seen``; then it stays. Raises StorageError, also where it is a link or another
+    user's.
+    """
+    path = directory / NAME
+    try:
+        if seen is not None:
+            os.close(open_own(path, os.O_RDONLY))
+        with atomic_file(path) as file:
+            file.write((",".join(COLUMNS) + "\n").encode())
+            for row in rows:
+                file.write(row_text(row).encode("utf-8", "surrogateescape"))
+            for text in kept:
+                file.write(f"{text}\n".encode("utf-8", "surrogateescape"))
+            _refuse_change(directory, seen)
+    except _ChangedError:
+        return False
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return True
+
+
+def _refuse_change(directory: Path, seen: Signature) -> None:
+    if signature(directory) != seen:
+        raise _ChangedError
+
+
+def row_text(row: SuppressedRow) -> str:
+    """The line, line feed included."""
+    since = datetime.fromtimestamp(row.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reason = guard(" ".join(row.reason.split()))  # a stranger's words; the address has to stay as it is
+    text = io.StringIO()
+    # A line that begins with # is a comment to whoever reads it, and an address may begin so.
+    writer = csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if row.address.startswith("#") else csv.QUOTE_MINIMAL
+    )
+    writer.writerow([row.address, reason, row.code, since, row.campaign])
+    return text.getvalue()

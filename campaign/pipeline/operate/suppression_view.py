@@ -1,0 +1,136 @@
+"""Who must not be written to now, because of what came back: drawn from the store, and from lines that a person wrote.
+
+Lines of ``suppressed.csv`` that were not drawn from the store count at once, before anything has taken them in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from campaign.audience.screening.addresses import address_key
+from campaign.audience.screening.suppression_list import read_entry
+from campaign.config import Settings
+from campaign.errors import DamageError
+from campaign.feedback.suppression_rules import WEIGHTY, RunsOf, SuppressedFor, SuppressionEntry, happened, suppressed
+from campaign.ledger import run_folder, suppressed_csv
+from campaign.ledger.feedback_store import read_events
+from campaign.ledger.suppressed_csv import ListedLine
+from campaign.model import FeedbackEvent
+
+#: How people are told why.
+WORDS = {
+    SuppressedFor.HARD: "hard bounce",
+    SuppressedFor.SOFT: "soft bounces",
+    SuppressedFor.FULL: "mailbox full",
+    SuppressedFor.COMPLAINT: "complaint",
+    SuppressedFor.UNSUBSCRIBE: "unsubscribed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedSuppression:
+    """By key, who is suppressed; lines of ``suppressed.csv`` written by hand; and its lines that name nobody."""
+
+    entries: dict[str, SuppressionEntry]
+    by_hand: list[ListedLine]
+    unreadable: list[ListedLine]
+
+
+def derive_suppression(directory: Path, settings: Settings, now: float) -> DerivedSuppression:
+    """What holds at ``now`` (POSIX seconds). Raises DamageError, StorageError."""
+    key_of = key_function(settings)
+    unknown, unreadable = set[int](), []
+    for line in suppressed_csv.read_list(directory):
+        if address := listed_address(line):
+            unknown.add(_mark(key_of(address), line.row.at))
+        else:
+            unreadable.append(line)
+    events = _without(read_events(directory), unknown, key_of)
+    entries = suppressed(events, settings.feedback, now, runs_in(directory), key_of)
+    return DerivedSuppression(entries, _by_hand(directory, unknown, key_of), unreadable)
+
+
+def told_entries(directory: Path, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each entry of `derive_suppression` with why, in words, as a suppression list takes them."""
+    found = derive_suppression(directory, settings, time.time())
+    for entry in found.entries.values():
+        yield entry.address, entry_in_words(entry)
+    for line in found.by_hand:
+        yield listed_address(line), f"listed in {suppressed_csv.NAME}"
+
+
+def entry_in_words(entry: SuppressionEntry) -> str:
+    """``hard bounce on 2026-11-28``; the day is that of UTC."""
+    return f"{WORDS[entry.reason]} on {day_text(entry.since)}"
+
+
+def day_text(at: float) -> str:
+    """``2026-11-28``, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+def listed_address(line: ListedLine) -> str:
+    """What an event of this line names: an address, ``@domain`` or a hash; empty where it names nobody."""
+    kind, value = read_entry(line.row.address)
+    return f"@{value}" if kind == "domain" else value.lower() if kind == "hash" else value
+
+
+def key_function(settings: Settings) -> Callable[[str], str]:
+    """By what addresses are compared in this campaign."""
+    rules = settings.audience.provider_rules
+    return lambda address: address_key(address, rules)
+
+
+def runs_in(directory: Path) -> RunsOf:
+    """The runs of each campaign whose folders are there, rehearsals left out; read once, when they are asked for."""
+
+    @cache
+    def runs_of(campaign: str) -> Sequence[tuple[str, float]]:
+        if campaign in {"", ".", ".."} or "/" in campaign:
+            return ()
+        top = directory / campaign
+        editions = sorted(one for one in top.iterdir() if one.is_dir()) if top.is_dir() else []
+        return [began for folder in (top, *editions) for began in _began(directory, folder)]
+
+    return runs_of
+
+
+def _began(directory: Path, folder: Path) -> Iterator[tuple[str, float]]:
+    try:
+        runs = run_folder.runs(folder)
+    except DamageError:
+        return  # a damaged run of another edition holds up its own edition, not this one
+    for run in runs:
+        at = run_folder.first_record(run)
+        if at is not None and not run_folder.began_as_rehearsal(run):
+            yield run.relative_to(directory).as_posix(), at
+
+
+def _without(
+    events: Iterator[FeedbackEvent], unknown: set[int], key_of: Callable[[str], str]
+) -> Iterator[FeedbackEvent]:
+    """The events, while what they account for is taken out of ``unknown``."""
+    for event in events:
+        if unknown and event.outcome in WEIGHTY:
+            unknown.discard(_mark(key_of(event.address), happened(event)))
+        yield event
+
+
+def _by_hand(directory: Path, unknown: set[int], key_of: Callable[[str], str]) -> list[ListedLine]:
+    if not unknown:
+        return []
+    return [
+        line
+        for line in suppressed_csv.read_list(directory)
+        if (address := listed_address(line)) and _mark(key_of(address), line.row.at) in unknown
+    ]
+
+
+def _mark(key: str, at: float) -> int:
+    """Who was listed, and since which second: a line drawn from the store has both from one event."""
+    return hash((key, int(at)))
