@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from campaign.errors import ConfigError, InputError, LoginError, UnfinishedError
+from campaign.feedback.event_feeds.amazon import sqs_client
 from campaign.feedback.event_feeds.amazon.sqs_client import QueueEndpoint
 from campaign.feedback.event_feeds.postfix_log import PostfixLog
 from campaign.feedback.event_feeds.ses_queue import LAST_WAIT, SesQueue
@@ -143,6 +144,13 @@ def test_a_busy_queue_is_asked_again_after_growing_pauses(
     sqs.faults = [fault, fault, fault]
     assert len([*queue.receive()]) == 1
     assert [low <= pause <= 2 * low for low, pause in zip((0.5, 1, 2), sqs.paused, strict=True)] == [True] * 3
+
+
+def test_an_answer_without_an_end_is_given_up(sqs: FakeSqs, queue: SesQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqs_client, "LARGEST_ANSWER", 1 << 20)
+    sqs.faults = [b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (2 << 20)] * 5
+    with pytest.raises(UnfinishedError, match="larger than 1 MiB"):
+        [*queue.receive()]
 
 
 def test_a_queue_that_stays_busy_ends_the_reading_and_keeps_the_events(sqs: FakeSqs, queue: SesQueue) -> None:

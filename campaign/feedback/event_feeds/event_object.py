@@ -1,4 +1,10 @@
-"""Our own event format: one JSON object, by which any other program hands feedback over."""
+"""Our own event format: one JSON object, by which any other program hands feedback over.
+
+``outcome`` is one of `OUTCOMES`. Whom it is about: ``message_id``, ``return_path`` (the address a bounce was sent to),
+``unsubscribe_token``, ``reply_id`` (what the relay called the letter when it took it) or ``address``; at least one. The
+rest is optional: ``at`` (RFC 3339 with its zone, or POSIX seconds), ``code``, ``enhanced`` and ``diagnostic`` of the
+reply, ``mta`` that reports it, ``source`` and the ``id`` that it gives to the event. Any other key is a mistake.
+"""
 
 from __future__ import annotations
 

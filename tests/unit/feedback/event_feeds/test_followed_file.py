@@ -172,6 +172,17 @@ def test_where_no_part_fits_those_written_to_since_are_read(log: Path) -> None:
     assert read(log) == [b"from after", b"from now"]
 
 
+def test_of_very_many_rotated_parts_the_newest_are_looked_at(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followed_file, "MOST_PARTS", 3)
+    append(log, "one")
+    read(log)
+    for number in range(1, 7):
+        log.with_name(f"mail.log.{number}").write_text(f"part {number}\n")
+        age(log.with_name(f"mail.log.{number}"), 1000 - number)
+    log.write_text("two, in a new file\n")
+    assert read(log) == [b"part 3", b"part 2", b"part 1", b"two, in a new file"]
+
+
 def test_a_copy_put_back_in_place_is_the_same_file(log: Path) -> None:
     append(log, "one", "two")
     read(log)
