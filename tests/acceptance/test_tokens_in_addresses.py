@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from campaign.compose.recipient_token import NOBODY, Purpose, RecipientTokens
+from campaign.ledger.feedback_store import read_events
+from campaign.model import FeedbackOutcome
+from tests.support.bounces import Maildir, plain_mail
 from tests.support.servers.shelf import STALL, Shelf
 from tests.support.stand import Stand, parsed, until
 
@@ -91,3 +94,43 @@ async def test_a_brace_that_is_no_token_is_told_before_anything_is_sent(with_tok
         78, "campaign.return_path", "a brace can only be part of {token}"
     )
     assert not shelf.letters
+
+
+async def test_a_token_in_the_subject_unsubscribes_whoever_the_letter_was_for(stand: Stand, shelf: Shelf) -> None:
+    stand.set(
+        campaign__edition="one",
+        compose__unsubscribe_mailto="leave@news.example.com?subject=out%20{token}",
+        feedback__source=[{"url": "maildir:inbox"}],
+    )
+    inbox = Maildir(stand.folder / "inbox")
+    (await stand.send()).ends(0)
+    letter = next(content for _, to, content in shelf.letters if to == "p5@example.com")
+    token = str(parsed(letter)["List-Unsubscribe"]).rpartition("%20")[2].rstrip(">")
+    inbox.put(plain_mail("leave@news.example.com", f"out {token}"), plain_mail("leave@news.example.com", "hello"))
+    (await stand.campaign("collect", stand.file)).ends(0)
+    assert [
+        one.address for one in read_events(stand.folder / "runs") if one.outcome is FeedbackOutcome.UNSUBSCRIBE
+    ] == ["p5@example.com"]
+    shelf.letters.clear()
+    (await stand.set(campaign__edition="two").send()).ends(0)
+    assert "p5@example.com" not in shelf.recipients
+    assert len(shelf.letters) == 19
+
+
+async def test_an_address_that_bounces_have_shown_to_strangers_unsubscribes_nobody(
+    with_tokens: Stand, shelf: Shelf
+) -> None:
+    with_tokens.set(campaign__edition="one", feedback__source=[{"url": "maildir:inbox"}])
+    inbox = Maildir(with_tokens.folder / "inbox")
+    (await with_tokens.send()).ends(0)
+    sender = shelf.letters[5][0]
+    token = sender[7:31]
+    inbox.put(
+        plain_mail(sender, "unsubscribe"),
+        plain_mail(f"unsub+{token}@news.example.com", "unsubscribe"),
+        plain_mail("leave@news.example.com", f"unsubscribe {token}"),
+    )
+    (await with_tokens.campaign("collect", with_tokens.file)).ends(0)
+    shelf.letters.clear()
+    (await with_tokens.set(campaign__edition="two").send()).ends(0)
+    assert len(shelf.letters) == 20

@@ -78,6 +78,8 @@ class RecipientFinder:
         )
 
     def _by_return_path(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        if notice.outcome is FeedbackOutcome.UNSUBSCRIBE:  # bounces show that address to strangers
+            return None
         return _found(self._opened(self._return_paths, notice.sent_to), RETURN_PATH)
 
     def _by_mail_token(self, notice: FeedbackNotice) -> FoundRecipient | None:

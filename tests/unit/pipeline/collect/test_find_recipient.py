@@ -132,9 +132,11 @@ def test_machines_that_answer_an_unsubscribe_address_unsubscribe_nobody(
 
 
 def test_a_return_path_unsubscribes_nobody(gazette: SentCampaign, run: SentRun) -> None:
-    found = find(gazette, FeedbackNotice(FeedbackOutcome.UNKNOWN, sent_to=(gazette.return_path(run, 0),)))
+    sent_to = (gazette.return_path(run, 0),)
+    found = find(gazette, FeedbackNotice(FeedbackOutcome.UNKNOWN, sent_to=sent_to))
     assert found is not None
     assert not found.unsubscribes
+    assert find(gazette, FeedbackNotice(FeedbackOutcome.UNSUBSCRIBE, sent_to=sent_to)) is None
 
 
 def test_what_a_relay_called_a_letter_counts_where_the_relay_itself_says_so(gazette: SentCampaign) -> None:
