@@ -69,5 +69,5 @@ def step_standing(done: int, total: int | None, seconds: float, noun: str) -> st
     text = f"{done:,} of {formatting.counted(total, noun)} ({formatting.percentage(done, total)})"
     if not done or seconds <= 0:
         return text
-    pace = done / seconds
-    return f"{text} · {formatting.rate_text(pace)} · {formatting.duration_text((total - done) / pace)} left"
+    per_second = done / seconds
+    return f"{text} · {formatting.rate_text(per_second)} · {formatting.duration_text((total - done) / per_second)} left"
