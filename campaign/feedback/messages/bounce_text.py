@@ -39,7 +39,9 @@ _SESSION = re.compile(
 )
 #: A line of a session about no address: ``550 mail.example.com (smtp)... 550 Host unknown``.
 _OF_OTHERS = re.compile(r"[2-5]\d\d \S{1,255} ?(?:\(\w{1,20}\))?\.\.\. |(?:\.\.\. )?[Ww]hile talking to ")
-_DAEMON = re.compile(r"(?i)[\"<\s]*(mailer[-_]?daemon|poo?st_?master|mail[-_. ]?(delivery|deliver|daemon)|mmdf)")
+_DAEMON = re.compile(r"(?i)(mailer[-_]?daemon|mail[-_. ]?(delivery|deliver|daemon)|mmdf)")
+_POSTMASTER = re.compile(r"(?i)poo?st_?master@")
+_ANSWER = re.compile(r"(?i)\s*(re|aw|sv|antw|fwd?|wg)\s?:")
 _FAILED_SUBJECT = re.compile(
     r"(?i)(undeliver|un?able to deliver|deliver(y|ing)?\b.{0,25}(fail|error|problem|status|notif|your mail)"
     r"|fail(ed|ure)\b.{0,15}(deliver|notice|mail)|mail (system |delivery )?(error|fail)"
@@ -85,14 +87,19 @@ class BounceText:
     head: HeaderBlock
     story: str
 
-    def is_bounce(self) -> bool:
-        """Whether a message without a report tells of a letter that was not delivered."""
-        return (
-            "x-failed-recipients" in self.head
-            or _DAEMON.search(self.head.first("from")[:300]) is not None
-            or _FAILED_SUBJECT.search(self.head.words("subject")[:300]) is not None
-            or ("in-reply-to" not in self.head and _FAILED_WORDS.search(self.story[:4_000]) is not None)
-        )
+    def is_announced(self) -> bool:
+        """Whether its header says that a server writes it because a letter was not delivered."""
+        return "x-failed-recipients" in self.head or _DAEMON.search(self.head.first("from")[:300]) is not None
+
+    def is_told(self) -> bool:
+        """Whether its words say so; an answer of a person may hold any words, a postmaster's as few as a code."""
+        subject = self.head.words("subject")[:300]
+        postmaster = _POSTMASTER.search(self.head.first("from")[:300]) is not None
+        if not postmaster and ("in-reply-to" in self.head or _ANSWER.match(subject)):
+            return False
+        if _FAILED_SUBJECT.search(subject) or _FAILED_WORDS.search(self.story[:4_000]):
+            return bool(self.failed)
+        return postmaster and any(one.reply.code or one.reply.enhanced for one in self.failed)
 
     def is_delay(self) -> bool:
         """Whether it says that the letter is still being tried."""

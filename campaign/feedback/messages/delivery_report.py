@@ -29,10 +29,12 @@ _FIELDS = re.compile(rb"(?im)^(?:final|original)-recipient:")
 
 
 def report_part(message: MessageParts) -> MessagePart | None:
-    """The part that holds the report; some write its fields into a text."""
-    part = message.of_kind(*_KINDS)
-    if part is not None:
-        return part
+    """The part that holds the report."""
+    return message.of_kind(*_KINDS)
+
+
+def report_in_text(message: MessageParts) -> MessagePart | None:
+    """The text into which some servers write the report's fields."""
     return next((one for one in message.parts if one.kind == "text/plain" and _FIELDS.search(one.body[:20_000])), None)
 
 
@@ -49,6 +51,7 @@ def read_delivery_report(
             recipients.append(group)
         elif "reporting-mta" in group:
             shared = group
+    keys = keys.with_envelope_id(shared.first("original-envelope-id"))
     mta = host_of(shared.first("reporting-mta") or (recipients[0].first("reporting-mta") if recipients else ""))
     suffix = _AFTER_CONTENT if len(recipients) == 1 and told.is_about_content() else ""
     return tuple(_notice(group, keys, told, mta, at, suffix) for group in recipients)

@@ -10,12 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from campaign.feedback.messages.message_parts import HeaderBlock, MessagePart, MessageParts, split_head
+from campaign.feedback.messages.message_parts import (
+    HeaderBlock,
+    MessagePart,
+    MessageParts,
+    characters,
+    split_head,
+)
 
 MOST_KEYS = 20  #: of each sort
+MOST_SEARCHED = 5  #: parts that are searched for a Message-ID where no header and no text has one
 LONGEST_ADDRESS = 320  #: characters: 64 + @ + 255 (RFC 5321, 4.5.3.1)
 LONGEST_ID = 500
 SHORTEST_TOKEN, LONGEST_TOKEN = 47, 2_000
+SHORTEST_IN_SUBJECT = 20  #: characters of a token that fits into an address
+NO_DOMAIN = "envelope-id.invalid"  #: stands for the domain of a Message-ID of which only the rest is reported
 
 #: Headers that hold the address a message was delivered to, most reliable first.
 _SENT_TO = ("delivered-to", "x-original-to", "envelope-to", "x-delivered-to", "to", "cc")
@@ -30,6 +39,10 @@ _ID_IN_TEXT = re.compile(r"(?i)\bmessage-id:\s{0,9}<([^<>\s]{3,500})>")
 _TOKEN = re.compile(rf"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{{{SHORTEST_TOKEN},{LONGEST_TOKEN}}}(?![A-Za-z0-9_-])")
 #: What `unsubscribe_mailto` puts into a subject: a token of another kind, 24 characters of base32.
 _MAILTO_TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z2-7]{24}(?![A-Za-z0-9])")
+_SUBJECT_TOKEN = re.compile(
+    rf"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{{{SHORTEST_IN_SUBJECT},{LONGEST_TOKEN}}}(?![A-Za-z0-9_-])"
+)
+_ENVELOPE_ID = re.compile(r"[!#-;=?A-Z_a-z~-]{16,100}")
 _RETURNED = frozenset(
     {"message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/global", "message/global-headers"}
 )
@@ -44,9 +57,16 @@ class MessageKeys:
     unsubscribe_tokens: tuple[str, ...]
     returned: HeaderBlock | None = None
 
-    def with_tokens(self, text: str) -> MessageKeys:
-        """These, and the tokens in ``text``."""
-        return replace(self, unsubscribe_tokens=first_ones((*self.unsubscribe_tokens, *_tokens(text))))
+    def with_subject(self, subject: str) -> MessageKeys:
+        """These, and the tokens in the ``subject`` of an unsubscribe, which may be those of an address too."""
+        tokens = _SUBJECT_TOKEN.findall(subject[:8_000])
+        return replace(self, unsubscribe_tokens=first_ones((*self.unsubscribe_tokens, *tokens)))
+
+    def with_envelope_id(self, envelope_id: str) -> MessageKeys:
+        """These, and an ENVID of ours (RFC 3461, 4.4): what stands before the ``@`` of a Message-ID."""
+        if not _ENVELOPE_ID.fullmatch(envelope_id):
+            return self
+        return replace(self, message_ids=first_ones((*self.message_ids, f"{envelope_id}@{NO_DOMAIN}")))
 
     def as_fields(self) -> dict[str, Any]:
         """As keyword arguments of `FeedbackNotice`."""
@@ -63,6 +83,8 @@ def message_keys(message: MessageParts, story: str, copy: str) -> MessageKeys:
     own = _ID.findall(message.head.first("message-id"))
     ids = [] if returned is None else _ID.findall(returned.first("message-id"))
     ids += _ID_IN_TEXT.findall(story) + _ID_IN_TEXT.findall(copy)
+    if not ids:
+        ids = [one for part in message.parts[:MOST_SEARCHED] for one in _ID_IN_TEXT.findall(characters(part.octets()))]
     for name in ("in-reply-to", "references"):
         ids += reversed(_ID.findall(message.head.first(name)[-4_000:]))
     tokens = [] if returned is None else _tokens(returned.first("list-unsubscribe"))

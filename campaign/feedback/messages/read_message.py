@@ -9,7 +9,7 @@ from campaign.feedback.feedback_notice import NO_REPLY, FeedbackNotice
 from campaign.feedback.messages.automatic_reply import is_automatic_reply
 from campaign.feedback.messages.bounce_text import BounceText, FailedAddress, split_story
 from campaign.feedback.messages.complaint import read_complaint
-from campaign.feedback.messages.delivery_report import read_delivery_report, report_part
+from campaign.feedback.messages.delivery_report import read_delivery_report, report_in_text, report_part
 from campaign.feedback.messages.message_keys import MessageKeys, addressees, message_keys
 from campaign.feedback.messages.message_parts import MOST_TEXT, MessageParts, message_parts
 from campaign.feedback.messages.report_fields import time_of
@@ -49,15 +49,22 @@ def _text(message: MessageParts) -> str:
 def _bounces(message: MessageParts, story: str, keys: MessageKeys, at: float) -> tuple[FeedbackNotice, ...]:
     told = BounceText(message.head, story)
     report = report_part(message)
+    if report is None:
+        if not (told.is_announced() or (_is_of_a_server(message, keys) and told.is_told())):
+            return ()
+        report = report_in_text(message)
     if report is not None:
         notices = read_delivery_report(report, keys, told, at)
         if notices:
             return notices
-    elif not told.is_bounce():
-        return ()
     outcome = FeedbackOutcome.DELAYED if told.is_delay() else None
     failed = told.failed or ((FailedAddress("", NO_REPLY),) if keys.returned is not None else ())
     return tuple(_told(one, outcome, keys, at) for one in failed)
+
+
+def _is_of_a_server(message: MessageParts, keys: MessageKeys) -> bool:
+    """Whether a message may be a bounce by its words alone: not where it is an absence or an unsubscribe."""
+    return not (is_automatic_reply(message.head) or is_unsubscribe_mail(message.head, keys.sent_to))
 
 
 def _told(failed: FailedAddress, outcome: FeedbackOutcome | None, keys: MessageKeys, at: float) -> FeedbackNotice:
@@ -77,7 +84,7 @@ def _other(message: MessageParts, keys: MessageKeys, at: float) -> FeedbackNotic
     """A message that is no bounce and no complaint."""
     if is_automatic_reply(message.head):
         return FeedbackNotice(FeedbackOutcome.AUTOMATIC_REPLY, at=at, **keys.as_fields())
-    keys = keys.with_tokens(message.head.words("subject"))
+    keys = keys.with_subject(message.head.words("subject"))
     outcome = (
         FeedbackOutcome.UNSUBSCRIBE if is_unsubscribe_mail(message.head, keys.sent_to) else FeedbackOutcome.UNKNOWN
     )

@@ -149,12 +149,32 @@ def test_our_own_address_failed_where_it_is_the_only_one_named() -> None:
     assert read_message(mail("", text))[0].addresses == ("bounces+t0ken@news.example.com",)
 
 
-def test_a_message_of_a_person_is_no_bounce() -> None:
-    text = "I could not read your letter.\n\n550 5.1.1\n"
-    notices = read_message(
-        f"From: a@example.org\nSubject: Re: News\nIn-Reply-To: <x@news.example.com>\n\n{text}".encode()
-    )
-    assert [one.outcome for one in notices] == [FeedbackOutcome.UNKNOWN]
+@pytest.mark.parametrize(
+    ("head", "text", "outcome"),
+    [
+        ("From: a@example.org\nSubject: Re: Delivery failed", "550 5.1.1", FeedbackOutcome.UNKNOWN),
+        (
+            "From: a@example.org\nSubject: x\nIn-Reply-To: <a@b>",
+            "was not delivered: 550 5.1.1",
+            FeedbackOutcome.UNKNOWN,
+        ),
+        ("From: postmaster@example.org\nSubject: hello", "Who are you? a@example.org", FeedbackOutcome.UNKNOWN),
+        ("From: postmaster@example.org\nSubject: unsubscribe", "please", FeedbackOutcome.UNSUBSCRIBE),
+        ("From: a@example.org\nSubject: unsubscribe", "it could not be delivered", FeedbackOutcome.UNSUBSCRIBE),
+        (
+            "From: a@example.org\nSubject: Out of office",
+            "could not be delivered to b@x.example",
+            FeedbackOutcome.AUTOMATIC_REPLY,
+        ),
+        ("From: postmaster@example.org\nSubject: Re: x\nIn-Reply-To: <a@b>", "550 5.1.1 <b@x.example> no", None),
+        ("From: no-reply@example.org\nSubject: Mail", "could not be delivered to <b@x.example>", None),
+        ("From: x@example.org\nSubject: Undeliverable: x", "<b@x.example>: nobody", None),
+        ("From: MAILER-DAEMON\nSubject: x", "<b@x.example>: nobody", None),
+    ],
+)
+def test_a_person_is_told_from_a_server(head: str, text: str, outcome: FeedbackOutcome | None) -> None:
+    (notice,) = read_message(f"{head}\nTo: c@news.example.com\n\n{text}\n".encode())
+    assert notice.outcome is outcome
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,20 @@ def test_a_report_that_names_nobody_is_about_whom_the_letter_was_written_to() ->
     assert (notice.outcome, notice.reply.code, notice.addresses) == (None, 0, ("a@example.org",))
 
 
+def test_an_envelope_id_is_the_beginning_of_a_message_id() -> None:
+    envelope_id = "0123456789abcdef0123456789abcdef01234567"
+    fields = "Final-Recipient: rfc822; a@example.org\nAction: failed\n"
+    notice = only(report(f"Reporting-MTA: dns; x\nOriginal-Envelope-Id: {envelope_id}\n\n{fields}"))
+    assert notice.message_ids == ("abc.1@news.example.com", f"{envelope_id}@envelope-id.invalid")
+    notice = only(report(f"Reporting-MTA: dns; x\nOriginal-Envelope-Id: <x@y>\n\n{fields}"))
+    assert notice.message_ids == ("abc.1@news.example.com",)
+
+
+def test_a_report_that_a_person_quotes_is_none() -> None:
+    raw = b"From: a@example.org\nSubject: Re: x\n\nFinal-Recipient: rfc822; b@example.org\nAction: failed\n"
+    assert only(raw).outcome is FeedbackOutcome.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("value", "address"),
     [

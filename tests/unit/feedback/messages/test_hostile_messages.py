@@ -104,9 +104,14 @@ def read(raw: bytes) -> tuple[FeedbackNotice, ...]:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_a_megabyte_of_one_piece_takes_no_time(head: bytes) -> None:
+def test_a_piece_a_hundred_thousand_times_takes_no_time(head: bytes) -> None:
     for piece in PIECES:
-        read(head + piece * ((1 << 20) // len(piece)))
+        read(head + piece * (200_000 // len(piece)))
+
+
+def test_a_megabyte_of_one_piece_takes_no_time() -> None:
+    for piece in PIECES:
+        read(DAEMON + b"\n" + piece * ((1 << 20) // len(piece)))
 
 
 @pytest.mark.parametrize("name", ["Content-Type: ", "To: ", "Subject: ", "From: ", "Date: ", "References: ", "X: "])

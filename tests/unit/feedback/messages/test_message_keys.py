@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from campaign.feedback.messages.message_keys import MOST_KEYS, addresses_in
@@ -53,3 +55,13 @@ def test_there_are_never_more_keys_than_the_bound_allows() -> None:
     (notice,) = read_message(f"From: x@example.org\nTo: {many}\nReferences: {ids}\n\nx".encode())
     assert len(notice.sent_to) == len(notice.message_ids) == MOST_KEYS
     assert notice.message_ids[0] == "199x@example.org"
+
+
+def test_a_message_id_is_found_in_an_attachment_too() -> None:
+    raw = (
+        b'From: MAILER-DAEMON@x\nContent-Type: multipart/mixed; boundary="b"\n\n--b\n\n<a@example.org>:\n550 no\n'
+        b"--b\nContent-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\n"
+        + base64.encodebytes(b"Subject: x\r\nMessage-Id: <abc.3@news.example.com>\r\n\r\nHello")
+        + b"\n--b--\n"
+    )
+    assert read_message(raw)[0].message_ids == ("abc.3@news.example.com",)

@@ -74,10 +74,10 @@ def test_what_only_speaks_of_it_is_no_unsubscribe(head: str) -> None:
 def test_an_unsubscribe_has_the_addresses_it_was_sent_to_and_the_tokens_of_its_subject() -> None:
     (notice,) = read_message(
         f"From: a@example.org\nTo: News <unsub+t0k@news.example.com>\nDelivered-To: box@news.example.com\n"
-        f"X-Original-To: unsub+t0k@news.example.com\nSubject: unsubscribe {TOKEN}\n\n".encode()
+        f"X-Original-To: unsub+t0k@news.example.com\nSubject: unsubscribe {TOKEN} abcdefghijklmnopqrst2345\n\n".encode()
     )
     assert notice.sent_to == ("box@news.example.com", "unsub+t0k@news.example.com")
-    assert notice.unsubscribe_tokens == (TOKEN,)
+    assert notice.unsubscribe_tokens == (TOKEN, "abcdefghijklmnopqrst2345")
     assert notice.addresses == ()
 
 
