@@ -24,8 +24,8 @@ from campaign.pipeline.collect.judge_notice import Judge
 from campaign.pipeline.collect.open_sources import STANDARD_INPUT, opened_source, tells_of_all_mail
 from campaign.pipeline.collect.read_source import SourceReader
 from campaign.pipeline.collect.sent_runs import sent_runs
-from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
 from campaign.pipeline.command_context import Job, prepare
+from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.step_progress import StepProgress
 
@@ -40,6 +40,7 @@ class Collected:
     tally: CollectTally
 
 
+@seldom()
 def collect(settings: Settings, urls: tuple[str, ...], console: Console) -> Collected:
     """Read the sources of the campaign file, or those of them, and ``-``, that ``urls`` names.
 
@@ -124,11 +125,17 @@ def open_for_reading(
 
 
 def follow_up(job: Job, tally: CollectTally, *, piped: bool) -> None:
-    """Settle the doubts that all events kept so far settle, and write down who is left out.
+    """Settle the doubts that all kept events settle, and rewrite the list of addresses that are left out.
 
-    A message that was ``piped`` in leaves both to the next full collect, or to the next run: a mail server waits.
+    After a message that was ``piped`` in, both are left to the next full collect or run: a mail server is waiting.
     """
     if piped:
         return
+    from campaign.ledger.suppressed_csv import read_list
+    from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
+    from campaign.pipeline.operate.suppressed_export import export_suppressed
+
     tally.settled, failures = settle_doubts(job.directory, taken_letters(read_events(job.directory)))
     tally.failures += failures
+    export_suppressed(job.directory, job.settings)
+    tally.left_out = sum(1 for _ in read_list(job.directory))

@@ -18,7 +18,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -109,11 +109,14 @@ async def postfix(oracle: int) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def postfix_in_folder(oracle: int) -> AsyncIterator[tuple[int, Path]]:
-    """The same; gives its port and its folder, which holds its configuration, ``etc``, and its log, ``log``."""
+async def postfix_in_folder(oracle: int, settings: str = "", *services: str) -> AsyncIterator[tuple[int, Path]]:
+    """The same; gives its port and its folder, which holds its configuration, ``etc``, and its log, ``log``.
+
+    ``settings`` are further lines of main.cf, ``services`` of master.cf.
+    """
     command, port = program("postfix", needs_root=True), free_port()
     with open_folder("postfix") as folder:
-        etc = _configure_postfix(folder, port, oracle)
+        etc = _configure_postfix(folder, port, oracle, settings, services)
         started = await asyncio.create_subprocess_exec(
             command, "-c", str(etc), "start", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -130,7 +133,7 @@ async def postfix_in_folder(oracle: int) -> AsyncIterator[tuple[int, Path]]:
             await stopping.wait()
 
 
-def _configure_postfix(folder: Path, port: int, oracle: int) -> Path:
+def _configure_postfix(folder: Path, port: int, oracle: int, settings: str, services: Sequence[str]) -> Path:
     etc, queue, data = folder / "etc", folder / "queue", folder / "data"
     for one in (etc, queue, data):
         one.mkdir()
@@ -156,9 +159,11 @@ disable_dns_lookups = yes
 message_size_limit = 300000
 smtpd_recipient_restrictions = check_recipient_access inline:{access}, permit_mynetworks, reject
 smtpd_peername_lookup = no
+{settings}
 """
     )
     lines = [
+        *services,
         f"127.0.0.1:{port} inet n - n - - smtpd",
         "cleanup unix n - n - 0 cleanup",
         "qmgr unix n - n 300 1 qmgr",
