@@ -1,1 +1,1 @@
-"""What each one gets: a recipient goes in, the bytes of one letter come out, the same each time."""
+"""Composition of letters: a recipient goes in, the bytes of one letter come out, always the same for the same input."""

@@ -1,7 +1,7 @@
-"""Everything of a campaign's letters that its files hold: templates, styles, pictures, attachments, opened once.
+"""The files of a campaign's letters, opened once: templates, style sheets, pictures and attachments.
 
-Decides which settings go together, opens them, and looks through the templates for files that will be needed, so that
-a missing one is told before the first letter. What is made of them for a row is `composer.py`'s.
+Checks which settings go together, opens the files, and searches the templates for further files, so that a missing one
+is reported before the first letter. `composer.py` renders them for a row.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class CampaignFiles:
         open_source = self.templates.source
         self.subject = open_source(settings.subject, "compose.subject")
         self.custom = {key: open_source(value, f"compose.headers.{key}") for key, value in settings.headers.items()}
-        self.unsubscribe = self._way_out(settings.unsubscribe) if settings.unsubscribe else None
+        self.unsubscribe = self._unsubscribe_link(settings.unsubscribe) if settings.unsubscribe else None
         self.attachments = [open_source(value, "compose.attachments") for value in settings.attachments]
         self._locale, self._constant_locale = open_source(settings.locale, "compose.locale"), ENGLISH
         folders = tuple(dict.fromkeys((self._folder, root)))
@@ -81,8 +81,8 @@ class CampaignFiles:
     def _file(self, name: str, *, html: bool) -> Page:
         return self.templates.file((self._base / name).resolve(), html=html)
 
-    def _way_out(self, source: str) -> Page:
-        """The template of the unsubscribe link; what no row can make an https link is told now."""
+    def _unsubscribe_link(self, source: str) -> Page:
+        """The template of the unsubscribe link. Raises ConfigError if no row can make it an https link."""
         page = self.templates.source(source, "compose.unsubscribe")
         text = page.text({}) if page.constant else _CODE.split(source)[0].lstrip()
         begun = text.startswith("https://") or (not page.constant and "https://".startswith(text))
@@ -118,14 +118,14 @@ class CampaignFiles:
         return self._resources.image(reference, self._folder)
 
     def _look_through(self) -> None:
-        """Sheets, pictures, attachments and the locale that no row decides: missing ones are told now."""
+        """Check the sheets, pictures, attachments and locale that do not depend on a row. Raises ConfigError."""
         for page in self.attachments:
             if page.constant:
                 self._resources.attachment(page.text({}).strip(), constant=True)
         if self._locale.constant:
             try:
                 self._constant_locale = self._locale.text({}).strip() or ENGLISH
-                if self._constant_locale != ENGLISH:  # what is always known, and takes a while to look up
+                if self._constant_locale != ENGLISH:  # always known, and slow to look up
                     known_locale(self._constant_locale)
             except ValueError as error:
                 raise ConfigError(
@@ -159,7 +159,7 @@ class CampaignFiles:
 
 
 def _body(settings: ComposeSection) -> tuple[str, str]:
-    """Which setting names the HTML body, and the file; both empty for a letter of text alone."""
+    """The setting that names the HTML body, and its file; both empty for a letter of text alone."""
     given: Sequence[tuple[str, str]] = [
         (kind, name)
         for kind, name in (("html", settings.html), ("markdown", settings.markdown), ("mjml", settings.mjml))

@@ -1,8 +1,8 @@
-"""One recipient in, one letter out: pure, so it may run anywhere, in any order, as often as one likes.
+"""Renders one recipient into one letter, as a pure function that may run anywhere, in any order, any number of times.
 
-Everything that can be known without a row is checked when a `Composer` is made, and is a ConfigError. Whatever a row
-breaks is an `Unrenderable` with its reason. Nothing here knows of sending, of journals, or of the clock: the date is
-given.
+A mistake that shows without a row is a ConfigError when the `Composer` is created. A row that cannot be rendered is an
+`Unrenderable` with its reason. Composing is independent of sending, of journals and of the clock: the date is an
+argument.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ from campaign.config.compose import ComposeSection, DkimSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 
-#: What templates printed: for each its own text with ``None`` for each value, and the values.
+#: The output of templates: for each its constant text with ``None`` for each value, and the values.
 Printed = list[tuple[Statics, list[Any]]]
-#: What a template may use besides the row's columns.
+#: The variables of templates besides the row's columns.
 EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
 LONGEST_REASON = 400  #: characters
-#: How letters are rendered. Raise it whenever the same recipient, template and settings give other bytes: no run goes
-#: on in another way unasked.
+#: The rendering version. Raise it whenever the same recipient, template and settings give other bytes: no run continues
+#: under another version unless the operator asks for it.
 RENDERING = 2
-#: Its name among the fingerprints. Journals of release 0.1.0 lack it: their letters were rendered in way 1.
+#: Its name among the fingerprints. Journals of release 0.1.0 lack it: their letters have rendering version 1.
 WAY_OF_RENDERING, FIRST_RENDERING = "way of rendering", "1"
-MOST_ALIKE = 8  #: rows that take the same way through the template, in a comparison of the ways of inlining
-_UNSHAPING = {"processes", "row_timeout", "dkim"}  # settings that no letter shows, or that are told apart below
+MOST_ALIKE = 8  #: rows with the same path through the template that are compared between the two modes of inlining
+_UNSHAPING = {"processes", "row_timeout", "dkim"}  # settings without effect on letters, or added separately below
 
 
 @dataclass(frozen=True)
 class Brief:
-    """What a campaign's letters are made of. ``base`` is the campaign file's folder, ``columns`` those of a row.
+    """The input for a campaign's letters. ``base`` is the campaign file's folder, ``columns`` those of a row.
 
-    ``trace_header`` names the header that holds ``trace_id``, which is the run's: the same in each of its letters.
-    ``private`` are files and folders that no letter may hold, though they lie under the root: the list, the secret,
-    the runs. Whatever names one, a row or a template, is refused. ``rewritten`` are header fields that relays replace.
+    ``trace_header`` names the header that holds ``trace_id``, the run's ID, the same in each of its letters.
+    ``private`` are files and folders under the root that no letter may contain: the list, the secret, the runs. A row
+    or template that names one is refused. ``rewritten`` are header fields that relays replace.
     """
 
     identity: Identity
@@ -78,33 +78,33 @@ class Brief:
         return (self.base / self.settings.root).resolve()
 
     def filler(self, address: str | None, purpose: Purpose) -> Callable[[int], str] | None:
-        """What fills each recipient's token into ``address``, by number; ``None`` where none stands there."""
+        """A function from a recipient's number to ``address`` with the token; ``None`` if it has no placeholder."""
         return token_filler(address, purpose, self.identity, self.trace_id)
 
 
 class Draft:
-    """One letter in the making, and how much of its time the steps so far have ``used`` (seconds)."""
+    """An unfinished letter, and the seconds that its steps have ``used`` so far."""
 
     __slots__ = ("date", "html", "images", "made", "recipient", "rendered", "text", "used", "variables")
 
     def __init__(self, recipient: Recipient, date: float) -> None:
         self.recipient, self.date, self.used = recipient, date, 0.0
         self.variables: dict[str, Any] = {}
-        self.rendered: list[RenderedTemplate] = []  #: of the text part and the HTML part, as there are
+        self.rendered: list[RenderedTemplate] = []  #: of the text part and the HTML part, if present
         self.text: Encoded | None = None
         self.html: Encoded | None = None
         self.images: list[bytes] = []
         self.made: Letter | Unrenderable | None = None
 
     def refuse(self, reason: str) -> None:
-        """It is none."""
+        """Make it an `Unrenderable` with this reason."""
         self.made = Unrenderable(self.recipient.number, _fit(reason))
 
 
 class Composer:
-    """Makes the letters of one campaign. ``inlining`` is what `choose_inlining` found, or was found before.
+    """Composes the letters of one campaign. ``inlining`` is the result of `choose_inlining`, now or earlier.
 
-    Raises ConfigError for everything that would fail for each row: templates, variables, pictures, keys.
+    Raises ConfigError for every mistake that affects all rows: templates, variables, pictures, keys.
     """
 
     def __init__(self, brief: Brief, inlining: Inlining = "shape") -> None:
@@ -137,7 +137,7 @@ class Composer:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences for the operator, as far as they are known by now."""
+        """Sentences for the operator; more may come as letters are composed."""
         shapes = self._files.shapes
         remark = shapes.remark() if shapes and self.inlining == "shape" else ""
         signer = self._signer.warnings if self._signer else []
@@ -155,19 +155,19 @@ class Composer:
 
     @property
     def deciding(self) -> list[str]:
-        """The names that conditions and loops of the templates ask for."""
+        """The names used in conditions and loops of the templates."""
         return list(self._files.templates.deciding)
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
         """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes.
 
-        Whatever a row does, the outcome is a value: a fault that nobody foresaw is this row's, with its type and text,
-        and not the end of the run for all the others.
+        The result is always a value. Even an unexpected exception makes only this row unrenderable, with the
+        exception's type and text as the reason, and does not end the run.
         """
         return self.compose_all([(recipient, date)])[0]
 
     def compose_showing(self, recipient: Recipient, date: float) -> tuple[Letter | Unrenderable, Printed]:
-        """As `compose`, with what the templates printed: subject, text part, HTML part (as there are)."""
+        """As `compose`, with the output of the templates: subject, text part, HTML part (if present)."""
         (draft,) = self._drafted([(recipient, date)])
         if not isinstance(draft.made, Letter):
             return cast("Unrenderable", draft.made), []
@@ -178,7 +178,7 @@ class Composer:
         return draft.made, [(one.statics, in_places(one.values, one.order)) for one in outputs]
 
     def compose_all(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Letter | Unrenderable]:
-        """As `compose`, for some recipients: one step for all of them, then the next, which a processor likes best."""
+        """As `compose`, for several recipients; each step runs for all of them before the next, which is fastest."""
         return [cast("Letter | Unrenderable", draft.made) for draft in self._drafted(wanted)]
 
     def _drafted(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Draft]:
@@ -200,12 +200,12 @@ class Composer:
             draft.refuse(str(refused))
         except UnicodeEncodeError:
             draft.refuse("a value holds half of a surrogate pair, which no letter can")
-        except Exception as fault:  # noqa: BLE001 - one row must not take the run with it, whatever it found
+        except Exception as fault:  # noqa: BLE001 - one row must not end the run, whatever the exception
             draft.refuse(f"it cannot be made into a letter: {type(fault).__name__}: {fault}")
         draft.used = self._watch.used()
 
     def fingerprints(self) -> dict[str, str]:
-        """Everything that shapes letters, by name: hashes of files, texts of settings."""
+        """Everything that affects letters, by name: hashes of files, texts of settings."""
         brief, files = self.brief, self._files
         settings = brief.settings.model_dump(mode="json", exclude=_UNSHAPING)
         found = {f"compose.{key}": _text(value) for key, value in settings.items()}
@@ -220,7 +220,7 @@ class Composer:
         return {**found, **hashes, WAY_OF_RENDERING: str(RENDERING)}
 
     def choose_inlining(self, sample: Sequence[Recipient]) -> tuple[Inlining, str]:
-        """Whether inlining by shape gives what inlining per row gives, for ``sample``; the reason if it does not."""
+        """The mode of inlining: "shape" if it gives the same as "row" for all of ``sample``, else "row" and why."""
         shapes = self._files.shapes
         if shapes is None or not self.brief.settings.inline_css:
             return "shape", ""
@@ -235,7 +235,7 @@ class Composer:
                 if alike[rendered.statics] > MOST_ALIKE:
                     continue
                 found = difference(shapes.html(shapes.render(variables, "row"), "row"), by_shape)
-            except Exception:  # noqa: BLE001, S112 - `compose` will tell this row's reason; others decide here
+            except Exception:  # noqa: BLE001, S112 - `compose` will give this row's reason; other rows decide here
                 continue
             if found:
                 return "row", f"line {recipient.line}: {found}"
@@ -262,7 +262,7 @@ class Composer:
         recipient, variables = draft.recipient, draft.variables
         attachments = self._attachments(variables)
         message_id = self._message_id(recipient.key)
-        boundary = f"=_{message_id[1:41]}"  # as hard to guess; and no encoding of ours can make =_
+        boundary = f"=_{message_id[1:41]}"  # as hard to guess as the ID; and none of our encodings produces =_
         letter = assembled(draft.text, draft.html, draft.images, attachments, boundary)
         sender = self._head.sender(variables)
         block = self._head.block(recipient, variables, header_values.date(draft.date), message_id, letter, sender)
@@ -272,7 +272,7 @@ class Composer:
         if len(content) > self.brief.settings.max_letter_size:
             raise RowRefused(f"the letter has {len(content):,} octets, more than compose.max_letter_size")
         digest, wide = hashlib.sha256(content).digest(), not recipient.address.isascii()
-        sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # the rest always is
+        sound = (not draft.text or draft.text.sound) and (not draft.html or draft.html.sound)  # other parts always are
         envelope = self._envelope_sender(recipient.number, sender), recipient.address
         draft.made = Letter(recipient.number, message_id, *envelope, content, digest, wide, sound)
 
@@ -294,7 +294,7 @@ class Composer:
         return variables
 
     def _subject_of(self, recipient: Recipient) -> str:
-        """Whom the unsubscribe token stands for."""
+        """The recipient's ID in the unsubscribe token. Raises RowRefused if its column is empty."""
         column = self.brief.settings.unsubscribe_id
         found = recipient.row.get(column) if column else recipient.address
         value = "" if found is None else str(found)
@@ -304,7 +304,7 @@ class Composer:
 
 
 def _envelope_senders(brief: Brief) -> Callable[[int, Mailbox | None], str]:
-    """Where bounces go, by the recipient's number and, where From is a template, by whom the letter is from."""
+    """The return path for a recipient's number and, if From is a template, the letter's sender."""
     filler = brief.filler(brief.return_path, "return path")
     if filler is not None:
         return lambda number, _: filler(number)
@@ -322,7 +322,7 @@ def _check_unsubscribe_id(brief: Brief) -> None:
 
 
 def _fit(reason: str) -> str:
-    """A reason fit for journals and terminals: one line, of printable characters, not endless."""
+    """A reason fit for journals and terminals: one line of printable characters, shortened to `LONGEST_REASON`."""
     short = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
     return short if short.isprintable() else "".join([one if one.isprintable() else "\ufffd" for one in short])
 

@@ -1,4 +1,4 @@
-"""What was made once and is kept for the rows to come: so many things, so much together; the longest unused go."""
+"""A cache for things reused by later rows, bounded by number and total weight; the least recently used are evicted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class LruCache(Generic[Key, Thing]):
     def __init__(self, most: int, heaviest: int) -> None:
         self._most, self._heaviest, self._weight = most, heaviest, 0
         self._things: OrderedDict[Key, tuple[Thing, int]] = OrderedDict()
-        self._same: dict[int, tuple[Key, Thing]] = {}  # by the identity of the key: a long one takes long to be hashed
-        self._crowded = False  # before that nobody asks which was used last
+        self._same: dict[int, tuple[Key, Thing]] = {}  # by the identity of the key, since hashing a long one is slow
+        self._crowded = False  # until then the order of use does not matter
 
     def __len__(self) -> int:
         return len(self._things)
@@ -35,7 +35,7 @@ class LruCache(Generic[Key, Thing]):
         return found[0]
 
     def keep(self, key: Key, thing: Thing, weight: int) -> None:
-        """Keep ``thing``; others may have to go for it, and one that is too heavy by itself is not kept."""
+        """Keep ``thing``, evicting others if necessary; one that is too heavy by itself is not kept."""
         if weight > self._heaviest:
             return
         self._weight += weight - self._things.pop(key, (None, 0))[1]

@@ -1,7 +1,7 @@
-"""One file read from under a folder, and no other: no link is followed, nothing but a regular file is opened.
+"""Reads regular files under a root folder without following links, and refuses files that no letter may contain.
 
-The way there is walked folder by folder with each one held open, so that nobody can swap a folder for a link between
-the check and the reading. What the file is for is not known here, only which files are for no letter at all.
+The path is opened folder by folder, each held open, so that a folder cannot be swapped for a link between the check and
+the read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ _SECRETS = frozenset({".secret", ".password"})
 
 
 def kept_back(file: Path, root: Path, private: Iterable[Path]) -> bool:
-    """Whether ``file`` is for no letter: hidden, a secret by its name, or one of ``private`` (files, whole folders).
+    """Whether no letter may contain ``file``: hidden, named like a secret, or in ``private`` (files, whole folders).
 
     All paths are resolved, and ``file`` lies under ``root``. A row that names the list, the journal or the campaign
-    file must not get it, in whatever case it is spelt, and whichever way its name comes into a letter: attachment,
-    picture, sheet or template.
+    file must not get it, whatever the case of the name, and whether as an attachment, picture, sheet or template.
     """
     hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
     named = _any_case(file)
@@ -32,7 +31,7 @@ def kept_back(file: Path, root: Path, private: Iterable[Path]) -> bool:
 
 
 def _any_case(path: Path) -> Path:
-    """The same for all names that a file system which ignores case, or how accents are composed, takes for one."""
+    """One form for all names that are equal to a file system that ignores case or the composition of accents."""
     return Path(unicodedata.normalize("NFC", unicodedata.normalize("NFD", str(path)).casefold()))
 
 
@@ -40,7 +39,7 @@ def read_beneath(root: Path, inside: Path, longest: int) -> bytes:
     """The content of ``root / inside``; both are resolved, ``inside`` relative. At most ``longest`` octets.
 
     Raises OSError with a plain ``strerror`` for links, folders, devices, pipes, sockets, empty and overlong files,
-    and for a file that changes while it is read.
+    and for a file that changes during the read.
     """
     folder = os.open(root, _FOLDER)
     try:

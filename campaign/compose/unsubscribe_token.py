@@ -1,9 +1,9 @@
-"""Opaque tokens for unsubscribe links: they stand for a recipient and show nothing of them.
+"""Opaque tokens for unsubscribe links, which identify a recipient without revealing anything about them.
 
-A token is the JSON list [subject, campaign, edition, test], filled up with blanks to a multiple of sixteen octets,
-under AES-SIV (RFC 5297): authenticated, and equal for equal input, so letters stay reproducible. Before it stands
-the number of the key, so that a secret can be replaced while old links go on working. `docs/unsubscribe.md` shows
-how another program opens one. Links and headers are not made here.
+A token is the JSON list [subject, campaign, edition, test], padded with spaces to a multiple of sixteen octets and
+encrypted with AES-SIV (RFC 5297). That is authenticated, and equal for equal input, so letters stay reproducible. The
+number of the key precedes it, so a secret can be replaced while old links still work. `docs/unsubscribe.md` shows how
+another program opens a token.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from campaign.model import Identity
 
 PURPOSE = b"campaign unsubscribe token 1"
 NUMBER = 3  #: octets that name the key
-LEAST = 16  #: octets of a secret worth the name
-TAG, BLOCK = 16, 16  #: octets of AES-SIV's tag (RFC 5297, section 2.4), and what the list is filled up to
-LONGEST = 2_000  #: characters of a token that is looked at
+LEAST = 16  #: octets of a secret, at least
+TAG, BLOCK = 16, 16  #: octets of AES-SIV's tag (RFC 5297, section 2.4), and the multiple to which the list is padded
+LONGEST = 2_000  #: characters of a token, at most
 SHORTEST = -(-(NUMBER + TAG + BLOCK) * 8 // 6)  #: one block in base64 without padding: 47 characters
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{SHORTEST},}}")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedToken:
-    """What a token stands for; a ``test`` token stands for nobody and its ``subject`` is empty."""
+    """The content of a token; a ``test`` token identifies no recipient and its ``subject`` is empty."""
 
     subject: str
     campaign: str
@@ -38,9 +38,9 @@ class OpenedToken:
 
 
 class UnsubscribeTokens:
-    """Makes and opens tokens. ``secret`` holds one secret a line: the first makes them, all open them.
+    """Makes and opens tokens. ``secret`` holds one secret a line: the first makes tokens, all open them.
 
-    Raises ConfigError where there is no secret, or one of less than 16 octets.
+    Raises ConfigError if there is no secret, or one of less than 16 octets.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -63,7 +63,7 @@ class UnsubscribeTokens:
         return urlsafe_b64encode(self._number + sealed).rstrip(b"=").decode("ascii")
 
     def open(self, token: str) -> OpenedToken:
-        """What ``token`` stands for. Raises ValueError for everything that was not made with one of the secrets."""
+        """The content of ``token``. Raises ValueError for anything that was not made with one of the secrets."""
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -86,7 +86,7 @@ def secret_lines(secret: bytes) -> list[bytes]:
 
 
 def _octets(token: str) -> bytes:
-    """Strict base64: one spelling for each token, and a KeyError for what is none."""
+    """Decode strict base64, which has one spelling for each token. Raises KeyError for anything else."""
     padded = token + "=" * (-len(token) % 4)
     if len(token) > LONGEST or not _TOKEN.fullmatch(token) or len(token) % 4 == 1:
         raise KeyError(token)

@@ -1,7 +1,7 @@
-"""Where values stand: each is kept once, however often it stands in a text, and picked into its places at the end.
+"""The order of values in a text's slots: each value is stored once, however often it occurs, and picked at the end.
 
-Nothing of templates or of MIME is known here; `direct_columns.py` finds orders, `transfer_encoding.py` and others
-follow them.
+`direct_columns.py` finds the orders; `transfer_encoding.py` and others apply them. This module is independent of
+templates and MIME.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Pick = Callable[[Any], tuple[Any, ...]]
 
 
 class SlotOrder(msgspec.Struct, frozen=True, gc=False):
-    """Where each of some values stands: ``places`` has a value's number for each gap.
+    """The position of each value: ``places`` has the number of a value for each slot.
 
-    ``pick`` puts a list of them in their places; ``most`` is how many places one value has, at most.
+    ``pick`` puts a list of values into their slots; ``most`` is the largest number of slots that one value has.
     """
 
     places: tuple[int, ...]
@@ -28,17 +28,17 @@ class SlotOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 def in_order(places: Sequence[int]) -> SlotOrder:
-    """Values in these places."""
+    """The order with these places."""
     return SlotOrder(tuple(places), picker(places), max(Counter(places).values(), default=0))
 
 
 def in_places(values: Sequence[Any], order: SlotOrder | None) -> list[Any]:
-    """A value for each place; without an ``order`` they are so already."""
+    """One value for each slot; without an ``order`` these are ``values`` as they are."""
     return list(order.pick(values) if order else values)
 
 
 def picker(wanted: Sequence[Any]) -> Pick:
-    """Takes ``wanted`` out of a row or a list, always as a tuple."""
+    """A function that takes ``wanted`` from a row or a list, always as a tuple."""
     if len(wanted) > 1:
         return itemgetter(*wanted)
     return lambda source: tuple([source[one] for one in wanted])

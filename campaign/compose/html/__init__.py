@@ -1,1 +1,1 @@
-"""The HTML part: parsed as browsers do, its CSS moved into elements, two of them compared."""
+"""The HTML part: parsing as in browsers, inlining of CSS, shapes, and comparison of documents."""

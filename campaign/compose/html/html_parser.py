@@ -1,6 +1,6 @@
-"""HTML as a tree, by the algorithm of the HTML Standard, the same that browsers use: one parser for all of compose.
+"""Parses HTML into a tree by the algorithm of the HTML Standard, as browsers do; all of compose uses this parser.
 
-The parser is Lexbor; the tree is one of lxml, because the libraries that work on it want that.
+The parser is Lexbor; the tree is an lxml tree, because the libraries that use it need one.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ _ODD = re.compile(r"[^\w.-]")
 def parse_html(html: str) -> Any:
     """The ``html`` element of a document or fragment, an lxml element; comments around it are its siblings.
 
-    Elements that the source leaves out (html, head, body, tbody) are there, as in a browser. What stands in a
-    ``template``, which mail readers do not know, is parsed like other content. Control characters are left out.
+    Elements that the source omits (html, head, body, tbody) are added, as in a browser. The content of a ``template``,
+    which mail readers do not support, is parsed like other content. Control characters are removed.
 
     Raises ValueError for elements that are nested too deeply, UnicodeEncodeError for half a surrogate pair.
     """
     if html.count("<") > MOST_OPEN:
-        start_tags(html)  # refuses what would take the parser too long
+        start_tags(html)  # refuses a source that would take the parser too long
     return tree(html)
 
 
 def tree(html: str) -> Any:
-    """As `parse`, for HTML whose nesting was looked at before."""
+    """As `parse_html`, for HTML whose nesting has been checked before."""
     from selectolax.lexbor import LexborHTMLParser
 
     if "template" in html.lower():
         html = _TEMPLATE.sub(r"\1template-", html)
-    page = LexborHTMLParser(html.encode("utf-8"))  # a page of nothing has its elements, too
+    page = LexborHTMLParser(html.encode("utf-8"))  # even an empty page has its elements
     root: Any = page.root
     copy = Copy(odd="&#" in html or _CONTROLS.search(html) is not None)
     found = copy.below(root)
@@ -51,7 +51,7 @@ def tree(html: str) -> Any:
 
 
 class Copy:
-    """Copies what Lexbor parsed into elements of lxml. ``odd``: there may be characters that lxml cannot hold."""
+    """Copies Lexbor's nodes into lxml elements. ``odd``: there may be characters that lxml cannot hold."""
 
     def __init__(self, *, odd: bool) -> None:
         from lxml.etree import Comment, HTMLParser
@@ -60,7 +60,7 @@ class Copy:
         self._make = HTMLParser().makeelement  # elements of an HTML parser may have colons in their names
 
     def below(self, root: Any) -> Any:
-        """An element and all below it."""
+        """A copy of an element and all its descendants."""
         top = parent = self._element(root)
         waiting: list[tuple[Any, Any, Any]] = [(root.first_child, parent, None)]  # next node, parent, the one before
         while waiting:
@@ -83,7 +83,7 @@ class Copy:
         return top
 
     def comment(self, node: Any) -> Any:
-        """A comment, whatever it holds."""
+        """A copy of a comment, with any content."""
         comment = self._comment()
         comment.text = self._held(node.comment_content or "")  # the constructor refuses two hyphens
         return comment
@@ -91,12 +91,12 @@ class Copy:
     def _element(self, node: Any) -> Any:
         try:
             element = self._make(node.tag)
-        except ValueError:  # a name that XML does not know, such as a"b
+        except ValueError:  # a name that is not valid in XML, such as a"b
             element = self._make("unknown")
         for name, value in node.attributes.items():
             try:
                 element.set(name, self._held(value or ""))
-            except ValueError:  # a name that lxml takes for one with a namespace, such as {x
+            except ValueError:  # a name that lxml reads as one with a namespace, such as {x
                 element.set(_ODD.sub("_", name), self._held(value or ""))
         return element
 

@@ -1,7 +1,7 @@
-"""References to pictures in finished HTML, and what stands for them in a letter: a cid, the data itself, or a link.
+"""Finds and replaces references to pictures in finished HTML, by a cid, by the data itself, or by a link.
 
-Looks at ``src`` of ``img`` and ``input``, ``background`` and ``poster``, ``url(…)`` in style attributes and sheets,
-and VML in conditional comments. References with a scheme of the network stay links. The files are `file_parts.py`'s.
+It covers ``src`` of ``img`` and ``input``, ``background`` and ``poster``, ``url(…)`` in style attributes and sheets,
+and VML in conditional comments. References with a network scheme stay links. `file_parts.py` reads the files.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _URL = re.compile(r"(url\(\s*)(&quot;|&#39;|&apos;|\"|'|)(.*?)\2(\s*\))", re.IGN
 _FONT = re.compile(r"@font-face\s*\{[^}]*\}|@import[^;]*;|@namespace[^;]*;", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"\s*(?:https?:|//|cid:|data:|mailto:|#|about:|$)", re.IGNORECASE)
 
-Replace = Callable[[str], str]  #: from the reference as it stands (escaped) to what stands there instead
+Replace = Callable[[str], str]  #: from the reference as written (escaped) to its replacement
 
 
 def elsewhere(reference: str) -> bool:
-    """Whether a reference leads to the network, or is data already, so that no file is meant."""
+    """Whether a reference is not to a local file: it leads to the network, or is data already."""
     return _ELSEWHERE.match(reference) is not None
 
 
@@ -38,7 +38,7 @@ def replaced(html: str, replace: Replace) -> str:
         return f"{match[1]}{mark}{_kept_or(replace, reference)}{mark}"
 
     html = _SOURCE.sub(quoted, html)
-    if _HAS_BACKGROUND.search(html):  # these two take long to find that there is nothing
+    if _HAS_BACKGROUND.search(html):  # the two full patterns are slow when nothing matches
         html = _BACKGROUND.sub(quoted, html)
     return _STYLED.sub(lambda match: _in_style(match, replace), html) if _HAS_URL.search(html) else html
 

@@ -1,7 +1,7 @@
-"""Bodies written in Markdown or MJML, turned into HTML before styles are inlined.
+"""Converts bodies written in Markdown or MJML to HTML, before styles are inlined.
 
-They are turned once per shape, with tokens in place of values: what stands in a row can be neither Markdown nor MJML,
-and a link whose address is a value still is a link. No file and no address is ever opened from here.
+The conversion runs once per shape, with tokens in place of values. So a row's values are never read as Markdown or
+MJML, and a link whose address is a value stays a link. No file or URL is opened here.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MARKUP = re.compile(
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"([^\s=\"']+)([ \t\r\n]*=[ \t\r\n]*)(\"[^\"]*\"|'[^']*')")
-#: what mrml looks into, where any white space may stand for a space
+#: attributes that mrml interprets, in which any whitespace means a space
 _MEASURED = re.compile(r"mj-class$|font-family$|.*(?:padding|border|position|size|width|height)")
 _SPACE = re.compile(r"[\t\r\n]")
-_ESCAPED = re.compile("[^ !#-\\[\\]-~\ud800-\udfff]")  # all that Rust's {:?} may escape, and every letter beyond ASCII
+_ESCAPED = re.compile("[^ !#-\\[\\]-~\ud800-\udfff]")  # all that Rust's {:?} may escape, and all beyond ASCII
 
 
 def markdown() -> Convert:
-    """CommonMark with tables and strike-through; raw HTML and style elements pass, addresses become links."""
+    """CommonMark with tables and strike-through; raw HTML and style elements are kept, ``<address>`` becomes a link."""
     from markdown_it import MarkdownIt
 
     reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -42,11 +42,12 @@ def markdown() -> Convert:
 
 
 def mjml() -> Convert:
-    """MJML by the mrml library. The returned function raises ValueError with the parser's words.
+    """MJML by the mrml library. The returned function raises ValueError with the parser's message.
 
-    Attributes come out as they were written. mrml prints them with the escapes of Rust (backslash and n for a line
-    feed) and its own styles without any, so afterwards nobody can tell which are which: what it could escape goes in
-    as words of letters and digits, and is put back. It is given nothing to load ``mj-include`` with, and refuses it.
+    Attributes come out as they were written. mrml writes them with Rust's escapes (backslash and n for a line feed) but
+    its own styles without, so the two cannot be distinguished afterwards. Each character that it could escape is
+    therefore replaced by a word of letters and digits, and restored. mrml has no loader for ``mj-include`` and refuses
+    it.
     """
     try:
         from mjml import mjml2html
@@ -69,7 +70,7 @@ def mjml() -> Convert:
 
 
 def _guarded(text: str, salt: str) -> str:
-    """MJML whose attribute values (and title, which becomes one) hold nothing that mrml would escape."""
+    """MJML whose attribute values (and title, which becomes one) contain nothing that mrml would escape."""
 
     def word(match: re.Match[str]) -> str:
         return f"{salt}{ord(match[0]):06x}"
@@ -94,7 +95,7 @@ def _guarded(text: str, salt: str) -> str:
 
 
 def _restored(html: str, salt: str) -> str:
-    """``html`` with the words of ``_guarded`` turned back; a quotation mark as it may stand between others."""
+    """``html`` with the words of `_guarded` turned back into characters; a quotation mark becomes ``&quot;``."""
 
     def character(match: re.Match[str]) -> str:
         return "&quot;" if (one := chr(int(match[1], 16))) == '"' else one
@@ -103,7 +104,7 @@ def _restored(html: str, salt: str) -> str:
 
 
 def _reason(mjml2html: Convert, text: str, error: BaseException) -> BaseException:
-    """Why mrml refuses ``text`` itself: the positions it names are those of the text as it was written."""
+    """The error of mrml for the unguarded ``text``, so that the positions in it are those of the source."""
     if type(error) is not ValueError or "position" not in str(error):
         return error
     try:
@@ -114,7 +115,7 @@ def _reason(mjml2html: Convert, text: str, error: BaseException) -> BaseExceptio
 
 
 def shaping_gaps(pieces: Sequence[str]) -> list[int]:
-    """The gaps of an MJML text whose values are needed to convert it: all but those in text and in links."""
+    """The slots of an MJML text whose values affect its conversion: all but those in text and in links."""
     needed, before, depth = [], "", 0
     for number, piece in enumerate(pieces[:-1]):
         before += piece

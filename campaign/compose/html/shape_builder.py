@@ -1,7 +1,7 @@
-"""The slow steps of making an HTML body, each done once per shape: read, convert, inline, pictures, text.
+"""The slow steps of building an HTML body, each done once per shape: parse, convert, inline, pictures, text.
 
-The watch of the row is looked at after every step, and inside the inliner all along: no row can hold up the run. When
-they are done, and what is kept of them, is decided in `shape_cache.py`.
+The row's time is checked after every step, and throughout inlining, so no row can hold up the run. `shape_cache.py`
+decides when the steps run and caches their results.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from campaign.compose.template.template import RowRefused
 from campaign.compose.text.text_from_html import derived
 
 Picture = Callable[[str], Image]  #: from a reference to the picture
-References = list[tuple[list[str], list[int]]]  #: to pictures, with values in them: text, and gaps in it
+References = list[tuple[list[str], list[int]]]  #: to pictures, with values in them: text, and the slots in it
 
 
 class ShapeBuilder:
-    """Knows one campaign's ways. ``name`` is that of the template, for messages.
+    """Builds the shapes of one campaign. ``name`` is the name of the template, for messages.
 
-    ``inline`` moves styles into elements (None: leave them). ``images`` and ``picture`` say what becomes of pictures.
+    ``inline`` moves styles into elements (None: leave them). ``images`` is the form in which pictures are embedded;
+    ``picture`` reads one.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class ShapeBuilder:
         self._numbers = self.runs = 0
 
     def outline(self, settled: RenderedTemplate) -> ValueEscaping:
-        """What a template printed, as HTML with gaps. Raises RowRefused, TooMuch."""
+        """A template's output as HTML with slots. Raises RowRefused, TooMuch."""
         self._numbers += 1
         source = text_pieces(settled.statics)
         tokens = Placeholders.for_pieces(source)
@@ -66,7 +67,7 @@ class ShapeBuilder:
     def finished(
         self, html: str, pictures: References, tokens: Placeholders | None = None, gaps: int = 0
     ) -> tuple[str, list[Image]]:
-        """``html`` inlined and with its pictures; those whose names hold tokens become gaps of their own."""
+        """``html`` inlined and with its pictures; a picture whose name contains tokens becomes a separate slot."""
         check_size(len(html))
         html = self._inlined(html)
         images: dict[str, Image] = {}
@@ -82,7 +83,7 @@ class ShapeBuilder:
         return html, list(images.values())
 
     def shown(self, reference: str, images: dict[str, Image]) -> str:
-        """What stands in the HTML for a picture, which goes to ``images`` unless it stands there itself."""
+        """The reference to a picture in the HTML, a cid or the data itself; with a cid, add it to ``images``."""
         image = self._picture(reference)
         if self._images == "data":
             return image.data_uri
@@ -90,7 +91,7 @@ class ShapeBuilder:
         return f"cid:{image.cid}"
 
     def text(self, html: str) -> str:
-        """The text part that ``html`` gives."""
+        """The text part derived from ``html``."""
         text = derived(html)
         self._watch.check()
         return text
@@ -104,7 +105,7 @@ class ShapeBuilder:
             html = self._inline(html)
         except ValueError as error:
             raise RowRefused(f"{self._name} cannot be inlined: {error}") from None
-        except RecursionError:  # the CSS parser goes down one step for each word of a declaration
+        except RecursionError:  # the CSS parser recurses for each word of a declaration
             raise RowRefused(f"{self._name} cannot be inlined: a style has too many words, or brackets") from None
         self._watch.check()
         check_size(len(html))

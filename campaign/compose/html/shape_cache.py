@@ -1,9 +1,8 @@
-"""The HTML body: inlined once per shape, filled per recipient.
+"""The HTML body, inlined once per shape and filled with values for each recipient.
 
-A shape is what a template printed with the values cut out, together with the values that can change what a style
-rule matches (`value_contexts.py`). Converting, inlining, pictures, the derived text and the encoding of everything
-constant are done once per shape and kept for the next row; a row costs its values. `row` mode does all of it for each
-row.
+A shape is a template's output without its values, but with those that can change what a style rule matches
+(`value_contexts.py`). Conversion, inlining, pictures, the derived text and the encoding of constant text are done once
+per shape and cached; only the values are processed for each row. `row` mode does everything for each row.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ from campaign.compose.template.static_dynamic_split import RenderedTemplate, spl
 from campaign.compose.template.template import Page, RowRefused, Statics, TemplateOutput
 from campaign.compose.value_positions import Pick, picker
 
-MOST_SHAPES = 512  #: kept at a time
-HEAVIEST = 32_000_000  #: characters of all that are kept
+MOST_SHAPES = 512  #: cached at a time
+HEAVIEST = 32_000_000  #: characters of all that are cached
 LONGEST_ESCAPE = 5  #: characters of ``&amp;`` and the like
 _OTHERWISE = "markup is printed with |safe or from {% set %}…{% endset %}, or hardly two rows take the same branches"
 _TAG = re.compile(r"<[A-Za-z!/]")
@@ -55,11 +54,11 @@ class HtmlBody(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Shape:
-    """A finished body with gaps. ``order``: which gap of the outline stands in each of them.
+    """A finished body with slots. ``order``: which slot of the outline each of them takes its value from.
 
     ``pictures``: references with values in them, looked up for each row.
 
-    ``pairs``: gaps of the text that stand as ``text (address)``, which are written once where both are the same.
+    ``pairs``: slots of the text in the form ``text (address)``, which are written once if both are the same.
     """
 
     html: EncodedTemplate
@@ -73,7 +72,7 @@ class Shape:
     _latest: tuple[Sequence[int], Pick] | None = None
 
     def pick(self, numbers: Sequence[int]) -> Pick:
-        """Puts values into the gaps of the body, where ``numbers`` are those of the outline's gaps."""
+        """A function that puts values into the body's slots; ``numbers`` has the value of each slot of the outline."""
         if self._latest is None or self._latest[0] is not numbers:
             self._latest = numbers, picker([numbers[gap] for gap in self.order])
         return self._latest[1]
@@ -82,8 +81,8 @@ class Shape:
 class ShapeCache:
     """The HTML bodies of one campaign.
 
-    ``finisher`` does the slow steps. ``shaping`` finds the gaps that conversion itself depends on. ``derive`` says
-    what the text part is made of.
+    ``finisher`` does the slow steps. ``shaping`` finds the slots that conversion itself depends on. ``derive`` is the
+    input for the text part.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class ShapeCache:
         return self._finisher.runs
 
     def render(self, variables: Mapping[str, Any], inlining: Inlining) -> RenderedTemplate:
-        """What the template prints for one row. Raises RowRefused."""
+        """The template's output for one row. Raises RowRefused."""
         page = self._page
         own = unmarked(variables) if page.captures else variables
         output = page.render(own, marking=inlining == "shape")
@@ -116,7 +115,7 @@ class ShapeCache:
         return rendered
 
     def body(self, rendered: RenderedTemplate, inlining: Inlining) -> HtmlBody:
-        """The parts of a letter, of what `render` gave. Raises RowRefused."""
+        """The parts of a letter for the result of `render`. Raises RowRefused."""
         self.rows += 1
         outline = self._outline(rendered)
         prepared = outline.prepared(rendered)
@@ -125,20 +124,20 @@ class ShapeCache:
         return self._filled(self._shape(outline, prepared), rendered, prepared)
 
     def _look_inside(self, variables: Mapping[str, Any]) -> None:
-        """Refuse what must not stand in links, in styles and outside of quotes, within captured text, too.
+        """Apply the checks on links, styles and unquoted attributes also to values inside captured text.
 
-        The values in it are not told apart from the template's own text, for the template may measure it and cut it;
-        so it is rendered once more with all of them in marks, only to look where they stand. Raises RowRefused.
+        Those values are not marked, because the template may measure and cut the text. So it is rendered once more
+        with all values marked, only to find their positions. Raises RowRefused.
         """
         try:
             rendered = self._split(self._page.render(variables, probing=True), variables)
             outline = self._outline(rendered)
         except RowRefused:
-            return  # it failed for its marks, or will fail again without them
+            return  # it failed because of the marks, or will fail again without them
         outline.check_shaping(outline.prepared(rendered).in_gaps(), self._page.name)
 
     def _split(self, output: TemplateOutput, variables: Mapping[str, Any]) -> RenderedTemplate:
-        """``output`` in order. Raises RowRefused."""
+        """``output`` split into text and values. Raises RowRefused."""
         try:
             rendered = split_static_from_dynamic(output, html=True)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
@@ -146,7 +145,7 @@ class ShapeCache:
         return rendered if self._shaping is None else self._spliced(rendered)
 
     def html(self, rendered: RenderedTemplate, inlining: Inlining) -> str:
-        """The HTML of what `render` gave, as text. Raises RowRefused."""
+        """The HTML for the result of `render`, as text. Raises RowRefused."""
         outline = self._outline(rendered)
         prepared = outline.prepared(rendered)
         if inlining == "row":
@@ -155,7 +154,7 @@ class ShapeCache:
         return shape.html.plain(self._picked(shape, prepared, []))
 
     def remark(self) -> str:
-        """A sentence for the operator when nearly every row needs a shape of its own, else empty."""
+        """A sentence for the operator if nearly every row needs a new shape; else empty."""
         if self.rows < 200 or self.built < 0.9 * self.rows:
             return ""
         where = " or ".join(words for kind, words in STANDS.items() if kind in self._stands)
@@ -213,7 +212,7 @@ class ShapeCache:
     def _text(
         self, outline: ValueEscaping, html: str
     ) -> tuple[EncodedTemplate | None, list[int], list[tuple[int, int]]]:
-        """The text part of the shape, which value stands in each gap of it, and which gaps are pairs."""
+        """The text part of the shape, the value for each of its slots, and the slots that are pairs."""
         if not self._derive:
             return None, [], []
         if self._from_source(outline):
@@ -223,7 +222,7 @@ class ShapeCache:
         return EncodedTemplate(pieces, neat=True), order, pairs
 
     def _from_source(self, outline: ValueEscaping) -> bool:
-        """Whether the source reads well as it is: Markdown, as long as there is no HTML in it."""
+        """Whether the source is readable as the text part: Markdown without HTML in it."""
         return self._derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
 
     def _filled(self, shape: Shape, rendered: RenderedTemplate, prepared: Prepared) -> HtmlBody:
@@ -250,7 +249,7 @@ class ShapeCache:
         return text.fill([shown[gap] for gap in shape.text_order])
 
     def _picked(self, shape: Shape, prepared: Prepared, images: list[Image]) -> list[str]:
-        """The escaped values in the order of the shape's gaps; pictures of this row go to ``images``."""
+        """The escaped values in the order of the shape's slots; pictures of this row are added to ``images``."""
         ready = prepared.ready_in_gaps()
         if shape.pictures:
             plain = prepared.in_gaps()
@@ -279,5 +278,5 @@ class ShapeCache:
 
 
 def _holds_markup(values: Sequence[Any]) -> bool:
-    """Whether text that was captured is printed as it is, tags and all."""
+    """Whether captured text is printed unescaped, including tags."""
     return Markup in set(map(type, values)) and any("<" in one for one in values if type(one) is Markup)

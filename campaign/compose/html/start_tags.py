@@ -1,7 +1,7 @@
-"""The start tags of an HTML source and their attributes, found where the HTML standard finds them, and edited in place.
+"""Finds the start tags of an HTML source and their attributes as the HTML Standard does, and edits them in place.
 
-An element is changed by changing its start tag in the source, so everything else of a letter stays as its author wrote
-it: entities, blanks, comments, the document type, what stands after ``</html>``. Source: HTML Standard, 13.2.5.
+An element is changed by editing its start tag in the source, so everything else stays as its author wrote it: entities,
+whitespace, comments, the document type, content after ``</html>``. Source: HTML Standard, 13.2.5.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _CLOSED_BY_OTHERS = frozenset(
      "head", "body"}
 )  # fmt: skip
 _NOT_DEEP = _VOID | _CLOSED_BY_OTHERS
-MOST_OPEN = 1_000  #: elements open at one place of the source; a parser takes the square of it
+MOST_OPEN = 1_000  #: elements open at one place of the source; the time of a parser grows with their square
 MOST_WORK = 4_000_000  #: the numbers of open elements, added up over all tags
 
 
-Edit = tuple[int, int, str]  #: start and end of a part of a source, and what stands there instead
+Edit = tuple[int, int, str]  #: start and end of a part of a source, and its replacement
 
 
 class Attribute(NamedTuple):
-    """One attribute of a start tag: its name in lower case, and where name and value (quotes included) stand."""
+    """One attribute of a start tag: its name in lower case, and the span of name and value (quotes included)."""
 
     name: str
     start: int
@@ -52,14 +52,14 @@ class Attribute(NamedTuple):
 
 
 class StartTag(NamedTuple):
-    """A start tag: the element's name in lower case, and the part of the source that it takes."""
+    """A start tag: the element's name in lower case, and the tag's span in the source."""
 
     name: str
     start: int
     end: int
 
     def attributes(self, source: str) -> list[Attribute]:
-        """The attributes in order; of two with the same name browsers use the first."""
+        """The attributes in order; browsers use the first of two with the same name."""
         found = []
         for match in _ATTRIBUTE.finditer(source, self.start + 1 + len(self.name), self.end - 1):
             written = match[2] or ""
@@ -69,11 +69,11 @@ class StartTag(NamedTuple):
         return found
 
     def attribute(self, source: str, name: str) -> Attribute | None:
-        """The attribute that counts of those called ``name``."""
+        """The attribute called ``name`` that browsers use: the first."""
         return next((one for one in self.attributes(source) if one.name == name), None)
 
     def values(self, source: str) -> dict[str, str]:
-        """The attributes by name, entities resolved."""
+        """The values of the attributes by name, entities resolved."""
         found: dict[str, str] = {}
         for one in self.attributes(source):
             found.setdefault(one.name, unescape(one.value))
@@ -81,9 +81,9 @@ class StartTag(NamedTuple):
 
 
 def start_tags(source: str) -> list[StartTag]:
-    """Every start tag of ``source``, in order; none from comments, or from the text of styles and scripts.
+    """Every start tag of ``source``, in order, except in comments and in the text of styles and scripts.
 
-    Raises ValueError where so many elements are open at once that parsing would take too long.
+    Raises ValueError if so many elements are open at once that parsing would take too long.
     """
     found: list[StartTag] = []
     at = work = depth = 0
@@ -108,18 +108,18 @@ def start_tags(source: str) -> list[StartTag]:
 
 
 def text_of(source: str, tag: StartTag) -> tuple[int, int]:
-    """Where the text of a ``style`` (or another element that holds only text) begins and ends."""
+    """The start and end of the text in a ``style`` (or another element that contains only text)."""
     return tag.end, _end_of_text(source, tag.name, tag.end)
 
 
 def element_end(source: str, tag: StartTag) -> int:
-    """Where an element that holds only text ends, its end tag included."""
+    """The end of an element that contains only text, its end tag included."""
     match = _MARKUP.match(source, _end_of_text(source, tag.name, tag.end))
     return match.end() if match else len(source)
 
 
 def edited(source: str, edits: Iterable[Edit]) -> str:
-    """``source`` with parts replaced, which must not overlap."""
+    """``source`` with ``edits`` applied, which must not overlap."""
     pieces, at = [], 0
     for start, end, text in sorted(edits):
         pieces += [source[at:start], text]

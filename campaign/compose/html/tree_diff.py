@@ -1,4 +1,4 @@
-"""Whether two HTML documents are the same as a tree: how the results of the two ways of inlining are compared."""
+"""Compares two HTML documents as trees, to check that both modes of inlining give the same result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _nodes(one: Any, other: Any) -> str:
 
 
 def _shown(element: Any) -> dict[str, str]:
-    """The attributes with links as a browser asks for them: what a macro makes of a row is not encoded in each way."""
+    """The attributes with links percent-encoded as browsers do, since the modes of inlining differ in that."""
     return {
         name: quote(value, safe=URL_SAFE) if name in URL_ATTRIBUTES else value for name, value in element.attrib.items()
     }

@@ -1,7 +1,7 @@
-"""Where in the HTML of a shape each value stands, seen as a browser sees it.
+"""Finds the context of each value in the HTML of a shape, as a browser parses it.
 
-A value in running text or in an ordinary attribute cannot change what a style rule matches; one in ``class``, ``id``,
-``style``, a tag, a style sheet, or an attribute that a selector names, can: it has to be part of the shape.
+A value in running text or in an ordinary attribute cannot change what a style rule matches. One in ``class``, ``id``,
+``style``, a tag, a style sheet, or an attribute that a selector names can, so it must be part of the shape.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 from campaign.compose.html.css.css_selectors import attributes_named
 from campaign.compose.html.html_parser import parse_html
 
-MOST_DEPTH = 200  #: elements inside each other
-MOST_NESTED = 1_000_000  #: the depths of all elements together, by which the search for one rule takes its time
-URL_ATTRIBUTES = frozenset({"href", "src", "action"})  #: what is percent-encoded in a link
+MOST_DEPTH = 200  #: levels of nested elements
+MOST_NESTED = 1_000_000  #: the sum of the depths of all elements; the time for matching one rule grows with it
+URL_ATTRIBUTES = frozenset({"href", "src", "action"})  #: attributes whose values are percent-encoded
 _ADDRESSES = URL_ATTRIBUTES | {
     *("xlink:href", "formaction", "background", "poster", "cite", "data", "longdesc", "lowsrc", "dynsrc", "ping"),
 }
@@ -27,7 +27,7 @@ _REFRESH = re.compile(r"(.*?)url\s*=\s*['\"]?(.*)", re.IGNORECASE | re.DOTALL)  
 _DANGEROUS = re.compile(r"[\s\x00-\x20]*(?:javascript:|vbscript:|file:|data:(?!image/))", re.IGNORECASE)
 _SHAPING = frozenset({"class", "id", "style"})
 _ANIMATIONS = frozenset({"animate", "set", "animatetransform", "animatemotion", "animatecolor"})  #: they set attributes
-_DATA_SCRIPT = "application/ld+json"  #: data about the letter, which nothing runs
+_DATA_SCRIPT = "application/ld+json"  #: data about the letter, which is never executed
 _TEXT_ONLY = frozenset({"iframe", "noembed", "noframes", "xmp", "plaintext"})
 
 
@@ -36,13 +36,13 @@ class ValueContext(Enum):
 
     FREE = "free"  #: text or an ordinary attribute: escape it
     URL = "url"  #: inside a link: percent-encode it as the inliner would, then escape it
-    LINK = "link"  #: like URL, and it begins the link, so it brings the scheme
+    LINK = "link"  #: like URL, and it begins the link, so it includes the scheme
     SHAPING = "shaping"  #: can change what matches: part of the shape
-    BARE = "bare"  #: like SHAPING, and not between quotes, so blanks would end it
-    CSS = "css"  #: like SHAPING, and read as CSS
+    BARE = "bare"  #: like SHAPING, and not between quotes, so whitespace would end it
+    CSS = "css"  #: like SHAPING, and parsed as CSS
 
 
-#: Where values of a kind stand that make a shape for each of them, for messages.
+#: The positions, in words for messages, of values that need a separate shape each.
 STANDS = {
     ValueContext.SHAPING: "in class or id attributes, or in attributes that a selector names",
     ValueContext.CSS: "in style attributes or style elements",
@@ -52,13 +52,13 @@ STANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Placeholders:
-    """Words that stand for values while HTML is worked on; they occur nowhere in the template."""
+    """Words that replace values while HTML is processed; they occur nowhere in the template."""
 
     salt: str
 
     @classmethod
     def for_pieces(cls, pieces: Sequence[str]) -> Placeholders:
-        """Tokens that the text of the template cannot hold (it would have to hold its own hash)."""
+        """Tokens that the text of the template cannot contain (it would have to contain its own hash)."""
         return cls("v" + sha256("\0".join(pieces).encode("utf-8", "replace")).hexdigest()[:12] + "n")
 
     def token(self, number: int) -> str:
@@ -66,14 +66,14 @@ class Placeholders:
         return f"{self.salt}{number}z"
 
     def joined(self, pieces: Sequence[str]) -> str:
-        """``pieces`` with a token in each gap."""
+        """``pieces`` with a token in each slot."""
         out = [pieces[0]]
         for number, piece in enumerate(pieces[1:]):
             out += [self.token(number), piece]
         return "".join(out)
 
     def split(self, text: str) -> tuple[list[str], list[int]]:
-        """The text between the tokens, and the numbers of the tokens, in the order they stand."""
+        """The text between the tokens, and the numbers of the tokens, in order."""
         parts = self.pattern.split(text)
         return parts[0::2], [int(number) for number in parts[1::2]]
 
@@ -88,11 +88,11 @@ class Placeholders:
         return re.sub(rf"{self.pattern.pattern} \({self.pattern.pattern}\)", one, text), pairs
 
     def probe(self, html: str) -> str:
-        """``html`` with two words for each token: where a parser sees only the first, no quotes are around it."""
+        """``html`` with two words for each token: if a parser sees only the first, the value is not in quotes."""
         return self.pattern.sub(lambda match: f"{match[0]}a {match[0]}b", html)
 
     def unprobed(self, text: str) -> str:
-        """Text of the probe with its tokens as they were."""
+        """Text from the result of `probe` with the original tokens."""
         return re.sub(rf"({self.salt}[0-9]+z)a(?: \1b)?", r"\1", text)
 
     @property
@@ -103,9 +103,9 @@ class Placeholders:
 
 @dataclass(slots=True)
 class ValueContexts:
-    """The kind of each value, and the beginnings of all addresses that values take part in: text, and gaps in it.
+    """The context of each value, and the beginnings of all URLs that contain values: text, and the slots in it.
 
-    A beginning reaches to where its scheme is settled; filled in, it says what scheme the address has.
+    A beginning ends where the scheme is decided; filled with values, it shows the scheme of the URL.
     """
 
     kinds: list[ValueContext]
@@ -113,15 +113,15 @@ class ValueContexts:
 
 
 def places(html: str, tokens: Placeholders, count: int) -> ValueContexts:
-    """Where the ``count`` values stand whose tokens are in ``html``.
+    """The contexts of the ``count`` values whose tokens are in ``html``.
 
-    Raises ValueError for a link that runs something, for a value where code or a name stands, and for elements nested
-    too deeply.
+    Raises ValueError for a link that executes code, for a value in the place of code or of a name, and for elements
+    nested too deeply.
     """
     tree = parse_html(tokens.probe(html))
     found = ValueContexts(
         [ValueContext.BARE] * count
-    )  # what no place of the tree claims, such as a second title, is let least
+    )  # a value not found in the tree, as in a second title, keeps the strictest context
     selected = _SHAPING | attributes_named(_sheets(tree))
     around = (*tree.itersiblings(preceding=True), *tree.itersiblings())  # comments before and after the document
     waiting, nested = [(element, 1) for element in (tree, *around)], 0
@@ -175,8 +175,8 @@ def _look_at_text(element: Any, tokens: Placeholders, found: ValueContexts) -> N
 
 
 def _refuse_code(tag: str, name: str, value: str, tokens: Placeholders) -> None:
-    """Raises ValueError where a value is part of an attribute's name, or of an attribute that is run."""
-    if re.search(rf"{tokens.pattern.pattern}a", name):  # only the second word, with a b, where a value has no quotes
+    """Raise ValueError if a value is part of an attribute's name, or of an attribute that is executed."""
+    if re.search(rf"{tokens.pattern.pattern}a", name):  # an unquoted value leaves only its second word, with a b
         raise ValueError(
             "a value stands in the name of an attribute; write the name out, with {% if %} where there are several"
         )
@@ -212,7 +212,7 @@ def _kind_in(name: str, selected: frozenset[str]) -> ValueContext:
 
 
 def _mark(text: str, tokens: Placeholders, kind: ValueContext, found: list[ValueContext]) -> None:
-    """Set the kind of each token in ``text``; BARE where its second word is missing."""
+    """Set the context of each token in ``text``; BARE if its second word is missing."""
     for match in tokens.pattern.finditer(text):
         if text.startswith("a", match.end()):
             whole = text.startswith(f"a {match[0]}b", match.end())
@@ -220,7 +220,7 @@ def _mark(text: str, tokens: Placeholders, kind: ValueContext, found: list[Value
 
 
 def _mark_links_in_text(text: str, tokens: Placeholders, found: ValueContexts) -> None:
-    """What is HTML to some mail readers only, such as conditional comments: the links in it bring schemes, too."""
+    """Mark values that begin links in text that only some mail readers parse as HTML, as in conditional comments."""
     for match in re.finditer(rf"(?i:{'|'.join(_ADDRESSES)})\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
         gap = int(match[1])
         found.kinds[gap] = ValueContext.LINK

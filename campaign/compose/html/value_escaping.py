@@ -1,7 +1,7 @@
-"""A template's output as HTML with gaps, and how values are made fit for the gaps they stand in.
+"""A template's output as HTML with slots, and the escaping of values by their context.
 
-Escaping alone is not enough in a link, outside of quotes, and in CSS: what may stand there is decided here. Inlining
-and encoding come later (`shape_cache.py`).
+Escaping alone is not enough in links, outside of quotes, and in CSS; this module decides which values are allowed
+there. Inlining and encoding follow in `shape_cache.py`.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from campaign.compose.template.template import RowRefused, Statics
 from campaign.compose.value_positions import SlotOrder
 
 LONGEST_SHAPING = 10_000  #: characters of a value that shapes a letter, such as one in ``class``
-LONGEST_CSS = 1_000  #: and of one in CSS, whose parser goes down one step for each word
+LONGEST_CSS = 1_000  #: and of one in CSS, whose parser recurses for each word
 _COLON = re.compile(r"[^/?#]*:")
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)\s*:")
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid", "webcal"})
 _BARE = re.compile(r"[\w.%#-]+")
 _UNSAFE_CSS = re.compile(r"[{}<>\\@]|/\*|url\s*\(|expression\s*\(|(?:java|vb)script\s*:", re.IGNORECASE)
-URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: what is not percent-encoded in a value that stands in a link
+URL_SAFE = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"  #: characters that are not percent-encoded in a value in a link
 _INSIDE = re.compile(r"[\s\x00-\x20]+")
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """Values made fit for their gaps: plain (links percent-encoded), escaped, and the number of each gap's value."""
+    """Values prepared for their slots: plain (links percent-encoded), escaped, and the number of each slot's value."""
 
     plain: Sequence[str]
     ready: Sequence[str]
     numbers: Sequence[int]
 
     def in_gaps(self) -> list[str]:
-        """The plain value of each gap."""
+        """The plain value of each slot."""
         return [self.plain[number] for number in self.numbers]
 
     def ready_in_gaps(self) -> list[str]:
-        """The escaped value of each gap."""
+        """The escaped value of each slot."""
         return [self.ready[number] for number in self.numbers]
 
 
 @dataclass(slots=True)
 class ValueEscaping:
-    """What a template printed, as HTML with gaps. ``order`` says which value stands in each gap.
+    """A template's output as HTML with slots. ``order`` has the value for each slot.
 
-    ``source`` is the text with its gaps before it was converted to HTML.
+    ``source`` is the text between the slots before the conversion to HTML.
     """
 
     number: int
@@ -84,7 +84,7 @@ class ValueEscaping:
         self._latest = None, tuple(self.order)
 
     def prepared(self, rendered: RenderedTemplate) -> Prepared:
-        """The values made fit for their gaps. Raises RowRefused for a link's scheme."""
+        """The values prepared for their slots. Raises RowRefused for a link's scheme."""
         values, numbers = rendered.values, self._numbers(rendered.order)
         for gap in self.leading:
             check_scheme(values[numbers[gap]], printable=not rendered.lines)
@@ -106,7 +106,7 @@ class ValueEscaping:
         return Prepared(plain, ready, self._each)
 
     def _numbers(self, order: SlotOrder | None) -> Sequence[int]:
-        """Which of the values that stand in ``order`` stands in each gap: the same object for the same order."""
+        """The number of the value for each slot, given ``order``; the same object for the same order."""
         known, numbers = self._latest
         if known is not order:
             numbers = self.order if order is None else [order.places[place] for place in self.order]
@@ -114,7 +114,7 @@ class ValueEscaping:
         return self._latest[1]
 
     def check_shaping(self, values: list[str], name: str) -> None:
-        """Escaping does not help where there are no quotes, or where CSS is read; so little is let through there."""
+        """Refuse unsafe values outside of quotes and in CSS, where escaping does not help. Raises RowRefused."""
         for gap in self.shaping:
             kind, value = self.kinds[gap], values[gap]
             if len(value) > (LONGEST_CSS if kind is ValueContext.CSS else LONGEST_SHAPING):
@@ -129,22 +129,22 @@ class ValueEscaping:
 
 
 def check_scheme(value: str, *, printable: bool = False) -> None:
-    """Raises RowRefused where ``value`` begins a link with a scheme that is not for mail."""
+    """Raise RowRefused if ``value`` begins a link with a scheme that mail must not use."""
     if not printable and not value.isprintable():
-        value = _INSIDE.sub("", value)  # as browsers do, inside a scheme
+        value = _INSIDE.sub("", value)  # as browsers do inside a scheme
     match = _SCHEME.match(value)
     if match and match[1].lower() not in _SCHEMES:
         raise RowRefused(f"a link begins with {match[0].strip()!r}; only {', '.join(sorted(_SCHEMES))} may")
 
 
 def check_size(size: int) -> None:
-    """Raises RowRefused for more characters than an HTML part may have."""
+    """Raise RowRefused for more characters than an HTML part may have."""
     if size > LARGEST:
         raise RowRefused(f"the HTML part would have {size:,} characters; at most {LARGEST:,} are possible")
 
 
 def text_pieces(statics: Statics) -> list[str]:
-    """The text between the gaps: one piece more than gaps. Raises TooMuch."""
+    """The text between the slots: one piece more than slots. Raises TooMuch."""
     size = sum(map(len, filter(None, statics)))
     if size > LARGEST:
         raise TooMuch(f"the template prints {size:,} characters for this row; at most {LARGEST:,} are possible")
@@ -158,7 +158,7 @@ def text_pieces(statics: Statics) -> list[str]:
 
 
 def filled(pieces: Sequence[str], values: Sequence[str]) -> str:
-    """``pieces`` with ``values`` in the gaps between them."""
+    """``pieces`` with ``values`` in the slots between them."""
     form = [""] * (2 * len(pieces) - 1)
     form[0::2], form[1::2] = pieces, values
     return "".join(form)

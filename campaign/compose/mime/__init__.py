@@ -1,1 +1,1 @@
-"""The message: headers, transfer encodings, parts, boundaries, signature."""
+"""MIME messages: headers, transfer encodings, parts, boundaries and signatures."""

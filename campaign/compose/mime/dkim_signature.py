@@ -1,7 +1,8 @@
-"""DKIM signatures (RFC 6376, Ed25519 by RFC 8463), relaxed/relaxed, for relays that do not sign themselves.
+"""DKIM signatures (RFC 6376, Ed25519 by RFC 8463), relaxed/relaxed, for relays that do not sign letters themselves.
 
-A finished header block and body go in, DKIM-Signature fields to put before them come out; equal letters get equal
-signatures. Keys are read here and go nowhere else. Verifying is left to others: the tests use two of them.
+The input is a finished header block and body, the output the DKIM-Signature fields to put before them; equal letters
+get equal signatures. Keys are read here and never leave this module. There is no verifier; the tests use two from other
+projects.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ if TYPE_CHECKING:  # cryptography costs 60 ms of start, and only a signer needs 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-#: What a signature covers where it is present, in this order.
+#: The fields that a signature covers if they are present, in this order.
 COVERED = (
     "from", "reply-to", "to", "subject", "date", "message-id", "mime-version", "content-type",
     "content-transfer-encoding", "list-unsubscribe", "list-unsubscribe-post", "list-id", "feedback-id",
 )  # fmt: skip
 LEAST_BITS = 1024  #: verifiers must not accept less (RFC 8301, section 3.2)
 GOOD_BITS = 2048
-LONG = 100_000  #: octets of a body whose lines are not worth remembering: an attachment of its own
+LONG = 100_000  #: octets of a body whose lines are not cached: most are from an individual attachment
 MOST_LINES = 4_096
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
 _BLANKS = re.compile(r"[ \t]+")
@@ -40,9 +41,9 @@ _NAMES = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9_
 class Signer:
     """Signs letters with one key or with several. ``warnings`` are sentences for the operator.
 
-    ``base`` is the folder that relative key files are relative to. ``rewritten`` are fields that a relay replaces: a
-    signature over them would fail. Raises ConfigError, with the next step, for a key
-    that is not there, cannot be read, is encrypted, of another kind, or too short.
+    ``base`` is the folder to which key files are relative. ``rewritten`` are fields that a relay replaces, so that a
+    signature over them would fail. Raises ConfigError, with the next step, for a key that is missing, unreadable,
+    encrypted, of another kind, or too short.
     """
 
     def __init__(self, settings: Sequence[DkimSection], base: Path, rewritten: Sequence[str] = ()) -> None:
@@ -52,14 +53,14 @@ class Signer:
         self._keys = [_Key(one, base, self.warnings) for one in settings]
 
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of each public key, by its key file: another key signs the same letter differently."""
+        """SHA-256 of each public key, by its key file; another key would sign the same letter differently."""
         return {f"compose.dkim.{key.name}": key.fingerprint for key in self._keys}
 
     def sign(self, header_block: bytes, body: bytes, seconds: float) -> bytes:
         """The DKIM-Signature fields, each ending in CRLF, to put before ``header_block``.
 
-        ``header_block`` ends in CRLF and has no empty line after it. ``seconds`` (POSIX) is the time of signing; take
-        the letter's Date, so that the same letter is signed the same. Raises ValueError for a block that is none.
+        ``header_block`` ends in CRLF without an empty line after it. ``seconds`` (POSIX) is the time of signing; pass
+        the letter's Date, so that the same letter gets the same signature. Raises ValueError for an invalid block.
         """
         fields = _relaxed_fields(header_block)
         covered = tuple(name for name in self._covered if name in fields)
@@ -81,12 +82,12 @@ class _Key:
         file = base / settings.key_file
         key = _private_key(file)
         self.name, self.fingerprint = str(settings.key_file), _fingerprint(key)
-        self._sign, algorithm = _way_of_signing(key, file, warnings)
+        self._sign, algorithm = _signing_function(key, file, warnings)
         self._start = f"v=1; a={algorithm}; c=relaxed/relaxed; d={settings.domain}; s={settings.selector};\r\n "
 
     def field(self, signed: str, common: str) -> bytes:
         value = self._start + common
-        # Signed in its relaxed form: our own folds become one blank each (RFC 6376, section 3.7).
+        # Signed in its relaxed form: each of our folds becomes one space (RFC 6376, section 3.7).
         own = "dkim-signature:" + value.replace("\r\n ", " ")
         signature = b64encode(self._sign((signed + own).encode("utf-8"))).decode("ascii")
         lines = "\r\n ".join([signature[start : start + 72] for start in range(0, len(signature), 72)])
@@ -106,7 +107,7 @@ def relaxed_body(body: bytes) -> bytes:
 
 
 class _Lines(dict[bytes, bytes]):
-    """Lines by their relaxed form. Letters of a campaign share most lines: a look-up costs a tenth of the work."""
+    """A cache of relaxed lines. A campaign's letters share most lines, and a look-up costs a tenth of the work."""
 
     def __missing__(self, line: bytes) -> bytes:
         if len(self) >= MOST_LINES:
@@ -119,7 +120,7 @@ _LINES = _Lines()
 
 
 def _collapsed(text: bytes) -> bytes:
-    """Whole lines with runs of blanks and tabs as one blank, and none before CRLF."""
+    """Whole lines with each run of spaces and tabs as one space, and none before CRLF."""
     if b"\t" in text:
         text = text.replace(b"\t", b" ")
     while b"  " in text:
@@ -146,7 +147,7 @@ def _relaxed_fields(header_block: bytes) -> dict[str, str]:
 
 @lru_cache(maxsize=16)
 def _list(covered: tuple[str, ...]) -> str:
-    """The h= list; From stands there twice, so that a second one breaks the signature (RFC 6376, section 8.15)."""
+    """The h= list. It has From twice, so that adding a second From breaks the signature (RFC 6376, section 8.15)."""
     lines = [""]
     for name in ("from", *covered):
         if len(lines[-1]) + len(name) > 70:
@@ -173,7 +174,7 @@ def _private_key(file: Path) -> RSAPrivateKey | Ed25519PrivateKey:
     return key
 
 
-def _way_of_signing(
+def _signing_function(
     key: RSAPrivateKey | Ed25519PrivateKey, file: Path, warnings: list[str]
 ) -> tuple[Callable[[bytes], bytes], str]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -1,7 +1,7 @@
-"""Text that is not plain ASCII as the encoded words of RFC 2047, UTF-8, whichever of Q and B is shorter.
+"""Encoded words (RFC 2047) for text that is not plain ASCII, in UTF-8 and the shorter of Q and B encoding.
 
-Whole values are encoded, blanks included, so that what is read back is the text itself. This module knows neither
-header names nor what may stand in a header: `header_values.py` has refused the forbidden characters before.
+Whole values are encoded, including spaces, so that decoding gives the same text. `header_values.py` has refused
+forbidden characters before.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ LINE = 76  #: columns of a header line that holds an encoded word (RFC 2047, sec
 FRAME = len("=?utf-8?q??=")
 FOLD = "\r\n "
 
-#: The one safe alphabet for text and for display names (RFC 2047, section 5, rule 3); all else is =XX.
+#: The alphabet that is safe in text and in display names (RFC 2047, section 5, rule 3); all else is =XX.
 _PLAIN = b" ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 _QUOTED = ["_" if byte == 0x20 else chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256)]
 _MIDDLE_OF_A_CHARACTER = frozenset({"=8", "=9", "=A", "=B"})
 
 
 def encoded_words(text: str, column: int) -> str:
-    """``text`` as encoded words of at most 75 characters, folded with CRLF and a blank.
+    """``text`` as encoded words of at most 75 characters, folded with CRLF and a space.
 
-    ``column`` is where the first word begins, at most 52 so that one character fits. No character is split between
+    ``column`` is the column of the first word, at most 52 so that one character fits. No character is split between
     two words (RFC 2047, section 5). Raises UnicodeEncodeError for lone surrogates.
     """
     octets = text.encode("utf-8")
@@ -34,22 +34,22 @@ def encoded_words(text: str, column: int) -> str:
 
 
 def _quoted_pieces(quoted: str, column: int) -> Iterator[str]:
-    start, room = 0, LINE - column - FRAME
-    while len(quoted) - start > room:
-        end = start + room
+    start, width = 0, LINE - column - FRAME
+    while len(quoted) - start > width:
+        end = start + width
         end -= 1 if quoted[end - 1] == "=" else 2 if quoted[end - 2] == "=" else 0
         while quoted[end : end + 2] in _MIDDLE_OF_A_CHARACTER:
             end -= 3
         yield quoted[start:end]
-        start, room = end, LINE - 1 - FRAME
+        start, width = end, LINE - 1 - FRAME
     yield quoted[start:]
 
 
 def _base64_pieces(octets: bytes, column: int) -> Iterator[str]:
-    start, room = 0, (LINE - column - FRAME) // 4 * 3
+    start, width = 0, (LINE - column - FRAME) // 4 * 3
     while start < len(octets):
-        end = start + room
+        end = start + width
         while end < len(octets) and octets[end] & 0xC0 == 0x80:
             end -= 1
         yield b2a_base64(octets[start:end], newline=False).decode("ascii")
-        start, room = end, (LINE - 1 - FRAME) // 4 * 3
+        start, width = end, (LINE - 1 - FRAME) // 4 * 3

@@ -1,8 +1,7 @@
-"""Images and attachments as finished MIME parts, from regular files under one root and from nowhere else.
+"""Builds finished MIME parts of images and attachments, only from regular files under one root.
 
-A name out of a template or a row is resolved, must lie under the root with all its links followed, is opened without
-following any further one, and is typed by its content, not by its name. Which names a letter needs, and how parts
-are put together, is decided elsewhere; nothing here touches the network.
+A name from a template or a row is resolved, and must lie under the root after following all links. The file is then
+opened without following any link, and its type is decided by content, not by name. Nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from campaign.compose.read_under_root import kept_back, read_beneath
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 
-CACHE = 64_000_000  #: octets of encoded attachments, and of pictures, that are kept for the next letters
-MOST_FILES = 10_000  #: of either
+CACHE = 64_000_000  #: octets of encoded attachments, and of pictures, that are cached for the next letters
+MOST_FILES = 10_000  #: of each
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\")
 
 
 class ResourceError(ConfigError):
-    """An image or attachment that cannot become part of a letter. ``what`` alone is fit for one row's reason."""
+    """An image or attachment that cannot become part of a letter. ``what`` alone can serve as a row's reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
     """An image ready for a letter.
 
-    ``cid`` is its Content-ID without brackets and follows from the content: equal images are one part. ``part`` is the
-    complete MIME part (headers, empty line, base64), ending in CRLF, without boundaries. ``size`` is that of the file.
+    ``cid`` is its Content-ID without brackets, derived from the content, so equal images are one part. ``part`` is the
+    complete MIME part (headers, empty line, base64), ending in CRLF, without boundaries. ``size`` is the file's size.
     """
 
     cid: str
@@ -47,11 +46,11 @@ class Image:
 
 
 class Resources:
-    """The files under ``root`` that letters may contain. Raises ConfigError where ``root`` is no folder.
+    """The files under ``root`` that letters may contain. Raises ConfigError if ``root`` is not a folder.
 
-    ``private`` names files and whole folders that lie under the root and still belong in no letter: a row that names
-    the secret, the list or the journal as its attachment must not get it. Hidden files, private keys, and files
-    called ``.secret`` or ``.password`` are refused in any case.
+    ``private`` names files and whole folders under the root that no letter may contain: a row that names the secret,
+    the list or the journal as its attachment must not get it. Hidden files, private keys, and files with the suffix
+    ``.secret`` or ``.password`` are always refused.
     """
 
     def __init__(self, root: Path, settings: ComposeSection, private: Iterable[Path] = ()) -> None:
@@ -69,7 +68,7 @@ class Resources:
     def image(self, reference: str, base_folder: Path) -> Image:
         """The image that an ``src`` names, relative to ``base_folder`` or else to the root; encoded once.
 
-        Raises ResourceError for names outside the root, links into the network, and all but PNG, JPEG, GIF and WebP.
+        Raises ResourceError for names outside the root, network links, and formats other than PNG, JPEG, GIF and WebP.
         """
         name = unquote(reference, errors="surrogateescape")
         folder = base_folder.resolve()
@@ -79,15 +78,15 @@ class Resources:
             content = self._read(file, name)
             image = _image(name, content)
             self._images.keep(file, image, len(image.part) + len(image.data_uri))
-            if len(self._fingerprints) < MOST_FILES:  # pictures of single rows may be any number
+            if len(self._fingerprints) < MOST_FILES:  # there may be any number of pictures for single rows
                 self._fingerprint(file, content)
         return image
 
     def attachment(self, name: str, *, constant: bool = False) -> bytes:
         """The complete MIME part of the file ``name`` under the root, ending in CRLF, without boundaries.
 
-        ``constant`` says that every letter has it: ask for it so once, and it counts among the `fingerprints`. The
-        parts used last are kept, up to 64 MB. Raises ResourceError.
+        ``constant``: every letter has it. One such call adds it to the `fingerprints`. The most recently used parts are
+        cached, up to 64 MB. Raises ResourceError.
         """
         part = self._attachments.get(name)
         if part is not None and not constant:
@@ -108,7 +107,7 @@ class Resources:
         self._fingerprints[file.relative_to(self._root).as_posix()] = hashlib.sha256(content).hexdigest()
 
     def _found(self, name: str, folders: list[Path]) -> Path:
-        """The real path of ``name``, which lies under the root, or a ResourceError."""
+        """The real path of ``name`` under the root. Raises ResourceError."""
         _refuse_name(name)
         for folder in folders:
             file = Path(os.path.realpath(folder / name))

@@ -1,7 +1,7 @@
-"""From and Reply-To whose display name or address is a template, filled in for each row.
+"""From and Reply-To with templates in the display name or address, rendered for each row.
 
-What a rendered name or address may be is decided by `header_values.py`, as for every header. Mailboxes without a
-template never come here: they are encoded once.
+`header_values.py` checks the rendered names and addresses like all other headers. Mailboxes without a template are
+encoded once, and not by this module.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from campaign.model import Mailbox
 
 
 class MailboxTemplate:
-    """``setting`` is its key, such as ``campaign.from``; ``open_source`` opens a template of the campaign file.
+    """A mailbox with templates. ``setting`` is its key, such as ``campaign.from``.
 
-    Raises ConfigError for a template that is not valid, or that names what no row has.
+    ``open_source`` opens a template of the campaign file. Raises ConfigError for a template that is not valid, or that
+    uses a variable that no row has.
     """
 
     def __init__(self, written: Mailbox, setting: str, open_source: Callable[[str, str], Page]) -> None:
@@ -25,7 +26,7 @@ class MailboxTemplate:
         self._name, self._address = open_source(written.name, setting), open_source(written.address, setting)
 
     def of(self, variables: Mapping[str, Any]) -> Mailbox:
-        """The mailbox of one row. Raises RowRefused where its address is none."""
+        """The mailbox of one row. Raises RowRefused if its address is not valid."""
         address = self._address.text(variables).strip(" ")
         try:
             return Mailbox(self._name.text(variables), bare_address(address))
@@ -34,7 +35,7 @@ class MailboxTemplate:
 
 
 def templated(written: Mailbox | None, setting: str, open_source: Callable[[str, str], Page]) -> MailboxTemplate | None:
-    """None where nothing in it is a template."""
+    """The template for ``written``; None if it contains no template code."""
     if written is None or not (is_template(written.name) or is_template(written.address)):
         return None
     return MailboxTemplate(written, setting, open_source)

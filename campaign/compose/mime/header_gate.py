@@ -1,8 +1,7 @@
-"""Header fields put together, and the gate that every finished header block has to pass.
+"""Assembles header blocks, and checks every finished block against a strict grammar, the gate.
 
-The gate takes the block apart again by the strictest grammar there is and wants exactly the expected names, once
-each, in order. It trusts no encoder: whatever slipped through one of them ends here. How values are encoded is the
-business of `header_values.py`.
+The gate accepts a block only if it has exactly the expected names, once each, in order. It does not rely on any
+encoder, so it also stops a value that an encoder let through by mistake. `header_values.py` encodes the values.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from functools import lru_cache
 
 LONGEST_LINE = 998  #: octets without CRLF (RFC 5322, section 2.1.1)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")
-#: Values, each ended by a NUL, that the gate lets pass behind any name: visible text, folds of ours, not long.
+#: Values, each followed by a NUL, that the gate accepts after any name: short visible text with our folds.
 _VALUES = re.compile(r"(?:[ -~]{0,900}(?:\r\n [!-~][ -~]{0,900})*\0)*")
 
 
-class HeaderRefused(ValueError):  # noqa: N818 - a row is refused with this reason; it is no error of ours
-    """A value that must not stand in a header; the message is the reason in words."""
+class HeaderRefused(ValueError):  # noqa: N818 - a row is refused with this reason; the program made no error
+    """A value is not allowed in a header; the message is the reason in words."""
 
 
 def block(pairs: Sequence[tuple[str, str]], *, smtputf8: bool = False) -> bytes:
     """The header block of encoded ``pairs`` (name, value), ending in CRLF, without the empty line after it.
 
-    Only 7-bit octets, or UTF-8 where ``smtputf8``. Raises HeaderRefused where the finished block is anything but
-    these names, once each, in this order.
+    It has only 7-bit octets, or UTF-8 with ``smtputf8``. Raises HeaderRefused if the finished block does not have
+    exactly these names, once each, in this order.
     """
     names = tuple(name for name, _ in pairs)
     text = "".join([f"{name}: {value}\r\n" for name, value in pairs])
@@ -33,10 +32,10 @@ def block(pairs: Sequence[tuple[str, str]], *, smtputf8: bool = False) -> bytes:
 
 
 class HeaderGate:
-    """A header block whose constant fields are encoded once, and whose slots are filled letter by letter.
+    """A header block with constant fields, which are encoded once, and slots, which are filled for each letter.
 
-    ``pairs`` gives all fields in order; a value of ``None`` is a slot. `fill` takes the encoded values of the slots
-    in that order (`slots` names them) and passes the whole block through the gate, constants included.
+    ``pairs`` has all fields in order; a value of ``None`` is a slot. `fill` takes the encoded values of the slots in
+    that order (`slots` names them) and checks the whole block with the gate, constants included.
     """
 
     __slots__ = ("_form", "_gate", "_gate_utf8", "names", "slots")
@@ -51,10 +50,10 @@ class HeaderGate:
         _gated(self._form % (("-",) * len(self.slots)), self._gate, self.names)
 
     def fill(self, *values: str, smtputf8: bool = False) -> bytes:
-        """The finished block. Raises HeaderRefused by the gate, TypeError for the wrong number of values."""
+        """The finished block. Raises HeaderRefused from the gate, TypeError for the wrong number of values."""
         whole = "\0".join((*values, ""))
         if not smtputf8 and whole.count("\0") == len(values) and _VALUES.fullmatch(whole):
-            return (self._form % values).encode("ascii")  # what is around them has passed the gate before
+            return (self._form % values).encode("ascii")  # the constant fields passed the gate before
         return _gated(self._form % values, self._gate_utf8 if smtputf8 else self._gate, self.names)
 
 
@@ -70,7 +69,7 @@ def _gated(text: str, gate: re.Pattern[bytes], names: tuple[str, ...]) -> bytes:
 
 @lru_cache(maxsize=256)
 def _gate(names: tuple[str, ...], smtputf8: bool) -> re.Pattern[bytes]:
-    """The one regular language a block may be in: these names in order, lines of visible text, folds of ours."""
+    """The pattern of a valid block: these names in order, with lines of visible text and our folds."""
     for name in names:
         if not _NAME.fullmatch(name):
             raise HeaderRefused(f"{name!r} is no name for a header")
@@ -85,7 +84,7 @@ def _gate(names: tuple[str, ...], smtputf8: bool) -> re.Pattern[bytes]:
 
 
 def _complaint(octets: bytes, names: tuple[str, ...]) -> str:
-    """What is wrong with a block that the gate refused, for the person who owns the list."""
+    """The reason why the gate refused a block, in words for the owner of the list."""
     lines = octets.split(b"\r\n")
     found = tuple(line.partition(b":")[0].decode("ascii", "replace") for line in lines[:-1] if line[:1] != b" ")
     if max(map(len, lines)) > LONGEST_LINE:

@@ -1,6 +1,7 @@
-"""What a file is, by its first octets; its name is only asked where content of one kind has many uses.
+"""Detects the media type of a file by its content; the suffix only distinguishes types with the same kind of content.
 
-Nothing is decoded, so nothing can explode. Which types a letter may carry where is decided by `file_parts.py`.
+Nothing is decompressed, so there is no risk from decompression bombs. `file_parts.py` decides which types a letter may
+contain.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ARCHIVES = {
     ".odp": "application/vnd.oasis.opendocument.presentation",
     ".epub": "application/epub+zip",
 }
-#: Content that is UTF-8 text, by suffix. HTML and SVG are not among them: opened from a letter they run.
+#: Content that is UTF-8 text, by suffix. HTML and SVG are excluded: opened from a letter, they execute scripts.
 _TEXTS = {
     ".txt": "text/plain; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
@@ -50,12 +51,12 @@ def image_type(content: bytes) -> str | None:
 
 
 def is_svg(content: bytes) -> bool:
-    """Whether this looks like a drawing in SVG."""
+    """Whether ``content`` looks like SVG."""
     return _SVG.search(content[:4096]) is not None
 
 
 def attachment_type(content: bytes, suffix: str) -> str:
-    """The Content-Type of a file with this content; ``suffix`` (with its dot) only refines it."""
+    """The Content-Type of a file with this content; ``suffix`` (with its dot) refines it."""
     suffix = suffix.lower()
     known = image_type(content) or next((kind for magic, kind in _OTHERS if magic.match(content)), None)
     if known == "application/zip":

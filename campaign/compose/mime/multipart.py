@@ -1,6 +1,6 @@
-"""From encoded parts to the body of one letter: MIME put together by hand, always the same bytes for the same parts.
+"""Assembles the MIME body of a letter from encoded parts, always with the same bytes for the same parts.
 
-The whole tree, of which each level is there only when it is needed:
+The whole tree, in which each level is present only if needed:
 
     multipart/mixed                     with attachments
     ├── multipart/related               with embedded pictures
@@ -12,7 +12,7 @@ The whole tree, of which each level is there only when it is needed:
     ├── application/pdf                 attachments
     └── …
 
-A letter of one part alone has no boundary. Header fields of the letter itself are `letter_headers.py`'s.
+A letter with a single part has no boundary. `letter_headers.py` writes the header fields of the letter itself.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import msgspec
 
 from campaign.compose.mime.transfer_encoding import Encoded
 
-END = b"\r\n"  #: the CRLF before a boundary belongs to the boundary, so a part's own last one needs another
+END = b"\r\n"  #: the CRLF before a boundary belongs to the boundary, so a part that ends in one needs another
 
 
 class Assembled(msgspec.Struct, frozen=True, gc=False):
-    """The body of a letter, in ``pieces`` that are joined only once. ``encoding`` is empty for a multipart one."""
+    """The body of a letter, in ``pieces`` that are joined only once. ``encoding`` is empty for a multipart body."""
 
     content_type: str
     encoding: str
@@ -36,7 +36,7 @@ class Assembled(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def body(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         return b"".join(self.pieces)
 
 
@@ -49,8 +49,8 @@ def assembled(
 ) -> Assembled:
     """The letter's body. ``images`` and ``attachments`` are finished parts that end in CRLF.
 
-    At least one of ``text`` and ``html`` is there. ``boundary`` cannot occur in any part: it begins with ``=_``,
-    which no encoding makes.
+    At least one of ``text`` and ``html`` is present. ``boundary`` cannot occur in any part: it begins with ``=_``,
+    which no encoding produces.
     """
     whole = _alternative(text, html, boundary)
     if images:

@@ -1,7 +1,7 @@
-"""A finished letter read back as a mail reader would: headers, texts, images, attachments.
+"""Parses a finished letter as a mail reader would: headers, texts, images and attachments.
 
-For looking at letters before they go out. It uses the standard library's parser, and never anything of ours that
-wrote the letter, so that what is seen here is what a receiver sees.
+It serves to check letters before they are sent. It uses the standard library's parser and none of the code that wrote
+the letter, so the result is what a receiver sees.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from email.headerregistry import AddressHeader
 from email.message import EmailMessage
 from html import unescape
 
-PREHEADER = 160  #: characters of it that an inbox may show
+PREHEADER = 160  #: characters of a preheader that an inbox may show
 
 _HIDDEN = re.compile(r"<!--.*?-->|<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _INLINE = re.compile(
@@ -33,7 +33,7 @@ _CID = re.compile(r"cid:([^\s\"'()<>]+)")
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file beside the letter; ``size`` in octets, decoded, as ``data`` is."""
+    """An attached file; ``data`` is decoded, and ``size`` is its length in octets."""
 
     name: str
     type: str
@@ -43,10 +43,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class ReadLetter:
-    """What a receiver sees. ``headers`` are decoded, in order; ``images`` maps Content-IDs to data URIs.
+    """A letter as a receiver sees it. ``headers`` are decoded, in order; ``images`` maps Content-IDs to data URIs.
 
-    ``to`` are the addresses that To names, ``sender`` is the name and the address of From. ``image_names`` maps
-    Content-IDs to file names, and ``image_types`` to content types.
+    ``to`` are the addresses in To, ``sender`` is the name and the address of From. ``image_names`` maps Content-IDs to
+    file names, and ``image_types`` to content types.
     """
 
     headers: list[tuple[str, str]]
@@ -60,29 +60,29 @@ class ReadLetter:
     sender: tuple[str, str] = ("", "")
 
     def header(self, name: str) -> str:
-        """The first header of that name, decoded; ``""`` where there is none."""
+        """The first header of that name, decoded; ``""`` if there is none."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     @property
     def preheader(self) -> str:
-        """What an inbox shows behind the subject: the first words of the body, also those hidden in the letter."""
+        """The text that an inbox shows after the subject: the first words of the body, including hidden ones."""
         words = visible(self.html) if self.html else self.text
         return " ".join(_FILLERS.sub("", words).split())[:PREHEADER]
 
     @property
     def has_dark_rules(self) -> bool:
-        """Whether some rules hold in dark mode only."""
+        """Whether some rules apply only in dark mode."""
         return any(map(_DARK_RULES.search, _sheets(self.html)))
 
     @property
     def allows_dark(self) -> bool:
-        """Whether the letter says that it suits dark mode, so that a reader may paint its ground dark."""
+        """Whether the letter declares that it supports dark mode, so that a mail reader may use a dark background."""
         metas = (match[0] for match in _META.finditer(_COMMENT.sub("", self.html)))
         return any(map(_DARK_SCHEME.search, _sheets(self.html))) or any(map(_DARK_META.search, metas))
 
     @property
     def standalone_html(self) -> str:
-        """The HTML with its cid images put in as data, to be shown without the letter."""
+        """The HTML with its cid images replaced by data URIs, for display without the letter."""
         return _CID.sub(lambda match: self.images.get(match[1], match[0]), self.html)
 
 
@@ -114,17 +114,17 @@ def read_letter(content: bytes) -> ReadLetter:
 
 
 def visible(html: str) -> str:
-    """The text of ``html``, roughly as lines."""
+    """The visible text of ``html``, with approximate line breaks."""
     return unescape(_TAG.sub("\n", _INLINE.sub("", _HIDDEN.sub("", html))))
 
 
 def _sheets(html: str) -> list[str]:
-    """Where a letter can say what holds in dark mode, beside its meta elements: style elements, and media of others."""
+    """The places of rules for dark mode, apart from meta elements: style elements, and tags with a media attribute."""
     return [match[0] for match in _SHEET.finditer(html)]
 
 
 def _mailboxes(message: EmailMessage, name: str) -> Iterator[tuple[str, str]]:
-    """Name and address of everybody in every such header: parsed before decoding, so no name passes for an address."""
+    """All names and addresses in such headers, parsed before decoding, so that no name is mistaken for an address."""
     fields = [value for value in message.get_all(name, []) if isinstance(value, AddressHeader)]
     for address in (one for value in fields for one in value.addresses):
         yield _text(address.display_name), _text(address.addr_spec)

@@ -1,1 +1,1 @@
-"""Templates: Jinja in a sandbox, its limits, its files, and what is the same for every row."""
+"""Templates: Jinja in a sandbox, with limits, local files, filters, and constant text separated from values."""

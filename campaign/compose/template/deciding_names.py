@@ -1,6 +1,6 @@
-"""Which names decide what else a template prints: those in its conditions, loops and calls, and what they stand for.
+"""Finds the names that decide what a template prints: those in conditions, loops and calls, and the names behind them.
 
-A preview says by them how one form of a letter differs from another. Nothing is rendered here.
+A preview uses them to describe how one form of a letter differs from another. Nothing is rendered here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from jinja2 import nodes
 
 
 def deciding_names(trees: Iterable[nodes.Template]) -> list[str]:
-    """Names that conditions, loops, chosen includes and calls of macros ask for, in the order of the templates.
+    """The names used by conditions, loops, chosen includes and macro calls, in the order of the templates.
 
-    ``{% set pro = plan == 'pro' %}{% if pro %}`` asks for ``pro`` and, by way of it, for ``plan``.
+    ``{% set pro = plan == 'pro' %}{% if pro %}`` uses ``pro`` and, through it, ``plan``.
     """
     trees = list(trees)
     bound = [(_stored(node), node.node) for tree in trees for node in tree.find_all(nodes.Assign)]

@@ -1,8 +1,8 @@
-"""Columns that a template only prints need not go through Jinja for every row: where they stand is known beforehand.
+"""A fast path for columns that a template only prints: they are filled in without Jinja, at positions found beforehand.
 
 A second version of the template has a mark in place of each such ``{{ column }}``, so the text around them is one
-piece. What it printed is taken apart at the marks once for each way through the template, and a row's own columns are
-looked up where the marks stood. A column that the template binds to anything else, or changes, is left to Jinja.
+piece. Its output is split at the marks once for each path through the template, and each mark is replaced by the row's
+column. A column that the template binds to anything else, or changes, is left to Jinja.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from jinja2 import nodes
 from campaign.compose.lru_cache import LruCache
 from campaign.compose.value_positions import Pick, SlotOrder, in_order, picker
 
-START, END = "\x0e", "\x0f"  #: around the number of a column, in the place of its value
-MOST_WAYS, HEAVIEST = 512, 2_000_000  #: through one template that are kept; pieces of them all
+START, END = "\x0e", "\x0f"  #: around the number of a column, in place of its value
+MOST_WAYS, HEAVIEST = 512, 2_000_000  #: paths through one template in the cache; pieces of them all
 _MARK = re.compile(f"{START}([0-9]+){END}")
 _SPECIAL = frozenset({"loop", "self", "super", "caller", "varargs", "kwargs"})
 _UNFIT = (nodes.Block, nodes.Extends, nodes.EvalContextModifier, nodes.ScopedEvalContextModifier)
@@ -27,9 +27,9 @@ Statics = tuple[str | None, ...]
 
 
 class RenderPath(msgspec.Struct, frozen=True, gc=False):
-    """One way through a template: its text with ``None`` for each value, and where the values come from.
+    """One path through a template: its text with ``None`` for each value, and the origin of the values.
 
-    ``columns`` takes them out of a row; ``order`` says where they stand, followed by the values that were printed.
+    ``columns`` takes columns from a row; ``order`` is the order of these, followed by the printed values.
     """
 
     statics: Statics
@@ -38,7 +38,7 @@ class RenderPath(msgspec.Struct, frozen=True, gc=False):
 
 
 class Straight(NamedTuple):
-    """A template that only puts columns between words: it needs no drawing. ``form`` has ``%s`` for each of them."""
+    """A template of only text and columns, which needs no rendering by Jinja. ``form`` has ``%s`` for each column."""
 
     statics: Statics
     columns: Pick
@@ -46,14 +46,14 @@ class Straight(NamedTuple):
 
 
 class RenderPaths:
-    """The ways through one shortened template. ``names`` are the columns that marks stand for."""
+    """The paths through one shortened template. ``names`` are the columns that the marks stand for."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
         self._kept: LruCache[Statics, RenderPath] = LruCache(MOST_WAYS, HEAVIEST)
 
     def way(self, printed: Statics) -> RenderPath:
-        """What the shortened template printed, taken apart."""
+        """The path that gave this output of the shortened template."""
         way = self._kept.get(printed)
         if way is None:
             way = self._apart(printed)
@@ -83,7 +83,7 @@ class RenderPaths:
 
 
 def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: Collection[str]) -> RenderPaths | None:
-    """Put marks into ``tree`` where it only prints one of ``columns``. None, and nothing changed, where it cannot be.
+    """Put marks into ``tree`` where it only prints one of ``columns``. If impossible, change nothing and return None.
 
     ``others`` are the templates it includes.
     """
@@ -95,7 +95,7 @@ def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: C
 
 
 def straight(tree: nodes.Template) -> Straight | None:
-    """``tree`` as one text with columns between, if it is nothing else."""
+    """``tree`` as text with columns between, if it contains nothing else."""
     statics: list[str | None] = []
     names: list[str] = []
     for output in tree.body:
@@ -123,7 +123,7 @@ def _holds_marks(tree: nodes.Template) -> bool:
 
 
 def _bound(tree: nodes.Template) -> set[str]:
-    """Names that stand for something else than a column, at least somewhere."""
+    """Names that the template binds to something other than a column, at least in one place."""
     bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"} | _SPECIAL
     bound |= {macro.name for macro in tree.find_all(nodes.Macro)} | {one.target for one in tree.find_all(nodes.Import)}
     for one in tree.find_all(nodes.FromImport):
@@ -132,7 +132,7 @@ def _bound(tree: nodes.Template) -> set[str]:
 
 
 def _mark_all(body: Iterable[nodes.Node], free: frozenset[str], names: list[str]) -> None:
-    """In what is printed straight away; macros and blocks that capture their text are left alone."""
+    """Put marks into what is printed directly; macros and blocks that capture their text are left alone."""
     for node in body:
         match node:
             case nodes.Output():

@@ -1,8 +1,8 @@
 """Filters for dates, numbers and money in the recipient's locale.
 
-What a template may write: ``{{ due|date }}``, ``{{ due|date("full") }}``, ``{{ at|datetime }}``, ``{{ n|number }}``,
-``{{ price|currency("EUR") }}``, ``{{ share|percent }}``; a locale given in the filter wins over the row's. Columns are
-text by default, so ISO dates and plain numbers are read from text. Raises ValueError, in words, for anything else.
+Examples: ``{{ due|date }}``, ``{{ due|date("full") }}``, ``{{ at|datetime }}``, ``{{ n|number }}``,
+``{{ price|currency("EUR") }}``, ``{{ share|percent }}``. A locale given in the filter overrides the row's. Columns are
+text by default, so ISO dates and plain numbers are parsed from text. Anything else raises ValueError with a reason.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def date_filter(context: Any, value: Any, form: str = "medium", locale: str = ""
 
 @pass_context
 def datetime_filter(context: Any, value: Any, form: str = "medium", locale: str = "") -> str:
-    """A date with its time; a time zone in the value is kept as it is."""
+    """A date with its time, in the time zone of the value."""
     from babel.dates import format_datetime
 
     moment = _datetime(value)
@@ -69,7 +69,7 @@ def percent_filter(context: Any, value: Any, form: str = "", locale: str = "") -
 
 
 def _locale(context: Any, given: str) -> Any:
-    # From the context and not the environment: Jinja would work out a constant once, in whatever locale came first.
+    # From the context, not the environment: Jinja would evaluate a constant only once, in the locale of the first row.
     return known_locale(given or context.environment.locale)
 
 

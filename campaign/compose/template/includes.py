@@ -1,7 +1,7 @@
-"""Which templates a template names in ``include``, ``extends``, ``import`` and ``from``, as far as no row decides it.
+"""Finds the templates that a template names in ``include``, ``extends``, ``import`` and ``from``.
 
-A name may be worked out, as long as it can only be one of the template's own texts: ``a if x else b``,
-``{"de": "de.html"}[language]``, what ``set`` and ``for`` make of such. A name that a row could bring is none: a row
+A name may be an expression if it can only be one of the template's own texts: ``a if x else b``,
+``{"de": "de.html"}[language]``, and names bound to such by ``set`` and ``for``. A name from a row is not allowed: a row
 must not choose what is read into a letter. Nothing is opened here.
 """
 
@@ -12,13 +12,13 @@ from itertools import product
 
 from jinja2 import nodes
 
-MOST_NAMES = 200  #: that one expression may stand for
+MOST_NAMES = 200  #: that one expression may have as its value
 
-Bindings = dict[str, list[nodes.Node | None]]  #: what a name may stand for, None for anything
+Bindings = dict[str, list[nodes.Node | None]]  #: the possible values of a name; None for any value
 
 
 def bindings(tree: nodes.Template) -> Bindings:
-    """Everything that ``tree`` itself binds a name to."""
+    """All values that ``tree`` itself binds to names."""
     known: dict[int, nodes.Node] = {}
     for node in tree.find_all((nodes.Assign, nodes.For, nodes.With)):
         if isinstance(node, nodes.Assign):
@@ -35,7 +35,7 @@ def bindings(tree: nodes.Template) -> Bindings:
 
 
 def constants(node: nodes.Node | None, known: Bindings, seen: frozenset[str] = frozenset()) -> list[str] | None:
-    """The texts that ``node`` can stand for, or None where that depends on more than the template."""
+    """The possible texts of ``node``, or None if they depend on more than the template."""
     match node:
         case nodes.Const(value=str() as text):
             return [text]

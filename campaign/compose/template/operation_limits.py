@@ -1,6 +1,7 @@
-"""Bounds on what one operation of a template may make: a text, a number, padding; and how a value becomes text.
+"""Limits on the result of one operation in a template (text, number, padding), and conversion of values to text.
 
-Looked at before the operation is done, since afterwards the memory is gone. `sandbox.py` puts these checks in the way.
+The limits are checked before the operation, because afterwards the memory is already used. `sandbox.py` applies these
+checks.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import Any
 from jinja2 import Undefined
 from jinja2.exceptions import SecurityError
 
-LARGEST = 2 * 1024 * 1024  #: characters of a text that a template may make
+LARGEST = 2 * 1024 * 1024  #: characters of a text that a template may create
 WIDEST = 10_000  #: characters that padding may add
 MOST_BITS = 20_000  #: of a whole number
 MOST_WORK = 2_000_000_000  #: characters that one filter may copy
-MOST_ITEMS = 200_000  #: in a list that becomes text, those in the lists in it included
-MOST_DIGITS = 10_000  #: of a number that becomes text, or a whole number
+MOST_ITEMS = 200_000  #: in a list that is converted to text, including those of nested lists
+MOST_DIGITS = 10_000  #: of a number that is converted to text or to an integer
 
-Count = Callable[[Any], Any]  #: counts what was made, and gives it back
+Count = Callable[[Any], Any]  #: counts a result, and returns it
 
 _WIDTH = re.compile(r"\d{5}|%[^a-zA-Z%]*\*|\{[^{}]*\{")
 _DIGITS = re.compile(r"\d+")
@@ -30,7 +31,7 @@ _PADDING = frozenset({"center", "ljust", "rjust", "zfill"})
 
 
 class TooMuch(SecurityError):  # noqa: N818 - it names what happened
-    """A row made a template pass one of the bounds; the message says which."""
+    """A row made a template exceed one of the limits; the message says which."""
 
 
 def _size(value: Any) -> int:
@@ -47,7 +48,7 @@ def _refuse(size: int) -> None:
 
 
 def check_format(text: Any, *args: Any, **kwargs: Any) -> None:
-    """Refuse formats that ask for five digits of width, for a computed one, or for more than may be made."""
+    """Refuse formats with a width of five digits, with a computed one, or with a result that is too long."""
     if not isinstance(text, str):
         return
     if _WIDTH.search(text):
@@ -63,7 +64,7 @@ def check_format(text: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def check_shown(value: Any, *_: Any, **__: Any) -> None:
-    """Refuse what would become an endless text: lists within lists, each counted as often as it is printed."""
+    """Refuse values that would give too long a text; a nested list counts each time it is printed."""
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > MOST_DIGITS:
         raise TooMuch(f"the template works on a number of more than {MOST_DIGITS:,} digits")
     if not isinstance(value, _CONTAINERS):
@@ -125,7 +126,7 @@ OPERATORS: dict[str, Callable[[Any, Any], None]] = {
 
 
 def check_method(method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """The methods of text that can make much of little."""
+    """Check the methods of text whose result can be much longer than the text."""
     text, name = method.__self__, method.__name__
     if not isinstance(text, str | bytes):
         return
@@ -156,7 +157,7 @@ def _check_replace(text: Any, old: Any = "", new: Any = "", *_: Any, **__: Any) 
 
 
 def _check_join(value: Any, d: Any = "", attribute: Any = None) -> None:  # noqa: ARG001 - as the filter is called
-    """Text is joined by its characters, a table by its names."""
+    """Check ``join``; it joins the characters of a text and the names of a table."""
     if isinstance(value, str | bytes):
         _refuse(len(value) * (_size(d) + 1))
     elif isinstance(value, _CONTAINERS):
@@ -180,7 +181,7 @@ def _check_sum(items: Any, attribute: Any = None, start: Any = 0) -> None:  # no
 
 
 def _check_striptags(text: Any, *_: Any, **__: Any) -> None:
-    shown = str(text)  # each tag that is taken out makes a copy of the whole text
+    shown = str(text)  # each removed tag makes a copy of the whole text
     _refuse_work(len(shown) * shown.count("<"))
 
 
@@ -223,9 +224,10 @@ FILTERS: dict[str, Callable[..., None]] = {
 
 
 def guarded(function: Callable[..., Any], check: Callable[..., None] | None, counted: Count) -> Callable[..., Any]:
-    """The filter behind its check, if it has one, and its result counted.
+    """The filter, with its check before it, if it has one, and its result counted.
 
-    What Jinja passes first (context, environment) is kept from the check; what can be walked only once is walked here.
+    The check does not get Jinja's first argument (context, environment). Iterators are turned into lists, so that the
+    check does not exhaust them.
     """
     passed = 1 if hasattr(function, "jinja_pass_arg") else 0
 
@@ -245,7 +247,7 @@ def guarded(function: Callable[..., Any], check: Callable[..., None] | None, cou
 
 
 def texts(values: Iterable[Any], shown: Callable[[Any], str]) -> list[str]:
-    """What ``shown`` makes of each value, as long as that is not too much. Raises TooMuch."""
+    """The result of ``shown`` for each value. Raises TooMuch if they are too long together."""
     found, size = [], 0
     for value in values:
         found.append(shown(value))
@@ -256,7 +258,7 @@ def texts(values: Iterable[Any], shown: Callable[[Any], str]) -> list[str]:
 
 
 def printed(value: Any) -> str:
-    """What a printed value looks like: nothing for ``None``; Markup stays Markup. Raises for undefined ones."""
+    """The text of a printed value: empty for ``None``; Markup stays Markup. Raises for undefined values."""
     if isinstance(value, str) or value is None:
         return value or ""
     check_shown(value)

@@ -1,8 +1,8 @@
-"""How much of its time a row has used up: asked between the steps of making a letter, so that no row holds up a run.
+"""The time limit of a row, checked between the steps of composing a letter so that no row holds up a run.
 
-What counts is the CPU time of the thread, not the clock on the wall: a row is not to blame for a machine that stood
-still. But asking for it takes longer than many a step, and nobody has used more of it than went by on the wall, so it
-is counted from the moment at which a row's time on the wall is over. A row may take its time twice, then, never more.
+The limit is on the thread's CPU time, so that a stalled machine does not count against a row. But reading that clock
+takes longer than many of the steps, and CPU time never exceeds wall time. So CPU time is only measured from the moment
+at which the row has used its limit in wall time. A row may therefore take up to twice its limit, never more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from campaign.compose.template.operation_limits import TooMuch
 
 
 class RowTimer:
-    """Started for a row, or goes on with one that has been begun; both clocks count seconds. Not started: no limit."""
+    """Measures the time of a row, or resumes one begun before; both clocks count seconds. Not started: no limit."""
 
     __slots__ = ("_began", "_clock", "_cpu", "_cpu_deadline", "_deadline", "_now", "_seconds")
 
@@ -29,22 +29,22 @@ class RowTimer:
         self._now = 0.0
 
     def start(self) -> None:
-        """The time of a row begins."""
+        """Begin the time of a row."""
         self._now = self._clock()
         self.go_on(0.0)
 
     def go_on(self, used: float) -> None:
-        """The time of a row that has ``used`` some of it goes on, from the moment of `start` or of the last `used`."""
+        """Resume a row that has ``used`` so many seconds, from the moment of the last `start` or `used`."""
         self._began = self._now - used
         self._deadline, self._cpu_deadline = self._began + self._seconds, 0.0
 
     def used(self) -> float:
-        """Seconds on the wall that the row has taken."""
+        """The row's wall time so far, in seconds."""
         self._now = self._clock()
         return self._now - self._began
 
     def check(self) -> None:
-        """Raises TooMuch when the row's time is over."""
+        """Raise TooMuch if the row has exceeded its limit."""
         if self._clock() <= self._deadline:
             return
         if not self._cpu_deadline:

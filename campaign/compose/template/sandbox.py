@@ -1,13 +1,13 @@
-"""The fence around templates: what a template may do, how much it may make, and how its output is taken apart.
+"""The sandbox for templates: permitted operations, resource limits, and output split into text and values.
 
-Templates are trusted but fallible, rows are hostile: the sandbox of Jinja keeps both away from anything with power,
-and this module adds what the sandbox does not have, bounds. Every operation that can grow a text or a number is looked
-at before (widths, factors, exponents) or right after (``~``); every loop round, macro, block and included template
-beats a pulse, by which the row's time and what it has printed are looked at. What cannot be stopped: one single filter
-call on a text within the bounds, such as a word wrap of two megabytes (about a second).
+Templates are trusted but fallible, rows are hostile. Jinja's sandbox keeps both from dangerous objects; this module
+adds limits, which that sandbox lacks. Every operation that can grow a text or a number is checked before (widths,
+factors, exponents) or right after (``~``). Every loop iteration, macro, block and included template counts as a beat;
+after every `BEATS` of them, the row's time and the size of its output are checked. A single filter call on a text
+within the limits cannot be stopped, such as a word wrap of two megabytes (about a second).
 
-The generated code yields the template's own text, and ``None`` where a value was printed; the values are kept aside,
-raw. Nothing of e-mail, CSS or files is known here.
+The generated code yields the template's constant text, and ``None`` for each printed value; the raw values are stored
+separately. This module is independent of e-mail, CSS and files.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from campaign.compose.template.operation_limits import (
 from campaign.compose.template.row_timeout import RowTimer
 
 OPEN, CLOSE = "\x02", "\x03"  #: around a value inside captured text: OPEN value OPEN CLOSE
-BEATS = 64  #: of a template's pulse between two looks at the row's time and size
+BEATS = 64  #: loop iterations, macros and the like between two checks of the row's time and size
 MOST_ROUNDS = 1_000_000  #: of all loops of one row together
 MOST_EVENTS = 200_000  #: pieces one template may print for one row
-MOST_WEIGHT = 16 * LARGEST  #: characters of printed values that may be in memory
-MOST_MADE = 128 * LARGEST  #: characters and items of all large things that one row may have made, so kept in memory
-LARGE = 1_000  #: from here on a thing is counted
+MOST_WEIGHT = 16 * LARGEST  #: characters of printed values in memory, at most
+MOST_MADE = 128 * LARGEST  #: characters and items of all large results of one row, which it may keep in memory
+LARGE = 1_000  #: results longer than this are counted
 
-#: Whose attributes a template may use.
+#: The types whose attributes a template may use.
 _KNOWN = (
     *(str, bytes, int, float, bool, type(None), date, time_of_day, timedelta, Decimal, list, tuple, dict, range),
     *(LoopContext, Namespace, Cycler, Joiner, TemplateReference, BlockReference, TemplateModule, Macro, Undefined),
@@ -56,9 +56,9 @@ _KNOWN = (
 
 
 class _Generator(CodeGenerator):
-    """Emits ``environment.put(value)`` for what is printed; unmarked text inside ``set`` and ``filter`` blocks.
+    """Emits ``environment.put(value)`` for printed values, and unmarked text inside ``set`` and ``filter`` blocks.
 
-    Their text may be compared, measured and cut by the template, so it has to be what it seems.
+    The template may compare, measure and cut the text of these blocks, so it must not contain marks.
     """
 
     _captured = 0
@@ -87,9 +87,9 @@ class _Generator(CodeGenerator):
         self._printing(super().visit_CallBlock, node, frame, captured=0)
 
     def _printing(self, visit: Callable[[Any, Frame], None], node: nodes.Node, frame: Frame, captured: int) -> None:
-        """Visit a block that writes its result itself, in ``frame``: that is a printed value too.
+        """Visit a block that writes its own result in ``frame``, which is a printed value too.
 
-        ``captured`` is 1 where the text inside the block is captured unmarked; its result no longer is.
+        ``captured`` is 1 if the text inside the block is captured unmarked; its result is not.
         """
         outer = self._result, self._inside
         self._result, self._inside = frame, captured
@@ -109,7 +109,7 @@ class _Generator(CodeGenerator):
         super().end_write(frame)
 
     def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
-        """A field of a row's own table, as `Sandbox.getattr` has it, without a call for each."""
+        """Inline the look-up of a field in a row's table, with the result of `Sandbox.getattr` but without a call."""
         if not isinstance(node.node, nodes.Name):
             super().visit_Getattr(node, frame)
             return
@@ -124,14 +124,14 @@ class _Generator(CodeGenerator):
         self.write(")")
 
     def visit_EnvironmentAttribute(self, node: nodes.EnvironmentAttribute, frame: Frame) -> None:  # noqa: N802 - as above
-        """A beat of the pulse: a property of the environment would take thrice the time."""
+        """Inline one beat; a property of the environment would take three times as long."""
         if node.name == "beats":
             self.write("next(environment.beats, 1) and environment.look_around()")
         else:
             super().visit_EnvironmentAttribute(node, frame)
 
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802 - Jinja's name for it
-        """A part of a text or a list is a copy."""
+        """Count a slice of a text or a list, since it is a copy."""
         part = isinstance(node.arg, nodes.Slice)
         self.write("environment.counted(" if part else "")
         super().visit_Getitem(node, frame)
@@ -144,7 +144,7 @@ class _Generator(CodeGenerator):
 
 
 class _Template(Template):
-    """Keeps what an imported template prints at its top level out of the importing letter."""
+    """A template whose top-level output stays out of the letter when it is imported."""
 
     def make_module(self, *args: Any, **options: Any) -> TemplateModule:
         environment: Any = self.environment
@@ -154,10 +154,10 @@ class _Template(Template):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """A Jinja environment within bounds. ``html`` turns escaping on, whatever a file is called.
+    """A Jinja environment with limits. ``html`` turns escaping on, whatever the name of a file.
 
-    ``marking`` off leaves captured text without marks: what plain Jinja would print. ``probing`` marks the values in
-    all captured text, ``set`` and ``filter`` blocks too, to see what stands where. ``watch`` is the row's.
+    Without ``marking``, captured text has no marks, as in plain Jinja. ``probing`` marks the values in all captured
+    text, including ``set`` and ``filter`` blocks, to find their positions. ``watch`` is the row's timer.
     """
 
     code_generator_class = _Generator
@@ -177,20 +177,20 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.locale = "en"
         self.watch = watch
         self._rounds = self._weighed = self._weight = self._made = 0
-        #: The generated code takes one for each loop round, macro, block and template.
+        #: The generated code takes one for each loop iteration, macro, block and template.
         self.beats = repeat(None, BEATS - 1)
-        del self.globals["lipsum"], self.filters["random"]  # a letter has to come out the same each time
+        del self.globals["lipsum"], self.filters["random"]  # a letter must be the same each time
         for name, function in self.filters.items():
             self.filters[name] = guarded(function, FILTERS.get(name), self.counted)
 
     def begin(self) -> None:
-        """Forget what is left of the last drawing."""
+        """Reset the state of the last rendering."""
         self.values.clear()
         self._rounds = self._weighed = self._weight = self._made = 0
         self.beats = repeat(None, BEATS - 1)
 
     def look_around(self) -> None:
-        """Called by the generated code whenever `beats` are used up."""
+        """Check the row's time and size. The generated code calls this whenever `beats` are used up."""
         self.beats = repeat(None, BEATS - 1)
         self._rounds += BEATS
         self.watch.check()
@@ -203,12 +203,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise TooMuch(f"the template prints values of more than {MOST_WEIGHT:,} characters for this row")
 
     def strict_put(self, value: Any) -> None:
-        """Slower than `put`, but fails where the template stands: for finding the line of an error."""
+        """As `put`, but slower: it fails at the template's line, to locate an error."""
         printed(value)
         self.values.append(value)
 
     def shown(self, value: Any) -> str:
-        """A value inside captured text, without marks, as the template is going to work on it."""
+        """A value inside captured text, without marks, because the template processes it."""
         text = printed(value)
         self._weight += len(text)
         if self._weight > MOST_WEIGHT:
@@ -217,14 +217,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._in_marks(value, text) if self.probing else text
 
     def bounded(self, text: str) -> str:
-        """The result of ``~``, if it is not too large."""
+        """The result of ``~``. Raises TooMuch if it is too long."""
         if len(text) > LARGEST:
             raise TooMuch(f"the template makes a text of more than {LARGEST:,} characters for this row")
         self.counted(text)
         return text
 
     def counted(self, made: Any) -> Any:
-        """What an operation made, as long as all that this row made is not too much to be kept."""
+        """The result of an operation. Raises TooMuch if all large results of this row are too much to keep."""
         if isinstance(made, str | list | tuple | bytes) and len(made) > LARGE:
             self._made += len(made)
             if self._made > MOST_MADE:
@@ -232,7 +232,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return made
 
     def _concat(self, events: Iterable[str | None]) -> str:
-        """Captured events as one text, the values in marks, so that they are still known as values later."""
+        """Captured events as one text, with marks around the values, so that they can be separated later."""
         found = list(events)
         count = found.count(None)
         own = self.values[len(self.values) - count :]
@@ -255,23 +255,23 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return f"{OPEN}{text}{OPEN}{CLOSE}"
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Only plain values and what Jinja itself hands out have attributes; a stranger has none."""
+        """Allow attributes only of plain values and of Jinja's own objects."""
         return isinstance(obj, _KNOWN) and super().is_safe_attribute(obj, attr, value)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """``order.items`` is the field of that name where the row has one, and only then the method."""
+        """``order.items`` is the field of that name if the table has one, otherwise the method."""
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call ``obj`` if it is safe and will not make too much."""
+        """Call ``obj`` if it is safe and its result is within the limits."""
         if isinstance(obj, BuiltinMethodType):
             check_method(obj, args, kwargs)
         return self.counted(super().call(context, obj, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """``str.format`` without widths of five digits, without nested fields, and within the bounds."""
+        """``str.format`` without widths of five digits, without nested fields, and within the limits."""
         wrapped = super().wrap_str_format(value)
         if wrapped is None:
             return None
@@ -284,7 +284,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return checked
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """``*``, ``**``, ``%``, ``/`` and ``+``, with a look at what will come of them."""
+        """``*``, ``**``, ``%``, ``/``, ``//`` and ``+``, with their limits checked first."""
         OPERATORS[operator](left, right)
         return self.counted(super().call_binop(context, operator, left, right))
 

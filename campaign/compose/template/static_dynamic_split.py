@@ -1,8 +1,8 @@
-"""What a template printed for one row, put in order: text that shapes the letter on one side, values on the other.
+"""Splits a template's output for one row into the text that shapes the letter and the values.
 
-A blank value becomes part of the shape (``:empty`` may match it), and so does markup: what a macro printed is taken
-apart again by the marks around its values, what is printed with ``|safe`` stays whole. Values leave as plain text,
-cleaned of control characters, not escaped.
+A blank value becomes part of the shape (``:empty`` may match it), and so does markup. The output of a macro is split at
+the marks around its values; markup printed with ``|safe`` stays whole. The values are plain text without control
+characters, not escaped.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from campaign.compose.value_positions import SlotOrder, in_places
 
 _TEXT = {str}
 _PLAIN = {str, int, float, bool, type(None)}  # what cannot become Markup
-NO_MARK = "\x01"  #: taken out by `cleaned`
-FEW = 1_000  #: plain values that need no watching while they become text
+NO_MARK = "\x01"  #: removed by `cleaned`
+FEW = 1_000  #: plain values that may be converted to text without checking their total length
 _NONE: dict[int, str] = {}
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 
 
 class RenderedTemplate(msgspec.Struct, frozen=True, gc=False):
-    """``statics``: the shape's text with ``None`` for each gap; ``values``: plain text, none blank.
+    """``statics``: the shape's text with ``None`` for each slot; ``values``: plain text, none blank.
 
-    ``lines``: some value holds a line feed, or another character that does not print. ``markup``: how to write those
-    values, by number, that came escaped in a way of their own, such as by ``|tojson``. ``size``: so many characters
-    they have at most, wherever they stand. ``order`` says where that is; without one there is a value for each gap, and
-    with one there is neither ``markup`` nor ``lines``.
+    ``lines``: some value contains a line feed, or another character that is not printable. ``markup``: the escaped
+    form, by number, of values with their own escaping, such as from ``|tojson``. ``size``: an upper bound on the
+    characters of the values in all slots. ``order``: the slots of the values; without it there is a value for each
+    slot, and with it there is neither ``markup`` nor ``lines``.
     """
 
     statics: Statics
@@ -46,12 +46,12 @@ class RenderedTemplate(msgspec.Struct, frozen=True, gc=False):
     order: SlotOrder | None = None
 
     def in_places(self) -> list[str]:
-        """A value for each gap."""
+        """One value for each slot."""
         return in_places(self.values, self.order)
 
 
 def split_static_from_dynamic(output: TemplateOutput, *, html: bool) -> RenderedTemplate:
-    """Put ``output`` in order. Raises what an undefined value raises, TooMuch, and ValueError for lone surrogates."""
+    """Split ``output``. Raises TooMuch, ValueError for lone surrogates, and whatever an undefined value raises."""
     statics, values, order = output.statics, output.values, output.order
     types = set(map(type, values))
     simple = True
@@ -73,7 +73,7 @@ def split_static_from_dynamic(output: TemplateOutput, *, html: bool) -> Rendered
 
 
 def _shown(html: bool, value: Any) -> str:
-    """A value as text; markup without tags is text too, other markup stays Markup where it means something."""
+    """A value as text. In HTML, markup that is only escaped text becomes text, and other markup stays Markup."""
     text = printed(value)
     if not isinstance(text, Markup):
         return text
@@ -100,7 +100,7 @@ def _in_order(statics: Statics, values: Sequence[Any], html: bool) -> RenderedTe
 
 
 def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tuple[bool, str]]:
-    """Pairs of whether it is a value, and the text."""
+    """Pairs of a flag for values, and the text."""
     for piece in statics:
         if piece is not None:
             yield False, piece
@@ -113,7 +113,7 @@ def _pieces(statics: Statics, values: Iterator[Any], html: bool) -> Iterator[tup
 
 
 def _unmarked(markup: str) -> Iterator[tuple[bool, str]]:
-    """Markup taken apart at its marks: OPEN value OPEN CLOSE. Marks that a filter broke are dropped."""
+    """Markup split at its marks: OPEN value OPEN CLOSE. Marks that a filter broke are dropped."""
     if "<" not in markup and OPEN not in markup:
         yield True, Markup(cleaned(markup))  # noqa: S704 - it is markup already
         return
@@ -132,9 +132,9 @@ def _unmarked(markup: str) -> Iterator[tuple[bool, str]]:
 
 
 def unmarked(variables: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose texts hold none of the characters that are our marks: it could break those of others with them.
+    """The row without the characters that are our marks, which could break the marks around other values.
 
-    In their place stands another character that no letter holds, so a text is as long, and as true, as it was.
+    They are replaced by another character that no letter contains, so each text keeps its length and its truth value.
     """
     if not any(map(_holds_marks, variables.values())):
         return variables
@@ -160,7 +160,7 @@ def _without_marks(value: Any) -> Any:
 
 
 def cleaned(text: str) -> str:
-    """Without control characters and non-characters, line ends as LF. Raises ValueError for lone surrogates."""
+    """``text`` without control and non-characters, line ends as LF. Raises ValueError for lone surrogates."""
     if text.isprintable():
         return text
     try:
@@ -171,7 +171,7 @@ def cleaned(text: str) -> str:
 
 
 def html_escaped(values: Sequence[str]) -> Sequence[str]:
-    """All values escaped for HTML, in one go."""
+    """All values escaped for HTML, in one operation."""
     whole = OPEN.join(values)
     text = str(escape(whole))
     return values if len(text) == len(whole) else text.split(OPEN)

@@ -1,8 +1,8 @@
-"""Templates: found inside the root, compiled once, checked before anything is sent, and rendered for a row.
+"""Templates: opened from under the root, compiled once, checked before anything is sent, and rendered for rows.
 
-A `Page` is one template with everything it includes. Rendering it gives the template's own text and the row's values
-apart (`TemplateOutput`); `static_dynamic_split.py` puts them in order, and `html/` escapes the values. A mistake that
-can be seen without a row is a ConfigError that names file and line.
+A `Page` is one template with everything it includes. Its output (`TemplateOutput`) keeps the template's constant text
+and the row's values apart; `static_dynamic_split.py` prepares them, and `html/` escapes the values. A mistake that
+shows without a row is a ConfigError that names file and line.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from campaign.compose.value_positions import SlotOrder, in_places
 from campaign.errors import ConfigError
 
 _TEXT = {str}
-#: Under this key a row's variables hold the locale of the filters; no template can name it. Without it: English.
+#: The key in a row's variables for the locale of the filters, which no template can name; the default is English.
 LOCALE, ENGLISH = " locale", "en"
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 
 
 class TemplateOutput(msgspec.Struct, frozen=True, gc=False):
-    """What a template printed for one row: its text, with ``None`` for each place of a value, and the values, raw.
+    """A template's output for one row: its constant text with ``None`` for each value, and the raw values.
 
-    ``order`` says which of them stands where; without one they are as they come, one for each place.
+    ``order`` assigns the values to the slots; without it there is one value for each slot, in order.
     """
 
     statics: Statics
@@ -51,26 +51,27 @@ class TemplateOutput(msgspec.Struct, frozen=True, gc=False):
 
 
 class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
-    """Why a row cannot be rendered, in words for the person who owns the list."""
+    """Why a row cannot be rendered, in words for the owner of the list."""
 
 
 class Page:
-    """One template and what it includes, ready to be rendered for rows."""
+    """One template with everything it includes, ready to be rendered for rows."""
 
     def __init__(
         self, environment: Sandbox, template: Template, name: str, *, constant: bool, straight: Straight | None
     ) -> None:
         self.name, self.constant, self._straight = name, constant, straight
-        self.captures = False  #: whether text is captured in it before it is printed, as in macros
+        self.captures = False  #: whether it captures text before printing it, as macros do
         self.shortcut: tuple[Template, RenderPaths, Context] | None = None
         self._environment, self._template = environment, template
         self._globals = environment.globals
 
     def render(self, variables: Mapping[str, Any], *, marking: bool = True, probing: bool = False) -> TemplateOutput:
-        """The template for one row. Raises RowRefused with template, line and reason.
+        """Render the template for one row. Raises RowRefused with template, line and reason.
 
-        ``marking`` off: captured text holds no marks, as in Jinja itself, so its values are not told apart.
-        ``probing``: even text that the template works on holds them, so all values are told apart, and it may differ.
+        Without ``marking``, captured text has no marks, as in plain Jinja, so its values are not separated from it.
+        With ``probing``, even text that the template processes has marks, so all values are separated, but the output
+        may differ.
         """
         environment = self._environment
         environment.locale = variables.get(LOCALE, ENGLISH)
@@ -89,9 +90,9 @@ class Page:
     def _short(
         self, template: Template, ways: RenderPaths, context: Context, variables: Mapping[str, Any]
     ) -> TemplateOutput | None:
-        """Rendered without the columns that are only printed; None where the row lacks one of them.
+        """Render the shortened template and fill in the columns that it only prints; None if the row lacks one.
 
-        The context serves each row anew: besides these it holds nothing that a shortened template can change.
+        The context is reused for each row: apart from what is reset here, a shortened template cannot change it.
         """
         context.vars.clear()
         context.exported_vars.clear()
@@ -100,7 +101,7 @@ class Page:
         try:
             columns = way.columns(variables)
         except KeyError:
-            return None  # Jinja says in which line
+            return None  # Jinja then gives the line
         return TemplateOutput(way.statics, (*columns, *self._environment.values), way.order)
 
     def _printed(self, template: Template, context: Context) -> Statics:
@@ -113,7 +114,7 @@ class Page:
         return statics
 
     def explain(self, variables: Mapping[str, Any], error: Exception) -> RowRefused:
-        """``error`` came up when a printed value was looked at: render once more to find the template's line."""
+        """The refusal for ``error``, raised by a printed value; renders once more to find the template's line."""
         environment = self._environment
         put, environment.put = environment.put, environment.strict_put
         try:
@@ -125,7 +126,7 @@ class Page:
         return RowRefused(f"{self.name}: {error}")
 
     def text(self, variables: Mapping[str, Any]) -> str:
-        """The template for one row as one text. Raises RowRefused."""
+        """Render the template for one row as text. Raises RowRefused."""
         text = self._put_between(variables) if self._straight else None
         if text is None:
             text = self._joined(variables)
@@ -134,7 +135,7 @@ class Page:
         return text
 
     def _put_between(self, variables: Mapping[str, Any]) -> str | None:
-        """The text of a straight template, if all its columns are there and are text."""
+        """The text of a straight template; None unless all its columns are present and are text."""
         _, columns, form = self._straight  # type: ignore[misc]  # only called where there is one
         try:
             values = columns(variables)
@@ -164,7 +165,7 @@ class Page:
 
 
 def _place(error: BaseException, name: str) -> str:
-    """``template:line`` of the innermost template frame of ``error``'s traceback."""
+    """``template:line`` of the innermost template frame in the traceback of ``error``."""
     place, trace = name, error.__traceback__
     while isinstance(trace, TracebackType):
         template = trace.tb_frame.f_globals.get("__jinja_template__")
@@ -179,10 +180,10 @@ def _shown(name: str | None) -> str:
 
 
 class Templates:
-    """Opens templates. ``columns`` are the names a row has; ``extras`` what the program adds.
+    """Opens templates. ``columns`` are the names in a row; ``extras`` are the names that the program adds.
 
-    ``folder`` is where relative names of includes are looked up first; then ``root``. Both are resolved. ``private``
-    are files and folders that are never read as a template.
+    Relative names of includes are looked up in ``folder``, then in ``root``; both are resolved. ``private`` are files
+    and folders that are never read as a template.
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class Templates:
     ) -> None:
         self.loader = Loader(dict.fromkeys((folder, root)), root, private)
         self._columns, self._extras = tuple(columns), tuple(extras)
-        self.deciding: dict[str, None] = {}  #: names that conditions and loops ask for
+        self.deciding: dict[str, None] = {}  #: names used in conditions and loops
         self.html = Sandbox(html=True, watch=watch, loader=self.loader)
         self.plain = Sandbox(html=False, watch=watch, loader=self.loader)
         for environment in (self.html, self.plain):
@@ -279,7 +280,7 @@ def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> C
 
 
 def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox, names: Iterable[str]) -> ConfigError:
-    """A mistake in what a template says: its place, and what was meant by a misspelt name."""
+    """The error for an invalid template, with file, line, and a suggestion for a misspelt name."""
     where, what = error.name or name, error.message or ""
     step = (
         f"correct {where} in the campaign file"

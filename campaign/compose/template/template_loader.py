@@ -1,6 +1,6 @@
-"""Template files, read from beside the first one or from under the root, each once, and none that is not for letters.
+"""Reads template files from beside the first one or from under the root, each once, and refuses private files.
 
-What a template says is no business of this module, nor which templates a letter needs: `includes.py` finds them.
+`includes.py` finds the templates that a letter needs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from campaign.errors import ConfigError
 class Loader(BaseLoader):
     """Reads templates beside the first one or under the root; symbolic links must end inside the root.
 
-    What was read once is given again, so a letter never holds a file as it was changed in mid-run. While ``sealed``
-    nothing else is there: all that rows can need was read before the first of them.
+    Each file is read once, so a change during a run does not reach a letter. While ``sealed``, other files are treated
+    as missing: everything that rows can need was read before the first row.
     """
 
     def __init__(self, folders: Iterable[Path], root: Path, private: Iterable[Path]) -> None:

@@ -1,6 +1,6 @@
-"""Which variables a template asks for that no row will have: found before the first letter, over all it includes.
+"""Finds variables that a template and its includes use but no row will have, before the first letter.
 
-Only looks at templates; opens them through the environment's loader. A variable that the same template tests with
+Templates are opened through the environment's loader and not rendered. A variable that the same template tests with
 ``is defined`` or gives a ``default`` may be missing.
 """
 
@@ -18,16 +18,16 @@ from campaign.errors import ConfigError
 
 MOST_TEMPLATES = 500  #: in one closure
 _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
-#: What stands between the braces of a line, closed or not.
+#: The text between the braces in a line, closed or not.
 _INSIDE = re.compile(r"\{[{%](.*?)(?:[%}]\}|$)")
-#: What stands in a header where its column's name has an underscore.
+#: The characters in a header for which the column's name has an underscore.
 _BETWEEN = r"[\W_]+"
 _BINDING = (nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.Import, nodes.FromImport)
 
 
 @dataclass(slots=True)
 class Part:
-    """One template of a closure. ``alone``: imported without context, so it sees no column."""
+    """One template of a closure. ``alone``: it is imported without context, so it sees no column."""
 
     name: str
     tree: nodes.Template
@@ -36,7 +36,7 @@ class Part:
 
 @dataclass(slots=True)
 class Closure:
-    """A template and all it extends, includes and imports, whichever branch a row takes."""
+    """A template and all templates that it extends, includes and imports, in any branch."""
 
     environment: Environment
     name: str
@@ -44,7 +44,7 @@ class Closure:
     parts: dict[str, Part] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Walk. Raises TemplateNotFound, TemplateSyntaxError, and ConfigError for names that a row could decide."""
+        """Find all parts. Raises TemplateNotFound, TemplateSyntaxError, and ConfigError for names decided by a row."""
         waiting = [(self.name, self.environment.parse(self.source, self.name, self.name), False)]
         while waiting:
             name, tree, alone = waiting.pop()
@@ -75,7 +75,7 @@ class Closure:
         return found
 
     def _needed(self, node: nodes.Node, names: list[str]) -> list[str]:
-        """All of ``names``, or those that are there where one of several is enough, or none is needed."""
+        """All of ``names``; only the existing ones if one of several is enough or a missing one is allowed."""
         missing_is_fine = getattr(node, "ignore_missing", False)
         several = isinstance(node.template, nodes.List | nodes.Tuple)  # type: ignore[attr-defined]  # all four have one
         if not missing_is_fine and not several:
@@ -103,7 +103,7 @@ def _decided_by_a_row(name: str, node: nodes.Node) -> ConfigError:
 
 
 def undeclared(closure: Closure, columns: Iterable[str], extras: Iterable[str]) -> None:
-    """Raises ConfigError naming every variable that nothing provides: template, line, name, and the columns."""
+    """Raise ConfigError for every variable that nothing provides, with template, line and name, and the columns."""
     columns, extras = tuple(columns), tuple(extras)
     always = frozenset(extras) | frozenset(closure.environment.globals)
     stored = {part.name: _stored(part.tree) for part in closure.parts.values()}
@@ -125,9 +125,9 @@ def undeclared(closure: Closure, columns: Iterable[str], extras: Iterable[str]) 
 
 
 def _undeclared(tree: nodes.Template) -> set[str]:
-    """Names that ``tree`` itself does not provide where it uses them; a block sees what stands at the top.
+    """Names that ``tree`` itself does not provide where it uses them; a block sees the names bound at the top level.
 
-    Jinja holds a name for undeclared that only the branches of an ``if`` set, whether all of them do or not.
+    Jinja treats a name as undeclared if only branches of an ``if`` set it, even if all of them do.
     """
     branches = (node for branch in tree.find_all(nodes.If) for node in branch.find_all(_BINDING))
     everywhere = meta.find_undeclared_variables(tree) - set().union(*map(_names, branches))
@@ -147,7 +147,7 @@ def _undeclared_outside_blocks(tree: nodes.Template) -> set[str]:
 
 
 def _top(body: Iterable[nodes.Node]) -> Iterator[nodes.Node]:
-    """What a template does at its top, where it binds names for all its blocks."""
+    """The statements at the top level of a template that bind names for all its blocks."""
     for node in body:
         if isinstance(node, nodes.ScopedEvalContextModifier):
             yield from _top(node.body)
@@ -156,7 +156,7 @@ def _top(body: Iterable[nodes.Node]) -> Iterator[nodes.Node]:
 
 
 def _names(node: nodes.Node) -> set[str]:
-    """The names that one statement binds, or all that stand in it do."""
+    """The names that one statement binds."""
     match node:
         case nodes.Assign() | nodes.AssignBlock():
             names = (node.target, *node.target.find_all(nodes.Name))
@@ -171,7 +171,7 @@ def _names(node: nodes.Node) -> set[str]:
 
 
 def _stored(tree: nodes.Template) -> frozenset[str]:
-    """Every name bound anywhere in ``tree``: what another template of the closure may see."""
+    """Every name bound anywhere in ``tree``, which other templates of the closure may see."""
     names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
     statements = tree.find_all((nodes.Macro, nodes.Import, nodes.FromImport))
     return frozenset(names.union(*map(_names, statements)))
@@ -188,7 +188,7 @@ def _line(tree: nodes.Template, name: str) -> int:
 
 
 def written_with_blanks(line: str, columns: Iterable[str]) -> str:
-    """The column meant by an expression such as ``{{ First Name }}``, whose name is ``First_Name``; empty for none."""
+    """The column meant by an expression such as ``{{ First Name }}``, which is ``First_Name``; empty if none is."""
     inside = " ".join(_INSIDE.findall(line))
     for column in sorted(columns, key=len, reverse=True):
         words = [re.escape(word) for word in column.split("_") if word]

@@ -1,1 +1,1 @@
-"""The text part: from its own template, or made from the HTML."""
+"""The text part: rendered from its own template, or derived from the HTML part."""

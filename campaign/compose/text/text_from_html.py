@@ -1,8 +1,8 @@
-"""The text part derived from the HTML part, for campaigns that write none.
+"""Derives the text part from the HTML part, for campaigns without a text template.
 
-Links become ``text (address)``, pictures their alternative text, lists and tables keep their lines; what the HTML
-hides (a preheader, ``display: none``) stays hidden. Works on finished HTML in which tokens may stand for values, so
-it is done once per shape; a column of a table is therefore not padded to the width of its values.
+Links become ``text (address)``, pictures become their alternative text, and lists and tables keep their lines. What the
+HTML hides (a preheader, ``display: none``) is left out. The input is finished HTML in which tokens may replace values,
+so the text is derived once per shape; the columns of a table are therefore not padded to the width of their values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s
 _GAPS = re.compile(r"(?<=\S)[ \t\u00a0]{2,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _FILLERS = re.compile("[\u200b-\u200d\u034f\u00ad\ufeff]")  # pad preheaders; mean nothing in plain text
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # as &#3; they come through HTML
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # HTML may contain them as &#3;
 _QUIET = ("#", "cid:", "javascript:")
 
 
@@ -54,7 +54,7 @@ def _drop_hidden(tree: Any) -> None:
 
 
 def _replace(element: Any, text: str) -> None:
-    """``text`` in place of the element; what stands behind it stays."""
+    """Replace the element with ``text``; the text after it stays."""
     parent, text = element.getparent(), text + (element.tail or "")
     before = element.getprevious()
     if before is not None:
@@ -65,7 +65,7 @@ def _replace(element: Any, text: str) -> None:
 
 
 def _name_address(link: Any) -> None:
-    """The address in brackets behind the link's text, if it says more than the text does."""
+    """Append the address in parentheses to the link's text, unless the text already shows it."""
     address = (link.get("href") or "").strip()
     shown = "".join(link.itertext()).strip()
     bare = address.removeprefix("mailto:").removeprefix("tel:")

@@ -1,4 +1,4 @@
-"""The text part from the user's own template: its constant text encoded once per shape, like the HTML part."""
+"""Renders the text part from the user's template; its constant text is encoded once per shape, like the HTML part."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from campaign.compose.template.template import Page, RowRefused, Statics
 
 
 class TextPart:
-    """Text parts of one campaign."""
+    """The text parts of one campaign."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self._shapes: LruCache[Statics, EncodedTemplate] = LruCache(MOST_SHAPES, HEAVIEST)
 
     def render(self, variables: Mapping[str, Any]) -> RenderedTemplate:
-        """What the template prints for one row. Raises RowRefused."""
+        """The template's output for one row. Raises RowRefused."""
         output = self._page.render(variables)
         try:
             return split_static_from_dynamic(output, html=False)
@@ -30,7 +30,7 @@ class TextPart:
             raise self._page.explain(variables, error) from None
 
     def encode(self, rendered: RenderedTemplate) -> Encoded:
-        """The text part of what `render` gave. Raises RowRefused."""
+        """The text part for the result of `render`. Raises RowRefused."""
         shape = self._shapes.get(rendered.statics)
         if shape is None:
             shape = EncodedTemplate(text_pieces(rendered.statics), neat=True)

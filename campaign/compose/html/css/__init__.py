@@ -1,1 +1,1 @@
-"""CSS of a letter: rules, selectors, the cascade, and the style attributes they become."""
+"""The CSS of a letter: rules, selectors, the cascade, and the resulting style attributes."""

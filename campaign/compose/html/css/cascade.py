@@ -1,9 +1,10 @@
-"""What each element's style attribute says, and which declarations of the rules that stay need ``!important``.
+"""Decides the content of each element's style attribute, and which remaining declarations need ``!important``.
 
-Pure decisions, by the cascade of CSS: importance, then where it is written, specificity, order. A declaration in an
-element loses its ``!important``, or no rule under ``@media`` could beat it. One that stays in a style sheet gets it
-where the author's cascade puts it above what was moved into an element, and only there. Where it must win over one
-element and lose to another, the other one's declaration gets ``!important`` too. Source: CSS Cascade Level 4.
+These are pure decisions by the CSS cascade: importance, then origin (element or sheet), specificity, order. A
+declaration in an element loses its ``!important``, because otherwise no rule under ``@media`` could override it. One
+that stays in a style sheet gets ``!important`` only if the author's cascade puts it above a declaration moved into an
+element. If it must win over one element and lose to another, the other's declaration gets ``!important`` too. Source:
+CSS Cascade Level 4.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ Stronger = dict[int, list[tuple[str, str, Priority]]]  #: element -> condition, 
 class Entry:
     """One selector of one rule. ``order`` is its place among all; ``elements`` are those it matches, by number.
 
-    ``condition``: what it stands under, such as ``@media``, else empty. ``layered``: under ``@layer``, so that it loses
-    to all that moves, and wins where it is important, without any help. ``moves``: it goes into these elements.
-    ``stays``: it is written in the style sheet that is left.
+    ``condition``: the group around it, such as ``@media``, else empty. ``layered``: it is under ``@layer``, so it
+    already loses to every moved rule, and wins if it is important. ``moves``: it goes into these elements. ``stays``:
+    it remains in the style sheet.
     """
 
     selector: Selector | None
@@ -48,23 +49,23 @@ class Entry:
             return False
         if self.selector is None:
             return bool(self.condition)
-        waits = self.selector.hook and not self.elements and not self.condition  # for what a client will add
+        waits = self.selector.hook and not self.elements and not self.condition  # for elements that a mail client adds
         return not self.selector.beside and not waits
 
 
 @dataclass(slots=True)
 class Piece:
-    """One declaration in an element. ``index`` is its place in the author's style attribute, -1 outside of it."""
+    """One declaration in an element. ``index`` is its place in the author's style attribute, else -1."""
 
     priority: Priority
     declaration: Declaration
     index: int = -1
-    important: bool = False  #: it must be, against what stays in a style sheet
+    important: bool = False  #: needed against a declaration that stays in a style sheet
 
 
 @dataclass(slots=True)
 class Inlined:
-    """The declarations of one element, in the order in which they are written: the later one wins."""
+    """The declarations of one element in the order of writing, in which a later one wins."""
 
     below: list[Piece] = field(default_factory=list)
     own: list[Piece] = field(default_factory=list)
@@ -81,7 +82,7 @@ def inlined(
 ) -> dict[int, Inlined]:
     """The declarations that go into each element, below and above those of its ``own`` style attribute.
 
-    What a later declaration of the same property replaces in every mail reader is left out.
+    A declaration that a later one of the same property overrides in every mail reader is left out.
     """
     matched: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -134,7 +135,7 @@ def important_places(
 ) -> dict[int, frozenset[int]]:
     """The places of the declarations that become ``!important``, by the order of each entry that stays.
 
-    Also marks the pieces in ``elements`` that must be, to keep their place above such a declaration.
+    Also marks the pieces in ``elements`` that need ``!important`` to stay above such a declaration.
     """
     staying = [entry for entry in entries if entry.competes]
     stronger = _stronger(staying)
@@ -154,7 +155,7 @@ def important_places(
                 elif piece is not None:
                     over[id(piece)] = piece
     for key, piece in over.items():
-        own = piece.index >= 0 and piece.declaration.important  # it says so itself
+        own = piece.index >= 0 and piece.declaration.important  # the author wrote it
         piece.important = key not in under and not own
     return raised
 
@@ -182,7 +183,7 @@ def _rises(entry: Entry, at: int, elements: Mapping[int, Inlined], stronger: Str
 def _met(
     entry: Entry, at: int, elements: Mapping[int, Inlined], stronger: Stronger
 ) -> Iterator[tuple[Piece | None, bool]]:
-    """The pieces in elements that set the same as a declaration that stays, and whether that one wins.
+    """The pieces in elements that conflict with a declaration that stays, and whether the latter wins.
 
     None stands for a declaration under the same condition that is above both by its own ``!important``.
     """
@@ -205,7 +206,7 @@ def _priority(entry: Entry, at: int) -> Priority:
 
 
 def _covers(one: str, other: str) -> bool:
-    """Whether a property sets all that another one does."""
+    """Whether a property sets everything that another one sets."""
     return one == other or other.startswith(f"{one}-")
 
 

@@ -1,8 +1,8 @@
-"""Style rules moved into the elements they match: what moves, and the letter edited for it.
+"""Moves style rules into the elements that they match, by editing the HTML source.
 
-The source is edited, not written anew: only ``style`` attributes and the text of style elements change, and ``width``,
-``height`` and ``bgcolor`` are added for Outlook where the author wrote none. What wins is decided in `cascade.py`;
-nothing is known here of rows or of shapes.
+Only ``style`` attributes and the text of style elements change; ``width``, ``height`` and ``bgcolor`` are added for
+Outlook if the author wrote none. `cascade.py` decides which declaration wins. This module is independent of rows and
+shapes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from campaign.compose.html.css.style_attribute import style_attribute
 from campaign.compose.html.html_parser import tree
 from campaign.compose.html.start_tags import Attribute, Edit, StartTag, edited, start_tags
 
-#: A document type for which browsers follow the standards; without one they keep to the quirks of old pages.
+#: A document type for which browsers follow the standards; without one they use quirks mode.
 _STANDARD = re.compile(
     r"\s*(?:<!--.*?-->\s*)*<!doctype\s+html(?:\s*>|\s+system|\s+public\s+[\"'][^\"'>]*xhtml|"
     r"\s+public\s+[\"'][^\"'>]*html 4\.01[^\"'>]*[\"']\s*[\"'])",
@@ -38,8 +38,8 @@ _NAMED = re.compile(r"\b(?:class|id)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+
 class Styles:
     """Inlines the style sheets of whole documents.
 
-    ``folders`` are where relative sheets are looked up, in order; ``private`` are files and folders that are no sheets.
-    ``tick`` is called all along; it may raise, to end the work.
+    Relative sheets are looked up in ``folders``, in order; ``private`` are files and folders that are never read as
+    sheets. ``tick`` is called regularly during the work, and may raise to end it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Styles:
         self.fingerprints, self.look_for_sheets = local.fingerprints, self._sheets.look_for
 
     def inline(self, html: str) -> str:
-        """``html`` with its rules in its elements. Raises ConfigError for a sheet that is not there, ValueError."""
+        """``html`` with its rules moved into its elements. Raises ConfigError for a missing sheet, and ValueError."""
         if not html.strip():
             return html
         tags, quirks = start_tags(html), not _STANDARD.match(html)
@@ -84,14 +84,14 @@ class Styles:
         own: dict[int, Attribute],
         compared: frozenset[str],
     ) -> Iterator[Edit]:
-        """What changes in the source: each sheet, and the start tags of the elements that its rules match."""
+        """The edits of the source: each sheet, and the start tags of the elements that its rules match."""
         entries = [entry for found in sheets for entry in found.entries]
         alike = _alike(entries, own)
         declared = {number: _declared(own[number]) for number in {*alike.values()} & own.keys()}
         elements = inlined(entries, declared, self._tick)
         raised = important_places(entries, elements, self._tick)
         yield from (sheet_edit(found, raised) for found in sheets)
-        styles: dict[int, str | None] = {}  # of elements that have none of their own
+        styles: dict[int, str | None] = {}  # of elements without a style attribute in the source
         for number, like in alike.items():
             self._tick()
             made, mine = elements.get(like), own.get(number)
@@ -118,7 +118,7 @@ class Styles:
 
 
 def _fold(page: Any, quirks: bool) -> None:
-    """Put what HTML compares without regard to case into lower case, in a tree that is made only to be asked."""
+    """Lower the case of values that HTML compares without regard to case, in a tree used only for matching."""
     for element in page.iter():
         for name, value in element.attrib.items() if isinstance(element.tag, str) else ():
             if name in CASELESS or (quirks and name in ("class", "id")):
@@ -130,7 +130,7 @@ def _matching(entry: Entry) -> str | None:
 
 
 def _place(entry: Entry, matched: Matched, outlook: frozenset[str]) -> None:
-    """What becomes of an entry whose elements are known."""
+    """Decide whether an entry moves and whether it stays, given the elements that it matches."""
     asked = entry.selector
     if asked is None or asked.beside:
         return
@@ -143,7 +143,7 @@ def _place(entry: Entry, matched: Matched, outlook: frozenset[str]) -> None:
 
 
 def _names_for_outlook(page: Any) -> frozenset[str]:
-    """The classes and ids in conditional comments, whose rules are of use though no element of the page has them."""
+    """The classes and ids in conditional comments, whose rules are needed although no element of the page has them."""
     from lxml.etree import Comment
 
     found: set[str] = set()
@@ -155,9 +155,9 @@ def _names_for_outlook(page: Any) -> frozenset[str]:
 
 
 def _alike(entries: list[Entry], own: dict[int, Attribute]) -> dict[int, int]:
-    """For each element the first one that the same entries match and that has the same style of its own.
+    """For each element the first one that the same entries match and that has the same style attribute.
 
-    What is decided for that one holds for all of them, so the entries keep only those.
+    A decision for that element holds for all of them, so the entries keep only those.
     """
     matched: dict[int, list[int]] = defaultdict(list)
     for entry in entries:
@@ -182,7 +182,7 @@ def _declared(own: Attribute) -> tuple[Declaration, ...]:
 
 
 def _numbering(tags: list[StartTag], without: dict[int, Attribute]) -> Iterator[Edit]:
-    """Edits that number the start tags, and take the style attributes in ``without`` out."""
+    """Edits that number the start tags, and remove the style attributes in ``without``."""
     for number, tag in enumerate(tags):
         after = tag.start + 1 + len(tag.name)
         yield after, after, f" {MARK}={number} "
@@ -203,6 +203,6 @@ def _element_edits(
     else:
         added = f" {style}{added}"
     if added:
-        # Behind class= without a value, more would become that value.
+        # After class= without a value, further text would become that value.
         end = present[-1].end if present and html[present[-1].end - 1] != "=" else tag.start + 1 + len(tag.name)
         yield end, end, added

@@ -1,8 +1,7 @@
-"""A style sheet taken apart into rules, with imported local sheets in their place and nested rules flattened.
+"""Parses a style sheet into rules, with imported local sheets inserted and nested rules flattened.
 
-Nothing is judged here: a declaration stays as its author wrote it, also one that browsers do not know. A sheet comes
-as text; ``@import`` of a file goes through the caller's reader, of an address stays. Source: CSS Syntax Level 3, CSS
-Nesting Level 1.
+A declaration stays as its author wrote it, even one that browsers do not support. ``@import`` of a file goes through
+the caller's reader; ``@import`` of a URL stays. Source: CSS Syntax Level 3, CSS Nesting Level 1.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-#: From a reference to the text of a local sheet and the reader for what that one imports; None for one elsewhere.
+#: From a reference to the text of a local sheet and the reader for its imports; None for a reference to the network.
 Reader = Callable[[str], "tuple[str, Reader] | None"]
 
 _SPECIAL = re.compile(
@@ -25,7 +24,7 @@ _IMPORT = re.compile(r"@import\s+(?:url\(\s*)?[\"']?([^\"')\s]+)[\"']?\s*\)?\s*(
 _IMPORTANT = re.compile(r"\s*!\s*important\s*$", re.IGNORECASE)
 _GROUPS = ("@media", "@supports", "@container", "@layer", "@scope", "@starting-style", "@-moz-document")
 MOST_DEPTH = 8  #: sheets importing sheets, rules inside rules
-MOST_NESTED = 200  #: selectors that a list in a list comes to
+MOST_NESTED = 200  #: selectors of a nested rule, combined with those around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class StyleRule:
-    """A style rule: the selectors of its list, and its declarations; ``block`` is what stood between the braces."""
+    """A style rule: the selectors of its list, and its declarations; ``block`` is the text between the braces."""
 
     selectors: tuple[str, ...]
     declarations: tuple[Declaration, ...]
@@ -53,25 +52,25 @@ class StyleRule:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rules that hold under a condition, such as ``@media``; ``prelude`` is what stands before the brace."""
+    """Rules under a condition, such as ``@media``; ``prelude`` is the text before the brace."""
 
     prelude: str
     nodes: tuple[Node, ...]
 
 
-Node = StyleRule | Group | str  #: a str is an at-rule that stays word for word
+Node = StyleRule | Group | str  #: a str is an at-rule that stays unchanged
 
 
 @dataclass(slots=True)
 class StyleSheet:
-    """What a sheet holds, in order. ``imports`` are statements for addresses, which CSS wants first."""
+    """The content of a sheet, in order. ``imports`` are import statements for URLs, which must come first in CSS."""
 
     nodes: list[Node] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
 
 
 def parse_sheet(css: str, read: Reader, depth: int = 0) -> StyleSheet:
-    """Take ``css`` apart. Raises what ``read`` raises."""
+    """Parse ``css``. Raises what ``read`` raises."""
     sheet = StyleSheet()
     first = True  # an import after a rule does not count
     for prelude, block in statements(_unwrapped(css)):
@@ -101,7 +100,7 @@ def _declaration(piece: str) -> Declaration | None:
 
 
 def _unwrapped(css: str) -> str:
-    """Without the comment that once hid styles from old browsers: ``<!-- … -->`` around the sheet."""
+    """``css`` without the ``<!-- … -->`` that once hid style sheets from old browsers."""
     return css.replace("<!--", "").replace("-->", "")
 
 
@@ -120,7 +119,7 @@ def _import(prelude: str, read: Reader, sheet: StyleSheet, depth: int) -> None:
 
 
 def _nodes(prelude: str, block: str | None, depth: int = 0) -> list[Node]:
-    """What one statement holds; a rule with rules inside it is several."""
+    """The nodes of one statement; a rule with nested rules becomes several."""
     if block is None:
         return [f"{prelude};"] if prelude.startswith("@") else []
     if prelude.startswith("@"):
@@ -130,14 +129,14 @@ def _nodes(prelude: str, block: str | None, depth: int = 0) -> list[Node]:
         return [Group(prelude, tuple(inner))]
     selectors = tuple(split(prelude, ",", blank=True))
     if not all(selectors) or any(match[0] == "}" for match in _SPECIAL.finditer(prelude)):
-        return []  # what voids a rule in every browser
+        return []  # invalidates a rule in every browser
     if "{" in block and any(match[0] == "{" for match in _SPECIAL.finditer(block)):
         return list(_flattened(selectors, block, depth))
     return [StyleRule(selectors, declarations(block), block)]
 
 
 def _flattened(selectors: tuple[str, ...], block: str, depth: int) -> Iterator[Node]:
-    """A rule with rules and conditions nested in it, as rules beside each other (CSS Nesting)."""
+    """A rule with nested rules and conditions, flattened into a sequence of rules (CSS Nesting)."""
     own: list[str] = []
     for prelude, inner in statements(f"{block};", nested=True):
         if inner is None or prelude.startswith("--"):  # a custom property may hold a block
@@ -157,7 +156,7 @@ def _flattened(selectors: tuple[str, ...], block: str, depth: int) -> Iterator[N
 
 
 def _joined(outer: Iterable[str], prelude: str) -> list[str]:
-    """The selectors of a nested rule with those around it put in for ``&``, or before them where there is none."""
+    """The selectors of a nested rule with the outer ones in place of ``&``, or before them if there is no ``&``."""
     found = []
     for inner in split(prelude, ","):
         for one in outer:
@@ -177,7 +176,7 @@ def _put_in(inner: str, outer: str) -> str:
 def statements(css: str, *, nested: bool = False) -> Iterator[tuple[str, str | None]]:
     """Pairs of prelude and block; block is None for a statement that ends in a semicolon.
 
-    Inside a rule (``nested``) that is a declaration, outside only an at-rule.
+    Inside a rule (``nested``) such a statement is a declaration, elsewhere it can only be an at-rule.
     """
     start, depth, opened, prelude = 0, 0, 0, ""
     for match in _SPECIAL.finditer(css):
@@ -186,7 +185,7 @@ def statements(css: str, *, nested: bool = False) -> Iterator[tuple[str, str | N
             if depth == 0:
                 prelude, opened = css[start : match.start()], match.end()
             depth += 1
-        elif sign == "}" and depth:  # one too many belongs to the next prelude, and makes it invalid
+        elif sign == "}" and depth:  # a surplus brace belongs to the next prelude, and makes it invalid
             depth -= 1
             if depth == 0:
                 yield without_comments(prelude), css[opened : match.start()]
@@ -202,7 +201,7 @@ def statements(css: str, *, nested: bool = False) -> Iterator[tuple[str, str | N
 
 
 def split(text: str, separator: str, *, blank: bool = False) -> list[str]:
-    """``text`` at its separators, those in strings, comments and brackets left alone; with ``blank`` pieces or not."""
+    """Split ``text`` at its separators, except in strings, comments and brackets; ``blank`` keeps empty pieces."""
     pieces, start, depth = [], 0, 0
     for match in _SPECIAL.finditer(text):
         sign = match[0]
@@ -218,7 +217,7 @@ def split(text: str, separator: str, *, blank: bool = False) -> list[str]:
 
 
 def without_comments(text: str) -> str:
-    """``text`` without comments, and without blanks around it."""
+    """``text`` without comments and surrounding whitespace."""
     if "/*" not in text:
         return text.strip()
     return _COMMENT.sub(lambda match: match[1] or " ", text).strip()

@@ -1,7 +1,7 @@
-"""What a selector asks for: how specific it is, which elements it may match, and whether that is certain here.
+"""Analyses selectors: their specificity, the elements that they may match, and whether the match is certain.
 
-Only a mail reader knows whether ``:hover`` or ``:visited`` match. Of such a selector the part that the document
-decides is kept, and it matches at least the elements that the selector can match. Source: Selectors Level 4.
+Only a mail reader can decide whether ``:hover`` or ``:visited`` match. From such a selector, the part that the document
+decides is kept; it matches at least the elements that the whole selector can match. Source: Selectors Level 4.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ _OF_TYPE = re.compile(r"(?:^|[\s>+~(,*])(?:[.#\[][^\s>+~:]*)*:(?:nth-|nth-last-|
 class Selector:
     """One selector of a rule's list.
 
-    ``matching`` is what to ask an inliner for, None where it cannot be asked. Where it is ``exact``, it matches just
-    what the selector matches in every mail reader; otherwise at least that. ``inlinable``: exact, and not for every
-    element there is. ``hook``: it is aimed at what a mail client adds. ``beside``: it styles no element itself, but a
-    pseudo-element such as ``::before``.
+    ``matching`` is the selector for an inliner, None if inliners cannot match it. If ``exact``, it matches exactly what
+    the selector matches in every mail reader, otherwise at least that. ``inlinable``: exact, and not universal.
+    ``hook``: it targets something that a mail client adds. ``beside``: it styles not an element, but a pseudo-element
+    such as ``::before``.
     """
 
     text: str
@@ -75,9 +75,9 @@ class Selector:
 
 @lru_cache(4_000)
 def selector(text: str, *, quirks: bool = False) -> Selector | None:
-    """What ``text`` asks for; None where it is no selector that is known here.
+    """The analysis of ``text``; None if it is not a known selector.
 
-    In a page with ``quirks`` the case of classes and ids does not count; its tree is to have them in lower case.
+    With ``quirks``, the case of classes and ids is ignored; the tree must have them in lower case.
     """
     from cssselect import SelectorError
     from cssselect.parser import parse
@@ -100,12 +100,12 @@ def selector(text: str, *, quirks: bool = False) -> Selector | None:
 
 
 def attributes_named(selectors: Iterable[str]) -> frozenset[str]:
-    """The attributes that selectors look at, besides class and id without brackets; in lower case."""
+    """The attributes that selectors test in brackets (so not ``.class`` and ``#id``), in lower case."""
     return frozenset(name.lower() for one in selectors if "[" in one for name in _ATTRIBUTE.findall(one))
 
 
 def _is_known(parsed: Any) -> bool:
-    """Whether all browsers know each pseudo-class and pseudo-element, for one that is unknown voids a whole rule."""
+    """Whether all browsers support each pseudo-class and pseudo-element; an unknown one invalidates a whole rule."""
     element = parsed.pseudo_element
     name = getattr(element, "name", element)
     if name is not None and not (name in _PSEUDO_ELEMENTS or name.startswith("-webkit-")):
@@ -124,7 +124,7 @@ def _can_be_asked(matching: str) -> bool:
     from cssselect import ExpressionError, HTMLTranslator
 
     if _OF_TYPE.search(matching):
-        return False  # *:first-of-type, which XPath cannot say
+        return False  # *:first-of-type, which XPath cannot express
     try:
         HTMLTranslator().css_to_xpath(matching)
     except (ExpressionError, NotImplementedError, ValueError):
@@ -151,13 +151,13 @@ def _decided(tree: Any, quirks: bool) -> tuple[Any, bool]:
     if kind == "Negation":
         argument, argument_exact = _decided(tree.subselector, quirks)
         return (type(tree)(inner, argument), exact) if argument_exact else (inner, False)
-    return inner, False  # :is() and :where(), too, which css-inline does not know
+    return inner, False  # also :is() and :where(), which css-inline does not support
 
 
 def _pseudo(tree: Any, inner: Any, exact: bool) -> tuple[Any, bool]:
     if tree.ident in _DECIDED:
         return _with(tree, inner), exact
-    if tree.ident in ("link", "any-link"):  # to mail readers every link is one
+    if tree.ident in ("link", "any-link"):  # in mail readers these match every link
         from cssselect.parser import Attrib
 
         return Attrib(inner, None, "href", "exists", None), exact
@@ -166,13 +166,13 @@ def _pseudo(tree: Any, inner: Any, exact: bool) -> tuple[Any, bool]:
 
 def _element(tree: Any) -> Any:
     name = tree.element
-    if name and not (name[0].islower() and name.isalpha()):  # those of SVG, such as linearGradient, count by case
+    if name and not (name[0].islower() and name.isalpha()):  # those of SVG, such as linearGradient, are case-sensitive
         name = name.lower()
     return type(tree)(tree.namespace, name)
 
 
 def _simple(tree: Any, inner: Any, quirks: bool) -> Any:
-    """A copy of a class, an id or an attribute, as HTML compares them."""
+    """A copy of a class, ID or attribute selector, normalised to the way HTML compares it."""
     from cssselect.parser import Token
 
     made = _with(tree, inner)
@@ -187,7 +187,7 @@ def _simple(tree: Any, inner: Any, quirks: bool) -> Any:
 
 
 def _with(tree: Any, inner: Any) -> Any:
-    """A copy of a simple selector, behind another one."""
+    """A copy of a simple selector that follows ``inner``."""
     from copy import copy
 
     made = copy(tree)
@@ -196,14 +196,14 @@ def _with(tree: Any, inner: Any) -> Any:
 
 
 def _is_universal(tree: Any) -> bool:
-    """Whether the element that is styled may be any: ``*``, ``.box > *``."""
+    """Whether the styled element may be any: ``*``, ``.box > *``."""
     while type(tree).__name__ == "CombinedSelector":
         tree = tree.subselector
     return type(tree).__name__ == "Element" and tree.element is None
 
 
 def _is_hook(tree: Any) -> bool:
-    """Whether a mail client's own id, class, attribute or element stands in the selector."""
+    """Whether the selector contains an ID, class, attribute or element that a mail client adds."""
     kind, hooks = type(tree).__name__, _hooks()
     if kind == "Element":
         return ("element", (tree.element or "").lower()) in hooks

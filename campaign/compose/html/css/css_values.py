@@ -1,7 +1,7 @@
-"""Which values every mail reader surely takes, so that a declaration before them is no fallback and can be left out.
+"""CSS values that every mail reader supports, so that an earlier declaration is no fallback and can be left out.
 
-Only the usual properties and values are known here. For all else the declarations before it are kept, which costs some
-octets and no look. Sources: CSS 2.1, and caniemail.com for what readers ignore.
+The list covers only the usual properties and values. For all others the earlier declarations are kept, which costs some
+octets but never changes the look. Sources: CSS 2.1, and caniemail.com for what mail readers ignore.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _COLOUR = COLOURS | {"transparent"}
 _LINES = frozenset({"none", "hidden", "dotted", "dashed", "solid", "double", "groove", "ridge", "inset", "outset"})
 _THIN = frozenset({"thin", "medium", "thick"})
 _AUTO, _NORMAL, _NONE = frozenset({"auto"}), frozenset({"normal"}), frozenset({"none"})
-#: Property -> the words it takes; longhands that are not named here take those of their shorthand.
+#: Property -> its keywords; a longhand that is missing here has those of its shorthand.
 _WORDS = {
     "background": _COLOUR
     | {"none", "repeat", "repeat-x", "repeat-y", "no-repeat", "top", "right", "bottom", "left", "center"},
@@ -70,9 +70,9 @@ _TOKEN = re.compile(
 
 @lru_cache(4_000)
 def is_known(name: str, value: str) -> bool:
-    """Whether every mail reader takes this value of this property."""
+    """Whether every mail reader supports this value of this property."""
     if name.startswith(("mso-", "-ms-", "-webkit-text-size")):
-        return True  # to one reader alone, and there is one way to say it
+        return True  # for a single mail reader, so there is no other form to fall back to
     if name == "font-weight" and _WEIGHT.fullmatch(value):
         return True
     if name in _COUNTED and _NUMBER.fullmatch(value):

@@ -1,4 +1,4 @@
-"""Style sheets beside the template: linked or imported ones are read from under the root, and from nowhere else."""
+"""Reads linked and imported local style sheets, only from under the root."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
 
 class LocalSheets:
-    """The sheets of one campaign. ``folders`` are where relative names are looked up, in order.
+    """The local sheets of one campaign. Relative names are looked up in ``folders``, in order.
 
-    ``private`` are files and folders that are no sheets.
+    ``private`` are files and folders that are never read as sheets.
     """
 
     def __init__(self, root: Path, folders: tuple[Path, ...], private: Iterable[Path] = ()) -> None:
@@ -33,9 +33,9 @@ class LocalSheets:
         return dict(sorted(self._fingerprints.items()))
 
     def read(self, reference: str, beside: Path | None = None) -> tuple[str, Reader] | None:
-        """The text of a local sheet, and the reader for what it imports, which lies ``beside`` it as a rule.
+        """The text of a local sheet, and the reader for its imports, which are first looked up in its own folder.
 
-        None where the reference leads to the network. Raises ConfigError.
+        ``beside`` is the folder of the importing sheet. None if the reference leads to the network. Raises ConfigError.
         """
         name = unescape(reference).strip()
         if _REMOTE.match(name) and not name.lower().startswith("file:"):

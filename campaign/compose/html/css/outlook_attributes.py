@@ -1,4 +1,4 @@
-"""Sizes and colours that rules give an element, as attributes too: ``width``, ``height``, ``bgcolor``.
+"""Adds ``width``, ``height`` and ``bgcolor`` attributes for Outlook, with the sizes and colours that rules set.
 
 Outlook on Windows takes the width of tables and pictures, and the colour of cells, from attributes rather than from
 styles.
@@ -24,9 +24,9 @@ PRESENTED = frozenset().union(*(tags for _, tags in _PRESENTING.values()))  #: e
 
 
 def outlook_attributes(tag: str, made: Inlined, taken: set[str]) -> list[tuple[str, str]]:
-    """Attributes that say the same as the moved rules, where they are valid and not ``taken``: written, or looked for.
+    """Attributes equivalent to the moved rules, if valid and not ``taken`` (written by the author or in a selector).
 
-    A picture gets one of width and height at most: from both, browsers take an aspect ratio.
+    A picture gets at most one of width and height: from both, browsers would derive an aspect ratio.
     """
     found: list[tuple[str, str]] = []
     for attribute, (name, tags) in _PRESENTING.items():

@@ -1,4 +1,4 @@
-"""The style sheets of a page: where they stand, what rules they hold, and what is written in their place afterwards."""
+"""Finds the style sheets of a page and their rules, and writes what remains of them after inlining."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from campaign.compose.html.css.local_sheets import LocalSheets
 from campaign.compose.html.start_tags import StartTag, element_end, start_tags, text_of
 from campaign.compose.lru_cache import LruCache
 
-MOST_SHEETS, HEAVIEST_SHEETS = 64, 500_000  #: taken apart and kept; characters of them all
+MOST_SHEETS, HEAVIEST_SHEETS = 64, 500_000  #: parsed sheets in the cache; characters of them all
 _EVERYWHERE = ("", "all", "screen")
-_IGNORED = ("data-premailer", "data-css-inline")  #: by these an author asks that a sheet be left alone
+_IGNORED = ("data-premailer", "data-css-inline")  #: attributes by which an author excludes a sheet from inlining
 
 
 @dataclass(slots=True)
 class FoundSheet:
-    """One style element or linked sheet of a page: its start tag's number, where its element stands, and its rules.
+    """One style element or linked sheet of a page: the number of its start tag, its position, and its rules.
 
-    ``opening`` is the start tag of what stays of it.
+    ``opening`` is the start tag for the rules that stay.
     """
 
     number: int
@@ -41,7 +41,7 @@ class PageSheets:
         self._parsed: LruCache[tuple[str, Path | None], StyleSheet] = LruCache(MOST_SHEETS, HEAVIEST_SHEETS)
 
     def find(self, html: str, tags: list[StartTag], *, quirks: bool) -> Iterator[FoundSheet]:
-        """The sheets in order; their entries are numbered through. Raises ConfigError for one that is not there."""
+        """The sheets in order; their entries are numbered consecutively. Raises ConfigError for a missing sheet."""
         order = 0
         for number, tag in enumerate(tags):
             if tag.name not in ("style", "link"):
@@ -60,13 +60,13 @@ class PageSheets:
             yield FoundSheet(number, tag.start, end, opening, sheet, entries)
 
     def look_for(self, source: str) -> None:
-        """Read the local sheets that a template's source names. Raises ConfigError for one that is not there."""
+        """Read the local sheets that a template's source names. Raises ConfigError for a missing one."""
         for tag in start_tags(source):
             if tag.name in ("style", "link"):
                 self._found(source, tag, tag.values(source))
 
     def _found(self, html: str, tag: StartTag, values: dict[str, str]) -> tuple[StyleSheet, int, str] | None:
-        """A sheet, where its element ends in the page, and the start tag of what will stay of it."""
+        """A sheet, the end of its element in the page, and the start tag for the rules that stay."""
         if tag.name == "style":
             if values.get("type", "").lower() not in ("", "text/css"):
                 return None
@@ -92,7 +92,7 @@ class PageSheets:
 def _entries(
     nodes: Iterable[Node], quirks: bool, order: int, condition: str, *, layered: bool = False
 ) -> Iterator[Entry]:
-    """Each selector of each rule, numbered from ``order``; of a list with an unknown one, none is known."""
+    """Each selector of each rule, numbered from ``order``; an unknown selector makes its whole list unknown."""
     for node in nodes:
         if isinstance(node, Group):
             inside = layered or node.prelude.lower().startswith("@layer")
@@ -107,7 +107,7 @@ def _entries(
 
 
 def sheet_edit(found: FoundSheet, raised: dict[int, frozenset[int]]) -> tuple[int, int, str]:
-    """What stays of a sheet, in place of its whole element: (start, end, text). ``raised`` is what `settle` gave."""
+    """The edit that leaves the remaining rules in place of a sheet. ``raised`` is the result of `important_places`."""
     entries = iter(found.entries)
     kept = [*found.sheet.imports, *_staying(found.sheet.nodes, entries, raised)]
     return found.start, found.end, f"{found.opening}\n{chr(10).join(kept)}\n</style>" if kept else ""
@@ -127,7 +127,7 @@ def _staying(nodes: Iterable[Node], entries: Iterator[Entry], raised: dict[int, 
 
 
 def _staying_rule(rule: StyleRule, entries: list[Entry], raised: dict[int, frozenset[int]]) -> Iterator[str]:
-    """A rule for the selectors that stay; once for each set of declarations that become ``!important``."""
+    """The rule for the selectors that stay, once for each set of declarations that become ``!important``."""
     kept: dict[frozenset[int] | None, list[str]] = {}
     for text, entry in zip(rule.selectors, entries, strict=True):
         if entry.stays:

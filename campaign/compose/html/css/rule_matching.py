@@ -1,7 +1,7 @@
-"""Which elements each selector matches, asked of an inliner: premailer or css-inline.
+"""Finds the elements that each selector matches, with an inliner library: premailer or css-inline.
 
-Neither is trusted with more. Each would decide the cascade in its own way, drop what it does not know, and write the
-page anew. So each gets rules that only say their number, and the numbers are read from the elements it wrote them to.
+The libraries only match. Each would apply the cascade in its own way, drop what it does not support, and rewrite the
+page. So each gets rules that contain only their numbers, and the numbers are read from the elements that got them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _NUMBER = re.compile(rf"{_RULE}(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The start tags whose elements a selector matches, by number. ``elsewhere``: it matches others, too.
+    """The start tags whose elements a selector matches, by number. ``elsewhere``: it matches other elements too.
 
-    Others are elements that the source leaves out, such as a ``tbody``, and those that a parser makes twice.
+    Others are elements that the source omits, such as a ``tbody``, and those that a parser duplicates.
     """
 
     elements: tuple[int, ...]
@@ -39,9 +39,9 @@ Match = Callable[[str, Any, Sequence[str]], list[Matched]]  #: numbered source, 
 
 
 def matcher(inliner: Literal["premailer", "css-inline"], tick: Callable[[], None]) -> Match:
-    """The function that asks ``inliner``. ``tick`` is called while premailer works; it may raise, to end that.
+    """The matching function for ``inliner``. ``tick`` is called while premailer works, and may raise to end it.
 
-    Raises ConfigError where the library is not installed; the function raises ValueError.
+    Raises ConfigError if the library is not installed; the function raises ValueError.
     """
     ask = _premailer(tick) if inliner == "premailer" else _css_inline()
 
@@ -60,7 +60,7 @@ def _marks(tree: Any) -> Iterator[int]:
 
 
 def _collected(styled: Iterable[tuple[str | None, str]], made: Counter[int], count: int) -> list[Matched]:
-    """From pairs of mark and style to the elements of each rule. ``made``: how many elements a start tag made."""
+    """The elements of each rule, from pairs of mark and style. ``made`` counts the elements of each start tag."""
     hits: list[Counter[int]] = [Counter() for _ in range(count)]
     elsewhere = [False] * count
     for mark, style in styled:
@@ -92,7 +92,7 @@ def _premailer(tick: Callable[[], None]) -> Callable[[str, Any, Sequence[str]], 
 
 def _selector_class(tick: Callable[[], None]) -> type[str]:
     class Selector(str):
-        """A selector in which premailer sees no colon, for it would cut it there. Looking for one is also a tick."""
+        """A selector whose colons are hidden from premailer, which would cut it there. The search calls ``tick``."""
 
         __slots__ = ()
 
@@ -104,10 +104,10 @@ def _selector_class(tick: Callable[[], None]) -> type[str]:
 
 
 def _premailer_class(tick: Callable[[], None]) -> Any:
-    """Premailer with our rules in place of those it would read, and with every way to the network shut.
+    """Premailer with our rules in place of those it would read, and without any access to the network.
 
-    ``tick`` is called before each rule is looked for and after each element that got a style. (A deeply nested page of
-    a megabyte takes seconds for one rule with a descendant in it, and premailer itself knows no limit.)
+    ``tick`` is called before each rule is matched and after each element that got a style. (A deeply nested page of a
+    megabyte takes seconds for one rule with a descendant combinator, and premailer itself has no limit.)
     """
     premailer = _premailer_alone()
     import cssutils.util
@@ -146,7 +146,7 @@ def _premailer_class(tick: Callable[[], None]) -> Any:
 
 
 def _premailer_alone() -> Any:
-    """The library without the one it fetches with, which takes longer to load than all the rest of it."""
+    """The premailer module without ``requests``, which takes longer to import than all the rest of it."""
     fetcher = sys.modules.get("requests")
     sys.modules["requests"] = ModuleType("requests")
     try:
@@ -169,7 +169,7 @@ def _css_inline() -> Callable[[str, Any, Sequence[str]], Iterator[tuple[str | No
 
     def ask(numbered: str, _: Any, selectors: Sequence[str]) -> Iterator[tuple[str | None, str]]:
         rules = "".join(f"{one}{{{_RULE}{number}:0}}\n" for number, one in enumerate(selectors))
-        if "noscript" in numbered.lower():  # it would see no elements in there, which mail readers do
+        if "noscript" in numbered.lower():  # css-inline sees no elements inside, but mail readers do
             numbered, rules = (_NOSCRIPT.sub("noscript-", text) for text in (numbered, rules))
         worker = css_inline.CSSInliner(
             inline_style_tags=False,

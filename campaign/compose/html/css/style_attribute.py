@@ -1,6 +1,6 @@
-"""The style attribute of an element into which rules were moved.
+"""Writes the style attribute of an element into which rules were moved.
 
-The author's own declarations stay as they are written, entities included.
+The author's declarations stay as written, entities included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ENTITY = re.compile(r"&#?\w+;$")
 
 
 def style_attribute(made: Inlined, own: Attribute | None) -> str | None:
-    """The style attribute, name and quotes included; None where there is none, or nothing changes in it."""
+    """The style attribute, name and quotes included; None if there is none or it does not change."""
     below, above = [_written(piece) for piece in made.below], [_written(piece) for piece in made.above]
     raised = {piece.index for piece in made.own if piece.important}
     if not below and not above and not raised:
@@ -29,7 +29,7 @@ def style_attribute(made: Inlined, own: Attribute | None) -> str | None:
 
 
 def _unended(value: str) -> str:
-    """Without the semicolon at its end, unless that ends an entity."""
+    """``value`` without the final semicolon, unless that ends an entity."""
     value = value.strip()
     return value if _ENTITY.search(value) else value.rstrip("; \t\n\f\r")
 
@@ -46,7 +46,7 @@ def _single(match: re.Match[str]) -> str:
 
 
 def _raised(value: str, raised: set[int]) -> str:
-    """The author's declarations with ``!important`` added to some. They are counted as `declarations` counts them."""
+    """The author's declarations with ``!important`` added to some, numbered as `declarations` numbers them."""
     pieces, at = [], -1
     for piece in split(unescape(value), ";"):
         at += bool(declarations(piece))
