@@ -82,7 +82,7 @@ def message_keys(message: MessageParts, story: str, copy: str) -> MessageKeys:
     returned = returned_header(message, copy)
     own = _ID.findall(message.head.first("message-id"))
     ids = [] if returned is None else _ID.findall(returned.first("message-id"))
-    ids += _ID_IN_TEXT.findall(story) + _ID_IN_TEXT.findall(copy)
+    ids = ids or _ID_IN_TEXT.findall(story) + _ID_IN_TEXT.findall(copy)
     if not ids:
         ids = [one for part in message.parts[:MOST_SEARCHED] for one in _ID_IN_TEXT.findall(characters(part.octets()))]
     for name in ("in-reply-to", "references"):

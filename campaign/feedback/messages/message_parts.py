@@ -141,6 +141,8 @@ def characters(octets: bytes, charset: str = "") -> str:
 
     Never raises.
     """
+    if not charset and octets.isascii() and b"\x1b" not in octets:
+        return octets.decode("ascii")
     for name in (charset, *_GUESSES):
         if not _CHARSET.fullmatch(name) or (name == "iso-2022-jp" and b"\x1b" not in octets):
             continue

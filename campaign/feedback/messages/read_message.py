@@ -27,7 +27,8 @@ def read_message(raw: bytes) -> tuple[FeedbackNotice, ...]:
     Of a longer message the first megabyte is read, to a depth of 10 and up to 200 parts. Never raises.
     """
     message = message_parts(raw)
-    story, copy = split_story(_text(message))
+    text = _text(message)
+    story, copy = split_story(text) if report_part(message) is None else (text, "")
     keys = message_keys(message, story, copy)
     at = time_of(message.head.first("date"))
     complaint = read_complaint(message, keys, at)
