@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import sys
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -92,8 +93,15 @@ class FakeSqs:
             def log_message(self, *_: Any) -> None:
                 """Nothing on stderr."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                """A client that hangs up, as one does that trusts no certificate, is nothing to print."""
+                if not isinstance(sys.exc_info()[1], OSError):
+                    super().handle_error(*_)
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.socket = certificates.server(self.named).wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()

@@ -137,10 +137,10 @@ def test_one_key_to_a_person_is_enough(key: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_line_is_said(line: str, why: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(EventError, match=why):
         parse_event(line.encode("utf-8", "surrogatepass"))
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_octets_that_are_no_text_are_refused() -> None:

@@ -236,7 +236,7 @@ def test_lines_do_not_depend_on_where_blocks_end(log: Path, monkeypatch: pytest.
 
 def test_marking_while_reading_does_not_disturb_the_reading(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(followed_file, "BLOCK", 16)
-    append(log, *(str(number) for number in range(1000)))
+    append(log, *(str(number) for number in range(60)))
     file = followed(log)
     file.open()
     found = []
@@ -244,7 +244,7 @@ def test_marking_while_reading_does_not_disturb_the_reading(log: Path, monkeypat
         file.save(file.mark(*place))
         found.append(place[0])
     file.close()
-    assert found == [b"%d" % number for number in range(1000)]
+    assert found == [b"%d" % number for number in range(60)]
 
 
 def test_what_is_saved_with_the_position_comes_back(log: Path) -> None:

@@ -166,10 +166,10 @@ def test_undecodable_octets_and_control_characters_are_harmless() -> None:
 @pytest.mark.parametrize("before", ["", OLD, attempt("")])
 def test_no_line_takes_long(before: str, unit: str) -> None:
     line = (before + unit * 4000).encode()[:8192]
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(10):
         parse_postfix_line(line)
-    assert time.perf_counter() - began < 0.25
+    assert time.process_time() - began < 0.5
 
 
 PIECES = [
@@ -178,7 +178,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     daemon=st.sampled_from([b"smtp", b"cleanup", b"qmgr", b"postsuper"]),
     parts=st.lists(st.sampled_from(PIECES) | st.binary(max_size=5), max_size=12),

@@ -47,9 +47,9 @@ def test_long_text_is_cut() -> None:
 
 @pytest.mark.parametrize("unit", ["550-5.1.1 ", "5.", "smtp; ", " ", "\x00", "x-"])
 def test_no_text_takes_long(unit: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     quoted_reply(unit * 200_000)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 def test_plain_text_has_no_control_and_no_reordering_characters() -> None:

@@ -222,7 +222,7 @@ JSON = st.recursive(
 NAMES = [*MAIL, "bounceType", "bounceSubType", "bouncedRecipients", "recipients", "smtpResponse", "delayedRecipients"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     kind=st.sampled_from(["Bounce", "Complaint", "Delivery", "DeliveryDelay", "Reject", "Send"]),
     mail=st.dictionaries(st.sampled_from(NAMES), JSON, min_size=1, max_size=6),
@@ -238,6 +238,6 @@ def test_no_values_of_other_types_break_it(kind: str, mail: dict[str, Any], told
 
 def test_a_huge_event_takes_no_time() -> None:
     told = {"recipients": ["x" * 1000] * 200, "smtpResponse": "250-2.0.0 " * 20_000}
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(notices(event("Delivery", delivery=told))) == MOST_RECIPIENTS
-    assert time.perf_counter() - began < 0.2
+    assert time.process_time() - began < 0.2
