@@ -144,6 +144,22 @@ def test_other_peoples_deleted_messages_are_not_expunged(mailboxes: Dovecot, tmp
     assert mailboxes.files(".collected") == []
 
 
+@pytest.mark.parametrize("protocol", ["imaps", "pop3s"])
+def test_messages_that_somebody_takes_away_meanwhile_are_passed_over(
+    protocol: str, mailboxes: Dovecot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imap_session, "MESSAGES_AT_ONCE", 2)
+    mailboxes.deliver(letter(number) for number in range(6))
+    with closing(source(mailboxes.url(protocol), tmp_path)) as one:
+        reading = one.receive()
+        first = next(reading)
+        for path in mailboxes.files():
+            path.unlink()
+        one.acknowledge([Handled(first.receipt, recognised=True)])
+        assert len(list(reading)) <= 1  # of the same batch
+    assert collect(source(mailboxes.url(protocol), tmp_path)) == []
+
+
 def test_a_message_that_is_moved_back_has_the_same_id_over_every_protocol(mailboxes: Dovecot, tmp_path: Path) -> None:
     mailboxes.deliver([letter(1)])
     first = collect(source(mailboxes.url("imaps"), tmp_path))
@@ -158,7 +174,9 @@ def test_a_message_that_is_moved_back_has_the_same_id_over_every_protocol(mailbo
 def test_the_folder_of_the_url_is_read_umlauts_and_all(mailboxes: Dovecot, tmp_path: Path) -> None:
     mailboxes.deliver([letter(0)])
     mailboxes.deliver([letter(1)], folder=".R&APw-ckl&AOQ-ufer")
+    mailboxes.deliver([letter(2)], folder=".Post.R&APw-ckl&AOQ-ufer")
     assert subjects(collect(source(mailboxes.url("imaps", "R%C3%BCckl%C3%A4ufer"), tmp_path))) == [1]
+    assert subjects(collect(source(mailboxes.url("imaps", "Post/R%C3%BCckl%C3%A4ufer"), tmp_path))) == [2]
     with pytest.raises(InputError, match="no folder 'Nowhere'"):
         collect(source(mailboxes.url("imaps", "Nowhere"), tmp_path))
 
@@ -350,6 +368,16 @@ def test_without_move_messages_are_copied_and_only_they_are_expunged(tmp_path: P
     assert not any(line.partition(" ")[2] == "EXPUNGE" for line in box.lines)
 
 
+def test_a_folder_that_is_the_same_by_another_name_is_not_moved_into_itself(tmp_path: Path) -> None:
+    box = Box({1: letter(1)}, CAPABILITIES + " MOVE NAMESPACE", prefix="INBOX.", delimiter=".")
+    box.folders["INBOX.Bounces"] = []
+    with serving(box, imap) as port:
+        one = source(f"imaps://u@127.0.0.1:{port}/INBOX/Bounces", tmp_path, password=SECRET, done="Bounces")
+        with pytest.raises(ConfigError, match="that they are read from"):
+            collect(one)
+    assert box.messages == {1: letter(1)}
+
+
 @pytest.mark.parametrize("reason", ["neither MOVE nor UIDPLUS", "read-only"])
 def test_messages_that_cannot_be_moved_stay_and_are_not_read_again(reason: str, tmp_path: Path) -> None:
     capabilities = CAPABILITIES + (" MOVE UIDPLUS" if reason == "read-only" else "")
@@ -405,3 +433,21 @@ def test_every_error_is_one_that_the_command_line_can_show(tmp_path: Path) -> No
 def test_the_library_reads_as_much_as_we_ask_for_at_once() -> None:
     """A line of UIDs, the longest there are, stays within what the standard library takes in one line."""
     assert len("* SEARCH") + imap_session.UIDS_AT_ONCE * len(" 4294967295") < imaplib._MAXLINE  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "talk", "silent", "receipt"),
+    [("imaps", imap, "BODY.PEEK", 1), ("pop3s", pop3, "RETR", (1, "id1"))],
+)
+def test_after_a_connection_broke_nothing_more_is_said_over_it(
+    protocol: str, talk: Callable[[Line], None], silent: str, receipt: object, tmp_path: Path
+) -> None:
+    box = Box({1: letter(1)}, CAPABILITIES + " UIDPLUS", silent_after=silent)
+    with serving(box, talk) as port:
+        one = source(f"{protocol}://u@127.0.0.1:{port}", tmp_path, password=SECRET, delete=True)
+        one._patience = (0.3, 0.3) if protocol == "imaps" else 0.3  # type: ignore[attr-defined]
+        with closing(one):
+            for act in (lambda: list(one.receive()), lambda: one.acknowledge([Handled(receipt, recognised=True)])):
+                with pytest.raises(UnfinishedError, match="broke off"):
+                    act()
+    assert silent in box.lines[-1]

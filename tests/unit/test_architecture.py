@@ -51,7 +51,7 @@ DOORS = {
     "google": {"campaign.delivery.credentials.google"},
     "imapclient": {
         "campaign.feedback.mailboxes.files.maildir_mailbox",
-        "campaign.feedback.mailboxes.servers.imap_session",
+        "campaign.feedback.mailboxes.servers.imap_connection",
     },
     "inscriptis": {"campaign.compose.text.text_from_html"},
     "jinja2": {"campaign.compose"},

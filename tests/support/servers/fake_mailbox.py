@@ -317,7 +317,9 @@ class _Pop3:
         self.line.say("+OK" if rest == SECRET and not refusal else f"-ERR {refusal} {rest}")
 
     def do_auth(self, rest: str) -> None:
-        if not self.line.box.refusal and TOKEN in base64.b64decode(rest.split()[1]).decode():
+        self.line.say("+ ")
+        given = base64.b64decode(self.line.hear()).decode()
+        if not self.line.box.refusal and given.endswith(f"auth=Bearer {TOKEN}\1\1"):
             self.line.say("+OK")
             return
         self.line.say("+ " + base64.b64encode(b'{"status":"400"}').decode())

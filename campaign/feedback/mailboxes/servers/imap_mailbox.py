@@ -14,7 +14,8 @@ from campaign.feedback.feedback_source import Handled, Received
 from campaign.feedback.mailboxes.incoming_message import Reader, incoming
 from campaign.feedback.mailboxes.mailbox_progress import read_mailbox_progress, write_mailbox_progress
 from campaign.feedback.mailboxes.servers.handled_uids import HandledUids
-from campaign.feedback.mailboxes.servers.imap_session import PATIENCE, ImapSession
+from campaign.feedback.mailboxes.servers.imap_connection import PATIENCE
+from campaign.feedback.mailboxes.servers.imap_session import ImapSession
 from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret
 from campaign.feedback.mailboxes.servers.server_url import ServerUrl
 
@@ -51,10 +52,7 @@ class ImapMailbox:
         self._noted = 0
         for target in (settings.done, settings.unknown):
             if not target or target.lower() == where.folder.lower():
-                raise ConfigError(
-                    f"{self.name}: messages cannot be moved to the folder {target!r} that they are read from.",
-                    next_step="name other folders as done and unknown in its [[feedback.source]]",
-                )
+                raise self._same_folder(target)
 
     def size(self) -> int | None:
         """How many messages have not been acknowledged. Raises as `receive`."""
@@ -83,6 +81,8 @@ class ImapMailbox:
         if target and session.can_move():
             if target not in self._folders:
                 self._folders[target] = session.find_or_make(target)
+            if self._folders[target] == session.folder:
+                raise self._same_folder(target)
             session.move(uids, self._folders[target])
         elif not target and session.can_delete():
             session.delete(uids)
@@ -90,6 +90,12 @@ class ImapMailbox:
             done.update(uids)
             if len(done) - self._noted >= NOTED_AT_ONCE:
                 self._note()
+
+    def _same_folder(self, target: str) -> ConfigError:
+        return ConfigError(
+            f"{self.name}: messages cannot be moved to the folder {target!r} that they are read from.",
+            next_step="name other folders as done and unknown in its [[feedback.source]]",
+        )
 
     def _opened(self) -> tuple[ImapSession, HandledUids, array[int]]:
         if self._open is None:

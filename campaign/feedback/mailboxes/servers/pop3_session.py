@@ -37,12 +37,14 @@ class Pop3Session:
         self, where: ServerUrl, trust: ssl.SSLContext, secret: MailboxSecret, *, patience: float = PATIENCE
     ) -> None:
         """Connect and log in. Raises UnfinishedError, LoginError, ConfigError."""
-        self._where, self._broken = where, False
+        self._where = where
+        self._broken: UnfinishedError | None = None
+        shown, token = secret.fetch(where.name)
         self._connection = self._connect(trust, patience)
         try:
             with self._told():
                 self._encrypt(trust)
-                self._log_in(*secret.fetch(where.name))
+                self._log_in(shown, token)
         except CampaignError:
             self.close()
             raise
@@ -66,7 +68,7 @@ class Pop3Session:
         try:
             self._connection.stls(trust)
         except ssl.SSLCertVerificationError as error:
-            self._broken = True
+            self._broken = faults.broke_off(self._where.name, error)
             raise not_trusted(self._where.host, error) from None
 
     def _offers(self) -> set[str]:
@@ -93,7 +95,9 @@ class Pop3Session:
 
     def _show_token(self, token: str) -> None:
         line = f"user={self._where.user}\1auth=Bearer {token}\1\1".encode()
-        answer = self._ask(b"AUTH XOAUTH2 " + base64.b64encode(line))
+        answer = self._ask(b"AUTH XOAUTH2")  # a token is longer than the line of a command may be (RFC 5034, 4)
+        if answer.startswith(b"+"):
+            answer = self._ask(base64.b64encode(line))
         if answer.startswith(b"+ "):  # the reason for a refusal, which wants an empty answer
             reason = base64.b64decode(answer[2:].strip() + b"==")
             raise poplib.error_proto(self._ask(b"") + b" " + reason)
@@ -163,7 +167,7 @@ class Pop3Session:
         """Say goodbye, which makes deletions good, and end the connection. Whether it was heard; never raises."""
         heard = False
         with suppress(OSError, poplib.error_proto, AttributeError):
-            if not self._broken:
+            if self._broken is None:
                 self._connection.quit()
                 heard = True
         with suppress(OSError):
@@ -173,21 +177,24 @@ class Pop3Session:
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Errors of the library and of the system become ours; after one that ends the connection nothing is sent."""
+        name = self._where.name
+        if self._broken is not None:
+            raise self._broken
         try:
             yield
-        except OSError as error:
-            self._broken = True
-            raise faults.broke_off(self._where.name, error) from None
         except poplib.error_proto as error:
             if not _ends(error):
-                raise faults.misunderstood(self._where.name, error) from None
-            self._broken = True
-            raise faults.broke_off(self._where.name, error) from None
-        except (ValueError, UnicodeError) as error:
-            self._broken = True
-            raise faults.misunderstood(self._where.name, error) from None
-        except UnfinishedError:
-            self._broken = True
+                raise faults.misunderstood(name, error) from None
+            self._broken = faults.broke_off(name, error)
+            raise self._broken from None
+        except OSError as error:
+            self._broken = faults.broke_off(name, error)
+            raise self._broken from None
+        except ValueError as error:
+            self._broken = faults.misunderstood(name, error)
+            raise self._broken from None
+        except UnfinishedError as error:
+            self._broken = error
             raise
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from campaign.errors import ConfigError
 from campaign.feedback.mailboxes.servers.handled_uids import HandledUids
-from campaign.feedback.mailboxes.servers.imap_session import LARGEST, MESSAGES_AT_ONCE, OCTETS_AT_ONCE, batches
+from campaign.feedback.mailboxes.servers.imap_session import MESSAGES_AT_ONCE, OCTETS_AT_ONCE, batches
 from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret, shown
 from campaign.feedback.mailboxes.servers.server_url import ServerUrl, parse_server_url
 
@@ -91,11 +91,16 @@ def test_ranges_of_another_validity_and_what_are_none_are_forgotten(noted: dict[
 
 
 def test_batches_hold_few_messages_and_few_octets() -> None:
-    sizes = [(uid, 1_000) for uid in range(1, 121)] + [(uid, 50 << 20) for uid in range(121, 131)]
+    sizes = (
+        [(uid, 1_000) for uid in range(1, 91)]
+        + [(uid, 1 << 20) for uid in range(91, 121)]
+        + [(uid, 50 << 20) for uid in range(121, 131)]
+    )
     found = list(batches(sizes))
     assert [uid for batch in found for uid in batch] == list(range(1, 131))
     assert max(map(len, found)) == MESSAGES_AT_ONCE
-    assert all(sum(min(size, LARGEST) for uid, size in sizes if uid in batch) <= OCTETS_AT_ONCE for batch in found)
+    assert found[-10:] == [[uid] for uid in range(121, 131)]
+    assert all(sum(sizes[uid - 1][1] for uid in batch) <= OCTETS_AT_ONCE for batch in found[:-10])
     assert list(batches([])) == []
 
 
