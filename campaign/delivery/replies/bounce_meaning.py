@@ -22,8 +22,10 @@ _COMMANDS = (
         re.compile(r"(?i)after (pipelined )?MAIL FROM|in reply to MAIL FROM|initial connection|sender was rejected"),
     ),
 )
-#: An address may hold any words, and they are no part of what a server says.
-_ADDRESS = re.compile(r"<?[^\s<>@]{1,64}@[^\s<>@]{1,255}>?")
+#: Addresses and the names of hosts may hold any words, which are no part of what a server says.
+_NAMES = re.compile(
+    r"<?[^\s<>@]{1,64}@[^\s<>@]{1,255}>?|(?i:\bhost )[^\s.\[]{1,63}\.[^\s\[]{1,255} ?\[[0-9a-fA-F.:]{3,45}\]"
+)
 
 
 def bounce_meaning(rules: Rules, reply: Reply, permanent: bool | None, domain: str = "") -> tuple[FeedbackOutcome, str]:
@@ -33,7 +35,7 @@ def bounce_meaning(rules: Rules, reply: Reply, permanent: bool | None, domain: s
     and a report that says nothing is taken for a lasting refusal. ``domain`` is the recipient's, in lower case.
     """
     code = _code(reply, permanent)
-    said = reply._replace(code=code, text=_ADDRESS.sub("", reply.text))
+    said = reply._replace(code=code, text=_NAMES.sub("", reply.text))
     decision = rules.decide_bounced(_stage(reply.text), said, domain)
     means = decision.means
     if decision.action is Action.SUPPRESS:

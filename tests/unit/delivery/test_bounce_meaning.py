@@ -59,6 +59,7 @@ TABLE: list[tuple[int, str, str, bool | None, FeedbackOutcome, str]] = [
     (554, "", "554 DMARC check failed", True, OURS, "authentication"),
     (553, "5.1.8", "553 5.1.8 Domain of sender address a@example.com does not exist", True, OURS, "configuration"),
     (550, "5.1.1", "550 5.1.1 <a@example.com> 192.0.2.1 has sent to too many recipients this hour", True, OURS, "rate"),
+    (550, "", "550 your e-mail address is unknown here", True, OURS, "configuration"),
     (550, "5.1.1", "550 5.1.1 RCP-P2 Refused due to recipient preferences", True, OURS, "policy"),
     (552, "5.3.4", "552 5.3.4 Message too large", True, OURS, "too_big"),
     (550, "", "550 Virus Detected; Content Rejected", True, OURS, "content"),
@@ -82,10 +83,34 @@ def test_a_bounce_means(
     assert bounce_meaning(RULES, Reply(code, enhanced, text), permanent) == (outcome, means)
 
 
-def test_words_in_an_address_are_no_words_of_the_server() -> None:
+def test_words_in_a_name_are_no_words_of_the_server() -> None:
+    for host in ("host spam.example.org [192.0.2.1]", "host dmarc.example.org[2001:db8::1] said"):
+        assert bounce_meaning(RULES, Reply(550, "5.1.1", f"{host}: 550 5.1.1 User unknown"), True)[0] is HARD
     for address in ("spam@example.org", "dmarc-virus@no-such-user.example.org"):
         assert bounce_meaning(RULES, Reply(550, "5.1.1", f"550 5.1.1 <{address}>: User unknown"), True)[0] is HARD
         assert bounce_meaning(RULES, Reply(550, "", f"550 <{address}> Rejected"), True)[0] is SOFT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 IP address 192.0.2.1 not found in our list of partners",
+        "550 your e-mail address is unknown here",
+        "550 From address does not exist",
+        "550 MAIL FROM domain does not exist",
+        "550 return address invalid: user unknown",
+        "550 Sender verify failed: no such user",
+        "550 cannot find your hostname: host not found",
+        "550 envelope from: address not found",
+        "550 too many unknown recipients: user unknown",
+        "550 domain does not exist in the DKIM signature",
+        "550 client host not found",
+        "554 Recipient no longer accepts mail from you",
+    ],
+)
+@pytest.mark.parametrize("enhanced", ["", "5.0.0", "5.7.1"])
+def test_what_is_unknown_about_us_says_nothing_about_the_address(text: str, enhanced: str) -> None:
+    assert bounce_meaning(RULES, Reply(550, enhanced, text), True)[0] is not HARD
 
 
 def test_the_recipients_domain_decides_where_a_rule_asks_for_it() -> None:
