@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from campaign.config.feedback import FeedbackSection
 from campaign.model import FeedbackEvent, FeedbackOutcome
@@ -59,7 +60,7 @@ class SuppressionEntry:
 class AddressRecord:
     """What came back about one address since it was last released. Times are those of `happened`."""
 
-    released: float = 0.0
+    released: float = -inf
     for_ever: FeedbackEvent | None = None
     hard: FeedbackEvent | None = None
     bounces: list[FeedbackEvent] = field(default_factory=list)
@@ -103,7 +104,7 @@ def suppressed(
         key = key_of(event.address)
         record = records.get(key)
         if outcome is FeedbackOutcome.RELEASED:
-            records[key] = AddressRecord(max(record.released if record else 0.0, happened(event)))
+            records[key] = AddressRecord(max(record.released if record else -inf, happened(event)))
         elif record is not None:
             record.take(event)
         elif outcome in WEIGHTY:

@@ -26,7 +26,7 @@ from campaign.ledger.recovery import read_history
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
-from campaign.pipeline.finish.close_run import draw_up, verdict_codes, walk, write_all
+from campaign.pipeline.finish.close_run import gather_facts, verdict_codes, walk, write_all
 from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
 from campaign.pipeline.operate.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
@@ -156,7 +156,7 @@ def report(run: Path) -> RunFacts:
     if not running:
         suppress_missing(job, run, history)
     stream = walk(run / journal_reader.NAME)
-    facts = draw_up(job, run, plan, history, stream)
+    facts = gather_facts(job, run, plan, history, stream)
     write_all(job, run, plan, history, stream, facts)
     return facts
 

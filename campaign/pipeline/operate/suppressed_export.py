@@ -15,7 +15,7 @@ from campaign.ledger.feedback_store import NAME as STORE
 from campaign.ledger.feedback_store import FeedbackStore
 from campaign.ledger.suppressed_csv import ListedLine, SuppressedRow
 from campaign.model import FeedbackEvent, FeedbackOutcome
-from campaign.pipeline.operate.suppression_view import WORDS, derive_suppression, listed_address
+from campaign.pipeline.operate.suppression_view import derive_suppression, listed_address, reason_words
 from campaign.report.live.console import path_text
 
 #: `FeedbackEvent.source` of an event that stands for a line of the list.
@@ -89,7 +89,5 @@ def _rows(entries: Iterable[SuppressionEntry]) -> Iterator[SuppressedRow]:
 
 def reason_text(entry: SuppressionEntry) -> str:
     """Why, as the list says it: the words of the server that refused, where there are any."""
-    last = entry.events[-1]
-    if entry.reason in (SuppressedFor.COMPLAINT, SuppressedFor.UNSUBSCRIBE):
-        return WORDS[entry.reason]
-    return last.diagnostic or ("listed by hand" if last.source == SOURCE else WORDS[entry.reason])
+    asked = entry.reason in (SuppressedFor.COMPLAINT, SuppressedFor.UNSUBSCRIBE)
+    return reason_words(entry) if asked else entry.events[-1].diagnostic or reason_words(entry)

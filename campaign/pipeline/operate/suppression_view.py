@@ -16,7 +16,15 @@ from campaign.audience.screening.addresses import address_key
 from campaign.audience.screening.suppression_list import read_entry
 from campaign.config import Settings
 from campaign.errors import DamageError
-from campaign.feedback.suppression_rules import WEIGHTY, RunsOf, SuppressedFor, SuppressionEntry, happened, suppressed
+from campaign.feedback.suppression_rules import (
+    BY_PERSON,
+    WEIGHTY,
+    RunsOf,
+    SuppressedFor,
+    SuppressionEntry,
+    happened,
+    suppressed,
+)
 from campaign.ledger import run_folder, suppressed_csv
 from campaign.ledger.feedback_store import read_events
 from campaign.ledger.suppressed_csv import ListedLine
@@ -66,7 +74,14 @@ def told_entries(directory: Path, settings: Settings) -> Iterator[tuple[str, str
 
 def entry_in_words(entry: SuppressionEntry) -> str:
     """``hard bounce on 2026-11-28``; the day is that of UTC."""
-    return f"{WORDS[entry.reason]} on {day_text(entry.since)}"
+    return f"{reason_words(entry)} on {day_text(entry.since)}"
+
+
+def reason_words(entry: SuppressionEntry) -> str:
+    """Why, in two or three words."""
+    last = entry.events[-1]
+    by_hand = last.matched_by == BY_PERSON and not (last.diagnostic or last.code or last.enhanced)
+    return "listed by hand" if by_hand else WORDS[entry.reason]
 
 
 def day_text(at: float) -> str:
