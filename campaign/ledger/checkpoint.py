@@ -104,7 +104,7 @@ class Checkpoint:
         self.history.look_at_clock(self._clock())
         return self._drawn_in(self.history.drawn_in - before)
 
-    def draw_few(self, few: bool) -> None:
+    def expect_few(self, few: bool) -> None:
         """Set whether a pass takes a few of many: it syncs intents, as a block would hold all between them."""
         self._few = few
 

@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 
 from campaign.audience.columns.group_columns import GroupColumns
-from campaign.audience.plan.plan_codec import chill, thaw
+from campaign.audience.plan.plan_codec import decode_value, encode_value
 from campaign.audience.screening.screen_rows import PlannedRow, ScreenedRow
 from campaign.errors import StorageError
 from campaign.model import Screened, Value
@@ -45,7 +45,7 @@ class RowGrouper:
 
     def add(self, kept: Iterable[PlannedRow]) -> None:
         """Store rows. Raises StorageError if the disk is full."""
-        parts = ((row.key, msgspec.json.encode(row._replace(values=chill(list(row.values))))) for row in kept)
+        parts = ((row.key, msgspec.json.encode(row._replace(values=encode_value(list(row.values))))) for row in kept)
         try:
             self._database.executemany("INSERT INTO part (key, row) VALUES (?, ?)", parts)
         except sqlite3.Error as error:
@@ -84,7 +84,7 @@ class RowGrouper:
 
 def _revived(row: bytes) -> PlannedRow:
     key, address, name, line, values = msgspec.json.decode(row)
-    return PlannedRow(key, address, name, line, [thaw(value) for value in values])
+    return PlannedRow(key, address, name, line, [decode_value(value) for value in values])
 
 
 def _joined(row: PlannedRow, first: PlannedRow) -> str:

@@ -13,30 +13,30 @@ from campaign.model import Value
 
 FORMAT = 1
 PLAN, SCREENED = "plan.jsonl", "screened.csv"
-#: Types whose values are valid JSON as they are; `chill` encodes all others.
+#: Types whose values are valid JSON as they are; `encode_value` encodes all others.
 AS_THEY_ARE = frozenset({"text", "integer", "number", "boolean"})
 
 
-def chill(value: Value) -> Any:
-    """Encode ``value`` for JSON; `thaw` is the inverse."""
+def encode_value(value: Value) -> Any:
+    """Encode ``value`` for JSON; `decode_value` is the inverse."""
     if isinstance(value, date):
         return {"$date": value.isoformat()}
     if isinstance(value, list):
-        return [chill(item) for item in value]
+        return [encode_value(item) for item in value]
     if isinstance(value, dict):
-        table = {name: chill(item) for name, item in value.items()}
+        table = {name: encode_value(item) for name, item in value.items()}
         return {"$value": table} if len(table) == 1 and next(iter(table)).startswith("$") else table
     return value
 
 
-def thaw(value: Any) -> Value:
-    """Decode a value that `chill` encoded."""
+def decode_value(value: Any) -> Value:
+    """Decode a value that `encode_value` encoded."""
     if isinstance(value, list):
-        return [thaw(item) for item in value]
+        return [decode_value(item) for item in value]
     if not isinstance(value, dict):
         return value  # type: ignore[no-any-return]  # every other JSON value is plain already
     if value.keys() == {"$date"}:
         text = value["$date"]
         return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     table = value["$value"] if value.keys() == {"$value"} else value
-    return {name: thaw(item) for name, item in table.items()}
+    return {name: decode_value(item) for name, item in table.items()}

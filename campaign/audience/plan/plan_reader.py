@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import msgspec
 
 from campaign.audience.columns.group_columns import ITEMS
-from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, thaw
+from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, decode_value
 from campaign.config.audience import AudienceSection
 from campaign.errors import StorageError
 from campaign.model import Books, Recipient, Value
@@ -141,7 +141,8 @@ class Plan:
             found, key, address, name, source_line, values = _DECODE(line)
             if b"$" in line and b'"$' in line:
                 values = [
-                    one if kind in AS_THEY_ARE else thaw(one) for kind, one in zip(self.types, values, strict=True)
+                    one if kind in AS_THEY_ARE else decode_value(one)
+                    for kind, one in zip(self.types, values, strict=True)
                 ]
             row = dict(zip(self.columns, values, strict=True))
         except (msgspec.DecodeError, ValueError, TypeError) as error:

@@ -21,7 +21,7 @@ from campaign.audience.columns.group_columns import ITEMS
 from campaign.audience.columns.group_rows import RowGrouper
 from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.own_tables import csv_line
-from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, SCREENED, chill
+from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, SCREENED, encode_value
 from campaign.audience.screening.screen_rows import KeySet, PlannedRow, ScreenedRow, Screener, Suppression
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, Source
 from campaign.audience.sources.source_factory import item_shape, open_source
@@ -137,10 +137,10 @@ class PlanWriter:
         self._plan.write(self._encoder.encode({"books": asdict(books)}) + b"\n")
 
     def _chilled(self, values: Sequence[Value]) -> Sequence[Value]:
-        chilled = list(values)
+        encoded_value = list(values)
         for at in self._odd:
-            chilled[at] = chill(chilled[at])
-        return chilled
+            encoded_value[at] = encode_value(encoded_value[at])
+        return encoded_value
 
 
 def column_types(source: NamedSource, settings: AudienceSection) -> dict[str, str]:

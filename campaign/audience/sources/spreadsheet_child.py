@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from campaign.audience.plan.plan_codec import chill
+from campaign.audience.plan.plan_codec import encode_value
 from campaign.audience.sources.cell_values import EXACT, plain_value
 from campaign.audience.sources.row_chunks import CHUNK_ROWS
 
@@ -89,7 +89,7 @@ def _rows(sheet: Any) -> Iterator[Line]:
 def _row(line: int, cells: Sequence[object]) -> Line:
     """Number, plain values, and the reason if the row is bad; then its beginning takes the place of the values."""
     try:
-        return line, chill([plain_value(_whole(cell)) for cell in cells]), ""
+        return line, encode_value([plain_value(_whole(cell)) for cell in cells]), ""
     except ValueError as error:
         return line, [repr(list(cells))[:200]], str(error)
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
-from campaign.audience.plan.plan_codec import thaw
+from campaign.audience.plan.plan_codec import decode_value
 from campaign.audience.sources.spreadsheet_child import MEMORY, SECONDS
 from campaign.audience.sources.spreadsheet_far_cells import far_cells
 from campaign.errors import CampaignError, ConfigError, InputError, InternalError, install_extra
@@ -46,7 +46,7 @@ class Sheet:
             raise self._refusal(**found)
         content = found.get(kind)
         if b'"$date"' in line and content:
-            return [(number, [thaw(cell) for cell in cells], bad) for number, cells, bad in content]
+            return [(number, [decode_value(cell) for cell in cells], bad) for number, cells, bad in content]
         return content
 
     def _refusal(self, fault: str, text: str = "", names: tuple[str, ...] = ()) -> CampaignError:

@@ -77,7 +77,7 @@ class RelayState:
         """The number of letters it may carry before the selector is asked again."""
         return self.letters(own) if self.portion is None else min(self.letters(own), weights.PORTION)
 
-    def give(self, letters: int) -> None:
+    def charge(self, letters: int) -> None:
         """Charge letters to this relay's weighted share; a negative number refunds them."""
         if self.portion is not None:
             self.portion.letters += letters

@@ -115,7 +115,7 @@ class ConnectionPool:
         if state.dialling >= _at_once(state):
             return False
         state.dialling += 1
-        state.give(state.budget(self.settings.letters_per_connection))
+        state.charge(state.budget(self.settings.letters_per_connection))
         return True
 
     def dialled(self, state: RelayState) -> None:
@@ -145,7 +145,7 @@ class ConnectionPool:
         if connection.letters + 1 >= most or not self.selector.stays(state, _now()):
             return False
         more = min(most, max(connection.budget, connection.letters) + state.budget(own))
-        state.give(more - connection.budget)
+        state.charge(more - connection.budget)
         connection.budget = more
         return True
 
@@ -160,12 +160,12 @@ class ConnectionPool:
         )  # fmt: skip
         for connection, one in self._standing.items():
             if one is state:  # each asks before its next letter
-                state.give(connection.letters - connection.budget)
+                state.charge(connection.letters - connection.budget)
                 connection.budget = connection.letters
 
     def not_opened(self, state: RelayState, failure: ConnectFailed) -> bool:
         """Whether the worker should try again: not if the relay already serves enough connections, or the run ends."""
-        state.give(-state.budget(self.settings.letters_per_connection))
+        state.charge(-state.budget(self.settings.letters_per_connection))
         state.advice = failure.advice
         decision = self.replies.handle_refused_connection(state, failure)
         ends = decision is not None and (decision.login or decision.quota)
@@ -184,7 +184,7 @@ class ConnectionPool:
     def closed(self, state: RelayState, connection: Connection, why: str) -> None:
         """Record that a connection has closed; ``why`` if it broke."""
         state.connections -= 1
-        state.give(connection.letters - connection.budget)
+        state.charge(connection.letters - connection.budget)
         self._standing.pop(connection, None)
         if why:
             log.info("%s: connection lost after %d letters: %s", state.relay.name, connection.letters, why)

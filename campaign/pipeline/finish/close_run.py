@@ -102,7 +102,7 @@ def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
     """Write the run's files, print the tally, return the exit code. Raises InternalError, StorageError."""
     job, folder, plan, history = run.job, run.folder, run.plan, run.history
     stream = walk(folder / journal_reader.NAME)
-    facts = draw_up(job, folder, plan, history, stream)
+    facts = gather_facts(job, folder, plan, history, stream)
     complaints = balance(plan.books, facts.verdicts)
     codes = ending.codes | verdict_codes(history, job.settings.ledger.in_doubt)
     code = ExitCode.INTERNAL if complaints else first_of(codes)
@@ -135,7 +135,7 @@ def verdict_codes(history: RunState, policy: InDoubt) -> set[ExitCode]:
     return codes
 
 
-def draw_up(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream) -> RunFacts:
+def gather_facts(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream) -> RunFacts:
     """Everything that a report says about this run."""
     domains, domain_count = _by_domain(plan, history)
     opened, rules = history.opened, Rules.load(job.settings.delivery.reply_rules)

@@ -146,7 +146,7 @@ class PassLoop:
                 self._halt(*[ExitCode.HELD] if step == "stop" else [])
                 return
             self._canary_only = step == "canary"
-            self._checkpoint.draw_few(self._canary_only)
+            self._checkpoint.expect_few(self._canary_only)
             self._checkpoint.begin_pass()
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
             before = self._recorder.written

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.audience.columns.column_types import CONVERSIONS, CellError, Typing
-from campaign.audience.plan.plan_codec import chill, thaw
+from campaign.audience.plan.plan_codec import decode_value, encode_value
 from campaign.audience.sources.cell_values import chunk_of, plain_value
 from campaign.model import Value
 
@@ -126,4 +126,4 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_a_value_comes_back_from_the_plan_as_it_went_in(value: Value) -> None:
-    assert thaw(chill(value)) == value
+    assert decode_value(encode_value(value)) == value

@@ -35,7 +35,7 @@ def serve(relays: RelaySelector, portions: int, now: float = 0.0) -> Counter[str
     given_to: Counter[str] = Counter()
     for _ in range(portions):
         breaker = chosen(relays, now)
-        breaker.give(PORTION)
+        breaker.charge(PORTION)
         given_to[breaker.relay.host] += 1
     return given_to
 
@@ -95,9 +95,9 @@ def test_a_relay_of_weight_0_stands_by() -> None:
 def test_connections_leave_a_relay_that_is_ahead_and_stay_while_it_is_not() -> None:
     relays = board(3, 1)
     first, second = relays.states
-    first.give(3 * SLACK)
+    first.charge(3 * SLACK)
     assert relays.stays(first, 0.0)
-    first.give(2 * SLACK)
+    first.charge(2 * SLACK)
     assert not relays.stays(first, 0.0)
     assert relays.stays(second, 0.0)
     relays.failed(second, "refused", 0.0)
@@ -108,7 +108,7 @@ def test_a_relay_that_takes_no_more_connections_does_not_hold_up_the_others() ->
     relays = board(1, 1, most=1)
     first, second = relays.states
     second.connections = 1
-    first.give(1000)
+    first.charge(1000)
     assert relays.stays(first, 0.0)
     assert relays.choose(0.0) is first
     first.dialling = 1

@@ -223,13 +223,13 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 async def test_a_loss_of_power_while_a_few_of_many_are_sent_puts_only_those_in_doubt(run: Path) -> None:
     checkpoint = Checkpoint(run, boot="before")
     checkpoint.begin_pass()
-    checkpoint.draw_few(True)
+    checkpoint.expect_few(True)
     for number in (0, 50, 100):
         checkpoint.reserve(number)
     durable = checkpoint.intent(letter(100), "relay")
     assert durable is not None
     await durable
-    checkpoint.draw_few(False)
+    checkpoint.expect_few(False)
     assert checkpoint.intent(letter(50), "relay") is None
     checkpoint.close()
     again = Checkpoint(run, boot="after")
