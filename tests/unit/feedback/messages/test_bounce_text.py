@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from campaign.feedback.messages.bounce_text import split_story
@@ -201,3 +205,8 @@ def test_the_copy_begins_at_its_first_trace_where_no_line_says_so() -> None:
         "The original message was received at noon.",
         "",
     )
+
+
+def test_the_library_is_imported_only_where_it_is_needed() -> None:
+    script = "import sys, campaign.feedback.messages.read_message; sys.exit('flufl.bounce' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[4], check=False).returncode == 0

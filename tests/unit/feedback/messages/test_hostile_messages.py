@@ -126,6 +126,11 @@ def test_parts_within_parts_without_end_take_no_time() -> None:
         read(b"Content-Type: message/rfc822\n\n" * count)
 
 
+def test_an_event_in_a_mail_may_be_as_deep_as_it_likes() -> None:
+    for text in (b"{" * 30_000 + b"}", b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b'{"a":1' + b',"b":[]' * 8_000 + b"}"):
+        read(b"From: no-reply@sns.amazonaws.com\n\n" + text)
+
+
 @given(st.binary(max_size=4_000))
 def test_any_bytes_are_answered(raw: bytes) -> None:
     read(raw)
