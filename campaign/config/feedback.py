@@ -27,8 +27,12 @@ class FeedbackSourceSection(Section):
     password_command: str = Field("", description="command that prints the mailbox's password")
     oauth: OauthSection | None = Field(None, description="provider and file, for tokens that renew themselves")
     tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the server's certificate")
-    done: str = Field("collected", description="IMAP folder that messages about our letters are moved to")
-    unknown: str = Field("not-recognised", description="IMAP folder that all other messages are moved to")
+    done: str = Field(
+        "collected", description="folder of IMAP or of a Maildir that messages about our letters are moved to"
+    )
+    unknown: str = Field(
+        "not-recognised", description="folder of IMAP or of a Maildir that all other messages are moved to"
+    )
     delete: bool = Field(False, description="delete messages about our letters instead of keeping them")
 
     @field_validator("url")

@@ -326,7 +326,7 @@ def test_a_server_that_falls_silent_is_not_waited_for(
 ) -> None:
     with serving(Box({1: letter(1)}, silent_after=silent), talk) as port:
         one = source(f"{protocol}://u@127.0.0.1:{port}", tmp_path, password=SECRET)
-        one._patience = (0.3, 0.3) if protocol == "imaps" else 0.3  # type: ignore[attr-defined]
+        one._patience = (10.0, 1.0) if protocol == "imaps" else 1.0  # type: ignore[attr-defined]
         with closing(one), pytest.raises(UnfinishedError, match="broke off") as caught:
             list(one.receive())
     assert "in time" in str(caught.value)
@@ -445,7 +445,7 @@ def test_after_a_connection_broke_nothing_more_is_said_over_it(
     box = Box({1: letter(1)}, CAPABILITIES + " UIDPLUS", silent_after=silent)
     with serving(box, talk) as port:
         one = source(f"{protocol}://u@127.0.0.1:{port}", tmp_path, password=SECRET, delete=True)
-        one._patience = (0.3, 0.3) if protocol == "imaps" else 0.3  # type: ignore[attr-defined]
+        one._patience = (10.0, 1.0) if protocol == "imaps" else 1.0  # type: ignore[attr-defined]
         with closing(one):
             for act in (lambda: list(one.receive()), lambda: one.acknowledge([Handled(receipt, recognised=True)])):
                 with pytest.raises(UnfinishedError, match="broke off"):

@@ -35,7 +35,11 @@ class StandardInput:
             while self._stream.read(_PIECE):
                 pass
         except OSError as error:
-            raise InputError("Standard input cannot be read.", evidence=error.strerror or str(error)) from None
+            raise InputError(
+                "Standard input cannot be read.",
+                evidence=error.strerror or str(error),
+                next_step="hand it a message, as in: campaign collect FILE < message.eml",
+            ) from None
         if raw.startswith(b"From "):
             raw = raw.partition(b"\n")[2]
         if not raw.strip():

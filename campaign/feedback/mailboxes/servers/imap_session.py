@@ -42,7 +42,7 @@ class ImapSession:
         self.folder, self.writable, self.count = "", True, 0
 
     def select(self, folder: str) -> int:
-        """Open the folder and return its UIDVALIDITY; ``folder``, ``count`` and ``writable`` are set. Raises InputError."""
+        """Open the folder and return its UIDVALIDITY; sets ``folder``, ``count``, ``writable``. Raises InputError."""
         with self._line.told():
             self.folder = self._full_name(folder) if folder != INBOX else INBOX
             try:
