@@ -15,7 +15,7 @@ schedule unschedule: export CAMPAIGN := $(CAMPAIGN)
 schedule: export WHEN := $(WHEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check preview send status report retry schedule unschedule setup lint types test-twice fresh ci torture bench profile clean
+.PHONY: help demo demo-feedback test check preview send collect status report retry schedule unschedule setup lint types test-twice fresh ci torture bench profile clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: $(VENV)/installed ## Send the sample newsletter to a mailbox in this folde
 	 if [ $$code -eq 3 ]; then printf '\nExit code 3 is right: one row of the sample cannot be made into a letter, on purpose (sample_data/ABOUT.md).\n'; \
 	 elif [ $$code -ne 0 ]; then printf '\ncampaign exited with %s; docs/contract.md says what that means. Run make demo again to continue.\n' $$code; exit 1; fi
 
+demo-feedback: $(VENV)/installed ## Send an edition, let some of it bounce, and see who is left out of the next
+	@$(BIN)/python sample_data/feedback_demo.py
+
 ##@ For your own campaign (CAMPAIGN=path.toml)
 
 check: $(VENV)/installed ## Everything short of sending: data, every letter, the relay
@@ -38,6 +41,9 @@ preview: $(VENV)/installed ## Some letters as .eml files and a page for the brow
 
 send: $(VENV)/installed ## Send; again after any stop, it continues
 	@$(call run,send $(CAMPAIGN))
+
+collect: $(VENV)/installed ## Read bounces, complaints and unsubscribes, and act on them
+	@$(call run,collect $(CAMPAIGN))
 
 status: $(VENV)/installed ## Where the newest run stands
 	@$(call run,status $(CAMPAIGN))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import pwd
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from campaign.model import FeedbackEvent, FeedbackOutcome
 from tests.support.bounces import Maildir, bounce, complaint, plain_mail
 from tests.support.servers.real import open_folder, postfix_in_folder, program
 from tests.support.servers.shelf import FIN, Shelf
-from tests.support.stand import Stand, until
+from tests.support.stand import ROOT, Stand, clean_environment, until
 
 
 @pytest.fixture
@@ -194,3 +197,15 @@ async def test_a_real_servers_bounces_find_their_people_and_the_next_edition_lea
     (await stand.set(campaign__edition="two").send()).ends(0)
     await until(lambda: len(onward.letters) >= 19, "the second edition has gone on")
     assert sorted(onward.recipients) == sorted(f"p{n}@example.com" for n in range(20) if n != 1)
+
+
+def test_the_demonstration_does_what_it_says(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, ROOT / "sample_data" / "feedback_demo.py", tmp_path / "demo"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+    )
+    assert told.stdout.endswith("Left out of the second edition: bob@example.com, finn@example.com, gwen@example.com\n")

@@ -38,6 +38,17 @@ def test_the_workflow_never_runs_twice_at_once_and_keeps_its_runs() -> None:
     assert send["env"]["CAMPAIGN__LEDGER__MUST_EXIST"] == "true"
 
 
+def test_what_comes_back_is_collected_hourly_by_every_scheduler_and_75_alarms_nobody() -> None:
+    job = yaml.safe_load((DEPLOY / "kubernetes/collect.yaml").read_text())
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    rules = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    by_action = {rule["action"]: set(rule["onExitCodes"]["values"]) for rule in rules if "onExitCodes" in rule}
+    assert by_action == {"Ignore": {75, 143}, "FailJob": FOR_A_PERSON}
+    assert "SuccessExitStatus=75 143\n" in (DEPLOY / "systemd/campaign-collect@.service").read_text()
+    assert "OnCalendar=hourly\n" in (DEPLOY / "systemd/campaign-collect@.timer").read_text()
+    assert "17 * * * *        cd" in (DEPLOY / "cron/campaign.cron").read_text()
+
+
 def test_the_unit_starts_again_on_75_alone_without_limit() -> None:
     unit = (DEPLOY / "systemd/campaign@.service").read_text()
     assert "RestartForceExitStatus=75\n" in unit
@@ -63,8 +74,10 @@ def verified(folder: Path, name: str) -> tuple[int, str]:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_systemd_reads_the_units(tmp_path: Path) -> None:
     for kind in ("service", "timer"):
-        shutil.copy(DEPLOY / f"systemd/campaign@.{kind}", tmp_path / f"campaign@x.{kind}")
+        for name in ("campaign", "campaign-collect"):
+            shutil.copy(DEPLOY / f"systemd/{name}@.{kind}", tmp_path / f"{name}@x.{kind}")
     assert verified(tmp_path, "campaign@x") == (0, "")
+    assert verified(tmp_path, "campaign-collect@x") == (0, "")
 
 
 #: Notes what it is told, and fails at the one command that is named in FAILS.
@@ -182,7 +195,7 @@ def test_what_cannot_be_a_unit_is_refused_before_anything_is_written(name: str, 
 @pytest.mark.parametrize("path", [path for path in DEPLOY.rglob("*") if path.is_file()], ids=lambda path: path.name)
 def test_every_command_in_a_schedule_exists(path: Path) -> None:
     for command, options in re.findall(
-        r"campaign(?:_BIN:-campaign}\")? (send|retry|status)\b([^\n#'\"]*)", path.read_text()
+        r"campaign(?:_BIN:-campaign}\")? (send|retry|status|collect)\b([^\n#'\"]*)", path.read_text()
     ):
         known = {flag for option in cli.get_command(None, command).params for flag in option.opts}  # type: ignore[arg-type]
         assert {word for word in options.split() if word.startswith("--")} <= known
