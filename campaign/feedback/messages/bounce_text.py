@@ -24,7 +24,7 @@ _COPY = re.compile(
     r"(?:below|this|included|enclosed|here|attached)\b[^\n]{0,40}\bcopy of\b"
     r"|(?:the )?(?:original|unsent|returned|undelivered|rejected) (?:message|mail)"
     r"(?: (?:follows?|headers?|info|text))*[ \t:.=-]*$"
-    r"|(?:original |returned )?(?:message )?headers? follow"
+    r"|(?:original |returned )?(?:message )?headers? follow|the header of the original message"
     r")[^\n]*|(?=(?:Received|Return-Path|X-Received):[ \t]?\S))"
 )
 #: A line that begins with an address, alone or with what is said about it.

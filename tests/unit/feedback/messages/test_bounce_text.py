@@ -82,6 +82,38 @@ While talking to mx.example.org:
 JAPANESE = (
     "送信できませんでした。\n\na@example.org\n\n-------server message\n550 no such user\n\n-------original message\n"
 )
+DOMINO = """Your message
+
+  Subject: News
+
+was not delivered to:
+
+  a@example.org
+
+because:
+
+  User Ann (a@example.org) not listed in Domino Directory
+
+"""
+COURIER = """           UNDELIVERABLE MAIL
+
+Your message to the following recipients cannot be delivered:
+
+<a@example.org>:
+    mx.example.org [192.0.2.1]:
+>>> RCPT TO:<a@example.org>
+<<< 550 5.1.1 <a@example.org>... User Unknown
+
+"""
+GMX = """The following address failed:
+
+<a@example.org>:
+SMTP error from remote server after RCPT command:
+host: mx.example.org
+5.1.1 <a@example.org>... User Unknown
+
+--- The header of the original message is following. ---
+"""
 
 FORMS = [
     ("X-Failed-Recipients: a@example.org, c@example.org\n", EXIM, 550, "5.1.1", "User Unknown"),
@@ -90,6 +122,9 @@ FORMS = [
     ("", YAHOO, 550, "5.2.2", "Mailbox Full"),
     ("", EXCHANGE, 0, "", "recipient name is not recognized"),
     ("", SENDMAIL, 550, "5.1.1", "User Unknown"),
+    ("", DOMINO, 0, "", "not listed in Domino Directory"),
+    ("", COURIER, 550, "5.1.1", "User Unknown"),
+    ("", GMX, 0, "5.1.1", "User Unknown"),
     ("Content-Type: text/plain; charset=utf-8\n", JAPANESE, 550, "", "no such user"),
 ]
 
@@ -108,7 +143,7 @@ def test_each_form_gives_address_reply_and_message_id(
     assert notice.reply[:2] == (code, enhanced)
     assert words in notice.reply.text
     assert notice.message_ids == ("abc.1@news.example.com",)
-    assert notice.permanent is (True if code else None)
+    assert notice.permanent is (True if code or enhanced else None)
 
 
 def test_each_address_has_the_words_that_follow_it() -> None:
