@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from torture.calls import die
@@ -117,19 +117,19 @@ def _at_sync(when: str, passed: _Passages) -> None:
 
 
 def _at_suppressed(when: str, passed: _Passages) -> None:
-    from campaign.ledger import dead_addresses
+    from campaign.ledger.feedback_store import FeedbackStore
 
-    original = dead_addresses.add
+    original = FeedbackStore.append
 
-    def add(*args: Any, **more: Any) -> None:
+    def append(self: FeedbackStore, events: Sequence[Any]) -> None:
         due = passed.due()
         if due and when == "before":
             die()
-        original(*args, **more)
+        original(self, events)
         if due:
             die()
 
-    dead_addresses.add = add
+    FeedbackStore.append = append  # type: ignore[method-assign]
 
 
 def _at_rename(name: str, when: str, passed: _Passages) -> None:

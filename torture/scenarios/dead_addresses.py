@@ -15,10 +15,10 @@ from torture.scene import Scene, address
 SCENARIO = "a kill between a dead address and its suppression"
 PEOPLE, DEAD = 14, 5
 REPEATS = 3
-#: What fails on the list itself, and how.
+#: What fails on the store of feedback, and how; a rename is that of the list drawn from it.
 FAILURES = (
     ("octets", "ENOSPC"), ("octets", "EIO"), ("octets", "short"), ("octets", "die"), ("octets", "tear"),
-    ("open", "EROFS"), ("sync", "EIO"),
+    ("open", "EROFS"), ("sync", "EIO"), ("rename", "EIO"), ("rename", "die"),
 )  # fmt: skip
 #: The command after it: the run goes on, or another one takes over.
 NEXT = ((), ("--fresh",), ("--again",))
@@ -55,12 +55,14 @@ def ended_at(bench: Bench, folder: Path, seed: int, tally: Tally, *, orders: dic
 
 
 def _told(orders: dict[str, Any], here: Path, chance: random.Random) -> dict[str, Any]:
-    nth = 1 if "sync" in str(orders) else chance.randint(1, DEAD)
+    drawn_up = "rename" in str(orders)
+    nth = 1 if drawn_up or "sync" in str(orders) else chance.randint(1, DEAD)
     if "refuse" not in orders:
         return {**orders, "nth": nth}
     under = here / "runs"
-    under.mkdir()  # the list's own folder, which is there before a later run
-    return {"refuse": {**orders["refuse"], "under": str(under), "nth": nth, "path_ends": "suppressed.csv"}}
+    under.mkdir()  # the store's own folder, which is there before a later run
+    ends = "suppressed.csv" if drawn_up else "feedback.jsonl"
+    return {"refuse": {**orders["refuse"], "under": str(under), "nth": nth, "path_ends": ends}}
 
 
 def _go_on(bench: Bench, scene: Scene, tally: Tally, options: tuple[str, ...]) -> None:
