@@ -109,7 +109,7 @@ class CampaignFiles:
         return ShapeCache(
             page,
             finisher,
-            shaping=markdown_mjml.shaping_gaps if kind == "mjml" else None,
+            shaping=markdown_mjml.shaping_slots if kind == "mjml" else None,
             derive="" if settings.text else "source" if kind == "markdown" else "html",
         )
 

@@ -114,7 +114,7 @@ def _reason(mjml2html: Convert, text: str, error: BaseException) -> BaseExceptio
     return error
 
 
-def shaping_gaps(pieces: Sequence[str]) -> list[int]:
+def shaping_slots(pieces: Sequence[str]) -> list[int]:
     """The slots of an MJML text whose values affect its conversion: all but those in text and in links."""
     needed, before, depth = [], "", 0
     for number, piece in enumerate(pieces[:-1]):

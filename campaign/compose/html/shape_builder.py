@@ -65,7 +65,7 @@ class ShapeBuilder:
         return ValueEscaping(self._numbers, pieces, order, tokens, found, source)
 
     def finished(
-        self, html: str, pictures: References, tokens: Placeholders | None = None, gaps: int = 0
+        self, html: str, pictures: References, tokens: Placeholders | None = None, slots: int = 0
     ) -> tuple[str, list[Image]]:
         """``html`` inlined and with its pictures; a picture whose name contains tokens becomes a separate slot."""
         check_size(len(html))
@@ -75,7 +75,7 @@ class ShapeBuilder:
         def replace(reference: str) -> str:
             if tokens is not None and tokens.salt in reference:
                 pictures.append(tokens.split(unescape(reference)))
-                return tokens.token(gaps + len(pictures) - 1)
+                return tokens.token(slots + len(pictures) - 1)
             return self.shown(unescape(reference), images)
 
         if self._images != "link":

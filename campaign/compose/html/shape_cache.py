@@ -74,7 +74,7 @@ class Shape:
     def pick(self, numbers: Sequence[int]) -> Pick:
         """A function that puts values into the body's slots; ``numbers`` has the value of each slot of the outline."""
         if self._latest is None or self._latest[0] is not numbers:
-            self._latest = numbers, picker([numbers[gap] for gap in self.order])
+            self._latest = numbers, picker([numbers[slot] for slot in self.order])
         return self._latest[1]
 
 
@@ -134,7 +134,7 @@ class ShapeCache:
             outline = self._outline(rendered)
         except RowRefused:
             return  # it failed because of the marks, or will fail again without them
-        outline.check_shaping(outline.prepared(rendered).in_gaps(), self._page.name)
+        outline.check_shaping(outline.prepared(rendered).in_slots(), self._page.name)
 
     def _split(self, output: TemplateOutput, variables: Mapping[str, Any]) -> RenderedTemplate:
         """``output`` split into text and values. Raises RowRefused."""
@@ -149,7 +149,7 @@ class ShapeCache:
         outline = self._outline(rendered)
         prepared = outline.prepared(rendered)
         if inlining == "row":
-            return self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])[0]
+            return self._finisher.finished(filled(outline.pieces, prepared.ready_in_slots()), [])[0]
         shape = self._shape(outline, prepared)
         return shape.html.plain(self._picked(shape, prepared, []))
 
@@ -176,21 +176,21 @@ class ShapeCache:
             return rendered
         statics: list[str | None] = []
         values: list[str] = []
-        gap, every = 0, rendered.in_places()
+        slot, every = 0, rendered.in_places()
         for piece in rendered.statics:
-            if piece is None and gap in needed:
-                statics.append(str(escape(every[gap])))
+            if piece is None and slot in needed:
+                statics.append(str(escape(every[slot])))
             else:
                 statics.append(piece)
-                values += [every[gap]] if piece is None else []
-            gap += piece is None
+                values += [every[slot]] if piece is None else []
+            slot += piece is None
         return RenderedTemplate(tuple(statics), values, rendered.lines, {}, rendered.size)
 
     def _shape(self, outline: ValueEscaping, prepared: Prepared) -> Shape:
-        key = (outline.number, tuple([prepared.plain[prepared.numbers[gap]] for gap in outline.shaping]))
+        key = (outline.number, tuple([prepared.plain[prepared.numbers[slot]] for slot in outline.shaping]))
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._built(outline, prepared.in_gaps(), prepared.ready_in_gaps())
+            shape = self._built(outline, prepared.in_slots(), prepared.ready_in_slots())
             self._shapes.keep(key, shape, shape.html.length + 100 * len(outline.kinds))
         return shape
 
@@ -198,10 +198,10 @@ class ShapeCache:
         outline.check_shaping(plain, self._page.name)
         self.built += 1
         tokens = outline.tokens
-        if any(tokens.salt in plain[gap] for gap in outline.shaping):
+        if any(tokens.salt in plain[slot] for slot in outline.shaping):
             raise RowRefused(f"{self._page.name}: a value holds one of our own words, {tokens.salt}")
         fixed = set(outline.shaping)
-        stand_ins = [ready[gap] if gap in fixed else tokens.token(gap) for gap in range(len(outline.kinds))]
+        stand_ins = [ready[slot] if slot in fixed else tokens.token(slot) for slot in range(len(outline.kinds))]
         pictures: References = []
         html, images = self._finisher.finished(filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
         pieces, order = tokens.split(html)
@@ -241,34 +241,34 @@ class ShapeCache:
             return None
         if shape.from_source:
             return text.fill(rendered.in_places(), lines=rendered.lines)
-        plain = prepared.in_gaps()
+        plain = prepared.in_slots()
         shown = [" ".join(value.split()) for value in plain] if rendered.lines else plain
         if shape.pairs:
             named = [(shown[name], shown[address]) for name, address in shape.pairs]
             shown = [*shown, *(name if name == address else f"{name} ({address})" for name, address in named)]
-        return text.fill([shown[gap] for gap in shape.text_order])
+        return text.fill([shown[slot] for slot in shape.text_order])
 
     def _picked(self, shape: Shape, prepared: Prepared, images: list[Image]) -> list[str]:
         """The escaped values in the order of the shape's slots; pictures of this row are added to ``images``."""
-        ready = prepared.ready_in_gaps()
+        ready = prepared.ready_in_slots()
         if shape.pictures:
-            plain = prepared.in_gaps()
+            plain = prepared.in_slots()
             known = {image.cid: image for image in shape.images}
             found = dict(known)
             ready = [*ready, *(self._of_reference(pieces, order, plain, found) for pieces, order in shape.pictures)]
             images += [image for cid, image in found.items() if cid not in known]
-        return [ready[gap] for gap in shape.order]
+        return [ready[slot] for slot in shape.order]
 
     def _of_reference(self, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]) -> str:
-        reference = filled(pieces, [plain[gap] for gap in order])
+        reference = filled(pieces, [plain[slot] for slot in order])
         if elsewhere(reference):
             return str(escape(quote(reference, safe=URL_SAFE)))
         check_scheme(reference)
         return self._finisher.shown(reference, found)
 
     def _of_row(self, outline: ValueEscaping, rendered: RenderedTemplate, prepared: Prepared) -> HtmlBody:
-        outline.check_shaping(prepared.in_gaps(), self._page.name)
-        html, images = self._finisher.finished(filled(outline.pieces, prepared.ready_in_gaps()), [])
+        outline.check_shaping(prepared.in_slots(), self._page.name)
+        html, images = self._finisher.finished(filled(outline.pieces, prepared.ready_in_slots()), [])
         text = None
         if self._from_source(outline):
             text = EncodedTemplate(outline.source, neat=True).fill(rendered.in_places(), lines=rendered.lines)

@@ -193,14 +193,14 @@ def _look_at_address(address: str, tokens: Placeholders, found: ValueContexts) -
         raise ValueError(f"a link begins with {address[:40]!r}")
     if tokens.salt not in address:
         return
-    pieces, gaps = tokens.split(tokens.unprobed(address).strip())
-    settled = next((at for at, piece in enumerate(pieces) if _SETTLED.search(piece)), len(gaps))
+    pieces, slots = tokens.split(tokens.unprobed(address).strip())
+    settled = next((at for at, piece in enumerate(pieces) if _SETTLED.search(piece)), len(slots))
     if settled:
-        if any(found.kinds[gap] is ValueContext.BARE for gap in gaps[:settled]):
+        if any(found.kinds[slot] is ValueContext.BARE for slot in slots[:settled]):
             raise ValueError("a value begins a link that stands without quotes; put quotes around it")
-        found.beginnings.append((pieces[: settled + 1], gaps[:settled]))
-        if not pieces[0] and found.kinds[gaps[0]] is ValueContext.URL:
-            found.kinds[gaps[0]] = ValueContext.LINK
+        found.beginnings.append((pieces[: settled + 1], slots[:settled]))
+        if not pieces[0] and found.kinds[slots[0]] is ValueContext.URL:
+            found.kinds[slots[0]] = ValueContext.LINK
 
 
 def _kind_in(name: str, selected: frozenset[str]) -> ValueContext:
@@ -222,6 +222,6 @@ def _mark(text: str, tokens: Placeholders, kind: ValueContext, found: list[Value
 def _mark_links_in_text(text: str, tokens: Placeholders, found: ValueContexts) -> None:
     """Mark values that begin links in text that only some mail readers parse as HTML, as in conditional comments."""
     for match in re.finditer(rf"(?i:{'|'.join(_ADDRESSES)})\s*=\s*[\"']?\s*{tokens.pattern.pattern}", text):
-        gap = int(match[1])
-        found.kinds[gap] = ValueContext.LINK
-        found.beginnings.append((["", ""], [gap]))
+        slot = int(match[1])
+        found.kinds[slot] = ValueContext.LINK
+        found.beginnings.append((["", ""], [slot]))

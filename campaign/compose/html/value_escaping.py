@@ -37,11 +37,11 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     ready: Sequence[str]
     numbers: Sequence[int]
 
-    def in_gaps(self) -> list[str]:
+    def in_slots(self) -> list[str]:
         """The plain value of each slot."""
         return [self.plain[number] for number in self.numbers]
 
-    def ready_in_gaps(self) -> list[str]:
+    def ready_in_slots(self) -> list[str]:
         """The escaped value of each slot."""
         return [self.ready[number] for number in self.numbers]
 
@@ -70,14 +70,14 @@ class ValueEscaping:
 
     def __post_init__(self) -> None:
         self.kinds, beginnings = self.places.kinds, self.places.beginnings
-        alone = [len(gaps) == 1 and not pieces[0] and not _COLON.match(pieces[1]) for pieces, gaps in beginnings]
-        self.leading = [gaps[0] for (_, gaps), one in zip(beginnings, alone, strict=True) if one]
+        alone = [len(slots) == 1 and not pieces[0] and not _COLON.match(pieces[1]) for pieces, slots in beginnings]
+        self.leading = [slots[0] for (_, slots), one in zip(beginnings, alone, strict=True) if one]
         self.joined = [beginning for beginning, one in zip(beginnings, alone, strict=True) if not one]
-        self.links = [gap for gap, kind in enumerate(self.kinds) if kind is ValueContext.LINK]
-        self.urls = [gap for gap, kind in enumerate(self.kinds) if kind in (ValueContext.LINK, ValueContext.URL)]
+        self.links = [slot for slot, kind in enumerate(self.kinds) if kind is ValueContext.LINK]
+        self.urls = [slot for slot, kind in enumerate(self.kinds) if kind in (ValueContext.LINK, ValueContext.URL)]
         self.shaping = [
-            gap
-            for gap, kind in enumerate(self.kinds)
+            slot
+            for slot, kind in enumerate(self.kinds)
             if kind not in (ValueContext.LINK, ValueContext.URL, ValueContext.FREE)
         ]
         self._each = tuple(range(len(self.kinds)))
@@ -86,23 +86,23 @@ class ValueEscaping:
     def prepared(self, rendered: RenderedTemplate) -> Prepared:
         """The values prepared for their slots. Raises RowRefused for a link's scheme."""
         values, numbers = rendered.values, self._numbers(rendered.order)
-        for gap in self.leading:
-            check_scheme(values[numbers[gap]], printable=not rendered.lines)
-        for pieces, gaps in self.joined:
-            check_scheme(filled(pieces, [values[numbers[gap]] for gap in gaps]))
-        urls = [(gap, values[numbers[gap]]) for gap in self.urls]
-        changed = [(gap, value) for gap, value in urls if rendered.lines or not value.isascii() or " " in value]
+        for slot in self.leading:
+            check_scheme(values[numbers[slot]], printable=not rendered.lines)
+        for pieces, slots in self.joined:
+            check_scheme(filled(pieces, [values[numbers[slot]] for slot in slots]))
+        urls = [(slot, values[numbers[slot]]) for slot in self.urls]
+        changed = [(slot, value) for slot, value in urls if rendered.lines or not value.isascii() or " " in value]
         if not changed and not rendered.markup:
             return Prepared(values, html_escaped(values), numbers)
         plain = [values[number] for number in numbers]
-        for gap, value in changed:
-            plain[gap] = quote(value.lstrip() if gap in self.links else value, safe=URL_SAFE)
+        for slot, value in changed:
+            plain[slot] = quote(value.lstrip() if slot in self.links else value, safe=URL_SAFE)
         ready = list(html_escaped(plain))
         if rendered.markup:
             unmarked = set(self.urls)
-            for gap, number in enumerate(numbers):
-                if number in rendered.markup and gap not in unmarked:
-                    ready[gap] = rendered.markup[number]
+            for slot, number in enumerate(numbers):
+                if number in rendered.markup and slot not in unmarked:
+                    ready[slot] = rendered.markup[number]
         return Prepared(plain, ready, self._each)
 
     def _numbers(self, order: SlotOrder | None) -> Sequence[int]:
@@ -115,8 +115,8 @@ class ValueEscaping:
 
     def check_shaping(self, values: list[str], name: str) -> None:
         """Refuse unsafe values outside of quotes and in CSS, where escaping does not help. Raises RowRefused."""
-        for gap in self.shaping:
-            kind, value = self.kinds[gap], values[gap]
+        for slot in self.shaping:
+            kind, value = self.kinds[slot], values[slot]
             if len(value) > (LONGEST_CSS if kind is ValueContext.CSS else LONGEST_SHAPING):
                 raise RowRefused(f"{name}: {value[:60]!r}… has {len(value):,} characters, in an attribute or a style")
             if kind is ValueContext.BARE and not _BARE.fullmatch(value):

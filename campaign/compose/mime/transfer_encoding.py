@@ -48,10 +48,10 @@ class EncodedTemplate:
         "_edges",
         "_form",
         "_forms",
-        "_gaps",
         "_least",
         "_octets",
         "_pieces",
+        "_slots",
         "_sound",
         "_widths",
         "length",
@@ -69,8 +69,8 @@ class EncodedTemplate:
         self._form = [""] * (2 * len(encoded) - 1)
         self._form[0::2] = [encoded[0], *(SOFT + text for text in encoded[1:])]
         self._forms: dict[tuple[bool, ...], list[str]] = {}
-        self._gaps = range(last)
-        self._edges = [gap for gap, width in enumerate(self._widths) if width == COLUMNS]
+        self._slots = range(last)
+        self._edges = [slot for slot, width in enumerate(self._widths) if width == COLUMNS]
         self._least = sum(map(len, self._form))
         self._octets = sum(len(piece.encode("utf-8")) for piece in self._pieces)
         self._sound = all(map(_is_sound, self._form))
@@ -111,17 +111,17 @@ class EncodedTemplate:
         if lines:  # a value that needs separate lines is given a length that never fits
             lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]
         edges = self._edges if self._edges and _begins_touched(whole) else ()
-        touched = [gap for gap in edges if texts[gap].startswith(TOUCHED)]
-        for gap in touched:
-            lengths[gap] += 2
+        touched = [slot for slot in edges if texts[slot].startswith(TOUCHED)]
+        for slot in touched:
+            lengths[slot] += 2
         open_ended = " \n" in whole or whole.endswith(" ")
         form = (self._neat(texts, lengths, open_ended) if self._bare else self._form).copy()
         form[1::2] = texts
-        for gap in touched:
-            form[2 * gap + 1] = _untouched(texts[gap])
+        for slot in touched:
+            form[2 * slot + 1] = _untouched(texts[slot])
         sound = self._sound and whole.count("\n") < max(1, len(values)) and "\r" not in whole and "\0" not in whole
-        for gap in compress(self._gaps, map(gt, lengths, self._widths)):
-            form[2 * gap + 1] = own = _in_own_lines(texts[gap])
+        for slot in compress(self._slots, map(gt, lengths, self._widths)):
+            form[2 * slot + 1] = own = _in_own_lines(texts[slot])
             sound = sound and "\n." not in own  # its line ends are CRLF
         return "".join(form), sound
 
@@ -145,8 +145,8 @@ class EncodedTemplate:
         form = self._forms.get(fitting)
         if form is None:
             form = self._form.copy()
-            for gap in compress(self._gaps, fitting):
-                form[2 * gap + 2] = self._bare[gap]
+            for slot in compress(self._slots, fitting):
+                form[2 * slot + 2] = self._bare[slot]
             if len(self._forms) == MOST_FORMS:
                 self._forms.clear()
             self._forms[fitting] = form
