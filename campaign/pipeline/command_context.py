@@ -117,7 +117,8 @@ def private_files(settings: Settings) -> Iterator[Path]:
     runs = base / settings.ledger.directory
     if (base / settings.compose.root).resolve().is_relative_to(runs.resolve()):  # then not all in it is the ledger's
         yield from (
-            runs / name for name in (settings.campaign.name, "pacing", feedback_store.NAME, suppressed_csv.NAME)
+            runs / name
+            for name in (settings.campaign.name, "pacing", "feedback", feedback_store.NAME, suppressed_csv.NAME)
         )
     else:
         yield runs

@@ -33,4 +33,8 @@ def mailbox_token(user: str, protocol: str, settings: OauthSection, base: Path) 
             return google.source(user, file)().text
         return microsoft.source(user, settings, file, microsoft.MAILBOX_SCOPES[protocol])().text
     except ConnectionError as error:
-        raise UnfinishedError(f"{error}.", next_step="run the same command again later") from None
+        raise UnfinishedError(
+            f"There is no access token for {user} now.",
+            evidence=str(error),
+            next_step="run the same command again later",
+        ) from None
