@@ -37,6 +37,7 @@ class Box:
     fetches: int = 1 << 30  # bodies given before it goes away
     starttls: bool = True
     silent_after: str = ""  # a command that gets no answer
+    garble: Callable[[bytes], bytes] = bytes  # what becomes of an answer on its way
     lines: list[str] = field(default_factory=list)
     deleted: set[int] = field(default_factory=set)
     folders: dict[str, list[bytes]] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class Line:
         self.file = self.sock.makefile("rb")
 
     def say(self, line: str | bytes) -> None:
-        self.sock.sendall((line.encode() if isinstance(line, str) else line) + b"\r\n")
+        self.sock.sendall(self.box.garble((line.encode() if isinstance(line, str) else line) + b"\r\n"))
 
     def hear(self) -> str:
         line = self.file.readline()
@@ -87,7 +88,7 @@ def serving(box: Box, talk: Callable[[Line], None], *, encrypted: bool = True) -
 
     def meet(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(BreakOffError, OSError):
+        with contextlib.suppress(BreakOffError, OSError, ValueError):  # a garbled dialogue ends somehow
             line = Line(box, trust.wrap_socket(sock, server_side=True) if encrypted else sock, trust, hold)
             try:
                 talk(line)

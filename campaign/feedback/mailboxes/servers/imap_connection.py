@@ -23,7 +23,7 @@ FAREWELL = 3.0
 #: Response codes of a refused login (RFC 5530, 3) that say nothing about the password.
 _PASSING = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")
 #: What the library raises where an answer is no IMAP.
-_NO_IMAP = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)
+_NO_IMAP = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, MemoryError)
 
 
 class ImapConnection:
