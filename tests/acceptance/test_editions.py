@@ -8,6 +8,8 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+from campaign.ledger.feedback_store import FeedbackStore
+from campaign.model import FeedbackEvent, FeedbackOutcome
 from tests.support.servers.shelf import STALL, Shelf, say
 from tests.support.stand import Stand, message_id, recipient, until
 
@@ -121,18 +123,53 @@ async def test_a_dead_address_that_could_not_be_written_down_is_suppressed_by_th
     stand: Stand, shelf: Shelf
 ) -> None:
     shelf.refuse["p4@example.com"] = "550 5.1.1 no such user here"
-    file = stand.folder / "runs" / "suppressed.csv"
-    file.parent.mkdir()
-    with file.open("ab") as held:
+    store, file = stand.folder / "runs" / "feedback.jsonl", stand.folder / "runs" / "suppressed.csv"
+    store.parent.mkdir()
+    with store.open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        (await stand.send()).tells(73, "suppressed.csv cannot be written", "another process holds it")
+        (await stand.send()).tells(73, "feedback.jsonl cannot be written", "another process holds it")
     (await stand.send()).ends(3)
     lines = file.read_text(encoding="utf-8").splitlines()
     assert [line.partition(",")[0] for line in lines] == ["address", "p4@example.com"]
     assert shelf.recipients.count("p4@example.com") == 0
-    file.write_text(lines[0] + "\n", encoding="utf-8")  # the operator knows better: it is alive
+    (await stand.campaign("suppression", stand.file, "--release", "P4@example.com")).ends(
+        0
+    )  # the operator knows better
     (await stand.send()).ends(0, "Nobody is left")
     assert "p4" not in file.read_text(encoding="utf-8")
+    shelf.refuse.clear()
+    (await stand.set(campaign__name="another").send()).ends(0, "20 recipients planned")
+    assert shelf.recipients.count("p4@example.com") == 1
+
+
+async def test_a_line_added_to_the_list_by_hand_keeps_an_address_out_from_then_on(stand: Stand, shelf: Shelf) -> None:
+    file = stand.folder / "runs" / "suppressed.csv"
+    file.parent.mkdir()
+    file.write_text("p4@example.com\n", encoding="utf-8")
+    (await stand.send()).ends(0, "19 recipients planned")
+    assert file.read_text(encoding="utf-8").splitlines()[1].startswith("p4@example.com,listed by hand,")
+    (await stand.set(campaign__name="another").send()).ends(0, "19 recipients planned")
+    assert shelf.recipients.count("p4@example.com") == 0
+    told = (await stand.campaign("suppression", stand.file, "--why", "p4@example.com", "--json")).ends(0)
+    assert json.loads(told.out)["left_out"]["reason"] == "hard"
+
+
+async def test_who_complains_while_a_run_goes_on_is_withdrawn(stand: Stand, shelf: Shelf) -> None:
+    await stand.send("--limit", 5)
+    waiting = sorted(set(EVERYBODY) - set(shelf.recipients))
+    event = FeedbackEvent("1", "test", FeedbackOutcome.COMPLAINT, 1.0, 1.0, waiting[0].upper(), "message-id")
+    with FeedbackStore(stand.folder / "runs") as store:
+        store.add([event])
+    (await stand.send()).ends(0, "withdrawn")
+    assert sorted(shelf.recipients) == sorted(set(EVERYBODY) - {waiting[0]})
+
+
+async def test_nothing_is_sent_where_the_store_of_feedback_is_damaged(stand: Stand, shelf: Shelf) -> None:
+    store = stand.folder / "runs" / "feedback.jsonl"
+    store.parent.mkdir()
+    store.write_text("{}\n{}\n", encoding="utf-8")
+    (await stand.send()).tells(74, "feedback.jsonl:1:", "sed -i.damaged 1d")
+    assert shelf.recipients == []
 
 
 async def test_retry_sends_only_to_those_who_failed(stand: Stand, shelf: Shelf) -> None:
