@@ -21,7 +21,12 @@ from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.collect.collect_tally import CollectTally
 from campaign.pipeline.collect.find_recipient import RecipientFinder
 from campaign.pipeline.collect.judge_notice import Judge
-from campaign.pipeline.collect.open_sources import STANDARD_INPUT, opened_source, tells_of_all_mail
+from campaign.pipeline.collect.open_sources import (
+    STANDARD_INPUT,
+    opened_source,
+    tells_of_all_mail,
+    written_by_own_program,
+)
 from campaign.pipeline.collect.read_source import SourceReader
 from campaign.pipeline.collect.sent_runs import sent_runs
 from campaign.pipeline.command_context import Job, prepare
@@ -93,7 +98,8 @@ def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path,
             find = partial(finder.find, relays_own=theirs)
             with open_for_reading(section, job, folder, tally) as source:
                 if source is not None:
-                    judge = Judge(source.name, rules, find, time.time, ours=not theirs)
+                    own = written_by_own_program(section)
+                    judge = Judge(source.name, rules, find, time.time, ours=not theirs, own_program=own)
                     with StepProgress(console, size_of(source), "read", "message") as meter:
                         SourceReader(store, judge.judged, tally, meter.at).read(source)
     return tally

@@ -16,7 +16,7 @@ from campaign.delivery.replies.classify import Rules
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Received
 from campaign.model import FeedbackEvent, FeedbackOutcome
-from campaign.pipeline.collect.find_recipient import FoundRecipient
+from campaign.pipeline.collect.find_recipient import ADDRESS, FoundRecipient
 from campaign.report.formatting import printable
 
 LONGEST_EVIDENCE = 500  #: characters of a diagnostic or a host's name
@@ -39,6 +39,8 @@ _GRAVITY = {
         )
     )
 }
+#: How a person was found whom the operator's own program names by address alone: nobody else writes that file.
+OWN_PROGRAM = "own-program"
 _WISHES = frozenset({FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE})
 
 Find = Callable[[FeedbackNotice], FoundRecipient | None]
@@ -54,13 +56,17 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Makes events of what ``source`` gave. ``ours``: all of it was sent to us, as in a mailbox."""
+    """Makes events of what ``source`` gave. ``ours``: all of it was sent to us, as in a mailbox.
+
+    ``own_program``: the operator's own program wrote it, so an address that it names counts.
+    """
 
     source: str
     rules: Rules
     find: Find = field(repr=False)
     clock: Callable[[], float]
     ours: bool
+    own_program: bool = False
 
     def judged(self, received: Received) -> Judged:
         """The events of one thing received."""
@@ -82,7 +88,7 @@ class Judge:
         return self._evidence(name, notice, earliest, seen)._replace(
             outcome=outcome,
             address=person.address,
-            matched_by=person.matched_by,
+            matched_by=self._matched_by(person.matched_by),
             campaign=person.campaign,
             run=person.run.name if person.run else "",
             number=person.number,
@@ -120,8 +126,14 @@ class Judge:
             notice = received.notices[0] if received.notices else FeedbackNotice(FeedbackOutcome.UNKNOWN)
             return (self._evidence(name, notice, 0.0, seen)._replace(outcome=FeedbackOutcome.UNKNOWN),)
         wishes = [one for one in received.notices if one.outcome in _WISHES and one.addresses]
-        events = [self._evidence(name, one, 0.0, seen)._replace(address=one.addresses[0]) for one in wishes]
+        events = [
+            self._evidence(name, one, 0.0, seen)._replace(address=one.addresses[0], matched_by=self._matched_by(""))
+            for one in wishes
+        ]
         return tuple(numbered(events))
+
+    def _matched_by(self, found: str) -> str:
+        return OWN_PROGRAM if self.own_program and found in (ADDRESS, "") else found
 
 
 def milder(one: FeedbackEvent, other: FeedbackEvent) -> FeedbackEvent:

@@ -21,6 +21,11 @@ def tells_of_all_mail(section: FeedbackSourceSection) -> bool:
     return section.url != STANDARD_INPUT and not section.url.startswith(_MAILBOXES)
 
 
+def written_by_own_program(section: FeedbackSourceSection) -> bool:
+    """Whether the operator's own program wrote it, and nobody else can."""
+    return section.url.startswith("events:")
+
+
 def opened_source(
     section: FeedbackSourceSection, settings: Settings, progress: Path, stdin: BinaryIO
 ) -> FeedbackSource:
