@@ -8,7 +8,7 @@ anew. A bounce that names an address and no letter of ours counts only where the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
@@ -63,9 +63,9 @@ class AddressRecord:
     released: float = -inf
     for_ever: FeedbackEvent | None = None
     hard: FeedbackEvent | None = None
-    bounces: list[FeedbackEvent] = field(default_factory=list)
-    delivered: list[tuple[float, str]] = field(default_factory=list)
-    refused_runs: set[str] = field(default_factory=set)
+    bounces: tuple[FeedbackEvent, ...] = ()  # most addresses have none of these: lists of their own would be memory
+    delivered: list[tuple[float, str]] | None = None
+    refused_runs: frozenset[str] = frozenset()
 
     def take(self, event: FeedbackEvent) -> None:
         """One more event, in the order in which they were read."""
@@ -78,11 +78,12 @@ class AddressRecord:
             self.hard = self.hard or event
         elif outcome in WEIGHTY:
             if not any(_run(one) == _run(event) and one.reason == event.reason for one in self.bounces):
-                self.bounces.append(event)
+                self.bounces = (*self.bounces, event)
         elif outcome is FeedbackOutcome.DELIVERED:
+            self.delivered = self.delivered or []
             self.delivered.append((happened(event), event.run))
         elif outcome is FeedbackOutcome.NOT_THEIR_FAULT:
-            self.refused_runs.add(event.run)
+            self.refused_runs |= {event.run}
 
 
 def suppressed(
@@ -146,7 +147,7 @@ class _Row:
         self._settings, self._runs_of = settings, runs_of
         self._runs = {one.run for one in record.bounces} | record.refused_runs
         # A server on the way may call delivered what the last one then sends back: a bounce of the same run counts.
-        self._delivered = [at for at, run in record.delivered if not run or run not in self._runs]
+        self._delivered = [at for at, run in record.delivered or () if not run or run not in self._runs]
         self._softs: list[FeedbackEvent] = []
         self._disabled: list[FeedbackEvent] = []
         self._until: float | None = None

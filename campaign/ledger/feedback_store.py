@@ -14,17 +14,18 @@ import hashlib
 import math
 import os
 from binascii import crc32
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from sys import intern
+from typing import NoReturn, Self
 
 import msgspec
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.journal.journal_file import lock, unwritable, write_whole
 from campaign.model import FeedbackEvent, FeedbackOutcome
-from campaign.system.atomic_file import make_folders, sync_folder
+from campaign.system.atomic_file import atomic_file, make_folders, sync_folder
 from campaign.system.own_files import open_own
 
 NAME = "feedback.jsonl"
@@ -123,8 +124,7 @@ class FeedbackStore:
     def _open(self) -> None:
         """Open the file that has this name now: somebody may have moved another away."""
         if self._descriptor >= 0:
-            ours = os.fstat(self._descriptor)
-            if self.path.exists() and os.path.samestat(ours, self.path.stat()):
+            if self._is_current():
                 return
             self.close()
             self._known, self._known_up_to = set(), 0
@@ -133,6 +133,10 @@ class FeedbackStore:
             self._descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         except OSError as error:
             raise unwritable(self.path, error) from error
+
+    def _is_current(self) -> bool:
+        """Whether the open file is the one that has this name."""
+        return self.path.exists() and os.path.samestat(os.fstat(self._descriptor), self.path.stat())
 
     def _learn(self) -> None:
         """Take in the ids from where the last call ended."""
@@ -147,6 +151,8 @@ class FeedbackStore:
         try:
             if not lock(self._descriptor):
                 raise BlockingIOError(errno.EAGAIN, "another process holds it")
+            if not self._is_current():
+                raise BlockingIOError(errno.EAGAIN, "another process replaced it")
             try:
                 end = sound_end(self._descriptor, self.path)
                 self._cut(end)
@@ -177,6 +183,30 @@ class FeedbackStore:
         if self._known_up_to == end:
             self._known.update(_mark(event.id) for event in events)
             self._known_up_to = end + len(data)
+
+
+def rewrite_events(directory: Path, change: Callable[[FeedbackEvent], FeedbackEvent]) -> int:
+    """Replace the file by one with each event changed, if any differs; returns how many do.
+
+    What was torn off its end is dropped. Raises StorageError, also if a process adds an event now, and DamageError.
+    """
+    path, count = directory / NAME, 0
+    if not any(change(event) != event for event in read_events(directory)):
+        return 0
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not lock(descriptor):
+            raise BlockingIOError(errno.EAGAIN, "another process holds it")  # noqa: TRY301 - told like any other
+        with atomic_file(path) as file:
+            for event in _events(descriptor, path, 0, sound_end(descriptor, path)):
+                changed = _bounded(change(event))
+                count += changed != event
+                file.write(_line(changed))
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        os.close(descriptor)
+    return count
 
 
 def read_events(directory: Path) -> Iterator[FeedbackEvent]:
@@ -235,7 +265,7 @@ def sound_end(descriptor: int, path: Path) -> int:
 
 def _events(descriptor: int, path: Path, start: int, end: int) -> Iterator[FeedbackEvent]:
     """The hot loop of every start: millions of lines go through here."""
-    rest, make, fields = b"", tuple.__new__, msgspec.structs.astuple
+    rest, fields = b"", msgspec.structs.astuple
     at = start
     while at < end:
         chunk = os.pread(descriptor, min(_CHUNK, end - at), at)
@@ -246,7 +276,31 @@ def _events(descriptor: int, path: Path, start: int, end: int) -> Iterator[Feedb
         if rest and at >= end:
             lines, rest = [*lines, rest], b""
         for stored in _decoded(lines, descriptor, path, at - len(rest)):
-            yield make(FeedbackEvent, fields(stored))
+            yield _event(*fields(stored))
+
+
+def _event(
+    name: str,
+    source: str,
+    outcome: FeedbackOutcome,
+    at: float,
+    seen: float,
+    address: str,
+    matched_by: str,
+    campaign: str,
+    run: str,
+    number: int,
+    message_id: str,
+    reason: str,
+    code: int,
+    enhanced: str,
+    diagnostic: str,
+    mta: str,
+) -> FeedbackEvent:
+    """The event; texts that many events have in common are one object in memory."""
+    whom = intern(matched_by), intern(campaign), intern(run), number, message_id
+    said = intern(reason), code, intern(enhanced), diagnostic, intern(mta)
+    return tuple.__new__(FeedbackEvent, (name, intern(source), outcome, at, seen, address, *whom, *said))
 
 
 def _decoded(lines: Sequence[bytes], descriptor: int, path: Path, upto: int) -> list[StoredEvent]:
