@@ -15,7 +15,7 @@ import pytest
 
 from campaign.ledger.feedback_store import read_events
 from campaign.model import FeedbackEvent, FeedbackOutcome
-from tests.support.bounces import Maildir, bounce, complaint, plain_mail
+from tests.support.bounces import Maildir, attached, bounce, complaint, plain_mail
 from tests.support.servers.real import open_folder, postfix_in_folder, program
 from tests.support.servers.shelf import FIN, Shelf
 from tests.support.stand import ROOT, Stand, clean_environment, until
@@ -105,7 +105,9 @@ async def test_complaints_and_unsubscribes_by_mail_are_found_by_what_the_letter_
     stand.set(campaign__edition="one", compose__unsubscribe_mailto="unsub+{token}@example.com")
     (await stand.send()).ends(0)
     header = letter_of(shelf, "p5@example.com")[1].partition(b"<mailto:")[2].partition(b">")[0].decode()
+    passed_on = letter_of(shelf, "p6@example.com")[1]
     bounces.put(
+        attached("news@example.com", passed_on),
         complaint("abuse@example.com", letter_of(shelf, "p4@example.com")[1]),
         plain_mail(header, "whatever"),
         plain_mail("unsub+aaaaaaaaaaaaaaaaaaaaaaaa@example.com", "unsubscribe"),
@@ -113,6 +115,7 @@ async def test_complaints_and_unsubscribes_by_mail_are_found_by_what_the_letter_
     ended = (await stand.campaign("collect", stand.file, "--json")).ends(0)
     assert json.loads(ended.out)["not_recognised"] == 1
     found = events(stand)
+    assert found["p6@example.com"].outcome is FeedbackOutcome.UNKNOWN
     assert found["p4@example.com"].outcome is FeedbackOutcome.COMPLAINT
     assert (found["p5@example.com"].outcome, found["p5@example.com"].matched_by) == (
         FeedbackOutcome.UNSUBSCRIBE,

@@ -93,6 +93,17 @@ Content-Type: message/rfc822
     return text.encode().replace(b"\n", b"\r\n") + letter + b"\r\n--cut--\r\n"
 
 
+def attached(to: str, letter: bytes) -> bytes:
+    """A person's message with ``letter`` attached, as when one is passed on."""
+    head = (
+        f"From: somebody@example.org\r\nTo: {to}\r\nSubject: look at this\r\nMIME-Version: 1.0\r\n"
+        f"Message-ID: <{next(_NUMBERS)}.mail@example.org>\r\n"
+        'Content-Type: multipart/mixed; boundary="cut"\r\n\r\n--cut\r\nContent-Type: text/plain\r\n\r\nSee.\r\n'
+        "--cut\r\nContent-Type: message/rfc822\r\n\r\n"
+    )
+    return head.encode() + letter + b"\r\n--cut--\r\n"
+
+
 def plain_mail(to: str, subject: str, body: str = "hello", more: str = "") -> bytes:
     """A message as a person writes one; ``more`` are further header lines."""
     text = (

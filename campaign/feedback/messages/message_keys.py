@@ -58,9 +58,11 @@ class MessageKeys:
     returned: HeaderBlock | None = None
 
     def with_subject(self, subject: str) -> MessageKeys:
-        """These, and the tokens in the ``subject`` of an unsubscribe, which may be those of an address too."""
-        tokens = _SUBJECT_TOKEN.findall(subject[:8_000])
-        return replace(self, unsubscribe_tokens=first_ones((*self.unsubscribe_tokens, *tokens)))
+        """These with the tokens in the ``subject`` of an unsubscribe, which may be those of an address too.
+
+        Those of a letter brought back are left out: whoever passes a letter on does not unsubscribe by that.
+        """
+        return replace(self, unsubscribe_tokens=first_ones(_SUBJECT_TOKEN.findall(subject[:8_000])))
 
     def with_envelope_id(self, envelope_id: str) -> MessageKeys:
         """These, and an ENVID of ours (RFC 3461, 4.4): what stands before the ``@`` of a Message-ID."""

@@ -105,6 +105,9 @@ class RecipientFinder:
         return None
 
     def _by_unsubscribe_token(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        """By the token of a link, or of an address, in the List-Unsubscribe that was brought back."""
+        if planned := self._opened(self._mail_tokens, notice.unsubscribe_tokens[:MOST_TRIED]):
+            return _found(planned, UNSUBSCRIBE)
         for opened in self._tokens_opened(notice.unsubscribe_tokens[:MOST_TRIED]):
             planned = self._lookup.by_address(
                 opened.subject, opened.campaign, opened.edition

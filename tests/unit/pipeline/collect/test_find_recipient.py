@@ -131,6 +131,14 @@ def test_machines_that_answer_an_unsubscribe_address_unsubscribe_nobody(
     assert find(gazette, FeedbackNotice(outcome, sent_to=(address,))) is None
 
 
+def test_the_token_of_an_unsubscribe_address_that_a_bounce_brings_back_says_whose_letter_it_was(
+    gazette: SentCampaign, run: SentRun
+) -> None:
+    found = find(gazette, bounce(unsubscribe_tokens=(gazette.mail_token(run, 1),)))
+    assert found is not None
+    assert (found.address, found.matched_by, found.unsubscribes) == (BOB, "unsubscribe-token", False)
+
+
 def test_a_return_path_unsubscribes_nobody(gazette: SentCampaign, run: SentRun) -> None:
     sent_to = (gazette.return_path(run, 0),)
     found = find(gazette, FeedbackNotice(FeedbackOutcome.UNKNOWN, sent_to=sent_to))
