@@ -11,7 +11,7 @@ import fcntl
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +26,9 @@ NAME = "suppressed.csv"
 COLUMNS = ("address", "reason", "code", "since", "campaign")
 #: Headings under which a person may have put the addresses.
 HEADINGS = frozenset({"address", "email", "e-mail", "mail", "email address", "e-mail address", "recipient"})
-_LOCK = ".suppressed.lock"
+_LOCK, _WITH_COMMENTS = ".suppressed.lock", " with comments"
 _DELIMITERS = ",;\t"
+_PLACES = [*range(len(COLUMNS))]
 
 #: What tells whether a file was changed: inode, size, time; ``None`` where there is none.
 Signature = tuple[int, int, int] | None
@@ -58,10 +59,26 @@ class _ChangedError(Exception):
 def signature(directory: Path) -> Signature:
     """What `rewrite_list` compares."""
     try:
-        status = (directory / NAME).stat()
+        return _signature_of((directory / NAME).stat())
     except FileNotFoundError:
         return None
+
+
+def _signature_of(status: os.stat_result) -> Signature:
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def is_as_drawn_up(directory: Path, *, comments: bool = True) -> bool:
+    """Whether nobody has written the list since `rewrite_list` did; also where there is none.
+
+    Without ``comments`` only of one that has none.
+    """
+    found = signature(directory)
+    wanted = {f"{found}", f"{found}{_WITH_COMMENTS}"} if comments else {f"{found}"}
+    try:
+        return found is None or (directory / _LOCK).read_text(encoding="ascii") in wanted
+    except (OSError, UnicodeError):
+        return False
 
 
 def read_list(directory: Path) -> Iterator[ListedLine]:
@@ -83,7 +100,7 @@ def read_list(directory: Path) -> Iterator[ListedLine]:
 
 
 def _lines(lines: Iterable[str]) -> Iterator[ListedLine]:
-    delimiter, places = "", list(range(len(COLUMNS)))
+    delimiter, places = "", _PLACES
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if not text.strip():
@@ -106,9 +123,11 @@ def _cells(text: str, delimiter: str) -> list[str]:
 
 
 def _row(cells: Sequence[str], places: Sequence[int]) -> SuppressedRow:
-    address, reason, code, since, campaign = (cells[at].strip() if 0 <= at < len(cells) else "" for at in places)
+    if len(cells) != len(COLUMNS) or places != _PLACES:
+        cells = [cells[at] if 0 <= at < len(cells) else "" for at in places]
+    address, reason, code, since, campaign = map(str.strip, cells)
     try:
-        at = datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp() if since.endswith("Z") else 0.0
+        at = datetime.fromisoformat(since).timestamp() if since.endswith("Z") else 0.0
     except ValueError:
         at = 0.0
     return SuppressedRow(address, unguard(reason), code, at, campaign)
@@ -135,7 +154,7 @@ def rewrite_list(directory: Path, rows: Iterable[SuppressedRow], kept: Iterable[
     False where it has changed since ``seen``; then it stays. Raises StorageError, also where it is a link or another
     user's.
     """
-    path = directory / NAME
+    path, kept = directory / NAME, list(kept)
     try:
         if seen is not None:
             os.close(open_own(path, os.O_RDONLY))
@@ -146,11 +165,24 @@ def rewrite_list(directory: Path, rows: Iterable[SuppressedRow], kept: Iterable[
             for text in kept:
                 file.write(f"{text}\n".encode("utf-8", "surrogateescape"))
             _refuse_change(directory, seen)
+            file.flush()
+            drawn_up = _signature_of(os.fstat(file.fileno()))
     except _ChangedError:
         return False
     except OSError as error:
         raise unwritable(path, error) from error
+    with suppress(OSError, StorageError):  # then the list is read once more than it had to be
+        _note(directory, f"{drawn_up}{_WITH_COMMENTS if kept else ''}")
     return True
+
+
+def _note(directory: Path, drawn_up: str) -> None:
+    """The lock's file says which list is as it was drawn up."""
+    descriptor = open_own(directory / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.write(descriptor, drawn_up.encode())
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_change(directory: Path, seen: Signature) -> None:

@@ -87,8 +87,9 @@ class Suppression:
 
     @classmethod
     def load(cls, settings: AudienceSection, base: Path, told: Iterable[tuple[str, str]] = ()) -> Self:
-        """Read every list anew. ``told`` are entries that stand in no list, each with why.
+        """Read every list anew.
 
+        ``told`` are entries that stand in no list, each with why: an address in wire form, ``@domain`` or a hash.
         Raises InputError when one cannot be read or holds no entry at all, ConfigError when it is unclear
         which of its columns holds the entries.
         """
@@ -122,9 +123,8 @@ class Suppression:
         return reasons
 
     def _tell(self, text: str, why: str) -> None:
-        kind, value = read_entry(text)
-        if kind == "address":
-            self._told[digest(address_key(value, self.provider_rules))] = why
+        if text.find("@") > 0:
+            self._told[digest(address_key(text, self.provider_rules))] = why
         else:
             if why not in self._by_reason:
                 self._by_reason[why] = _List(why, why=why)

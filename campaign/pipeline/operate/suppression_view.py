@@ -49,11 +49,15 @@ class DerivedSuppression:
     unreadable: list[ListedLine]
 
 
-def derive_suppression(directory: Path, settings: Settings, now: float) -> DerivedSuppression:
-    """What holds at ``now`` (POSIX seconds). Raises DamageError, StorageError."""
+def derive_suppression(directory: Path, settings: Settings, now: float, *, comments: bool = True) -> DerivedSuppression:
+    """What holds at ``now`` (POSIX seconds). Raises DamageError, StorageError.
+
+    A list in which nobody has written since it was drawn up is not read, unless for its ``comments``.
+    """
     key_of = key_function(settings)
     unknown, unreadable = set[int](), []
-    for line in suppressed_csv.read_list(directory):
+    read = not suppressed_csv.is_as_drawn_up(directory, comments=not comments)
+    for line in suppressed_csv.read_list(directory) if read else ():
         if address := listed_address(line):
             unknown.add(_mark(key_of(address), line.row.at))
         else:
@@ -65,7 +69,7 @@ def derive_suppression(directory: Path, settings: Settings, now: float) -> Deriv
 
 def told_entries(directory: Path, settings: Settings) -> Iterator[tuple[str, str]]:
     """Each entry of `derive_suppression` with why, in words, as a suppression list takes them."""
-    found = derive_suppression(directory, settings, time.time())
+    found = derive_suppression(directory, settings, time.time(), comments=False)
     for entry in found.entries.values():
         yield entry.address, entry_in_words(entry)
     for line in found.by_hand:

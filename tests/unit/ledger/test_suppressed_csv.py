@@ -15,7 +15,15 @@ from campaign.audience.screening.suppression_list import Suppression
 from campaign.config.audience import AudienceSection
 from campaign.errors import StorageError
 from campaign.ledger import suppressed_csv
-from campaign.ledger.suppressed_csv import NAME, SuppressedRow, list_locked, read_list, rewrite_list, signature
+from campaign.ledger.suppressed_csv import (
+    NAME,
+    SuppressedRow,
+    is_as_drawn_up,
+    list_locked,
+    read_list,
+    rewrite_list,
+    signature,
+)
 
 
 def row(address: str, reason: str = "no such user") -> SuppressedRow:
@@ -113,6 +121,24 @@ def test_a_list_that_somebody_changed_meanwhile_stays(tmp_path: Path) -> None:
     assert not rewrite_list(tmp_path, [row("a@example.com")], [], None)
     assert addresses(tmp_path) == ["a@example.com", "b@example.com"]
     assert [one.name for one in tmp_path.iterdir()] == [NAME]
+
+
+def test_whether_somebody_wrote_the_list_since_it_was_drawn_up_is_seen(tmp_path: Path) -> None:
+    assert is_as_drawn_up(tmp_path)
+    written(tmp_path, row("a@example.com"))
+    assert is_as_drawn_up(tmp_path)
+    with (tmp_path / NAME).open("a") as file:
+        file.write("b@example.com\n")
+    assert not is_as_drawn_up(tmp_path)
+    written(tmp_path, row("b@example.com"))
+    assert is_as_drawn_up(tmp_path)
+    assert is_as_drawn_up(tmp_path, comments=False)
+    written(tmp_path, row("b@example.com"), kept=("# mine",))
+    assert is_as_drawn_up(tmp_path)
+    assert not is_as_drawn_up(tmp_path, comments=False)
+    (tmp_path / NAME).rename(tmp_path / "old")
+    (tmp_path / NAME).write_bytes((tmp_path / "old").read_bytes())
+    assert not is_as_drawn_up(tmp_path)
 
 
 def test_the_list_stays_as_it_was_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
