@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from campaign.config import Settings
 from campaign.config.feedback import FeedbackSourceSection
+from campaign.delivery.replies.bounce_meaning import bounce_meaning
 from campaign.delivery.replies.classify import Rules
 from campaign.errors import CampaignError, ConfigError
 from campaign.exit_codes import ExitCode, first_of, of_error
@@ -34,6 +35,7 @@ from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.step_progress import StepProgress
 
+SAME_WORDS = 4_096  #: replies that are judged once, as many recipients get them in the same words
 PIPE_PATIENCE = 20.0  #: seconds that one message on standard input waits for another collect to end
 
 
@@ -92,6 +94,7 @@ def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path,
     column = job.settings.compose.unsubscribe_id
     finder = RecipientFinder(runs, job.secret, job.settings.campaign.name, column)
     rules = Rules.load(job.settings.delivery.reply_rules)
+    meaning = lru_cache(SAME_WORDS)(partial(bounce_meaning, rules))
     with FeedbackStore(job.directory) as store:
         for section in sources:
             theirs = tells_of_all_mail(section)
@@ -99,7 +102,7 @@ def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path,
             with open_for_reading(section, job, folder, tally) as source:
                 if source is not None:
                     own = written_by_own_program(section)
-                    judge = Judge(source.name, rules, find, time.time, ours=not theirs, own_program=own)
+                    judge = Judge(source.name, meaning, find, time.time, ours=not theirs, own_program=own)
                     with StepProgress(console, size_of(source), "read", "message") as meter:
                         SourceReader(store, judge.judged, tally, meter.at).read(source)
     return tally

@@ -8,14 +8,12 @@ the logs and queues of a relay tell of other people's mail too, and that is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from campaign.delivery.replies.bounce_meaning import bounce_meaning
-from campaign.delivery.replies.classify import Rules
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Received
-from campaign.model import FeedbackEvent, FeedbackOutcome
+from campaign.model import FeedbackEvent, FeedbackOutcome, Reply
 from campaign.pipeline.collect.find_recipient import ADDRESS, FoundRecipient
 from campaign.report.formatting import printable
 
@@ -43,7 +41,13 @@ _GRAVITY = {
 OWN_PROGRAM = "own-program"
 _WISHES = frozenset({FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE})
 
+#: What stands in a reply for the recipient's address: the name of a mailbox is no verdict on it, and the same words
+#: to many recipients have to be judged once.
+RECIPIENT = "recipient@recipient.example"
+
 Find = Callable[[FeedbackNotice], FoundRecipient | None]
+#: `bounce_meaning` under the campaign's rules: a reply, what the report says itself, and the recipient's domain.
+Meaning = Callable[[Reply, bool | None, str], tuple[FeedbackOutcome, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Judge:
     """
 
     source: str
-    rules: Rules
+    meaning: Meaning = field(repr=False)
     find: Find = field(repr=False)
     clock: Callable[[], float]
     ours: bool
@@ -115,7 +119,7 @@ class Judge:
     def _meaning(self, notice: FeedbackNotice, person: FoundRecipient) -> tuple[FeedbackOutcome, str]:
         if notice.outcome is None:
             domain = person.address.rpartition("@")[2]
-            return bounce_meaning(self.rules, notice.reply, notice.permanent, domain)
+            return self.meaning(nameless(notice.reply, (*notice.addresses, person.address)), notice.permanent, domain)
         if person.unsubscribes and notice.outcome not in _WISHES:
             return FeedbackOutcome.UNSUBSCRIBE, ""
         return notice.outcome, ""
@@ -134,6 +138,15 @@ class Judge:
 
     def _matched_by(self, found: str) -> str:
         return OWN_PROGRAM if self.own_program and found in (ADDRESS, "") else found
+
+
+def nameless(reply: Reply, addresses: Iterable[str]) -> Reply:
+    """``reply`` with `RECIPIENT` in place of these addresses, in the spelling given and in small letters."""
+    text = reply.text
+    for address in addresses:
+        if "@" in address:
+            text = text.replace(address, RECIPIENT).replace(address.lower(), RECIPIENT)
+    return reply._replace(text=text)
 
 
 def milder(one: FeedbackEvent, other: FeedbackEvent) -> FeedbackEvent:

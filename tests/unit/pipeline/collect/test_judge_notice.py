@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from campaign.delivery.replies.bounce_meaning import bounce_meaning
 from campaign.delivery.replies.classify import Rules
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Received
 from campaign.ledger.journal.journal_records import Opened
 from campaign.model import FeedbackEvent, FeedbackOutcome, Reply
 from campaign.pipeline.collect.find_recipient import FoundRecipient
-from campaign.pipeline.collect.judge_notice import Judge, Judged, sensible_time
+from campaign.pipeline.collect.judge_notice import RECIPIENT, Judge, Judged, nameless, sensible_time
 from campaign.pipeline.collect.sent_runs import SentRun
 
 NOW, BEGAN = 1_800_000_000.0, 1_799_990_000.0
@@ -32,7 +34,7 @@ def judged(*notices: FeedbackNotice, found: dict[str, FoundRecipient] | None = N
     def find(notice: FeedbackNotice) -> FoundRecipient | None:
         return people.get(notice.sent_to[0]) if notice.sent_to else None
 
-    judge = Judge("maildir:/bounces", Rules.load(), find, lambda: NOW, ours)
+    judge = Judge("maildir:/bounces", partial(bounce_meaning, Rules.load()), find, lambda: NOW, ours)
     return judge.judged(Received("digest", notices))
 
 
@@ -155,3 +157,24 @@ def test_an_address_counts_where_only_the_operators_own_program_can_have_named_i
         judge = Judge("events:x", Rules.load(), lambda _, one=found: one, lambda: NOW, False, own_program)
         kept += judge.judged(Received("1", (notice(outcome=FeedbackOutcome.UNSUBSCRIBE, addresses=("eve@x",)),))).events
     assert [event.matched_by for event in kept] == matched_by
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses", "kept"),
+    [
+        ("<Spam.Full@x.example>: no", ("Spam.Full@x.example",), f"<{RECIPIENT}>: no"),
+        ("spam.full@x.example is unknown", ("Spam.Full@x.example",), f"{RECIPIENT} is unknown"),
+        ("mailbox unavailable", ("a@x.example",), "mailbox unavailable"),
+        ("mailbox a is unavailable", ("a", ""), "mailbox a is unavailable"),
+    ],
+)
+def test_the_recipients_address_is_no_part_of_what_is_judged(text: str, addresses: tuple[str, ...], kept: str) -> None:
+    assert nameless(Reply(550, "5.1.1", text), addresses) == Reply(550, "5.1.1", kept)
+
+
+def test_the_name_of_a_mailbox_is_no_verdict_on_it() -> None:
+    reply = Reply(550, "5.1.1", "<blocked.for.spam@example.com>: User unknown")
+    person = ADA._replace(address="blocked.for.spam@example.com")
+    [event] = judged(notice(reply=reply), found={"ada": person}).events
+    assert event.outcome is FeedbackOutcome.HARD
+    assert "blocked.for.spam@" in event.diagnostic
