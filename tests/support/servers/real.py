@@ -186,8 +186,11 @@ smtpd_peername_lookup = no
 
 
 @contextlib.asynccontextmanager
-async def exim(oracle: int) -> AsyncIterator[int]:
-    """Exim that answers by address (dead@: 550, grey@: 451) and hands the rest on to the oracle."""
+async def exim(oracle: int, settings: str = "", routers: str = "", transport: str = "") -> AsyncIterator[int]:
+    """Exim that answers by address (dead@: 550, grey@: 451) and hands the rest on to the oracle.
+
+    ``settings`` are further main options, ``routers`` come before the last one, ``transport`` further options of SMTP.
+    """
     binary, port = unpacked("EXIM_ROOT", "usr/sbin/exim4", "Debian-exim"), free_port()
     with open_folder("exim") as folder:
         (folder / "spool").mkdir()
@@ -210,6 +213,7 @@ rfc1413_hosts =
 never_users =
 keep_environment =
 add_environment =
+{settings}
 acl_smtp_rcpt = rcpt
 acl_smtp_data = data
 begin acl
@@ -222,6 +226,7 @@ rcpt:
 data:
   accept
 begin routers
+{routers}
 onward:
   driver = manualroute
   route_list = * 127.0.0.1
@@ -233,6 +238,7 @@ out:
   port = {oracle}
   allow_localhost
   hosts_try_fastopen =
+{transport}
 """
         )
         async with running(binary, "-C", str(configuration), "-bdf", "-q1h", port=port):
