@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from campaign.model import Books, Value
+from campaign.report.feedback.feedback_facts import FeedbackFacts
 from campaign.report.printed_commands import command_text
 
 #: The setting of a run that was given another relay than its campaign file's.
@@ -87,8 +88,8 @@ class RunFacts:
     ``latency_buckets`` maps upper bounds in seconds to how many letters took at most that and more than the bound
     before (not cumulative; ``float("inf")`` last), ``latency_sum`` is the sum in seconds. ``relays`` maps a relay to
     the letters it accepted. ``dead`` of the rejected have addresses that no run tries again (`suppressed.csv`).
-    ``file`` is the campaign file as it was typed. ``rehearsal``: the letters went into the embedded mailbox, and no
-    recipient got one.
+    ``feedback`` is what came back about its letters, ``None`` where none is read. ``file`` is the campaign file as it
+    was typed. ``rehearsal``: the letters went into the embedded mailbox, and no recipient got one.
     """
 
     campaign: str
@@ -121,6 +122,7 @@ class RunFacts:
     active: float | None = None
     domain_count: int = 0
     sample: SampleLetter | None = None
+    feedback: FeedbackFacts | None = None
 
     def command(self, verb: str) -> str:
         """``campaign VERB FILE`` to be typed, with the relay that this run was given."""

@@ -53,6 +53,14 @@ def percentage(part: int, whole: int) -> str:
     return f"{min(percent, 99.9) if part < whole else percent:.1f} %"
 
 
+def share_text(share: float) -> str:
+    """``0.0012`` -> ``"0.12 %"``, ``0.034`` -> ``"3.4 %"``; two decimals below one percent. 0 % only for nothing."""
+    percent = 100 * share
+    if 0 < percent < 0.01:
+        return "<0.01 %"
+    return f"{percent:.1f} %" if percent >= 1 or not percent else f"{percent:.2f} %"
+
+
 def duration_text(seconds: float) -> str:
     """``1770`` -> ``"29m30s"``; the two largest units, one decimal under ten seconds."""
     if seconds < 10:

@@ -18,6 +18,7 @@ from campaign.model import Books, Verdict
 from campaign.report import formatting
 from campaign.report.facts import FailedRow, ReplyTally, RunFacts
 from campaign.report.failed_csv import write_failed, write_in_doubt
+from campaign.report.feedback.feedback_text import feedback_json, feedback_lines
 from campaign.report.report_file import replacing
 from campaign.report.time_buckets import rebinned
 
@@ -26,6 +27,7 @@ __all__ = [
     "write_summary",
 ]  # fmt: skip
 
+NAME = "summary.json"
 SCHEMA_VERSION = 1
 SCREENS = ("invalid", "duplicate", "merged", "suppressed", "filtered", "already")
 FAILED = (Verdict.REJECTED, Verdict.UNRENDERABLE, Verdict.CANCELLED, Verdict.EXPIRED)
@@ -60,7 +62,7 @@ def _all(books: Books, verdicts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def write_summary(folder: Path, facts: RunFacts) -> None:
     """Write ``summary.json`` (0600), as `summary.schema.json` beside this module describes it. Raises StorageError."""
-    with replacing(folder / "summary.json") as stream:
+    with replacing(folder / NAME) as stream:
         stream.write(json.dumps(summary_json(facts), ensure_ascii=False, indent=2) + "\n")
 
 
@@ -94,6 +96,7 @@ def summary_json(facts: RunFacts) -> dict[str, Any]:
         "settings": dict(facts.settings),
         "fingerprints": dict(facts.fingerprints),
         "notes": [formatting.without_addresses(note) for note in facts.notes],
+        "feedback": feedback_json(facts.feedback) if facts.feedback else None,
     }
 
 
@@ -161,7 +164,7 @@ def _facts_lines(facts: RunFacts, notes: Sequence[str]) -> list[str]:
     if facts.settings.get("relay") == "mailbox":
         nobody = "; a rehearsal: nobody got one" if facts.rehearsal else ""
         lines.append(f"Letters {Path(facts.folder) / 'mailbox'}, a Maildir{nobody}")
-    return lines + _failed_line(facts)
+    return lines + _failed_line(facts) + (feedback_lines(facts.feedback) if facts.feedback else [])
 
 
 def books_text(books: Books) -> str:

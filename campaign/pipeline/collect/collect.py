@@ -134,17 +134,20 @@ def open_for_reading(
 
 
 def follow_up(job: Job, tally: CollectTally, *, piped: bool) -> None:
-    """Settle the doubts that all kept events settle, and rewrite the list of addresses that are left out.
+    """Settle the doubts that all kept events settle, and rewrite the list of addresses that are left out, and reports.
 
-    After a message that was ``piped`` in, both are left to the next full collect or run: a mail server is waiting.
+    After a message that was ``piped`` in, all this is left to the next full collect or run: a mail server is waiting.
     """
     if piped:
         return
     from campaign.ledger.suppressed_csv import read_list
     from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
+    from campaign.pipeline.finish.refresh_reports import refresh_reports
     from campaign.pipeline.operate.suppressed_export import export_suppressed
 
     tally.settled, failures = settle_doubts(job.directory, taken_letters(read_events(job.directory)))
     tally.failures += failures
     export_suppressed(job.directory, job.settings)
     tally.left_out = sum(1 for _ in read_list(job.directory))
+    tally.reports, failures = refresh_reports(job.directory, read_events(job.directory))
+    tally.failures += failures

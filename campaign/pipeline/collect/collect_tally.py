@@ -17,6 +17,7 @@ class CollectTally:
 
     ``meanings`` counts events by outcome and class. ``settled``: letters in doubt that turned out to be accepted.
     ``left_out``: addresses that get no letter now, of all that is kept; None where that was not looked at.
+    ``reports``: runs whose report was written again, as more has come back than it showed.
     """
 
     sources: int = 0
@@ -26,6 +27,7 @@ class CollectTally:
     new: int = 0
     settled: int = 0
     left_out: int | None = None
+    reports: int = 0
     meanings: Counter[tuple[str, str]] = field(default_factory=Counter)
     failures: list[CampaignError] = field(default_factory=list)
 
@@ -50,6 +52,7 @@ class CollectTally:
             ],
             "settled": self.settled,
             "left_out": self.left_out,
+            "reports": self.reports,
             "failures": [error.what for error in self.failures],
         }
 
@@ -64,6 +67,8 @@ class CollectTally:
             lines.append(f"{counted(self.settled, 'letter')} in doubt settled as accepted")
         if self.left_out is not None:
             lines.append(f"{counted(self.left_out, 'address', 'addresses')} left out of what is sent from now on")
+        if self.reports:
+            lines.append(f"{counted(self.reports, 'report')} of runs written again")
         return "\n".join(lines)
 
     def _head(self, seconds: float) -> str:

@@ -22,6 +22,7 @@ from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
+from campaign.pipeline.finish.feedback_figures import feedback_figures
 from campaign.pipeline.finish.reply_summary import Refusals
 from campaign.pipeline.operate.publish_metrics import publish_last
 from campaign.pipeline.operate.suppress_dead import conclude_suppression
@@ -169,6 +170,7 @@ def gather_facts(job: Job, folder: Path, plan: Plan, history: RunState, stream: 
         notes=history.notes,
         latency_buckets=stream.times.buckets(),
         latency_sum=stream.times.sum,
+        feedback=feedback_figures(job, plan, history),
     )
 
 

@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from campaign.delivery.credentials.login import read_secret
-from campaign.errors import ConfigError, StorageError
+from campaign.errors import CampaignError, ConfigError, StorageError
 from campaign.pipeline.command_context import Job
+from campaign.pipeline.operate.suppression_view import runs_in
 from campaign.report.facts import RunFacts
 from campaign.report.live.console import Console
 from campaign.report.live.event_log import open_log
@@ -39,12 +40,24 @@ def publish_idle(job: Job, at: float) -> list[str]:
 
 
 def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
-    """Publish the metrics of a run that has ended; failures go to its log and to stderr."""
+    """Publish the metrics of a run that has ended; failures go to its log and to stderr.
+
+    They are those of the campaign's last run: once a later one has begun, nothing is published.
+    """
+    if not is_asked_for(job) or began_since(job, facts.started):
+        return
     complaints = publish(job, Snapshot.of(facts))
     if complaints:
         with suppress(StorageError), open_log(folder, facts.trace_id) as lines, passed_on(lines, Console().tell):
             for complaint in complaints:
                 log.warning(complaint)
+
+
+def began_since(job: Job, at: float) -> bool:
+    """Whether a run of the campaign, other than a rehearsal, began after ``at``, in POSIX seconds."""
+    with suppress(CampaignError):  # what is damaged there holds up its own edition
+        return any(began > at for _, began in runs_in(job.directory)(job.settings.campaign.name))
+    return False
 
 
 def _put(job: Job, write: Callable[[Path], str], text: Callable[[], str]) -> list[str]:

@@ -1,7 +1,7 @@
 """`report.html`: one offline file without scripts, for light and dark mode, from telephone to wide screen.
 
-Sections lead from the answer to the detail: the headline, what to do next, the row counts, the pace, the replies in
-words, letters in doubt, and at the end the settings and hashes that determined the letters.
+Sections lead from the answer to the detail: the headline, what to do next, what came back, the row counts, the pace,
+the replies in words, letters in doubt, and at the end the settings and hashes that determined the letters.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from campaign.model import Verdict
 from campaign.report import formatting
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, SampleLetter
 from campaign.report.html import charts
+from campaign.report.html.feedback_section import feedback_section
 from campaign.report.html.html_builder import Child, Html, html_document, tag
 from campaign.report.report_file import replacing
 from campaign.report.summary import SCREENS, balance, next_steps, rows_text
@@ -69,6 +70,7 @@ def page(facts: RunFacts) -> Html:
     """The whole document."""
     sections = [
         _section("Next", _next(facts)),
+        _section("Feedback", feedback_section(facts)),
         _section("Letter", _letter(facts.sample) if facts.sample else None),
         _section("Notes", tag("ul", (tag("li", note) for note in facts.notes), cls="notes") if facts.notes else None),
         _section("Books", _books(facts)),

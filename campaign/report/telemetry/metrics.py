@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from campaign.model import FINAL, Verdict
+from campaign.model import FINAL, FeedbackOutcome, Verdict
 from campaign.report.facts import RunFacts
+from campaign.report.feedback.feedback_facts import FeedbackFacts, FeedbackLevel, feedback_alarms
 from campaign.report.report_file import replacing
 
 #: Exit codes of a run that went to its end, though some recipients may have failed or be in doubt.
@@ -24,6 +25,8 @@ FINISHED = frozenset({0, 3, 4})
 COUNTED = (*(one for one in Verdict if one in FINAL), Verdict.IN_DOUBT)
 #: node_exporter is another user. The file holds counts and names, but no addresses.
 READABLE = 0o644
+#: `FeedbackLevel` as a number; the others are 0.
+LEVELS = {FeedbackLevel.WARNING: 1, FeedbackLevel.ALARM: 2}
 SUCCESS = "campaign_last_success_timestamp_seconds"
 
 
@@ -33,7 +36,7 @@ class Snapshot:
 
     ``at`` and ``started`` are POSIX seconds, ``verdicts`` counts recipients, ``deferrals`` counts the replies that
     deferred a letter. ``latency_buckets`` and ``latency_sum`` are as in `RunFacts`. ``exit_code`` is None while the run
-    is at work. ``seconds``: how long processes have served it.
+    is at work. ``seconds``: how long processes have served it. ``feedback`` is as in `RunFacts`.
     """
 
     campaign: str
@@ -49,6 +52,7 @@ class Snapshot:
     latency_sum: float = 0.0
     exit_code: int | None = None
     seconds: float | None = None
+    feedback: FeedbackFacts | None = None
 
     @classmethod
     def of(cls, facts: RunFacts) -> Snapshot:
@@ -67,6 +71,7 @@ class Snapshot:
             facts.latency_sum,
             facts.exit_code,
             facts.seconds,
+            facts.feedback,
         )
 
     def count(self, verdict: str) -> float:
@@ -154,6 +159,8 @@ class _Collector:
         yield from _gauges(self._numbers, self._earlier)
         yield _info(self._numbers)
         yield _send_seconds(self._numbers)
+        if self._numbers.feedback:
+            yield from _feedback(self._numbers.campaign, self._numbers.feedback)
 
 
 def _messages_total(numbers: Snapshot, earlier: Earlier) -> Any:
@@ -239,6 +246,24 @@ def _send_seconds(numbers: Snapshot) -> Any:
     family = HistogramMetricFamily("campaign_send_seconds", text, labels=["campaign"])
     family.add_metric([numbers.campaign], _cumulative(numbers.latency_buckets), numbers.latency_sum)
     return family
+
+
+def _feedback(campaign: str, facts: FeedbackFacts) -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    text = "Recipients of the last run by what came back about their letter; each counts once for each outcome."
+    events = GaugeMetricFamily("campaign_feedback_events", text, labels=["campaign", "outcome"])
+    for outcome in FeedbackOutcome:
+        if outcome is not FeedbackOutcome.RELEASED:
+            events.add_metric([campaign, outcome], facts.recipients(outcome))
+    text = "Recipients who complained or whose letter bounced, as a share of the letters accepted in the last run."
+    shares = GaugeMetricFamily("campaign_feedback_share", text, labels=["campaign", "kind"])
+    text = "Whether that share is quiet (0), a warning (1) or an alarm (2); a few events are always quiet."
+    levels = GaugeMetricFamily("campaign_feedback_level", text, labels=["campaign", "kind"])
+    for alarm in feedback_alarms(facts):
+        shares.add_metric([campaign, alarm.kind], alarm.share)
+        levels.add_metric([campaign, alarm.kind], LEVELS.get(alarm.level, 0))
+    yield from (events, shares, levels)
 
 
 def _cumulative(buckets: Mapping[float, int]) -> list[tuple[str, float]]:

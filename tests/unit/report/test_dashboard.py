@@ -18,6 +18,7 @@ from grafana_foundation_sdk.models.prometheus import Dataquery
 from prometheus_client.parser import text_string_to_metric_families
 
 from campaign.exit_codes import ExitCode
+from campaign.report.feedback.feedback_facts import FeedbackFacts
 from campaign.report.telemetry.metrics import Snapshot, exposition
 
 GRAFANA = Path(__file__).parents[3] / "deploy/grafana"
@@ -57,7 +58,10 @@ def kept(given: Any, back: Any, at: str = "") -> Iterator[str]:
 
 def written() -> dict[str, dict[str, set[str]]]:
     """Every sample that a run writes: its name, its labels, their values."""
-    numbers = Snapshot("gazette", "2026-11", "R1", "1" * 32, 20.0, 10.0, 5, {"accepted": 5}, 1, {0.1: 5}, 0.2, 0)
+    numbers = Snapshot(
+        "gazette", "2026-11", "R1", "1" * 32, 20.0, 10.0, 5, {"accepted": 5}, 1, {0.1: 5}, 0.2, 0,
+        feedback=FeedbackFacts(0, 5),
+    )  # fmt: skip
     found: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(exposition(numbers)):
         for sample in family.samples:
@@ -138,7 +142,16 @@ def test_no_panel_covers_another() -> None:
 
 @pytest.mark.parametrize(
     "about",
-    ["Tally", "Accepted per second", "Deferred and rejected per second", "In doubt", "Send time", "Last success"],
+    [
+        "Tally",
+        "Accepted per second",
+        "Deferred and rejected per second",
+        "In doubt",
+        "Send time",
+        "Last success",
+        "What came back",
+        "Complaints and bounces, share",
+    ],
 )
 def test_the_dashboard_shows_what_an_operator_looks_for(about: str) -> None:
     assert about in {panel["title"] for panel in DASHBOARD["panels"]}
@@ -175,7 +188,7 @@ def test_every_expression_names_a_metric_and_labels_that_a_run_writes(where: str
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))
 def test_no_expression_holds_a_word_that_is_neither_a_metric_nor_promql(where: str, expression: str) -> None:
-    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\((?:le|outcome|campaign)\)|label_values\(\w+, \w+\)", "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\((?:le|outcome|campaign|kind)\)|label_values\(\w+, \w+\)", "", expression)
     words = set(re.findall(r"[A-Za-z_]\w*", bare))
     assert {word for word in words if not word.startswith("campaign_")} <= WORDS, where
 

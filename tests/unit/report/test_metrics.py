@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from campaign.config.report import ReportSection
 from campaign.errors import StorageError
-from campaign.model import Books
+from campaign.model import Books, FeedbackOutcome
 from campaign.report.facts import RunFacts, TimelineBucket
+from campaign.report.feedback.feedback_facts import FeedbackFacts
 from campaign.report.live.event_log import open_log
 from campaign.report.telemetry.metrics import Snapshot, exposition, note_success, success, write_metrics
 from campaign.report.telemetry.reply_latency import BOUNDS, SendTimes
@@ -130,6 +131,30 @@ def test_a_send_time_is_found_in_its_bucket_and_its_percentile(seconds):
 
 def test_where_nobody_was_answered_there_are_no_percentiles():
     assert SendTimes().percentiles() == {}
+
+
+def test_what_came_back_is_counted_and_held_against_its_levels(tmp_path):
+    path = tmp_path / "gazette.prom"
+    back = FeedbackFacts(40, 1000, {FeedbackOutcome.HARD: 25, FeedbackOutcome.COMPLAINT: 4})
+    write_metrics(path, facts(feedback=back))
+    said = samples(path)
+    assert said["campaign_feedback_events", "hard"] == 25
+    assert said["campaign_feedback_events", "soft"] == 0
+    assert ("campaign_feedback_events", "released") not in said
+    lines = path.read_text().splitlines()
+    for line in (
+        'campaign_feedback_share{campaign="gazette",kind="complained"} 0.004',
+        'campaign_feedback_share{campaign="gazette",kind="bounced"} 0.025',
+        'campaign_feedback_level{campaign="gazette",kind="complained"} 2.0',
+        'campaign_feedback_level{campaign="gazette",kind="bounced"} 1.0',
+        'campaign_feedback_level{campaign="gazette",kind="not_their_fault"} 0.0',
+    ):
+        assert line in lines
+
+
+def test_where_no_feedback_is_read_there_are_no_numbers_of_it(tmp_path):
+    write_metrics(tmp_path / "gazette.prom", facts())
+    assert "feedback" not in (tmp_path / "gazette.prom").read_text()
 
 
 def at_work(**changes) -> Snapshot:

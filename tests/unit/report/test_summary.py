@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import campaign.report
 from campaign.errors import RelayError, StorageError
-from campaign.model import Books, Verdict
+from campaign.model import Books, FeedbackOutcome, Verdict
 from campaign.report import formatting
 from campaign.report.facts import DoubtRow, FailedRow, ReplyTally, RunFacts, TimelineBucket
+from campaign.report.feedback.feedback_facts import BounceTally, FeedbackFacts, ProviderTally
 from campaign.report.summary import (
     balance,
     books_text,
@@ -205,6 +206,15 @@ def test_the_summary_is_what_its_schema_documents(tmp_path):
         settings={"delivery.rate": "50/s"},
         fingerprints={"body": "00"},
         notes=["a note"],
+        feedback=FeedbackFacts(
+            9,
+            996,
+            {FeedbackOutcome.HARD: 4},
+            [BounceTally(FeedbackOutcome.HARD, "no_such_user", 4)],
+            [ProviderTally("google", 500, {FeedbackOutcome.HARD: 4})],
+            1,
+            2,
+        ),
     )
     for one in (rich, facts()):
         write_summary(tmp_path, one)

@@ -142,6 +142,7 @@ def test_the_tally_is_a_table_for_people_and_an_object_for_programs() -> None:
         "outcomes": [{"outcome": "hard", "class": None, "events": 1}],
         "settled": 2,
         "left_out": 3,
+        "reports": 0,
         "failures": ["One source is gone."],
     }
     assert {name: value for name, value in tally.facts().items() if name in expected} == expected

@@ -1,0 +1,1 @@
+"""Figures of what came back about a run, and what they say."""
