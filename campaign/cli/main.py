@@ -37,6 +37,7 @@ COMMANDS = {
     "cancel": ("control", "Finish what is in flight and end the run for good."),
     "collect": ("collect", "Read bounces, complaints and unsubscribes."),
     "suppression": ("suppression", "Who is left out because of them, and why."),
+    "forget": ("forget", "Erase a person from everything that the ledger keeps."),
     "resolve": ("resolve", "Settle letters in doubt from the relay's log."),
     "repair": ("repair", "Save what can be saved of a damaged journal."),
     "report": ("report", "The HTML report and the summary again."),

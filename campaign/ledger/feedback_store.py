@@ -196,7 +196,7 @@ def rewrite_events(directory: Path, change: Callable[[FeedbackEvent], FeedbackEv
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not lock(descriptor):
-            raise BlockingIOError(errno.EAGAIN, "another process holds it")  # noqa: TRY301 - told like any other
+            raise BlockingIOError(errno.EAGAIN, "another process holds it")
         with atomic_file(path) as file:
             for event in _events(descriptor, path, 0, sound_end(descriptor, path)):
                 changed = _bounded(change(event))

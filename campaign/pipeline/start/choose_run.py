@@ -23,6 +23,7 @@ from campaign.audience.sources.source_factory import template_columns
 from campaign.compose.composer import FIRST_RENDERING, WAY_OF_RENDERING, Composer
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.ledger import checkpoint, recovery, run_folder
+from campaign.ledger.forget_recipient import replacing_was_interrupted
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.run_state import RunState
 from campaign.model import Books, Recipient
@@ -262,8 +263,17 @@ def sample(plan: Plan) -> Iterator[Recipient]:
 
 
 def refuse_changed_plan(run: Path, history: RunState, plan: Plan) -> None:
-    """Raise ConfigError if the plan changed, even with ``--accept-changes``: the journal refers to its numbers."""
+    """Raise ConfigError if the plan changed, even with ``--accept-changes``: the journal refers to its numbers.
+
+    Raises UnfinishedError if `campaign forget` was killed while it replaced the plan.
+    """
     if plan.sha256() != history.opened.plan:
+        if replacing_was_interrupted(run):
+            raise UnfinishedError(
+                "A campaign forget was ended while it erased somebody from this run, so nothing is sent yet.",
+                evidence=str(run),
+                next_step="run the same campaign forget again; it completes what it began",
+            )
         raise ConfigError(
             "The frozen plan of this run was changed, so nothing is sent.",
             evidence=str(run / run_folder.PLAN),

@@ -1,0 +1,46 @@
+"""``campaign forget``: erase a person from everything that the ledger keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from campaign.cli.options import campaign_file, lesson
+from campaign.exit_codes import ExitCode
+
+
+@click.command(
+    "forget",
+    epilog=lesson(
+        "campaign forget newsletter.toml ada@example.com --dry-run",
+        "campaign forget newsletter.toml ada@example.com",
+        codes="0 forgotten, or nowhere to be found, 65 ADDRESS is none, 74 a journal is damaged, "
+        "75 a process is at work, or something is left",
+        more="docs/privacy.md",
+    ),
+)
+@campaign_file()
+@click.argument("address", metavar="ADDRESS")
+@click.option("--dry-run", is_flag=True, help="Only say what would be erased.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def forget_command(file: Path, address: str, dry_run: bool, as_json: bool) -> ExitCode:
+    """Erase the person with this ADDRESS from all runs of all campaigns in FILE's ledger directory.
+
+    Plans, journals, reports, tables, letters of rehearsals and feedback are rid of the person. A letter that still
+    waits is withdrawn; nobody else is affected. Who was suppressed stays so, by a hash. Your own list is not changed.
+    """
+    from campaign.config import load
+    from campaign.pipeline.operate.forget.forget_person import forget
+    from campaign.pipeline.operate.forget.forget_words import forget_facts, forget_lines
+    from campaign.report.formatting import printable
+    from campaign.report.printed_commands import typeable
+
+    result = forget(load(file), address, dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps(forget_facts(result), ensure_ascii=False))
+        return result.code
+    for line in forget_lines(result):
+        click.echo(printable(typeable(line)))
+    return result.code

@@ -1,0 +1,1 @@
+"""`campaign forget`: erases a person from everything that a ledger directory keeps."""

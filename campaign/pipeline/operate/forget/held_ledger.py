@@ -1,0 +1,75 @@
+"""A whole ledger directory, with the locks of every edition in it: nobody sends, plans or collects meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from campaign.errors import StorageError, UnfinishedError
+from campaign.ledger import run_folder
+from campaign.pipeline.collect.collect_lock import collecting
+from campaign.pipeline.operate.manage import is_running
+from campaign.report.live.console import path_text
+from campaign.system.own_files import refuse_foreign
+
+LEVELS = 3  #: CAMPAIGN, EDITION, RUN
+
+
+def ledger_runs(directory: Path) -> list[Path]:
+    """All run folders below ``directory``, with a journal or a plan, by name. Raises StorageError."""
+    return sorted(folder for folder in _folders(directory, LEVELS) if run_folder.has_run(folder))
+
+
+@contextmanager
+def held_ledger(directory: Path) -> Iterator[None]:
+    """Hold the locks of all editions below ``directory``, and that of `campaign collect`.
+
+    Raises UnfinishedError if a process holds one of them, StorageError.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(collecting(directory))
+            for folder in editions_of(directory):
+                refuse_foreign(directory, folder)
+                stack.enter_context(run_folder.locked(folder))
+        except UnfinishedError as error:
+            raise _at_work(error.evidence[0] if error.evidence else str(directory)) from None
+        for run in ledger_runs(directory):
+            if is_running(run):
+                raise _at_work(str(run))
+        yield
+
+
+def editions_of(directory: Path) -> list[Path]:
+    """The folders whose lock a command takes that makes or serves runs in them."""
+    places = {run.parent for run in ledger_runs(directory)}
+    places |= {folder for folder in _folders(directory, LEVELS - 1) if (folder / ".lock").is_file()}
+    return sorted(places - {directory})
+
+
+def _at_work(evidence: str) -> UnfinishedError:
+    return UnfinishedError(
+        "A process is at work in this ledger directory, so nobody is forgotten yet.",
+        evidence=evidence,
+        next_step=f"let it finish, or: campaign stop {path_text(Path(evidence))}; then run the same command again",
+    )
+
+
+def _folders(place: Path, levels: int) -> Iterator[Path]:
+    try:
+        with os.scandir(place) as entries:
+            found = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(
+            f"{place} cannot be read.",
+            evidence=error.strerror or str(error),
+            next_step="see whose folder it is, then run the same command again",
+        ) from error
+    for folder in found:
+        yield folder
+        if levels > 1 and not run_folder.has_run(folder):
+            yield from _folders(folder, levels - 1)
