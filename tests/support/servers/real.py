@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import pwd
@@ -245,13 +246,27 @@ out:
             yield port
 
 
+@contextlib.contextmanager
+def alone(folder: str) -> Iterator[None]:
+    """One at a time, over all processes of this machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.asynccontextmanager
 async def opensmtpd(oracle: int) -> AsyncIterator[int]:
-    """OpenSMTPD, strict and without PIPELINING, that hands everything on to the oracle. One at a time a machine."""
+    """OpenSMTPD, strict and without PIPELINING, that hands everything on to the oracle.
+
+    Its spool and its socket have one place on a machine, so a second one waits until the first has ended.
+    """
     binary, port = unpacked("OPENSMTPD_ROOT", "usr/sbin/smtpd", "opensmtpq"), free_port()
     if not os.path.isdir("/var/spool/smtpd/offline"):  # noqa: PTH112, ASYNC240 - one look at start
         pytest.skip("OpenSMTPD's spool folders are not there")
-    with open_folder("opensmtpd") as folder:
+    with alone("/var/spool/smtpd"), open_folder("opensmtpd") as folder:
         configuration = folder / "smtpd.conf"
         configuration.write_text(
             f"listen on 127.0.0.1 port {port} hostname opensmtpd.example\n"
