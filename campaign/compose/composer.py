@@ -71,6 +71,7 @@ class Brief:
     trace_id: str = ""
     private: tuple[Path, ...] = ()
     rewritten: tuple[str, ...] = ()
+    idempotency_header: str = ""
 
     @property
     def root(self) -> Path:
@@ -127,6 +128,7 @@ class Composer:
             trace,
             from_row=templated(brief.sender, "campaign.from", self._files.templates.source),
             reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._files.templates.source),
+            idempotency_header=brief.idempotency_header,
             mailto_row=brief.filler(brief.settings.unsubscribe_mailto, "unsubscribe by mail"),
         )
         self._envelope_sender = _envelope_senders(brief)
@@ -206,18 +208,8 @@ class Composer:
 
     def fingerprints(self) -> dict[str, str]:
         """Everything that affects letters, by name: hashes of files, texts of settings."""
-        brief, files = self.brief, self._files
-        settings = brief.settings.model_dump(mode="json", exclude=_UNSHAPING)
-        found = {f"compose.{key}": _text(value) for key, value in settings.items()}
-        found |= {"campaign.from": _text(brief.sender), "campaign.reply_to": _text(brief.reply_to)}
-        found |= {"campaign.return_path": _text(brief.return_path), "compose.dkim": _text(brief.settings.dkim)}
-        if brief.settings.dkim and brief.rewritten:
-            found["headers that a relay rewrites"] = ", ".join(brief.rewritten)
-        if brief.trace_header:
-            found["report.trace_header"] = brief.trace_header
-        found["campaign.secret"] = secret_fingerprint(brief.identity.secret)
-        hashes = {**files.fingerprints(), **self._resources.fingerprints()}
-        return {**found, **hashes, WAY_OF_RENDERING: str(RENDERING)}
+        hashes = {**self._files.fingerprints(), **self._resources.fingerprints()}
+        return {**_brief_fingerprints(self.brief), **hashes, WAY_OF_RENDERING: str(RENDERING)}
 
     def choose_inlining(self, sample: Sequence[Recipient]) -> tuple[Inlining, str]:
         """The mode of inlining: "shape" if it gives the same as "row" for all of ``sample``, else "row" and why."""
@@ -301,6 +293,22 @@ class Composer:
         if not value.strip():
             raise RowRefused(f"the column {column} is empty, and the unsubscribe token stands for it")
         return value
+
+
+def _brief_fingerprints(brief: Brief) -> dict[str, str]:
+    """What settings and names contribute to the fingerprints of a campaign's letters."""
+    settings = brief.settings.model_dump(mode="json", exclude=_UNSHAPING)
+    found = {f"compose.{key}": _text(value) for key, value in settings.items()}
+    found |= {"campaign.from": _text(brief.sender), "campaign.reply_to": _text(brief.reply_to)}
+    found |= {"campaign.return_path": _text(brief.return_path), "compose.dkim": _text(brief.settings.dkim)}
+    if brief.settings.dkim and brief.rewritten:
+        found["headers that a relay rewrites"] = ", ".join(brief.rewritten)
+    if brief.idempotency_header:
+        found["header that drops second copies"] = brief.idempotency_header
+    if brief.trace_header:
+        found["report.trace_header"] = brief.trace_header
+    found["campaign.secret"] = secret_fingerprint(brief.identity.secret)
+    return found
 
 
 def _envelope_senders(brief: Brief) -> Callable[[int, Mailbox | None], str]:

@@ -15,7 +15,7 @@ from campaign.config import Settings
 from campaign.config.campaign_secret import load_secret
 from campaign.config.feedback import OTHERS, FeedbackSection
 from campaign.config.ledger import InDoubt
-from campaign.delivery.relays.relay_rewrites import rewritten
+from campaign.delivery.relays.relay_rewrites import idempotency_header, rewritten
 from campaign.errors import StorageError
 from campaign.ledger import feedback_store, run_folder, suppressed_csv
 from campaign.model import Identity
@@ -88,6 +88,7 @@ class Job:
             trace_id=trace,
             private=tuple(private_files(self.settings)),
             rewritten=rewritten(self.settings.delivery),
+            idempotency_header=idempotency_header(self.settings.delivery),
         )
 
     def suppression(self) -> Suppression:

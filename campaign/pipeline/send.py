@@ -9,6 +9,7 @@ from dataclasses import replace
 from campaign.config import Settings
 from campaign.delivery.control_file import Control, write_control
 from campaign.delivery.pacing.effective_rate import pace_of
+from campaign.delivery.relays.relay_rewrites import drops_second_copies
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
@@ -31,7 +32,7 @@ from campaign.pipeline.start.choose_run import (
 )
 from campaign.pipeline.start.past_runs import clear_unbegun, fingerprints, kind_in_words, newest
 from campaign.pipeline.start.unfinished_editions import FINISHED, unfinished_edition
-from campaign.report.formatting import counted
+from campaign.report.formatting import counted, duration_text
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.event_log import open_log
 from campaign.report.live.live_state import LiveState, remove_live_state, write_live_state
@@ -140,6 +141,21 @@ def announce(run: OpenRun, console: Console) -> None:
     )
     if tally["in_doubt"]:
         console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
+        if job.settings.ledger.in_doubt == "resend" and (told := dropped_twice(run, time.time())):
+            console.say(told)
+
+
+def dropped_twice(run: OpenRun, now: float) -> str:
+    """For which letters in doubt the relay itself drops a second copy, in a sentence; ``""`` if for none."""
+    seconds = drops_second_copies(run.job.settings.delivery)
+    doubts = list(run.history.numbers(Verdict.IN_DOUBT))
+    safe = sum(now - run.history.dates[number] < seconds for number in doubts)
+    if not safe:
+        return ""
+    return (
+        f"  {safe:,} of these {counted(len(doubts), 'letter')} cannot arrive twice: the relay drops a second copy "
+        f"within {duration_text(seconds)}"
+    )
 
 
 def nobody_left(job: Job, books: Books, *, retry: bool) -> str:

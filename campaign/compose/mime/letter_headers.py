@@ -23,6 +23,7 @@ class LetterHeaders:
 
     ``from_row`` and ``reply_to_row`` take the place of ``sender`` and ``reply_to`` where those are templates;
     ``mailto_row`` gives a recipient's own address for unsubscribing, by number, where each has one.
+    ``idempotency_header`` names a header whose value is unique to the letter, and the same each time it is sent.
     Raises ConfigError.
     """
 
@@ -38,10 +39,13 @@ class LetterHeaders:
         from_row: MailboxTemplate | None = None,
         reply_to_row: MailboxTemplate | None = None,
         mailto_row: Callable[[int], str] | None = None,
+        idempotency_header: str = "",
     ) -> None:
         self._from, self._reply_to = from_row, reply_to_row
         self._subject, self._custom = subject, dict(custom)
         self._mailto, self._mailto_row = settings.unsubscribe_mailto, mailto_row
+        own = {name.lower() for name in custom}
+        self._idempotency = idempotency_header if idempotency_header.lower() not in own else ""
         for name in custom:
             header_values.check_custom_name(name)
         if trace[0]:
@@ -67,6 +71,8 @@ class LetterHeaders:
             answers = None if self._reply_to else header_values.mailbox_header(reply_to.name, reply_to.address)
             fields.append(("Reply-To", answers))
         fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
+        if self._idempotency:
+            fields.append((self._idempotency, None))
         for name, value in list_unsubscribe(
             "https://example.com/" if settings.unsubscribe else "",
             self._mailto_row(0) if self._mailto_row else self._mailto,
@@ -104,6 +110,8 @@ class LetterHeaders:
             date,
             message_id,
         ]
+        if self._idempotency:
+            values.append(message_id[1:].partition("@")[0])
         unsubscribe = variables["unsubscribe_url"]
         if unsubscribe or self._mailto:
             mailto = self._mailto_row(to.number) if self._mailto_row else self._mailto

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from campaign.config.units import Rate, rates
 from campaign.errors import ConfigError
 
-#: What becomes of a return path of ours.
+#: What happens to our return path.
 ReturnPath = Literal["kept", "rewritten", "own"]
 
 
@@ -66,6 +66,12 @@ def rewritten_at(host: str) -> tuple[str, ...]:
 def return_path_at(host: str) -> ReturnPath | None:
     """What the relay at ``host`` does with a return path; ``None`` for one that is no preset, such as your own."""
     return _at(host).get("return_path")
+
+
+def idempotency_at(host: str) -> tuple[str, float]:
+    """The header by which the relay at ``host`` drops second copies, and for how many seconds; ``("", 0)`` if none."""
+    table = _at(host).get("idempotency", {"header": "", "seconds": 0})
+    return table["header"], float(table["seconds"])
 
 
 def known() -> list[str]:

@@ -1,9 +1,9 @@
-"""What the campaign's relays replace in each letter on its way: header fields, and the return path."""
+"""How the campaign's relays treat letters: fields and return paths they replace, and second copies they drop."""
 
 from __future__ import annotations
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.relays.presets import ReturnPath, return_path_at, rewritten_at
+from campaign.delivery.relays.presets import ReturnPath, idempotency_at, return_path_at, rewritten_at
 from campaign.delivery.relays.relay import find
 from campaign.errors import CampaignError
 
@@ -17,6 +17,16 @@ def return_paths(delivery: DeliverySection) -> dict[str, ReturnPath | None]:
     """What each relay, by its host, does with a return path; ``None`` if unknown."""
     hosts = (_host_of(url) for url in delivery.urls)
     return {host: return_path_at(host) for host in hosts if host}
+
+
+def idempotency_header(delivery: DeliverySection) -> str:
+    """The header by which any of the relays drops a second copy of a letter; ``""`` if none does."""
+    return next((header for url in delivery.urls if (header := idempotency_at(_host_of(url))[0])), "")
+
+
+def drops_second_copies(delivery: DeliverySection) -> float:
+    """For how many seconds every one of the relays drops a second copy of a letter; 0 if one of them does not."""
+    return min((idempotency_at(_host_of(url))[1] for url in delivery.urls), default=0.0)
 
 
 def _by(url: str) -> tuple[str, ...]:

@@ -493,3 +493,19 @@ def test_an_if_without_else_prints_nothing_where_it_is_false(tmp_path):
     composer = Composer(brief(tmp_path, source))
     assert "dearAda" in html_of(letter(composer, recipient(name="Ada")))
     assert "<p>Bob</p>" in html_of(letter(composer, recipient(name="Bob")))
+
+
+def test_a_header_by_which_a_relay_drops_second_copies_is_the_letters_own_and_never_changes(tmp_path):
+    given = replace(brief(tmp_path), idempotency_header="Resend-Idempotency-Key")
+    first, second = letter(Composer(given)), letter(Composer(given), recipient(1))
+    assert read(first)["Resend-Idempotency-Key"] == first.message_id[1:].partition("@")[0]
+    assert letter(Composer(given)).content == first.content
+    assert read(first)["Resend-Idempotency-Key"] != read(second)["Resend-Idempotency-Key"]
+    assert "Idempotency" not in str(read(letter(Composer(brief(tmp_path)))))
+    assert "header that drops second copies" in Composer(given).fingerprints()
+
+
+def test_such_a_header_of_the_users_own_takes_its_place(tmp_path):
+    own = brief(tmp_path, headers={"resend-idempotency-key": "mine"})
+    made = read(letter(Composer(replace(own, idempotency_header="Resend-Idempotency-Key"))))
+    assert made.get_all("Resend-Idempotency-Key") == ["mine"]

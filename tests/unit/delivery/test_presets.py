@@ -8,7 +8,12 @@ import pytest
 
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.presets import known, lookup, return_path_at, rewritten_at, suggestion
-from campaign.delivery.relays.relay_rewrites import return_paths, rewritten
+from campaign.delivery.relays.relay_rewrites import (
+    drops_second_copies,
+    idempotency_header,
+    return_paths,
+    rewritten,
+)
 from campaign.errors import ConfigError
 
 REGION = {"ses": ":eu-west-1", "aliyun-intl": ":us-east-1", "directmail-intl": ":us-east-1"}
@@ -151,3 +156,19 @@ def test_a_slip_of_the_pen_is_answered_with_the_name_meant() -> None:
     assert suggestion("sendgird") == "did you mean 'sendgrid'?"
     assert suggestion("office356") == "did you mean 'office365'?"
     assert "gmail" in suggestion("zzz")
+
+
+@pytest.mark.parametrize(
+    ("relays", "header", "seconds"),
+    [
+        (("resend",), "Resend-Idempotency-Key", 86400.0),
+        (("resend", "smtp://smtp.example.com"), "Resend-Idempotency-Key", 0.0),
+        (("smtp://smtp.example.com",), "", 0.0),
+        (("mailbox",), "", 0.0),
+    ],
+)
+def test_second_copies_are_dropped_only_where_every_relay_does_so(
+    relays: tuple[str, ...], header: str, seconds: float
+) -> None:
+    settings = DeliverySection(relay=relays)
+    assert (idempotency_header(settings), drops_second_copies(settings)) == (header, seconds)
