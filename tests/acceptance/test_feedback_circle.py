@@ -16,6 +16,8 @@ import pytest
 from campaign.ledger.feedback_store import read_events
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from tests.support.bounces import Maildir, attached, bounce, complaint, plain_mail
+from tests.support.servers import certificates
+from tests.support.servers.dovecot import PASSWORD, dovecot
 from tests.support.servers.real import open_folder, postfix_in_folder, program
 from tests.support.servers.shelf import FIN, Shelf
 from tests.support.stand import ROOT, Stand, clean_environment, until
@@ -200,6 +202,26 @@ async def test_a_real_servers_bounces_find_their_people_and_the_next_edition_lea
     (await stand.set(campaign__edition="two").send()).ends(0)
     await until(lambda: len(onward.letters) >= 19, "the second edition has gone on")
     assert sorted(onward.recipients) == sorted(f"p{n}@example.com" for n in range(20) if n != 1)
+
+
+@pytest.mark.parametrize("protocol", ["imaps", "pop3s"])
+async def test_bounces_are_collected_from_a_mailbox_on_a_real_server(stand: Stand, shelf: Shelf, protocol: str) -> None:
+    with dovecot() as server:
+        certificates.ca_file(stand.folder)
+        stand.write("mailbox.password", f"{PASSWORD}\n").chmod(0o600)
+        source = {"url": server.url(protocol), "password_file": "mailbox.password", "tls_ca_file": "ca.pem"}
+        stand.set(campaign__return_path="bounce+{token}@example.com", feedback__source=[source])
+        (await stand.send()).ends(0)
+        server.deliver([bounced(shelf, f"p{number}@example.com") for number in (1, 2)])
+        server.deliver([plain_mail("news@example.com", "hello")])
+        (await stand.campaign("collect", stand.file)).ends(0, "3 new events", "1 not recognised")
+        (await stand.campaign("collect", stand.file)).ends(0, "0 new events")
+        assert {one.address for one in read_events(stand.folder / "runs")} == {"p1@example.com", "p2@example.com", ""}
+        if protocol == "imaps":
+            assert [len(server.files(name)) for name in ("", ".collected", ".not-recognised")] == [0, 2, 1]
+        stand.write("mailbox.password", "wrong\n")
+        (await stand.campaign("collect", stand.file)).tells(77, "the login was refused")
+    (await stand.campaign("collect", stand.file)).tells(75, "cannot be reached")
 
 
 def test_the_demonstration_does_what_it_says(tmp_path: Path) -> None:
