@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import random
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -76,6 +77,20 @@ def test_every_recipient_is_found_by_its_number(tmp_path: Path) -> None:
         for beyond in (-1, count):
             with pytest.raises(IndexError):
                 plan.recipient(beyond)
+
+
+@pytest.mark.parametrize("lengths", ["short then long", "long then short", "one long line", "any"])
+def test_recipients_are_found_however_unlike_their_lines_are(tmp_path: Path, lengths: str) -> None:
+    count, chance = 400, random.Random(4)
+    size = {
+        "short then long": lambda n: 1 if n < 200 else 2000,
+        "long then short": lambda n: 2000 if n < 200 else 1,
+        "one long line": lambda n: 60_000 if n == 123 else 1,
+        "any": lambda _: chance.choice((1, 1, 5000)),
+    }[lengths]
+    rows = "".join(f"p{n}@example.com,{'x' * size(n)}\n" for n in range(count))
+    plan = frozen(tmp_path, f"email,note\n{rows}")
+    assert [plan.recipient(number).key for number in range(count)] == [f"p{n}@example.com" for n in range(count)]
 
 
 def test_lines_that_are_not_wanted_are_not_even_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
