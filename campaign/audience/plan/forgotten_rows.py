@@ -58,10 +58,9 @@ def seals_in(kept: str) -> list[str]:
     return [word for word in kept.split() if len(word) == _SEAL]
 
 
-def kept_message_id(recipient: Recipient) -> str:
-    """The part before the @ of a forgotten recipient's Message-ID; empty if it was not kept."""
-    words = recipient.key.split() if is_forgotten(recipient) else []
-    return next((word for word in words if len(word) == _NAME), "")
+def kept_message_id(kept: str) -> str:
+    """The first part of a Message-ID among `kept_digests`; empty if there is none."""
+    return next((word for word in kept.split() if len(word) == _NAME), "")
 
 
 def write_forgetful(

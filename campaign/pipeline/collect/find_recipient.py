@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from campaign.compose.mime.header_values import message_id
 from campaign.compose.recipient_token import RecipientTokens, possible_tokens
 from campaign.compose.unsubscribe_token import OpenedToken, UnsubscribeTokens
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.model import FeedbackOutcome
 from campaign.pipeline.collect.run_lookup import Planned, RunLookup
 from campaign.pipeline.collect.sent_runs import SentRun
+from campaign.pipeline.operate.forget.letter_id import letter_id
 
 RETURN_PATH, MESSAGE_ID, UNSUBSCRIBE, REPLY_ID, ADDRESS = (
     "return-path",
@@ -147,5 +147,5 @@ def _found(planned: Planned | None, matched_by: str) -> FoundRecipient | None:
     if planned is None:
         return None
     run, recipient = planned
-    name = message_id(run.identity, run.opened.domain, recipient.key) if run.opened.domain else ""
+    name = letter_id(run.identity, run.opened.domain, recipient) if run.opened.domain else ""
     return FoundRecipient(recipient.address, matched_by, run, recipient.number, name, run.opened.campaign)

@@ -89,7 +89,9 @@ class Judge:
     def _event(self, name: str, notice: FeedbackNotice, person: FoundRecipient, seen: float) -> FeedbackEvent:
         outcome, reason = self._meaning(notice, person)
         earliest = person.run.opened.at if person.run else 0.0
-        return self._evidence(name, notice, earliest, seen)._replace(
+        evidence = self._evidence(name, notice, earliest, seen)
+        return evidence._replace(
+            diagnostic=evidence.diagnostic if person.address else "",  # a forgotten recipient's reply may name them
             outcome=outcome,
             address=person.address,
             matched_by=self._matched_by(person.matched_by),

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from campaign.audience.columns.template_names import column_of
+from campaign.audience.plan.forgotten_rows import kept_message_id
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.addresses import address_key
-from campaign.compose.mime.header_values import message_id, message_ids
+from campaign.compose.mime.header_values import message_ids
 from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
@@ -20,6 +21,7 @@ from campaign.ledger.journal.journal_records import VerdictRecord
 from campaign.model import Recipient, Verdict
 from campaign.pipeline.collect.recipient_index import RecipientIndex
 from campaign.pipeline.collect.sent_runs import SentRun
+from campaign.pipeline.operate.forget.letter_id import letter_id
 
 REACH = 20_000_000  #: recipients of the newest runs that are searched
 ANY_DOMAIN = "example.com"  #: the part before the @ is a keyed hash and enough; the other may have changed
@@ -57,7 +59,7 @@ class RunLookup:
         """Whose letter has this Message-ID; ``name`` is the part before the @."""
         for run in self._near:
             for found in self._found(run, "message-id", name, _message_id_words):
-                if message_id(run.identity, ANY_DOMAIN, found.recipient.key) == f"<{name}@{ANY_DOMAIN}>":
+                if letter_id(run.identity, ANY_DOMAIN, found.recipient) == f"<{name}@{ANY_DOMAIN}>":
                     return found
         return None
 
@@ -129,7 +131,10 @@ def _within_reach(runs: Sequence[SentRun]) -> tuple[SentRun, ...]:
 def _message_id_words(run: SentRun, plan: Plan) -> Words:
     named = message_ids(run.identity, ANY_DOMAIN)
     cut = -len(ANY_DOMAIN) - 2
-    return ((named(key)[1:cut], number) for number, (key, _) in enumerate(plan.keys_and_addresses()))
+    return (
+        (named(key)[1:cut] if address else kept_message_id(key), number)
+        for number, (key, address) in enumerate(plan.keys_and_addresses())
+    )
 
 
 def _address_words(_: SentRun, plan: Plan) -> Words:

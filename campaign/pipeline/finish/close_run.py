@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from campaign.audience.plan.forgotten_rows import is_forgotten
 from campaign.audience.plan.plan_reader import Plan
-from campaign.compose.mime.header_values import message_id
 from campaign.config.ledger import InDoubt
 from campaign.delivery.replies.classify import Rules
 from campaign.delivery.send.connection_pool import Rest
@@ -24,6 +24,7 @@ from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.finish.feedback_figures import feedback_figures
 from campaign.pipeline.finish.reply_summary import Refusals
+from campaign.pipeline.operate.forget.letter_id import letter_id
 from campaign.pipeline.operate.publish_metrics import publish_last
 from campaign.pipeline.operate.suppress_dead import conclude_suppression
 from campaign.pipeline.serve.open_run import OpenRun
@@ -40,6 +41,8 @@ from campaign.report.telemetry.reply_latency import SendTimes
 from campaign.report.telemetry.tracing import conclude, span
 from campaign.system.time_zone import time_zone
 
+#: What stands in the report in place of the domain of recipients who were forgotten.
+FORGOTTEN = "(forgotten)"
 TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS, TOLD_RESTS = 25, 25, 1000, 5
 
 
@@ -206,7 +209,7 @@ def _failures(plan: Plan, history: RunState, stream: Stream) -> Iterator[FailedR
         wanted[number] = 1
     for recipient in plan.recipients(lambda number: bool(wanted[number])):
         last = stream.last.get(recipient.number)
-        if last:
+        if last and not is_forgotten(recipient):
             for values in plan.input_rows(recipient):
                 yield FailedRow(values, last.verdict, last.code, last.enhanced, last.reason)
 
@@ -218,13 +221,13 @@ def _doubts(job: Job, plan: Plan, history: RunState, stream: Stream) -> Iterator
         recipient, last = plan.recipient(number), stream.last.get(number)
         relay, at = (last.relay, last.at) if last else ("", float(history.dates[number]))
         domain = history.domains.get(number) or today
-        yield DoubtRow(number, recipient.address, message_id(identity, domain, recipient.key), relay, at)
+        yield DoubtRow(number, recipient.address, letter_id(identity, domain, recipient), relay, at)
 
 
 def _by_domain(plan: Plan, history: RunState) -> tuple[dict[str, dict[str, int]], int]:
     domains: dict[str, Counter[str]] = {}
     for number, address in enumerate(plan.addresses()):
-        domain = address.rpartition("@")[2]
+        domain = address.rpartition("@")[2] or FORGOTTEN
         domains.setdefault(domain, Counter())[history.verdict(number).value] += 1
     largest = sorted(domains.items(), key=lambda one: (-one[1].total(), one[0]))[:TOP_DOMAINS]
     return {domain: dict(counts) for domain, counts in largest}, len(domains)

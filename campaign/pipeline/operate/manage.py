@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan
-from campaign.compose.mime.header_values import message_id
 from campaign.config import load
 from campaign.config.units import Rate
 from campaign.delivery.control_file import Control, State, write_control
@@ -28,6 +27,7 @@ from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.finish.close_run import gather_facts, verdict_codes, walk, write_all
 from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
+from campaign.pipeline.operate.forget.letter_id import letter_id
 from campaign.pipeline.operate.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
 from campaign.report.live.live_state import LiveState, read_live_state
@@ -140,7 +140,7 @@ def resolve(run: Path, accepted: Path) -> tuple[int, int]:
         identity = job.identity(history.opened.generation)
         doubtful = list(history.numbers(Verdict.IN_DOUBT))
         for number in doubtful:
-            if message_id(identity, "example.com", plan.recipient(number).key).partition("@")[0] in known:
+            if letter_id(identity, "example.com", plan.recipient(number)).partition("@")[0] in known:
                 checkpoint.settle(number, Verdict.ACCEPTED, f"found in {accepted.name}")
         left = history.tally()[Verdict.IN_DOUBT]
         checkpoint.end(int(first_of(verdict_codes(history, "hold"))))

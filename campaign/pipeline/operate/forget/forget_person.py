@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from campaign.audience.plan.forgotten_rows import PlanErasure, kept_digests, wri
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.addresses import address_key
 from campaign.config import Settings
+from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.forget_recipient import finish_replacing, mask_journal, replace_plan
@@ -36,7 +37,7 @@ from campaign.pipeline.operate.forget.known_person import KnownPerson, PlannedLi
 from campaign.pipeline.operate.forget.remaining_traces import listed_lines, traces_left
 from campaign.pipeline.operate.forget.run_files import erase_from_files
 from campaign.pipeline.operate.forget.run_secrets import RunSecrets
-from campaign.pipeline.operate.manage import checkpoint_of
+from campaign.pipeline.operate.manage import checkpoint_of, report
 
 REASON = "erased by campaign forget"
 
@@ -81,6 +82,7 @@ def forget(settings: Settings, text: str, *, dry_run: bool = False) -> ForgetRes
         erasing = _Erasing(job, person, ForgetResult(person.address, dry_run))
         erasing.all_of(runs)
         result = erasing.result
+        result.counts = +result.counts
         result.listed = list(listed_lines(job, person, result.notes))
         if not dry_run:
             result.left = traces_left(directory, person, erasing.waiting)
@@ -96,6 +98,7 @@ class _Erasing:
         self._mask = person.mask
         self._secrets = RunSecrets(job, result.notes)
         self._histories: dict[Path, RunState] = {}
+        self._withdrawn: list[Path] = []
 
     def all_of(self, runs: list[Path]) -> None:
         """Every step, in order."""
@@ -113,6 +116,9 @@ class _Erasing:
         for run in runs:
             if (run / run_folder.PLAN).exists():
                 self._plan(run, kept.get(run, {}))
+        for run in self._withdrawn:
+            with suppress(ConfigError):  # the campaign file is gone; status tells the same from the journal
+                report(run)
 
     def _history(self, run: Path) -> RunState | None:
         if not run_folder.has_journal(run):
@@ -145,6 +151,7 @@ class _Erasing:
         if waiting:
             withdraw(run, waiting)
             self._histories.pop(run)
+            self._withdrawn.append(run)
         self.result.counts["journal records"] += mask_journal(run, self._mask.masked, numbers, self._mask.masked_reply)
 
     def _plan(self, run: Path, kept: dict[int, str]) -> None:

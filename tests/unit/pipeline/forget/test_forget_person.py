@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
-import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,15 @@ from campaign.delivery.embedded_mailbox import CALLER, EmbeddedMailbox
 from campaign.exit_codes import ExitCode
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.recovery import read_history
 from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
-from campaign.report.summary import balance
 from campaign.pipeline.operate import manage
 from campaign.pipeline.operate.forget.address_spellings import AddressMask
 from campaign.pipeline.operate.forget.forget_person import ForgetResult, forget
 from campaign.pipeline.send import retry, send
 from campaign.pipeline.start.choose_run import ChosenRun, choose
 from campaign.report.live.console import Console
+from campaign.report.summary import balance
 from tests.support.stand import recipient
 
 GREETING = {"CAMPAIGN__DELIVERY__LOCAL_HOSTNAME": CALLER}
@@ -153,3 +152,195 @@ def test_who_still_waited_is_withdrawn_and_the_others_get_their_letters(place: P
     assert named_in(place.runs) == []
     facts = manage.report(place.run)
     assert balance(facts.books, facts.verdicts) == []
+
+
+def in_doubt(place: Place, *numbers: int, relay: str = "smtp://127.0.0.1:9") -> Path:
+    """A run whose process ended between the dots and the replies; the others are served or refused."""
+    chosen = place.made()
+    checkpoint = Checkpoint(chosen.folder)
+    at = checkpoint.begin_pass()
+    for number in range(chosen.plan.size):
+        letter = chosen.composer.compose(chosen.plan.recipient(number), float(at))
+        assert isinstance(letter, Letter)
+        checkpoint.intent(letter, relay)
+        if number not in numbers:
+            checkpoint.verdict(Outcome(number, Verdict.ACCEPTED, "2.0.0 ok queued as 4F1A2B3C4D", 250, relay=relay))
+    checkpoint.close()
+    return chosen.folder
+
+
+def test_a_doubt_stays_one_and_the_relays_log_settles_it(place: Place) -> None:
+    run = in_doubt(place, 2, 4)
+    manage.report(run)
+    [ours] = [row["message_id"] for row in doubts(run) if row["address"].lower() == ADA]
+    result = place.forget()
+    assert (result.in_doubt, result.left) == (1, {})
+    assert named_in(place.runs) == []
+    assert verdicts(run) == {"accepted": 4, "in_doubt": 2}
+    manage.report(run)
+    assert next((row["address"], row["message_id"]) for row in doubts(run)) == ("", ours)
+    (place.folder / "relay.log").write_text(f"message-id={ours}\n", encoding="utf-8")
+    assert manage.resolve(run, place.folder / "relay.log") == (1, 1)
+
+
+def doubts(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "in-doubt.csv").read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.mark.parametrize("by_loss_of_power", [False, True])
+def test_a_doubt_of_a_forgotten_person_is_not_sent_again(place: Place, by_loss_of_power: bool) -> None:
+    run = in_doubt(place, 2, 4)
+    if by_loss_of_power:  # then nobody knows what bytes the letter had
+        checkpoint = Checkpoint(run, boot="another")
+        checkpoint.close()
+    place.forget()
+    place.send(retry=True, in_doubt="resend")
+    assert place.mailed() == ["p4@example.com"]
+    assert verdicts(run) == {"accepted": 5, "in_doubt": 1}
+    assert place.send() is ExitCode.DONE
+    assert place.mailed() == ["p4@example.com"]
+
+
+def test_who_was_refused_leaves_the_tables_and_can_be_retried_from_a_later_list(place: Place) -> None:
+    chosen = place.made()
+    checkpoint = Checkpoint(chosen.folder)
+    checkpoint.begin_pass()
+    for number in range(chosen.plan.size):
+        reply = f"5.7.1 <{chosen.plan.recipient(number).address}>: {'ada' if number == 2 else 'he'} may not get it"
+        checkpoint.verdict(Outcome(number, Verdict.REJECTED, reply, 550, "5.7.1", relay=place.url))
+    checkpoint.end(3)
+    checkpoint.close()
+    manage.report(chosen.folder)
+    result = place.forget()
+    assert result.counts["table rows"] == 1
+    assert named_in(place.runs) == []
+    assert "ada " not in (chosen.folder / "checkpoint.journal").read_text(encoding="utf-8")
+    assert len((chosen.folder / "failed.csv").read_text(encoding="utf-8").splitlines()) == 6
+    facts = manage.report(chosen.folder)
+    assert len((chosen.folder / "failed.csv").read_text(encoding="utf-8").splitlines()) == 6
+    assert (facts.by_domain["(forgotten)"], balance(facts.books, facts.verdicts)) == ({"rejected": 1}, [])
+    assert place.send(retry=True) is ExitCode.DONE
+    assert len(place.mailed()) == 6
+
+
+@pytest.mark.parametrize("typed", ["ADA@example.COM", " ada@Example.com ", "Ada@example.com"])
+def test_any_spelling_with_the_same_key_will_do(place: Place, typed: str) -> None:
+    place.send()
+    assert place.forget(typed).counts["planned letters"] == 1
+    assert named_in(place.runs) == []
+
+
+def test_the_rules_of_large_providers_count_where_the_campaign_has_them(place: Place) -> None:
+    place.settings("provider_rules = true")
+    place.people("p0", "a.d.a+news", "p2", row="{0}@gmail.com,{0}")
+    place.send()
+    place.forget("ada@gmail.com")
+    assert named_in(place.runs, "a.d.a+news@gmail.com", "ada@gmail.com") == []
+    assert place.send() is ExitCode.DONE
+    assert len(place.mailed()) == 3
+
+
+def test_an_internationalised_domain_is_found_in_both_forms(place: Place) -> None:
+    place.people("p0", "ada", row="{0}@b\u00fccher.example.com,{0}")
+    place.send()
+    assert place.forget("ada@xn--bcher-kva.example.com").counts["planned letters"] == 1
+    assert named_in(place.runs, "ada@b\u00fccher.example.com") == []
+
+
+def test_rows_that_were_set_aside_keep_their_reasons_and_counts(place: Place) -> None:
+    place.people("p0", "ada", "ADA", "p3")
+    place.send()
+    before = (place.run / "screened.csv").read_text(encoding="utf-8")
+    place.forget()
+    after = (place.run / "screened.csv").read_text(encoding="utf-8")
+    assert (before.count("duplicate"), after.count("duplicate")) == (1, 1)
+    assert named_in(place.runs) == []
+
+
+def test_letters_of_the_key_column_are_all_erased_and_stay_served(place: Place) -> None:
+    place.settings('key = "invoice"')
+    rows = ["email,name,invoice", "p0@example.com,P,1", "ada@example.com,Ada,2", "ada@example.com,Ada,3"]
+    (place.folder / "people.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    place.send()
+    assert place.forget().counts["planned letters"] == 2
+    (place.folder / "people.csv").write_text("\n".join([*rows, "ada@example.com,Ada,4"]) + "\n", encoding="utf-8")
+    place.send()
+    assert place.mailed() == [ADA, ADA, ADA, "p0@example.com"]
+
+
+def test_grouped_rows_are_erased_with_their_items(place: Place) -> None:
+    place.settings('key = "email"\nitems = ["title"]')
+    rows = ["email,name,title", "p0@example.com,P,A", "ada@example.com,Ada,B", "ada@example.com,Ada,ada@example.com"]
+    (place.folder / "people.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    place.send(limit=1)
+    assert place.forget().left == {}
+    assert place.send() is ExitCode.DONE
+    assert place.mailed() == ["p0@example.com"]
+    assert place.send() is ExitCode.DONE
+    assert place.mailed() == ["p0@example.com"]
+
+
+def test_one_of_a_cells_addresses_is_forgotten_and_the_other_stays(place: Place) -> None:
+    place.settings("split_addresses = true")
+    rows = ["email,name", "p0@example.com; ada@example.com,Both", "p3@example.com,P"]
+    (place.folder / "people.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    place.send()
+    result = place.forget()
+    assert result.left == {}
+    assert sorted(others(place).values()) == ["p0@example.com", "p3@example.com"]
+    place.send()
+    assert place.mailed() == [ADA, "p0@example.com", "p3@example.com"]
+
+
+def test_a_rehearsals_letters_are_deleted(place: Place) -> None:
+    place.send(relay="mailbox")
+    assert place.forget().counts["letters"] == 1
+    assert named_in(place.runs) == []
+    assert len(list(place.run.glob("mailbox/new/*"))) == 5
+    assert place.send(relay="mailbox") is ExitCode.DONE
+    assert len(list(place.runs.glob("gazette/*/mailbox/new/*"))) == 5
+
+
+def test_a_canary_goes_on_without_a_forgotten_person(place: Place) -> None:
+    text = place.file.read_text(encoding="utf-8")
+    place.file.write_text(text + '[delivery]\ncanary = 3\ncanary_hold = "1s"\n', encoding="utf-8")
+    place.send(limit=1)
+    place.forget()
+    place.send()
+    assert place.mailed() == [f"p{n}@example.com" for n in (0, 1, 3, 4, 5)]
+    assert verdicts(place.run) == {"accepted": 5, "withdrawn": 1}
+
+
+def test_every_edition_and_every_campaign_of_the_ledger_is_covered(place: Place) -> None:
+    for head in ('edition = "one"', 'edition = "two"'):
+        place.settings(head=head)
+        place.send()
+    other = place.file.read_text(encoding="utf-8").replace('"gazette"', '"other"')
+    place.file.with_name("other.toml").write_text(other, encoding="utf-8")
+    send(load(place.folder / "other.toml", GREETING), Options(relay=place.url), Console(stream=io.StringIO()))
+    assert place.forget().counts["planned letters"] == 3
+    assert named_in(place.runs) == []
+
+
+def test_an_address_that_is_nowhere_changes_nothing(place: Place) -> None:
+    place.send()
+    before = {path: path.read_bytes() for path in place.runs.rglob("*") if path.is_file() and path.stat().st_size}
+    result = place.forget("nobody@example.com")
+    assert (result.code, dict(result.counts), result.listed) == (ExitCode.DONE, {}, [])
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_dry_run_tells_the_same_and_changes_nothing(place: Place) -> None:
+    place.send(limit=1)
+    before = {path: path.read_bytes() for path in place.runs.rglob("*") if path.is_file()}
+    told = place.forget(dry_run=True)
+    assert {path: path.read_bytes() for path in place.runs.rglob("*") if path.is_file()} == before
+    assert told.counts == place.forget().counts
+
+
+def test_the_campaigns_own_list_is_told_by_line_and_not_changed(place: Place) -> None:
+    place.people("p0", "Ada", "p2", "ADA")
+    before = (place.folder / "people.csv").read_bytes()
+    place.send()
+    assert place.forget().listed == ["people.csv:3", "people.csv:5"]
+    assert (place.folder / "people.csv").read_bytes() == before
