@@ -6,6 +6,7 @@ of a write too. ``COLLECT_KILLS`` sets how many there are; the seed stands in th
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import hashlib
@@ -13,6 +14,8 @@ import io
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -34,9 +37,11 @@ from campaign.pipeline.collect.read_source import SourceReader
 from campaign.report.live.console import Console
 from tests.support.bounces import Maildir, bounce, plain_mail
 from tests.support.sent import SentCampaign
+from tests.support.stand import clean_environment
 
 KILLS = int(os.environ.get("COLLECT_KILLS", "40"))
 PEOPLE, STRANGERS, DOUBTS = 60, 10, 5
+MANY = 300  #: people, where whole processes are killed
 #: What a collect asks of the operating system that changes a disk.
 CALLS = ("write", "fsync", "fdatasync", "rename", "replace", "link", "unlink", "ftruncate", "mkdir")
 MORE = '[[feedback.source]]\nurl = "maildir:bounces"\n'
@@ -45,9 +50,9 @@ MORE = '[[feedback.source]]\nurl = "maildir:bounces"\n'
 class Mailroom:
     """A run, some of it in doubt, and a Maildir with one bounce of each recipient and some mail of strangers."""
 
-    def __init__(self, folder: Path) -> None:
-        self.gazette = SentCampaign(folder)
-        people = [f"p{number}@example.com" for number in range(PEOPLE)]
+    def __init__(self, folder: Path, count: int = PEOPLE) -> None:
+        self.gazette, self.count = SentCampaign(folder), count
+        people = [f"p{number}@example.com" for number in range(count)]
         self.gazette.send(*people, verdicts=dict.fromkeys(people[:DOUBTS], Verdict.IN_DOUBT))
         self.run = self.gazette.newest()
         self.gazette.job(more=MORE)
@@ -73,12 +78,12 @@ class Mailroom:
         """Each message is one event, and was put where it belongs; each doubt is settled."""
         events = list(read_events(self.gazette.runs))
         assert sorted(one.id.removesuffix("/unknown") for one in events) == sorted(self.ids)
-        assert {one.address for one in events} == {"", *(f"p{number}@example.com" for number in range(PEOPLE))}
+        assert {one.address for one in events} == {"", *(f"p{number}@example.com" for number in range(self.count))}
         assert not self.maildir.waiting
         kept = [
             [digest(path.read_bytes()) for path in self.maildir.kept(name)] for name in ("collected", "not-recognised")
         ]
-        assert [len(one) for one in kept] == [PEOPLE, STRANGERS]
+        assert [len(one) for one in kept] == [self.count, STRANGERS]
         assert sorted(kept[0] + kept[1]) == sorted(self.ids)
         assert read_history(self.run.folder).tally()["in_doubt"] == 0
 
@@ -184,6 +189,25 @@ def killed_until_done(mailroom: Mailroom, chance: random.Random) -> int:
             mailroom.proves_right()
             return kills
         kills += 1
+
+
+def test_a_command_that_is_killed_at_any_moment_is_finished_by_the_next(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 32)
+    chance, kills, mailroom = random.Random(seed), 0, Mailroom(tmp_path, MANY)
+    command = [sys.executable, "-m", "campaign", "collect", str(mailroom.gazette.file), "--quiet"]
+    try:
+        while kills < KILLS // 5:
+            with subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stdin=subprocess.DEVNULL) as process:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(chance.uniform(0.3, 2.0))
+                process.kill()
+            kills += 1
+            mailroom.nothing_is_lost()
+        assert mailroom.collect() == 0
+        mailroom.proves_right()
+    except AssertionError as error:
+        error.add_note(f"seed {seed}, {kills} kills")
+        raise
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 5, 8, 13, 21, 34, 55])
