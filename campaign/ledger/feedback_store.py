@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sys import intern
-from typing import NoReturn, Self
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ from campaign.ledger.journal.journal_file import lock, unwritable, write_whole
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.system.atomic_file import atomic_file, make_folders, sync_folder
 from campaign.system.own_files import open_own
+
+T = TypeVar("T")
 
 NAME = "feedback.jsonl"
 #: Characters kept of a text field: what comes back is somebody else's, and so is its length.
@@ -59,8 +61,22 @@ class StoredEvent(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     mta: str = ""
 
 
+class LeanEvent(msgspec.Struct, frozen=True, gc=False):
+    """What the rules of suppression look at in a line."""
+
+    outcome: FeedbackOutcome
+    at: float
+    seen: float
+    address: str = ""
+    matched_by: str = ""
+    campaign: str = ""
+    run: str = ""
+    reason: str = ""
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(StoredEvent)
+_lean_decoder = msgspec.json.Decoder(LeanEvent)
 
 
 class FeedbackStore:
@@ -209,10 +225,11 @@ def rewrite_events(directory: Path, change: Callable[[FeedbackEvent], FeedbackEv
     return count
 
 
-def read_events(directory: Path) -> Iterator[FeedbackEvent]:
+def read_events(directory: Path, *, evidence: bool = True) -> Iterator[FeedbackEvent]:
     """All events, in the order in which they were added, in flat memory; none where there is no file.
 
-    Those added meanwhile may be missing, and so is a torn end. Raises StorageError, DamageError with file and line.
+    Those added meanwhile may be missing, and so is a torn end. Without ``evidence`` they take less time and memory,
+    and only the fields of `LeanEvent` are filled in. Raises StorageError, DamageError with file and line.
     """
     path = directory / NAME
     try:
@@ -222,7 +239,7 @@ def read_events(directory: Path) -> Iterator[FeedbackEvent]:
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        yield from _events(descriptor, path, 0, _sound_end_at_rest(descriptor, path))
+        yield from _events(descriptor, path, 0, _sound_end_at_rest(descriptor, path), lean=not evidence)
     except OSError as error:
         raise _unreadable(path, error) from error
     finally:
@@ -263,7 +280,7 @@ def sound_end(descriptor: int, path: Path) -> int:
     return 0
 
 
-def _events(descriptor: int, path: Path, start: int, end: int) -> Iterator[FeedbackEvent]:
+def _events(descriptor: int, path: Path, start: int, end: int, *, lean: bool = False) -> Iterator[FeedbackEvent]:
     """The hot loop of every start: millions of lines go through here."""
     rest, fields = b"", msgspec.structs.astuple
     at = start
@@ -275,8 +292,10 @@ def _events(descriptor: int, path: Path, start: int, end: int) -> Iterator[Feedb
         *lines, rest = (rest + chunk).split(b"\n")
         if rest and at >= end:
             lines, rest = [*lines, rest], b""
-        for stored in _decoded(lines, descriptor, path, at - len(rest)):
-            yield _event(*fields(stored))
+        if lean:
+            yield from map(_lean_event, _decoded(lines, descriptor, path, at - len(rest), _lean_decoder))
+        else:
+            yield from (_event(*fields(one)) for one in _decoded(lines, descriptor, path, at - len(rest), _decoder))
 
 
 def _event(
@@ -303,11 +322,18 @@ def _event(
     return tuple.__new__(FeedbackEvent, (name, intern(source), outcome, at, seen, address, *whom, *said))
 
 
-def _decoded(lines: Sequence[bytes], descriptor: int, path: Path, upto: int) -> list[StoredEvent]:
+def _lean_event(one: LeanEvent) -> FeedbackEvent:
+    known = one.address, intern(one.matched_by), intern(one.campaign), intern(one.run), 0, "", intern(one.reason)
+    return tuple.__new__(FeedbackEvent, ("", "", one.outcome, one.at, one.seen, *known, 0, "", "", ""))
+
+
+def _decoded(
+    lines: Sequence[bytes], descriptor: int, path: Path, upto: int, decoder: msgspec.json.Decoder[T]
+) -> list[T]:
     """All of these lines, which end at octet ``upto``. Raises DamageError."""
     if all(line[-_CRC:] == b',"crc":"%08x"}' % crc32(line[:-_CRC]) for line in lines):
         try:
-            return _decoder.decode_lines(b"\n".join(lines))
+            return decoder.decode_lines(b"\n".join(lines))
         except ValueError:  # no event (msgspec's errors are ValueErrors)
             pass
     first = upto - sum(len(line) + 1 for line in lines)

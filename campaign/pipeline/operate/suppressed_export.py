@@ -15,7 +15,7 @@ from campaign.ledger.feedback_store import NAME as STORE
 from campaign.ledger.feedback_store import FeedbackStore
 from campaign.ledger.suppressed_csv import ListedLine, SuppressedRow
 from campaign.model import FeedbackEvent, FeedbackOutcome
-from campaign.pipeline.operate.suppression_view import derive_suppression, listed_address, reason_words
+from campaign.pipeline.operate.suppression_view import BY_HAND, derive_suppression, listed_address, reason_words
 from campaign.report.live.console import path_text
 
 #: `FeedbackEvent.source` of an event that stands for a line of the list.
@@ -72,7 +72,7 @@ def _event_of_line(line: ListedLine, now: float) -> FeedbackEvent:
         address=listed_address(line),
         matched_by=BY_PERSON,
         campaign=row.campaign,
-        reason="listed",
+        reason="listed" if row.reason or row.code else BY_HAND,
         code=code,
         enhanced="" if code else row.code,
         diagnostic=row.reason,

@@ -120,7 +120,7 @@ def stamp_text(at: float) -> str:
 
 
 def _by_hand(job: Job, now: float) -> list[ListedLine]:
-    return derive_suppression(job.directory, job.settings, now, comments=False).by_hand
+    return derive_suppression(job.directory, job.settings, now, evidence=False).by_hand
 
 
 def _address(text: str) -> str:

@@ -30,6 +30,8 @@ from campaign.ledger.feedback_store import read_events
 from campaign.ledger.suppressed_csv import ListedLine
 from campaign.model import FeedbackEvent
 
+#: `FeedbackEvent.reason` of a line that somebody wrote without a reason.
+BY_HAND = "by hand"
 #: How people are told why.
 WORDS = {
     SuppressedFor.HARD: "hard bounce",
@@ -49,27 +51,28 @@ class DerivedSuppression:
     unreadable: list[ListedLine]
 
 
-def derive_suppression(directory: Path, settings: Settings, now: float, *, comments: bool = True) -> DerivedSuppression:
+def derive_suppression(directory: Path, settings: Settings, now: float, *, evidence: bool = True) -> DerivedSuppression:
     """What holds at ``now`` (POSIX seconds). Raises DamageError, StorageError.
 
-    A list in which nobody has written since it was drawn up is not read, unless for its ``comments``.
+    Without ``evidence`` the entries' events have only what the rules look at, and a list in which nobody has written
+    since it was drawn up is not read for its comments.
     """
     key_of = key_function(settings)
     unknown, unreadable = set[int](), []
-    read = not suppressed_csv.is_as_drawn_up(directory, comments=not comments)
+    read = not suppressed_csv.is_as_drawn_up(directory, comments=not evidence)
     for line in suppressed_csv.read_list(directory) if read else ():
         if address := listed_address(line):
             unknown.add(_mark(key_of(address), line.row.at))
         else:
             unreadable.append(line)
-    events = _without(read_events(directory), unknown, key_of)
+    events = _without(read_events(directory, evidence=evidence), unknown, key_of)
     entries = suppressed(events, settings.feedback, now, runs_in(directory), key_of)
     return DerivedSuppression(entries, _by_hand(directory, unknown, key_of), unreadable)
 
 
 def told_entries(directory: Path, settings: Settings) -> Iterator[tuple[str, str]]:
     """Each entry of `derive_suppression` with why, in words, as a suppression list takes them."""
-    found = derive_suppression(directory, settings, time.time(), comments=False)
+    found = derive_suppression(directory, settings, time.time(), evidence=False)
     for entry in found.entries.values():
         yield entry.address, entry_in_words(entry)
     for line in found.by_hand:
@@ -84,7 +87,7 @@ def entry_in_words(entry: SuppressionEntry) -> str:
 def reason_words(entry: SuppressionEntry) -> str:
     """Why, in two or three words."""
     last = entry.events[-1]
-    by_hand = last.matched_by == BY_PERSON and not (last.diagnostic or last.code or last.enhanced)
+    by_hand = last.matched_by == BY_PERSON and last.reason == BY_HAND
     return "listed by hand" if by_hand else WORDS[entry.reason]
 
 

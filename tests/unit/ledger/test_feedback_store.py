@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.feedback_store import LONGEST_TEXT, NAME, FeedbackStore, StoredEvent, read_events
+from campaign.ledger.feedback_store import LONGEST_TEXT, NAME, FeedbackStore, LeanEvent, StoredEvent, read_events
 from campaign.model import FeedbackEvent, FeedbackOutcome
 
 
@@ -48,6 +48,17 @@ def test_an_event_comes_back_as_it_was_added(tmp_path: Path, store: FeedbackStor
 
 def test_the_stored_fields_are_those_of_an_event_in_the_same_order() -> None:
     assert StoredEvent.__struct_fields__ == FeedbackEvent._fields
+
+
+def test_without_evidence_an_event_has_what_rules_look_at(tmp_path: Path, store: FeedbackStore) -> None:
+    whole = event("a", **dict.fromkeys(("address", "matched_by", "campaign", "run", "reason"), "x"))
+    store.add([whole._replace(diagnostic="no", code=550, number=7, mta="m", enhanced="5.1.1", message_id="i")])
+    assert list(read_events(tmp_path, evidence=False)) == [whole._replace(id="", source="")]
+    assert all(name in FeedbackEvent._fields for name in LeanEvent.__struct_fields__)
+    with (tmp_path / NAME).open("ab") as file:
+        file.write(b"{}\n" + (tmp_path / NAME).read_bytes())
+    with pytest.raises(DamageError, match=f"{NAME}:2:"):
+        list(read_events(tmp_path, evidence=False))
 
 
 def test_a_line_is_an_object_that_jq_reads_without_defaults_and_with_its_checksum_last(tmp_path: Path) -> None:
