@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from campaign.audience.sources.database import _told
+from campaign.audience.sources.database import _translated
 from campaign.config import load
 from campaign.delivery.relays import failover
 from campaign.delivery.smtp.connection import certificate_advice
@@ -81,11 +81,11 @@ def test_a_certificate_that_is_not_trusted_has_its_remedy(number, remedy):
 )
 def test_a_database_without_its_password_names_the_variable_the_host_and_the_user(said):
     url = make_url("postgresql+psycopg://reader@db.example.com/crm")
-    with pytest.raises(ConfigError, match="wants a password, and there is none") as raised, _told("pg:crm", url):
+    with pytest.raises(ConfigError, match="wants a password, and there is none") as raised, _translated("pg:crm", url):
         raise OperationalError("connect", {}, Exception(said))
     assert "for reader at db.example.com" in raised.value.evidence
     assert "CAMPAIGN_DATABASE_PASSWORD" in raised.value.next_step
-    with pytest.raises(InputError, match="did not answer"), _told("pg:crm", url.set(password="wrong")):
+    with pytest.raises(InputError, match="did not answer"), _translated("pg:crm", url.set(password="wrong")):
         raise OperationalError("connect", {}, Exception(said))
 
 
