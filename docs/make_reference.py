@@ -21,20 +21,20 @@ PAGE = Path(__file__).with_name("reference.md")
 VERDICTS = {
     Verdict.WAITING: "planned, nothing tried yet",
     Verdict.ACCEPTED: "the relay answered 2xx after the dot; it is not proof of an inbox",
-    Verdict.DEFERRED: "a passing failure (4xx, no connection); a later pass tries again, not before its time",
-    Verdict.REJECTED: "refused for good, or out of attempts; code, enhanced code and text are kept",
+    Verdict.DEFERRED: "a temporary failure (4xx, no connection); a later pass tries again, not before its time",
+    Verdict.REJECTED: "refused permanently, or out of attempts; code, enhanced code and text are kept",
     Verdict.UNRENDERABLE: "this row cannot be made into a letter; the reason is kept",
-    Verdict.IN_DOUBT: "the dot was sent and no reply recorded",
-    Verdict.WITHDRAWN: "suppressed after the plan was frozen and before the letter left",
-    Verdict.CANCELLED: "`campaign cancel` ended the run before its turn",
-    Verdict.EXPIRED: "`not_after` passed before its turn",
+    Verdict.IN_DOUBT: "the dot was sent and no reply was recorded",
+    Verdict.WITHDRAWN: "suppressed after the plan was frozen and before the letter was sent",
+    Verdict.CANCELLED: "`campaign cancel` ended the run before this letter was sent",
+    Verdict.EXPIRED: "`not_after` passed before this letter was sent",
 }
 SCREENED = {
     Screened.INVALID: "no usable address, a ragged or unreadable row, a value of the wrong type",
-    Screened.DUPLICATE: "the same recipient stands on an earlier line",
+    Screened.DUPLICATE: "the same recipient is on an earlier line",
     Screened.MERGED: "a further line of the same letter (`items`)",
-    Screened.SUPPRESSED: "on a suppression list, or an address that a relay called dead",
-    Screened.FILTERED: "`where` leaves it out",
+    Screened.SUPPRESSED: "on a suppression list, or left out because of feedback",
+    Screened.FILTERED: "`where` excludes it",
     Screened.ALREADY: "has a final verdict, or is in doubt, in an earlier run of this edition",
 }
 
@@ -43,12 +43,12 @@ def reference() -> str:
     """The whole page."""
     parts = [
         "# Reference",
-        "Made from the code by `docs/make_reference.py`. What it all adds up to is in [contract.md](contract.md).",
+        "Generated from the code by `docs/make_reference.py`. The promises behind it are in [contract.md](contract.md).",
         "## Commands",
-        "Data goes to stdout, talk to stderr. Durations are written `90s`, `15m`, `2h`.",
+        "Results go to stdout, messages to stderr. Durations are written `90s`, `15m`, `2h`.",
         *commands(),
         "## The campaign file",
-        "TOML. Unknown keys are errors, and all errors are told at once. Relative paths are relative to the file. Every "
+        "TOML. Unknown keys are errors, and all errors are reported at once. Relative paths are relative to the file. Every "
         "value can be set from the environment as `CAMPAIGN__SECTION__KEY`, such as `CAMPAIGN__DELIVERY__RATE=20/s`.",
         *sections(CampaignFile, ""),
         "## Environment",

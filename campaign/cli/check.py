@@ -59,13 +59,13 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
     epilog=lesson(
         "campaign check newsletter.toml",
         "campaign check newsletter.toml --dns --links",
-        codes="0 send would be sound, 78 there is an error, 65 the list cannot be read",
+        codes="0 send can go ahead, 78 there is an error, 65 the list cannot be read",
         more="docs/check.md explains every finding.",
     ),
 )
 @campaign_file()
-@click.option("--json", "as_json", is_flag=True, help="Findings and figures as one JSON object.")
-@click.option("--links", is_flag=True, help="Ask the web servers whether the links lead somewhere (at most 200).")
+@click.option("--json", "as_json", is_flag=True, help="Print findings and figures as one JSON object.")
+@click.option("--links", is_flag=True, help="Request the links to see whether they work (at most 200).")
 @click.option(
     "--dns",
     is_flag=True,
@@ -77,14 +77,14 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
     multiple=True,
     metavar="ADDRESS",
     callback=address,
-    help="With --dns: letters leave from this address; may be repeated.",
+    help="With --dns: letters are sent from this address; may be repeated.",
 )
-@click.option("--resolver", type=Place(), metavar="HOST:PORT", help="With --dns: ask this server.")
+@click.option("--resolver", type=Place(), metavar="HOST:PORT", help="With --dns: use this DNS server.")
 @click.option(
-    "--spam", default="", metavar="HOST:PORT", help="Have three letters judged by this rspamd, or by spamd://HOST:PORT."
+    "--spam", default="", metavar="HOST:PORT", help="Score three letters with this rspamd, or with spamd://HOST:PORT."
 )
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
-@click.option("--no-relay", is_flag=True, help="Do not greet the relay.")
+@click.option("--no-relay", is_flag=True, help="Do not contact the relay.")
 def check_command(
     file: Path,
     as_json: bool,
@@ -98,7 +98,7 @@ def check_command(
 ) -> ExitCode:
     """Read, screen and render every row of FILE's list, inspect the letters, greet the relay. Nothing is sent.
 
-    Each finding names its rows and what to do. What nobody looked at is listed as unverified, never as passed.
+    Each finding names its rows and what to do. Whatever was not checked is listed as unverified, never as passed.
     """
     from campaign.check.dns.check_dns import DnsWishes
     from campaign.check.run_checks import CheckOptions, check

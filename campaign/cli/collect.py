@@ -24,8 +24,8 @@ from campaign.exit_codes import ExitCode
 )
 @campaign_file()
 @click.argument("source", nargs=-1, metavar="[SOURCE]...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--quiet", is_flag=True, help="Print only errors.")
 def collect_command(file: Path, source: tuple[str, ...], as_json: bool, quiet: bool) -> ExitCode:
     """Read the bounces, complaints and unsubscribes that came back, and act on them.
 

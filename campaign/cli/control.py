@@ -10,7 +10,7 @@ from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 State = Literal["run", "pause", "stop", "cancel"]
-CODES = "0 it is written down, 78 there is no run"
+CODES = "0 the request is recorded, 78 there is no run"
 MOST_CONNECTIONS = 1000  # as in the campaign file
 NOT_RUNNING = "no process serves this run now; it is noted for the next one"
 
@@ -21,7 +21,7 @@ NOT_RUNNING = "no process serves this run now; it is noted for the next one"
 @run_argument()
 @click.argument("changes", nargs=-1, required=True, metavar="rate=20/s|connections=5 ...")
 def set_command(run: str, changes: tuple[str, ...]) -> ExitCode:
-    """Change RUN's rate or number of connections while it runs; it obeys within a second.
+    """Change RUN's rate or number of connections while it runs; it takes effect within a second.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
@@ -55,7 +55,7 @@ def whole(text: str) -> int:
 @click.command("pause", epilog=lesson("campaign pause newsletter.toml", codes=CODES, more="docs/delivery.md"))
 @run_argument()
 def pause_command(run: str) -> ExitCode:
-    """Let RUN draw no more letters until `campaign resume`; its process stays.
+    """Pause RUN: start no more letters until `campaign resume`; its process stays.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
@@ -65,7 +65,7 @@ def pause_command(run: str) -> ExitCode:
 @click.command("resume", epilog=lesson("campaign resume newsletter.toml", codes=CODES, more="docs/delivery.md"))
 @run_argument()
 def resume_command(run: str) -> ExitCode:
-    """Let a paused or stopped RUN go on; one whose process has left goes on with the next `campaign send`.
+    """Continue a paused or stopped RUN; if its process has ended, the next `campaign send` continues it.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
@@ -85,7 +85,7 @@ def stop_command(run: str) -> ExitCode:
 @click.command("cancel", epilog=lesson("campaign cancel newsletter.toml", codes=CODES, more="docs/delivery.md"))
 @run_argument()
 def cancel_command(run: str) -> ExitCode:
-    """Finish the letters in flight and end RUN for good; the rest are cancelled. Only `campaign retry` serves them.
+    """Finish the letters in flight and end RUN permanently; the rest are cancelled. Only `campaign retry` serves them.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """

@@ -15,7 +15,7 @@ from campaign.exit_codes import ExitCode
     epilog=lesson(
         "campaign preview newsletter.toml",
         "campaign preview newsletter.toml --to ada@example.com",
-        codes="0 there they are, 65 a row makes no letter, 78 a template or the campaign file is wrong",
+        codes="0 the page is written, 65 a row makes no letter, 78 a template or the campaign file is wrong",
         more="docs/compose.md",
     ),
 )
@@ -25,17 +25,17 @@ from campaign.exit_codes import ExitCode
     "rows",
     type=Count(),
     multiple=True,
-    help="Show the letter of this row of the list, as `check` numbers them; may be repeated.",
+    help="Show the letter of this row of the list, numbered as in `check`; may be repeated.",
 )
 @click.option("--to", default="", metavar="ADDRESS", help="Show the letter of this recipient.")
 @click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to (default: beside the runs)."
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to (default: next to the runs)."
 )
 def preview_command(file: Path, rows: tuple[int, ...], to: str, output: Path | None) -> ExitCode:
     """Write some of FILE's letters as .eml files and one gallery page, and print where it is. Nothing is sent.
 
-    Without --row and --to: the first, the longest and the shortest name, one letter of each form, and some others,
-    twelve at most. The page shows each in the inbox, wide, narrow, dark, without pictures, as text, with attachments.
+    Without --row and --to it shows the first row, the longest and the shortest name, one letter of each form, and some
+    others, twelve at most. Each is shown in the inbox, wide, narrow, dark, without pictures, as text, with attachments.
     """
     from campaign.config import load
     from campaign.pipeline.command_context import prepare

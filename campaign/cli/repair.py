@@ -19,7 +19,7 @@ from campaign.exit_codes import ExitCode
 @run_argument()
 @click.option("--dry-run", is_flag=True, help="Only say what would be saved and who would be in doubt.")
 def repair_command(run: str, dry_run: bool) -> ExitCode:
-    """Keep every sound line of RUN's journal. Whoever the lost lines may have told of becomes in doubt, not unsent.
+    """Keep every intact line of RUN's journal. Recipients whom lost lines may concern become in doubt, not unsent.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """

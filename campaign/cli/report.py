@@ -21,7 +21,7 @@ from campaign.exit_codes import ExitCode
 def report_command(run: str, as_json: bool) -> ExitCode:
     """Write RUN's report.html, summary.json and failed.csv again, and print the tally.
 
-    RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, the newest run
     below runs/.
     """
     from campaign.pipeline.operate.manage import report

@@ -1,4 +1,4 @@
-"""``campaign resolve``: settle doubts from the relay's log."""
+"""``campaign resolve``: settle letters in doubt from the relay's log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from campaign.exit_codes import ExitCode
     "resolve",
     epilog=lesson(
         "campaign resolve newsletter.toml --accepted /var/log/mail.log",
-        codes="0 no doubt is left, 4 some are, 65 LIST cannot be read, 75 a process serves the run",
+        codes="0 no letter is in doubt any more, 4 some are, 65 LIST cannot be read, 75 a process serves the run",
         more="docs/ledger.md",
     ),
 )
@@ -24,10 +24,10 @@ from campaign.exit_codes import ExitCode
     required=True,
     type=click.Path(path_type=Path),
     metavar="LIST",
-    help="Message-IDs the relay took: a list, its log, or a Maildir.",
+    help="Message-IDs the relay accepted: a list, its log, or a Maildir.",
 )
 def resolve_command(run: str, accepted: Path) -> ExitCode:
-    """Settle RUN's letters in doubt whose Message-ID stands in LIST: the relay took them. The others stay in doubt.
+    """Settle RUN's letters in doubt whose Message-ID is in LIST: the relay accepted them. The others stay in doubt.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """

@@ -15,22 +15,22 @@ from campaign.exit_codes import ExitCode
     epilog=lesson(
         "campaign retry newsletter.toml",
         "campaign retry newsletter.toml --in-doubt",
-        codes="those of send",
+        codes="as for send",
         more="docs/guide.md, section 4",
     ),
 )
 @campaign_file()
-@click.option("--in-doubt", is_flag=True, help="Also send again to those left in doubt, with the same bytes.")
-@click.option("--accept-changes", is_flag=True, help="Go on although templates, settings or the rendering changed.")
+@click.option("--in-doubt", is_flag=True, help="Also resend letters in doubt, with the same bytes.")
+@click.option("--accept-changes", is_flag=True, help="Continue although templates, settings or the rendering changed.")
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 @click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print only errors.")
 def retry_command(
     file: Path, in_doubt: bool, accept_changes: bool, relay: str, max_duration: float | None, quiet: bool
 ) -> ExitCode:
-    """Serve again those of FILE's edition who were rejected, unrenderable, cancelled or expired.
+    """Send again to recipients of FILE's edition who were rejected, unrenderable, cancelled or expired.
 
-    Rows are read afresh from the source, so correct them there first.
+    Rows are read again from the source, so correct them there first.
     """
     from campaign.config import load
     from campaign.pipeline.command_context import Options

@@ -23,21 +23,23 @@ from campaign.exit_codes import ExitCode
 @click.option(
     "--limit",
     type=Count(),
-    help="Serve at most this many recipients, then exit 75; the same command without it serves the rest.",
+    help="Send to at most this many recipients, then exit 75; without it, the same command serves the rest.",
 )
 @click.option(
-    "--fresh", is_flag=True, help="Leave an unfinished run behind and start a new one; the served stay served."
+    "--fresh",
+    is_flag=True,
+    help="Abandon an unfinished run and start a new one; recipients already served stay served.",
 )
-@click.option("--again", is_flag=True, help="Serve everybody of this edition once more, with new Message-IDs.")
-@click.option("--in-doubt", type=click.Choice(["hold", "resend", "skip"]), help="What to do about letters in doubt.")
-@click.option("--accept-changes", is_flag=True, help="Go on although templates, settings or the rendering changed.")
+@click.option("--again", is_flag=True, help="Serve everyone in this edition once more, with new Message-IDs.")
+@click.option("--in-doubt", type=click.Choice(["hold", "resend", "skip"]), help="What to do with letters in doubt.")
+@click.option("--accept-changes", is_flag=True, help="Continue although templates, settings or the rendering changed.")
 @click.option("--run", default="", metavar="DIR", help="Name the run's folder inside the ledger's directory.")
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 @click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
 @click.option("--no-wait", is_flag=True, help="Before not_before, exit 75 instead of waiting.")
-@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Print only errors.")
 def send_command(file: Path, no_wait: bool, quiet: bool, **options: object) -> ExitCode:
-    """Serve everybody in FILE's list who has not been served; continue where an earlier run stopped.
+    """Send to everyone in FILE's list who has not had this edition yet; continue an unfinished run.
 
     A first Ctrl-C finishes and records the letters in flight; a second stops at once.
     """

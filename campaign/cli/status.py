@@ -27,19 +27,19 @@ if TYPE_CHECKING:  # the module is loaded when the command runs
     ),
 )
 @run_argument(required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option(
     "--watch",
     type=DurationType(),
     is_flag=False,
     flag_value="2s",
     metavar="[EVERY]",
-    help="Again and again until the run is left, every 2s or as said.",
+    help="Repeat until no process serves the run, every 2s or at this interval.",
 )
 def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
-    """Show where RUN stands, also while it runs.
+    """Show the state of RUN, also while it runs.
 
-    RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, whatever is newest
+    RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, the newest run
     below runs/.
     """
     from campaign.pipeline.operate.manage import run_standing

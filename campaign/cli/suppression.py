@@ -1,4 +1,4 @@
-"""``campaign suppression``: who gets no letter because of what came back, why, and how to undo it."""
+"""``campaign suppression``: the addresses left out because of feedback, the evidence, and how to release one."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ NEWEST = 10
         "campaign suppression newsletter.toml --why ada@example.com",
         "campaign suppression newsletter.toml --release ada@example.com",
         "campaign suppression newsletter.toml --export left-out.csv",
-        codes="0 shown or done, 65 ADDRESS is none, or nothing leaves it out, 74 the store of feedback is damaged",
+        codes="0 shown or done, 65 ADDRESS is invalid or not left out, 74 the store of feedback is damaged",
         more="docs/ledger.md",
     ),
 )
 @campaign_file()
-@click.option("--why", "asked", metavar="ADDRESS", help="All that came back about this address, and how it counts.")
+@click.option("--why", "asked", metavar="ADDRESS", help="Show all feedback about this address, and how it counts.")
 @click.option("--release", metavar="ADDRESS", help="Write to this address again, in every campaign of the ledger.")
-@click.option("--export", metavar="PATH", help="Who is left out now, as CSV; - for standard output.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--export", metavar="PATH", help="Write all addresses left out now as CSV; - for standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def suppression_command(
     file: Path, asked: str | None, release: str | None, export: str | None, as_json: bool
 ) -> ExitCode:
-    """Show who gets no letter because of bounces, complaints and unsubscribes, and why.
+    """Show which addresses get no letter because of bounces, complaints and unsubscribes, and why.
 
     These hold for all campaigns of FILE's ledger. The campaign's own lists (audience.suppress) are not among them.
     """

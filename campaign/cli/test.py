@@ -20,17 +20,17 @@ from campaign.exit_codes import ExitCode
     ),
 )
 @campaign_file()
-@click.option("--to", required=True, metavar="ADDRESS", help="Where the test letters go.")
+@click.option("--to", required=True, metavar="ADDRESS", help="The address that gets the test letters.")
 @click.option(
     "--row",
     "rows",
     type=Count(),
     multiple=True,
-    help="Use this row of the list, as `check` numbers them; may be repeated.",
+    help="Use this row of the list, numbered as in `check`; may be repeated.",
 )
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str) -> ExitCode:
-    """Send FILE's letter for a real row to ADDRESS. Nobody in the list gets it; its unsubscribe link does nothing."""
+    """Send FILE's letter for a real row to ADDRESS. No one in the list gets it; its unsubscribe link does nothing."""
     from campaign.config import load
     from campaign.pipeline.command_context import Options, lay_over, prepare
     from campaign.pipeline.preview import send_tests

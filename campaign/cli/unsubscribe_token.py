@@ -16,14 +16,14 @@ from campaign.exit_codes import ExitCode
     "unsubscribe-token",
     epilog=lesson(
         "campaign unsubscribe-token newsletter.toml --open pWxn...",
-        codes="0 opened, 65 it is none of this campaign's",
+        codes="0 opened, 65 it is not one of this campaign's",
         more="docs/unsubscribe.md has a verifier for your own endpoint.",
     ),
 )
 @campaign_file()
 @click.option("--open", "token", required=True, metavar="TOKEN", help="The token from the link.")
 def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
-    """Say whom an unsubscribe TOKEN of FILE's campaign stands for, as JSON."""
+    """Print as JSON which recipient an unsubscribe TOKEN of FILE's campaign stands for."""
     from campaign.compose.unsubscribe_token import UnsubscribeTokens
     from campaign.config import load
     from campaign.pipeline.command_context import prepare

@@ -27,25 +27,25 @@ ColumnType = Annotated[str, AfterValidator(column_type)]
 
 
 class AudienceSection(Section):
-    """Where the rows come from and which of them are kept."""
+    """Where the rows come from, and which of them are kept."""
 
-    source: str = Field(description=".csv .tsv .xlsx .parquet, or a database URL with query")
+    source: str = Field(description="a .csv, .tsv, .xlsx or .parquet file, or a database URL with query")
     query: str = Field("", description="the select statement, for a database")
     parameters: dict[str, str | int | float] = Field(default_factory=dict, description="bound values of the query")
     header: list[str] = Field(
         default_factory=list, description="names of the columns, for a text file without a header line"
     )
     header_row: int = Field(
-        0, ge=0, le=1000, description="the row that names the columns, where others stand above it (default: the first)"
+        0, ge=0, le=1000, description="the row that names the columns, if there are lines above it (default: the first)"
     )
     address: str = Field("email", description="the column that holds the address")
     split_addresses: bool = Field(
-        False, description="make one recipient of each address in a cell; `Anna <anna@example.com>` is read, too"
+        False, description="make each address in a cell a recipient; also reads `Anna <anna@example.com>`"
     )
     display_name: str = Field("", description="the column that holds the name shown in To")
-    key: str = Field("", description="the column that makes a letter one of a kind (default: the address)")
-    encoding: str = Field("", description="when it is neither UTF-8 nor UTF-16 with BOM: gbk, cp1252, latin-1, ...")
-    delimiter: str = Field("", max_length=1, description="field separator; found on the first lines by default")
+    key: str = Field("", description="the column that identifies a letter (default: the address)")
+    encoding: str = Field("", description="if it is neither UTF-8 nor UTF-16 with BOM: gbk, cp1252, latin-1, ...")
+    delimiter: str = Field("", max_length=1, description="field separator (default: detected from the first lines)")
     quote: str = Field('"', max_length=1, description="quote character; empty for none")
     compression: Literal["", "gzip", "zstd"] = Field("", description="for .csv.gz and .csv.zst")
     sheet: str = Field("", description="the Excel sheet (default: the first)")
@@ -56,17 +56,17 @@ class AudienceSection(Section):
     where: str = Field("", description="a filter over columns, such as plan == 'pro' and age >= 18")
     columns: dict[str, ColumnType] = Field(
         default_factory=dict,
-        description="columns that are more than text, such as number, date, or with a form number:de, date:%d.%m.%Y",
+        description="types of columns other than text: number, date, ..., or with a form number:de, date:%d.%m.%Y",
     )
     locale: str = Field(
         "", description="how numbers and dates are written: de, en_US, ... (default: 1234.5, 2026-12-31)"
     )
     max_invalid: Share = Field(
-        0.2, description="share of invalid rows above which nothing is sent (not set: two rows are always allowed)"
+        0.2, description="share of invalid rows above which nothing is sent (if not set, two rows are always allowed)"
     )
     items: list[str] = Field(
-        default_factory=list, description="columns gathered into the list 'items' over the lines that share a key"
+        default_factory=list, description="columns gathered into the list 'items' over all lines with the same key"
     )
-    provider_rules: bool = Field(False, description="fold dots and +tags of known providers when comparing addresses")
+    provider_rules: bool = Field(False, description="ignore dots and +tags of known providers when comparing addresses")
     password_file: str = Field("", description="file with the database password (or CAMPAIGN_DATABASE_PASSWORD)")
     statement_timeout: Duration = Field(600.0, description="how long the database may take to answer")

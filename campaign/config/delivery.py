@@ -25,20 +25,20 @@ class Timeouts(Section):
     auth: Duration = Field(60.0, gt=0, description="for the answer to each step of a login")
     mail: Duration = Field(300.0, gt=0, description="for the answer to MAIL, and to RSET")
     rcpt: Duration = Field(300.0, gt=0, description="for the answer to RCPT")
-    data: Duration = Field(120.0, gt=0, description="for the 354 that lets the content go")
-    content: Duration = Field(180.0, gt=0, description="for the network to take each block of content")
-    dot: Duration = Field(600.0, gt=0, description="for the answer to the final dot; shorter means more in doubt")
+    data: Duration = Field(120.0, gt=0, description="for the 354 after DATA")
+    content: Duration = Field(180.0, gt=0, description="for sending each block of content")
+    dot: Duration = Field(
+        600.0, gt=0, description="for the answer to the final dot; a shorter limit leaves more letters in doubt"
+    )
     quit: Duration = Field(5.0, gt=0, description="for the answer to QUIT")
-    letter: Duration = Field(1200.0, gt=0, description="for a letter as a whole, from MAIL to the final dot")
+    letter: Duration = Field(1200.0, gt=0, description="for a whole letter, from MAIL to the final dot")
 
 
 class RelaySection(Section):
-    """A relay in a list by weight: each relay gets its share of the letters, instead of the first getting them all."""
+    """A relay in a list by weight: each relay gets its share of the letters."""
 
-    url: str = Field(description="as in a list in order: a URL, a preset or mailbox")
-    weight: float = Field(
-        ge=0, le=1e6, description="its share, beside the weights of the others; 0: only when they fail"
-    )
+    url: str = Field(description="a URL or a preset")
+    weight: float = Field(ge=0, le=1e6, description="its share, relative to the other weights; 0: only when they fail")
 
     def __str__(self) -> str:
         return f"{self.url} (weight {self.weight:g})"
@@ -47,7 +47,7 @@ class RelaySection(Section):
 class OauthSection(Section):
     """Access tokens that are obtained and renewed automatically, for login by XOAUTH2."""
 
-    provider: Literal["google", "microsoft"] = Field(description="who gives the tokens: google or microsoft")
+    provider: Literal["google", "microsoft"] = Field(description="who issues the tokens: google or microsoft")
     file: Path = Field(
         description="mode 0600; Google: authorized_user or service_account JSON; Microsoft: a client secret, a key and "
         "certificate (PEM), or MSAL's token cache"
@@ -72,43 +72,45 @@ class DeliverySection(Section):
         ("mailbox",),
         description="smtps://user@host, smtp://host, a preset or mailbox; or a list, in order or by url and weight",
     )
-    user: str = Field("", description="who logs in where the relay does not say, as with a preset: relay = 'gmail'")
-    password_file: Path | None = Field(None, description="file that holds the relay's password, mode 0600")
+    user: str = Field("", description="user name for the login, if the relay's URL has none, as with relay = 'gmail'")
+    password_file: Path | None = Field(None, description="file with the relay's password, mode 0600")
     password_files: dict[str, Path] = Field(
-        default_factory=dict, description="password files by host of the relay, where each has its own"
+        default_factory=dict, description="password files by host of the relay, if each has its own"
     )
     password_command: str = Field("", description="command that prints the password (or CAMPAIGN_RELAY_PASSWORD)")
-    token_file: Path | None = Field(None, description="file that holds an OAuth2 access token; logs in by XOAUTH2")
-    token_command: str = Field("", description="command that prints an OAuth2 access token; logs in by XOAUTH2")
+    token_file: Path | None = Field(None, description="file with an OAuth2 access token, for login by XOAUTH2")
+    token_command: str = Field("", description="command that prints an OAuth2 access token, for login by XOAUTH2")
     command_environment: tuple[str, ...] = Field(
-        (), description="variables that these commands need besides the usual ones, such as VAULT_ADDR"
+        (), description="further environment variables that these commands need, such as VAULT_ADDR"
     )
-    oauth: OauthSection | None = Field(None, description="provider and file, for tokens that renew themselves")
+    oauth: OauthSection | None = Field(
+        None, description="provider and file, for access tokens that are renewed automatically"
+    )
     tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the relay's certificate")
     tls_fingerprint: str = Field(
         "",
         pattern=r"^$|^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$",
-        description="SHA-256 of the relay's certificate in hex; alone, it takes the place of an authority",
+        description="SHA-256 of the relay's certificate in hex; by itself, it replaces the check of the authority",
     )
     tls_client_certificate: Path | None = Field(
-        None, description="PEM file of our own certificate, for relays that ask for one (mutual TLS)"
+        None, description="PEM file of the client certificate, for relays that ask for one (mutual TLS)"
     )
     tls_client_key: Path | None = Field(
-        None, description="file that holds its private key, mode 0600; default: it stands in the certificate's file"
+        None, description="file with its private key, mode 0600 (default: the certificate's file)"
     )
     tls_client_certificates: dict[str, Path] = Field(
-        default_factory=dict, description="certificates of ours by host of the relay, where each has its own"
+        default_factory=dict, description="client certificates by host of the relay, if each has its own"
     )
     tls_client_keys: dict[str, Path] = Field(default_factory=dict, description="their private keys, by the same hosts")
     source_address: str = Field("", description="IPv4 or IPv6 address of this machine that connections come from")
     local_hostname: str = Field(
         "",
         pattern=r"^$|^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^\[[0-9A-Fa-f.:A-Z]{3,60}\]$",
-        description="the name we give in EHLO (default: this machine's)",
+        description="the name sent in EHLO (default: this machine's)",
     )
-    connections: int = Field(20, ge=1, le=1000, description="open connections at most")
-    letters_per_connection: int = Field(500, ge=1, description="letters after which a connection is opened anew")
-    connection_age: Duration = Field(300.0, gt=0, description="age at which a connection is opened anew")
+    connections: int = Field(20, ge=1, le=1000, description="maximum number of open connections")
+    letters_per_connection: int = Field(500, ge=1, description="letters after which a connection is replaced")
+    connection_age: Duration = Field(300.0, gt=0, description="age at which a connection is replaced")
     connection_idle: Duration = Field(30.0, gt=0, description="a connection idle for longer is closed")
     rate: Rates = Field((), description="limits such as '50/s'; each holds in every sliding window of its length")
     domain_rate: dict[str, Rates] = Field(
@@ -116,53 +118,57 @@ class DeliverySection(Section):
     )
     domain_groups: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="domains that count as one, by the name of the group; ours are google and microsoft",
+        description="domains that count as one, by name of the group; built in are google and microsoft",
     )
     ramp: RampText = Field(
-        None, description="a pace that grows, such as '10/s..200/s over 30m'; starts again when the account was idle"
+        None, description="a rate that rises, such as '10/s..200/s over 30m'; starts again after the account was idle"
     )
     warmup_file: Path | None = Field(
-        None, description="most letters a day for a new account: a file of lines 'day,letters', day 1 first"
+        None, description="daily maximum for a new account: a file of lines 'day,letters', day 1 first"
     )
     reply_rules: list[dict[str, Any]] = Field(
-        default_factory=list, description="rules about replies that come before ours: text, code, enhanced, action, ..."
+        default_factory=list,
+        description="rules for replies, applied before the built-in ones: text, code, enhanced, action, ...",
     )
     limit_wait: Duration = Field(
-        900.0, description="a limit that holds everything for longer ends the run (75), to be continued later"
+        900.0,
+        description="if a limit holds all letters for longer than this, the run ends (75) and can be continued later",
     )
-    canary: int = Field(0, ge=0, description="how many, spread over the plan, go first; the rest waits for resume")
-    canary_hold: Duration | None = Field(None, description="release the rest by itself this long after the canary")
+    canary: int = Field(
+        0, ge=0, description="number of letters, spread over the plan, that are sent first; the rest waits for resume"
+    )
+    canary_hold: Duration | None = Field(None, description="release the rest automatically this long after the canary")
     canary_min_accepted: float = Field(
         0.97, ge=0, le=1, description="share of the canary that must be accepted; below it the run is held (exit 5)"
     )
     dsn: tuple[DsnWish, ...] = Field(
-        (), description="ask for delivery notifications where DSN is offered: failure, delay, success; or never"
+        (), description="notifications to request if the relay offers DSN: failure, delay, success; or never"
     )
     dsn_return: Literal["headers", "full"] = Field(
-        "headers", description="how much of the letter a notification of failure brings back"
+        "headers", description="how much of the letter a failure notification returns"
     )
     attempts: int = Field(5, ge=1, le=100, description="tries per letter before it is rejected")
     give_up_after: Duration = Field(
         86400.0,
-        description="age at which a deferred letter is rejected; a pause in which no process ran counts as 4 h at most",
+        description="age at which a deferred letter is rejected; a time without any process counts as 4 h at most",
     )
     retry_after: Duration = Field(300.0, description="wait before the second try; doubles with each further one")
     relay_patience: Duration = Field(
         120.0,
-        description="how long the run waits for a relay that cannot be reached, at the start too; then it exits 75",
+        description="how long the run waits for a relay that cannot be reached, also at the start; then it exits 75",
     )
     relay_slow_after: Duration = Field(
         0.0,
-        description="median seconds to a relay's greeting, or to its answers to final dots, above which it rests while "
+        description="median time to a relay's greeting, or to its answers to final dots, above which it rests while "
         "another can serve; 0: never",
     )
     stop_connections: int = Field(
-        5, ge=1, description="connections in a row without one acceptance after which a relay is left"
+        5, ge=1, description="connections in a row without an acceptance after which a relay is no longer used"
     )
     stop_share: float = Field(
-        0.1, gt=0, le=1, description="share of letters refused by policy, of the last stop_window, that stops the run"
+        0.1, gt=0, le=1, description="share of the last stop_window letters that, if refused by policy, stops the run"
     )
-    stop_window: int = Field(200, ge=10, description="how many letters stop_share looks back on")
+    stop_window: int = Field(200, ge=10, description="number of letters that stop_share covers")
     drain: Duration = Field(30.0, description="how long letters in flight may take to finish after a first signal")
     timeouts: Timeouts = Field(Timeouts(), description="time limits of each step: connect, banner, mail, dot, ...")
 

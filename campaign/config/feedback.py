@@ -23,16 +23,14 @@ class FeedbackSourceSection(Section):
         description="imaps://user@host/FOLDER, imap:// (STARTTLS), pop3s://user@host, pop3://, maildir:PATH, "
         "mbox:PATH, postfix-log:PATH, sqs://HOST/ACCOUNT/QUEUE, events:PATH, or - for one message on standard input"
     )
-    password_file: Path | None = Field(None, description="file that holds the mailbox's password, mode 0600")
+    password_file: Path | None = Field(None, description="file with the mailbox's password, mode 0600")
     password_command: str = Field("", description="command that prints the mailbox's password")
-    oauth: OauthSection | None = Field(None, description="provider and file, for tokens that renew themselves")
+    oauth: OauthSection | None = Field(
+        None, description="provider and file, for access tokens that are renewed automatically"
+    )
     tls_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the server's certificate")
-    done: str = Field(
-        "collected", description="folder of IMAP or of a Maildir that messages about our letters are moved to"
-    )
-    unknown: str = Field(
-        "not-recognised", description="folder of IMAP or of a Maildir that all other messages are moved to"
-    )
+    done: str = Field("collected", description="IMAP or Maildir folder to which messages about our letters are moved")
+    unknown: str = Field("not-recognised", description="IMAP or Maildir folder to which all other messages are moved")
     delete: bool = Field(False, description="delete messages about our letters instead of keeping them")
 
     @field_validator("url")
@@ -52,17 +50,19 @@ class FeedbackSourceSection(Section):
 
 
 class FeedbackSection(Section):
-    """Where bounces, complaints and unsubscribes are read, and what they lead to."""
+    """Where bounces, complaints and unsubscribes are read from, and when they leave an address out."""
 
     source: tuple[FeedbackSourceSection, ...] = Field((), description="where feedback is read from: mailboxes and logs")
-    soft_runs: int = Field(3, ge=1, description="soft bounces in so many runs in a row leave an address out")
-    soft_span: Duration = Field(7 * 86400.0, description="if they lie at least this far apart, first to last")
-    soft_rest: Duration = Field(90 * 86400.0, gt=0, description="and for this long; then it is tried once more")
-    full_runs: int = Field(5, ge=1, description="a mailbox found full in so many runs in a row is as good as dead")
-    full_span: Duration = Field(30 * 86400.0, description="if they lie at least this far apart, first to last")
+    soft_runs: int = Field(3, ge=1, description="soft bounces in this many runs in a row leave an address out")
+    soft_span: Duration = Field(7 * 86400.0, description="if the first and the last are at least this far apart")
+    soft_rest: Duration = Field(
+        90 * 86400.0, gt=0, description="how long soft bounces leave it out; then it is tried once more"
+    )
+    full_runs: int = Field(5, ge=1, description="a mailbox that is full in this many runs in a row counts as dead")
+    full_span: Duration = Field(30 * 86400.0, description="if the first and the last are at least this far apart")
     alarm_share: float = Field(
         0.01, gt=0, le=1, description="share of a run bounced for our own fault above which the report raises an alarm"
     )
     trust_addresses: bool = Field(
-        False, description="let a bounce that names an address, and no letter of ours, count: anybody can write one"
+        False, description="count bounces that name an address but no letter of ours; anyone can forge these"
     )

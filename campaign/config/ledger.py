@@ -16,9 +16,9 @@ Durability = Literal["process", "power"]
 class LedgerSection(Section):
     """The folder of the runs, the durability of the journal, and the policy for letters in doubt."""
 
-    directory: Path = Field(Path("runs"), description="where run folders live")
+    directory: Path = Field(Path("runs"), description="the folder of all runs")
     in_doubt: InDoubt = Field(
-        "hold", description="hold: list them, exit 4; resend: same bytes again; skip: never again"
+        "hold", description="hold: list them, exit 4; resend: send the same bytes again; skip: never send again"
     )
-    durability: Durability = Field("process", description="process: survives any kill; power: also a power loss")
-    must_exist: bool = Field(False, description="refuse (73) when the folder or the secret is missing")
+    durability: Durability = Field("process", description="process: survives any kill; power: also a loss of power")
+    must_exist: bool = Field(False, description="refuse to start (73) if the folder or the secret is missing")

@@ -14,24 +14,24 @@ from campaign.config.units import Duration
 
 
 class ReportSection(Section):
-    """How often a run prints a line off a terminal, and where its metrics and traces go."""
+    """How often a run prints progress lines, and where its metrics and traces go."""
 
-    interval: Duration = Field(10.0, gt=0, description="off a terminal, a line this often")
+    interval: Duration = Field(10.0, gt=0, description="time between progress lines when not on a terminal")
     metrics_file: Path | None = Field(None, description="a .prom file for the node exporter's textfile collector")
-    metrics_interval: Duration = Field(15.0, gt=0, description="while the run is at work, its numbers are this fresh")
-    push_url: str = Field("", description="a Prometheus Pushgateway that gets the same numbers; https, or on loopback")
+    metrics_interval: Duration = Field(15.0, gt=0, description="how often the metrics are written during a run")
+    push_url: str = Field("", description="a Prometheus Pushgateway that gets the same metrics; https, or on loopback")
     push_login_file: Path | None = Field(
-        None, description="file that holds user:password for push_url, mode 0600 (HTTP basic authentication)"
+        None, description="file with user:password for push_url, mode 0600 (HTTP basic authentication)"
     )
     traces: Literal["", "otlp", "off"] = Field(
-        "", description="otlp: spans by OpenTelemetry; by default only where OTEL_EXPORTER_OTLP_ENDPOINT is set"
+        "", description="otlp: OpenTelemetry spans; by default only if OTEL_EXPORTER_OTLP_ENDPOINT is set"
     )
     trace_header: str = Field(
         "X-Campaign-Trace",
         pattern=r"^$|^[A-Za-z][A-Za-z0-9-]{0,49}$",
-        description="header that holds the run's trace id, the same in each of its letters; empty: none",
+        description="header with the run's trace id, the same in each of its letters; empty: none",
     )
-    show_addresses: bool = Field(False, description="whole addresses in log.jsonl; by default the domain alone")
+    show_addresses: bool = Field(False, description="write whole addresses to log.jsonl; by default only the domain")
 
     @field_validator("push_url")
     @classmethod
