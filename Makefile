@@ -15,7 +15,7 @@ schedule unschedule: export CAMPAIGN := $(CAMPAIGN)
 schedule: export WHEN := $(WHEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-feedback test check preview send collect status report retry schedule unschedule setup lint types test-twice fresh ci torture bench profile clean
+.PHONY: help demo demo-feedback test check preview send collect status report stats retry schedule unschedule setup lint types test-twice fresh ci torture bench profile clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ status: $(VENV)/installed ## Where the newest run stands
 
 report: $(VENV)/installed ## The report of the newest run again
 	@$(call run,report $(CAMPAIGN))
+
+stats: $(VENV)/installed ## The editions of the campaign compared
+	@$(call run,stats $(CAMPAIGN))
 
 retry: $(VENV)/installed ## Only those who failed
 	@$(call run,retry $(CAMPAIGN))

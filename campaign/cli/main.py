@@ -24,24 +24,25 @@ from campaign.report.printed_commands import typeable
 
 #: Command -> module of this folder, and its line in the help; the order is that of a campaign's life.
 COMMANDS = {
-    "check": ("check", "Everything short of sending: data, every letter, the relay."),
-    "preview": ("preview", "Some letters as .eml files and one page for the browser."),
+    "check": ("check", "Check data, every letter and the relay; send nothing."),
+    "preview": ("preview", "Write some letters as .eml files and a page to look at."),
     "test": ("test", "Send real rows to yourself."),
-    "send": ("send", "Send; again after any stop, it continues."),
+    "send": ("send", "Send to the list, or continue an unfinished run."),
     "retry": ("retry", "Send again to those who failed."),
-    "status": ("status", "Where a run stands, also while it runs."),
+    "status": ("status", "Show the state of a run, also while it runs."),
     "set": ("control", "Change a run's rate or connections while it runs."),
-    "pause": ("control", "Let a run draw no more letters for now."),
-    "resume": ("control", "Let a paused or stopped run go on."),
-    "stop": ("control", "Finish what is in flight and hold the run."),
-    "cancel": ("control", "Finish what is in flight and end the run for good."),
+    "pause": ("control", "Pause a run: start no more letters for now."),
+    "resume": ("control", "Continue a paused or stopped run."),
+    "stop": ("control", "Finish letters in flight and hold the run."),
+    "cancel": ("control", "Finish letters in flight and end the run permanently."),
     "collect": ("collect", "Read bounces, complaints and unsubscribes."),
-    "suppression": ("suppression", "Who is left out because of them, and why."),
+    "suppression": ("suppression", "Show which addresses are left out, and why."),
     "forget": ("forget", "Erase a person from everything that the ledger keeps."),
     "resolve": ("resolve", "Settle letters in doubt from the relay's log."),
     "repair": ("repair", "Save what can be saved of a damaged journal."),
-    "report": ("report", "The HTML report and the summary again."),
-    "unsubscribe-token": ("unsubscribe_token", "Say whom an unsubscribe link stands for."),
+    "report": ("report", "Write the HTML report and the summary again."),
+    "stats": ("stats", "Compare the editions of a campaign."),
+    "unsubscribe-token": ("unsubscribe_token", "Show which recipient an unsubscribe link stands for."),
 }
 
 
@@ -77,17 +78,17 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="campaign")
 def cli() -> None:
-    """Send a campaign to everybody on a list, each exactly once.
+    """Send a campaign to everyone on a list, exactly once each.
 
     \b
     A first campaign:
       campaign check newsletter.toml      everything short of sending
       campaign preview newsletter.toml    look at the letters in a browser
       campaign test newsletter.toml --to me@example.com
-      campaign send newsletter.toml       again after any stop: it continues
+      campaign send newsletter.toml       after any stop, it continues
 
-    Exit codes: 0 all served, 3 some failed, 4 some in doubt, 5 held, 75 run it again later; all of them are in
-    docs/contract.md.
+    Exit codes: 0 all served, 3 some failed, 4 some in doubt, 5 held, 75 run it again later; docs/contract.md
+    lists all of them.
     """  # noqa: D301 - click wants a real backspace before text it must not wrap
 
 

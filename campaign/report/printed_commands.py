@@ -23,8 +23,8 @@ from campaign.errors import install_extra
 
 NAME = "campaign"
 _VERBS = (
-    "check|preview|test|send|retry|status|set|pause|resume|stop|cancel|collect|suppression|resolve|repair|report|"
-    "unsubscribe-token"
+    "check|preview|test|send|retry|status|set|pause|resume|stop|cancel|collect|suppression|resolve|repair|report|stats|"
+    "forget|unsubscribe-token"
 )
 _COMMAND = re.compile(rf"(?<![\w./-]){NAME}(?= (?:{_VERBS})\b)")
 _INSTALL = re.compile(re.escape(install_extra("*")).replace(r"\*", r"([a-z-]+)"))

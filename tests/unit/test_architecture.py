@@ -61,7 +61,7 @@ DOORS = {
     "msgspec": {"campaign.audience", "campaign.compose", "campaign.feedback", "campaign.ledger"},
     "numpy": {"campaign.audience"},
     "opentelemetry": {"campaign.report.telemetry.tracing"},
-    "pandas": {"campaign.audience"},
+    "pandas": {"campaign.audience", "campaign.pipeline.operate.edition_stats"},
     "premailer": {"campaign.compose.html.css.rule_matching"},
     "prometheus_client": {"campaign.report.telemetry.metrics"},
     "pydantic": {"campaign.config"},

@@ -78,7 +78,7 @@ def test_a_run_ends_the_search_so_mailboxes_are_never_walked(here: Path) -> None
 
 
 def test_commands_and_choices_are_offered() -> None:
-    assert [value for _, value in offered(typed="st")] == ["status", "stop"]
+    assert [value for _, value in offered(typed="st")] == ["status", "stop", "stats"]
     assert [value for _, value in offered("send", "gazette.toml", "--in-doubt")] == ["hold", "resend", "skip"]
 
 
