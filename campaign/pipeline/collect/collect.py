@@ -98,10 +98,10 @@ def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path,
     with FeedbackStore(job.directory) as store:
         for section in sources:
             theirs = tells_of_all_mail(section)
-            find = partial(finder.find, relays_own=theirs)
+            own = written_by_own_program(section)
+            find = partial(finder.find, relays_own=theirs, own_program=own)
             with open_for_reading(section, job, folder, tally) as source:
                 if source is not None:
-                    own = written_by_own_program(section)
                     judge = Judge(source.name, meaning, find, time.time, ours=not theirs, own_program=own)
                     with StepProgress(console, size_of(source), "read", "message") as meter:
                         SourceReader(store, judge.judged, tally, meter.at).read(source)

@@ -32,6 +32,8 @@ LONG_REPLY_ID = 20
 MOST_TRIED = 20  #: of each sort of key
 #: What may be sent to an unsubscribe address without meaning it: machines answer to it too.
 _MACHINES = frozenset({None, FeedbackOutcome.AUTOMATIC_REPLY, FeedbackOutcome.DELAYED, FeedbackOutcome.DELIVERED})
+#: What a log tells of all mail, day by day.
+_ALSO_OF_OTHER_MAIL = frozenset({FeedbackOutcome.DELAYED, FeedbackOutcome.DELIVERED})
 _OUR_ID = re.compile(r"<?([0-9a-f]{40})@[^@\s>]{1,255}>?")
 
 
@@ -66,15 +68,20 @@ class RecipientFinder:
         self._by_trace = {run.opened.trace: run for run in reversed(runs)}
         self._traces = tuple(self._by_trace)
 
-    def find(self, notice: FeedbackNotice, *, relays_own: bool) -> FoundRecipient | None:
-        """Whom ``notice`` is about, by its best key. ``relays_own``: a relay's log or queue says so, not a message."""
+    def find(self, notice: FeedbackNotice, *, relays_own: bool, own_program: bool = False) -> FoundRecipient | None:
+        """Whom ``notice`` is about, by its best key.
+
+        ``relays_own``: a relay's log or queue says so, not a message. It tells of other mail to our recipients as well,
+        so there an address alone is enough only where the letter itself is not named, or for our ``own_program``.
+        """
+        strange = relays_own and not own_program and (notice.message_ids or notice.outcome in _ALSO_OF_OTHER_MAIL)
         return (
             self._by_return_path(notice)
             or self._by_mail_token(notice)
             or self._by_message_id(notice)
             or self._by_unsubscribe_token(notice)
             or (self._by_reply_id(notice) if relays_own else None)
-            or self._by_address(notice)
+            or (None if strange else self._by_address(notice))
         )
 
     def _by_return_path(self, notice: FeedbackNotice) -> FoundRecipient | None:

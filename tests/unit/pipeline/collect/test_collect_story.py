@@ -97,6 +97,9 @@ def test_a_log_tells_of_our_letters_and_nothing_of_other_mail_is_kept(gazette: S
         f"{now} mx postfix/cleanup[1]: 4BBBBBBBBB: message-id=<1@example.net>\n"
         f"{now} mx postfix/smtp[2]: 4BBBBBBBBB: to=<x@example.net>, relay=r[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
         "dsn=5.1.1, status=bounced (host r said: 550 5.1.1 no such user (in reply to RCPT TO command))\n"
+        f"{now} mx postfix/cleanup[1]: 4CCCCCCCCC: message-id=<2@example.net>\n"
+        f"{now} mx postfix/smtp[2]: 4CCCCCCCCC: to=<{ADA}>, relay=r[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
+        "dsn=2.0.0, status=sent (250 ok)\n"
         f"{now} mx postfix/smtp[2]: 4F2A91C03B: to=<{BOB}>, relay=r[192.0.2.1]:25, delay=1, delays=0/0/0/1, "
         "dsn=5.1.1, status=bounced (host r said: 550 5.1.1 no such user (in reply to RCPT TO command))\n"
     )

@@ -88,6 +88,29 @@ def test_an_address_alone_counts_last_and_only_where_the_campaign_planned_it(gaz
     assert find(gazette, bounce(addresses=(EVE, "nobody@example.com"))) is None
 
 
+@pytest.mark.parametrize(
+    ("outcome", "message_ids", "own_program", "known"),
+    [
+        (None, (), False, True),
+        (None, ("1@example.net",), False, False),
+        (FeedbackOutcome.DELIVERED, (), False, False),
+        (FeedbackOutcome.DELAYED, (), False, False),
+        (None, ("1@example.net",), True, True),
+        (FeedbackOutcome.DELIVERED, (), True, True),
+    ],
+)
+def test_a_log_that_tells_of_other_mail_to_our_recipients_is_not_about_our_letters(
+    gazette: SentCampaign,
+    outcome: FeedbackOutcome | None,
+    message_ids: tuple[str, ...],
+    own_program: bool,
+    known: bool,
+) -> None:
+    notice = FeedbackNotice(outcome, message_ids=message_ids, addresses=(ADA,))
+    found = finder(gazette).find(notice, relays_own=True, own_program=own_program)
+    assert (found is not None) is known
+
+
 def test_an_unsubscribe_token_names_its_person_and_the_newest_run_of_its_edition(
     gazette: SentCampaign, run: SentRun
 ) -> None:
