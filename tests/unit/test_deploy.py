@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import yaml
 
 from campaign.cli.main import cli
 from campaign.exit_codes import ExitCode
+from campaign.feedback.event_feeds.amazon import ses_event
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 #: What no further start would correct.
@@ -199,3 +201,16 @@ def test_every_command_in_a_schedule_exists(path: Path) -> None:
     ):
         known = {flag for option in cli.get_command(None, command).params for flag in option.opts}  # type: ignore[arg-type]
         assert {word for word in options.split() if word.startswith("--")} <= known
+
+
+def test_the_template_for_amazon_publishes_the_events_that_are_read_and_gives_the_rights_that_the_page_shows() -> None:
+    loader = type("CloudFormation", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("!", lambda loader, _, node: getattr(loader, f"construct_{node.id}")(node))
+    template = yaml.load((DEPLOY / "amazon" / "feedback.yaml").read_text(), loader)  # noqa: S506 - a safe loader
+    made = {name: one["Properties"] for name, one in template["Resources"].items()}
+    published = made["Destination"]["EventDestination"]["MatchingEventTypes"]
+    assert {one.lower() for one in published} == {one.replace(" ", "").lower() for one in ses_event._READERS}
+    [right] = made["Reader"]["Policies"][0]["PolicyDocument"]["Statement"]
+    page = (DEPLOY.parent / "docs" / "feedback-ses.md").read_text()
+    [shown] = json.loads(page.partition("```json\n")[2].partition("```")[0])["Statement"]
+    assert (right["Effect"], right["Action"]) == (shown["Effect"], shown["Action"])
