@@ -1,9 +1,9 @@
-"""Tokens in addresses: they stand for one recipient of one run, in return paths and in addresses for unsubscribing.
+"""Tokens that identify one recipient of one run, in return paths and in addresses for unsubscribing.
 
 A token is fifteen octets in base32 (RFC 4648), which survives servers that change the case of an address: three that
-name the run, four with the recipient's number, masked, and eight that prove that we made it. What can be read from it
-without the secret is nothing, not even whether two letters are of people who stand next to each other. Each purpose
-has keys of its own, so a return path, which bounces show to strangers, unsubscribes nobody.
+identify the run, four with the recipient's number, masked, and eight that prove that we made it. Without the secret a
+token reveals nothing, not even whether two recipients are next to each other in the plan. Each purpose has separate
+keys, so the token of a return path, which bounces show to strangers, cannot unsubscribe anyone.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from campaign.model import Identity
 
 Purpose = Literal["return path", "unsubscribe by mail"]
 
-#: The trace id of letters that stand for nobody: no run has it.
+#: The trace id of letters that stand for no recipient: no run has it.
 NOBODY = "0" * 32
 _DOMAIN = "campaign recipient token 1"
 _USES = ("run", "seal", "mask")
 _RUN, _NUMBER, _SEAL = 3, 4, 8  #: octets of the run's tag, of the number and of the proof
 _TOKEN = re.compile(rf"[a-z2-7]{{{TOKEN_LENGTH}}}")
-_WITHIN = re.compile(rf"(?=({_TOKEN.pattern}))")  # each place where one may begin
-LONGEST = 1_000  #: characters of a text that is searched
+_WITHIN = re.compile(rf"(?=({_TOKEN.pattern}))")  # every possible start of a token
+LONGEST = 1_000  #: characters of a text that are searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class _Keys:
         return hmac.digest(self.seal, trace.encode("utf-8") + number, "sha256")[:_SEAL]
 
     def masked(self, number: bytes, proof: bytes) -> bytes:
-        """``number`` hidden, or shown again: the mask is another one for each proof."""
+        """``number`` masked, or unmasked: the mask depends on the proof."""
         mask = hmac.digest(self.mask, proof, "sha256")[:_NUMBER]
         return (int.from_bytes(number, "big") ^ int.from_bytes(mask, "big")).to_bytes(_NUMBER, "big")
 
@@ -56,14 +56,14 @@ def _keys(line: bytes, purpose: Purpose) -> _Keys:
 
 
 class RecipientTokens:
-    """Makes and opens tokens. ``secret`` holds one secret a line: the first makes them, all open them.
+    """Makes and opens tokens. ``secret`` has one secret per line: the first makes tokens, all open them.
 
-    Raises ConfigError where there is no secret, or one of less than 16 octets.
+    Raises ConfigError if there is no secret, or one of less than 16 octets.
     """
 
     def __init__(self, secret: bytes, purpose: Purpose) -> None:
         self._keys = [_keys(line, purpose) for line in secret_lines(secret)]
-        self._latest = ("", self._keys[0].tag(""))  # one run makes many tokens
+        self._latest = ("", self._keys[0].tag(""))  # the same run makes many tokens
         self._traces: tuple[str, ...] = ()
         self._runs: dict[bytes, list[tuple[_Keys, str]]] = {}
 
@@ -76,10 +76,10 @@ class RecipientTokens:
         return b32encode(self._latest[1] + keys.masked(octets, proof) + proof).decode("ascii").lower()
 
     def open(self, token: str, traces: Iterable[str]) -> tuple[str, int] | None:
-        """The trace id and the number that ``token`` stands for, whatever the case of its letters.
+        """The trace id and the number that ``token`` stands for, ignoring case.
 
-        ``traces`` are those of the runs it may be of; a table of them is kept for as long as they stay the same.
-        ``None`` for what was not made with one of the secrets, for another purpose, or for another run.
+        ``traces`` are those of the possible runs; a table of them is kept for as long as they stay the same.
+        ``None`` if it was not made with one of the secrets, or for another purpose or run.
         """
         text = token.lower() if token.isascii() else ""
         if not _TOKEN.fullmatch(text):
@@ -93,7 +93,7 @@ class RecipientTokens:
         return None
 
     def _table(self, traces: Iterable[str]) -> dict[bytes, list[tuple[_Keys, str]]]:
-        """Runs by their tag. Two may have the same one: the proof tells them apart."""
+        """Runs by their tag. Two may have the same tag; the proof distinguishes them."""
         wanted = tuple(traces)
         if wanted is not self._traces and wanted != self._traces:
             runs: dict[bytes, list[tuple[_Keys, str]]] = {}
@@ -105,9 +105,9 @@ class RecipientTokens:
 
 
 def token_filler(text: str | None, purpose: Purpose, identity: Identity, trace: str) -> Callable[[int], str] | None:
-    """Fills each recipient's token into ``text``, by number; ``None`` where there is no ``{token}`` in it.
+    """A function that fills a recipient's token into ``text``, by number; ``None`` if it has no ``{token}``.
 
-    Letters of a test get one that stands for nobody. Raises ConfigError where the secret is none.
+    Test letters get a token that stands for no recipient. Raises ConfigError for an unusable secret.
     """
     if text is None or TOKEN not in text:
         return None
@@ -124,6 +124,6 @@ def token_filler(text: str | None, purpose: Purpose, identity: Identity, trace: 
 def possible_tokens(text: str) -> Iterator[str]:
     """Everything in ``text``, such as an address or a subject, that could be a token; `RecipientTokens.open` decides.
 
-    Where it stands does not matter: forwarders put words of their own around a return path.
+    Its position does not matter, because forwarders add text around a return path.
     """
     return (found[1] for found in _WITHIN.finditer(text[:LONGEST].lower()))

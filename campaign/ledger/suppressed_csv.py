@@ -1,7 +1,7 @@
-"""``suppressed.csv``: whom no campaign of this ledger writes to now, for people and spreadsheets.
+"""``suppressed.csv``: the addresses that no campaign of this ledger writes to now, for people and spreadsheets.
 
-The truth is in `feedback_store.py`; this file is drawn from it and put in place whole. People add lines to it by hand,
-so it can be read as well: with other columns, a heading or none, commas, semicolons or tabs.
+The events in `feedback_store.py` are authoritative; this file is derived from them and replaced atomically. People add
+lines to it by hand, so it is also read: with other columns, with or without a heading, with commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from campaign.system.own_files import open_own
 
 NAME = "suppressed.csv"
 COLUMNS = ("address", "reason", "code", "since", "campaign")
-#: Headings under which a person may have put the addresses.
+#: Headings that a person may use for the column of addresses.
 HEADINGS = frozenset({"address", "email", "e-mail", "mail", "email address", "e-mail address", "recipient"})
 _LOCK, _WITH_COMMENTS = ".suppressed.lock", " with comments"
 _DELIMITERS = ",;\t"
 _PLACES = [*range(len(COLUMNS))]
 
-#: What tells whether a file was changed: inode, size, time; ``None`` where there is none.
+#: Detects changes of a file: inode, size, time; ``None`` if there is no file.
 Signature = tuple[int, int, int] | None
 
 
 class SuppressedRow(NamedTuple):
-    """One line: the address, why in words, a reply's code, since when (POSIX seconds), and the campaign."""
+    """One line: the address, the reason in words, a reply's code, the time (POSIX seconds), and the campaign."""
 
     address: str
     reason: str = ""
@@ -45,7 +45,7 @@ class SuppressedRow(NamedTuple):
 
 
 class ListedLine(NamedTuple):
-    """A line as somebody wrote it. ``row.address`` is empty for a comment, ``row.at`` 0 where no time is given."""
+    """A line of the file. ``row.address`` is empty for a comment, ``row.at`` is 0 if no time is given."""
 
     number: int
     text: str
@@ -53,11 +53,11 @@ class ListedLine(NamedTuple):
 
 
 class _ChangedError(Exception):
-    """Somebody wrote the file meanwhile."""
+    """The file was changed meanwhile."""
 
 
 def signature(directory: Path) -> Signature:
-    """What `rewrite_list` compares."""
+    """The signature of the file now, which `rewrite_list` compares."""
     try:
         return _signature_of((directory / NAME).stat())
     except FileNotFoundError:
@@ -69,9 +69,9 @@ def _signature_of(status: os.stat_result) -> Signature:
 
 
 def is_as_drawn_up(directory: Path, *, comments: bool = True) -> bool:
-    """Whether nobody has written the list since `rewrite_list` did; also where there is none.
+    """Whether the list is unchanged since `rewrite_list` wrote it; also true if there is none.
 
-    Without ``comments`` only of one that has none.
+    Without ``comments``, true only for a list that has none.
     """
     found = signature(directory)
     wanted = {f"{found}", f"{found}{_WITH_COMMENTS}"} if comments else {f"{found}"}
@@ -82,7 +82,7 @@ def is_as_drawn_up(directory: Path, *, comments: bool = True) -> bool:
 
 
 def read_list(directory: Path) -> Iterator[ListedLine]:
-    """Every line but the heading and blank ones, each read by itself; none without the file. Raises StorageError."""
+    """Every line except the heading and blank ones, each parsed separately; none if no file. Raises StorageError."""
     path = directory / NAME
     try:
         with path.open("rb") as file:
@@ -108,7 +108,7 @@ def _lines(lines: Iterable[str]) -> Iterator[ListedLine]:
         if text.startswith("#"):
             yield ListedLine(number, text, SuppressedRow(""))
             continue
-        if not delimiter:  # the first line says how the others are written
+        if not delimiter:  # the first line determines the delimiter
             delimiter = max(_DELIMITERS, key=text.count)
             folded = [cell.strip().casefold() for cell in _cells(text, delimiter)]
             if named := HEADINGS.intersection(folded):
@@ -135,7 +135,7 @@ def _row(cells: Sequence[str], places: Sequence[int]) -> SuppressedRow:
 
 @contextmanager
 def list_locked(directory: Path) -> Iterator[None]:
-    """One process at a time draws the list up; the others wait for it. Raises StorageError."""
+    """A lock for writing the list: other processes wait. Raises StorageError."""
     path = directory / _LOCK
     try:
         descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
@@ -149,10 +149,10 @@ def list_locked(directory: Path) -> Iterator[None]:
 
 
 def rewrite_list(directory: Path, rows: Iterable[SuppressedRow], kept: Iterable[str], seen: Signature) -> bool:
-    """Put the list in place whole: ``rows``, then the lines ``kept`` as they are.
+    """Replace the list atomically: ``rows``, then the lines ``kept`` unchanged.
 
-    False where it has changed since ``seen``; then it stays. Raises StorageError, also where it is a link or another
-    user's.
+    False if it has changed since ``seen``; then it is left unchanged. Raises StorageError, also if the file is a link
+    or another user's.
     """
     path, kept = directory / NAME, list(kept)
     try:
@@ -171,13 +171,13 @@ def rewrite_list(directory: Path, rows: Iterable[SuppressedRow], kept: Iterable[
         return False
     except OSError as error:
         raise unwritable(path, error) from error
-    with suppress(OSError, StorageError):  # then the list is read once more than it had to be
+    with suppress(OSError, StorageError):  # the list is then read once more than necessary
         _note(directory, f"{drawn_up}{_WITH_COMMENTS if kept else ''}")
     return True
 
 
 def _note(directory: Path, drawn_up: str) -> None:
-    """The lock's file says which list is as it was drawn up."""
+    """Note in the lock file the signature of the list as written."""
     descriptor = open_own(directory / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         os.write(descriptor, drawn_up.encode())
@@ -191,11 +191,11 @@ def _refuse_change(directory: Path, seen: Signature) -> None:
 
 
 def row_text(row: SuppressedRow) -> str:
-    """The line, line feed included."""
+    """The line, including its line feed."""
     since = datetime.fromtimestamp(row.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    reason = guard(" ".join(row.reason.split()))  # a stranger's words; the address has to stay as it is
+    reason = guard(" ".join(row.reason.split()))  # untrusted text; the address must stay unchanged
     text = io.StringIO()
-    # A line that begins with # is a comment to whoever reads it, and an address may begin so.
+    # Readers take a line that begins with # as a comment, and an address may begin with it.
     writer = csv.writer(
         text, lineterminator="\n", quoting=csv.QUOTE_ALL if row.address.startswith("#") else csv.QUOTE_MINIMAL
     )

@@ -1,8 +1,8 @@
-"""Who must not get a letter, whatever the source says: addresses, whole domains, and hashes of addresses.
+"""Suppression lists: addresses, whole domains and hashes of addresses that get no letter, whatever the source says.
 
-Lists are kept as digests, 16 bytes an entry. An address is looked up by the same key that duplicates are
-found by, so that case, an IDN domain's spelling or (with provider rules) a dot never slips past a list.
-Every line of a text list is read by itself: no stray quote can swallow the lines after it.
+Lists are kept as digests, 16 bytes an entry. An address is looked up by the key that also finds duplicates, so a
+difference in case, in an IDN domain's spelling or (with provider rules) in dots cannot evade a list. Every line of a
+text list is parsed separately, so a stray quote cannot swallow the lines after it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from campaign.audience.sources.source_file import bare_suffix, locate, open_sour
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
 
-#: Header names under which the entries of a list are looked for, besides the audience's own address column.
+#: Header names of a list's column of entries, besides the audience's own address column.
 HEADINGS = (
     "email",
     "e-mail",
@@ -40,7 +40,7 @@ HEADINGS = (
     "sha256",
     "md5",
 )
-#: Unreadable lines told by name.
+#: Number of unreadable lines that are listed.
 TOLD = 20
 BATCH = 10_000
 
@@ -51,7 +51,7 @@ _INNER = re.compile(r"<([^<>]+)>")
 
 @dataclass(slots=True)
 class _List:
-    """One list: what it is called, its entries by kind, and why they are in it where that is not its name."""
+    """One list: its name, its entries by kind, and their reasons if they differ from the name."""
 
     name: str
     keys: KeySet = field(default_factory=KeySet)
@@ -64,7 +64,7 @@ class _List:
         return len(self.keys) + len(self.sha256) + len(self.md5) + len(self.domains)
 
     def covers(self, wires: Sequence[str], digests: Sequence[bytes]) -> list[bool]:
-        """For each address, with the digest of its key, whether this list names it."""
+        """For each address, with the digest of its key, whether this list contains it."""
         found = self.keys.contains(digests)
         if self.domains:
             found = [hit or wire.rpartition("@")[2] in self.domains for hit, wire in zip(found, wires, strict=True)]
@@ -75,7 +75,7 @@ class _List:
 
 
 class Suppression:
-    """All lists of a campaign. ``unreadable`` counts lines that are no entry; ``complaints`` names the first."""
+    """All lists of a campaign. ``unreadable`` counts lines that are not entries; ``complaints`` names the first."""
 
     def __init__(self, provider_rules: bool = False) -> None:
         self.provider_rules = provider_rules
@@ -87,10 +87,10 @@ class Suppression:
 
     @classmethod
     def load(cls, settings: AudienceSection, base: Path, told: Iterable[tuple[str, str]] = ()) -> Self:
-        """Read every list anew.
+        """Read every list again.
 
-        ``told`` are entries that stand in no list, each with why: an address in wire form, ``@domain`` or a hash.
-        Raises InputError when one cannot be read or holds no entry at all, ConfigError when it is unclear
+        ``told`` are entries that are in no list, each with a reason: an address in wire form, ``@domain`` or a hash.
+        Raises InputError if a list cannot be read or has no entry at all, ConfigError if it is unclear
         which of its columns holds the entries.
         """
         found = cls(settings.provider_rules)
@@ -104,7 +104,7 @@ class Suppression:
         return len(self._told) + sum(map(len, self._lists))
 
     def covers(self, address: str) -> str:
-        """Empty, or why ``address`` must not be written to, such as the list that names it."""
+        """The reason why ``address`` gets no letter, such as the list that contains it; empty if there is none."""
         if not self:
             return ""
         known = parse_address(address)
@@ -169,7 +169,7 @@ class Suppression:
 def read_entry(text: str) -> tuple[str, str]:
     """(kind, value) of one entry; kind is ``address``, ``domain``, ``hash`` or empty.
 
-    ``Ada <ada@example.com>`` counts as the address in it: here, unlike in a source, too much is on the safe side.
+    ``Ada <ada@example.com>`` counts as the address in it: unlike in a source, accepting too much is safe here.
     """
     text = text.strip(BLANKS)
     if text.startswith(("@", "*@")):
@@ -186,7 +186,7 @@ def read_entry(text: str) -> tuple[str, str]:
 
 
 def _hashed(wire: str, algorithm: str, known: KeySet) -> bool:
-    """Whether a published hash of the lower-cased address is known; IDN domains in either spelling."""
+    """Whether a list contains a hash of the lower-cased address; IDN domains in either spelling."""
     spellings = {wire.lower(), _readable(wire.lower())}
     digests = [hashlib.new(algorithm, text.encode(), usedforsecurity=False).digest()[:WIDTH] for text in spellings]
     return any(known.contains(digests))
@@ -235,7 +235,7 @@ def _text_entries(path: Path, settings: AudienceSection) -> Iterator[tuple[int, 
 
 
 def _cells(numbered: Iterable[tuple[int, list[str], bool]], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Each line's cells, cut without regard to its neighbours; blank lines and # comments left out."""
+    """Each line's cells, split independently of other lines; blank lines and # comments are skipped."""
     for first, lines, _ in numbered:
         for line, text in enumerate(lines, first):
             if text.strip(BLANKS) and not text.startswith("#"):
@@ -258,7 +258,7 @@ def _is_entry(cell: str) -> bool:
 
 
 def _heading(cells: Sequence[str], settings: AudienceSection, name: str) -> int:
-    """Which column holds the entries, by its heading."""
+    """The column that holds the entries, by its heading."""
     folded = [cell.strip(BLANKS).casefold() for cell in cells]
     for wanted in (settings.address.casefold(), *HEADINGS):
         if wanted in folded:

@@ -1,9 +1,8 @@
-"""Header values that no row can break out of.
+"""Encodes header values so that no row can inject a header.
 
-Text, mailboxes, identifiers, dates and links become the octets that stand after a header's name. Everything a row
-could use to end a line, to add a field, an address or a part, or to be read as something else, is refused or encoded
-here, whatever the interpreter: nothing of the standard library's own e-mail writing is used. Putting fields together
-is `header_gate.py`; parts and resources are not known here.
+Text, mailboxes, identifiers, dates and links become the octets after a header's name. Everything by which a row could
+end a line, add a field, an address or a part, or be misread, is refused or encoded here. The standard library's e-mail
+writer is not used, so this does not depend on the version of Python. `header_gate.py` joins fields.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ __all__ = [
 ]
 
 COLUMNS = 78  #: a line should not be longer (RFC 5322, section 2.1.1)
-LONGEST_WORD = 900  #: octets without a blank that stay as they are
+LONGEST_WORD = 900  #: octets without a blank that stay unencoded
 LONGEST_TEXT = 10_000  #: characters of one value
 LONGEST_NAME = 500  #: characters of a display name
 FIRST_SECOND, LAST_SECOND = -2_208_988_800, 253_402_300_800  #: POSIX: the years 1900 (RFC 5322) to 9999
@@ -66,9 +65,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def encode_text(name: str, value: str) -> str:
-    """The encoded value of the unstructured header ``name``: reads back as ``value``, character by character.
+    """The encoded value of the unstructured header ``name``: decodes to exactly ``value``.
 
-    Plain ASCII is folded at blanks; everything else, and whatever holds ``=?``, becomes encoded words (RFC 2047).
+    Plain ASCII is folded at blanks; everything else, and any text with ``=?``, becomes encoded words (RFC 2047).
     Raises HeaderRefused for control characters, bidi controls, lone surrogates and more than 10,000 characters.
     """
     if value.isascii() and value.isprintable() and "=?" not in value and value[:1] != " " != value[-1:]:
@@ -81,10 +80,10 @@ def encode_text(name: str, value: str) -> str:
 
 
 def mailbox_header(name: str, address: str, *, smtputf8: bool = False) -> str:
-    """``Name <address>`` for From, To and Reply-To: exactly one address, whatever the display name holds.
+    """``Name <address>`` for From, To and Reply-To: exactly one address, whatever the display name contains.
 
-    ``address`` is a bare addr-spec (dot-atom, domain as A-labels, at most 64 and 254 octets); letters beyond ASCII
-    in its local part only where ``smtputf8`` (RFC 6532). Raises HeaderRefused.
+    ``address`` is a bare addr-spec (dot-atom, domain as A-labels, at most 64 and 254 octets); characters beyond
+    ASCII in its local part are allowed only with ``smtputf8`` (RFC 6532). Raises HeaderRefused.
     """
     _refuse_address(address, smtputf8)
     name = name.strip(" ")
@@ -98,21 +97,21 @@ def mailbox_header(name: str, address: str, *, smtputf8: bool = False) -> str:
 def message_id(identity: Identity, domain: str, key: str) -> str:
     """``<…@domain>``: 160 bits of a keyed hash of campaign, edition, generation and ``key``.
 
-    Equal for the same letter for ever, different for any other, and nobody without the secret can guess it.
-    Raises HeaderRefused where ``domain`` is none.
+    Always equal for the same letter, different for any other, and impossible to guess without the secret.
+    Raises HeaderRefused for an invalid ``domain``.
     """
     return message_ids(identity, domain)(key)
 
 
 def message_ids(identity: Identity, domain: str) -> Callable[[str], str]:
-    """As `message_id`, for one key after another. Raises HeaderRefused where ``domain`` is none."""
+    """A function like `message_id` for many keys. Raises HeaderRefused for an invalid ``domain``."""
     _refuse_domain(domain)
     name_of = _names(identity, b"message-id")
     return lambda key: f"<{name_of(key)}@{domain}>"
 
 
 def boundary(identity: Identity, key: str) -> str:
-    """A multipart boundary (to be quoted) that nobody can guess, so no row can write it into a part.
+    """A multipart boundary (to be quoted) that cannot be guessed, so no row can contain it.
 
     It begins with ``=_``, which neither quoted-printable nor base64 can produce (RFC 2045, section 6.7).
     """
@@ -123,9 +122,9 @@ def boundary(identity: Identity, key: str) -> str:
 def date(seconds: float) -> str:
     """POSIX ``seconds`` as a Date header in UTC (RFC 5322, section 3.3), whatever the locale.
 
-    Raises HeaderRefused for what is no date, or lies outside of the years 1900 to 9999.
+    Raises HeaderRefused for NaN and for times outside the years 1900 to 9999.
     """
-    if not FIRST_SECOND <= seconds < LAST_SECOND:  # no comparison holds for what is not a number
+    if not FIRST_SECOND <= seconds < LAST_SECOND:  # comparisons with NaN are false
         raise HeaderRefused(f"{seconds!r} is not a date that a letter may have")
     at = time.gmtime(floor(seconds))
     clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} +0000"
@@ -138,7 +137,7 @@ def custom(name: str, value: str) -> str:
 
 
 def check_custom_name(name: str, setting: str = "compose.headers") -> None:
-    """Raises ConfigError where ``name`` cannot be, or must not be, a header of the user's own."""
+    """Raises ConfigError if ``name`` cannot be, or must not be, a header of the user's own."""
     if not _CUSTOM_NAME.fullmatch(name):
         raise ConfigError(
             f"{setting}: {name!r} cannot be the name of a header.",
@@ -152,10 +151,10 @@ def check_custom_name(name: str, setting: str = "compose.headers") -> None:
 
 
 def disposition(kind: Literal["inline", "attachment"], filename: str) -> str:
-    """Content-Disposition with a file name: quoted where it is harmless, else by RFC 2231 in UTF-8.
+    """Content-Disposition with a file name: quoted if it is harmless, else by RFC 2231 in UTF-8.
 
-    ``filename`` is a bare name, at most 255 octets. Raises HeaderRefused for folders, control characters, and for the
-    blanks, quotes and brackets around a name that readers take away.
+    ``filename`` is a bare name, at most 255 octets. Raises HeaderRefused for folders, control characters, and for
+    blanks, quotes and brackets around a name, because mail readers strip them.
     """
     refuse_controls("file name", filename, 255)
     if not filename.strip(".") or filename != filename.strip() or filename[0] in '"<' or _FOLDERS.search(filename):
@@ -168,7 +167,7 @@ def disposition(kind: Literal["inline", "attachment"], filename: str) -> str:
 
 
 def refuse_controls(what: str, value: str, longest: int) -> None:
-    """Raises HeaderRefused where ``value`` holds a control character, a bidi control or half a surrogate pair."""
+    """Raises HeaderRefused if ``value`` contains a control character, a bidi control or half a surrogate pair."""
     if found := _FORBIDDEN.search(value):
         raise HeaderRefused(f"the {what} holds {_describe(found[0])}")
     if len(value) > longest:
@@ -176,7 +175,7 @@ def refuse_controls(what: str, value: str, longest: int) -> None:
 
 
 def _folded(column: int, value: str) -> str:
-    """``value`` with CRLF before blanks that stand alone, or ``""`` where a word is too long for any line."""
+    """``value`` with CRLF before single blanks, or ``""`` if a word is too long for any line."""
     first, *others = _BREAK.split(value)
     pieces, column, longest = [first], column + len(first), len(first)
     for word in others:
@@ -199,7 +198,7 @@ def _phrase(name: str) -> str:
 
 @lru_cache(maxsize=16)
 def _names(identity: Identity, purpose: bytes) -> Callable[[str], str]:
-    """A keyed hash of a key in hex: HMAC-SHA-256 (RFC 2104), what is the same for all keys hashed beforehand."""
+    """A function that returns a key's HMAC-SHA-256 (RFC 2104) in hex; the common prefix is hashed in advance."""
     secret = identity.secret if len(identity.secret) <= 64 else hashlib.sha256(identity.secret).digest()
     inner, outer = (hashlib.sha256(bytes(octet ^ pad for octet in secret.ljust(64, b"\0"))) for pad in (0x36, 0x5C))
     inner.update(_prefix(identity, purpose))
@@ -221,7 +220,7 @@ def _refuse_domain(domain: str) -> None:
 
 
 def _prefix(identity: Identity, purpose: bytes) -> bytes:
-    """Each part with its length before it, so that no two identities run into the same octets."""
+    """Each part preceded by its length, so that no two identities give the same octets."""
     numbers = (str(identity.generation).encode("ascii"), b"test" if identity.test else b"")
     parts = (purpose, identity.campaign.encode("utf-8"), identity.edition.encode("utf-8"), *numbers)
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
@@ -244,7 +243,7 @@ def _refuse_address(address: str, smtputf8: bool) -> None:
     if smtputf8 or len(address) > 254:
         refuse_controls("address", address, 254)
     if len(address) <= 64 and address.isascii():
-        return  # nearly all of them
+        return  # the most common case
     local, _, domain = address.rpartition("@")
     if len(local) > 64 or len(local.encode("utf-8")) > 64 or len(domain) > 253:
         raise HeaderRefused(f"{address!r} is longer than an address may be")

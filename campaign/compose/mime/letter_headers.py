@@ -1,6 +1,6 @@
-"""The header block of a letter: constant fields encoded once, the recipient's own filled in and gated.
+"""Builds the header block of a letter: constant fields are encoded once, the recipient's own are filled in and checked.
 
-What a header value may be is decided by `header_values.py`; which fields a letter has, here.
+This module decides which fields a letter has, `header_values.py` which values they may have.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from campaign.model import Mailbox, Recipient
 
 
 class LetterHeaders:
-    """Builds header blocks. ``custom`` are the pages of the user's own headers, ``trace`` is the run's (name, value).
+    """Builds header blocks. ``custom`` are templates of the user's own headers, ``trace`` is the run's (name, value).
 
-    ``from_row`` and ``reply_to_row`` take the place of ``sender`` and ``reply_to`` where those are templates;
-    ``mailto_row`` gives a recipient's own address for unsubscribing, by number, where each has one.
+    ``from_row`` and ``reply_to_row`` replace ``sender`` and ``reply_to`` if those are templates;
+    ``mailto_row`` returns a recipient's own address for unsubscribing, by number, if each has one.
     ``idempotency_header`` names a header whose value is unique to the letter, and the same each time it is sent.
     Raises ConfigError.
     """
@@ -84,7 +84,7 @@ class LetterHeaders:
         return [*fields, ("MIME-Version", "1.0"), ("Content-Type", None)]
 
     def sender(self, variables: Mapping[str, Any]) -> Mailbox | None:
-        """Whom this row's letter is from, where that is a template. Raises RowRefused."""
+        """The sender of this row's letter, if that is a template. Raises RowRefused."""
         return self._from.of(variables) if self._from else None
 
     def block(
@@ -98,7 +98,7 @@ class LetterHeaders:
     ) -> bytes:
         """The finished block, ending in CRLF, without the empty line. Raises HeaderRefused, RowRefused.
 
-        ``sender`` is what `sender` gave.
+        ``sender`` is the result of `sender`.
         """
         smtputf8 = not to.address.isascii()
         values = [header_values.mailbox_header(*sender)] if sender else []

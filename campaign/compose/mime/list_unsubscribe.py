@@ -1,4 +1,4 @@
-"""The List-Unsubscribe fields: one click by https (RFC 8058), an address to write to (RFC 2369), or both."""
+"""The List-Unsubscribe fields: one-click by https (RFC 8058), an address to write to (RFC 2369), or both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAILTO = re.compile(rf"{ADDRESS.pattern}(?:\?[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?"
 def list_unsubscribe(url: str, mailto: str = "") -> list[tuple[str, str]]:
     """List-Unsubscribe (https first, never folded inside a link, never encoded) and List-Unsubscribe-Post.
 
-    Either may be empty: without ``url`` there is no one-click (RFC 8058), without both there is no header.
+    Either argument may be empty: without ``url`` there is no one-click (RFC 8058), without both there is no header.
     ``mailto`` is an address, with or without ``mailto:`` and ``?subject=…``. Raises HeaderRefused.
     """
     links = []

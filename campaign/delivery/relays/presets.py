@@ -1,6 +1,6 @@
-"""Relays by name: ``gmail``, ``ses:eu-west-1``, ``sendgrid``. The figures are data, each with its source.
+"""Presets of well-known relays by name: ``gmail``, ``ses:eu-west-1``, ``sendgrid``.
 
-This module answers what a name stands for. Passwords and connections are other modules' business.
+The figures are data in `presets.toml`, each with its source. This module only looks names up.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any, Literal
 from campaign.config.units import Rate, rates
 from campaign.errors import ConfigError
 
-#: What happens to our return path.
+#: What a relay does with our return path.
 ReturnPath = Literal["kept", "rewritten", "own"]
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What is known of a relay. ``connections`` and ``letters`` (per connection) are 0 where nothing limits us.
+    """A relay's settings. ``connections`` and ``letters`` (per connection) are 0 if there is no relevant limit.
 
-    ``rate`` is empty where limits differ from account to account. ``return_path`` is what becomes of ours: the relay
-    keeps it, puts another in its place, or refuses any but the account's own address. ``sources`` name the vendor's
-    page behind each figure, or say that it is a caution of ours.
+    ``rate`` is empty if limits differ between accounts. ``return_path`` says whether the relay keeps ours, replaces it,
+    or refuses any but the account's own address. ``sources`` name the provider's page for each figure, or say that
+    the figure is our own cautious choice.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Preset:
 
     @property
     def url(self) -> str:
-        """The relay as it could stand in the campaign file, without a user."""
+        """The relay's URL as in a campaign file, without a user."""
         return f"{'smtps' if self.tls == 'implicit' else 'smtp'}://{self.host}:{self.port}"
 
 
 def lookup(text: str) -> Preset | None:
-    """The preset that ``text`` names, with its region after a colon; None when it names none.
+    """The preset that ``text`` names, with its region after a colon; None if there is none.
 
-    Raises ConfigError when the name is known and the region is missing, malformed or not wanted.
+    Raises ConfigError if the name is known but the region is missing, malformed or superfluous.
     """
     name, _, region = text.strip().lower().partition(":")
     table = _tables().get(name)
@@ -59,12 +59,12 @@ def lookup(text: str) -> Preset | None:
 
 
 def rewritten_at(host: str) -> tuple[str, ...]:
-    """The header fields that the relay at ``host`` replaces in each letter; of most relays none are known."""
+    """The header fields that the relay at ``host`` replaces in each letter; empty for most relays."""
     return tuple(_at(host).get("rewrites", ()))
 
 
 def return_path_at(host: str) -> ReturnPath | None:
-    """What the relay at ``host`` does with a return path; ``None`` for one that is no preset, such as your own."""
+    """What the relay at ``host`` does with a return path; ``None`` if it is not a preset, such as your own server."""
     return _at(host).get("return_path")
 
 
@@ -75,7 +75,7 @@ def idempotency_at(host: str) -> tuple[str, float]:
 
 
 def known() -> list[str]:
-    """Every name that `lookup` knows, for did-you-mean and for the docs."""
+    """Every name that `lookup` accepts, for suggestions and for the docs."""
     return sorted(_tables())
 
 
@@ -112,7 +112,7 @@ def _preset(name: str, region: str, table: dict[str, Any]) -> Preset:
 
 
 def _at(host: str) -> dict[str, Any]:
-    """The table of the preset that ``host`` belongs to, whatever its region; empty for other hosts."""
+    """The table of the preset to which ``host`` belongs, in any region; empty for other hosts."""
     for table in _tables().values():
         form = re.escape(table["host"]).replace(re.escape("{region}"), table.get("region", ""))
         if re.fullmatch(form, host.lower()):

@@ -1,1 +1,1 @@
-"""What a reply means, and what follows from it."""
+"""The meaning of SMTP replies, and what follows from it for the recipient, the pace and the run."""

@@ -1,7 +1,7 @@
-"""When is a deferred letter tried again, and when is it given up? A pure decision, without clock or dice.
+"""Decides when a deferred letter is tried again, or given up. Pure: no clock, no random numbers, no state.
 
-Retry is a later pass (docs/contract.md): this module names the time before which the pass must not take the letter
-up. It sleeps nowhere and keeps nothing.
+A retry happens in a later pass (docs/contract.md); this module returns the earliest time at which a pass may take the
+letter.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from campaign.model import Outcome
 
-#: No wait of our own is longer than this; a server's own hint may be.
+#: Longest wait that we choose, in seconds; a server's hint may be longer.
 LONGEST = 4 * 3600.0
-#: A wait is spread over this share of itself, so that letters refused together do not come back together.
+#: Waits vary by this share, so that letters refused together are not retried together.
 SPREAD = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again, not before this time (seconds, on the caller's clock)."""
+    """Try again, not before this time (seconds on the caller's clock)."""
 
     not_before: float
 
@@ -41,12 +41,12 @@ def decide_retry(
     first_delay: float,
     key: int,
 ) -> Retry | GiveUp:
-    """Whether the deferred letter behind ``outcome`` gets another try.
+    """Whether the deferred letter of ``outcome`` is tried again.
 
-    ``attempts`` are those that counted, this one included; ``first_try`` is when its first one began. ``limit``
-    is the number of tries, ``give_up_after`` the age (seconds) at which no further one begins, ``first_delay`` the
-    wait before the second try, doubled with each further one up to `LONGEST`. ``key`` is any number that is the
-    letter's own: the same letter always waits equally long. The server's hint is a minimum.
+    ``attempts`` is the number of counted attempts, including this one; ``first_try`` is when the first one began.
+    ``limit`` is the number of tries, ``give_up_after`` the age (seconds) at which no further try begins,
+    ``first_delay`` the wait before the second try, doubled with each further one up to `LONGEST`. ``key`` is any number
+    specific to the letter: the same letter always waits equally long. The server's hint is a minimum.
     """
     if attempts >= limit:
         return GiveUp(f"given up after {attempts} attempt{'' if attempts == 1 else 's'}{_last(outcome)}")
@@ -57,13 +57,13 @@ def decide_retry(
 
 
 def _delay(attempt: int, first_delay: float, key: int) -> float:
-    """Seconds after the ``attempt``-th try: exponential, between 100 % and 125 % of the round figure, capped."""
+    """Seconds after the ``attempt``-th try: exponential, 100 % to 125 % of the nominal wait, capped."""
     plain = min(LONGEST, first_delay * 2.0 ** min(attempt - 1, 60))
     return min(LONGEST, plain * (1 + SPREAD * _share(key, attempt)))
 
 
 def _share(key: int, attempt: int) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments (the finaliser of SplitMix64)."""
+    """A number in [0, 1) that depends only on the arguments (the finaliser of SplitMix64)."""
     mask = (1 << 64) - 1
     mixed = (key * 0x9E3779B97F4A7C15 + attempt * 0xD1B54A32D192ED03) & mask
     mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & mask

@@ -1,4 +1,4 @@
-"""What a bounce means for the address: the rules that judge SMTP replies judge the reply that it quotes. Pure."""
+"""Judges what a bounce means for the address, by applying the rules for SMTP replies to the reply it quotes. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from campaign.delivery.replies.classify import Action, Rules, Stage
 from campaign.model import FeedbackOutcome, Reply
 
-#: Classes that say nothing about the address: what or who we are was refused.
+#: Classes that say nothing about the address: the content or the sender was refused.
 OUR_FAULT = frozenset(
     {
         "too_big", "spam", "blocked", "policy", "authentication", "relay_denied", "content", "rate", "configuration",
     }
 )  # fmt: skip
 
-#: The command that was refused, where the report names it.
+#: The refused command, if the report names it.
 _COMMANDS = (
     (Stage.DOT, re.compile(r"(?i)end of data|reply to data|\(DATA\)|final DATA|SMTP command DATA|after DATA")),
     (
@@ -22,17 +22,17 @@ _COMMANDS = (
         re.compile(r"(?i)after (pipelined )?MAIL FROM|in reply to MAIL FROM|initial connection|sender was rejected"),
     ),
 )
-#: Addresses and the names of hosts may hold any words, which are no part of what a server says.
+#: Addresses and host names may contain any words; those are not part of the server's message.
 _NAMES = re.compile(
     r"<?[^\s<>@]{1,64}@[^\s<>@]{1,255}>?|(?i:\bhost )[^\s.\[]{1,63}\.[^\s\[]{1,255} ?\[[0-9a-fA-F.:]{3,45}\]"
 )
 
 
 def bounce_meaning(rules: Rules, reply: Reply, permanent: bool | None, domain: str = "") -> tuple[FeedbackOutcome, str]:
-    """HARD, SOFT or NOT_THEIR_FAULT, and the class, one of `MEANINGS`, of a letter that was given up for good.
+    """HARD, SOFT or NOT_THEIR_FAULT, and the class, one of `MEANINGS`, of a permanent delivery failure.
 
-    ``reply`` may have no code (0): its enhanced code or ``permanent``, what the report says itself, stands for one,
-    and a report that says nothing is taken for a lasting refusal. ``domain`` is the recipient's, in lower case.
+    ``reply`` may have no code (0). Then its enhanced code or ``permanent``, the report's own statement, replaces it,
+    and a report that states neither counts as a permanent refusal. ``domain`` is the recipient's, in lower case.
     """
     code = _code(reply, permanent)
     said = reply._replace(code=code, text=_NAMES.sub("", reply.text))

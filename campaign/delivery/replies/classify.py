@@ -1,9 +1,8 @@
-"""What does this reply ask of us? A pure decision over rules that are data (`replies.toml`).
+"""Classifies a reply: a pure decision by rules that are data (`replies.toml`).
 
-The order: rules of the campaign file, then stage, provider text, enhanced code, basic code, class; in each, the
-first rule that fits. For a reply that a bounce quotes there are rules of their own, which come before ours. What is
-decided here is only read elsewhere: nothing is sent, slowed or stopped here, and text of a server is never taken
-for more than text.
+Order: rules of the campaign file, then stage, provider text, enhanced code, basic code, class; within each, the first
+rule that fits. A reply quoted by a bounce has extra rules, which come before the built-in ones. This module only
+decides: it sends, slows and stops nothing, and a server's text is never interpreted as anything but text.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ TIERS = ("stage", "text", "enhanced", "code", "class")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, why in words, and on whose account.
+    """The decision about a reply: what to do, the reason in words, and what it applies to.
 
-    ``retry_after``: seconds to wait at least, None without a hint. ``counted``: the attempt counts against the
-    recipient. ``login``: the relay refused our login. ``quota``: an allowance is used up, so a stop is an
-    unfinished run and not a failed one. ``strikes``: a stop only after so many such replies in a row.
-    ``doubt``: a reply to the dot that says neither yes nor no. ``rule``: the name of the rule that decided.
-    ``means``: the class of a bounce that says the same, one of `MEANINGS`.
+    ``retry_after``: minimum wait in seconds, None without a hint. ``counted``: the attempt counts against the
+    recipient. ``login``: the relay refused our login. ``quota``: an allowance is used up, so a stop leaves
+    the run unfinished, not failed. ``strikes``: stop only after this many such replies in a row.
+    ``doubt``: a reply to the dot that neither accepts nor refuses. ``rule``: the name of the deciding rule.
+    ``means``: the class of a bounce with this reply, one of `MEANINGS`.
     """
 
     action: Action
@@ -61,7 +60,7 @@ _NO_REPLY = Decision(Action.BACK_OFF, "there was no well-formed reply", "", None
 
 
 class Rules:
-    """The rules in force: those of the campaign file before ours."""
+    """All rules: those of the campaign file before the built-in ones."""
 
     def __init__(self, user: Sequence[Rule], own: Sequence[Rule], bounced: Sequence[Rule] = ()) -> None:
         self._rules = (*user, *own)
@@ -71,15 +70,15 @@ class Rules:
 
     @classmethod
     def load(cls, extra: Sequence[Mapping[str, Any]] = ()) -> Rules:
-        """Our rules and the campaign file's. Raises ConfigError naming the rule that is wrong."""
+        """The built-in rules and the campaign file's. Raises ConfigError naming a wrong rule."""
         return cls(read_user_rules(extra), _own_rules(TIERS), _own_rules(("bounce",)))
 
     def decide(
         self, stage: Stage, reply: Reply, *, recipient_domain: str = "", relay: str = "", resent: bool = False
     ) -> Decision:
-        """What ``reply`` at ``stage`` asks. ``resent``: the letter was in doubt before this attempt.
+        """The decision about ``reply`` at ``stage``. ``resent``: the letter was in doubt before this attempt.
 
-        Any code is decided, also unknown ones; a code of 0 stands for no well-formed reply.
+        Every code is decided, including unknown ones; a code of 0 stands for no well-formed reply.
         """
         if reply.code == 250:
             return self._plain[stage]
@@ -89,7 +88,7 @@ class Rules:
         return decision
 
     def decide_bounced(self, stage: Stage, reply: Reply, recipient_domain: str = "") -> Decision:
-        """What ``reply`` asks, which another server got at ``stage``, or made up itself, and tells of in a bounce."""
+        """The decision about a ``reply`` quoted by a bounce: another server received it at ``stage``, or created it."""
         return self._decide(stage, reply, recipient_domain, "", bounced=True)
 
     def names(self) -> list[str]:

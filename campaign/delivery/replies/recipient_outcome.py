@@ -1,7 +1,7 @@
-"""What a decision about a reply means for the recipient: pure, one table.
+"""Maps a decision about a reply to the recipient's outcome: pure, one table.
 
-`replies` says what a reply asks for; here it becomes an `Outcome`, or ``None`` where the recipient gets another
-try in this pass without anything being recorded. What it means for the relay, the pace or the run is `stops`.
+`classify.py` decides what a reply requires; this module makes it an `Outcome`, or ``None`` if the recipient is tried
+again in this pass without a record. Effects on the run are decided in `stop_conditions.py`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from campaign.model import Outcome, Reply, Verdict
 
 
 def outcome_of(number: int, stage: Stage, reply: Reply, decision: Decision, relay: str) -> Outcome | None:
-    """The outcome of a letter that met ``reply`` at ``stage`` (MAIL, RCPT, DATA or DOT).
+    """The outcome of a letter that got ``reply`` at ``stage`` (MAIL, RCPT, DATA or DOT).
 
-    After the dot there always is one: a letter whose intent is recorded must not lose its verdict. Before it, a
-    relay that goes away or sends us elsewhere leaves the recipient as it was.
+    After the dot there always is an outcome: a letter whose intent is recorded must get a verdict. Before the dot, a
+    relay that closes the connection or refers us to another one leaves the recipient unchanged.
     """
     if stage is Stage.DOT and (200 <= reply.code < 300 or decision.action is Action.ACCEPT):
         return Outcome(number, Verdict.ACCEPTED, reply.text, reply.code, reply.enhanced, relay)
@@ -29,7 +29,7 @@ def outcome_of(number: int, stage: Stage, reply: Reply, decision: Decision, rela
 
 
 def _refused(number: int, verdict: Verdict, reply: Reply, decision: Decision, relay: str) -> Outcome:
-    # A stop is corrected by the operator, who will not want to wait once it is.
+    # The operator resolves the cause of a stop, and should not have to wait afterwards.
     stops = decision.action is Action.STOP
     return Outcome(
         number=number,
@@ -45,17 +45,17 @@ def _refused(number: int, verdict: Verdict, reply: Reply, decision: Decision, re
 
 
 def broken(number: int, why: str, relay: str) -> Outcome:
-    """The dot was handed over and nothing well-formed came back."""
+    """In doubt: the dot was sent and no well-formed reply arrived."""
     return Outcome(number, Verdict.IN_DOUBT, why, relay=relay)
 
 
 def held_back(number: int, why: str, relay: str) -> Outcome:
-    """The intent was recorded, and then the dot did not leave: certainly not sent, nobody's fault."""
+    """Deferred: the intent was recorded, but the dot was not sent. The attempt does not count."""
     return Outcome(number, Verdict.DEFERRED, why, relay=relay, counted=False, retry_after=0.0)
 
 
 def set_aside(number: int, breaks: int, why: str, relay: str) -> Outcome:
-    """Connections kept breaking under this letter before its dot; a later pass tries again."""
+    """Deferred: connections kept breaking before this letter's dot; a later pass tries again."""
     return Outcome(
         number, Verdict.DEFERRED, f"{breaks} connections broke before the final dot: {why}", relay=relay, counted=False
     )

@@ -1,13 +1,13 @@
-"""When a server says in its own words how long to wait: "try again in 300 seconds", "come back in 00:05:00".
+"""Retry hints in a server's text: "try again in 300 seconds", "come back in 00:05:00".
 
-Only the number is believed, and only within bounds: a hint is a wish of a stranger.
+Only the number is used, and only within limits, because the text is untrusted.
 """
 
 from __future__ import annotations
 
 import re
 
-#: No hint makes us wait longer than this, in seconds.
+#: Longest wait that a hint can cause, in seconds.
 LONGEST = 86400.0
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -19,12 +19,12 @@ _AMOUNT = re.compile(
 )
 _CLOCK = re.compile(r"(?<![\d:])(\d{1,2}):([0-5]\d):([0-5]\d)(?![\d:])")
 _BARE = re.compile(r"retry[- ]?after[: =]+(\d{1,6})\b", re.IGNORECASE)
-#: How far in front of an amount the words that make it a hint may stand.
+#: Longest distance, in characters, between the words that make an amount a hint and the amount.
 _REACH = 40
 
 
 def hint(text: str) -> float | None:
-    """The seconds that ``text`` asks us to wait, at most `LONGEST`; None where it names no time to wait."""
+    """The seconds that ``text`` asks us to wait, at most `LONGEST`; None if it names no time."""
     if not any(character.isdigit() for character in text):
         return None
     seconds = [_seconds(found[1], found[2]) for found in _AMOUNT.finditer(text) if _asked(text, found.start())]

@@ -1,6 +1,6 @@
-"""Rules about replies, as they are written in `replies.toml` and in the campaign file, checked once.
+"""Parses and checks rules about replies, from `replies.toml` and from the campaign file.
 
-This module reads and checks rules; `replies` decides by them.
+`classify.py` applies the rules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from campaign.errors import ConfigError
 
 
 class Stage(StrEnum):
-    """Where in the conversation a reply came: the answer to what."""
+    """The stage of an SMTP session that a reply answers."""
 
     CONNECT = "connect"
     BANNER = "banner"
@@ -35,11 +35,12 @@ class Stage(StrEnum):
 
 
 class Action(StrEnum):
-    """What a reply asks of us.
+    """What a reply requires.
 
-    ``accept``: go on. ``retry``: this recipient in a later pass. ``back_off``: slow down or hold what the scope
-    names; the recipient goes back. ``reject``: this recipient, for good. ``suppress``: the same, and never
-    again. ``stop``: end the run, resumable. ``next_relay``: this relay is out; another takes over.
+    ``accept``: continue. ``retry``: try this recipient in a later pass. ``back_off``: slow down or hold what the scope
+    names; the recipient goes back to the queue. ``reject``: refuse this recipient permanently. ``suppress``: the same,
+    and leave it out of later runs. ``stop``: end the run, resumable. ``next_relay``: stop using this relay; another
+    takes over.
     """
 
     ACCEPT = "accept"
@@ -53,7 +54,7 @@ class Action(StrEnum):
 
 Scope = Literal["recipient", "domain", "relay", "run"]
 
-#: Classes of what a refusal means; `bounce_meaning.py` says whose fault each is.
+#: Classes of refusals; `bounce_meaning.py` decides whether each is about the address or about us.
 MEANINGS = frozenset({
     "accepted", "no_such_user", "no_such_domain", "disabled", "filtered", "full", "deferred", "expired", "too_big",
     "spam", "blocked", "policy", "authentication", "relay_denied", "content", "rate", "configuration", "other",
@@ -70,9 +71,9 @@ _PART = re.compile(r"\*|\d{1,3}(-\d{1,3})?")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: what must fit (``None``: anything does) and what follows. ``retry`` is in seconds.
+    """One rule: conditions (``None`` matches anything) and consequences. ``retry`` is in seconds.
 
-    ``enhanced`` and ``text`` are regular expressions, `pattern`s only once a reply is held against them.
+    ``enhanced`` and ``text`` are regular expressions, compiled by `pattern` when first used.
     """
 
     name: str
@@ -96,17 +97,17 @@ class Rule:
 
 @cache
 def pattern(expression: str) -> re.Pattern[str]:
-    """``expression`` compiled, upper and lower case alike. Raises re.error."""
+    """``expression`` compiled, ignoring case. Raises re.error."""
     return re.compile(expression, re.IGNORECASE)
 
 
 def read_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """Rules of our own; a mistake in one is a ConfigError like any other."""
+    """The built-in rules. Raises ConfigError for a mistake in one."""
     return tuple(_rule(table, str(table.get("name", "?"))) for table in tables)
 
 
 def read_user_rules(tables: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """Rules of the campaign file. Raises ConfigError that names the rule and what is wrong with it."""
+    """Rules of the campaign file. Raises ConfigError naming the rule and its mistake."""
     return tuple(_checked(table, f"delivery.reply_rules[{number}]") for number, table in enumerate(tables))
 
 

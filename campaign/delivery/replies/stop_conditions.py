@@ -1,7 +1,7 @@
-"""When does the run have to stop? Counts over what replies asked for; pure, no clock.
+"""Decides when the run must stop, by counting decisions about replies; pure, no clock.
 
-Three reasons: refusals that would hit everybody, a login refused, and too large a share of letters refused by
-policy. A list with dead addresses stops nothing: those end in suppression, recipient by recipient.
+There are three reasons: a refusal that would hit every recipient, a refused login, and too large a share of letters
+refused by policy. Dead addresses do not stop a run: each is suppressed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from campaign.model import Reply
 
 
 class StopConditions:
-    """``look`` at each decided reply, ``accepted`` at each acceptance; an error means: end the run with it."""
+    """Call ``look`` for each decided reply and ``accepted`` for each acceptance; a returned error ends the run."""
 
     def __init__(self, share: float, window: int) -> None:
         self._share = share
@@ -23,7 +23,7 @@ class StopConditions:
         self._row: tuple[str, int] = ("", 0)
 
     def accepted(self) -> None:
-        """A letter was accepted."""
+        """Count an accepted letter."""
         self._row = ("", 0)
         self._note(by_policy=False)
 
@@ -56,12 +56,12 @@ class StopConditions:
 
 
 def refused_by_policy(reply: Reply) -> bool:
-    """Whether a refusal is about us or the content (X.7.x, or a bare 554) and not about the recipient."""
+    """Whether a refusal is about the sender or the content (X.7.x, or a bare 554), not about the recipient."""
     return reply.enhanced[1:3] == ".7" or (not reply.enhanced and reply.code == 554)
 
 
 def stop(decision: Decision, reply: Reply, relay: str) -> CampaignError:
-    """The error that a stop decision ends the run with."""
+    """The error with which a stop decision ends the run."""
     kind = LoginError if decision.login else UnfinishedError if decision.quota else RelayError
     what = (
         "refused our login" if decision.login else "will not take letters now" if decision.quota else "turned us away"
@@ -74,5 +74,5 @@ def stop(decision: Decision, reply: Reply, relay: str) -> CampaignError:
 
 
 def reply_text(reply: Reply) -> str:
-    """A reply as it is told to people."""
+    """A reply as text for people."""
     return " ".join(part for part in (str(reply.code), reply.enhanced, reply.text) if part)

@@ -1,4 +1,4 @@
-"""The suppression lists, read again while a run goes on: an unsubscribe that came meanwhile wins."""
+"""Suppression lists that are read again during a run, so that an unsubscribe in the meantime takes effect."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ READ_AGAIN_SECONDS = 3600.0
 
 
 class FreshSuppression:
-    """``load`` reads the lists; what it raises, reading them again raises."""
+    """``load`` reads the lists; its errors pass through `look` and `read`."""
 
     def __init__(self, load: Callable[[], Suppression]) -> None:
         self._load = load
         self._lists, self._read_at = load(), time.monotonic()
 
     def covers(self, address: str) -> str:
-        """Why nothing may be sent to this address now; empty where it may."""
+        """The reason why nothing may be sent to this address now; empty if it may."""
         return self._lists.covers(address)
 
     async def look(self) -> None:
-        """Read the lists again if that was long ago."""
+        """Read the lists again if they are out of date."""
         if time.monotonic() - self._read_at > READ_AGAIN_SECONDS:
             await self.read()
 
     async def read(self) -> None:
-        """Read the lists again, without holding anything up meanwhile."""
+        """Read the lists again, in a thread, so that sending continues."""
         self._read_at = time.monotonic()
         self._lists = await asyncio.to_thread(self._load)

@@ -1,6 +1,6 @@
-"""What delivery reports to: intents and verdicts go into the checkpoint, dead addresses to those that are remembered.
+"""Records what delivery reports: intents and verdicts in the checkpoint, dead addresses as feedback events.
 
-Also where a passing failure becomes *not before* or *given up*, by the pure decision of `delivery.retries`.
+It also turns a temporary failure into *not before* or *given up*, as decided by `backoff.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from campaign.report.live.progress import Counts
 
 
 class CheckpointRecorder:
-    """What delivery reports to: writes intents and verdicts down, and decides what a passing failure leads to.
+    """The `OutcomeRecorder` of a run: records intents and verdicts, and applies the retry policy.
 
     ``written`` counts the verdicts.
     """
@@ -27,11 +27,11 @@ class CheckpointRecorder:
         self._dead = DeadAddresses(run.job, run.plan, run.history.opened)
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
-        """Before the dot."""
+        """Record an intent, before the dot."""
         return self._checkpoint.intent(letter, relay)
 
     def verdict(self, outcome: Outcome) -> None:
-        """After the reply, or instead of one."""
+        """Record a verdict, after the reply or if there is none."""
         not_before = 0.0
         if outcome.verdict is Verdict.DEFERRED:
             outcome, not_before = self._put_off(outcome)
@@ -45,7 +45,7 @@ class CheckpointRecorder:
             self._dead.suppress(self._checkpoint.history.dead[outcome.number])
 
     def settle(self, number: int, verdict: Verdict, reason: str) -> None:
-        """A verdict that took no attempt."""
+        """Record a verdict that needed no attempt."""
         before = self._checkpoint.history.verdict(number)
         after = self._checkpoint.settle(number, verdict, reason)
         self.written += 1
@@ -54,11 +54,11 @@ class CheckpointRecorder:
     def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
         delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
         now = time.time()
-        if not outcome.relay:  # a limit of ours holds it: nobody was asked, so there is nothing to give up
+        if not outcome.relay:  # our own limit holds it and no relay was asked: do not give up
             return outcome, now + (outcome.retry_after or 0.0)
         held_again = not outcome.code and history.verdict(number) is Verdict.DEFERRED
         if outcome.retry_after == 0 and not outcome.counted and not held_again:
-            return outcome, now  # certainly not sent, and nobody refused it: the next pass takes it up
+            return outcome, now  # certainly not sent, and not refused: the next pass takes it
         decision = decide_retry(
             outcome,
             history.attempts[number] + outcome.counted,
@@ -75,8 +75,8 @@ class CheckpointRecorder:
 
 
 def count(counts: Counts, before: Verdict, after: Verdict) -> None:
-    """Move one recipient between the numbers on the screen."""
-    if before is Verdict.WAITING and after is Verdict.ACCEPTED:  # what nearly all of them do
+    """Update the counts on the screen for one recipient."""
+    if before is Verdict.WAITING and after is Verdict.ACCEPTED:  # the most common case
         counts.accepted += 1
         return
     if before is not Verdict.WAITING:
