@@ -36,17 +36,23 @@ class AddressMask:
         self._forms = sorted({form for one in self.addresses for form in _forms(one)}, key=lambda one: -len(one))
         forms = b"|".join(map(re.escape, self._forms))
         self._pattern = re.compile(_BEFORE + b"(?:" + forms + b")" + _AFTER, re.IGNORECASE)
+        self._anchors = {_anchor(one) for one in self.addresses}
         locals_ = {one.rpartition("@")[0] for one in self.addresses}
         words = [re.escape(one) for one in sorted(locals_, key=lambda one: -len(one)) if len(one) >= _SHORTEST_LOCAL]
         self._local = re.compile(rf"(?<![\w.+-])(?:{'|'.join(words)})(?![\w+-])", re.IGNORECASE) if words else None
 
     def found(self, data: bytes) -> bool:
         """Whether ``data`` contains a spelling."""
-        return self._pattern.search(data) is not None
+        return self._may_be_in(data) and self._pattern.search(data) is not None
 
     def masked(self, data: bytes) -> bytes:
         """``data`` with as many asterisks as each spelling has octets."""
-        return self._pattern.sub(lambda match: b"*" * len(match[0]), data)
+        return self._pattern.sub(lambda match: b"*" * len(match[0]), data) if self._may_be_in(data) else data
+
+    def _may_be_in(self, data: bytes) -> bool:
+        """Whether it is worth searching: most data is passed over a hundred times faster than the pattern would."""
+        folded = data.lower()
+        return any(anchor in folded for anchor in self._anchors)
 
     def masked_reply(self, text: str) -> str:
         """A reply about this person, with the local part masked where it stands alone, too; as many octets of UTF-8."""
@@ -81,6 +87,12 @@ def _decoded_texts(content: bytes) -> Iterator[bytes]:
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes):
             yield payload
+
+
+def _anchor(address: str) -> bytes:
+    """The longest run of ASCII letters and digits in the local part, which every spelling has as it is."""
+    local = unicodedata.normalize("NFC", address.rpartition("@")[0]).lower()
+    return max(re.findall(r"[a-z0-9]+", local) or [""], key=len).encode()
 
 
 def _forms(address: str) -> Iterator[bytes]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from campaign.config import Settings
 from campaign.feedback.suppression_rules import SuppressionEntry
 from campaign.ledger import suppressed_csv
 from campaign.ledger.feedback_store import read_events, rewrite_events
-from campaign.ledger.forget_recipient import mask_lines
 from campaign.model import FeedbackEvent
 from campaign.pipeline.operate.forget.known_person import KnownPerson
 from campaign.pipeline.operate.suppressed_export import export_suppressed
@@ -32,14 +32,26 @@ def erase_events(directory: Path, settings: Settings, person: KnownPerson, *, dr
     eraser = EventEraser(person, keep_hash=suppressed)
     if dry_run:
         return sum(eraser.erased(event) != event for event in read_events(directory)), suppressed
+    _drop_lines(directory, person)
     count = rewrite_events(directory, eraser.erased)
     if count:
         export_suppressed(directory, settings)
-    path = directory / suppressed_csv.NAME
-    if path.exists():
-        with suppressed_csv.list_locked(directory):
-            mask_lines(path, person.mask.masked)  # comments, which are kept as people wrote them
     return count, suppressed
+
+
+def _drop_lines(directory: Path, person: KnownPerson) -> None:
+    """Take the person's lines out of ``suppressed.csv``, all of which the store has, and mask what others say.
+
+    A line that stayed would be taken for one that somebody wrote, once the store has no event with its address.
+    """
+    wanted = person.key_of(person.address)
+    with suppressed_csv.list_locked(directory) if (directory / suppressed_csv.NAME).exists() else nullcontext():
+        lines = list(suppressed_csv.read_list(directory))
+        kept = [line for line in lines if person.key_of(listed_address(line)) != wanted]
+        texts = [person.mask.masked(line.text.encode("utf-8", "surrogateescape")) for line in kept]
+        said = [text.decode("utf-8", "surrogateescape") for text in texts]
+        if said != [line.text for line in lines]:
+            suppressed_csv.rewrite_list(directory, (), said, suppressed_csv.signature(directory))
 
 
 def suppressing_entry(directory: Path, settings: Settings, person: KnownPerson) -> SuppressionEntry | str | None:
