@@ -75,7 +75,8 @@ def release_facts(undone: SuppressionEntry) -> dict[str, Any]:
 
 
 def _event_lines(event: FeedbackEvent, how: str) -> list[str]:
-    said = " ".join(filter(None, (str(event.code or ""), event.enhanced, event.diagnostic)))
+    codes = [code for code in (str(event.code or ""), event.enhanced) if code not in event.diagnostic]
+    said = " ".join(filter(None, (*codes, event.diagnostic)))
     where = ", ".join(filter(None, (event.source, event.run, event.mta)))
     head = f"  {moment(event.at or event.seen)}  {event.outcome} {event.reason}".rstrip()
     return [head, *(f"    {text}" for text in (said, f"read from {where}", how) if text)]

@@ -28,6 +28,7 @@ from campaign.pipeline.operate.suppression_answers import (
     suppression_table,
 )
 from campaign.pipeline.operate.suppression_view import derive_suppression, runs_in
+from campaign.pipeline.operate.suppression_words import answer_lines
 
 DAY = 86_400.0
 NOW = 20_000 * DAY
@@ -339,3 +340,18 @@ def test_a_hundred_thousand_events_are_judged_in_seconds(job: Job) -> None:
     began = time.perf_counter()
     assert len(job.suppression()) == 0
     assert time.perf_counter() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("diagnostic", "shown"),
+    [
+        ("550 5.1.1 no such user", "550 5.1.1 no such user"),
+        ("host mx said: 550-5.1.1 no such user", "host mx said: 550-5.1.1 no such user"),
+        ("550 no such user", "5.1.1 550 no such user"),
+        ("no such user", "550 5.1.1 no such user"),
+        ("", "550 5.1.1"),
+    ],
+)
+def test_a_code_that_the_words_of_a_server_hold_is_not_shown_twice(job: Job, diagnostic: str, shown: str) -> None:
+    store(job, event("a@example.com", code=550, enhanced="5.1.1", diagnostic=diagnostic))
+    assert f"    {shown}" in answer_lines(job, explain_suppression(job, "a@example.com", NOW))
