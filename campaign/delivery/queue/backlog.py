@@ -124,8 +124,9 @@ class Backlog:
         while self._due and self._due[0][0] <= now:
             group = self._due[0][1]
             seconds = self._seconds(group, self._aside[group][0].domain, wait)
-            if 0 < seconds <= self.longest:
-                heapq.heapreplace(self._due, (now + seconds, group))
+            later = now + seconds  # which may be rounded to now; then it may go
+            if now < later and seconds <= self.longest:
+                heapq.heapreplace(self._due, (later, group))
                 continue
             item = self._aside[group].popleft()
             self._aside_size -= 1

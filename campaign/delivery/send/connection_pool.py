@@ -202,18 +202,21 @@ class ConnectionPool:
         admission = self.admission
         if admission.closed or admission.paused or not admission.backlog.more():
             return False
+        serving = [one for one in self.selector.states if not one.out]
+        found = self.selector.choose(_now()) if serving else None
+        if isinstance(found, RelayState) and found.dialling >= _at_once(found):
+            return False  # one more could not dial it, would end at once, and would be wanted again
         if self.selector.weighted:
-            return self._wants_worker_by_weight(starting)
+            return self._wants_worker_by_weight(starting, serving, found)
         if admission.idle:
             return False
         if workers and any(account.throttle.wait("", self._clock()) > 0 for account in self.accounts.values()):
             return False  # no turn is missed: the limits delay us, not the connections; one worker waits for them
         return starting < max(_at_once(state) for state in self.selector.states)
 
-    def _wants_worker_by_weight(self, starting: int) -> bool:
+    def _wants_worker_by_weight(self, starting: int, serving: Sequence[RelayState], found: object) -> bool:
         """Each relay has its own limits: a worker is wanted if the next one would find work."""
-        serving = [one for one in self.selector.states if not one.out]
-        if serving and isinstance(found := self.selector.choose(_now()), RelayState):
+        if isinstance(found, RelayState):
             account = self.account(found)
             if account.idle or account.throttle.wait("", self._clock()) > 0:
                 return False

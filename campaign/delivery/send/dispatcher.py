@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from campaign.config.delivery import DeliverySection
+from campaign.config.units import Rate
 from campaign.delivery.control_file import Control
 from campaign.delivery.interfaces import Compose, OutcomeRecorder, Throttles
 from campaign.delivery.pacing.domain_groups import domain_groups, domain_name
@@ -54,7 +55,7 @@ class Dispatcher:
         self._settings = settings
         self._clock = clock
         self._control = control
-        self._rate = None if control is None else control.rate
+        self._rate: tuple[Rate, ...] | None = None  # none of the operator's is in force yet
         self._pool = ConnectionPool(
             settings,
             relays,

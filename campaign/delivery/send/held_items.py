@@ -116,9 +116,12 @@ class HeldItems:
             self.again(current, why, relay)
 
     def put_back_all(self) -> None:
-        """Return all held items to the queue, in their order."""
+        """Return all held items to the queue, in their order; those settled elsewhere end."""
         self.following = None
         for item in reversed(self._items):
+            if _is_settled(item):
+                self._admission.end(item)
+                continue
             if item.composing is not None:
                 item.composing.cancel()
             self._admission.put_back(item)
@@ -164,3 +167,11 @@ class HeldItems:
     def _drop(self, item: QueueItem) -> None:
         self._items.remove(item)
         self._admission.end(item)
+
+
+def _is_settled(item: QueueItem) -> bool:
+    """Whether composing an item that was begun led to a verdict instead of a letter; sending it would give it two."""
+    if item.composing is None:
+        return item.letter is None and not item.postponed
+    done = item.composing.done() and not item.composing.cancelled()
+    return done and item.composing.exception() is None and item.composing.result() is None

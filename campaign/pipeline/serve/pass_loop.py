@@ -139,12 +139,12 @@ class PassLoop:
                 return
             if not await self._wait_for_pass(due_at):
                 return
-            if history.passes > first:
-                await self._suppression.read()
             step = await self._release.step(history)
             if step in {"stop", "left"}:
                 self._halt(*[ExitCode.HELD] if step == "stop" else [])
                 return
+            if history.passes > first:  # and after the canary's wait, in which an unsubscribe may have come
+                await self._suppression.read()
             self._canary_only = step == "canary"
             self._checkpoint.expect_few(self._canary_only)
             self._checkpoint.begin_pass()

@@ -429,3 +429,11 @@ def test_after_the_dot_every_reply_is_an_outcome() -> None:
 def test_no_wait_is_endless() -> None:
     account = RelayAccount(Throttle([Rate(50, 1.0), Rate(100_000, 86400.0)]))
     assert account.wait(0.0) < math.inf
+
+
+def test_a_wait_too_short_for_the_clock_is_none() -> None:
+    """A wait that is rounded away when it is added to the time would be looked at for ever."""
+    backlog = Backlog(iter(people("slow")), 900.0)
+    assert backlog.take(0.0, lambda _: 5.0) == 5.0
+    found = backlog.take(1e6, lambda _: 1e-18)
+    assert isinstance(found, QueueItem)

@@ -1,0 +1,50 @@
+"""How many workers a pool wants, and what a rate set by an operator means to a process that begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from campaign.config.delivery import DeliverySection
+from campaign.config.units import Rate
+from campaign.delivery.control_file import Control, write_control
+from campaign.delivery.pacing.throttle import Throttle
+from campaign.delivery.queue.admission import Admission
+from campaign.delivery.queue.backlog import Backlog
+from campaign.delivery.relays.relay import Relay
+from campaign.delivery.replies.classify import Rules
+from campaign.delivery.send.connection_pool import ConnectionPool
+from campaign.delivery.send.dispatcher import Dispatcher
+from campaign.model import Recipient
+
+RELAYS = [Relay(f"smtp://{host}:25", host, 25, "none") for host in ("a", "b")]
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+async def test_no_worker_is_wanted_that_could_not_dial() -> None:
+    """It would end at once and be wanted again, as fast as the processor can, until the dial before it is over."""
+    pool = ConnectionPool(
+        DeliverySection(), RELAYS, Any, clock=lambda: 0.0, rules=Rules.load(), throttles=lambda _: Throttle(()),
+        fail=nothing, grow=nothing, resent=lambda _: False,
+    )  # fmt: skip
+    recipients = iter([Recipient(0, "u@b.example", "u", "", 1, {})])
+    pool.begin(Admission(Backlog(recipients, 900.0), lambda: 0.0, 900.0), nothing)
+    first, second = pool.selector.states
+    pool.selector.accepted(first)
+    assert pool.wants_worker(1, 1)
+    pool.selector.failed(first, "it is down", 1e9)
+    assert pool.wants_worker(1, 0)
+    assert pool.may_dial(second)
+    assert not pool.wants_worker(1, 1)
+
+
+async def test_a_rate_that_was_set_before_the_process_began_is_in_force(tmp_path: Path) -> None:
+    write_control(tmp_path, rate="1/s")
+    control, throttle = Control(tmp_path), Throttle(())
+    control.poll(0.0)
+    dispatcher = Dispatcher(DeliverySection(), RELAYS, Any, control=control, throttles=lambda _: throttle)
+    await dispatcher.serve_pass(iter(()), nothing)
+    assert throttle.limits == (Rate(1, 1.0),)
