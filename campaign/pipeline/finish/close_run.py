@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.finish.feedback_figures import feedback_figures
+from campaign.pipeline.finish.feedback_figures import domain_in_report, feedback_figures
 from campaign.pipeline.finish.reply_summary import Refusals
 from campaign.pipeline.operate.forget.letter_id import letter_id
 from campaign.pipeline.operate.publish_metrics import publish_last
@@ -41,8 +41,6 @@ from campaign.report.telemetry.reply_latency import SendTimes
 from campaign.report.telemetry.tracing import conclude, span
 from campaign.system.time_zone import time_zone
 
-#: What stands in the report in place of the domain of recipients who were forgotten.
-FORGOTTEN = "(forgotten)"
 TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS, TOLD_RESTS = 25, 25, 1000, 5
 
 
@@ -141,7 +139,7 @@ def verdict_codes(history: RunState, policy: InDoubt) -> set[ExitCode]:
 
 def gather_facts(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream) -> RunFacts:
     """Everything that a report says about this run."""
-    domains, domain_count = _by_domain(plan, history)
+    domains = _by_domain(plan, history)
     opened, rules = history.opened, Rules.load(job.settings.delivery.reply_rules)
     return RunFacts(
         campaign=opened.campaign,
@@ -155,8 +153,8 @@ def gather_facts(job: Job, folder: Path, plan: Plan, history: RunState, stream: 
         active=stream.active,
         books=plan.books,
         verdicts=history.tally(),
-        by_domain=domains,
-        domain_count=domain_count,
+        by_domain=_largest(domains),
+        domain_count=len(domains),
         sample=read_sample(folder),
         by_reply=stream.refusals.top(rules, TOP_REPLIES),
         dead=stream.refusals.dead(rules),
@@ -173,7 +171,7 @@ def gather_facts(job: Job, folder: Path, plan: Plan, history: RunState, stream: 
         notes=history.notes,
         latency_buckets=stream.times.buckets(),
         latency_sum=stream.times.sum,
-        feedback=feedback_figures(job, plan, history),
+        feedback=feedback_figures(job, plan, history, domains),
     )
 
 
@@ -224,13 +222,16 @@ def _doubts(job: Job, plan: Plan, history: RunState, stream: Stream) -> Iterator
         yield DoubtRow(number, recipient.address, letter_id(identity, domain, recipient), relay, at)
 
 
-def _by_domain(plan: Plan, history: RunState) -> tuple[dict[str, dict[str, int]], int]:
+def _by_domain(plan: Plan, history: RunState) -> dict[str, Counter[str]]:
     domains: dict[str, Counter[str]] = {}
     for number, address in enumerate(plan.addresses()):
-        domain = address.rpartition("@")[2] or FORGOTTEN
-        domains.setdefault(domain, Counter())[history.verdict(number).value] += 1
+        domains.setdefault(domain_in_report(address), Counter())[history.verdict(number).value] += 1
+    return domains
+
+
+def _largest(domains: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     largest = sorted(domains.items(), key=lambda one: (-one[1].total(), one[0]))[:TOP_DOMAINS]
-    return {domain: dict(counts) for domain, counts in largest}, len(domains)
+    return {domain: dict(counts) for domain, counts in largest}
 
 
 def rest_notes(rests: Sequence[Rest]) -> list[str]:

@@ -8,9 +8,8 @@ have it: not, unless ``feedback.trust_addresses`` says so.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.delivery.pacing.domain_groups import domain_groups
@@ -21,9 +20,11 @@ from campaign.ledger.run_state import RunState
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppress_dead import SOURCE
-from campaign.report.feedback.feedback_facts import BOUNCED, BounceTally, FeedbackFacts, ProviderTally
+from campaign.report.feedback.feedback_facts import BounceTally, FeedbackFacts, ProviderTally
 
 TOP_PROVIDERS = 12
+#: What stands in the report in place of the domain of recipients who were forgotten.
+FORGOTTEN = "(forgotten)"
 #: Seconds after a run's begin in which messages that cannot be tied to any letter are counted with it.
 WINDOW = 7 * 86_400.0
 
@@ -35,8 +36,7 @@ _WORSE = (
     FeedbackOutcome.SOFT,
     FeedbackOutcome.HARD,
 )
-_RANK = {outcome: rank for rank, outcome in enumerate(_WORSE, start=1)}
-_RANKS = 0b111
+_RANKS, _FIRST_BOUNCE = 0b111, 3
 #: Outcomes that a recipient may have besides, each a bit.
 _BESIDES = {
     FeedbackOutcome.COMPLAINT: 1 << 3,
@@ -44,66 +44,69 @@ _BESIDES = {
     FeedbackOutcome.AUTOMATIC_REPLY: 1 << 5,
     FeedbackOutcome.UNKNOWN: 1 << 6,
 }
-
-
-class Flags(Protocol):
-    """An octet for each recipient's number, 0 at first: a bytearray, or a dictionary that has a default."""
-
-    def __getitem__(self, number: int, /) -> int:
-        """What is kept of a recipient."""
-
-    def __setitem__(self, number: int, value: int, /) -> None:
-        """Keep it."""
+_CODES = {outcome: rank for rank, outcome in enumerate(_WORSE, start=1)} | _BESIDES
 
 
 class RunOutcomes:
-    """The outcomes of a run's recipients. ``flags`` keeps them for the numbers 0 to ``size`` - 1."""
+    """The outcomes of a run's recipients, whose numbers are 0 to ``size`` - 1.
 
-    def __init__(self, flags: Flags, size: int) -> None:
+    ``flags`` keeps an octet for each number, 0 at first: in a bytearray, or only for those of whom something came back.
+    """
+
+    def __init__(self, flags: bytearray | defaultdict[int, int], size: int) -> None:
         self._flags, self._size = flags, size
         self._reasons: dict[int, str] = {}
-        self.counts: Counter[FeedbackOutcome] = Counter()
+        self._complained: set[int] = set()
 
     def add(self, event: FeedbackEvent) -> None:
         """Count one event; one about a number that the plan does not have is ignored."""
-        number, outcome = event.number, event.outcome
+        number, code = event.number, _CODES.get(event.outcome, 0)
         if not 0 <= number < self._size:
             return
         flags = self._flags[number]
-        rank, bit = _RANK.get(outcome, 0), _BESIDES.get(outcome, 0)
-        if rank > flags & _RANKS:
-            self._worse(number, flags & _RANKS, rank, event.reason)
-        elif bit & ~flags:
-            self._flags[number] = flags | bit
-            self.counts[outcome] += 1
+        if code > _RANKS:
+            self._flags[number] = flags | code
+            if event.outcome is FeedbackOutcome.COMPLAINT:
+                self._complained.add(number)
+        elif code > flags & _RANKS:
+            self._flags[number] = flags & ~_RANKS | code
+            if code >= _FIRST_BOUNCE:
+                self._reasons[number] = event.reason
+
+    def counts(self) -> dict[FeedbackOutcome, int]:
+        """How many recipients have each outcome; those that none has are left out."""
+        flags = self._flags.values() if isinstance(self._flags, defaultdict) else self._flags
+        found: Counter[FeedbackOutcome] = Counter()
+        for value, count in Counter(flags).items():
+            for outcome in _outcomes(value):
+                found[outcome] += count
+        return dict(found)
 
     def bounces(self) -> tuple[BounceTally, ...]:
         """Bounced recipients by outcome and class, the most frequent first."""
-        found = Counter((self._outcome(number), reason) for number, reason in self._reasons.items())
-        return tuple(BounceTally(outcome, reason, count) for (outcome, reason), count in found.most_common())
+        found = Counter((self._flags[number] & _RANKS, reason) for number, reason in self._reasons.items())
+        return tuple(BounceTally(_WORSE[rank - 1], reason, count) for (rank, reason), count in found.most_common())
+
+    def worrying(self) -> set[int]:
+        """The numbers of those who complained or whose letter bounced."""
+        return self._complained.union(self._reasons)
 
     def outcomes(self, number: int) -> list[FeedbackOutcome]:
         """All outcomes of one recipient."""
-        flags = self._flags[number]
-        became = [self._outcome(number)] if flags & _RANKS else []
-        return became + [outcome for outcome, bit in _BESIDES.items() if flags & bit]
-
-    def _outcome(self, number: int) -> FeedbackOutcome:
-        return _WORSE[(self._flags[number] & _RANKS) - 1]
-
-    def _worse(self, number: int, before: int, rank: int, reason: str) -> None:
-        if before:
-            self.counts[_WORSE[before - 1]] -= 1
-        self.counts[_WORSE[rank - 1]] += 1
-        self._flags[number] = self._flags[number] & ~_RANKS | rank
-        if _WORSE[rank - 1] in BOUNCED:
-            self._reasons[number] = reason
+        return _outcomes(self._flags[number])
 
 
-def feedback_figures(job: Job, plan: Plan, history: RunState) -> FeedbackFacts | None:
+def _outcomes(flags: int) -> list[FeedbackOutcome]:
+    became = [_WORSE[(flags & _RANKS) - 1]] if flags & _RANKS else []
+    return became + [outcome for outcome, bit in _BESIDES.items() if flags & bit]
+
+
+def feedback_figures(
+    job: Job, plan: Plan, history: RunState, domains: Mapping[str, Mapping[str, int]]
+) -> FeedbackFacts | None:
     """What came back about this run. None where no feedback is read and nothing came, and for a rehearsal.
 
-    Raises StorageError, DamageError.
+    ``domains`` counts the run's recipients by domain and verdict. Raises StorageError, DamageError.
     """
     if history.rehearsal:
         return None
@@ -114,11 +117,11 @@ def feedback_figures(job: Job, plan: Plan, history: RunState) -> FeedbackFacts |
     )
     if not events and not settings.source:
         return None
-    providers = _providers(job, plan, history, outcomes) if events else ()
+    providers = _providers(job, plan, domains, outcomes) if events else ()
     return FeedbackFacts(
         events=events,
         accepted=history.tally()[Verdict.ACCEPTED],
-        outcomes={outcome: count for outcome, count in outcomes.counts.items() if count},
+        outcomes=outcomes.counts(),
         bounces=outcomes.bounces(),
         providers=providers[:TOP_PROVIDERS],
         provider_count=len(providers),
@@ -149,22 +152,29 @@ def count_events(
     return own, strangers
 
 
+def domain_in_report(address: str) -> str:
+    """The domain of a planned address, or what stands for that of a recipient who was forgotten."""
+    return address.rpartition("@")[2] or FORGOTTEN
+
+
 def run_name(opened: Opened) -> str:
     """``CAMPAIGN[/EDITION]/RUN``, as events name a run."""
     return "/".join(filter(None, (opened.campaign, opened.edition, opened.run)))
 
 
-def _providers(job: Job, plan: Plan, history: RunState, outcomes: RunOutcomes) -> tuple[ProviderTally, ...]:
+def _providers(
+    job: Job, plan: Plan, domains: Mapping[str, Mapping[str, int]], outcomes: RunOutcomes
+) -> tuple[ProviderTally, ...]:
     """By provider, those of which letters bounced or were complained about; the most bounces first."""
     groups = domain_groups(job.settings.delivery)
-    accepted: Counter[str] = Counter()
     came_back: dict[str, Counter[FeedbackOutcome]] = {}
-    for number, address in enumerate(plan.addresses()):
-        domain = address.rpartition("@")[2]
-        name = groups.get(domain, domain)
-        accepted[name] += history.verdict(number) == Verdict.ACCEPTED
-        if found := outcomes.outcomes(number):
-            came_back.setdefault(name, Counter()).update(found)
+    worrying = outcomes.worrying()
+    for number, address in enumerate(plan.addresses()) if worrying else ():
+        if number in worrying:
+            domain = domain_in_report(address)
+            came_back.setdefault(groups.get(domain, domain), Counter()).update(outcomes.outcomes(number))
+    accepted: Counter[str] = Counter()
+    for domain, verdicts in domains.items():
+        accepted[groups.get(domain, domain)] += verdicts.get(Verdict.ACCEPTED, 0)
     tallies = [ProviderTally(name, accepted[name], counts) for name, counts in came_back.items()]
-    worst = [one for one in tallies if one.bounced or one.outcomes[FeedbackOutcome.COMPLAINT]]
-    return tuple(sorted(worst, key=lambda one: (-one.bounced, -one.outcomes[FeedbackOutcome.COMPLAINT], one.name)))
+    return tuple(sorted(tallies, key=lambda one: (-one.bounced, -one.outcomes[FeedbackOutcome.COMPLAINT], one.name)))

@@ -190,11 +190,11 @@ def _came_back(directory: Path, settings: Settings, opened: Sequence[Opened]) ->
 
 
 def _figures(outcomes: RunOutcomes) -> dict[str, int | None]:
-    counts = outcomes.counts
+    counts = outcomes.counts()
     return {
-        "bounced": sum(counts[one] for one in BOUNCED),
-        "complained": counts[FeedbackOutcome.COMPLAINT],
-        "unsubscribed": counts[FeedbackOutcome.UNSUBSCRIBE],
+        "bounced": sum(counts.get(one, 0) for one in BOUNCED),
+        "complained": counts.get(FeedbackOutcome.COMPLAINT, 0),
+        "unsubscribed": counts.get(FeedbackOutcome.UNSUBSCRIBE, 0),
     }
 
 

@@ -41,8 +41,8 @@ class BounceTally:
 class ProviderTally:
     """What came back from the recipients of one group of domains, or of one domain that is in no group.
 
-    ``accepted`` counts the letters to them that a relay accepted; ``outcomes`` counts recipients, as in
-    `FeedbackFacts`.
+    ``accepted`` counts the letters to them that a relay accepted; ``outcomes`` counts, as in `FeedbackFacts`, the
+    outcomes of those who complained or whose letter bounced.
     """
 
     name: str
