@@ -1,9 +1,9 @@
-"""``feedback.jsonl``: everything that came back about letters, append-only, for all campaigns of a ledger's directory.
+"""``feedback.jsonl``: the append-only store of feedback events for all campaigns of a ledger's directory.
 
-One JSON object a line: the fields of `FeedbackEvent` that are not at their defaults, and last ``"crc"``, the CRC-32 of
-all before it as eight hex digits. Several processes may append at once, under a lock for each append. What a kill or a
-loss of power tore off the end is kept beside the file and cut off before the next append; damage anywhere else is
-refused with its line number. What the events lead to is decided elsewhere.
+Each line is one JSON object: the fields of `FeedbackEvent` that are not at their defaults, and last ``"crc"``, the
+CRC-32 of everything before it as eight hex digits. Several processes may append, under a lock for each append. A torn
+end, from a kill or a loss of power, is saved next to the file and cut off before the next append; damage anywhere else
+is refused with its line number. `feedback/suppression_rules.py` decides what follows from the events.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from campaign.system.own_files import open_own
 T = TypeVar("T")
 
 NAME = "feedback.jsonl"
-#: Characters kept of a text field: what comes back is somebody else's, and so is its length.
+#: Longest text field that is stored, in characters: feedback is untrusted input of any length.
 LONGEST_TEXT = 1_000
-#: Octets of the file's end that are looked at first for its last whole line.
+#: Octets at the end of the file that are searched first for its last complete line.
 _TAIL = 1 << 16
 _CHUNK = 1 << 20
 #: ``,"crc":"01234567"}``
@@ -62,7 +62,7 @@ class StoredEvent(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
 
 
 class LeanEvent(msgspec.Struct, frozen=True, gc=False):
-    """What the rules of suppression look at in a line."""
+    """The fields of a line that the suppression rules need."""
 
     outcome: FeedbackOutcome
     at: float
@@ -80,10 +80,10 @@ _lean_decoder = msgspec.json.Decoder(LeanEvent)
 
 
 class FeedbackStore:
-    """The file, open for adding to. To be closed, or used with ``with``."""
+    """The file, open for appending. Close it, or use it with ``with``."""
 
     def __init__(self, directory: Path) -> None:
-        """``directory`` is the ledger's; it and the file are made when something is added first."""
+        """``directory`` is the ledger's; it and the file are created with the first event."""
         self.path = directory / NAME
         self._descriptor = -1
         self._unsyncable = False
@@ -97,9 +97,9 @@ class FeedbackStore:
         self.close()
 
     def add(self, events: Sequence[FeedbackEvent]) -> int:
-        """Append those whose id is not in the file yet, all or none; returns how many there were.
+        """Append the events whose id is not in the file yet, all or none; returns their number.
 
-        The first call reads the whole file, and about 100 octets an event are kept in memory from then on.
+        The first call reads the whole file, and from then on about 100 octets per event are kept in memory.
         Raises StorageError, DamageError.
         """
         self._open()
@@ -111,13 +111,13 @@ class FeedbackStore:
             return len(new)
 
     def append(self, events: Sequence[FeedbackEvent]) -> None:
-        """Append all of these, or none; the caller makes sure that none is there already. Raises as `add`."""
+        """Append all of these, or none; the caller ensures that none is stored already. Raises the errors of `add`."""
         self._open()
         with self._locked() as end:
             self._write([*map(_bounded, events)], end)
 
     def sync(self) -> None:
-        """All that was added is on disk when this returns. After one failure it refuses for ever (fsyncgate)."""
+        """Sync everything that was added. After one failure it always refuses (fsyncgate)."""
         if self._unsyncable:
             raise StorageError(
                 f"{self.path} could not be synced before and is not trusted again by this process.",
@@ -132,13 +132,13 @@ class FeedbackStore:
             raise unwritable(self.path, error) from error
 
     def close(self) -> None:
-        """Let go of the file. Nothing is synced."""
+        """Close the file without syncing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _open(self) -> None:
-        """Open the file that has this name now: somebody may have moved another away."""
+        """Open the file with this name again, because it may have been replaced."""
         if self._descriptor >= 0:
             if self._is_current():
                 return
@@ -151,11 +151,11 @@ class FeedbackStore:
             raise unwritable(self.path, error) from error
 
     def _is_current(self) -> bool:
-        """Whether the open file is the one that has this name."""
+        """Whether the open file still has this name."""
         return self.path.exists() and os.path.samestat(os.fstat(self._descriptor), self.path.stat())
 
     def _learn(self) -> None:
-        """Take in the ids from where the last call ended."""
+        """Read the ids added since the last call."""
         end = sound_end(self._descriptor, self.path)
         for event in _events(self._descriptor, self.path, self._known_up_to, end):
             self._known.add(_mark(event.id))
@@ -163,7 +163,7 @@ class FeedbackStore:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """The lock, and where the file ends once its torn tail is off."""
+        """Hold the lock; yields the end of the file, after its torn end is cut off."""
         try:
             if not lock(self._descriptor):
                 raise BlockingIOError(errno.EAGAIN, "another process holds it")
@@ -204,7 +204,7 @@ class FeedbackStore:
 def rewrite_events(directory: Path, change: Callable[[FeedbackEvent], FeedbackEvent]) -> int:
     """Replace the file by one with each event changed, if any differs; returns how many do.
 
-    What was torn off its end is dropped. Raises StorageError, also if a process adds an event now, and DamageError.
+    A torn end is dropped. Raises StorageError, also if a process adds an event meanwhile, and DamageError.
     """
     path, count = directory / NAME, 0
     if not any(change(event) != event for event in read_events(directory)):
@@ -226,10 +226,10 @@ def rewrite_events(directory: Path, change: Callable[[FeedbackEvent], FeedbackEv
 
 
 def read_events(directory: Path, *, evidence: bool = True) -> Iterator[FeedbackEvent]:
-    """All events, in the order in which they were added, in flat memory; none where there is no file.
+    """All events, in the order in which they were added, in constant memory; none if there is no file.
 
-    Those added meanwhile may be missing, and so is a torn end. Without ``evidence`` they take less time and memory,
-    and only the fields of `LeanEvent` are filled in. Raises StorageError, DamageError with file and line.
+    Events added meanwhile may be missing; a torn end is skipped. Without ``evidence`` reading takes less time and
+    memory, and only the fields of `LeanEvent` are filled in. Raises StorageError, DamageError with file and line.
     """
     path = directory / NAME
     try:
@@ -247,7 +247,7 @@ def read_events(directory: Path, *, evidence: bool = True) -> Iterator[FeedbackE
 
 
 def _sound_end_at_rest(descriptor: int, path: Path) -> int:
-    """`sound_end`, if possible while nobody appends: an append that fails takes whole lines back."""
+    """`sound_end`, if possible under the lock, because a failing append removes complete lines again."""
     with suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     try:
@@ -257,9 +257,9 @@ def _sound_end_at_rest(descriptor: int, path: Path) -> int:
 
 
 def sound_end(descriptor: int, path: Path) -> int:
-    """Where the last whole line of the file ends, in octets. Its line feed may be missing.
+    """The end of the file's last complete line, in octets. Its line feed may be missing.
 
-    Raises DamageError where there are lines and none is whole: that is no file of ours.
+    Raises DamageError if there are lines and none is complete: then it is not our file.
     """
     size, window = os.fstat(descriptor).st_size, _TAIL
     while size:
@@ -281,7 +281,7 @@ def sound_end(descriptor: int, path: Path) -> int:
 
 
 def _events(descriptor: int, path: Path, start: int, end: int, *, lean: bool = False) -> Iterator[FeedbackEvent]:
-    """The hot loop of every start: millions of lines go through here."""
+    """Events of the octets from ``start`` to ``end``. Hot loop: at every start, millions of lines are read here."""
     rest, fields = b"", msgspec.structs.astuple
     at = start
     while at < end:
@@ -316,7 +316,7 @@ def _event(
     diagnostic: str,
     mta: str,
 ) -> FeedbackEvent:
-    """The event; texts that many events have in common are one object in memory."""
+    """The event; texts that many events share are one object in memory."""
     whom = intern(matched_by), intern(campaign), intern(run), number, message_id
     said = intern(reason), code, intern(enhanced), diagnostic, intern(mta)
     return tuple.__new__(FeedbackEvent, (name, intern(source), outcome, at, seen, address, *whom, *said))
@@ -330,11 +330,11 @@ def _lean_event(one: LeanEvent) -> FeedbackEvent:
 def _decoded(
     lines: Sequence[bytes], descriptor: int, path: Path, upto: int, decoder: msgspec.json.Decoder[T]
 ) -> list[T]:
-    """All of these lines, which end at octet ``upto``. Raises DamageError."""
+    """These lines, which end at octet ``upto``, decoded. Raises DamageError."""
     if all(line[-_CRC:] == b',"crc":"%08x"}' % crc32(line[:-_CRC]) for line in lines):
         try:
             return decoder.decode_lines(b"\n".join(lines))
-        except ValueError:  # no event (msgspec's errors are ValueErrors)
+        except ValueError:  # not an event (msgspec's errors are ValueErrors)
             pass
     first = upto - sum(len(line) + 1 for line in lines)
     bad = next((at for at, line in enumerate(lines) if not _is_event(line)), 0)
@@ -359,12 +359,12 @@ def _is_event(line: bytes) -> bool:
 
 
 def _mark(event_id: str) -> int:
-    """64 bits that stand for an id in memory. Python keys them anew in each process, so nobody can make two equal."""
+    """64 bits that represent an id in memory. Python's hash is keyed per process, so a collision cannot be forced."""
     return hash(event_id)
 
 
 def _bounded(event: FeedbackEvent) -> FeedbackEvent:
-    """The same with texts of at most `LONGEST_TEXT` characters, all valid Unicode, and times that are numbers."""
+    """The event with texts of at most `LONGEST_TEXT` characters, all valid Unicode, and times that are numbers."""
     texts = {name: value for name, value in event._asdict().items() if type(value) is str}
     changed: dict[str, object] = {name: _clean(value) for name, value in texts.items() if _clean(value) != value}
     if len(event.id) > LONGEST_TEXT:

@@ -1,4 +1,4 @@
-"""What every verb of the pipeline starts from: a campaign file, its edition, its secret, the options of a command."""
+"""The context of a command: the campaign file with its edition and secret, and the options of the command line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_TRACE = "0" * 32
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line adds to the campaign file for one command."""
+    """The options of the command line, which add to the campaign file for one command."""
 
     limit: int | None = None
     fresh: bool = False
@@ -46,7 +46,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A campaign at a given moment: settings with the options laid over, edition, folders and secret."""
+    """A campaign at a given time: settings with the options applied, edition, folders and secret."""
 
     settings: Settings
     edition: str
@@ -56,24 +56,24 @@ class Job:
 
     @property
     def domain(self) -> str:
-        """What stands behind the @ of Message-IDs made now: that of the sender."""
+        """The domain of Message-IDs made now: that of the sender."""
         return self.settings.campaign.sender.address.rpartition("@")[2]
 
     @property
     def rehearsal(self) -> bool:
-        """Whether letters go into the embedded mailbox, where nobody gets them."""
+        """Whether letters go into the embedded mailbox, so that no one gets them."""
         return "mailbox" in self.settings.delivery.urls
 
     def command(self, verb: str) -> str:
-        """``campaign VERB FILE`` as it goes on with what this command does, for people to type."""
+        """The command ``campaign VERB FILE`` to type next, with the options that this command was given."""
         return command_text(verb, path_text(self.settings.file), self.settings.relay_option)
 
     def identity(self, generation: int, *, test: bool = False) -> Identity:
-        """What makes this edition's letters one of a kind."""
+        """The identity from which this edition's Message-IDs and tokens are derived."""
         return Identity(self.settings.campaign.name, self.edition, generation, self.secret, test)
 
     def brief(self, columns: tuple[str, ...], generation: int, *, test: bool = False, trace: str = NO_TRACE) -> Brief:
-        """All that rendering needs to know; ``trace`` is the run's trace id, if the letters are a run's."""
+        """Everything that rendering needs; ``trace`` is the run's trace id, if the letters belong to a run."""
         campaign, compose = self.settings.campaign, self.settings.compose
         token = column_of(compose.unsubscribe_id, columns) if compose.unsubscribe_id else None
         return Brief(
@@ -92,13 +92,13 @@ class Job:
         )
 
     def suppression(self) -> Suppression:
-        """Who must not get it, read afresh: the campaign's own lists, and whom bounces and complaints leave out."""
+        """The suppressed addresses, read again: the campaign's own lists, and those derived from feedback."""
         told = told_entries(self.directory, self.settings)
         return Suppression.load(self.settings.audience, self.settings.base, told=told)
 
 
 def private_files(settings: Settings) -> Iterator[Path]:
-    """What must never get into a letter, whatever a row names: the campaign file, lists, secrets, and the runs."""
+    """Files that no letter may contain, whatever a row names: the campaign file, lists, secrets, and the runs."""
     base, audience, delivery = settings.base, settings.audience, settings.delivery
     passwords = (audience.password_file, delivery.password_file, delivery.token_file, *delivery.password_files.values())
     logins = (delivery.oauth and delivery.oauth.file, settings.report.push_login_file)
@@ -116,7 +116,7 @@ def private_files(settings: Settings) -> Iterator[Path]:
             yield base / file
     yield from (base / file for file in _feedback_files(settings.feedback))
     runs = base / settings.ledger.directory
-    if (base / settings.compose.root).resolve().is_relative_to(runs.resolve()):  # then not all in it is the ledger's
+    if (base / settings.compose.root).resolve().is_relative_to(runs.resolve()):  # then it also holds others' files
         yield from (
             runs / name
             for name in (settings.campaign.name, "pacing", "feedback", feedback_store.NAME, suppressed_csv.NAME)
@@ -126,7 +126,7 @@ def private_files(settings: Settings) -> Iterator[Path]:
 
 
 def _feedback_files(feedback: FeedbackSection) -> Iterator[Path]:
-    """How to log in to mailboxes, and the mailboxes, logs and lists of events that are files."""
+    """Files with logins for mailboxes, and mailboxes, logs and event lists that are files."""
     for source in feedback.source:
         yield from (file for file in (source.password_file, source.oauth and source.oauth.file) if file)
         form, _, path = source.url.partition(":")
@@ -135,7 +135,7 @@ def _feedback_files(feedback: FeedbackSection) -> Iterator[Path]:
 
 
 def prepare(settings: Settings, *, now: datetime | None = None, environment: Mapping[str, str] | None = None) -> Job:
-    """Fill in the edition, find the folders, load or make the secret. Raises ConfigError or StorageError."""
+    """Fill in the edition, find the folders, load or create the secret. Raises ConfigError or StorageError."""
     environment = os.environ if environment is None else environment
     edition = settings.campaign.edition_at(now or datetime.now().astimezone())
     directory = settings.base / settings.ledger.directory
@@ -152,7 +152,7 @@ def prepare(settings: Settings, *, now: datetime | None = None, environment: Map
 
 
 def lay_over(settings: Settings, options: Options) -> Settings:
-    """The settings with ``--relay`` and ``--in-doubt`` in force."""
+    """The settings with ``--relay`` and ``--in-doubt`` applied."""
     if options.relay:
         delivery = settings.delivery.model_copy(update={"relay": (options.relay,)})
         settings = settings.model_copy(update={"delivery": delivery, "relay_option": options.relay})

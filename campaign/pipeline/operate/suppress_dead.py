@@ -1,7 +1,7 @@
-"""Addresses that a relay called dead: from the journal, which is told first, into the store of feedback.
+"""Stores addresses that a relay called dead as feedback events, after the journal has recorded the verdict.
 
-A process may end between the two, and a full disk or a loss of power may take the end of the store. So it is completed
-from the journal whenever a run is opened or closed; where nothing is missing, nothing is added.
+A process may end between the two, and a full disk or a loss of power may lose the end of the store. So the store is
+completed from the journal whenever a run is opened or closed; if nothing is missing, nothing is added.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from campaign.model import FeedbackEvent, FeedbackOutcome, Reply
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppressed_export import export_suppressed
 
-#: `FeedbackEvent.source` of what a relay answered, and how it was matched.
+#: `FeedbackEvent.source` of a relay's reply, and how it was matched.
 SOURCE, MATCHED_BY = "smtp", "reply"
-#: Classes that say no more than what the verdict says: dead at once, whatever waits elsewhere for a second bounce.
+#: Classes that add nothing to the verdict: the address is dead at once, even where a bounce needs a second one.
 DEAD = frozenset({"no_such_user", "no_such_domain"})
 
 
 class DeadAddresses:
-    """Those of one run. ``opened`` is its journal's first record."""
+    """The dead addresses of one run. ``opened`` is its journal's first record."""
 
     def __init__(self, job: Job, plan: Plan, opened: Opened) -> None:
         self._job, self._plan = job, plan
@@ -35,7 +35,7 @@ class DeadAddresses:
         self._run = "/".join(filter(None, (opened.campaign, opened.edition, opened.run)))
 
     def event(self, verdict: VerdictRecord) -> FeedbackEvent:
-        """What the store keeps of a verdict; the same each time."""
+        """The event for a verdict; equal each time."""
         reply = Reply(verdict.code, verdict.enhanced, verdict.reason)
         decision = self._rules.decide(Stage.DOT if verdict.took else Stage.RCPT, reply, relay=verdict.relay)
         return FeedbackEvent(
@@ -56,12 +56,12 @@ class DeadAddresses:
         )
 
     def suppress(self, verdict: VerdictRecord) -> None:
-        """Add one that was just recorded. Raises StorageError."""
+        """Store the event of a verdict that was just recorded. Raises StorageError."""
         with FeedbackStore(self._job.directory) as store:
             store.append([self.event(verdict)])
 
     def complete(self, verdicts: Iterable[VerdictRecord]) -> None:
-        """Add those of ``verdicts`` that the store lacks; all of them are on disk afterwards. Raises StorageError."""
+        """Add events of ``verdicts`` that the store lacks, and sync. Raises StorageError."""
         missing = {event.id: event for event in map(self.event, verdicts)}
         for known in read_events(self._job.directory):
             missing.pop(known.id, None)
@@ -75,9 +75,9 @@ class DeadAddresses:
 
 
 def suppress_missing(job: Job, run: Path, history: RunState) -> None:
-    """Add what the run's journal tells of and the store lacks, durably, and draw the list up. Raises StorageError.
+    """Add events from the run's journal that the store lacks, durably, and export the list. Raises StorageError.
 
-    A rehearsal tells nothing about any address.
+    A rehearsal is no evidence about any address.
     """
     if not history.dead or history.rehearsal:
         return
@@ -87,7 +87,7 @@ def suppress_missing(job: Job, run: Path, history: RunState) -> None:
 
 
 def conclude_suppression(job: Job, run: Path, history: RunState) -> None:
-    """`suppress_missing` at the end of a run, after which the list holds what holds now in any case."""
+    """`suppress_missing` at the end of a run; the list is exported in any case."""
     suppress_missing(job, run, history)
     if not history.dead and not history.rehearsal:
         export_suppressed(job.directory, job.settings)

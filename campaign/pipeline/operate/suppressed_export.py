@@ -1,4 +1,4 @@
-"""``suppressed.csv`` drawn up anew from the store, after what people wrote into it has been taken into the store."""
+"""Exports ``suppressed.csv`` from the store of feedback, after importing lines that people added to it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.operate.suppression_view import BY_HAND, derive_suppression, listed_address, reason_words
 from campaign.report.live.console import path_text
 
-#: `FeedbackEvent.source` of an event that stands for a line of the list.
+#: `FeedbackEvent.source` of an event made from a line of the list.
 SOURCE = suppressed_csv.NAME
-#: A file that changes under our hands is drawn up once more, so many times.
+#: Attempts to export a file that changes meanwhile.
 TRIES = 5
 
 
 def export_suppressed(directory: Path, settings: Settings, now: float | None = None) -> None:
-    """Take in the lines that the store lacks, durably, and write the list of whom is suppressed at ``now``.
+    """Import lines that the store lacks, durably, and write the list of addresses suppressed at ``now``.
 
-    Where there is neither a store nor a list, nothing is written. Raises DamageError, StorageError, UnfinishedError.
+    If there is neither a store nor a list, nothing is written. Raises DamageError, StorageError, UnfinishedError.
     """
     if not (directory / STORE).exists() and suppressed_csv.signature(directory) is None:
         return
@@ -88,6 +88,6 @@ def _rows(entries: Iterable[SuppressionEntry]) -> Iterator[SuppressedRow]:
 
 
 def reason_text(entry: SuppressionEntry) -> str:
-    """Why, as the list says it: the words of the server that refused, where there are any."""
+    """The reason for the list: the text of the server that refused, if there is one."""
     asked = entry.reason in (SuppressedFor.COMPLAINT, SuppressedFor.UNSUBSCRIBE)
     return reason_words(entry) if asked else entry.events[-1].diagnostic or reason_words(entry)

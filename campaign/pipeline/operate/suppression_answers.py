@@ -1,4 +1,4 @@
-"""What people ask of suppression: how many and who, why this address, and to write to it again."""
+"""Answers ``campaign suppression``: an overview, the evidence about an address, its release, and a table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS = ("address", "why", "since", "until", "code", "campaign", "said")
 
 @dataclass(frozen=True, slots=True)
 class SuppressionOverview:
-    """How many are left out for which reason, and those who came last, the newest first."""
+    """The number of addresses left out by reason, and the latest entries, newest first."""
 
     counts: dict[str, int]
     newest: list[SuppressionEntry]
@@ -38,9 +38,9 @@ class SuppressionOverview:
 
 @dataclass(frozen=True, slots=True)
 class SuppressionAnswer:
-    """Why one address is left out or is not: ``entry``, ``None`` where feedback does not; ``listed`` names a list.
+    """Why an address is left out or not: ``entry``, ``None`` if feedback does not; ``listed`` names a list.
 
-    ``events`` is all that came back about it, each with how it counts.
+    ``events`` is all feedback about it, each with how it counts.
     """
 
     address: str
@@ -50,7 +50,7 @@ class SuppressionAnswer:
 
 
 def suppression_overview(job: Job, now: float, newest: int) -> SuppressionOverview:
-    """Also takes in what was written into ``suppressed.csv`` and draws it up. Raises DamageError, StorageError."""
+    """The overview; also imports and exports ``suppressed.csv``. Raises DamageError, StorageError."""
     export_suppressed(job.directory, job.settings, now)
     entries = derive_suppression(job.directory, job.settings, now).entries.values()
     counts = Counter(entry.reason.value for entry in entries)
@@ -59,7 +59,7 @@ def suppression_overview(job: Job, now: float, newest: int) -> SuppressionOvervi
 
 
 def explain_suppression(job: Job, text: str, now: float) -> SuppressionAnswer:
-    """All that is known about one address. Raises InputError where ``text`` is none, and as the lists do."""
+    """Everything known about one address. Raises InputError if ``text`` is not an address, and the lists' errors."""
     address, settings = _address(text), job.settings
     key_of = key_function(settings)
     key = key_of(address)
@@ -73,7 +73,7 @@ def explain_suppression(job: Job, text: str, now: float) -> SuppressionAnswer:
 
 
 def release_address(job: Job, text: str, now: float) -> SuppressionEntry:
-    """Let letters go to the address again; returns what that undid. Raises InputError where nothing left it out."""
+    """Allow letters to the address again; returns the undone entry. Raises InputError if it was not left out."""
     export_suppressed(job.directory, job.settings, now)
     found = explain_suppression(job, text, now)
     if found.entry is None:
@@ -101,7 +101,7 @@ def release_address(job: Job, text: str, now: float) -> SuppressionEntry:
 
 
 def suppression_table(job: Job, now: float) -> Iterator[str]:
-    """Who is left out at ``now``, as lines of CSV with a heading; each ends in a line feed."""
+    """The addresses left out at ``now``, as lines of CSV with a heading; each ends in a line feed."""
     found = derive_suppression(job.directory, job.settings, now)
     yield _csv_line(*COLUMNS)
     for entry in found.entries.values():

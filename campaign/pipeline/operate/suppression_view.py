@@ -1,6 +1,6 @@
-"""Who must not be written to now, because of what came back: drawn from the store, and from lines that a person wrote.
+"""Derives the addresses suppressed now from the store of feedback, and from lines that people wrote.
 
-Lines of ``suppressed.csv`` that were not drawn from the store count at once, before anything has taken them in.
+Lines added to ``suppressed.csv`` by hand take effect at once, before they are imported.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from campaign.ledger.feedback_store import read_events
 from campaign.ledger.suppressed_csv import ListedLine
 from campaign.model import FeedbackEvent
 
-#: `FeedbackEvent.reason` of a line that somebody wrote without a reason.
+#: `FeedbackEvent.reason` of a line without a reason.
 BY_HAND = "by hand"
-#: How people are told why.
+#: Reasons as shown to people.
 WORDS = {
     SuppressedFor.HARD: "hard bounce",
     SuppressedFor.SOFT: "soft bounces",
@@ -44,7 +44,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class DerivedSuppression:
-    """By key, who is suppressed; lines of ``suppressed.csv`` written by hand; and its lines that name nobody."""
+    """Suppressed addresses by key; lines of ``suppressed.csv`` written by hand; and its lines without an address."""
 
     entries: dict[str, SuppressionEntry]
     by_hand: list[ListedLine]
@@ -52,10 +52,10 @@ class DerivedSuppression:
 
 
 def derive_suppression(directory: Path, settings: Settings, now: float, *, evidence: bool = True) -> DerivedSuppression:
-    """What holds at ``now`` (POSIX seconds). Raises DamageError, StorageError.
+    """The suppression in force at ``now`` (POSIX seconds). Raises DamageError, StorageError.
 
-    Without ``evidence`` the entries' events have only what the rules look at, and a list in which nobody has written
-    since it was drawn up is not read for its comments.
+    Without ``evidence`` the entries' events have only the fields that the rules need, and the comments of a list that is
+    unchanged since its export are not read.
     """
     key_of = key_function(settings)
     unknown, unreadable = set[int](), []
@@ -71,7 +71,7 @@ def derive_suppression(directory: Path, settings: Settings, now: float, *, evide
 
 
 def told_entries(directory: Path, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Each entry of `derive_suppression` with why, in words, as a suppression list takes them."""
+    """Each entry of `derive_suppression` with its reason in words, as suppression lists take them."""
     found = derive_suppression(directory, settings, time.time(), evidence=False)
     for entry in found.entries.values():
         yield entry.address, entry_in_words(entry)
@@ -85,7 +85,7 @@ def entry_in_words(entry: SuppressionEntry) -> str:
 
 
 def reason_words(entry: SuppressionEntry) -> str:
-    """Why, in two or three words."""
+    """The reason, in two or three words."""
     last = entry.events[-1]
     by_hand = last.matched_by == BY_PERSON and last.reason == BY_HAND
     return "listed by hand" if by_hand else WORDS[entry.reason]
@@ -97,19 +97,19 @@ def day_text(at: float) -> str:
 
 
 def listed_address(line: ListedLine) -> str:
-    """What an event of this line names: an address, ``@domain`` or a hash; empty where it names nobody."""
+    """The address, ``@domain`` or hash of this line; empty if it has none."""
     kind, value = read_entry(line.row.address)
     return f"@{value}" if kind == "domain" else value.lower() if kind == "hash" else value
 
 
 def key_function(settings: Settings) -> Callable[[str], str]:
-    """By what addresses are compared in this campaign."""
+    """The function that maps an address to the key by which this campaign compares addresses."""
     rules = settings.audience.provider_rules
     return lambda address: address_key(address, rules)
 
 
 def runs_in(directory: Path) -> RunsOf:
-    """The runs of each campaign whose folders are there, rehearsals left out; read once, when they are asked for."""
+    """The runs of each campaign that still have folders, without rehearsals; read once, when first needed."""
 
     @cache
     def runs_of(campaign: str) -> Sequence[tuple[str, float]]:
@@ -126,7 +126,7 @@ def _began(directory: Path, folder: Path) -> Iterator[tuple[str, float]]:
     try:
         runs = run_folder.runs(folder)
     except DamageError:
-        return  # a damaged run of another edition holds up its own edition, not this one
+        return  # a damaged run of another edition must not stop this one
     for run in runs:
         at = run_folder.first_record(run)
         if at is not None and not run_folder.began_as_rehearsal(run):
@@ -136,7 +136,7 @@ def _began(directory: Path, folder: Path) -> Iterator[tuple[str, float]]:
 def _without(
     events: Iterator[FeedbackEvent], unknown: set[int], key_of: Callable[[str], str]
 ) -> Iterator[FeedbackEvent]:
-    """The events, while what they account for is taken out of ``unknown``."""
+    """The events; lines that they account for are removed from ``unknown``."""
     for event in events:
         if unknown and event.outcome in WEIGHTY:
             unknown.discard(_mark(key_of(event.address), happened(event)))
@@ -154,5 +154,5 @@ def _by_hand(directory: Path, unknown: set[int], key_of: Callable[[str], str]) -
 
 
 def _mark(key: str, at: float) -> int:
-    """Who was listed, and since which second: a line drawn from the store has both from one event."""
+    """A hash of the listed key and its second: a line exported from the store has both from one event."""
     return hash((key, int(at)))

@@ -1,4 +1,4 @@
-"""What `suppression_answers` found, as lines for people and as facts for JSON."""
+"""Formats the answers of `suppression_answers.py` as lines for people and as facts for JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from campaign.pipeline.operate.suppression_answers import SuppressionAnswer, Sup
 from campaign.pipeline.operate.suppression_view import WORDS, day_text, entry_in_words, reason_words
 from campaign.report.formatting import counted, moment
 
-#: Characters of a server's words in a line of the overview.
+#: Characters of a server's text in a line of the overview.
 LONGEST = 60
 
 
 def overview_lines(job: Job, found: SuppressionOverview) -> list[str]:
-    """A count by reason, and the newest."""
+    """Counts by reason, and the newest entries."""
     total = sum(found.counts.values())
     if not total:
         return ["nobody is left out because of what came back"]
@@ -37,7 +37,7 @@ def overview_facts(found: SuppressionOverview) -> dict[str, Any]:
 
 
 def answer_lines(job: Job, found: SuppressionAnswer) -> list[str]:
-    """Why one address is left out or is not, and all that came back about it."""
+    """Why an address is left out or not, and all feedback about it."""
     lines = []
     if found.entry:
         lines.append(f"{found.address} is left out: {entry_in_words(found.entry)}, {_until(found.entry)}")
@@ -62,7 +62,7 @@ def answer_facts(found: SuppressionAnswer) -> dict[str, Any]:
 
 
 def release_lines(undone: SuppressionEntry) -> list[str]:
-    """What a release undid, and a word of warning where the person had asked for no more letters."""
+    """What a release undid, with a warning if the person had asked for no more letters."""
     lines = [f"{undone.address} is released; that undid: {entry_in_words(undone)}, {_until(undone)}"]
     if undone.reason in (SuppressedFor.COMPLAINT, SuppressedFor.UNSUBSCRIBE):
         lines.append("this person asked for no more letters: write again only if they have asked for them since")
