@@ -25,7 +25,7 @@ from campaign.ledger.run_folder import PLAN
 from campaign.system.atomic_file import atomic_file, sync_folder
 
 NOTE, NEW_PLAN = "forgetting.json", "plan.jsonl.forgetting"
-_VERDICT = b'{"is":"verdict","number":'
+_VERDICT, _SETTINGS = b'{"is":"verdict","number":', (b'{"is":"opened",', b'{"is":"changed",')
 _encode = msgspec.json.Encoder().encode
 
 Masked = Callable[[bytes], bytes]
@@ -67,28 +67,31 @@ def replacing_was_interrupted(run: Path) -> bool:
 
 
 def mask_journal(
-    run: Path, masked: Masked, own: Collection[int] = (), masked_reply: Callable[[str], str] | None = None
+    run: Path, masked: Masked, masked_reply: Callable[[str], str], own: Collection[int] = (), *, dry_run: bool = False
 ) -> int:
     """Mask texts in the run's journal; returns the number of changed records. Raises StorageError, UnfinishedError.
 
     ``masked`` and ``masked_reply`` keep the number of octets. ``masked_reply`` takes the replies about the recipients
-    numbered ``own``.
+    numbered ``own``. Records of the campaign's settings stay: a run whose settings differ is not continued. With
+    ``dry_run`` nothing is written.
     """
     path, numbers = run / journal_reader.NAME, frozenset(own)
 
     def change(line: bytes) -> bytes:
+        if line.startswith(_SETTINGS, 9):
+            return line
         line = masked(line)
-        return _with_reply(line, numbers, masked_reply) if masked_reply and line.startswith(_VERDICT, 9) else line
+        return _with_reply(line, numbers, masked_reply) if line.startswith(_VERDICT, 9) else line
 
-    return _rewrite(path, change)
+    return _rewrite_lines(path, change, dry_run=True) if dry_run else _rewrite(path, change)
 
 
-def mask_lines(path: Path, masked: Masked) -> int:
-    """Mask texts in a copy of a journal or a torn end of one, damaged or not; returns the number of changed lines.
+def mask_lines(path: Path, masked: Masked, *, dry_run: bool = False) -> int:
+    """Mask texts in a copy of a journal or in any other file of lines; returns the number of changed lines.
 
-    A line whose checksum fitted gets one that fits again. Raises StorageError.
+    A line whose checksum fitted gets one that fits again. With ``dry_run`` nothing is written. Raises StorageError.
     """
-    return _rewrite_lines(path, masked)
+    return _rewrite_lines(path, masked, dry_run=dry_run)
 
 
 def _noted(run: Path) -> dict[str, str]:
@@ -122,11 +125,13 @@ def _rewrite(path: Path, change: Masked, *, only_first: bool = False) -> int:
         return _rewrite_lines(path, change, only_first=only_first)
 
 
-def _rewrite_lines(path: Path, change: Masked, *, only_first: bool = False) -> int:
+def _rewrite_lines(path: Path, change: Masked, *, only_first: bool = False, dry_run: bool = False) -> int:
     """Change lines, then put the file in place of the old one, if any line changed."""
     count = 0
     try:
         with path.open("rb") as old:
+            if dry_run:
+                return sum(change(line) != line for line in old)
             if not (only_first or any(change(line) != line for line in old)):
                 return 0
         with path.open("rb") as old, atomic_file(path) as new:

@@ -19,6 +19,7 @@ from campaign.ledger.repair import repair
 from campaign.model import FeedbackEvent, FeedbackOutcome, Outcome, Verdict
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.operate import manage
+from campaign.pipeline.operate.suppression_answers import explain_suppression, release_address
 from campaign.pipeline.preview import preview
 from campaign.report.live.console import Console
 from tests.support.forget_place import ADA, Place, named_in, relay, verdicts
@@ -54,6 +55,18 @@ def test_who_was_suppressed_stays_so_by_a_hash(place: Place, outcome: FeedbackOu
     assert place.send() is ExitCode.DONE
     assert ADA not in place.mailed()
     assert len(place.mailed()) == 5
+
+
+def test_why_a_forgotten_person_is_left_out_can_be_asked_and_undone(place: Place) -> None:
+    told(place, FeedbackOutcome.COMPLAINT)
+    place.forget()
+    answer = explain_suppression(place.job, "ADA@example.com", 1.8e9)
+    assert answer.entry
+    assert answer.entry.address == HASH
+    release_address(place.job, ADA, 1.8e9)
+    assert explain_suppression(place.job, ADA, 1.8e9).entry is None
+    place.send()
+    assert ADA in place.mailed()
 
 
 @pytest.mark.parametrize("outcome", [FeedbackOutcome.SOFT, FeedbackOutcome.DELIVERED, FeedbackOutcome.RELEASED])

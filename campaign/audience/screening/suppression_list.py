@@ -185,6 +185,11 @@ def read_entry(text: str) -> tuple[str, str]:
     return ("domain", domain) if domain else ("", "")
 
 
+def address_hash(wire: str) -> str:
+    """The SHA-256 of an address in lower case, in hex: an entry that covers the address without naming it."""
+    return hashlib.sha256(wire.lower().encode()).hexdigest()
+
+
 def _hashed(wire: str, algorithm: str, known: KeySet) -> bool:
     """Whether a list contains a hash of the lower-cased address; IDN domains in either spelling."""
     spellings = {wire.lower(), _readable(wire.lower())}

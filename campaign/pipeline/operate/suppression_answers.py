@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from campaign.audience.screening.suppression_list import Suppression
+from campaign.audience.screening.suppression_list import Suppression, address_hash
 from campaign.errors import InputError
 from campaign.feedback.event_weight import weights_in_words
 from campaign.feedback.suppression_rules import BY_PERSON, SuppressionEntry, suppressed
@@ -62,9 +62,10 @@ def explain_suppression(job: Job, text: str, now: float) -> SuppressionAnswer:
     """Everything known about one address. Raises InputError if ``text`` is not an address, and the lists' errors."""
     address, settings = _address(text), job.settings
     key_of = key_function(settings)
-    key = key_of(address)
-    events = [event for event in read_events(job.directory) if key_of(event.address) == key]
-    entry = suppressed(events, settings.feedback, now, runs_in(job.directory), key_of).get(key)
+    key, forgotten = key_of(address), address_hash(address)  # who was forgotten is left out by a hash
+    events = [event for event in read_events(job.directory) if key_of(event.address) in (key, forgotten)]
+    found = suppressed(events, settings.feedback, now, runs_in(job.directory), key_of)
+    entry = found.get(key) or found.get(forgotten)
     listed = Suppression.load(settings.audience, settings.base).covers(address)
     if not listed and any(key_of(listed_address(line)) == key for line in _by_hand(job, now)):
         listed = f"listed in {suppressed_csv.NAME}"

@@ -25,6 +25,8 @@ LARGEST_LETTER, MOST_PARTS = 64 << 20, 1_000
 _ESCAPES = rb"(?<=%[0-9A-Fa-f]{2})|(?<==[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<=\\u[0-9a-fA-F]{4})"
 _BEFORE = rb"(?:(?<![A-Za-z0-9._+\x80-\xff-])|" + _ESCAPES + rb")"
 _AFTER = rb"(?![A-Za-z0-9\x80-\xff-]|\.[A-Za-z0-9])"
+#: What hides an address from a search in the letter as it is.
+_ENCODED = re.compile(rb"base64|=\?", re.IGNORECASE)
 _SHORTEST_LOCAL, _SHORTEST_PREFIX = 3, 4
 
 
@@ -73,6 +75,8 @@ class AddressMask:
         """Whether a letter contains a spelling, in its headers or in a part, however that is encoded."""
         if self.found(content) or self.found(content.replace(b"=\r\n", b"").replace(b"=\n", b"")):
             return True
+        if not _ENCODED.search(content):
+            return False
         try:
             return any(self.found(text) for text in _decoded_texts(content[:LARGEST_LETTER]))
         except (MessageError, ValueError, LookupError, RecursionError):
@@ -92,7 +96,8 @@ def _decoded_texts(content: bytes) -> Iterator[bytes]:
 def _anchor(address: str) -> bytes:
     """The longest run of ASCII letters and digits in the local part, which every spelling has as it is."""
     local = unicodedata.normalize("NFC", address.rpartition("@")[0]).lower()
-    return max(re.findall(r"[a-z0-9]+", local) or [""], key=len).encode()
+    runs: list[str] = re.findall(r"[a-z0-9]+", local)
+    return max(runs, key=len, default="").encode()
 
 
 def _forms(address: str) -> Iterator[bytes]:

@@ -25,7 +25,6 @@ from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.forget_recipient import finish_replacing, mask_journal, replace_plan
-from campaign.ledger.journal import journal_reader
 from campaign.ledger.recovery import read_history
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
@@ -85,7 +84,7 @@ def forget(settings: Settings, text: str, *, dry_run: bool = False) -> ForgetRes
         result.counts = +result.counts
         result.listed = list(listed_lines(job, person, result.notes))
         if not dry_run:
-            result.left = traces_left(directory, person, erasing.waiting)
+            result.left = traces_left(directory, person, erasing.waiting, result.notes)
     return result
 
 
@@ -144,15 +143,13 @@ class _Erasing:
         history = self._history(run) if numbers else None
         waiting = [number for number in numbers if history is not None and history.is_open(number)]
         self.result.counts["letters withdrawn"] += len(waiting)
-        if self._dry_run:
-            with (run / journal_reader.NAME).open("rb") as journal:
-                self.result.counts["journal records"] += sum(map(self._mask.found, journal))
-            return
-        if waiting:
+        if waiting and not self._dry_run:
             withdraw(run, waiting)
             self._histories.pop(run)
             self._withdrawn.append(run)
-        self.result.counts["journal records"] += mask_journal(run, self._mask.masked, numbers, self._mask.masked_reply)
+        self.result.counts["journal records"] += mask_journal(
+            run, self._mask.masked, self._mask.masked_reply, numbers, dry_run=self._dry_run
+        )
 
     def _plan(self, run: Path, kept: dict[int, str]) -> None:
         plan = Plan.open(run / run_folder.PLAN)

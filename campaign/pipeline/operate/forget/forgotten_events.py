@@ -6,11 +6,11 @@ anybody else lose the address, and so count for nothing. Diagnostics that name t
 
 from __future__ import annotations
 
-import hashlib
 import time
 from contextlib import nullcontext
 from pathlib import Path
 
+from campaign.audience.screening.suppression_list import address_hash
 from campaign.config import Settings
 from campaign.feedback.suppression_rules import SuppressionEntry
 from campaign.ledger import suppressed_csv
@@ -85,8 +85,3 @@ class EventEraser:
 
     def _masked(self, text: str) -> str:
         return self._mask.masked(text.encode("utf-8", "replace")).decode() if "@" in text or "=" in text else text
-
-
-def address_hash(address: str) -> str:
-    """The SHA-256 of an address in lower case, as hex: what suppression lists compare addresses with."""
-    return hashlib.sha256(address.lower().encode()).hexdigest()

@@ -29,16 +29,16 @@ def held_ledger(directory: Path) -> Iterator[None]:
     Raises UnfinishedError if a process holds one of them, StorageError.
     """
     with ExitStack() as stack:
-        try:
-            stack.enter_context(collecting(directory))
-            for folder in editions_of(directory):
-                refuse_foreign(directory, folder)
+        stack.enter_context(collecting(directory))
+        for folder in editions_of(directory):
+            refuse_foreign(directory, folder)
+            try:
                 stack.enter_context(run_folder.locked(folder))
-        except UnfinishedError as error:
-            raise _at_work(error.evidence[0] if error.evidence else str(directory)) from None
+            except UnfinishedError:
+                raise _at_work(folder) from None
         for run in ledger_runs(directory):
             if is_running(run):
-                raise _at_work(str(run))
+                raise _at_work(run)
         yield
 
 
@@ -49,11 +49,11 @@ def editions_of(directory: Path) -> list[Path]:
     return sorted(places - {directory})
 
 
-def _at_work(evidence: str) -> UnfinishedError:
+def _at_work(place: Path) -> UnfinishedError:
     return UnfinishedError(
         "A process is at work in this ledger directory, so nobody is forgotten yet.",
-        evidence=evidence,
-        next_step=f"let it finish, or: campaign stop {path_text(Path(evidence))}; then run the same command again",
+        evidence=str(place),
+        next_step=f"let it finish, or: campaign stop {path_text(place)}; then run the same command again",
     )
 
 

@@ -22,13 +22,16 @@ WAITS = "letters of other people that still have to be sent name this address; f
 _NOT_OURS = "no file of this program; it was not changed"
 
 
-def traces_left(directory: Path, person: KnownPerson, waiting: Collection[Path] = ()) -> dict[str, str]:
+def traces_left(directory: Path, person: KnownPerson, waiting: Collection[Path], notes: list[str]) -> dict[str, str]:
     """The files below ``directory`` that still name the person, each with the reason.
 
-    ``waiting`` are plans whose letters have yet to be sent to others. Links are not followed.
+    ``waiting`` are plans whose letters have yet to be sent to others. ``notes`` gets a sentence for each link to a
+    folder, which is not followed.
     """
     left = {}
-    for folder, _, names in os.walk(directory):
+    for folder, below, names in os.walk(directory):
+        links = [Path(folder) / name for name in below if (Path(folder) / name).is_symlink()]
+        notes += [f"{link} is a link, so it was not followed" for link in links]
         for path in sorted(Path(folder) / name for name in names):
             if path.is_symlink() or not path.is_file() or not _names(path, person):
                 continue

@@ -127,10 +127,7 @@ class _Eraser:
 
     def _mask_text(self, path: Path) -> int:
         masked = self._mask.masked_tail if "torn-tail-" in path.name else self._mask.masked
-        if self._dry_run:
-            with path.open("rb") as file:
-                return int(any(masked(line) != line for line in file))
-        return int(mask_lines(path, masked) > 0)
+        return int(mask_lines(path, masked, dry_run=self._dry_run) > 0)
 
     def _erase_rows(self, path: Path) -> int:
         """How many rows of a table were emptied, dropped or masked. A file that is no CSV is masked."""
