@@ -63,7 +63,9 @@ class EditionStats:
             }
             for one in self.editions
         ]
-        return pd.DataFrame(rows).to_string(index=False)
+        frame = pd.DataFrame(rows).set_index("edition")
+        wide = [max(len(str(name)), int(cells.str.len().max())) + 1 for name, cells in frame.items()]
+        return frame.rename_axis(columns="edition").rename_axis(index=None).to_string(col_space=wide)
 
     def csv(self) -> str:
         """One line for each edition: counts, and shares from 0 to 1; what is not known is empty."""
