@@ -1,4 +1,4 @@
-"""A click on the unsubscribe link, noted on a web server that has no secret, leaves the reader out of what follows."""
+"""A click on the unsubscribe link, recorded on a web server that has no secret, leaves the reader out of what follows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def shown(name: str) -> str:
 
 def endpoint(events: Path) -> Any:
     names: dict[str, Any] = {"EVENTS": events, "PAGE": b"a page with a button"}
-    exec(compile(shown("noting endpoint"), "manual", "exec"), names)
-    return names["noting_endpoint"]
+    exec(compile(shown("recording endpoint"), "manual", "exec"), names)
+    return names["recording_endpoint"]
 
 
 def ask(application: Any, method: str, token: str) -> str:
@@ -44,12 +44,12 @@ async def test_who_clicked_is_left_out_of_the_next_edition_and_who_only_looked_i
         for _, recipient, content in shelf.letters
         if (found := re.search(rb"List-Unsubscribe:\s+<https://example.com/u/([\w-]+)>", content))
     }
-    noting = endpoint(clicks)
-    assert ask(noting, "GET", tokens["p2@example.com"]) == "200 OK"
+    recording = endpoint(clicks)
+    assert ask(recording, "GET", tokens["p2@example.com"]) == "200 OK"
     assert not clicks.exists()
     for token in (tokens["p1@example.com"], tokens["p1@example.com"], "A" * 60):
-        assert ask(noting, "POST", token) == "200 OK"
-    assert ask(noting, "POST", 'x"}') == "404 Not Found"
+        assert ask(recording, "POST", token) == "200 OK"
+    assert ask(recording, "POST", 'x"}') == "404 Not Found"
     (await stand.campaign("collect", stand.file)).ends(0, "1 new event", "1 known before")
     shelf.letters.clear()
     (await stand.set(campaign__edition="two").send()).ends(0)
