@@ -1,0 +1,246 @@
+"""The simulated disk: real files, every call on which is counted, may fail, and may be undone by a loss of power.
+
+The calls are seen through `torture.calls`, and maps of memory through a class of their own. Until a file is synced,
+each of its writes may be kept, dropped, torn or overtaken when power is lost; a rename whose folder was not synced may
+be undone.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torture import calls
+from torture.calls import Calls
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+JOURNAL = "checkpoint.journal"
+PAGE = 4096
+#: What each errno can befall.
+BEFALLS = {
+    "ENOSPC": {"write", "fallocate"}, "EIO": {"write"}, "EIO on sync": {"sync"}, "short": {"write"},
+}  # fmt: skip
+
+
+@dataclass
+class Loose:
+    """What is not on disk yet: writes by path (offset, octets), renames (target, what it replaced), maps."""
+
+    writes: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
+    renames: list[tuple[str, bytes | None]] = field(default_factory=list)
+
+
+class Disk:
+    """The disk of one process. ``die(power)`` ends the process."""
+
+    def __init__(self, world: World, die: Any) -> None:
+        self.world, self._die = world, die
+        self.loose: Loose = world.loose
+        self.failing: dict[str, Any] | None = None
+        self.death: tuple[str, bool] | None = None
+        self.operator = False
+        self._shadows = world.folder / "shadows"
+        self._shadows.mkdir(exist_ok=True)
+        self._home, self._runs = str(world.folder), str(world.folder / "runs")
+
+    def install(self) -> None:
+        """See every call of this process on files of the ledger, for the rest of its life."""
+        calls.die = lambda: self._die(power=self._powerless)
+        Calls(str(self.world.folder.parent), self.judge).install()
+        _map(self)
+
+    _powerless = False
+
+    def judge(self, kind: str, path: str, data: bytes) -> str:
+        """What becomes of a call: see `torture.calls`."""
+        world, name = self.world, os.path.basename(path)
+        if kind == "open" or not (path == self._home or path.startswith(self._runs)):
+            return ""
+        if not self.operator:
+            world.note(kind, _steady(name))
+            world.passed("disk")
+            record = _record(data) if kind == "write" and name == JOURNAL else ""
+            if record:
+                world.passed(f"write {record}")
+            elif kind in {"sync", "rename"}:
+                world.passed(kind)
+            if (found := self._befallen(kind)) != "":
+                if found == "short":
+                    self._track(kind, path, data[: max(len(data) // 2, 1)])
+                return found
+        if self.death is not None:
+            return self._last(kind, path, data)
+        self._track(kind, path, data)
+        return ""
+
+    def _befallen(self, kind: str) -> str:
+        failing = self.failing
+        if failing is None:
+            return ""
+        if self.world.clock.true > failing["until"] or failing["left"] <= 0:
+            self.failing = None
+            return ""
+        if kind not in BEFALLS[failing["errno"]]:
+            return ""
+        failing["left"] -= 1
+        self.world.disk_failed = True
+        self.world.tell(f"the disk fails: {failing['errno']} at {kind}")
+        errno = failing["errno"].partition(" ")[0]
+        return "" if errno == "short" and kind != "write" else errno
+
+    def _last(self, kind: str, path: str, data: bytes) -> str:
+        """The process dies at this call: before it, half-way, or right after it."""
+        when, self._powerless = self.death or ("before", False)
+        self.death = None
+        if when == "before":
+            return calls.DIE
+        if when == "torn" and kind == "write":
+            self._track(kind, path, data[: len(data) // 2])
+            return calls.TEAR
+        self._track(kind, path, data)
+        if kind == "write":  # at whatever comes next
+            self.death = ("before", self._powerless)
+            after = self.world.counters.get("step", 0) + 1
+            self.world.add("step", after, "death", when="now", power=self._powerless)
+            return ""
+        return calls.TEAR if kind in {"sync", "rename"} else ""
+
+    def _track(self, kind: str, path: str, data: bytes) -> None:
+        loose, witness = self.loose, self.world.witness
+        if kind == "write":
+            if os.path.basename(path) == JOURNAL:
+                witness.appended(path, data)
+            at = os.path.getsize(path) if os.path.exists(path) else 0
+            loose.writes.setdefault(path, []).append((at, data))
+        elif kind == "sync":
+            loose.writes.pop(path, None)
+            if os.path.basename(path) == JOURNAL:
+                witness.synced(path)
+            loose.renames = [one for one in loose.renames if os.path.dirname(one[0]) != path]
+        elif kind == "rename":
+            self._renamed(path)
+        elif kind == "truncate" and os.path.basename(path) == JOURNAL:
+            witness.cut(path)
+            size = int(data)
+            loose.writes[path] = [one for one in loose.writes.get(path, []) if one[0] + len(one[1]) <= size]
+
+    def _renamed(self, target: str) -> None:
+        found = Path(target)
+        before = found.read_bytes() if found.is_file() else None
+        self.loose.renames.append((target, before))
+        folder, name = os.path.split(target)
+        for path in [one for one in self.loose.writes if one.startswith(f"{folder}/.{name}.")]:
+            writes = self.loose.writes.pop(path)
+            if os.path.exists(path):  # others are what a killed process left, and are gone
+                self.loose.writes[target] = writes
+        if target.endswith(".times"):
+            self._shadow(target).unlink(missing_ok=True)
+
+    def synced_map(self, path: str, content: bytes) -> None:
+        """A map of memory was flushed."""
+        self._shadow(path).write_bytes(content)
+
+    def has_shadow(self, path: str) -> bool:
+        """Whether it is known what of this map is on disk."""
+        return self._shadow(path).exists()
+
+    def _shadow(self, path: str) -> Path:
+        folder, name = os.path.split(path)
+        return self._shadows / f"{os.path.basename(folder)}+{name}"
+
+
+def _map(disk: Disk) -> None:
+    """Let the pacing files be maps whose flushes are seen."""
+    from campaign.delivery.pacing import pacing_file
+
+    class Map(mmap.mmap):
+        path = ""
+
+        def __new__(cls, handle: int, size: int) -> Map:
+            made = super().__new__(cls, handle, size)
+            made.path = os.readlink(f"/proc/self/fd/{handle}")
+            if not disk.has_shadow(made.path):
+                disk.synced_map(made.path, made[:])
+            return made
+
+        def flush(self, *_: int) -> None:
+            if not disk.operator:
+                disk.world.passed("disk")
+            super().flush()
+            if disk.world.scenario.power_losses:
+                disk.synced_map(self.path, self[:])
+
+    class Module:
+        mmap = Map
+
+    pacing_file.mmap = Module  # type: ignore[assignment]
+
+
+def lose_power(world: World) -> None:
+    """Shape the files as a disk might hold them: called when no process is left."""
+    dice, loose = world.dice("disk"), world.loose
+    kept = dice.randint(0, len(loose.renames)) if loose.renames else 0
+    for target, before in reversed(loose.renames[kept:]):
+        world.tell(f"the rename of {os.path.basename(target)} is lost")
+        if os.path.isdir(target):
+            shutil.rmtree(target)
+        elif before is None:
+            Path(target).unlink(missing_ok=True)
+        else:
+            Path(target).write_bytes(before)
+    for path, writes in loose.writes.items():
+        if os.path.exists(path) and writes:
+            _shape(world, Path(path), writes, dice)
+    for shadow in sorted((world.folder / "shadows").iterdir()):
+        _lose_pages(world, shadow, dice)
+    loose.writes.clear()
+    loose.renames.clear()
+    world.witness.power_lost()
+
+
+def _shape(world: World, path: Path, writes: list[tuple[int, bytes]], dice: Any) -> None:
+    disk = path.read_bytes()
+    survivor = bytearray(disk[: writes[0][0]])
+    manner = dice.choice(("all", "none", "prefix", "any", "any", "sectors"))
+    kept = dice.randint(0, len(writes))
+    for order, (offset, data) in enumerate(writes):
+        stays = {"all": True, "none": False, "prefix": order < kept}.get(manner, dice.random() < 0.6)
+        if stays:
+            part = data[: dice.randint(1, len(data))] if data and (manner == "sectors" or order == kept) else data
+            survivor += bytes(max(offset - len(survivor), 0))
+            survivor[offset : offset + len(part)] = part
+    if path.name == JOURNAL:
+        world.tell(
+            f"of {len(disk) - writes[0][0]} octets not synced, {len(survivor) - writes[0][0]} of the journal are left"
+        )
+    path.write_bytes(bytes(survivor))
+
+
+def _lose_pages(world: World, shadow: Path, dice: Any) -> None:
+    """Each page of a map may be as it was when it was last flushed."""
+    folder, _, name = shadow.name.partition("+")
+    path = world.folder / "runs" / "pacing" / folder / name
+    if path.exists():
+        now, then = path.read_bytes(), shadow.read_bytes()
+        if len(now) != len(then):
+            return
+        back = dice.random()
+        pages = [then if dice.random() < back else now for _ in range(0, len(now), PAGE)]
+        path.write_bytes(b"".join(pages[at // PAGE][at : at + PAGE] for at in range(0, len(now), PAGE)))
+
+
+def _record(data: bytes) -> str:
+    """The kind of the record in a line of the journal."""
+    _, found, rest = data.partition(b'"is":"')
+    return rest.partition(b'"')[0].decode() if found else ""
+
+
+def _steady(name: str) -> str:
+    """A file's name without what chance put into it."""
+    return name.split(".")[1] if name.startswith(".") and name.endswith(".new") else name
