@@ -41,7 +41,7 @@ async def test_a_collect_draws_the_report_of_the_run_anew(stand: Stand, shelf: S
         bounced(shelf, 4, status="5.7.1", said="550 5.7.1 rejected as spam"),
         complaint("abuse@example.com", shelf.letters[7][2]),
     )
-    (await stand.campaign("collect", stand.file)).ends(0, "6 new events", "1 report of runs written again")
+    (await stand.campaign("collect", stand.file)).ends(0, "6 new events", "1 report written again")
     found = summary(stand)
     assert (found["events"], found["accepted"], found["bounced"], found["outcomes"]["complaint"]) == (6, 20, 5, 1)
     assert found["providers"] == [
@@ -71,7 +71,7 @@ async def test_news_of_an_earlier_edition_leave_the_metrics_of_the_newest(
     first, late = stand.run, bounced(shelf, 1)
     (await stand.set(campaign__edition="two").send()).ends(0)
     bounces.put(late)
-    (await stand.campaign("collect", stand.file)).ends(0, "1 report of runs written again")
+    (await stand.campaign("collect", stand.file)).ends(0, "1 report written again")
     assert json.loads((first / "summary.json").read_text(encoding="utf-8"))["feedback"]["bounced"] == 1
     metrics = (stand.folder / "gazette.prom").read_text(encoding="utf-8")
     assert 'edition="two"' in metrics

@@ -60,6 +60,8 @@ def collect(settings: Settings, urls: tuple[str, ...], console: Console) -> Coll
     with collecting(job.directory, patience=PIPE_PATIENCE if piped else 0.0) as folder:
         tally = read_all(job, sources, folder, console)
         follow_up(job, tally, piped=piped)
+    if not piped:  # without the lock, so that no other message waits for it
+        write_reports(job, tally)
     for error in tally.failures:
         console.tell(str(error))
     console.say(tally.text(time.monotonic() - began))
@@ -134,20 +136,25 @@ def open_for_reading(
 
 
 def follow_up(job: Job, tally: CollectTally, *, piped: bool) -> None:
-    """Settle the doubts that all kept events settle, and rewrite the list of addresses that are left out, and reports.
+    """Settle the doubts that all kept events settle, and rewrite the list of addresses that are left out.
 
-    After a message that was ``piped`` in, all this is left to the next full collect or run: a mail server is waiting.
+    After a message that was ``piped`` in, both are left to the next full collect or run: a mail server is waiting.
     """
     if piped:
         return
     from campaign.ledger.suppressed_csv import read_list
     from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
-    from campaign.pipeline.finish.refresh_reports import refresh_reports
     from campaign.pipeline.operate.suppressed_export import export_suppressed
 
     tally.settled, failures = settle_doubts(job.directory, taken_letters(read_events(job.directory)))
     tally.failures += failures
     export_suppressed(job.directory, job.settings)
     tally.left_out = sum(1 for _ in read_list(job.directory))
+
+
+def write_reports(job: Job, tally: CollectTally) -> None:
+    """Write the report again of each run about which more has come back than it shows."""
+    from campaign.pipeline.finish.refresh_reports import refresh_reports
+
     tally.reports, failures = refresh_reports(job.directory, read_events(job.directory))
     tally.failures += failures

@@ -68,7 +68,7 @@ class CollectTally:
         if self.left_out is not None:
             lines.append(f"{counted(self.left_out, 'address', 'addresses')} left out of what is sent from now on")
         if self.reports:
-            lines.append(f"{counted(self.reports, 'report')} of runs written again")
+            lines.append(f"{counted(self.reports, 'report')} written again")
         return "\n".join(lines)
 
     def _head(self, seconds: float) -> str:

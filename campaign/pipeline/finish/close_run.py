@@ -113,6 +113,7 @@ def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
     # In this order: if the run is killed before its report is complete, the journal does not record an orderly end, and
     # the next command closes it.
     write_all(job, folder, plan, history, stream, facts)
+    publish_last(job, folder, facts)
     conclude_suppression(job, folder, history)
     run.checkpoint.end(int(code), notes=notes, settings=settings, remembered=True)
     conclude(int(code), facts.verdicts)
@@ -176,12 +177,11 @@ def gather_facts(job: Job, folder: Path, plan: Plan, history: RunState, stream: 
 
 
 def write_all(job: Job, folder: Path, plan: Plan, history: RunState, stream: Stream, facts: RunFacts) -> None:
-    """summary.json, failed.csv, in-doubt.csv, report.html and, if requested, the metrics."""
+    """Write summary.json, failed.csv, in-doubt.csv and report.html. Raises StorageError."""
     write_failed(folder, plan.headers, _failures(plan, history, stream))
     write_in_doubt(folder, _doubts(job, plan, history, stream))
     write_page(folder, facts)
     write_summary(folder, facts)
-    publish_last(job, folder, facts)
 
 
 def settings_in_words(job: Job) -> dict[str, str]:

@@ -28,6 +28,7 @@ from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.finish.close_run import gather_facts, verdict_codes, walk, write_all
 from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
 from campaign.pipeline.operate.forget.letter_id import letter_id
+from campaign.pipeline.operate.publish_metrics import began_since, is_asked_for, publish_last
 from campaign.pipeline.operate.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
 from campaign.report.live.live_state import LiveState, read_live_state
@@ -149,7 +150,10 @@ def resolve(run: Path, accepted: Path) -> tuple[int, int]:
 
 
 def report(run: Path) -> RunFacts:
-    """Write the report and summary again, from plan and journal alone."""
+    """Write the report and summary again, from plan, journal and feedback alone.
+
+    Metrics are those of the campaign's newest run, so they are published again only if this is it.
+    """
     job, plan = job_of(run), Plan.open(run / run_folder.PLAN)
     running = is_running(run)
     history = read_history(run, running=running)
@@ -158,6 +162,8 @@ def report(run: Path) -> RunFacts:
     stream = walk(run / journal_reader.NAME)
     facts = gather_facts(job, run, plan, history, stream)
     write_all(job, run, plan, history, stream, facts)
+    if is_asked_for(job) and not began_since(job, facts.started):
+        publish_last(job, run, facts)
     return facts
 
 

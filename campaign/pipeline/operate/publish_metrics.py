@@ -40,12 +40,7 @@ def publish_idle(job: Job, at: float) -> list[str]:
 
 
 def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
-    """Publish the metrics of a run that has ended; failures go to its log and to stderr.
-
-    They are those of the campaign's last run: once a later one has begun, nothing is published.
-    """
-    if not is_asked_for(job) or began_since(job, facts.started):
-        return
+    """Publish the metrics of a run that has ended; failures go to its log and to stderr."""
     complaints = publish(job, Snapshot.of(facts))
     if complaints:
         with suppress(StorageError), open_log(folder, facts.trace_id) as lines, passed_on(lines, Console().tell):

@@ -13,6 +13,7 @@ from campaign.errors import CampaignError, StorageError
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.feedback_store import FeedbackStore, read_events
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
+from campaign.pipeline.collect.collect_tally import CollectTally
 from campaign.pipeline.finish.refresh_reports import events_of_runs, refresh_reports, shown_events
 from campaign.pipeline.operate.manage import report
 from tests.support.sent import SentCampaign
@@ -138,3 +139,9 @@ def test_metrics_are_those_of_the_newest_run_whatever_run_is_reported_again(gaze
     assert not path.exists()
     report(two)
     assert 'edition="two"' in path.read_text()
+
+
+def test_the_tally_of_a_collect_says_how_many_reports_it_wrote() -> None:
+    assert CollectTally(reports=2).text(1.0).split("\n")[-1] == "2 reports written again"
+    assert "report" not in CollectTally().text(1.0)
+    assert CollectTally(reports=2).facts()["reports"] == 2
