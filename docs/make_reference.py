@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from campaign.cli.main import cli
 from campaign.config.loading import CampaignFile
+from campaign.config.units import duration
 from campaign.exit_codes import ExitCode
 from campaign.model import Screened, Verdict
 
@@ -56,7 +57,10 @@ def reference() -> str:
             ("variable", "what it holds"),
             [
                 ("`CAMPAIGN__SECTION__KEY`", "a value of the campaign file"),
-                ("`CAMPAIGN_SECRET`", "the secret that signs Message-IDs and unsubscribe tokens, instead of `secret_file`"),
+                (
+                    "`CAMPAIGN_SECRET`",
+                    "the secret that signs Message-IDs and unsubscribe tokens, instead of `secret_file`",
+                ),
                 ("`CAMPAIGN_RELAY_PASSWORD`", "the relay's password"),
                 ("`CAMPAIGN_DATABASE_PASSWORD`", "the database's password"),
             ],
@@ -145,18 +149,24 @@ def default(field: Any) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
         value = ", ".join(map(str, value))
-    return f"`{seconds(value) if isinstance(value, float) and 'Duration' in str(field.metadata) + str(field) else value}`"
+    if any(getattr(one, "func", None) is duration for one in field.metadata):
+        value = duration_text(value) if value else "0"
+    return f"`{value}`"
 
 
-def seconds(value: float) -> str:
-    """A duration as people write it."""
-    return f"{value:g}"
+def duration_text(seconds: float) -> str:
+    """A duration as a campaign file writes it: ``7d``, ``15m``."""
+    units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+    name, size = next((name, size) for name, size in units if seconds % size == 0 or size == 1)
+    return f"{seconds / size:g}{name}"
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A click on the unsubscribe link, recorded on a web server that has no secret, leaves the reader out of what follows."""
+"""A click on the unsubscribe link, recorded on a web server without the secret, leaves the reader out."""
 
 from __future__ import annotations
 
