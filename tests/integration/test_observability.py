@@ -30,7 +30,9 @@ from campaign.ledger.journal.journal_records import Intent, Opened, Started, Ver
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
 from campaign.pipeline.serve.live_metrics import Tail
+from campaign.report.feedback.feedback_facts import FeedbackFacts
 from campaign.report.live.console import Console
+from campaign.report.telemetry.metrics import Snapshot, exposition
 from campaign.report.telemetry.pushgateway import Gateway, NotPushedError
 from tests.support.servers.collector import Collector
 from tests.support.stand import parsed, toml
@@ -356,6 +358,16 @@ def test_a_collector_that_is_not_there_ends_no_run(
 # -- real peers
 
 
+#: What a run through a relay writes besides, as nothing comes back from a rehearsal.
+FEEDBACK = "\n".join(
+    line
+    for line in exposition(
+        Snapshot("gazette", "", "R1", "", 20.0, 10.0, 30, {"accepted": 30}, feedback=FeedbackFacts(0, 30))
+    ).split("\n")
+    if "campaign_feedback" in line
+)
+
+
 @pytest.fixture
 def prometheus(tmp_path: Path, campaign: Campaign) -> Iterator[str]:
     """A Prometheus that scrapes the textfile each second as if node_exporter served it, with our rules loaded."""
@@ -365,7 +377,8 @@ def prometheus(tmp_path: Path, campaign: Campaign) -> Iterator[str]:
     campaign.run()
     served = tmp_path / "served"
     served.mkdir()
-    shutil.copy(campaign.folder / "gazette.prom", served / "metrics.txt")
+    rehearsed = (campaign.folder / "gazette.prom").read_text(encoding="utf-8")
+    (served / "metrics.txt").write_text(f"{rehearsed}{FEEDBACK}\n", encoding="utf-8")
     port, mine = closed_port(), closed_port()
     config = tmp_path / "prometheus.yml"
     config.write_text(
