@@ -1,8 +1,8 @@
-"""Whom what came back leaves out, and until when: pure rules over the events, so that they can be applied anew.
+"""Derives from all feedback events which addresses are left out, and until when. Pure rules.
 
-A hard bounce, a complaint or an unsubscribe leaves an address out for ever. Soft bounces do so for a while, once there
-are several runs of them in a row; a mailbox found full for long is as good as dead. What a person releases begins
-anew. A bounce that names an address and no letter of ours counts only where the settings say so: anybody can write one.
+A hard bounce, a complaint or an unsubscribe leaves an address out permanently. Soft bounces in several runs in a row do
+so for a limited time; a mailbox that stays full counts as dead. After a release, counting starts again. A bounce that
+names an address but no letter of ours can be forged, so it counts only if the settings say so.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from math import inf
 from campaign.config.feedback import FeedbackSection
 from campaign.model import FeedbackEvent, FeedbackOutcome
 
-#: Classes of a bounce (`FeedbackEvent.reason`) that have a rule of their own.
+#: Classes of a bounce (`FeedbackEvent.reason`) with separate rules.
 FULL, DISABLED = "full", "disabled"
-#: A disabled mailbox may be enabled again: so many runs have to find it so.
+#: Number of runs that must find a mailbox disabled, because it may be enabled again.
 DISABLED_RUNS = 2
-#: Values of `FeedbackEvent.matched_by` with which nothing but an address leads to the person.
+#: Values of `FeedbackEvent.matched_by` for a recipient found only by address.
 UNTRUSTED = frozenset({"address", ""})
-#: The value of what a person here said, which holds from when it was said.
+#: The value for an operator's own entry, which is in force from its time on.
 BY_PERSON = "person"
-#: Outcomes that can leave an address out, at once or with others.
+#: Outcomes that can leave an address out, alone or together with others.
 WEIGHTY = frozenset(
     {FeedbackOutcome.HARD, FeedbackOutcome.SOFT, FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE}
 )
 
-#: Campaign -> its runs as `FeedbackEvent.run` names them, with the POSIX time at which each began; no rehearsals.
+#: Campaign -> its runs, named as in `FeedbackEvent.run`, with the POSIX time at which each began; no rehearsals.
 RunsOf = Callable[[str], Sequence[tuple[str, float]]]
 
 
@@ -44,9 +44,9 @@ class SuppressedFor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SuppressionEntry:
-    """One address that must not be written to. ``since`` and ``until`` are POSIX seconds; ``None``: for ever.
+    """An address that gets no letters. ``since`` and ``until`` are POSIX seconds; ``None``: permanently.
 
-    ``events`` are those that led to it, the one that decided last.
+    ``events`` are those that led to it, the deciding one last.
     """
 
     address: str
@@ -58,20 +58,20 @@ class SuppressionEntry:
 
 @dataclass(slots=True)
 class AddressRecord:
-    """What came back about one address since it was last released. Times are those of `happened`."""
+    """The events about one address since its last release. Times are those of `happened`."""
 
     released: float = -inf
     for_ever: FeedbackEvent | None = None
     hard: FeedbackEvent | None = None
-    bounces: tuple[FeedbackEvent, ...] = ()  # most addresses have none of these: lists of their own would be memory
+    bounces: tuple[FeedbackEvent, ...] = ()  # most addresses have none; separate lists would cost memory
     delivered: list[tuple[float, str]] | None = None
     refused_runs: frozenset[str] = frozenset()
 
     def take(self, event: FeedbackEvent) -> None:
-        """One more event, in the order in which they were read."""
+        """Add an event, in the order in which they were read."""
         outcome = event.outcome
         if outcome in (FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE):
-            self.for_ever = self.for_ever or event  # also one written before the release: nobody had read it then
+            self.for_ever = self.for_ever or event  # also one that happened before the release, but was not read then
         elif happened(event) <= self.released and event.matched_by != BY_PERSON:
             return
         elif outcome is FeedbackOutcome.HARD and event.reason != DISABLED:
@@ -93,9 +93,9 @@ def suppressed(
     runs_of: RunsOf,
     key_of: Callable[[str], str],
 ) -> dict[str, SuppressionEntry]:
-    """Who is left out at ``now``, by key, in the order in which they were first heard of.
+    """The addresses left out at ``now``, by key, in the order of their first events.
 
-    ``events`` are streamed in the order in which they were read; memory grows with the addresses that bounced or left.
+    ``events`` are streamed in the order in which they were read. Memory grows with the addresses that bounced or left.
     """
     records: dict[str, AddressRecord] = {}
     for event in events:
@@ -111,16 +111,20 @@ def suppressed(
         elif outcome in WEIGHTY:
             records[key] = record = AddressRecord()
             record.take(event)
-    return {key: entry for key, one in records.items() if (entry := _entry(one, settings, now, runs_of))}
+    entries: dict[str, SuppressionEntry] = {}
+    for key in list(records):  # a record goes as its entry comes: together they would take twice the memory
+        if entry := _entry(records.pop(key), settings, now, runs_of):
+            entries[key] = entry
+    return entries
 
 
 def is_trusted(event: FeedbackEvent, settings: FeedbackSection) -> bool:
-    """Whether it names an address and something that only a letter of ours, or a person here, could have told."""
+    """Whether the event has an address, and evidence that only our letter or an operator could have provided."""
     return bool(event.address) and (settings.trust_addresses or event.matched_by not in UNTRUSTED)
 
 
 def happened(event: FeedbackEvent) -> float:
-    """When it happened, in POSIX seconds: never after it was read, whatever a stranger's clock says."""
+    """The time of an event in POSIX seconds, at most the time it was read, because foreign clocks may be wrong."""
     return min(event.at or event.seen, event.seen)
 
 
@@ -141,19 +145,19 @@ def _for_ever(reason: SuppressedFor, events: Sequence[FeedbackEvent]) -> Suppres
 
 
 class _Row:
-    """Bounces of one address in a row, taken in the order of time; ``until`` is when its rest ends, if it had one."""
+    """Consecutive bounces of one address, added in order of time; ``until`` is the end of its rest, if any."""
 
     def __init__(self, record: AddressRecord, settings: FeedbackSection, runs_of: RunsOf) -> None:
         self._settings, self._runs_of = settings, runs_of
         self._runs = {one.run for one in record.bounces} | record.refused_runs
-        # A server on the way may call delivered what the last one then sends back: a bounce of the same run counts.
+        # A server on the way may report delivery before the last one bounces: a bounce of the same run counts.
         self._delivered = [at for at, run in record.delivered or () if not run or run not in self._runs]
         self._softs: list[FeedbackEvent] = []
         self._disabled: list[FeedbackEvent] = []
         self._until: float | None = None
 
     def takes(self, event: FeedbackEvent) -> SuppressionEntry | None:
-        """One more bounce; an entry where it leads to one for ever."""
+        """Add a bounce; returns a permanent entry if it leads to one."""
         if event.outcome is FeedbackOutcome.HARD:
             return self._disable(event)
         self._soft(event)
@@ -163,7 +167,7 @@ class _Row:
         return None
 
     def rest(self, now: float) -> SuppressionEntry | None:
-        """The entry that ends by itself, if there is one now."""
+        """The temporary entry in force at ``now``, if any."""
         if self._until is None or self._until <= now:
             return None
         last = self._softs[-1]
@@ -189,7 +193,7 @@ class _Row:
         return any(happened(before) < at < happened(after) for at in self._delivered)
 
     def _passed_well(self, event: FeedbackEvent) -> bool:
-        """Whether a run of the same campaign came between and nothing came back; while it rested, nobody was asked."""
+        """Whether a run of the same campaign in between had no bounce; runs during its rest do not count."""
         before = next((one for one in reversed(self._softs) if one.campaign == event.campaign), None)
         if before is None or not event.campaign:
             return False
@@ -197,7 +201,7 @@ class _Row:
         began = dict(runs)
         first = max(began.get(before.run, happened(before)), self._until or 0.0)
         last = began.get(event.run, happened(event))
-        own = {_edition(before), _edition(event)} - {event.campaign}  # within an edition nobody is served twice
+        own = {_edition(before), _edition(event)} - {event.campaign}  # within an edition no one is served twice
         return any(
             first < at < last and run not in self._runs and run.rpartition("/")[0] not in own for run, at in runs
         )
@@ -208,7 +212,7 @@ def _reach(events: Sequence[FeedbackEvent], runs: int, span: float) -> bool:
 
 
 def _run(event: FeedbackEvent) -> str:
-    """What makes two bounces those of different runs; where no run is known, the day has to do."""
+    """The run that a bounce belongs to, to tell runs apart; the day, if no run is known."""
     return event.run or f"{int(happened(event) // 86_400)}"
 
 
