@@ -26,7 +26,7 @@ _ESCAPES = rb"(?<=%[0-9A-Fa-f]{2})|(?<==[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<=\\u[0-9
 _BEFORE = rb"(?:(?<![A-Za-z0-9._+\x80-\xff-])|" + _ESCAPES + rb")"
 _AFTER = rb"(?![A-Za-z0-9\x80-\xff-]|\.[A-Za-z0-9])"
 #: What hides an address from a search in the letter as it is.
-_ENCODED = re.compile(rb"base64|=\?", re.IGNORECASE)
+_ENCODED = re.compile(rb"base64|quoted-printable|=\?", re.IGNORECASE)
 _SHORTEST_LOCAL, _SHORTEST_PREFIX = 3, 4
 
 
