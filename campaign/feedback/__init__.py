@@ -1,1 +1,1 @@
-"""What comes back: bounces, complaints and unsubscribes, read from mailboxes, logs and queues."""
+"""Feedback: bounces, complaints and unsubscribes, read from mailboxes, logs and queues."""

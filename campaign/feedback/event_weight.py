@@ -1,4 +1,4 @@
-"""Why each thing that came back about an address counts as it does, in words: what `suppression_rules` did, told."""
+"""Explains in words how each event about an address counts under the rules of `suppression_rules.py`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def weights_in_words(
 ) -> list[str]:
     """For each event of one address, in the order in which they were read: how it counts.
 
-    ``entry`` is what they led to, ``None`` where the address may be written to.
+    ``entry`` is the resulting suppression, ``None`` if the address may be written to.
     """
     released = [at for at, one in enumerate(events) if one.outcome is FeedbackOutcome.RELEASED]
     last = max((at for at in released if is_trusted(events[at], settings)), default=-1)

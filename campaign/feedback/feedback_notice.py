@@ -1,4 +1,4 @@
-"""What one message, log line or event tells, before it is known whom of ours it is about."""
+"""The content of one message, log line or event, before its recipient has been found."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NO_REPLY = Reply(0, "", "")
 
 @dataclass(frozen=True, slots=True)
 class FeedbackNotice:
-    """One thing told about one letter.
+    """One statement about one letter.
 
-    ``outcome`` is ``None`` for a bounce: what it means is decided by the reply rules, from ``reply`` (code 0 and
-    enhanced ``""`` where none was given; its text is the diagnostic) and from ``permanent``, which is what the report
-    itself says (``None``: nothing). ``at`` is POSIX seconds, 0 where unknown; ``mta`` the host that reports.
+    ``outcome`` is ``None`` for a bounce: the reply rules decide what it means, from ``reply`` (code 0 and
+    enhanced ``""`` if none was given; its text is the diagnostic) and from ``permanent``, the report's own statement
+    (``None`` if it makes none). ``at`` is POSIX seconds, 0 if unknown; ``mta`` is the reporting host.
 
-    The rest are keys to the person, none of them trusted yet: ``sent_to`` are addresses that the message itself was
-    delivered to (a return path or an unsubscribe address of ours may be among them), ``message_ids`` those of letters
-    it names or brings back, ``unsubscribe_tokens`` those of a returned List-Unsubscribe, ``reply_ids`` what a relay
-    called the letter when it took it, ``addresses`` the recipients it names, the original ones first.
+    The rest are keys to the recipient, none of them trusted yet: ``sent_to`` are addresses to which the message itself
+    was delivered (a return path or an unsubscribe address of ours may be among them), ``message_ids`` are those of
+    letters that it names or returns, ``unsubscribe_tokens`` those of a returned List-Unsubscribe, ``reply_ids`` the
+    relay's ids of the letter, ``addresses`` the recipients it names, the original ones first.
     """
 
     outcome: FeedbackOutcome | None

@@ -1,4 +1,4 @@
-"""What every source of feedback offers: things received, and a way to acknowledge them once they are durable."""
+"""The interface of a source of feedback: receive items, and acknowledge them once their events are durable."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from campaign.feedback.feedback_notice import FeedbackNotice
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message, log line or event. ``id`` is the same each time it is read; ``receipt`` is the source's own.
+    """One message, log line or event. ``id`` is the same each time it is read; ``receipt`` is for the source's use.
 
-    ``notices`` may be empty: nothing in it is for us. A message about two recipients has two.
+    ``notices`` may be empty if it says nothing relevant. A message about two recipients has two.
     """
 
     id: str
@@ -23,7 +23,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """Something received whose events are durable. ``recognised``: it was about a letter of ours."""
+    """A received item whose events are durable. ``recognised``: it was about a letter of ours."""
 
     receipt: Any
     recognised: bool
@@ -32,22 +32,22 @@ class Handled:
 class FeedbackSource(Protocol):
     """A mailbox, a log, a queue or a file. Opened by `open_feedback_source`, used by one process at a time.
 
-    ``name`` goes into events, such as ``imap:bounces@mail.example.com``; it holds no password.
+    ``name`` is used in events, such as ``imap:bounces@mail.example.com``; it contains no password.
     """
 
     name: str
 
     def size(self) -> int | None:
-        """How many there are to read, for progress; ``None`` where nobody can tell."""
+        """The number of items to read, for progress; ``None`` if unknown."""
 
     def receive(self) -> Iterator[Received]:
-        """What there is and has not been acknowledged, in flat memory.
+        """The items not yet acknowledged, in constant memory.
 
         Raises UnfinishedError (it cannot be reached, or broke off), LoginError, InputError (it cannot be read).
         """
 
     def acknowledge(self, handled: Sequence[Handled]) -> None:
-        """Move, delete or step past these; called only after their events are on disk. Raises as `receive`."""
+        """Move, delete or skip these; called only after their events are on disk. Raises the errors of `receive`."""
 
     def close(self) -> None:
-        """Let go of connections and files. Never raises."""
+        """Close connections and files. Never raises."""

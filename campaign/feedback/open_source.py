@@ -1,4 +1,4 @@
-"""What a ``[[feedback.source]]`` names, opened: the one place where forms of ``url`` become sources."""
+"""Opens the source that a ``[[feedback.source]]`` names, by the form of its ``url``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from campaign.feedback.mailboxes.incoming_message import Reader
 
 @dataclass(frozen=True, slots=True)
 class SourceSurroundings:
-    """What sources need beside their section.
+    """What sources need besides their section.
 
-    ``base`` is the campaign file's folder, to which paths are relative; ``progress`` the folder for the small files in
-    which sources note how far they are read. ``password`` and ``access_token`` are called just before a login and may
-    raise ConfigError; at most one is given. ``environment`` is for queues; ``stdin`` and ``read`` stand for standard
-    input and `read_message`.
+    ``base`` is the campaign file's folder, to which paths are relative; ``progress`` is the folder of progress files.
+    ``password`` and ``access_token`` are called just before a login and may raise ConfigError; at most one is given.
+    ``environment`` is for queues; ``stdin`` and ``read`` replace standard input and `read_message`.
     """
 
     base: Path
@@ -34,11 +33,11 @@ class SourceSurroundings:
     read: Reader | None = None
 
     def path(self, name: str) -> Path:
-        """A path of the campaign file, absolute."""
+        """The absolute form of a path in the campaign file."""
         return (self.base / name).absolute()
 
     def progress_file(self, kind: str, name: str) -> Path:
-        """The file of one source: ``kind`` for people, and a digest of its ``name``, which may hold anything."""
+        """The progress file of a source, named by its ``kind`` and a digest of its ``name``."""
         return self.progress / f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
 
 

@@ -1,1 +1,1 @@
-"""What is told as data: a Postfix log, events of Amazon SES, JSON lines."""
+"""Sources of structured feedback: a Postfix log, events of Amazon SES, JSON lines."""

@@ -1,4 +1,4 @@
-"""Feedback that another program hands over: a file of JSON lines, one event each, that only grows."""
+"""A file of JSON lines as a source of feedback: another program appends one event per line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ LONGEST_LINE = 64 << 10
 
 
 class EventLines:
-    """A `FeedbackSource`: the lines of ``path`` since the last reading, which ``progress_file`` remembers.
+    """A `FeedbackSource`: the lines of ``path`` since the last reading, as recorded in ``progress_file``.
 
-    An event without an ``id`` is known by its line: the same line twice is one event. A line that cannot be understood
-    ends the reading with InputError, since what it was to tell, perhaps that somebody wants no more letters, would be
-    lost; what stands before it counts.
+    An event without an ``id`` is identified by its line: the same line twice is one event. An invalid line ends the
+    reading with InputError, because its event, perhaps an unsubscribe, would be lost; the lines before it count.
     """
 
     def __init__(self, path: Path, progress_file: Path) -> None:
@@ -29,11 +28,11 @@ class EventLines:
         self._file = FollowedFile(path, progress_file, what="The file of events", longest=LONGEST_LINE)
 
     def size(self) -> int | None:
-        """``None``: lines are counted as they are read."""
+        """Always ``None``: lines are not counted in advance."""
         return None
 
     def receive(self) -> Iterator[Received]:
-        """One for each line that is not blank. Raises InputError, naming file and line."""
+        """An item for each line that is not blank. Raises InputError naming file and line."""
         self._file.open()
         for line, start, end in self._file.lines():
             if not line.strip():
@@ -48,7 +47,7 @@ class EventLines:
             yield Received(identity, (notice,), self._file.mark(line, start, end))
 
     def acknowledge(self, handled: Sequence[Handled]) -> None:
-        """Step past these lines. Raises StorageError."""
+        """Advance the saved position past these lines. Raises StorageError."""
         if handled:
             self._file.save(max(one.receipt for one in handled))
 

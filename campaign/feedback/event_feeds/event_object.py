@@ -1,9 +1,9 @@
-"""Our own event format: one JSON object, by which any other program hands feedback over.
+"""Parses campaign's own event format: one JSON object, by which any program can report feedback.
 
-``outcome`` is one of `OUTCOMES`. Whom it is about: ``message_id``, ``return_path`` (the address a bounce was sent to),
-``unsubscribe_token``, ``reply_id`` (what the relay called the letter when it took it) or ``address``; at least one. The
-rest is optional: ``at`` (RFC 3339 with its zone, or POSIX seconds), ``code``, ``enhanced`` and ``diagnostic`` of the
-reply, ``mta`` that reports it, ``source`` and the ``id`` that it gives to the event. Any other key is a mistake.
+``outcome`` is one of `OUTCOMES`. At least one key identifies the recipient: ``message_id``, ``return_path`` (where a
+bounce was sent to), ``unsubscribe_token``, ``reply_id`` (the relay's id of the letter) or ``address``. Optional
+are ``at`` (RFC 3339 with its zone, or POSIX seconds), ``code``, ``enhanced`` and ``diagnostic`` of the reply, the
+reporting ``mta``, ``source``, and its ``id`` of the event. Any other key is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from campaign.feedback.event_feeds.quoted_reply import plain_text
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.model import FeedbackOutcome, Reply
 
-#: ``outcome`` as written -> ours; a bounce is judged by the reply rules.
+#: ``outcome`` as written -> `FeedbackOutcome`; the reply rules judge a bounce.
 OUTCOMES: dict[str, FeedbackOutcome | None] = {
     "bounce": None,
     "hard": FeedbackOutcome.HARD,
@@ -32,7 +32,7 @@ OUTCOMES: dict[str, FeedbackOutcome | None] = {
     "delayed": FeedbackOutcome.DELAYED,
     "automatic_reply": FeedbackOutcome.AUTOMATIC_REPLY,
 }
-#: Keys that lead to a person; each event needs one of them.
+#: Keys that identify a recipient; each event needs one of them.
 PERSON = ("address", "message_id", "unsubscribe_token", "return_path", "reply_id")
 KEYS = ("outcome", *PERSON, "id", "at", "code", "enhanced", "diagnostic", "mta", "source")
 #: Longest value, in characters; a diagnostic is cut instead.
@@ -44,11 +44,11 @@ _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 
 
 class EventError(ValueError):
-    """What is wrong with an event, in words for whoever writes them."""
+    """A mistake in an event, described for the author of the events."""
 
 
 def parse_event(line: bytes) -> tuple[str, FeedbackNotice]:
-    """The event's own id (``""`` where it has none) and what it tells. Raises EventError."""
+    """The event's own id (``""`` if it has none) and its notice. Raises EventError."""
     event = _object(line)
     words = {key: _text(event, key) for key in KEYS if key not in ("at", "code")}
     outcome = _chosen(words["outcome"])
@@ -118,7 +118,7 @@ def _code(value: Any) -> int:
 
 
 def _seconds(value: Any) -> float:
-    """RFC 3339 with its zone, or POSIX seconds."""
+    """POSIX seconds from RFC 3339 with a zone, or from a number."""
     if value is None:
         return 0.0
     if isinstance(value, str):

@@ -1,9 +1,9 @@
-"""A file that another program appends to and a third one rotates: each complete line is read once.
+"""Follows a file that another program appends to and a third one rotates: each complete line is read once.
 
-The position is kept in a file of our own: an offset, and a digest of the file's first octets and of the last line
-before the offset. That names a file better than its inode does, which a copy and a compressed file do not share. Where
-the named file does not fit, it was rotated: then the rotated part that fits (``mail.log.1``, ``mail.log-20261128.gz``)
-is read to its end, then all newer ones, then the named file.
+The position is saved in a progress file: an offset, and a digest of the file's first octets and of the last line
+before the offset. That identifies a file better than its inode, which copies and compressed files do not share. If
+the file does not match, it was rotated: then the matching rotated part (``mail.log.1``, ``mail.log-20261128.gz``)
+is read to its end, then all newer ones, then the file itself.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from campaign.errors import InputError, StorageError
 from campaign.system.atomic_file import make_folders, write_atomically
 from campaign.system.user_name import user_name
 
-#: Octets read at once.
+#: Octets read at a time.
 BLOCK = 1 << 20
 #: Octets at the start of a file that are part of its fingerprint.
 HEAD = 256
-#: Rotated parts looked at, the newest first.
+#: Maximum of rotated parts examined, the newest first.
 MOST_PARTS = 50
-#: Largest progress file; anything larger is not ours.
+#: Largest progress file, in octets; a larger one is not ours.
 LARGEST_PROGRESS = 256 << 20
 
 _ROTATED = re.compile(r"[.-][0-9][0-9.-]*(?:\.(?:gz|bz2|xz))?")
@@ -46,7 +46,7 @@ _BROKEN = (EOFError, zlib.error, lzma.LZMAError)
 
 
 class LineMark(NamedTuple):
-    """Where a line stands: which part, the offsets of its beginning and of what follows it, and its octets."""
+    """The position of a line: its part, the offsets of its start and of its end, and its octets."""
 
     part: int
     start: int
@@ -55,7 +55,7 @@ class LineMark(NamedTuple):
 
 
 class SavedPosition(msgspec.Struct, array_like=True):
-    """What the progress file holds. ``state`` is the reader's own."""
+    """The content of the progress file. ``state`` is for the reader's use."""
 
     start: int
     end: int
@@ -66,7 +66,7 @@ class SavedPosition(msgspec.Struct, array_like=True):
 
 @dataclass(slots=True)
 class _Part:
-    """An open file: ``file`` gives the content of ``raw``, and ``size`` is how much of it is to be read."""
+    """An open file: ``file`` returns the content of ``raw``, and ``size`` is how much of it to read."""
 
     path: Path
     raw: BinaryIO
@@ -84,7 +84,7 @@ class _Part:
 
 
 class FollowedFile:
-    """Complete lines of ``path`` beyond the position in ``progress_file``, in flat memory.
+    """Complete lines of ``path`` after the position in ``progress_file``, in constant memory.
 
     A line of more than ``longest`` octets is cut to ``longest + 1``. ``what`` is its name in messages, such as
     ``"The Postfix log"``.
@@ -97,7 +97,7 @@ class FollowedFile:
         self._reading = 0
 
     def open(self) -> Any:
-        """Open what is beyond the saved position; gives the state saved with it, or ``None``. Raises InputError."""
+        """Open the parts after the saved position; returns the state saved with it, or ``None``. Raises InputError."""
         saved, since = _load(self._progress_file)
         try:
             self._open_parts(saved, since)
@@ -106,9 +106,9 @@ class FollowedFile:
         return saved.state if saved else None
 
     def lines(self) -> Iterator[tuple[bytes, int, int]]:
-        """Each line without its LF, with the offsets of its beginning and of what follows it.
+        """Each line without its LF, with the offsets of its start and of its end.
 
-        What is appended after `open`, and a last line without its LF, are left for next time. Raises InputError.
+        Lines appended after `open`, and a last line without LF, are left for next time. Raises InputError.
         """
         try:
             for number, part in enumerate(self._parts):
@@ -118,11 +118,11 @@ class FollowedFile:
             raise self._unreadable(error) from None
 
     def mark(self, line: bytes, start: int, end: int) -> LineMark:
-        """Where the line that `lines` gave last stands. Marks compare by their order in the file."""
+        """The position of the line that `lines` yielded last. Marks compare by their order in the file."""
         return LineMark(self._reading, start, end, line)
 
     def where(self, start: int) -> str:
-        """``PATH:LINE`` of the line that begins there in the file being read, for messages. Raises OSError."""
+        """``PATH:LINE`` of the line that starts there in the current file, for messages. Raises OSError."""
         part = self._parts[self._reading]
         part.file.seek(0)
         line, left = 1, start
@@ -132,7 +132,7 @@ class FollowedFile:
         return f"{part.path}:{line}"
 
     def save(self, mark: LineMark, state: Any = None) -> None:
-        """Make it durable that everything up to and with ``mark`` is done. Raises StorageError."""
+        """Save durably that everything up to and including ``mark`` is done. Raises StorageError."""
         digest = _fingerprint(self._parts[mark.part], mark.line, mark.end)
         saved = SavedPosition(mark.start, mark.end, len(mark.line), digest, state)
         try:
@@ -166,7 +166,7 @@ class FollowedFile:
                 rest = rest[:limit]
 
     def _open_parts(self, saved: SavedPosition | None, since: float) -> None:
-        """Open what is to be read, oldest first, each with the offset to begin at."""
+        """Open the parts to read, oldest first, each with its start offset."""
         self.close()
         named = _open(self._path)
         self._parts = [named] if named else []
@@ -176,13 +176,13 @@ class FollowedFile:
         if not self._parts:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if len(self._parts) > 1 and named and not named.size:
-            # Until something stands there, the last line of the part before may still come.
+            # As long as it is empty, the last line of the previous part may still be completed.
             self._parts.pop().close()
 
     def _rotated(self, named: int, since: float) -> list[_Part]:
-        """The rotated parts, oldest first; one that ``named`` is the inode of is the file itself.
+        """The rotated parts, oldest first, without the one whose inode is ``named``: that is the file itself.
 
-        Raises PermissionError where one that was written to ``since`` then may not be read.
+        Raises PermissionError if a part written after ``since`` is not readable.
         """
         beside = [one for one in self._path.parent.iterdir() if one.name.startswith(self._path.name)]
         beside = [one for one in beside if _ROTATED.fullmatch(one.name[len(self._path.name) :])]
@@ -194,7 +194,7 @@ class FollowedFile:
                 if path.stat().st_mtime >= since:
                     raise
                 continue
-            except (OSError, *_BROKEN):  # no file, or half compressed
+            except (OSError, *_BROKEN):  # no file, or only partly compressed
                 continue
             if part and part.inode == named:
                 part.close()
@@ -216,7 +216,7 @@ class FollowedFile:
 
 
 def _open(path: Path) -> _Part | None:
-    """The file, opened; ``None`` where there is none. Raises OSError, also for what is no regular file."""
+    """The opened file; ``None`` if there is none. Raises OSError, also if it is not a regular file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:
@@ -239,7 +239,7 @@ def _open(path: Path) -> _Part | None:
 
 
 def _from_position(rotated: list[_Part], saved: SavedPosition, since: float) -> list[_Part]:
-    """Those from the one that fits the position on; where none does, those written to ``since`` then."""
+    """The parts from the one that matches the position on; if none does, those written after ``since``."""
     for number in reversed(range(len(rotated))):
         if _resumes(rotated[number], saved):
             chosen = rotated[number:]
@@ -253,7 +253,7 @@ def _from_position(rotated: list[_Part], saved: SavedPosition, since: float) -> 
 
 
 def _resumes(part: _Part, saved: SavedPosition) -> bool:
-    """Whether the position is one of this part; then it begins there."""
+    """Whether the position is in this part; if so, reading starts there."""
     try:
         fits = part.size >= saved.end and _matches(part, saved)
     except (OSError, *_BROKEN):
@@ -263,7 +263,7 @@ def _resumes(part: _Part, saved: SavedPosition) -> bool:
 
 
 def _group(path: Path) -> str:
-    """The group that a log's file belongs to, which rotation keeps; ``adm`` where nobody says."""
+    """The group of a log file, which rotation keeps; ``adm`` if unknown."""
     try:
         return path.group()
     except (OSError, KeyError):
@@ -275,7 +275,7 @@ def _fingerprint(part: _Part, line: bytes, end: int) -> str:
 
 
 def _matches(part: _Part, saved: SavedPosition) -> bool:
-    """Whether a file begins as the one did that was read, and holds the same line before the offset."""
+    """Whether a file begins like the one that was read, and has the same line before the offset."""
     part.file.seek(saved.start)
     line = part.file.read(saved.length)
     part.file.seek(saved.end - 1)
@@ -283,7 +283,7 @@ def _matches(part: _Part, saved: SavedPosition) -> bool:
 
 
 def _load(path: Path) -> tuple[SavedPosition | None, float]:
-    """The position and when it was saved; none where there is none, or none of ours: then all is read once more."""
+    """The position and when it was saved; none if it is missing or not ours: then everything is read again."""
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())

@@ -1,16 +1,16 @@
-"""The messages that a log's reader has met and not seen the end of: Message-IDs by queue id, within a bound."""
+"""Tracks messages that are still in Postfix's queue: Message-IDs by queue id, limited in number."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Any
 
-#: Queue ids remembered at most; the one not heard of for longest goes first.
+#: Maximum of queue ids; the one unused for longest is dropped first.
 MOST_OPEN = 200_000
 
 
 class OpenMessage:
-    """One queue id. ``told`` and ``removed`` count the notices given by then; 0 and ``None`` where it has not been."""
+    """One queue id. ``told`` and ``removed``: the number of notices yielded by then; 0 and ``None`` if not yet."""
 
     __slots__ = ("delayed", "message_id", "queued_at", "removed", "told")
 
@@ -21,14 +21,14 @@ class OpenMessage:
 
     @property
     def untold(self) -> bool:
-        """Whether Postfix accepted it and nothing has been told of it yet."""
+        """Whether Postfix accepted it and no notice about it was yielded yet."""
         return bool(self.queued_at and self.message_id and not self.told)
 
 
 class OpenQueue:
-    """Open messages by queue id. What ended is kept until the notices before its end are acknowledged.
+    """Open messages by queue id. Ended ones are kept until the notices before their end are acknowledged.
 
-    So that a reading which begins anew at the last acknowledged line meets what it met before.
+    A reading that restarts at the last acknowledged line then finds the same state.
     """
 
     def __init__(self, state: Any = None, most: int = MOST_OPEN) -> None:
@@ -46,14 +46,14 @@ class OpenQueue:
         return len(self._open)
 
     def name(self, queue_id: str, message_id: str) -> None:
-        """A message of this Message-ID is being received. An earlier one of the same queue id is forgotten."""
+        """Record a new message with this Message-ID. An earlier one with the same queue id is dropped."""
         self._open.pop(queue_id, None)
         self._open[queue_id] = OpenMessage(message_id)
         if len(self._open) > self._most:
             del self._open[next(iter(self._open))]
 
     def find(self, queue_id: str) -> OpenMessage:
-        """The message of a queue id, moved to the end; a new one without a Message-ID where it was never named."""
+        """The message of a queue id, moved to the end; a new one without a Message-ID if it is unknown."""
         found = self._open.pop(queue_id, None)
         if found is None:
             self.name(queue_id, "")
@@ -62,17 +62,17 @@ class OpenQueue:
         return found
 
     def get(self, queue_id: str) -> OpenMessage | None:
-        """The message of a queue id, if it was named."""
+        """The message of a queue id, if it is known."""
         return self._open.get(queue_id)
 
     def end(self, queue_id: str, given: int) -> None:
-        """Postfix is done with it, after ``given`` notices."""
+        """Record that the message was removed, after ``given`` notices."""
         if found := self._open.get(queue_id):
             found.removed = given
             self._ended.append((given, queue_id))
 
     def forget(self, acknowledged: int) -> None:
-        """Forget what ended before the last acknowledged notice was given."""
+        """Drop messages that ended before the last acknowledged notice."""
         while self._ended and self._ended[0][0] < acknowledged:
             given, queue_id = self._ended.popleft()
             found = self._open.get(queue_id)
@@ -80,11 +80,11 @@ class OpenQueue:
                 del self._open[queue_id]
 
     def untold(self) -> list[tuple[str, OpenMessage]]:
-        """Messages that Postfix accepted and of which nothing has been told yet."""
+        """Messages that Postfix accepted and about which no notice was yielded yet."""
         return [(queue_id, one) for queue_id, one in self._open.items() if one.untold]
 
     def state(self, acknowledged: int) -> list[list[Any]]:
-        """What `__init__` takes, as it was when notice number ``acknowledged`` was given."""
+        """The state for `__init__`, as it was when notice number ``acknowledged`` was yielded."""
         return [
             [queue_id, one.message_id, one.queued_at, 0 < one.told <= acknowledged]
             for queue_id, one in self._open.items()

@@ -1,4 +1,4 @@
-"""One line of a Postfix log: which queue id it is about and what happened to that message."""
+"""Parses a line of a Postfix log: its queue id, and what happened to that message."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from campaign.feedback.event_feeds.quoted_reply import plain_text, quoted_reply
 from campaign.model import Reply
 
-#: Longest line looked at, in octets; syslog cuts at 8 KiB or less.
+#: Longest line that is parsed, in octets; syslog cuts at 8 KiB or less.
 LONGEST_LINE = 8192
 
-#: Time, host, ``postfix[-INSTANCE]/[SERVICE/]DAEMON[PID]:``, a short or long queue id. From the start of the line on,
-#: so that nothing which a stranger has written into a line (a name at login, a header) is taken for Postfix's.
+#: Time, host, ``postfix[-INSTANCE]/[SERVICE/]DAEMON[PID]:``, a short or long queue id. Anchored
+#: at the start of the line, so that foreign text in a line (a login name, a header) is not taken for Postfix's.
 _HEAD = re.compile(
     rb"(\d{4}-\d\d-\d\dT[0-9:.+Z-]{8,32}|[A-Z][a-z]{2} [ 0-3]\d \d\d:\d\d:\d\d) \S+ "
     rb"(?:[^\s/\[]+/){1,2}([a-z]+)\[\d+\]: ([0-9A-F]{5,20}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}): "
@@ -40,23 +40,23 @@ class MessageQueued(NamedTuple):
 
 
 class MessageExpired(NamedTuple):
-    """It stayed in the queue for too long and went back to its sender."""
+    """The message was in the queue for too long and was returned to its sender."""
 
     queue_id: str
     time: bytes
 
 
 class MessageRemoved(NamedTuple):
-    """Postfix is done with it."""
+    """The message was removed from the queue."""
 
     queue_id: str
     time: bytes
 
 
 class DeliveryAttempted(NamedTuple):
-    """What one attempt at one recipient came to. ``status`` is Postfix's word, in lower case.
+    """The result of one attempt for one recipient. ``status`` is Postfix's status, in lower case.
 
-    ``addresses``: the original recipient first. ``host``: the server spoken to, or ``""``. ``time`` as in the line.
+    ``addresses``: the original recipient first. ``host``: the remote server, or ``""``. ``time`` as in the line.
     """
 
     queue_id: str
@@ -71,7 +71,7 @@ PostfixEvent = MessageNamed | MessageQueued | MessageExpired | MessageRemoved | 
 
 
 def parse_postfix_line(line: bytes) -> PostfixEvent | None:
-    """What a line tells of a message in the queue; ``None`` for all other lines. Undecodable octets are replaced."""
+    """The event in a line about a queued message; ``None`` for all other lines. Undecodable octets are replaced."""
     head = _HEAD.match(line)
     if head is None:
         return None
@@ -113,7 +113,7 @@ def _delivery(queue_id: str, time: bytes, line: bytes, start: int) -> DeliveryAt
 
 
 def _reply(why: str, dsn: str) -> Reply:
-    """The server's own words, where it is quoted; else Postfix's, which may begin with a reply too."""
+    """The server's reply if it is quoted; else Postfix's text, which may also begin with a reply."""
     why = why.rstrip().removesuffix(")")
     if found := _SAID.search(why):
         why = why[found.end() :]

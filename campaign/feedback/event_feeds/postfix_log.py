@@ -1,8 +1,8 @@
-"""Feedback from a Postfix log: what our own server, or one whose log we may read, did with each letter.
+"""A Postfix log as a source of feedback: what our own server, or one whose log we may read, did with each letter.
 
-A Message-ID stands in one line, what became of it in others; queue ids join them, also over several readings. `sent`
-is a delivery, `bounced` and `expired` are bounces, `deferred` is a delay. That Postfix accepted a letter at all, which
-settles a doubt, is told at the end of a reading, for those of which nothing else could be told.
+The Message-ID is in one line and the result in others; queue ids connect them, also over several readings. `sent`
+is a delivery, `bounced` and `expired` are bounces, `deferred` is a delay. For letters without any of these, the end of
+a reading reports that Postfix accepted them, which settles letters in doubt.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Handled, Received
 from campaign.model import FeedbackOutcome, Reply
 
-#: The progress file is written anew once this share of its entries were acknowledged: four entries for each, at most.
+#: The progress file is rewritten after this share of its entries was acknowledged: at most four entries for each.
 SAVE_SHARE = 4
 
 _EXPIRED = Reply(0, "4.4.7", "the message stayed in the queue for too long")
@@ -44,7 +44,7 @@ _OUTCOMES = {
 
 
 class PostfixLog:
-    """A `FeedbackSource`: the lines of ``path`` since the last reading, which ``progress_file`` remembers."""
+    """A `FeedbackSource`: the lines of ``path`` since the last reading, as recorded in ``progress_file``."""
 
     def __init__(self, path: Path, progress_file: Path, now: Callable[[], float] = time.time) -> None:
         self.name = f"postfix-log:{path}"
@@ -57,11 +57,11 @@ class PostfixLog:
         self._ended = False
 
     def size(self) -> int | None:
-        """``None``: how many lines are about letters shows as they are read."""
+        """Always ``None``: the number of relevant lines is unknown before they are read."""
         return None
 
     def receive(self) -> Iterator[Received]:
-        """One for each delivery, bounce and expiry, and for the first delay of a message. Raises InputError."""
+        """An item for each delivery, bounce and expiry, and for the first delay of a message. Raises InputError."""
         self._queue = OpenQueue(self._file.open())
         self._given = self._acknowledged = self._unsaved = 0
         self._at = self._done = None
@@ -78,7 +78,7 @@ class PostfixLog:
         self._ended = True
 
     def acknowledge(self, handled: Sequence[Handled]) -> None:
-        """Step past these lines. Raises StorageError."""
+        """Advance the saved position past these lines. Raises StorageError."""
         for one in handled:
             mark, number = one.receipt
             self._acknowledged = max(self._acknowledged, number)
@@ -89,7 +89,7 @@ class PostfixLog:
             self._save()
 
     def close(self) -> None:
-        """Write down how far the log was read, and close it. Never raises: what is read again has the same id."""
+        """Save the position and close the log. Never raises: lines that are read again have the same ids."""
         with suppress(CampaignError, OSError):
             self._save()
         self._file.close()
@@ -97,13 +97,13 @@ class PostfixLog:
     def _save(self) -> None:
         acknowledged, mark = self._acknowledged, self._done
         if self._ended and acknowledged == self._given:
-            acknowledged, mark = acknowledged + 1, self._at  # lines that told nothing are done too
+            acknowledged, mark = acknowledged + 1, self._at  # lines without an event are done too
         if mark:
             self._file.save(mark, self._queue.state(acknowledged))
             self._unsaved = 0
 
     def _notice(self, event: PostfixEvent) -> FeedbackNotice | None:
-        """What the event tells, where it tells anything; and the queue as it is after it."""
+        """The notice of the event, if any; also updates the queue."""
         if isinstance(event, MessageNamed):
             self._queue.name(event.queue_id, event.message_id)
             return None
@@ -138,7 +138,7 @@ class PostfixLog:
         return _about(event.queue_id, message, outcome, at, event.reply, event.addresses, event.host, permanent)
 
     def _accepted(self, mark: LineMark) -> Iterator[Received]:
-        """For each message that nothing else was told of."""
+        """An item for each accepted message without any other notice."""
         for queue_id, message in self._queue.untold():
             known_by = f"queued {queue_id} {message.message_id}".encode()
             yield self._received(known_by, self._acceptance(queue_id, message), mark)

@@ -1,4 +1,4 @@
-"""A server's reply as a log line or an event quotes it: ``550 5.1.1 <jane@example.com>: no such user``."""
+"""Parses a server's reply quoted by a log line or an event: ``550 5.1.1 <jane@example.com>: no such user``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from campaign.model import Reply
 
-#: Longest text kept of what somebody else wrote.
+#: Longest foreign text that is kept, in characters.
 LONGEST_TEXT = 1000
 
 _TYPE = re.compile(r"(?:smtp|x-[a-z0-9-]{1,30}) ?; ?", re.IGNORECASE)
@@ -15,10 +15,10 @@ _ENHANCED = re.compile(r"#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:\s+|:|$)")
 
 
 def quoted_reply(text: str, enhanced: str = "") -> Reply:
-    """Code, enhanced code and words of ``text``; code 0 where it begins with none.
+    """Code, enhanced code and text of ``text``; code 0 if it does not begin with one.
 
-    A type before it (``smtp;``, RFC 3464, 2.3.6) is dropped. ``enhanced``, where given and well-formed, counts for more
-    than the one in the text; the words are `plain_text`, without the codes that stand before each line of a long reply.
+    A type before it (``smtp;``, RFC 3464, 2.3.6) is dropped. ``enhanced``, if given and well-formed, wins over that in
+    the text. The reply's text is `plain_text`, without the codes before each line of a long reply.
     """
     rest = plain_text(text)
     if found := _TYPE.match(rest):
@@ -35,7 +35,7 @@ def quoted_reply(text: str, enhanced: str = "") -> Reply:
 
 
 def plain_text(text: str) -> str:
-    """Foreign text made safe to print and store: what is not printable becomes a blank, and long text is cut."""
+    """Foreign text made safe to print and store: unprintable characters become blanks, and long text is cut."""
     text = text[: 4 * LONGEST_TEXT]
     if not text.isprintable():
         text = "".join(one if one.isprintable() else " " for one in text)

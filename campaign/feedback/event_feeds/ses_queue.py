@@ -1,4 +1,4 @@
-"""Feedback from Amazon SES: its events, by way of SNS, in a queue of SQS."""
+"""An SQS queue as a source of feedback: events of Amazon SES, directly or through SNS."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from campaign.feedback.event_feeds.amazon.ses_event import read_ses_event
 from campaign.feedback.event_feeds.amazon.sqs_client import QueueAddress, QueueEndpoint, SqsClient
 from campaign.feedback.feedback_source import Handled, Received
 
-#: Messages of one answer, and of one request to delete; Amazon allows no more.
+#: Messages per answer and per delete request; Amazon's maximum.
 BATCH = 10
-#: Seconds for which a message that was received is given to nobody else.
+#: Seconds during which a received message is hidden from other readers.
 HIDDEN = 300
-#: Seconds that the queue waits for a message after it had none: only then are all of Amazon's servers asked.
+#: Seconds that an empty queue waits for a message: only then does Amazon ask all of its servers.
 LAST_WAIT = 5
-#: How often deleting is tried anew for those of a batch that the queue could not delete.
+#: Further attempts for messages of a batch that the queue could not delete.
 DELETE_TRIES = 3
-#: Ids remembered of messages left in the queue.
+#: Maximum of remembered ids of messages left in the queue.
 MOST_LEFT = 10_000
 
 _URL = re.compile(
@@ -36,9 +36,9 @@ _URL = re.compile(
 class SesQueue:
     """A `FeedbackSource`: the queue of ``url`` (``sqs://HOST/ACCOUNT/QUEUE``).
 
-    The access key is in ``environment``, else ``password`` gives it, which is called just before it is needed.
-    ``tls_ca_file`` may be relative to ``base``. What is no event of SES is left in the queue, where its own dead-letter
-    rule moves it away. Raises ConfigError.
+    The access key is in ``environment``, else ``password`` returns it, which is called just before it is needed.
+    ``tls_ca_file`` may be relative to ``base``. Messages that are not events of SES stay in the queue, for its
+    dead-letter rule. Raises ConfigError.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class SesQueue:
         self._left: set[str] = set()
 
     def size(self) -> int | None:
-        """``None``: a queue says only about how many it holds."""
+        """Always ``None``: a queue reports only an approximate number."""
         return None
 
     def receive(self) -> Iterator[Received]:
-        """One for each event. Raises ConfigError, LoginError, InputError, UnfinishedError."""
+        """An item for each event. Raises ConfigError, LoginError, InputError, UnfinishedError."""
         empty = 0
         while empty < 2:
             wait = self._wait if empty else 0
@@ -80,7 +80,7 @@ class SesQueue:
                 yield self._received(message)
 
     def acknowledge(self, handled: Sequence[Handled]) -> None:
-        """Delete these, but for what is no event of SES. Raises LoginError, InputError, UnfinishedError."""
+        """Delete these, except messages that are not events of SES. Raises LoginError, InputError, UnfinishedError."""
         receipts = [one.receipt for one in handled if one.receipt]
         for start in range(0, len(receipts), BATCH):
             self._delete(receipts[start : start + BATCH])

@@ -1,1 +1,1 @@
-"""Where messages come back to: IMAP, POP3, Maildir, mbox, standard input."""
+"""Mailboxes as sources of feedback: IMAP, POP3, Maildir, mbox, standard input."""

@@ -1,6 +1,6 @@
-"""The small file in which a mailbox that cannot move messages notes which of them are done.
+"""The progress file of a mailbox that cannot move messages: which of them are done.
 
-Losing it costs time and nothing else: messages are read again, and their ids show that they were counted.
+Losing it costs only time: messages are read again, and their ids show that they were counted.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from campaign.errors import StorageError
 from campaign.system.atomic_file import make_folders, write_atomically
 
-#: A file larger than this is none of ours; 100,000 POP3 ids of 70 octets stay well below.
+#: A larger file, in octets, is not ours; 100,000 POP3 ids of 70 octets stay well below.
 LARGEST_FILE = 64 << 20
 
 
 def read_mailbox_progress(path: Path) -> dict[str, Any]:
-    """What was noted; empty where there is no file, or one that cannot be understood. Raises StorageError."""
+    """The saved progress; empty if there is no file, or an invalid one. Raises StorageError."""
     try:
         with path.open("rb") as file:
             noted = json.loads(file.read(LARGEST_FILE))
@@ -35,7 +35,7 @@ def read_mailbox_progress(path: Path) -> dict[str, Any]:
 
 
 def write_mailbox_progress(path: Path, noted: dict[str, Any]) -> None:
-    """Put ``noted`` in place durably. Raises StorageError."""
+    """Save ``noted`` durably. Raises StorageError."""
     try:
         make_folders(path.parent)
         write_atomically(path, json.dumps(noted, separators=(",", ":")).encode("ascii"))

@@ -1,1 +1,1 @@
-"""What a message that came back says: bounces, complaints, unsubscribes, automatic replies."""
+"""Parsing of returned messages: bounces, complaints, unsubscribes, automatic replies."""

@@ -1,4 +1,4 @@
-"""Is this message an automatic reply: a notice of absence, or any other answer that no person wrote (RFC 3834)?"""
+"""Recognises automatic replies: absence notices, and any other answer that no person wrote (RFC 3834)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 
 from campaign.feedback.messages.message_parts import HeaderBlock
 
-#: Fields that only automatic replies have, whatever they hold.
+#: Fields that only automatic replies have, with any value.
 _SIGNS = ("x-autoreply", "x-autorespond", "x-autoreply-from", "x-autoresponder", "x-auto-reply", "x-mail-autoreply")
-#: Field -> what it holds in an automatic reply.
+#: Field -> its value in an automatic reply.
 _VALUES = {
     "auto-submitted": re.compile(r"(?i)auto-"),
     "precedence": re.compile(r"(?i)(auto[-_]?reply|bulk|junk)"),
@@ -27,7 +27,7 @@ _SUBJECT = re.compile(
 
 
 def is_automatic_reply(head: HeaderBlock) -> bool:
-    """By its header alone. A bounce may look like one; ask about bounces and complaints first."""
+    """Decide by the header alone. Bounces may look alike, so check for bounces and complaints first."""
     return (
         any(name in head for name in _SIGNS)
         or any(pattern.match(head.first(name)) for name, pattern in _VALUES.items() if name in head)

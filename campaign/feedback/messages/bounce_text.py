@@ -1,4 +1,4 @@
-"""Bounces told in words: Exim, qmail, sendmail, Google, Yahoo, Exchange, and any that names an address and a reply."""
+"""Parses bounces in prose: of Exim, qmail, sendmail, Google, Yahoo, Exchange, and any with an address and a reply."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from campaign.feedback.messages.message_keys import ADDRESS, addresses_in, first
 from campaign.feedback.messages.message_parts import HeaderBlock
 from campaign.model import Reply
 
-MOST_LINES = 1_000  #: of a text that are read
-MOST_FAILED = 100  #: addresses of one message
-MOST_WORDS = 25  #: lines that are kept of what is said about one address
-MOST_GUESSED_AT = 200  #: lines of at most 500 characters that the library looks at
+MOST_LINES = 1_000  #: lines of a text that are read
+MOST_FAILED = 100  #: failed addresses of one message
+MOST_WORDS = 25  #: lines kept of the text about one address
+MOST_GUESSED_AT = 200  #: lines, of at most 500 characters, passed to the library
 
-#: Where a text ends and the letter that it brings back begins.
+#: The line between the text and the returned letter.
 _COPY = re.compile(
     r"(?im)^(?:[ \t>*=-]*(?:"
     r"(?:below|this|included|enclosed|here|attached)\b[^\n]{0,40}\bcopy of\b"
@@ -27,17 +27,17 @@ _COPY = re.compile(
     r"|(?:original |returned )?(?:message )?headers? follow|the header of the original message"
     r")[^\n]*|(?=(?:Received|Return-Path|X-Received):[ \t]?\S))"
 )
-#: A line that begins with an address, alone or with what is said about it.
+#: A line that begins with an address, alone or followed by text about it.
 _NAMES = re.compile(
     rf"(?i)[ \t]*(?:[*>+-]{{1,3}}[ \t]*)?(?:recipient(?: address)?:[ \t]*|rcpt to:[ \t]*|\[status: error, address: )?"
     rf"<?{ADDRESS.pattern}>?(?=$|[\s:;,.\[(])(?P<rest>.*)"
 )
-#: Lines of a session (sendmail and its heirs): whom a command or a reply was about.
+#: Lines of an SMTP session (sendmail and its derivatives): the address of a command or a reply.
 _SESSION = re.compile(
     rf"(?i)[ \t]*(?:>>> RCPT TO:[ \t]*<{ADDRESS.pattern}>"
     rf"|(?P<code>[45]\d\d[ -](?:[45]\.\d+\.\d+ )?)<?{ADDRESS.pattern}>?)(?P<rest>.*)"
 )
-#: A line of a session about no address: ``550 mail.example.com (smtp)... 550 Host unknown``.
+#: A line of an SMTP session about no address: ``550 mail.example.com (smtp)... 550 Host unknown``.
 _OF_OTHERS = re.compile(r"[2-5]\d\d \S{1,255} ?(?:\(\w{1,20}\))?\.\.\. |(?:\.\.\. )?[Ww]hile talking to ")
 _DAEMON = re.compile(r"(?i)(mailer[-_]?daemon|mail[-_. ]?(delivery|deliver|daemon)|mmdf)")
 _POSTMASTER = re.compile(r"(?i)poo?st_?master@")
@@ -68,31 +68,31 @@ _OURS = re.compile(r"(?i)(mailer-daemon|postmaster|support|abuse|helpdesk|no-?re
 
 @dataclass(frozen=True, slots=True)
 class FailedAddress:
-    """An address that a text says something about; ``""`` where it names none. ``reply``: what was said."""
+    """An address that a text mentions; ``""`` if it names none. ``reply``: what it says about the address."""
 
     address: str
     reply: Reply
 
 
 def split_story(text: str) -> tuple[str, str]:
-    """What a text says itself, and the copy of the letter below it, which may be empty."""
+    """The text itself, and the returned letter below it, which may be empty."""
     found = _COPY.search(text)
     return (text, "") if found is None else (text[: found.start()], text[found.end() :])
 
 
 @dataclass(frozen=True)
 class BounceText:
-    """What a message says in its own words, above the letter that it brings back; read when it is asked for."""
+    """The prose of a message above the returned letter, parsed on demand."""
 
     head: HeaderBlock
     story: str
 
     def is_announced(self) -> bool:
-        """Whether its header says that a server writes it because a letter was not delivered."""
+        """Whether its header identifies it as a server's notice that a letter was not delivered."""
         return "x-failed-recipients" in self.head or _DAEMON.search(self.head.first("from")[:300]) is not None
 
     def is_told(self) -> bool:
-        """Whether its words say so; an answer of a person may hold any words, a postmaster's as few as a code."""
+        """Whether its text does; a person's answer may contain any words, a postmaster's only a code."""
         subject = self.head.words("subject")[:300]
         postmaster = _POSTMASTER.search(self.head.first("from")[:300]) is not None
         if not postmaster and ("in-reply-to" in self.head or _ANSWER.match(subject)):
@@ -102,19 +102,19 @@ class BounceText:
         return postmaster and any(one.reply.code or one.reply.enhanced for one in self.failed)
 
     def is_delay(self) -> bool:
-        """Whether it says that the letter is still being tried."""
+        """Whether it says that delivery is still being attempted."""
         return (
             _DELAYED.search(self.story) is not None
             or _DELAYED_SUBJECT.search(self.head.words("subject")[:300]) is not None
         )
 
     def is_about_content(self) -> bool:
-        """Whether the refusal answered the letter's content, when its recipient had been taken already."""
+        """Whether the refusal came after the content, so the recipient had already been accepted."""
         return "DATA" in self.story and _AFTER_CONTENT.search(self.story) is not None
 
     @cached_property
     def failed(self) -> tuple[FailedAddress, ...]:
-        """Whom it could not be delivered to, with what was said; at most `MOST_FAILED`."""
+        """The failed addresses, each with its reply; at most `MOST_FAILED`."""
         announced = [one for value in self.head.all("x-failed-recipients") for one in addresses_in(value[:20_000])]
         own = set(addresses_in(self.head.first("to")[:2_000])) - set(announced)
         said = _said_of_each(self.story, own)
@@ -132,7 +132,7 @@ class BounceText:
 
 
 def _better(own: Reply, overall: Reply, *, alone: bool) -> Reply:
-    """What is said of the address itself, unless it says nothing, or less than the text about the only one."""
+    """The reply about the address itself, unless it is empty, or vaguer than the text about the only address."""
     return overall if not own.text or (alone and not own.code and not own.enhanced and overall.code) else own
 
 
@@ -141,7 +141,7 @@ def _nobody(reply: Reply) -> tuple[FailedAddress, ...]:
 
 
 def _said_of_each(story: str, own: set[str]) -> dict[str, str]:
-    """Address -> the words about it: on its own line and on those below, up to the next one that is none of ``own``."""
+    """Address -> the text about it: its own line and those below, up to the next address that is not in ``own``."""
     said: dict[str, list[str]] = {}
     current: list[str] = []
     for line in _lines(story):
@@ -158,7 +158,7 @@ def _said_of_each(story: str, own: set[str]) -> dict[str, str]:
 
 
 def _named(line: str) -> tuple[str, str]:
-    """The address that a line begins with, ``""`` where it does not, and the rest of the line."""
+    """The address at the start of a line, ``""`` if there is none, and the rest of the line."""
     if "@" not in line or len(line) > 2_000:
         return "", line
     found = _NAMES.match(line)
@@ -171,7 +171,7 @@ def _named(line: str) -> tuple[str, str]:
 
 
 def _telling(story: str) -> str:
-    """What happened, by the first paragraph that quotes a code; else the whole story without its polite phrases."""
+    """The first paragraph that quotes a code, else the whole text without polite phrases."""
     paragraphs = [
         " ".join(line.strip() for line in lines.split("\n") if not _PHRASES.match(line))
         for lines in _BLANK.split("\n".join(_lines(story)))
@@ -192,7 +192,7 @@ def _lines(story: str) -> list[str]:
 
 
 def _guessed(head: HeaderBlock, story: str, own: set[str]) -> list[str]:
-    """Addresses of a text that names them in no form of its own: what flufl.bounce finds, else any other than ours."""
+    """Addresses of a text without a known form: those that flufl.bounce finds, else any that is not ours."""
     found = [one for one in _by_library(head, story) if one not in own]
     found = found or [one for one in addresses_in(_SENDERS.sub("", story)) if one not in own]
     return [one for one in found if not _OURS.match(one)] or found
@@ -201,7 +201,7 @@ def _guessed(head: HeaderBlock, story: str, own: set[str]) -> list[str]:
 def _by_library(head: HeaderBlock, story: str) -> tuple[str, ...]:
     from flufl.bounce import all_failures
 
-    logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it writes tracebacks of what is caught below
+    logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it logs tracebacks of the errors caught below
     message = Message()
     for name in ("From", "To", "Subject"):
         message[name] = "".join(filter(str.isprintable, head.first(name.lower())[:500]))
@@ -209,6 +209,6 @@ def _by_library(head: HeaderBlock, story: str) -> tuple[str, ...]:
     message.set_payload("\n".join(lines).encode("ascii", "replace").decode("ascii"))
     try:
         temporary, permanent = all_failures(message)
-    except (ValueError, LookupError, AttributeError, TypeError):  # it was written for well-meant messages
+    except (ValueError, LookupError, AttributeError, TypeError):  # it does not expect hostile messages
         return ()
     return first_ones(one.decode("ascii", "replace") for one in sorted({*permanent, *temporary}))

@@ -1,4 +1,4 @@
-"""Complaints: reports of a reader or a provider about a letter (RFC 5965), and Microsoft's form without a report."""
+"""Parses complaints: abuse reports about a letter (RFC 5965), and Microsoft's form without a report."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from campaign.feedback.messages.message_parts import HeaderBlock, MessageParts
 from campaign.feedback.messages.report_fields import host_of
 from campaign.model import FeedbackOutcome
 
-#: Microsoft's junk mail reports bring the letter back with this field added.
+#: Microsoft's junk mail reports return the letter with this field added.
 _MICROSOFT = "x-hmxmroriginalrecipient"
-#: Type of report (RFC 5965, 7.3; RFC 6430; RFC 6591) -> what it means. A fault of authentication is nobody's wish.
+#: Type of report (RFC 5965, 7.3; RFC 6430; RFC 6591) -> outcome. A failed authentication is not a reader's wish.
 _OUTCOMES = {
     "abuse": FeedbackOutcome.COMPLAINT,
     "fraud": FeedbackOutcome.COMPLAINT,
@@ -23,7 +23,7 @@ _OUTCOMES = {
 
 
 def read_complaint(message: MessageParts, keys: MessageKeys, at: float) -> FeedbackNotice | None:
-    """The complaint in ``message``, ``None`` where it is none. ``at`` is the message's own date, POSIX seconds."""
+    """The complaint in ``message``, ``None`` if there is none. ``at`` is the message's own date, POSIX seconds."""
     report = message.of_kind("message/feedback-report")
     if report is None:
         returned = keys.returned
@@ -43,7 +43,7 @@ def read_complaint(message: MessageParts, keys: MessageKeys, at: float) -> Feedb
 
 
 def _addressees(returned: HeaderBlock | None, named: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """Whom the report names, then whom the letter was written to."""
+    """The addresses that the report names, then the letter's addressees."""
     if returned is None:
         return first_ones(named)
     return first_ones([*named, *addresses_in(returned.first(_MICROSOFT)), *addressees(returned)])

@@ -1,4 +1,4 @@
-"""Delivery status reports (RFC 3464, international ones RFC 6533): one notice for each recipient."""
+"""Parses delivery status reports (RFC 3464, international ones RFC 6533): one notice for each recipient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from campaign.feedback.messages.report_fields import address_of, host_of, report
 from campaign.model import FeedbackOutcome, Reply
 
 _KINDS = ("message/delivery-status", "message/global-delivery-status")
-#: Action -> outcome; ``None`` has its reply judged by the reply rules.
+#: Action -> outcome; for ``None`` the reply rules judge the reply.
 _ACTIONS: dict[str, FeedbackOutcome | None] = {
     "failed": None,
     "delayed": FeedbackOutcome.DELAYED,
@@ -22,7 +22,7 @@ _ACTIONS: dict[str, FeedbackOutcome | None] = {
     "relayed": FeedbackOutcome.DELIVERED,
     "expanded": FeedbackOutcome.DELIVERED,
 }
-#: What a reply's text gains where the text beside the report names the command, and the report does not.
+#: Added to a reply's text if the prose next to the report names the command, and the report does not.
 _AFTER_CONTENT = " (in reply to end of DATA)"
 _WORD = re.compile(r"\s{0,9}([a-z]{1,20})", re.IGNORECASE)
 _FIELDS = re.compile(rb"(?im)^(?:final|original)-recipient:")
@@ -34,16 +34,16 @@ def report_part(message: MessageParts) -> MessagePart | None:
 
 
 def report_in_text(message: MessageParts) -> MessagePart | None:
-    """The text into which some servers write the report's fields."""
+    """The text part in which some servers put the report's fields."""
     return next((one for one in message.parts if one.kind == "text/plain" and _FIELDS.search(one.body[:20_000])), None)
 
 
 def read_delivery_report(
     part: MessagePart, keys: MessageKeys, told: BounceText, at: float
 ) -> tuple[FeedbackNotice, ...]:
-    """What the report in ``part`` says. ``told`` is the text beside it, for what the report leaves out.
+    """The notices of the report in ``part``. ``told`` is the prose next to it, for fields that the report lacks.
 
-    ``at``: the message's own date, POSIX seconds. Empty where ``part`` names no recipient and no status.
+    ``at``: the message's own date, POSIX seconds. Empty if ``part`` names no recipient and no status.
     """
     shared, recipients = HeaderBlock(b""), []
     for group in report_groups(part.octets()):
@@ -84,7 +84,7 @@ def _outcome(action: str, status: str) -> FeedbackOutcome | None:
 
 
 def _reply(group: HeaderBlock, status: str, addresses: tuple[str, ...], told: BounceText) -> Reply:
-    """The reply of the Diagnostic-Code; where it has no words, that of the text, else of the Status's comment."""
+    """The reply of the Diagnostic-Code; if it has no text, that of the prose, else of the Status's comment."""
     words = without_type(group.first("diagnostic-code"))
     if sum(map(str.isalpha, words[:40])) > 3:
         return diagnosis(words, status)

@@ -1,6 +1,6 @@
-"""Keys to the person that a message is about: addresses it was sent to, Message-IDs, tokens, named addresses.
+"""Extracts keys to a message's recipient: addresses it was sent to, Message-IDs, tokens, named addresses.
 
-None of them is trusted here: anybody can write a message. Who it is about is decided where letters are known.
+None of them is trusted here, because anyone can write a message. `find_recipient.py` matches them with letters.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from campaign.feedback.messages.message_parts import (
     split_head,
 )
 
-MOST_KEYS = 20  #: of each sort
-MOST_SEARCHED = 5  #: parts that are searched for a Message-ID where no header and no text has one
+MOST_KEYS = 20  #: keys of each kind
+MOST_SEARCHED = 5  #: parts searched for a Message-ID if no header and no text has one
 LONGEST_ADDRESS = 320  #: characters: 64 + @ + 255 (RFC 5321, 4.5.3.1)
 LONGEST_ID = 500
 SHORTEST_TOKEN, LONGEST_TOKEN = 47, 2_000
 SHORTEST_IN_SUBJECT = 20  #: characters of a token that fits into an address
-NO_DOMAIN = "envelope-id.invalid"  #: stands for the domain of a Message-ID of which only the rest is reported
+NO_DOMAIN = "envelope-id.invalid"  #: replaces the domain of a Message-ID of which only the rest is reported
 
-#: Headers that hold the address a message was delivered to, most reliable first.
+#: Headers with the address to which a message was delivered, most reliable first.
 _SENT_TO = ("delivered-to", "x-original-to", "envelope-to", "x-delivered-to", "to", "cc")
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\x80-\U0010ffff-]{1,64}"
-#: An address in a text, with a quoted local part too.
+#: An address in a text, also with a quoted local part.
 ADDRESS = re.compile(
     rf"(?<![A-Za-z0-9!#$%&*+/?^_`{{|}}~.-])(?![.'=])((?:{_LOCAL}|\"[^\"\s@]{{1,62}}\")"
     r"@[A-Za-z0-9\x80-\U0010ffff](?:[A-Za-z0-9\x80-\U0010ffff_.-]{0,250}[A-Za-z0-9\x80-\U0010ffff])?)"
@@ -37,7 +37,7 @@ ADDRESS = re.compile(
 _ID = re.compile(r"<([^<>\s]{3,500})>")
 _ID_IN_TEXT = re.compile(r"(?i)\bmessage-id:\s{0,9}<([^<>\s]{3,500})>")
 _TOKEN = re.compile(rf"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{{{SHORTEST_TOKEN},{LONGEST_TOKEN}}}(?![A-Za-z0-9_-])")
-#: What `unsubscribe_mailto` puts into a subject: a token of another kind, 24 characters of base32.
+#: The token that `unsubscribe_mailto` puts into a subject: another kind, 24 characters of base32.
 _MAILTO_TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z2-7]{24}(?![A-Za-z0-9])")
 _SUBJECT_TOKEN = re.compile(
     rf"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{{{SHORTEST_IN_SUBJECT},{LONGEST_TOKEN}}}(?![A-Za-z0-9_-])"
@@ -50,7 +50,7 @@ _RETURNED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MessageKeys:
-    """The keys of a `FeedbackNotice`, by the same names, and the header of the letter brought back."""
+    """The keys of a `FeedbackNotice`, with the same names, and the header of the returned letter."""
 
     sent_to: tuple[str, ...]
     message_ids: tuple[str, ...]
@@ -58,20 +58,20 @@ class MessageKeys:
     returned: HeaderBlock | None = None
 
     def with_subject(self, subject: str) -> MessageKeys:
-        """These with the tokens in the ``subject`` of an unsubscribe, which may be those of an address too.
+        """These keys with the tokens in the ``subject`` of an unsubscribe, which may also be tokens of addresses.
 
-        Those of a letter brought back are left out: whoever passes a letter on does not unsubscribe by that.
+        Tokens of a returned letter are dropped: forwarding a letter does not unsubscribe.
         """
         return replace(self, unsubscribe_tokens=first_ones(_SUBJECT_TOKEN.findall(subject[:8_000])))
 
     def with_envelope_id(self, envelope_id: str) -> MessageKeys:
-        """These, and an ENVID of ours (RFC 3461, 4.4): what stands before the ``@`` of a Message-ID."""
+        """These keys and our ENVID (RFC 3461, 4.4): the part of a Message-ID before the ``@``."""
         if not _ENVELOPE_ID.fullmatch(envelope_id):
             return self
         return replace(self, message_ids=first_ones((*self.message_ids, f"{envelope_id}@{NO_DOMAIN}")))
 
     def as_fields(self) -> dict[str, Any]:
-        """As keyword arguments of `FeedbackNotice`."""
+        """The keys as keyword arguments of `FeedbackNotice`."""
         return {
             "sent_to": self.sent_to,
             "message_ids": self.message_ids,
@@ -80,7 +80,7 @@ class MessageKeys:
 
 
 def message_keys(message: MessageParts, story: str, copy: str) -> MessageKeys:
-    """The keys in ``message``; ``story`` is its own text and ``copy`` what follows it of the letter brought back."""
+    """The keys in ``message``; ``story`` is its own text, ``copy`` the returned letter after it."""
     returned = returned_header(message, copy)
     own = _ID.findall(message.head.first("message-id"))
     ids = [] if returned is None else _ID.findall(returned.first("message-id"))
@@ -99,12 +99,12 @@ def message_keys(message: MessageParts, story: str, copy: str) -> MessageKeys:
 
 
 def returned_part(message: MessageParts) -> MessagePart | None:
-    """The part that holds the letter brought back, or its header."""
+    """The part with the returned letter, or its header."""
     return next((part for part in message.parts if part.kind in _RETURNED), None)
 
 
 def returned_header(message: MessageParts, copy: str) -> HeaderBlock | None:
-    """The header of the letter brought back: in a part of its own, or in ``copy``, what follows the text."""
+    """The header of the returned letter: in a separate part, or in ``copy``, after the text."""
     part = returned_part(message)
     if part is None and not copy:
         return None
@@ -113,17 +113,17 @@ def returned_header(message: MessageParts, copy: str) -> HeaderBlock | None:
 
 
 def addressees(returned: HeaderBlock | None) -> tuple[str, ...]:
-    """Whom the letter brought back was written to."""
+    """The addressees of the returned letter."""
     return () if returned is None else addresses_in(returned.first("to")[:2_000])
 
 
 def addresses_in(text: str) -> tuple[str, ...]:
-    """The addresses in ``text``, in order, each once."""
+    """The addresses in ``text``, in order, without repetition."""
     return first_ones(found[1] for found in ADDRESS.finditer(text)) if "@" in text else ()
 
 
 def first_ones(found: Iterable[str]) -> tuple[str, ...]:
-    """At most `MOST_KEYS` of ``found``, in order, each once."""
+    """At most `MOST_KEYS` of ``found``, in order, without repetition."""
     kept: dict[str, None] = {}
     for one in found:
         kept.setdefault(one)

@@ -1,7 +1,7 @@
-"""The parts of a message, read within bounds: whatever the bytes are, there is an answer, and soon.
+"""Splits a message into its parts within limits, so that any input is parsed, and quickly.
 
-The standard library's parser keeps all parts and follows any depth, which a stranger's message may use against us;
-here size, depth and the number of parts are bounded (RFC 2045 and 2046), and nothing is decoded before it is asked for.
+The standard library's parser keeps all parts and follows any depth, which a hostile message could exploit. Here size,
+depth and number of parts are limited (RFC 2045 and 2046), and content is decoded on demand.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from itertools import islice
 
-MOST_OCTETS = 1 << 20  #: of a message that are read
+MOST_OCTETS = 1 << 20  #: octets read of a message
 DEEPEST = 10  #: levels of parts within parts
 MOST_PARTS = 200
-MOST_HEADER_OCTETS = 1 << 16  #: of one header block
+MOST_HEADER_OCTETS = 1 << 16  #: octets of one header block
 MOST_HEADERS = 1_000  #: fields of one header block
-MOST_TEXT = 1 << 16  #: octets of a part that are decoded
+MOST_TEXT = 1 << 16  #: octets decoded of a part
 
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _TYPE = re.compile(r"\s*([\w.+-]{1,60}/[\w.+-]{1,60})")
 _CHARSET = re.compile(r"[A-Za-z0-9_.:+-]{1,40}")
 _TAG = re.compile(r"<[^<>]{0,2000}>")
-#: Codecs that are no charsets of mail, some of them slow on purpose-made input.
+#: Codecs that are not charsets of mail, some of them slow on malicious input.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 
 
 class HeaderBlock:
-    """The fields of a header block, by lower-case name, values unfolded and otherwise as they came."""
+    """The fields of a header block, by lower-case name, with values unfolded and otherwise unchanged."""
 
     __slots__ = ("_fields",)
 
@@ -48,11 +48,11 @@ class HeaderBlock:
         return name in self._fields
 
     def first(self, name: str) -> str:
-        """The value of the first field called ``name`` (lower case), ``""`` where there is none."""
+        """The value of the first field ``name`` (lower case), ``""`` if there is none."""
         return self._fields.get(name, _NONE)[0]
 
     def all(self, name: str) -> list[str]:
-        """The values of all fields called ``name``, in order."""
+        """The values of all fields ``name``, in order."""
         return self._fields.get(name, [])
 
     def words(self, name: str) -> str:
@@ -72,14 +72,14 @@ _NONE = [""]
 
 @dataclass(frozen=True, slots=True)
 class MessagePart:
-    """A part that has no parts: its header, its lower-case type such as ``text/plain``, its body as it came."""
+    """A part without sub-parts: its header, its lower-case type such as ``text/plain``, its unchanged body."""
 
     head: HeaderBlock
     kind: str
     body: bytes
 
     def octets(self) -> bytes:
-        """The body without its transfer encoding, at most `MOST_TEXT` octets of it."""
+        """The decoded body, at most `MOST_TEXT` octets."""
         encoding = self.head.first("content-transfer-encoding").lower()
         if encoding.startswith("quoted"):
             return binascii.a2b_qp(self.body[: 3 * MOST_TEXT])[:MOST_TEXT]
@@ -88,7 +88,7 @@ class MessagePart:
         return self.body[:MOST_TEXT]
 
     def text(self) -> str:
-        """The body as characters with LF between lines; HTML loses its tags and is not evaluated."""
+        """The body as text with LF between lines; HTML tags are removed, and nothing is evaluated."""
         octets = self.octets()
         charset = parameter(self.head.first("content-type"), "charset")
         text = characters(octets, charset).replace("\r\n", "\n")
@@ -97,7 +97,7 @@ class MessagePart:
 
 @dataclass(frozen=True, slots=True)
 class MessageParts:
-    """A message: its header and its parts, flat and in order; one that is not multipart is its only part."""
+    """A message: its header and a flat list of its parts, in order; a message that is not multipart has one part."""
 
     head: HeaderBlock
     kind: str
@@ -109,7 +109,7 @@ class MessageParts:
 
 
 def message_parts(raw: bytes) -> MessageParts:
-    """The message in ``raw``, as far as the bounds allow. Never raises."""
+    """The message in ``raw``, within the limits. Never raises."""
     block, body = split_head(raw[:MOST_OCTETS])
     head = HeaderBlock(block)
     kind = _kind(head, "text/plain")
@@ -117,7 +117,7 @@ def message_parts(raw: bytes) -> MessageParts:
 
 
 def split_head(octets: bytes) -> tuple[bytes, bytes]:
-    """Header block and body of a message or a part. An mbox's ``From `` line is no header."""
+    """Header block and body of a message or a part. An mbox's ``From `` line is skipped."""
     if octets.startswith((b"\n", b"\r\n")):
         return b"", octets[octets.index(b"\n") + 1 :]
     end = _END_OF_HEAD.search(octets)
@@ -125,7 +125,7 @@ def split_head(octets: bytes) -> tuple[bytes, bytes]:
 
 
 def parameter(value: str, name: str) -> str:
-    """The parameter ``name`` of a header's value, without quotes; ``""`` where there is none."""
+    """The parameter ``name`` of a header's value, without quotes; ``""`` if there is none."""
     found = re.search(_PARAMETERS[name], value[:4_000])
     return "" if found is None else found[1] or found[2] or ""
 
@@ -137,7 +137,7 @@ _PARAMETERS = {
 
 
 def characters(octets: bytes, charset: str = "") -> str:
-    """``octets`` as text: in ``charset`` if it is one, else in ISO-2022-JP (where it has escapes), UTF-8 or Latin-1.
+    """``octets`` as text: in ``charset`` if it is valid, else in ISO-2022-JP (if it has escapes), UTF-8 or Latin-1.
 
     Never raises.
     """
@@ -183,7 +183,7 @@ def _leaves(head: HeaderBlock, kind: str, body: bytes, depth: int) -> Iterator[M
 
 
 def _pieces(head: HeaderBlock, body: bytes) -> list[bytes]:
-    """What stands between the lines of a boundary, at most `MOST_PARTS` pieces."""
+    """The pieces between the boundary lines, at most `MOST_PARTS`."""
     boundary = parameter(head.first("content-type"), "boundary").rstrip()
     if not boundary:
         return []

@@ -1,6 +1,6 @@
-"""What a message that came back says: one message in, notices out, whatever its bytes are.
+"""Parses a returned message into notices, whatever its bytes are.
 
-Read in this order: complaint, delivery status report, bounce in words, automatic reply, unsubscribe.
+Tried in this order: complaint, delivery status report, bounce in prose, automatic reply, unsubscribe.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from campaign.feedback.messages.unsubscribe_mail import is_unsubscribe_mail
 from campaign.model import FeedbackOutcome
 
 MOST_NOTICES = 100
-MOST_STORIES = 5  #: parts of text that are read as one
+MOST_STORIES = 5  #: text parts that are joined
 
 
 def read_message(raw: bytes) -> tuple[FeedbackNotice, ...]:
-    """What ``raw`` tells: at least one notice, `FeedbackOutcome.UNKNOWN` where nothing is understood, at most 100.
+    """The notices in ``raw``: at least one, with `FeedbackOutcome.UNKNOWN` if nothing is recognised, and at most 100.
 
     Of a longer message the first megabyte is read, to a depth of 10 and up to 200 parts. Never raises.
     """
@@ -39,7 +39,7 @@ def read_message(raw: bytes) -> tuple[FeedbackNotice, ...]:
 
 
 def _text(message: MessageParts) -> str:
-    """The text of a message up to the letter it brings back; HTML only where there is no other."""
+    """The text of a message up to the returned letter; HTML only if there is no plain text."""
     for kind in ("text/plain", "text/html"):
         texts = [part.text() for part in message.parts if part.kind == kind][:MOST_STORIES]
         if any(map(str.strip, texts)):
@@ -64,12 +64,12 @@ def _bounces(message: MessageParts, story: str, keys: MessageKeys, at: float) ->
 
 
 def _is_of_a_server(message: MessageParts, keys: MessageKeys) -> bool:
-    """Whether a message may be a bounce by its words alone: not where it is an absence or an unsubscribe."""
+    """Whether its text alone can make a message a bounce: not if it is an absence notice or an unsubscribe."""
     return not (is_automatic_reply(message.head) or is_unsubscribe_mail(message.head, keys.sent_to))
 
 
 def _told(failed: FailedAddress, outcome: FeedbackOutcome | None, keys: MessageKeys, at: float) -> FeedbackNotice:
-    """One bounce told in words; where they name nobody, it is about whom the letter was written to."""
+    """The notice of a bounce in prose; if it names no address, it is about the returned letter's addressee."""
     code = failed.reply.code or int(failed.reply.enhanced[:1] or 0) * 100
     return FeedbackNotice(
         outcome,
@@ -82,7 +82,7 @@ def _told(failed: FailedAddress, outcome: FeedbackOutcome | None, keys: MessageK
 
 
 def _other(message: MessageParts, keys: MessageKeys, at: float) -> FeedbackNotice:
-    """A message that is no bounce and no complaint."""
+    """The notice of a message that is neither a bounce nor a complaint."""
     if is_automatic_reply(message.head):
         return FeedbackNotice(FeedbackOutcome.AUTOMATIC_REPLY, at=at, **keys.as_fields())
     keys = keys.with_subject(message.head.words("subject"))

@@ -1,4 +1,4 @@
-"""The fields of a delivery status report: groups of lines, and the types that stand before values (RFC 3464, 2.1)."""
+"""Parses the fields of a delivery status report: groups of lines, and the types before values (RFC 3464, 2.1)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import pairwise
 from campaign.feedback.messages.message_keys import ADDRESS, LONGEST_ADDRESS
 from campaign.feedback.messages.message_parts import HeaderBlock
 
-MOST_GROUPS = 110  #: of a report
+MOST_GROUPS = 110  #: groups of a report
 
 _BETWEEN = re.compile(rb"(?:\r?\n[ \t]*){2,}")
-#: A recipient's lines begin anew where a second such field comes in one group.
+#: A second such field in one group begins the lines of another recipient.
 _RECIPIENT = re.compile(rb"(?im)^final-recipient:")
 _BRACES = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 
@@ -33,7 +33,7 @@ def host_of(value: str) -> str:
 
 
 def without_type(value: str) -> str:
-    """What stands behind the type in ``smtp; 550 5.1.1 …``; all of it where there is no type."""
+    """The value after the type in ``smtp; 550 5.1.1 …``; all of it if there is no type."""
     kind, semicolon, rest = value.partition(";")
     return rest.strip() if semicolon and len(kind) <= 40 and " " not in kind.strip() else value.strip()
 
@@ -41,7 +41,7 @@ def without_type(value: str) -> str:
 def address_of(value: str) -> str:
     r"""The address in ``rfc822; <a@example.com>``, or ``utf-8; …`` with ``\x{…}`` for characters (RFC 6533, 3).
 
-    ``""`` where there is none that could be one of ours: a path, a pipe, a bare name.
+    ``""`` if there is none that could be one of ours: a path, a pipe, a bare name.
     """
     text = without_type(value[:2_000])
     if "\\x{" in text:
@@ -53,7 +53,7 @@ def address_of(value: str) -> str:
 
 
 def time_of(value: str) -> float:
-    """A date of RFC 5322 as POSIX seconds, 0 where there is none or none that can be."""
+    """A date of RFC 5322 as POSIX seconds, 0 if it is missing or invalid."""
     if not value:
         return 0.0
     try:

@@ -1,4 +1,4 @@
-"""Events of Amazon SES that its notification service (SNS) sends as e-mail: JSON in a text."""
+"""Parses events of Amazon SES that its notification service (SNS) sends as e-mail: JSON in a text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from campaign.feedback.event_feeds.amazon.ses_event import read_ses_event
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.messages.message_keys import MessageKeys
 
-#: What SNS puts below the event.
+#: The text that SNS appends to the event.
 _FOOTER = "\n--\n"
 
 
 def read_sns_mail(story: str, keys: MessageKeys) -> tuple[FeedbackNotice, ...]:
-    """The notices of the event in ``story``, to which the message was sent as well; empty where it holds none."""
+    """The notices of the event in ``story``, with the message's own keys; empty if there is no event."""
     text = story.partition(_FOOTER)[0].strip()
     if not (text.startswith("{") and text.endswith("}")):
         return ()

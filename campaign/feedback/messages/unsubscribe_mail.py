@@ -1,4 +1,4 @@
-"""Does the sender of this message want no more letters? The mailto form of List-Unsubscribe (RFC 2369, 3.2)."""
+"""Recognises unsubscribes by mail: the mailto form of List-Unsubscribe (RFC 2369, 3.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SUBJECT = re.compile(r"(?i)[\s\[<\"']*(list-)?unsubscribe(?![a-z])")
 
 
 def is_unsubscribe_mail(head: HeaderBlock, sent_to: Iterable[str]) -> bool:
-    """By its subject, by the address it was sent to, or by Apple's mark of such a message."""
+    """Decide by the subject, by the address it was sent to, or by Apple's mark of such a message."""
     return (
         _SUBJECT.match(head.words("subject")) is not None
         or any("unsub" in address.rpartition("@")[0].lower() for address in sent_to)

@@ -1,4 +1,4 @@
-"""One `campaign collect` at a time for each ledger's directory."""
+"""A lock that allows one `campaign collect` at a time for each ledger's directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from campaign.ledger.journal.journal_file import unwritable
 from campaign.system.atomic_file import make_folders
 from campaign.system.own_files import open_own, refuse_foreign
 
-FOLDER = "feedback"  #: below the ledger's directory: the lock, and how far each source was read
+FOLDER = "feedback"  #: below the ledger's directory: the lock, and the progress files of sources
 _LOCK = "collect.lock"
 PAUSE = 0.05  #: seconds between two tries
 
@@ -27,9 +27,9 @@ def collecting(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Path]:
-    """Hold the lock; gives the folder it lies in. ``patience``: seconds to wait for another collect to end.
+    """Hold the lock; yields its folder. ``patience``: seconds to wait for another collect to end.
 
-    Raises UnfinishedError where another process holds it, StorageError where the folder cannot be written.
+    Raises UnfinishedError if another process holds it, StorageError if the folder cannot be written.
     """
     folder = directory / FOLDER
     refuse_foreign(directory, folder)

@@ -1,4 +1,4 @@
-"""What one `campaign collect` did, in numbers: for people as a table, for programs as JSON."""
+"""Counts what one `campaign collect` did: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from campaign.report.formatting import counted, duration_text
 
 @dataclass(slots=True)
 class CollectTally:
-    """``received`` things were read from ``sources`` sources; ``new`` of their events were not kept yet.
+    """``received`` items were read from ``sources`` sources; ``new`` of their events were not stored yet.
 
-    ``meanings`` counts events by outcome and class. ``settled``: letters in doubt that turned out to be accepted.
-    ``left_out``: addresses that get no letter now, of all that is kept; None where that was not looked at.
-    ``reports``: runs whose report was written again, as more has come back than it showed.
+    ``meanings`` counts events by outcome and class. ``settled``: letters in doubt that were accepted after all.
+    ``left_out``: addresses that get no letter now, by all stored events; None if not computed.
+    ``reports``: runs whose report was written again, because there is new feedback.
     """
 
     sources: int = 0
@@ -32,14 +32,14 @@ class CollectTally:
     failures: list[CampaignError] = field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
-        """One thing received."""
+        """Add one received item."""
         self.received += 1
         self.events += len(judged.events)
         self.not_recognised += bool(judged.events) and not judged.recognised
         self.meanings.update((event.outcome.value, event.reason) for event in judged.events)
 
     def facts(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """The counts for ``--json``."""
         return {
             "sources": self.sources,
             "received": self.received,
@@ -57,7 +57,7 @@ class CollectTally:
         }
 
     def text(self, seconds: float) -> str:
-        """For people: what was read, what it means, what it led to."""
+        """The table for people: what was read, what it means, and the effect."""
         lines = [self._head(seconds)]
         lines += [
             f"  {outcome.replace('_', ' '):<16} {reason.replace('_', ' '):<16} {count:>9,}"

@@ -1,9 +1,9 @@
-"""Whom a notice is about: by the keys that only we could have made, then by the relay's name for it, then by address.
+"""Finds the recipient of a notice: by unforgeable keys, then by the relay's id of the letter, then by address.
 
-Return-path token, token of an unsubscribe address, Message-ID and unsubscribe token are keyed hashes or encrypted:
-nobody can make one up. What a relay called a letter counts where the relay itself tells of it, in its log or queue.
-An address is something that anybody can name, so it comes last and is marked as such. The person is always the planned
-one: where a letter was forwarded, the address that failed is somebody else's.
+Return-path token, token of an unsubscribe address, Message-ID and unsubscribe token are keyed hashes or encrypted, so
+they cannot be forged. A relay's id counts only from the relay's own log or queue. Anyone can name an address, so it
+comes last and is marked as such. The result is always the planned recipient: if a letter was forwarded, the failed
+address belongs to another person.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ RETURN_PATH, MESSAGE_ID, UNSUBSCRIBE, REPLY_ID, ADDRESS = (
     "reply-id",
     "address",
 )
-#: Characters from which on a relay's name for a letter is not used again for another one within years.
+#: Length from which a relay's id of a letter is not reused within years, in characters.
 LONG_REPLY_ID = 20
-MOST_TRIED = 20  #: of each sort of key
-#: What may be sent to an unsubscribe address without meaning it: machines answer to it too.
+MOST_TRIED = 20  #: keys tried of each kind
+#: Outcomes that machines may send to an unsubscribe address without unsubscribing.
 _MACHINES = frozenset({None, FeedbackOutcome.AUTOMATIC_REPLY, FeedbackOutcome.DELAYED, FeedbackOutcome.DELIVERED})
-#: What a log tells of all mail, day by day.
+#: Outcomes that a log reports for all mail, every day.
 _ALSO_OF_OTHER_MAIL = frozenset({FeedbackOutcome.DELAYED, FeedbackOutcome.DELIVERED})
 _OUR_ID = re.compile(r"<?([0-9a-f]{40})@[^@\s>]{1,255}>?")
 
 
 class FoundRecipient(NamedTuple):
-    """Whom a notice is about. ``run`` is None, and ``number`` 0, where a token names an address that no plan holds.
+    """The recipient of a notice. ``run`` is None and ``number`` 0 if a token contains an address that is in no plan.
 
-    ``unsubscribes``: it was sent to the address that this person's letter named for unsubscribing.
+    ``unsubscribes``: the message was sent to this recipient's own address for unsubscribing.
     """
 
     address: str
@@ -53,9 +53,9 @@ class FoundRecipient(NamedTuple):
 
 
 class RecipientFinder:
-    """Finds recipients of ``runs``, newest first, that the campaign's ``secret`` can speak for.
+    """Finds recipients of ``runs``, newest first, that were made with the campaign's ``secret``.
 
-    ``campaign`` is the one whose plans an address alone is looked up in; ``unsubscribe_id`` the column that
+    ``campaign`` is the one in whose plans a mere address is looked up; ``unsubscribe_id`` is the column that
     unsubscribe tokens stand for, or "".
     """
 
@@ -69,10 +69,10 @@ class RecipientFinder:
         self._traces = tuple(self._by_trace)
 
     def find(self, notice: FeedbackNotice, *, relays_own: bool, own_program: bool = False) -> FoundRecipient | None:
-        """Whom ``notice`` is about, by its best key.
+        """The recipient of ``notice``, by its best key.
 
-        ``relays_own``: a relay's log or queue says so, not a message. It tells of other mail to our recipients as well,
-        so there an address alone is enough only where the letter itself is not named, or for our ``own_program``.
+        ``relays_own``: the notice is from a relay's log or queue, not from a message. These also report other mail to
+        our recipients, so an address suffices only if the letter itself is not named, or for our ``own_program``.
         """
         strange = relays_own and not own_program and (notice.message_ids or notice.outcome in _ALSO_OF_OTHER_MAIL)
         return (
@@ -112,7 +112,7 @@ class RecipientFinder:
         return None
 
     def _by_unsubscribe_token(self, notice: FeedbackNotice) -> FoundRecipient | None:
-        """By the token of a link, or of an address, in the List-Unsubscribe that was brought back."""
+        """By the token of a link, or of an address, in the returned List-Unsubscribe."""
         if planned := self._opened(self._mail_tokens, notice.unsubscribe_tokens[:MOST_TRIED]):
             return _found(planned, UNSUBSCRIBE)
         for opened in self._tokens_opened(notice.unsubscribe_tokens[:MOST_TRIED]):
@@ -121,7 +121,7 @@ class RecipientFinder:
             ) or self._lookup.by_column(opened.subject, opened.campaign, opened.edition)
             if planned:
                 return _found(planned, UNSUBSCRIBE)
-            if "@" in opened.subject:  # the plan is gone, and the token says who it is
+            if "@" in opened.subject:  # the plan is gone, but the token contains the address
                 return FoundRecipient(opened.subject, UNSUBSCRIBE, campaign=opened.campaign)
         return None
 
@@ -137,7 +137,7 @@ class RecipientFinder:
     def _by_reply_id(self, notice: FeedbackNotice) -> FoundRecipient | None:
         for name in notice.reply_ids[:MOST_TRIED]:
             if notice.message_ids and len(name) < LONG_REPLY_ID:
-                continue  # it has been given to another letter since
+                continue  # another letter has got this id since
             planned = self._lookup.by_reply(name) or ("." in name and self._lookup.by_reply(name.partition(".")[0]))
             if planned:
                 return _found(planned, REPLY_ID)

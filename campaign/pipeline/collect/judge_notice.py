@@ -1,9 +1,9 @@
-"""What a message, a log line or an event is kept as: one `FeedbackEvent` for each letter of ours that it is about.
+"""Turns a message, a log line or an event into `FeedbackEvent`s: one for each letter of ours that it is about.
 
-Bounces are judged by the rules that judge SMTP replies. Where one message tells several things of the same letter, as
-after an alias that stands for several people, the mildest counts: as long as one of them can be reached, the address is
-alive. What is about no letter of ours is one event of outcome ``unknown`` where it came into a mailbox, which is ours;
-the logs and queues of a relay tell of other people's mail too, and that is not kept.
+The rules for SMTP replies judge bounces. If one message reports several results for the same letter, for example after
+an alias for several people, the mildest counts: as long as one of them can be reached, the address is alive. A message
+in a mailbox about no letter of ours becomes one event of outcome ``unknown``. Logs and queues also report other mail,
+which is not stored.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from campaign.model import FeedbackEvent, FeedbackOutcome, Reply
 from campaign.pipeline.collect.find_recipient import ADDRESS, FoundRecipient
 from campaign.report.formatting import printable
 
-LONGEST_EVIDENCE = 500  #: characters of a diagnostic or a host's name
-#: How ids of events about nobody we found end. A message that is read again once its letter can be found, as after a
-#: lost secret was put back, is a new event then.
+LONGEST_EVIDENCE = 500  #: longest diagnostic or host name, in characters
+#: Ending of the ids of events without a recipient. A message that is read again when its letter can be found, for
+#: example after a lost secret was restored, then gives a new event.
 UNRECOGNISED = "/unknown"
-#: From mild to grave, for several notices about one letter; what a person asks for comes before what machines say.
+#: From mild to grave, for several notices about one letter; a person's wish takes precedence over machines.
 _GRAVITY = {
     outcome: place
     for place, outcome in enumerate(
@@ -37,22 +37,22 @@ _GRAVITY = {
         )
     )
 }
-#: How a person was found whom the operator's own program names by address alone: nobody else writes that file.
+#: ``matched_by`` of an address that the operator's own program named: only it can write that file.
 OWN_PROGRAM = "own-program"
 _WISHES = frozenset({FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE})
 
-#: What stands in a reply for the recipient's address: the name of a mailbox is no verdict on it, and the same words
-#: to many recipients have to be judged once.
+#: Replaces the recipient's address in a reply: a mailbox's name must not influence the result, and the same text for
+#: many recipients is judged only once.
 RECIPIENT = "recipient@recipient.example"
 
 Find = Callable[[FeedbackNotice], FoundRecipient | None]
-#: `bounce_meaning` under the campaign's rules: a reply, what the report says itself, and the recipient's domain.
+#: `bounce_meaning` with the campaign's rules: of a reply, the report's own statement, and the recipient's domain.
 Meaning = Callable[[Reply, bool | None, str], tuple[FeedbackOutcome, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What one thing received is kept as. ``recognised``: it was about a letter of ours."""
+    """The events of one received item. ``recognised``: it was about a letter of ours."""
 
     events: tuple[FeedbackEvent, ...]
     recognised: bool
@@ -60,9 +60,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Makes events of what ``source`` gave. ``ours``: all of it was sent to us, as in a mailbox.
+    """Makes events of the items of ``source``. ``ours``: all of them were sent to us, as in a mailbox.
 
-    ``own_program``: the operator's own program wrote it, so an address that it names counts.
+    ``own_program``: the operator's own program wrote them, so an address in them counts.
     """
 
     source: str
@@ -73,7 +73,7 @@ class Judge:
     own_program: bool = False
 
     def judged(self, received: Received) -> Judged:
-        """The events of one thing received."""
+        """The events of one received item."""
         seen = self.clock()
         found: dict[tuple[str, int, str], FeedbackEvent] = {}
         for notice in received.notices:
@@ -103,7 +103,7 @@ class Judge:
         )
 
     def _evidence(self, name: str, notice: FeedbackNotice, earliest: float, seen: float) -> FeedbackEvent:
-        """What the notice itself says, about nobody yet."""
+        """The event of a notice, without its recipient."""
         reply, at = notice.reply, sensible_time(notice.at, earliest, seen)
         outcome = notice.outcome or FeedbackOutcome.UNKNOWN
         return FeedbackEvent(
@@ -143,7 +143,7 @@ class Judge:
 
 
 def nameless(reply: Reply, addresses: Iterable[str]) -> Reply:
-    """``reply`` with `RECIPIENT` in place of these addresses, in the spelling given and in small letters."""
+    """``reply`` with these addresses, as given and in lower case, replaced by `RECIPIENT`."""
     text = reply.text
     for address in addresses:
         if "@" in address:
@@ -152,20 +152,20 @@ def nameless(reply: Reply, addresses: Iterable[str]) -> Reply:
 
 
 def milder(one: FeedbackEvent, other: FeedbackEvent) -> FeedbackEvent:
-    """The one of two events about the same letter that counts."""
+    """The milder of two events about the same letter."""
     worst = len(_GRAVITY)
     return min(one, other, key=lambda event: _GRAVITY.get(event.outcome, worst))
 
 
 def numbered(events: list[FeedbackEvent]) -> list[FeedbackEvent]:
-    """The same events with ids of their own: ``id``, ``id/2``, ``id/3``."""
+    """The same events with distinct ids: ``id``, ``id/2``, ``id/3``."""
     return [
         event if not number else event._replace(id=f"{event.id}/{number + 1}") for number, event in enumerate(events)
     ]
 
 
 def sensible_time(at: float, earliest: float, seen: float) -> float:
-    """When it happened, in POSIX seconds, as far as a stranger's clock says: neither ahead nor before its letter."""
+    """The time of an event in POSIX seconds, between its letter and now, because foreign clocks may be wrong."""
     return at if earliest <= at <= seen and at > 0 else seen
 
 

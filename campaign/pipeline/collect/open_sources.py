@@ -1,4 +1,4 @@
-"""A campaign's sources of feedback, opened with the secrets that they log in with."""
+"""Opens a campaign's sources of feedback with their logins."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _MAILBOXES = (*SERVERS, "maildir:", "mbox:")
 
 
 def tells_of_all_mail(section: FeedbackSourceSection) -> bool:
-    """Whether it is a log, a queue or a file of events: its owner's word, and about other people's mail as well."""
+    """Whether it is a log, a queue or a file of events: trusted, but also about other mail."""
     return section.url != STANDARD_INPUT and not section.url.startswith(_MAILBOXES)
 
 
 def written_by_own_program(section: FeedbackSourceSection) -> bool:
-    """Whether the operator's own program wrote it, and nobody else can."""
+    """Whether only the operator's own program can write to it."""
     return section.url.startswith("events:")
 
 
 def opened_source(
     section: FeedbackSourceSection, settings: Settings, progress: Path, stdin: BinaryIO
 ) -> FeedbackSource:
-    """The source; ``progress`` is the folder for how far it was read. Raises ConfigError."""
+    """The source; ``progress`` is the folder of progress files. Raises ConfigError."""
     around = SourceSurroundings(
         settings.base,
         progress,
@@ -42,7 +42,7 @@ def opened_source(
 
 
 def _password(section: FeedbackSourceSection, settings: Settings) -> Callable[[], str] | None:
-    """Reads the password when it is needed; None where the section names none."""
+    """A function that reads the password; None if the section names none."""
     if section.password_file is None and not section.password_command:
         return None
 
@@ -60,7 +60,7 @@ def _password(section: FeedbackSourceSection, settings: Settings) -> Callable[[]
 
 
 def _access_token(section: FeedbackSourceSection, base: Path) -> Callable[[], str] | None:
-    """Fetches a token when it is needed; None where the section names no ``oauth``."""
+    """A function that fetches a token; None if the section has no ``oauth``."""
     oauth = section.oauth
     if oauth is None:
         return None

@@ -1,6 +1,6 @@
-"""One source, read to its end: receive, judge, keep, sync, and only then acknowledge.
+"""Reads one source to its end: receive, judge, store, sync, and only then acknowledge.
 
-A process killed at any point reads again what was not acknowledged, and the ids of the events show what is kept.
+After a kill at any point, unacknowledged items are read again, and the ids of their events show which are stored.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from campaign.model import FeedbackEvent
 from campaign.pipeline.collect.collect_tally import CollectTally
 from campaign.pipeline.collect.judge_notice import Judged
 
-BATCH = 200  #: events for each sync
-FEW_EVENTS = 10  #: times as many things received, where most of them are about nobody of ours
+BATCH = 200  #: events per sync
+FEW_EVENTS = 10  #: factor by which more items are received per sync, if few are about our recipients
 
 
 class KeptEvents(Protocol):
-    """What is asked of the store of events."""
+    """The methods needed of the store of events."""
 
     def add(self, events: list[FeedbackEvent]) -> int:
-        """Append those that are not there; how many there were."""
+        """Append those that are not stored; returns their number."""
 
     def sync(self) -> None:
-        """All of them are on disk."""
+        """Make all of them durable."""
 
 
 @dataclass(slots=True)
 class SourceReader:
-    """Reads a source into ``store``. ``judged`` makes events of what is received, ``at`` is told how many were read."""
+    """Reads a source into ``store``. ``judged`` makes events of a received item; ``at`` gets the number read so far."""
 
     store: KeptEvents
     judged: Callable[[Received], Judged]
@@ -42,7 +42,7 @@ class SourceReader:
     _handled: list[Handled] = field(default_factory=list)
 
     def read(self, source: FeedbackSource) -> None:
-        """All there is. What the source raises goes into the tally's failures, what the store raises ends it."""
+        """Read everything. Errors of the source go into the tally's failures, errors of the store are raised."""
         failed = len(self.tally.failures)
         for count, received in enumerate(self._received(source), start=1):
             judged = self.judged(received)
@@ -55,7 +55,7 @@ class SourceReader:
                 if len(self.tally.failures) > failed:
                     return
         self._keep(source)
-        del self.tally.failures[failed + 1 :]  # where it broke off, it could not be told of the last ones either
+        del self.tally.failures[failed + 1 :]  # if it broke off, the last ones could not be acknowledged either
 
     def _received(self, source: FeedbackSource) -> Iterator[Received]:
         try:

@@ -1,8 +1,7 @@
-"""Numbers of a run's recipients by a word each is found by, in twelve octets a word, made in one walk.
+"""An index from words to numbers of a run's recipients, in twelve octets a word, built in one pass.
 
-A word is a Message-ID, an address, or what a relay called the letter. Only its hash is kept, so whatever is found has
-to be looked at: `find` may give a number too many, and never one too few. The hash is seeded anew in each process;
-nobody outside can choose words that collide.
+A word is a Message-ID, an address, or a relay's id of the letter. Only its hash is stored, so results must be verified:
+`find` may return a wrong number, but misses none. The hash is seeded per process, so collisions cannot be chosen.
 """
 
 from __future__ import annotations
@@ -10,16 +9,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 
-_ROOM = 3 / 2  #: slots for each word
-_SAME = 2  #: numbers that are kept of one word: enough to see that it stands for more than one recipient
+_ROOM = 3 / 2  #: slots per word
+_SAME = 2  #: numbers stored per word: enough to see that it is ambiguous
 _LOWER, _UPPER = 0xFFFFFFFF, 0xFFFFFFFF00000000
 
 
 class RecipientIndex:
-    """An open-addressed table: each slot is a hash's upper half and a number above 0, or 0."""
+    """An open-addressed table: each slot holds the upper half of a hash and a number above 0, or 0."""
 
     def __init__(self, words: Iterable[tuple[str, int]], size: int) -> None:
-        """Of ``words``, each with the number of its recipient (below 2**32 - 1), the first ``size`` are kept."""
+        """Stores the first ``size`` of ``words``, each with its recipient's number (below 2**32 - 1)."""
         self.slots = array("Q", bytes(8)) * (int(size * _ROOM) + 1)
         self._left = size
         for word, number in words:
@@ -28,7 +27,7 @@ class RecipientIndex:
             self._put(word, number)
 
     def find(self, word: str) -> list[int]:
-        """The numbers under this word, at most two, those put in first before others."""
+        """The numbers for this word, at most two, in the order of insertion."""
         found = []
         slots, length, mark = self.slots, len(self.slots), hash(word)
         place, upper = mark % length, mark & _UPPER

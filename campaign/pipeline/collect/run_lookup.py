@@ -1,7 +1,7 @@
-"""Looking up recipients in the runs of a ledger: by Message-ID, address, a column's value, or a relay's reply.
+"""Looks up recipients in the runs of a ledger: by Message-ID, address, a column's value, or a relay's reply.
 
-Each is a walk over a run's plan or journal when it is first asked for, newest run first, and an index in memory after
-that. What looks far back costs time and memory, so only the newest runs are searched, up to `REACH` recipients.
+The first lookup reads a run's plan or journal, newest run first; later ones use an index in memory. To limit time and
+memory, only the newest runs are searched, up to `REACH` recipients.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from campaign.pipeline.collect.sent_runs import SentRun
 from campaign.pipeline.operate.forget.letter_id import letter_id
 
 REACH = 20_000_000  #: recipients of the newest runs that are searched
-ANY_DOMAIN = "example.com"  #: the part before the @ is a keyed hash and enough; the other may have changed
-WORDS_A_REPLY = 2  #: words that may be the relay's own name for the letter, in one reply
+ANY_DOMAIN = "example.com"  #: the part before the @ is a keyed hash and sufficient; the domain may have changed
+WORDS_A_REPLY = 2  #: words of one reply that may be the relay's id of the letter
 SHORTEST_WORD, LONGEST_WORD, LONGEST_REPLY = 6, 200, 500  #: characters
 
 Words = Iterator[tuple[str, int]]
@@ -49,14 +49,14 @@ class RunLookup:
         self._indexes: dict[tuple[str, str], RecipientIndex] = {}
 
     def numbered(self, run: SentRun, number: int) -> Planned | None:
-        """Recipient ``number`` of ``run``; None where its plan does not have it."""
+        """Recipient ``number`` of ``run``; None if its plan does not have it."""
         try:
             return Planned(run, self.plan(run).recipient(number))
         except (IndexError, StorageError):
             return None
 
     def by_message_id(self, name: str) -> Planned | None:
-        """Whose letter has this Message-ID; ``name`` is the part before the @."""
+        """The recipient of the letter with this Message-ID; ``name`` is the part before the @."""
         for run in self._near:
             for found in self._found(run, "message-id", name, _message_id_words):
                 if letter_id(run.identity, ANY_DOMAIN, found.recipient) == f"<{name}@{ANY_DOMAIN}>":
@@ -64,7 +64,7 @@ class RunLookup:
         return None
 
     def by_address(self, address: str, campaign: str, edition: str | None = None) -> Planned | None:
-        """Who was planned under this address, in any edition where ``edition`` is None."""
+        """The recipient with this address, in any edition if ``edition`` is None."""
         wanted = address_key(address)
         for run in self._of(campaign, edition):
             for found in self._found(run, "address", wanted, _address_words):
@@ -73,7 +73,7 @@ class RunLookup:
         return None
 
     def by_column(self, value: str, campaign: str, edition: str) -> Planned | None:
-        """Who was planned with this value in the column that unsubscribe tokens stand for."""
+        """The recipient with this value in the column that unsubscribe tokens stand for."""
         for run in self._of(campaign, edition) if self._unsubscribe_id else ():
             column = column_of(self._unsubscribe_id, self.plan(run).columns)
             if column is None:
@@ -84,7 +84,7 @@ class RunLookup:
         return None
 
     def by_reply(self, name: str) -> Planned | None:
-        """Whose letter the relay called ``name`` when it took it; None where it called two letters so."""
+        """The recipient of the letter to which the relay gave the id ``name``; None if it gave it to two letters."""
         for run in self._near:
             found = list(self._found(run, "reply", name, _reply_words, words=WORDS_A_REPLY))
             if found:
@@ -153,7 +153,7 @@ def _reply_words(run: SentRun, _: Plan) -> Words:
 
 
 def reply_names(text: str) -> list[str]:
-    """What a relay may have called a letter in the words of its reply: long words with a digit in them, last first."""
+    """Words of a reply that may be the relay's id of the letter: long words with a digit, last first."""
     words = [word.strip("<>()[]{},;:.'\"") for word in text[-LONGEST_REPLY:].split()]
     return [
         word

@@ -1,7 +1,7 @@
-"""The runs whose letters this campaign's secret can recognise: those of every campaign in the ledger's directory.
+"""Finds the runs whose letters this campaign's secret can recognise, of all campaigns in the ledger's directory.
 
-A journal's first record holds the fingerprint of the secret that made the run's Message-IDs. A rehearsal is none of
-them: nobody got its letters, so nothing comes back for it.
+A journal's first record has the fingerprint of the secret that made the run's Message-IDs. Rehearsals are excluded,
+because their letters reached no one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHANGED = b'"is":"changed"'
 
 @dataclass(frozen=True, slots=True)
 class SentRun:
-    """A run through a relay. ``name`` is CAMPAIGN[/EDITION]/RUN; ``secret`` is the one that it began with."""
+    """A run through a relay. ``name`` is CAMPAIGN[/EDITION]/RUN; ``secret`` is the one with which it began."""
 
     name: str
     folder: Path
@@ -37,15 +37,15 @@ class SentRun:
 
     @property
     def identity(self) -> Identity:
-        """What makes its letters one of a kind."""
+        """The identity from which its Message-IDs and tokens are derived."""
         return Identity(self.opened.campaign, self.opened.edition, self.opened.generation, self.secret)
 
 
 def sent_runs(directory: Path, secret: bytes) -> tuple[SentRun, ...]:
-    """The runs below ``directory``, newest first; one whose journal does not begin well is passed over.
+    """The runs below ``directory``, newest first; runs without a readable first record are skipped.
 
-    ``secret`` may hold several lines: a file that got another first line still speaks for what it made before.
-    Raises StorageError where the directory cannot be read.
+    ``secret`` may have several lines: a file with a new first line still recognises what it made before.
+    Raises StorageError if the directory cannot be read.
     """
     known = {secret_fingerprint(one): one for one in earlier_secrets(secret)}
     found = [
@@ -57,7 +57,7 @@ def sent_runs(directory: Path, secret: bytes) -> tuple[SentRun, ...]:
 
 
 def earlier_secrets(secret: bytes) -> list[bytes]:
-    """The whole secret as it is now, then as it was before its first line was put there, and so on."""
+    """The whole secret, then the secret without its first line, and so on."""
     lines = secret.strip().splitlines(keepends=True)
     return [b"".join(lines[first:]).strip() for first in range(len(lines)) if lines[first].strip()]
 
@@ -82,7 +82,7 @@ def _run_folders(place: Path, levels: int) -> Iterator[Path]:
 
 
 def _opened(folder: Path) -> Opened | None:
-    """The journal's first record; None for one that cannot be read, which is another command's to tell."""
+    """The journal's first record; None if it cannot be read, which other commands report."""
     try:
         with (folder / journal_reader.NAME).open("rb") as journal:
             record = decode(journal.readline(LONGEST_FIRST).rstrip(b"\n"))
@@ -92,14 +92,14 @@ def _opened(folder: Path) -> Opened | None:
 
 
 def _rehearsal(folder: Path, opened: Opened) -> bool:
-    """Whether no relay got its letters. A run that went on with a relay says so in its journal, as changed inputs."""
+    """Whether no relay got its letters. A run continued with a relay has a record of changed inputs in its journal."""
     if REHEARSAL not in opened.fingerprints:
         return False
     return not _changed(folder) or read_history(folder, running=True).rehearsal
 
 
 def _changed(folder: Path) -> bool:
-    """Whether any record says that inputs changed; found without decoding the others."""
+    """Whether the journal has a record of changed inputs; found without decoding the others."""
     with (folder / journal_reader.NAME).open("rb") as journal:
         tail = b""
         while octets := journal.read(CHUNK):

@@ -1,7 +1,7 @@
-"""Doubts that what came back settles: a letter that bounced, arrived or was complained about had been taken.
+"""Settles letters in doubt from feedback: one that bounced, arrived or was complained about had been accepted.
 
-Derived from all events kept so far, so a run that is being served now, and a process killed before it came to this, are
-seen to the next time. Only keyed matches count: nobody settles another person's letter by naming an address.
+This is derived from all stored events, so a run that is being served now, or a process killed before this step, is
+handled the next time. Only keyed matches count, so naming an address cannot settle a letter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from campaign.pipeline.finish.close_run import verdict_codes
 from campaign.pipeline.operate.manage import checkpoint_of, is_running, report
 
 KEYED = frozenset({RETURN_PATH, MESSAGE_ID})
-#: What nobody can say of a letter that no relay took.
+#: Outcomes that are impossible for a letter that no relay accepted.
 TOOK = frozenset(
     {
         FeedbackOutcome.HARD,
@@ -38,7 +38,7 @@ TOOK = frozenset(
 
 
 def taken_letters(events: Iterable[FeedbackEvent]) -> dict[str, array[int]]:
-    """The numbers of the letters that were taken, by run; four octets an event."""
+    """The numbers of letters proved accepted, by run; four octets an event."""
     found: dict[str, array[int]] = {}
     for event in events:
         if event.run and event.matched_by in KEYED and event.outcome in TOOK:
@@ -47,9 +47,9 @@ def taken_letters(events: Iterable[FeedbackEvent]) -> dict[str, array[int]]:
 
 
 def settle_doubts(directory: Path, taken: Mapping[str, Sequence[int]]) -> tuple[int, list[CampaignError]]:
-    """Settle what is in doubt in these runs; how many letters, and what kept some runs from being looked at.
+    """Settle letters in doubt in these runs; returns their number, and errors of runs that could not be examined.
 
-    A run that a process is serving, or about to, is passed over without a word.
+    A run that a process serves, or is about to serve, is skipped silently.
     """
     settled, failures = 0, []
     for name, numbers in taken.items():
@@ -65,7 +65,7 @@ def settle_doubts(directory: Path, taken: Mapping[str, Sequence[int]]) -> tuple[
 
 
 def may_have_doubts(run: Path) -> bool:
-    """Whether it is worth replaying the run's journal; one that was left in good order says so in its summary."""
+    """Whether the run's journal must be replayed; not if its summary shows that it ended without doubts."""
     if not run_folder.has_journal(run) or is_running(run):
         return False
     if journal_reader.last_word(run / journal_reader.NAME) is None:
@@ -78,7 +78,7 @@ def may_have_doubts(run: Path) -> bool:
 
 
 def _settle(run: Path, taken: frozenset[int]) -> int:
-    """Nothing is written, and no report drawn up, where none of the doubts is among ``taken``."""
+    """Settle the run's letters in doubt among ``taken``; without any, nothing is written."""
     if taken.isdisjoint(read_history(run).numbers(Verdict.IN_DOUBT)):
         return 0
     with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:

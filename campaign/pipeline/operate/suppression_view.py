@@ -54,8 +54,8 @@ class DerivedSuppression:
 def derive_suppression(directory: Path, settings: Settings, now: float, *, evidence: bool = True) -> DerivedSuppression:
     """The suppression in force at ``now`` (POSIX seconds). Raises DamageError, StorageError.
 
-    Without ``evidence`` the entries' events have only the fields that the rules need, and the comments of a list that is
-    unchanged since its export are not read.
+    Without ``evidence`` the entries' events have only the fields that the rules need, and the comments of a list
+    that is unchanged since its export are not read.
     """
     key_of = key_function(settings)
     unknown, unreadable = set[int](), []

@@ -1,1 +1,1 @@
-"""Amazon: signed requests to a queue of SQS, and what the events of SES in it tell."""
+"""Amazon: signed requests to an SQS queue, and the events of SES in it."""

@@ -1,4 +1,4 @@
-"""Where the access key for Amazon Web Services comes from: the environment, else a password of the campaign file."""
+"""Finds the access key for Amazon Web Services: in the environment, else in a password of the campaign file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _KEY = re.compile(r"([A-Z0-9]{16,128}):(\S{1,200})")
 
 
 def find_aws_credentials(environment: Mapping[str, str], password: Callable[[], str] | None) -> AwsCredentials:
-    """The key that the environment names, else the one that ``password`` gives as ``KEYID:SECRET``.
+    """The key in the environment, else the one that ``password`` returns as ``KEYID:SECRET``.
 
-    Raises ConfigError where there is none, or half of one.
+    Raises ConfigError if there is none, or only half of one.
     """
     key_id, secret = environment.get(ID, "").strip(), environment.get(SECRET, "").strip()
     if key_id and secret:

@@ -1,7 +1,7 @@
 """Signatures of requests to Amazon Web Services, version 4.
 
-Our own, because it is two dozen lines that have not changed since 2012, and the library that has them, botocore, is
-15 MB of everything else; the tests hold it against that library and against Amazon's published examples.
+Implemented here because it is two dozen lines, unchanged since 2012, while the library that has them, botocore, takes
+15 MB. The tests compare it with that library and with Amazon's published examples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class AwsCredentials:
-    """An access key, its secret, and the session token that temporary ones come with."""
+    """An access key, its secret, and the session token of temporary keys."""
 
     key_id: str
     secret: str = field(repr=False)
@@ -26,7 +26,7 @@ class AwsCredentials:
 
 @dataclass(frozen=True, slots=True)
 class SigningScope:
-    """Where a signature holds: a region such as ``eu-west-1``, and a service such as ``sqs``."""
+    """The scope of a signature: a region such as ``eu-west-1``, and a service such as ``sqs``."""
 
     region: str
     service: str
@@ -42,9 +42,9 @@ def sign_request(
     method: str = "POST",
     path: str = "/",
 ) -> dict[str, str]:
-    """All headers of a request without a query: ``headers``, which must hold Host, with time and signature.
+    """All headers of a request without a query: ``headers``, which must include Host, with time and signature.
 
-    ``now`` is POSIX seconds; Amazon refuses what is more than 15 minutes from its own time.
+    ``now`` is POSIX seconds; Amazon refuses times that differ from its own by more than 15 minutes.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     signed = {**headers, "X-Amz-Date": stamp}
@@ -62,7 +62,7 @@ def sign_request(
 
 
 def _canonical_request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
-    """The names of the signed headers, and the text of which the signature is made."""
+    """The names of the signed headers, and the text that is signed."""
     folded = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
     names = ";".join(name for name, _ in folded)
     lines = "".join(f"{name}:{value}\n" for name, value in folded)

@@ -1,6 +1,6 @@
-"""What an event of Amazon SES tells, whether it came through SNS's envelope or in raw delivery.
+"""Parses events of Amazon SES, in SNS's envelope or in raw delivery.
 
-Of its fields only plain texts and lists of objects are used, each within a bound: a queue may hold anything.
+Only texts and lists of objects are used, each within a limit, because a queue may contain anything.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from campaign.feedback.event_feeds.quoted_reply import plain_text, quoted_reply
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.model import FeedbackOutcome, Reply
 
-#: Recipients of one event; SES sends to 50 at most.
+#: Maximum of recipients of one event; SES sends to 50 at most.
 MOST_RECIPIENTS = 100
-#: What SES says once to a topic that was set up, in plain text.
+#: The plain text that SES sends once to a new topic.
 GREETING = "Successfully validated SNS topic for Amazon SES"
 
-#: What a sub-type of bounce means, for bounces that quote no server: class of the enhanced code left open.
+#: Enhanced code of a bounce's sub-type, for bounces that quote no server; the class digit is left open.
 SUB_TYPES = {
     "NoEmail": "1.1",
     "Suppressed": "1.1",
@@ -33,7 +33,7 @@ SUB_TYPES = {
     "AttachmentRejected": "7.1",
 }
 _PERMANENT = {"Permanent": True, "Transient": False}
-#: Complaints that say the opposite, or nothing about the reader.
+#: Complaints that say the opposite, or nothing about the reader's wish.
 _NO_COMPLAINTS = {"not-spam", "auth-failure"}
 
 Json = dict[str, Any]
@@ -41,14 +41,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SesEvent:
-    """``id`` is the same each time the event is delivered; ``notices`` may be empty (somebody opened a letter)."""
+    """``id`` is the same each time the event is delivered; ``notices`` may be empty (a letter was opened)."""
 
     id: str
     notices: tuple[FeedbackNotice, ...]
 
 
 def read_ses_event(body: str) -> SesEvent | None:
-    """The event in a message's body; ``None`` for what is no event of SES. Never raises."""
+    """The event in a message's body; ``None`` if it is not an event of SES. Never raises."""
     event = _json(body)
     if "TopicArn" in event and isinstance(event.get("Message"), str):
         body = event["Message"]
@@ -148,7 +148,7 @@ def _about(
 
 
 def _message_ids(mail: Json) -> Iterator[str]:
-    """Our Message-ID, without its angle brackets, by each of the two places it may stand in."""
+    """Our Message-ID, without angle brackets, from each of the two places where it may be."""
     named = [_text(_object(mail, "commonHeaders"), "messageId")]
     named += [_text(one, "value") for one in _objects(mail, "headers") if _text(one, "name").lower() == "message-id"]
     yield from dict.fromkeys(one.strip("<>") for one in named if one)

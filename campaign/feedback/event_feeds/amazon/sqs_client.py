@@ -1,4 +1,4 @@
-"""Calls to one queue of Amazon SQS, by its JSON protocol over HTTPS: receive and delete, tried again where it helps."""
+"""A client for one queue of Amazon SQS, by its JSON protocol over HTTPS: receive and delete, with retries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from campaign.errors import CampaignError, InputError, LoginError, UnfinishedErr
 from campaign.feedback.event_feeds.amazon.aws_signature import AwsCredentials, SigningScope, sign_request
 from campaign.feedback.event_feeds.quoted_reply import plain_text
 
-#: Largest answer: ten messages of 1 MiB, with what JSON adds to them.
+#: Largest answer, in octets: ten messages of 1 MiB, and JSON's overhead.
 LARGEST_ANSWER = 32 << 20
 #: Tries of one call, and the longest pause before the second of them, in seconds; it doubles.
 TRIES, FIRST_PAUSE = 5, 1.0
-#: Seconds without an answer, beyond those that the queue was asked to wait.
+#: Seconds without an answer, in addition to the wait that was requested.
 ANSWER_LIMIT = 30.0
 
 _REFUSED = (
@@ -49,7 +49,7 @@ _LATER = (
 
 
 class QueueAddress(NamedTuple):
-    """A queue's host, its region, and what requests call it."""
+    """A queue's host, its region, and its URL in requests."""
 
     host: str
     region: str
@@ -57,7 +57,7 @@ class QueueAddress(NamedTuple):
 
 
 class QueueEndpoint(NamedTuple):
-    """Where to connect: the queue's own host, or another one in tests; ``context`` verifies its certificate."""
+    """The host to connect to: the queue's own, or another one in tests; ``context`` verifies its certificate."""
 
     host: str
     port: int
@@ -70,7 +70,7 @@ class _Answer:
     content: bytes
 
     def json(self) -> dict[str, Any] | None:
-        """The object that it holds; ``None`` where it holds none."""
+        """The JSON object in the answer; ``None`` if there is none."""
         try:
             found = msgspec.json.decode(self.content)
         except (msgspec.DecodeError, RecursionError):
@@ -92,7 +92,7 @@ class _Answer:
 
 
 class SqsClient:
-    """One queue, over a connection that is kept.
+    """One queue, over a persistent connection.
 
     ``credentials`` is called before each request. ``now`` and ``sleep`` are clocks; it sleeps between tries.
     """
@@ -111,10 +111,10 @@ class SqsClient:
         self._connection: http.client.HTTPSConnection | None = None
 
     def call(self, action: str, request: Mapping[str, Any], wait: float = 0.0) -> dict[str, Any]:
-        """The answer to ``AmazonSQS.ACTION``, which the queue may take ``wait`` seconds for.
+        """The answer to ``AmazonSQS.ACTION``, for which the queue may take ``wait`` seconds.
 
-        Raises LoginError (the key is refused), InputError (there is no such queue, or its certificate is not to be
-        trusted), UnfinishedError (it cannot be reached, or asks for patience for too long).
+        Raises LoginError (the key is refused), InputError (there is no such queue, or its certificate is not
+        trusted), UnfinishedError (it cannot be reached, or throttles for too long).
         """
         body = msgspec.json.encode({"QueueUrl": self._address.url, **request})
         trouble = ""
@@ -148,7 +148,7 @@ class SqsClient:
             self._connection = None
 
     def _post(self, action: str, body: bytes, wait: float) -> _Answer:
-        """One request and its answer. Raises OSError and HTTPException; the connection is then of no more use."""
+        """One request and its answer. Raises OSError and HTTPException; the connection is then unusable."""
         headers = {
             "Host": self._address.host,
             "Content-Type": "application/x-amz-json-1.0",

@@ -1,4 +1,4 @@
-"""A Maildir and its sub-folders on disk (Maildir++), reached by open folders, so that no link leads anywhere else."""
+"""A Maildir and its sub-folders on disk (Maildir++), accessed through open folders so that links are not followed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from campaign.errors import InputError, StorageError
 from campaign.feedback.mailboxes.incoming_message import LARGEST
 
-#: Where messages lie: those that no mail reader has seen, then the others.
+#: The folders of messages: unseen by mail readers, then the others.
 PLACES = ("new", "cur")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MESSAGE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -21,10 +21,10 @@ ROOT = 0
 
 
 class MaildirFolders:
-    """An open Maildir: its messages by place and name, and sub-folders that they are moved to."""
+    """An open Maildir: its messages by folder and name, and sub-folders to which they are moved."""
 
     def __init__(self, path: Path) -> None:
-        """Raises InputError where ``path`` is no Maildir, or may not be read."""
+        """Raises InputError if ``path`` is not a Maildir, or not readable."""
         self._path = path
         self._open: list[int] = []
         try:
@@ -44,12 +44,12 @@ class MaildirFolders:
         return descriptor
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """Place and name of each message, in the order of the disk. What is a link or no file is none.
+        """Folder and name of each message, in the order of the disk. Links and other entries are ignored.
 
         Messages may be moved meanwhile. Raises InputError.
         """
         for place in PLACES:
-            # A descriptor of its own: two readings of one would share their position.
+            # A separate descriptor: two iterations over the same one would share their position.
             descriptor = os.open(place, _FOLDER | os.O_NOFOLLOW, dir_fd=self._base)
             try:
                 with self._told(place), os.scandir(descriptor) as entries:
@@ -60,7 +60,7 @@ class MaildirFolders:
                 os.close(descriptor)
 
     def read(self, place: str, name: str) -> bytes | None:
-        """The first `LARGEST` octets; ``None`` where it is gone, or no longer a file. Raises InputError."""
+        """The first `LARGEST` octets; ``None`` if it is gone, or no longer a file. Raises InputError."""
         with self._told(f"{place}/{name}"):
             try:
                 descriptor = os.open(name, _MESSAGE, dir_fd=self._places[place])
@@ -76,7 +76,7 @@ class MaildirFolders:
                 os.close(descriptor)
 
     def move(self, place: str, name: str, folder: str) -> None:
-        """Into the same place of the sub-folder, made where it is missing; nothing where the message is gone.
+        """Move a message into the same place of the sub-folder, created if missing. Does nothing if it is gone.
 
         Raises StorageError.
         """
@@ -86,7 +86,7 @@ class MaildirFolders:
                 os.rename(name, _free(target, name), src_dir_fd=self._places[place], dst_dir_fd=target)
 
     def delete(self, place: str, name: str) -> None:
-        """For good; nothing where it is gone. Raises StorageError."""
+        """Delete a message; does nothing if it is gone. Raises StorageError."""
         with self._put_away(place, name), suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._places[place])
 
@@ -99,7 +99,7 @@ class MaildirFolders:
         return self._places[key]
 
     def _make(self, folder: str) -> None:
-        """What is missing of a sub-folder, with the rights, and for root with the owner, of the Maildir itself."""
+        """Create missing parts of a sub-folder, with the permissions and, as root, the owner of the Maildir."""
         like = os.fstat(self._base)
         _make_folder(folder, self._base, like)
         with _folder(folder, self._base) as above:
@@ -176,7 +176,7 @@ def _beginning(descriptor: int) -> bytes:
 
 
 def _free(folder: int, name: str) -> str:
-    """``name``, or one like it that no message in ``folder`` has yet."""
+    """``name``, or a variant of it that is unused in ``folder``."""
     unique, colon, flags = name.partition(":")
     for number in count(1):
         try:

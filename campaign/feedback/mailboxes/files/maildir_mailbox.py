@@ -1,4 +1,4 @@
-"""A Maildir as a source of feedback: one file a message, put away into sub-folders of it."""
+"""A Maildir as a source of feedback: one file per message, moved into its sub-folders when done."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from campaign.feedback.mailboxes.incoming_message import Reader, incoming
 
 
 class MaildirMailbox:
-    """The messages in ``new`` and ``cur``, read or unread. What is acknowledged leaves them."""
+    """The messages in ``new`` and ``cur``, read or unread. Acknowledged messages are moved or deleted."""
 
     def __init__(self, path: Path, settings: FeedbackSourceSection, read: Reader) -> None:
-        """Looks at the disk when it is first needed. Raises ConfigError where a folder's name cannot be one."""
+        """The disk is first accessed by `size` or `receive`. Raises ConfigError for an invalid folder name."""
         self.name = f"maildir:{path}"
         self._path, self._read, self._delete = path, read, settings.delete
         self._done, self._unknown = (sub_folder(name) for name in (settings.done, settings.unknown))
         self._folders: MaildirFolders | None = None
 
     def size(self) -> int | None:
-        """How many messages there are. Raises InputError."""
+        """The number of messages. Raises InputError."""
         return sum(1 for _ in self._opened().names())
 
     def receive(self) -> Iterator[Received]:
-        """The messages, one in memory; what another program takes away meanwhile is passed over. Raises InputError."""
+        """The messages, one in memory at a time; those removed meanwhile are skipped. Raises InputError."""
         folders = self._opened()
         for place, name in folders.names():
             raw = folders.read(place, name)
@@ -57,9 +57,9 @@ class MaildirMailbox:
 
 
 def sub_folder(name: str) -> str:
-    """``a/b`` -> ``.a.b``, as Maildir++ has it; other than ASCII in the UTF-7 of IMAP (RFC 3501, 5.1.3).
+    """``a/b`` -> ``.a.b``, as in Maildir++; characters beyond ASCII in IMAP's UTF-7 (RFC 3501, 5.1.3).
 
-    Raises ConfigError where a part is empty or holds control characters.
+    Raises ConfigError if a part is empty or contains control characters.
     """
     parts = name.replace(".", "/").split("/")
     if not all(parts) or not name.isprintable():

@@ -1,4 +1,4 @@
-"""An mbox file cut into messages, a line at a time (RFC 4155): each begins with a line ``From `` after an empty one."""
+"""Splits an mbox file into messages, line by line (RFC 4155): each begins with a line ``From `` after an empty one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import BinaryIO, NamedTuple
 from campaign.feedback.mailboxes.incoming_message import LARGEST
 
 SEPARATOR = b"From "
-#: Octets of a line that are read at once.
+#: Octets of a line read at once.
 PIECE = 1 << 16
 _QUOTED = re.compile(rb"(?m)^>(>*From )")
-#: Headers that mail readers add to a message in an mbox and change as it is read.
+#: Headers that mail readers add to a message in an mbox, and change when it is read.
 _READERS_OWN = (b"status:", b"x-status:", b"x-keywords:", b"x-uid:", b"x-imap:", b"x-imapbase:", b"content-length:")
 
 
 class MboxMessage(NamedTuple):
-    """Where it begins and ends in the file, its first `LARGEST` octets, and whether an empty line ends it."""
+    """A message: its offsets in the file, its first `LARGEST` octets, and whether an empty line ends it."""
 
     start: int
     end: int
@@ -26,7 +26,7 @@ class MboxMessage(NamedTuple):
 
 
 def split_mbox(file: BinaryIO, start: int, end: int) -> Iterator[MboxMessage]:
-    """The messages between two offsets; what lies before the first separator belongs to none and is passed over."""
+    """The messages between two offsets; text before the first separator is skipped."""
     file.seek(start)
     position = begun = start
     pieces: list[bytes] | None = None
@@ -47,14 +47,14 @@ def split_mbox(file: BinaryIO, start: int, end: int) -> Iterator[MboxMessage]:
 
 
 def without_marks(message: bytes) -> bytes:
-    """The message without the headers in which a mail reader notes that it was read."""
+    """The message without the headers by which a mail reader marks it as read."""
     head, gap, body = message.partition(b"\n\n")
     kept = [line for line in head.split(b"\n") if not line.lower().startswith(_READERS_OWN)]
     return b"\n".join(kept) + gap + body
 
 
 def _message(pieces: list[bytes]) -> bytes:
-    """Without the separator and the empty line that ends it, and with one ``>`` less before each ``From ``."""
+    """The message without its separator and final empty line, and with one ``>`` removed before each ``From ``."""
     content = b"".join(pieces).partition(b"\n")[2]
     for ending in (b"\r\n\r\n", b"\n\n"):
         if content.endswith(ending):

@@ -1,4 +1,4 @@
-"""An mbox file as a source of feedback: it is only read, and how far is noted elsewhere."""
+"""An mbox file as a source of feedback: it is only read; the position is saved in a progress file."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from campaign.feedback.mailboxes.files.mbox_format import SEPARATOR, split_mbox,
 from campaign.feedback.mailboxes.incoming_message import Reader, incoming
 from campaign.feedback.mailboxes.mailbox_progress import read_mailbox_progress, write_mailbox_progress
 
-#: Octets before the noted offset by which the file is known again.
+#: Octets before the saved offset by which the file is recognised.
 KNOWN_BY = 1 << 16
-#: Seconds without a change after which a message that no empty line ends is taken to be whole.
+#: Seconds without a change after which a last message without an empty line at its end counts as complete.
 SETTLED = 60.0
 
 
 class MboxMailbox:
-    """The messages behind the offset noted in ``progress_file``.
+    """The messages after the offset saved in ``progress_file``.
 
-    Where the octets before that offset are not those that were read, the file was rotated, cut or rewritten: it is
-    read from its beginning, and ids show what was counted before. The file is never changed, so that no mail is lost
-    to two programs that write it at once.
+    If the octets before that offset differ from those that were read, the file was rotated, cut or rewritten. Then it
+    is read from its beginning, and ids show what was counted before. The file is never changed, so no mail is lost by
+    two programs writing it at once.
     """
 
     def __init__(self, path: Path, *, progress_file: Path, read: Reader, now: Callable[[], float] = time.time) -> None:
-        """Looks at the disk when it is first needed."""
+        """The disk is first accessed by `size` or `receive`."""
         self.name = f"mbox:{path}"
         self._path, self._progress_file, self._read, self._now = path, progress_file, read, now
         self._file: BinaryIO | None = None
@@ -43,18 +43,18 @@ class MboxMailbox:
         self._acknowledged: dict[int, int] = {}
 
     def size(self) -> int | None:
-        """``None``: counting would take as long as reading."""
+        """Always ``None``: counting would take as long as reading."""
         return None
 
     def receive(self) -> Iterator[Received]:
-        """The messages, one in memory. A last one that is still being written is left for next time.
+        """The messages, one in memory at a time. A last one that is still being written is left for next time.
 
         Raises InputError, StorageError.
         """
         file = self._opened()
         try:
             for one in split_mbox(file, self._done, self._end):
-                if self._first:  # what was appended to a message that was read before belongs to none
+                if self._first:  # text appended to a message that was read before belongs to no message
                     self._done, self._first = one.start, False
                 whole = is_whole(closed=one.closed, locked=self._locked, settled=self._settled)
                 if one.end < self._end or whole:
@@ -64,7 +64,7 @@ class MboxMailbox:
             raise self._unreadable(error) from None
 
     def acknowledge(self, handled: Sequence[Handled]) -> None:
-        """Note the offset behind them, as far as none before it is left. Raises InputError, StorageError."""
+        """Save the offset up to the first message not acknowledged. Raises InputError, StorageError."""
         file = self._opened()
         self._acknowledged.update(one.receipt for one in handled)
         before = self._done
@@ -89,7 +89,7 @@ class MboxMailbox:
         return self._file
 
     def _look(self, descriptor: int) -> None:
-        """How much is to be read of it, and from where."""
+        """Determine from where and how far to read."""
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise InputError(f"{self._path} is no file.", next_step="write maildir:PATH for a Maildir")
         self._locked = _lock(descriptor)
@@ -97,7 +97,7 @@ class MboxMailbox:
         self._end = found.st_size
         self._settled = self._now() - found.st_mtime > SETTLED
         if self._locked:
-            fcntl.lockf(descriptor, fcntl.LOCK_UN)  # what is appended from now on lies behind the end
+            fcntl.lockf(descriptor, fcntl.LOCK_UN)  # anything appended from now on is after the end
         if self._end and os.pread(descriptor, len(SEPARATOR), 0) != SEPARATOR:
             raise InputError(
                 f"{self._path} is no mbox.",
@@ -128,10 +128,10 @@ class MboxMailbox:
 
 
 def is_whole(*, closed: bool, locked: bool, settled: bool) -> bool:
-    """Whether the last message of a file may be taken.
+    """Whether the last message of a file is complete.
 
-    Whoever appends holds a lock that ``locked`` says we got, so nobody was; or uses none, and then an empty line at
-    the end (``closed``), or some time without a change (``settled``), has to tell.
+    A program that appends under a lock is excluded if we hold it (``locked``). One that uses no lock shows completeness
+    by an empty line at the end (``closed``), or by some time without a change (``settled``).
     """
     return settled or (locked and closed)
 

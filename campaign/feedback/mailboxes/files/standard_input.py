@@ -1,4 +1,4 @@
-"""One message on standard input, as a mail server hands it to a command."""
+"""One message on standard input, as a mail server pipes it to a command."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PIECE = 1 << 16
 class StandardInput:
     """The message, without the ``From `` line that Postfix and others put before it.
 
-    There is nothing to acknowledge: the exit code tells the mail server. After 75 it tries again later, by sysexits(3).
+    There is nothing to acknowledge: the mail server acts on the exit code, and tries again after 75 (sysexits(3)).
     """
 
     name = "stdin"
 
     def __init__(self, stream: BinaryIO, read: Reader) -> None:
-        """Reads ``stream`` when asked to, and leaves it open."""
+        """``stream`` is read by `receive`, and stays open."""
         self._stream, self._read = stream, read
 
     def size(self) -> int | None:
@@ -29,7 +29,7 @@ class StandardInput:
         return 1
 
     def receive(self) -> Iterator[Received]:
-        """The message. What is beyond 1 MB is taken and dropped, so that no pipe breaks. Raises InputError."""
+        """The message. Octets beyond 1 MB are read and dropped, so that the pipe does not break. Raises InputError."""
         try:
             raw = self._stream.read(LARGEST)
             while self._stream.read(_PIECE):

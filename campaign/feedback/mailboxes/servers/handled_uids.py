@@ -1,4 +1,4 @@
-"""Which UIDs of an IMAP folder are done, where its messages cannot be moved: as a few ranges."""
+"""The UIDs of an IMAP folder that are done, if its messages cannot be moved, as a few ranges."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class HandledUids:
-    """UIDs that are done, of one UIDVALIDITY. UIDs only ever grow, so no new one appears within a range."""
+    """UIDs that are done, for one UIDVALIDITY. UIDs only grow, so no new one appears within a range."""
 
     def __init__(self, validity: int, noted: dict[str, Any]) -> None:
-        """``noted`` is what `noted` gave; it is forgotten where it is of another validity (RFC 3501, 2.3.1.1)."""
+        """``noted`` is an earlier result of `noted`; it is dropped if its validity differs (RFC 3501, 2.3.1.1)."""
         self._validity = validity
         self._new: set[int] = set()
         ranges = noted.get("ranges") if noted.get("uidvalidity") == validity else None
@@ -27,11 +27,11 @@ class HandledUids:
         return len(self._new)
 
     def update(self, uids: Iterable[int]) -> None:
-        """These are done as well."""
+        """Add these UIDs."""
         self._new.update(uids)
 
     def noted(self, present: Sequence[int]) -> dict[str, Any]:
-        """What to keep of it, given the UIDs that the folder holds, ascending."""
+        """The state to save, given the folder's current UIDs, ascending."""
         ranges: list[list[int]] = []
         open_range = False
         for uid in present:

@@ -1,6 +1,6 @@
-"""An IMAP connection (RFC 3501) up to its login, by the library ``imapclient``: the only module that uses it.
+"""An IMAP connection (RFC 3501) up to its login. The only module that uses the library ``imapclient``.
 
-The library is loaded when a mailbox is opened. Before anything else is sent, the connection is encrypted.
+The library is loaded when a mailbox is opened. The connection is encrypted before anything else is sent.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret
 from campaign.feedback.mailboxes.servers.server_trust import no_encryption, not_trusted
 from campaign.feedback.mailboxes.servers.server_url import ServerUrl
 
-#: Seconds to wait for a connection, and for a server's next octets.
+#: Seconds to wait for a connection, and for the server's next octets.
 PATIENCE = 30.0, 60.0
-#: Seconds that saying goodbye may take.
+#: Seconds that LOGOUT may take.
 FAREWELL = 3.0
 #: Response codes of a refused login (RFC 5530, 3) that say nothing about the password.
 _PASSING = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]")
-#: What the library raises where an answer is no IMAP.
+#: Errors that the library raises if an answer is not IMAP.
 _NO_IMAP = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError, MemoryError)
 
 
 class ImapConnection:
-    """Connected, encrypted and logged in. ``client`` is the library's; faults within `told` become errors of ours."""
+    """Connected, encrypted and logged in. ``client`` is the library's; errors within `told` are translated."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ImapConnection:
         told: list[bytes] = []
 
         def bearer(challenge: bytes) -> str:
-            told.append(challenge)  # a second one is the reason for a refusal, and wants an empty answer
+            told.append(challenge)  # a second one is the reason for a refusal, and requires an empty answer
             return f"user={user}\1auth=Bearer {secret}\1\1" if len(told) == 1 else ""
 
         try:
@@ -104,17 +104,17 @@ class ImapConnection:
             raise refusal(name, words, secret) from None
 
     def repeated(self, command: Callable[..., Any], *words: Any) -> Any:
-        """Give a command once more after one that failed since somebody took messages away (RFC 5530, 3)."""
+        """Repeat a command that failed because messages were removed meanwhile (RFC 5530, 3)."""
         try:
             return command(*words)
         except self.library.exceptions.IMAPClientError as error:
             if "[EXPUNGEISSUED]" not in str(error):
                 raise
-            self.client.noop()  # by which the server tells which are gone
+            self.client.noop()  # the server's answer lists the removed ones
             return command(*words)
 
     def close(self) -> None:
-        """Say goodbye if anybody listens, and end the connection. Never raises."""
+        """Send LOGOUT if the connection still works, and close it. Never raises."""
         with suppress(OSError, self.library.exceptions.IMAPClientError, *_NO_IMAP):
             if self._broken is None:
                 self.client.socket().settimeout(FAREWELL)
@@ -124,7 +124,7 @@ class ImapConnection:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Errors of the library and of the system become ours; after one that ends the connection nothing is sent."""
+        """Translate errors of the library and the system; after one that ends the connection nothing more is sent."""
         name, errors = self.where.name, self.library.exceptions
         if self._broken is not None:
             raise self._broken

@@ -1,4 +1,4 @@
-"""An IMAP folder as a source of feedback: read, counted, and put away into another folder."""
+"""An IMAP folder as a source of feedback: messages are read and then moved into another folder."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from campaign.feedback.mailboxes.servers.imap_session import ImapSession
 from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret
 from campaign.feedback.mailboxes.servers.server_url import ServerUrl
 
-#: UIDs in one command: its line stays within what any server takes.
+#: UIDs in one command, so that its line is short enough for any server.
 MOVED_AT_ONCE = 200
-#: Messages after which those that are done are noted once more; it takes time, and only saves time.
+#: Messages between two saves of the progress file, which is optional: it only saves time.
 NOTED_AT_ONCE = 5_000
 
 
 class ImapMailbox:
-    r"""Every message of a folder, read or unread: what a person has looked at counts all the same.
+    r"""Every message of a folder, read or unread, so messages that a person has opened count too.
 
-    What is acknowledged leaves the folder. Where the server can move nothing without touching other people's deleted
-    messages, or the folder may only be read, it stays, and its UID is noted in ``progress_file``.
+    Acknowledged messages leave the folder. If the server cannot move a message without expunging others, or the folder
+    is read-only, the message stays and its UID is recorded in ``progress_file``.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ImapMailbox:
         read: Reader,
         patience: tuple[float, float] = PATIENCE,
     ) -> None:
-        """Connects when it is first needed. Raises ConfigError where a message would be moved to where it is."""
+        """`size` or `receive` connects. Raises ConfigError if messages would be moved to the folder they are in."""
         self.name = where.name
         self._where, self._settings, self._trust, self._secret = where, settings, trust, secret
         self._progress_file, self._read, self._patience = progress_file, read, patience
@@ -55,18 +55,18 @@ class ImapMailbox:
                 raise self._same_folder(target)
 
     def size(self) -> int | None:
-        """How many messages have not been acknowledged. Raises as `receive`."""
+        """The number of messages not yet acknowledged. Raises the errors of `receive`."""
         _, handled, present = self._opened()
         return sum(uid not in handled for uid in present)
 
     def receive(self) -> Iterator[Received]:
-        """The messages that are there now, 4 MB of them in memory. Raises UnfinishedError, LoginError, InputError."""
+        """The messages present now, 4 MB in memory at a time. Raises UnfinishedError, LoginError, InputError."""
         session, handled, present = self._opened()
         for uid, raw in session.messages(uid for uid in present if uid not in handled):
             yield incoming(raw, self._read, uid)
 
     def acknowledge(self, handled: Sequence[Handled]) -> None:
-        """Move or delete them, or note that they are done. Raises UnfinishedError, StorageError."""
+        """Move or delete them, or record them as done. Raises UnfinishedError, StorageError."""
         settings = self._settings
         groups: dict[str, list[int]] = {}
         for one in handled:
@@ -116,9 +116,9 @@ class ImapMailbox:
             self._noted = len(handled)
 
     def close(self) -> None:
-        """Note what is done, and end the connection. Never raises."""
+        """Save the progress and close the connection. Never raises."""
         if self._open is not None:
-            with suppress(CampaignError):  # what is not noted is read again, and not counted again
+            with suppress(CampaignError):  # unrecorded messages are read again, but not counted again
                 self._note()
             self._open[0].close()
             self._open = None

@@ -1,7 +1,7 @@
-"""One IMAP folder, open: its messages read in batches, moved and deleted.
+"""An open IMAP folder: reads its messages in batches, moves and deletes them.
 
-A message is read by BODY.PEEK, so that nothing is marked as read, and only its beginning is fetched. Nobody else's
-message is ever expunged: a message goes by MOVE (RFC 6851) or by UID EXPUNGE (RFC 4315), or it stays.
+A message is read by BODY.PEEK, so that it is not marked as read, and only its beginning is fetched. Other messages are
+never expunged: a message is removed by MOVE (RFC 6851) or UID EXPUNGE (RFC 4315), or it stays.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from campaign.feedback.mailboxes.servers.imap_connection import PATIENCE, ImapCo
 from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret, shown
 from campaign.feedback.mailboxes.servers.server_url import INBOX, ServerUrl
 
-#: Messages whose UIDs, or sizes, are asked for at once: a line of UIDs stays far below what the library takes.
+#: Messages whose UIDs, or sizes, are requested at once: a line of UIDs stays far below the library's limit.
 UIDS_AT_ONCE, SIZES_AT_ONCE = 20_000, 500
-#: Messages, and octets of them, fetched at once: what is held in memory.
+#: Messages, and their octets, fetched at once and held in memory.
 MESSAGES_AT_ONCE, OCTETS_AT_ONCE = 50, 4 << 20
 
 
 class ImapSession:
-    """A connection with one folder selected. Faults are raised as errors of ours."""
+    """A connection with one folder selected. Errors are raised as `CampaignError`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class ImapSession:
     def uids(self) -> array[int]:
         """The UIDs of all messages, ascending, four octets each.
 
-        One that another session's expunging hides just now is there the next time.
+        A UID that another session's expunging hides at the moment appears the next time.
         """
         found = array("I")
         with self._line.told():
@@ -74,7 +74,7 @@ class ImapSession:
             return array("I", sorted(set(found)))
 
     def messages(self, uids: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-        """Each message's UID and the first `LARGEST` octets of it; those that are gone are passed over."""
+        """Each message's UID and its first `LARGEST` octets; messages that are gone are skipped."""
         for batch in batches(self._sizes(uids)):
             with self._line.told():
                 found = self._line.repeated(self._line.client.fetch, batch, [f"BODY.PEEK[]<0.{LARGEST}>"])
@@ -94,17 +94,17 @@ class ImapSession:
                     yield uid, size
 
     def can_move(self) -> bool:
-        """Whether the server has a way to move messages that leaves other people's alone."""
+        """Whether the server can move messages without expunging others."""
         with self._line.told():
             return self.writable and any(map(self._line.client.has_capability, ("MOVE", "UIDPLUS")))
 
     def can_delete(self) -> bool:
-        """The same of deleting."""
+        """Whether the server can delete messages without expunging others."""
         with self._line.told():
             return self.writable and bool(self._line.client.has_capability("UIDPLUS"))
 
     def move(self, uids: Sequence[int], folder: str) -> None:
-        """Move those of them that are still there. Takes `can_move`."""
+        """Move those messages that still exist. Requires `can_move`."""
         with self._line.told():
             if self._line.client.has_capability("MOVE"):
                 self._line.repeated(self._line.client.move, uids, folder)
@@ -113,13 +113,13 @@ class ImapSession:
         self.delete(uids)
 
     def delete(self, uids: Sequence[int]) -> None:
-        """Remove them for good. Takes `can_delete`."""
+        """Delete them permanently. Requires `can_delete`."""
         with self._line.told():
             self._line.client.add_flags(uids, [self._line.library.DELETED], silent=True)
             self._line.client.uid_expunge(uids)
 
     def find_or_make(self, name: str) -> str:
-        """The folder's full name, in the server's own form; it is created and subscribed where it is missing."""
+        """The folder's full name in the server's form; a missing folder is created and subscribed."""
         with self._line.told():
             folder = self._full_name(name)
             if not self._line.client.list_folders("", folder):
@@ -129,9 +129,9 @@ class ImapSession:
         return folder
 
     def _full_name(self, name: str) -> str:
-        """``a/b`` in the form of the server: ``INBOX.a.b`` where folders lie below INBOX and a dot parts them.
+        """``a/b`` in the server's form: ``INBOX.a.b`` if folders are below INBOX and separated by a dot.
 
-        A folder of that name elsewhere, such as one that others share with us, goes before.
+        An existing folder of that name elsewhere, such as a shared one, takes precedence.
         """
         spaces = self._line.client.namespace().personal if self._line.client.has_capability("NAMESPACE") else None
         prefix, delimiter = spaces[0] if spaces else ("", self._delimiter())
@@ -151,9 +151,9 @@ class ImapSession:
 
 
 def batches(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
-    """Cut ``(uid, octets)`` into what is fetched at once, at most `MESSAGES_AT_ONCE` and `OCTETS_AT_ONCE`.
+    """Split ``(uid, octets)`` into batches of at most `MESSAGES_AT_ONCE` and `OCTETS_AT_ONCE`.
 
-    A larger message comes alone, in case a server sends all of it.
+    A larger message gets its own batch, in case a server sends all of it.
     """
     batch: list[int] = []
     held = 0
@@ -168,7 +168,7 @@ def batches(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
 
 
 def _body(found: dict[bytes, Any]) -> bytes | None:
-    """The octets in an answer to FETCH: ``None`` where the message is gone, empty where the server gives none."""
+    """The octets in an answer to FETCH: ``None`` if the message is gone, empty if the server gives none."""
     for item, value in found.items():
         if item.startswith(b"BODY[]"):
             return value[:LARGEST] if isinstance(value, bytes) else b""

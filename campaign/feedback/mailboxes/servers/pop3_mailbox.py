@@ -1,4 +1,4 @@
-"""A POP3 mailbox as a source of feedback: there are no folders, so messages stay and are noted, or are deleted."""
+"""A POP3 mailbox as a source of feedback: messages stay and are recorded as done, or are deleted."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from campaign.feedback.mailboxes.servers.pop3_session import PATIENCE, Pop3Sessi
 from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret
 from campaign.feedback.mailboxes.servers.server_url import ServerUrl
 
-#: Messages after which those that are done are noted once more; it takes time, and only saves time.
+#: Messages between two saves of the progress file, which is optional: it only saves time.
 NOTED_AT_ONCE = 5_000
 
 
 class Pop3Mailbox:
-    """Every message whose unique id (UIDL) is not noted as done in ``progress_file``.
+    """Every message whose unique id (UIDL) is not recorded as done in ``progress_file``.
 
-    With ``delete`` those about our letters are marked as they are acknowledged, and go when `close` ends the session,
-    as POP3 has it (RFC 1939, 6). If it breaks before, they are read, and marked, the next time.
+    With ``delete``, messages about our letters are marked when acknowledged, and deleted when `close` ends the session
+    (RFC 1939, 6). If the connection breaks before, they are read and marked again the next time.
     """
 
     def __init__(
@@ -38,22 +38,22 @@ class Pop3Mailbox:
         read: Reader,
         patience: float = PATIENCE,
     ) -> None:
-        """Connects when it is first needed."""
+        """`size` or `receive` connects."""
         self.name = where.name
         self._where, self._delete, self._trust, self._secret = where, settings.delete, trust, secret
         self._progress_file, self._read, self._patience = progress_file, read, patience
         self._session: Pop3Session | None = None
-        self._waiting: list[tuple[int, str]] = []  # as the server numbers them, and their unique ids
+        self._waiting: list[tuple[int, str]] = []  # the server's numbers, and their unique ids
         self._done: dict[str, None] = {}
         self._unnoted = 0
 
     def size(self) -> int | None:
-        """How many messages have not been acknowledged. Raises as `receive`."""
+        """The number of messages not yet acknowledged. Raises the errors of `receive`."""
         self._opened()
         return len(self._waiting)
 
     def receive(self) -> Iterator[Received]:
-        """The messages that are there now, one in memory. Raises UnfinishedError, LoginError, ConfigError."""
+        """The messages present now, one in memory at a time. Raises UnfinishedError, LoginError, ConfigError."""
         session = self._opened()
         large = session.sizes()
         for number, uid in self._waiting:
@@ -62,7 +62,7 @@ class Pop3Mailbox:
                 yield incoming(raw, self._read, (number, uid))
 
     def acknowledge(self, handled: Sequence[Handled]) -> None:
-        """Mark for deletion, or note as done. Raises UnfinishedError, StorageError."""
+        """Mark for deletion, or record as done. Raises UnfinishedError, StorageError."""
         session = self._opened()
         for one in handled:
             number, uid = one.receipt
@@ -82,7 +82,7 @@ class Pop3Mailbox:
                 before = {one for one in noted if isinstance(one, str)} if isinstance(noted, list) else set()
                 for number, uid in session.uids():
                     if uid in before:
-                        self._done[uid] = None  # what the server has no more is forgotten
+                        self._done[uid] = None  # messages gone from the server are forgotten
                     else:
                         self._waiting.append((number, uid))
             except CampaignError:
@@ -97,9 +97,9 @@ class Pop3Mailbox:
             self._unnoted = 0
 
     def close(self) -> None:
-        """Note what is done, and end the session, upon which the server deletes. Never raises."""
+        """Save the progress and end the session, upon which the server deletes. Never raises."""
         if self._session is not None:
-            with suppress(CampaignError):  # what is not noted is read again, and not counted again
+            with suppress(CampaignError):  # unrecorded messages are read again, but not counted again
                 self._note()
             self._session.close()
             self._session = None

@@ -1,7 +1,7 @@
-"""One POP3 connection (RFC 1939), by the standard library, with the two things that it lacks.
+"""A POP3 connection (RFC 1939) by the standard library, with two additions.
 
-A message is read in pieces, so that one of any size, and with lines of any length, takes no more memory than
-`LARGEST`; and an access token is shown by AUTH XOAUTH2.
+A message is read in pieces, so a message of any size, with lines of any length, takes no more memory than `LARGEST`;
+and login by an access token is possible (AUTH XOAUTH2).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from campaign.feedback.mailboxes.servers.server_faults import MailboxSecret
 from campaign.feedback.mailboxes.servers.server_trust import no_encryption, not_trusted
 from campaign.feedback.mailboxes.servers.server_url import ServerUrl
 
-#: Seconds to wait for a connection, and for a server's next octets.
+#: Seconds to wait for a connection, and for the server's next octets.
 PATIENCE = 60.0
-#: Octets of a line that are read at once.
+#: Octets of a line read at once.
 PIECE = 1 << 16
-#: Lines asked for of a message larger than `LARGEST`: that many of the usual 78 octets hold it twice.
+#: Lines requested of a message larger than `LARGEST`: with the usual 78 octets a line, twice as much as is read.
 LINES_OF_LARGE = 2 * LARGEST // 78
 #: Response codes of a refused login (RFC 2449, RFC 3206) that say nothing about the password.
 _PASSING = ("[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]")
 
 
 class Pop3Session:
-    """A connection, logged in, which holds the mailbox for itself. Faults are raised as errors of ours."""
+    """A connection, logged in, with exclusive access to the mailbox. Errors are raised as `CampaignError`."""
 
     def __init__(
         self, where: ServerUrl, trust: ssl.SSLContext, secret: MailboxSecret, *, patience: float = PATIENCE
@@ -95,10 +95,10 @@ class Pop3Session:
 
     def _show_token(self, token: str) -> None:
         line = f"user={self._where.user}\1auth=Bearer {token}\1\1".encode()
-        answer = self._ask(b"AUTH XOAUTH2")  # a token is longer than the line of a command may be (RFC 5034, 4)
+        answer = self._ask(b"AUTH XOAUTH2")  # a token exceeds the longest command line (RFC 5034, 4)
         if answer.startswith(b"+"):
             answer = self._ask(base64.b64encode(line))
-        if answer.startswith(b"+ "):  # the reason for a refusal, which wants an empty answer
+        if answer.startswith(b"+ "):  # the reason for a refusal, which requires an empty answer
             reason = base64.b64decode(answer[2:].strip() + b"==")
             raise poplib.error_proto(self._ask(b"") + b" " + reason)
         if not answer.startswith(b"+OK"):
@@ -118,7 +118,7 @@ class Pop3Session:
             return {int(number): int(size) for number, size in pairs if int(size) > LARGEST}
 
     def message(self, number: int, *, large: bool = False) -> bytes | None:
-        """The first `LARGEST` octets; ``None`` where the server has it no more. Of a ``large`` one few are sent."""
+        """The first `LARGEST` octets; ``None`` if it is gone. Of a ``large`` message only the beginning is sent."""
         with self._told():
             answer = self._ask(b"TOP %d %d" % (number, LINES_OF_LARGE)) if large else b""
             if not answer.startswith(b"+OK"):
@@ -126,7 +126,7 @@ class Pop3Session:
             return b"".join(self._content()) if answer.startswith(b"+OK") else None
 
     def _content(self) -> Iterator[bytes]:
-        """The lines up to the one with a dot, without dot-stuffing; what is beyond `LARGEST` is read and dropped."""
+        """The lines up to the final dot, without dot-stuffing; octets beyond `LARGEST` are read and dropped."""
         left = LARGEST
         starts = True
         while True:
@@ -159,12 +159,12 @@ class Pop3Session:
         return line.rstrip(b"\r\n")
 
     def delete(self, number: int) -> None:
-        """Mark it; it goes when `close` says goodbye, and stays if the connection breaks before."""
+        """Mark a message for deletion; `close` deletes it. It stays if the connection breaks before."""
         with self._told():
             self._connection.dele(number)
 
     def close(self) -> bool:
-        """Say goodbye, which makes deletions good, and end the connection. Whether it was heard; never raises."""
+        """Send QUIT, which performs deletions, and close the connection. Whether it was answered; never raises."""
         heard = False
         with suppress(OSError, poplib.error_proto, AttributeError):
             if self._broken is None:
@@ -176,7 +176,7 @@ class Pop3Session:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Errors of the library and of the system become ours; after one that ends the connection nothing is sent."""
+        """Translate errors of the library and the system; after one that ends the connection nothing more is sent."""
         name = self._where.name
         if self._broken is not None:
             raise self._broken
@@ -199,7 +199,7 @@ class Pop3Session:
 
 
 class _Clear(poplib.POP3):
-    """The library's, which leaves its socket open where the greeting is none."""
+    """The library's class, but it closes its socket if the greeting is invalid."""
 
     def __init__(self, *where: Any, **how: Any) -> None:
         with _closed_on_failure(self):
@@ -219,13 +219,13 @@ def _closed_on_failure(connection: poplib.POP3) -> Iterator[None]:
     try:
         yield
     except (OSError, poplib.error_proto):
-        with suppress(OSError, AttributeError):  # where there is no connection, there is nothing to close
+        with suppress(OSError, AttributeError):  # without a connection there is nothing to close
             connection.close()
         raise
 
 
 def _ends(error: poplib.error_proto) -> bool:
-    """Whether the connection ended; what the server says itself is octets."""
+    """Whether the connection ended; an error reported by the server has octets as its argument."""
     return not (error.args and isinstance(error.args[0], bytes))
 
 

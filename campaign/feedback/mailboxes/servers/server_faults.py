@@ -1,4 +1,4 @@
-"""What goes wrong between us and a mailbox's server, each in its sentence."""
+"""Errors of connections to a mailbox's server, each with its message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from campaign.errors import ConfigError, LoginError, UnfinishedError
 
-#: Characters of a server's own words that are shown.
+#: Characters of a server's message that are shown.
 LONGEST_WORDS = 300
 
 AGAIN = "run the same command again: what was counted is not counted twice"
@@ -16,13 +16,13 @@ AGAIN = "run the same command again: what was counted is not counted twice"
 
 @dataclass(frozen=True, slots=True)
 class MailboxSecret:
-    """How to get at the password, or at an access token for XOAUTH2, just before it is needed."""
+    """Fetches the password, or an access token for XOAUTH2, just before it is needed."""
 
     password: Callable[[], str] | None = field(default=None, repr=False)
     access_token: Callable[[], str] | None = field(default=None, repr=False)
 
     def fetch(self, name: str) -> tuple[str, bool]:
-        """The secret, and whether it is a token. Raises ConfigError where there is none."""
+        """The secret, and whether it is a token. Raises ConfigError if there is none."""
         for way, token in ((self.access_token, True), (self.password, False)):
             secret = way() if way is not None else ""
             if secret:
@@ -34,24 +34,24 @@ class MailboxSecret:
 
 
 def cannot_reach(name: str, error: Exception) -> UnfinishedError:
-    """No connection came about."""
+    """The error of a connection that cannot be opened."""
     return UnfinishedError(
         f"{name} cannot be reached.", evidence=_reason(error), next_step="run the same command again"
     )
 
 
 def broke_off(name: str, error: Exception) -> UnfinishedError:
-    """The connection ended, or went silent, in the middle of it."""
+    """The error of a connection that ended, or timed out."""
     return UnfinishedError(f"The connection to {name} broke off.", evidence=_reason(error), next_step=AGAIN)
 
 
 def misunderstood(name: str, error: Exception) -> UnfinishedError:
-    """The server's answer is not what the protocol says, or it refused a command that any server takes."""
+    """The error of an answer that violates the protocol, or of a refused command that every server must accept."""
     return UnfinishedError(f"{name} did not do what was asked of it.", evidence=_reason(error), next_step=AGAIN)
 
 
 def login_refused(name: str, words: str, secret: str) -> LoginError:
-    """The server does not let us in; asking again locks accounts."""
+    """The error of a refused login; further tries could lock the account."""
     return LoginError(
         f"{name}: the login was refused.",
         evidence=shown(words, secret),
@@ -61,7 +61,7 @@ def login_refused(name: str, words: str, secret: str) -> LoginError:
 
 
 def not_now(name: str, words: str, secret: str) -> UnfinishedError:
-    """The login failed for a reason that passes: another session holds the mailbox, or a part of the server is down."""
+    """The error of a temporary login failure: another session holds the mailbox, or part of the server is down."""
     return UnfinishedError(
         f"{name} takes no login at present.",
         evidence=shown(words, secret),
@@ -70,7 +70,7 @@ def not_now(name: str, words: str, secret: str) -> UnfinishedError:
 
 
 def shown(words: str, secret: str = "") -> str:
-    """A server's words, fit for a terminal: without the ``secret``, which some repeat, and cut."""
+    """A server's message, safe for a terminal: shortened, and without the ``secret``, which some servers repeat."""
     if secret:
         for form in (secret, base64.b64encode(secret.encode()).decode("ascii")):
             words = words.replace(form, "[withheld]")

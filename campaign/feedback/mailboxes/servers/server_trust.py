@@ -1,4 +1,4 @@
-"""TLS to a mailbox's server: version 1.2 or newer, certificate and name checked; nothing is sent without it."""
+"""TLS to a mailbox's server: 1.2 or newer, with certificate and name checked; nothing is sent without it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from campaign.errors import ConfigError
 
-#: OpenSSL's numbers (X509_V_ERR_…): the certificate has ended; it is for another name or address.
+#: OpenSSL's error numbers (X509_V_ERR_…): the certificate has expired; it is for another name or address.
 _ENDED, _OTHER_NAMES = 10, (62, 64)
 
 
 def server_trust(ca_file: Path | None) -> ssl.SSLContext:
-    """The context for a connection; ``ca_file`` takes the place of the system's authorities. Raises ConfigError."""
+    """The context for a connection; ``ca_file`` replaces the system's authorities. Raises ConfigError."""
     try:
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
     except OSError as error:
@@ -26,7 +26,7 @@ def server_trust(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def not_trusted(host: str, error: ssl.SSLCertVerificationError) -> ConfigError:
-    """The server's certificate is not right, so nothing was sent to it."""
+    """The error of an untrusted server certificate; nothing was sent."""
     if error.verify_code in _OTHER_NAMES:
         advice = "write the name in the source's url that the server's certificate is for"
     elif error.verify_code == _ENDED:
@@ -43,7 +43,7 @@ def not_trusted(host: str, error: ssl.SSLCertVerificationError) -> ConfigError:
 
 
 def no_encryption(host: str, protocol: str) -> ConfigError:
-    """The server would read mail and password in clear."""
+    """The error of a server without encryption."""
     return ConfigError(
         f"{host} offers no encryption, so no password was sent.",
         evidence=f"{protocol}:// begins in clear, and the server does not take "

@@ -12,7 +12,7 @@ INBOX = "INBOX"
 
 
 class ServerUrl(NamedTuple):
-    """Where a mailbox is. ``encrypted`` from the first octet on; otherwise by STARTTLS (STLS in POP3)."""
+    """The location of a mailbox. ``encrypted``: TLS from the first octet; otherwise STARTTLS (STLS in POP3)."""
 
     protocol: str
     encrypted: bool
@@ -23,18 +23,18 @@ class ServerUrl(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What events and messages call it, such as ``imap:bounces@mail.example.com``."""
+        """Its name in events and messages, such as ``imap:bounces@mail.example.com``."""
         return f"{self.protocol}:{self.user}@{self.host}" + (f"/{self.folder}" if self.folder != INBOX else "")
 
 
 def parse_server_url(url: str) -> ServerUrl:
-    """Parse; user and folder are URL-decoded, and the user may hold an @. Raises ConfigError."""
+    """Parse; user and folder are URL-decoded, and the user may contain an @. Raises ConfigError."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
         user = unquote(parts.username or "", errors="strict")
         folder = unquote(parts.path.removeprefix("/").removesuffix("/"), errors="strict")
-    except (ValueError, KeyError):  # a port that is no number, brackets left open, no UTF-8 behind the %
+    except (ValueError, KeyError):  # an invalid port, unclosed brackets, invalid UTF-8 after %
         raise _wrong(url, "host, port or an escape such as %C3%BC is not right") from None
     if not host or not user:
         raise _wrong(url, f"it names no {'user' if host else 'host'}")
