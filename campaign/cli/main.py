@@ -1,6 +1,6 @@
-"""The group of commands, loaded one at a time so that the light ones start fast, and how every command ends.
+"""The group of commands, each imported only when used so that light ones start fast, and the end of every command.
 
-Commands return an `ExitCode` or raise a `CampaignError`; nothing else leaves here but a number and a sentence.
+Commands return an `ExitCode` or raise a `CampaignError`; the user sees only an exit code and a message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from campaign.exit_codes import ExitCode, of_error
 from campaign.report.formatting import printable
 from campaign.report.printed_commands import typeable
 
-#: Command -> module of this folder, and its line in the help; the order is that of a campaign's life.
+#: Command -> its module in this folder, and its line in the help, in the order of a campaign's life.
 COMMANDS = {
     "check": ("check", "Check data, every letter and the relay; send nothing."),
     "preview": ("preview", "Write some letters as .eml files and a page to look at."),
@@ -47,7 +47,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Imports a command's module only when the command is asked for."""
+    """Imports a command's module only when the command is used."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
         """All commands, in the order of a campaign's life."""
@@ -59,14 +59,14 @@ class Commands(click.Group):
             return None
         module, line = COMMANDS[name]
         command = getattr(importlib.import_module(f"campaign.cli.{module}"), f"{name.replace('-', '_')}_command")
-        assert isinstance(command, click.Command)  # noqa: S101 - a fault of ours, caught by the first test that runs it
+        assert isinstance(command, click.Command)  # noqa: S101 - an internal error, caught by the first test that runs it
         command.short_help = line
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that was typed, or a guess at what was meant."""
+        """The command that was typed, or an error that suggests one."""
         typed = args[0]
         if typed not in COMMANDS and not ctx.resilient_parsing:
             close = difflib.get_close_matches(typed, COMMANDS, n=1, cutoff=0.5)
@@ -89,7 +89,7 @@ def cli() -> None:
 
     Exit codes: 0 all served, 3 some failed, 4 some in doubt, 5 held, 75 run it again later; docs/contract.md
     lists all of them.
-    """  # noqa: D301 - click wants a real backspace before text it must not wrap
+    """  # noqa: D301 - click needs a real backspace before text that it must not wrap
 
 
 def main() -> None:
@@ -109,11 +109,11 @@ def main() -> None:
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except SystemExit as left:
-        code = ExitCode.DONE if left.code == 1 else left.code  # 1: click, when whoever reads our data has enough of it
+        code = ExitCode.DONE if left.code == 1 else left.code  # 1: click, if the pipe of our output was closed
     except OSError as error:
         say(f"Something could not be read or written.\n  {error}\nNext: see to it, then run the same command again")
         code = ExitCode.CANNOT_WRITE
-    except Exception as error:  # noqa: BLE001 - the last door: what comes here is a fault of ours, and has a code too
+    except Exception as error:  # noqa: BLE001 - the last resort: an internal error, which has an exit code too
         traceback.print_exc()
         say(f"A fault of ours ended this: {type(error).__name__}: {error}.")
         say("Next: run the same command again, it continues; please report the lines above")
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def open_standard_streams() -> None:
-    """Where a scheduler closed 0, 1 or 2, the next file opened would get its number: the journal, perhaps."""
+    """Open standard streams that a scheduler closed; else the next file, even the journal, would get their numbers."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -134,7 +134,7 @@ def open_standard_streams() -> None:
 
 
 def let_go_of_streams() -> None:
-    """Flush; a reader that has left must not change the exit code when the interpreter flushes for the last time."""
+    """Flush; a closed pipe must not change the exit code when the interpreter flushes for the last time."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -143,11 +143,11 @@ def let_go_of_streams() -> None:
 
 
 def say(text: str) -> None:
-    """To stderr, without anything from a list or a relay that could steer a terminal."""
+    """Print to stderr, without control characters from a list or a relay."""
     with contextlib.suppress(OSError):
         click.echo("\n".join(printable(line) for line in typeable(text).split("\n")), err=True)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM before anything is sent: leave as on an exception, so that nothing half-made stays behind."""
+    """SIGTERM before anything is sent: exit like an exception, so that partial files are removed."""
     sys.exit(int(ExitCode.TERMINATED))

@@ -1,4 +1,4 @@
-"""What came back, on one page: read each source, keep what it tells, settle doubts, say who is left out from now on."""
+"""`campaign collect` on one page: read each source, store its events, settle letters in doubt, export suppression."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.step_progress import StepProgress
 
-SAME_WORDS = 4_096  #: replies that are judged once, as many recipients get them in the same words
-PIPE_PATIENCE = 20.0  #: seconds that one message on standard input waits for another collect to end
+SAME_WORDS = 4_096  #: cached judgements of replies, because many recipients get the same text
+PIPE_PATIENCE = 20.0  #: seconds that a message on standard input waits for another collect to end
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """How it ended, and what it did."""
+    """The exit code and the counts of a collect."""
 
     code: ExitCode
     tally: CollectTally
@@ -49,10 +49,10 @@ class Collected:
 
 @seldom()
 def collect(settings: Settings, urls: tuple[str, ...], console: Console) -> Collected:
-    """Read the sources of the campaign file, or those of them, and ``-``, that ``urls`` names.
+    """Read all sources of the campaign file, or only those that ``urls`` names; ``-`` is standard input.
 
-    A source that fails does not keep the others from being read. Raises ConfigError where there is nothing to read,
-    UnfinishedError where another process collects, StorageError and DamageError of what is kept.
+    If a source fails, the others are still read. Raises ConfigError if there is nothing to read, UnfinishedError if
+    another process collects, StorageError and DamageError of the store.
     """
     began, job = time.monotonic(), prepare(settings)
     sources = chosen_sources(job, urls)
@@ -69,7 +69,7 @@ def collect(settings: Settings, urls: tuple[str, ...], console: Console) -> Coll
 
 
 def chosen_sources(job: Job, urls: tuple[str, ...]) -> tuple[FeedbackSourceSection, ...]:
-    """The campaign file's sources, or those that are asked for. Raises ConfigError."""
+    """The campaign file's sources, or the requested ones. Raises ConfigError."""
     known = {one.url: one for one in job.settings.feedback.source}
     file = path_text(job.settings.file)
     if not known and not urls:
@@ -90,7 +90,7 @@ def chosen_sources(job: Job, urls: tuple[str, ...]) -> tuple[FeedbackSourceSecti
 
 
 def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path, console: Console) -> CollectTally:
-    """Everything that the sources hold, kept. Raises StorageError or DamageError of what is kept."""
+    """Read all sources into the store. Raises StorageError or DamageError of the store."""
     tally = CollectTally(sources=len(sources))
     runs = sent_runs(job.directory, job.secret)
     column = job.settings.compose.unsubscribe_id
@@ -111,7 +111,7 @@ def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path,
 
 
 def size_of(source: FeedbackSource) -> int | None:
-    """How many there are to read, for progress; what keeps it from saying so is told when it is read."""
+    """The number of items to read, for progress; None on an error, which is reported when the source is read."""
     try:
         return source.size()
     except CampaignError:
@@ -122,7 +122,7 @@ def size_of(source: FeedbackSource) -> int | None:
 def open_for_reading(
     section: FeedbackSourceSection, job: Job, folder: Path, tally: CollectTally
 ) -> Iterator[FeedbackSource | None]:
-    """The source, closed afterwards; None where it cannot be opened, which goes into the tally."""
+    """The source, closed afterwards; None if it cannot be opened, which goes into the tally."""
     try:
         source = opened_source(section, job.settings, folder, sys.stdin.buffer)
     except CampaignError as error:
@@ -136,9 +136,9 @@ def open_for_reading(
 
 
 def follow_up(job: Job, tally: CollectTally, *, piped: bool) -> None:
-    """Settle the doubts that all kept events settle, and rewrite the list of addresses that are left out.
+    """Settle letters in doubt, and export the list of suppressed addresses.
 
-    After a message that was ``piped`` in, both are left to the next full collect or run: a mail server is waiting.
+    After a ``piped`` message both are left to the next full collect or run, because a mail server is waiting.
     """
     if piped:
         return
