@@ -19,7 +19,7 @@ from tests.support.servers.real import exim, opensmtpd, postfix_in_folder, progr
 from tests.support.servers.shelf import EXTENSIONS, Shelf
 from tests.support.stand import Stand, until
 
-EACH = 10  #: people for each way of being refused
+EACH = 6  #: people for each way of being refused
 HEAVY = 70_000  #: octets of a letter above `LIMIT`
 LIMIT = 60_000
 
