@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from campaign.audience.screening.key_set import digest
+from campaign.check.already_served_count import served_earlier
 from campaign.config import load
 from campaign.exit_codes import ExitCode
 from campaign.ledger.checkpoint import Checkpoint
@@ -202,6 +204,68 @@ def test_every_edition_and_every_campaign_of_the_ledger_is_covered(place: Place)
     send(load(place.folder / "other.toml", GREETING), Options(relay=place.url), Console(stream=io.StringIO()))
     assert place.forget().counts["planned letters"] == 3
     assert named_in(place.runs) == []
+
+
+def send_other(place: Place) -> None:
+    """Another campaign of the same ledger, with a secret of its own."""
+    text = place.file.read_text(encoding="utf-8").replace('"gazette"', '"other"\nsecret_file = "other.secret"')
+    (place.folder / "other.toml").write_text(text, encoding="utf-8")
+    send(load(place.folder / "other.toml", GREETING), Options(relay=place.url), Console(stream=io.StringIO()))
+
+
+def test_each_campaign_recognises_whom_it_served_by_its_own_secret(place: Place) -> None:
+    place.send()
+    send_other(place)
+    assert place.forget().notes == []
+    place.send()
+    send_other(place)
+    assert place.mailed().count(ADA) == 2
+
+
+def test_a_campaign_whose_file_is_gone_is_erased_all_the_same_and_it_is_said(place: Place) -> None:
+    send_other(place)
+    (place.folder / "other.toml").unlink()
+    result = place.forget()
+    assert (result.left, len(result.notes)) == ({}, 1)
+    assert "the campaign file of other" in result.notes[0]
+    assert named_in(place.runs) == []
+
+
+def test_a_secret_that_got_another_first_line_still_recognises_who_was_served(place: Place) -> None:
+    place.send()
+    place.forget()
+    secret = place.folder / "campaign.secret"
+    secret.write_bytes(b"another first line of the secret, which is long enough\n" + secret.read_bytes())
+    assert place.send() is ExitCode.DONE
+    assert place.mailed().count(ADA) == 1
+
+
+def test_who_was_served_by_a_key_column_is_recognised_once_the_address_is_the_key(place: Place) -> None:
+    place.settings('key = "name"')
+    place.send()
+    place.forget()
+    place.settings()
+    assert place.send() is ExitCode.DONE
+    assert place.mailed().count(ADA) == 1
+
+
+def test_an_address_of_the_campaign_itself_is_left_in_its_settings(place: Place) -> None:
+    place.send(limit=1)
+    result = place.forget("news@example.com")
+    assert list(result.left.values()) == ["the campaign's own settings name this address, such as from or reply_to"]
+    assert place.send() is ExitCode.DONE
+    assert len(place.mailed()) == 6
+
+
+def test_check_and_status_work_afterwards(place: Place) -> None:
+    place.send()
+    place.forget()
+    assert served_earlier(place.job).contains([digest("p1@example.com"), digest(ADA), digest("new@example.com")]) == [
+        True,
+        True,
+        False,
+    ]
+    assert manage.run_standing(place.run).state == "finished"
 
 
 def test_an_address_that_is_nowhere_changes_nothing(place: Place) -> None:

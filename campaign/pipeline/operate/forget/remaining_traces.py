@@ -12,6 +12,7 @@ from pathlib import Path
 from campaign.audience.columns.column_types import text_cell
 from campaign.audience.sources.source_factory import open_source
 from campaign.errors import CampaignError
+from campaign.ledger.journal import journal_reader
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.forget.known_person import KnownPerson
 from campaign.pipeline.operate.forget.run_files import is_ours
@@ -19,6 +20,7 @@ from campaign.pipeline.start.sample_letter import ADDRESS as READER
 from campaign.pipeline.start.sample_letter import NAME as SAMPLE
 
 WAITS = "letters of other people that still have to be sent name this address; forget it again once they are sent"
+_SETTING = "the campaign's own settings name this address, such as from or reply_to"
 _NOT_OURS = "no file of this program; it was not changed"
 
 
@@ -35,9 +37,14 @@ def traces_left(directory: Path, person: KnownPerson, waiting: Collection[Path],
         for path in sorted(Path(folder) / name for name in names):
             if path.is_symlink() or not path.is_file() or not _names(path, person):
                 continue
-            ours = "it could not be erased" if is_ours(path, directory) else _NOT_OURS
-            left[str(path)] = WAITS if path in waiting else ours
+            left[str(path)] = WAITS if path in waiting else _reason(path, directory)
     return left
+
+
+def _reason(path: Path, directory: Path) -> str:
+    if not is_ours(path, directory):
+        return _NOT_OURS
+    return _SETTING if path.name == journal_reader.NAME else "it could not be erased"
 
 
 def listed_lines(job: Job, person: KnownPerson, notes: list[str]) -> Iterator[str]:
