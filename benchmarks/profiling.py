@@ -33,12 +33,12 @@ DOORS = {
     "open: plan hashed, inlining checked, journal begun": ["campaign.pipeline.start.choose_run:_open"],
     "draw: the next line of the plan": ["campaign.delivery.queue.backlog:Backlog._fresh"],
     "render: templates": [
-        "campaign.compose.template.template:Page.draw",
+        "campaign.compose.template.template:Page.render",
         "campaign.compose.template.template:Page.text",
         "campaign.compose.html.shape_cache:split_static_from_dynamic",
         "campaign.compose.text.text_from_template:split_static_from_dynamic",
     ],
-    "inline: shapes found and filled": ["campaign.compose.html.shape_cache:ShapeCache.bodies"],
+    "inline: shapes found and filled": ["campaign.compose.html.shape_cache:ShapeCache.body"],
     "MIME: encoding of values": ["campaign.compose.mime.transfer_encoding:EncodedTemplate.fill"],
     "MIME: headers and assembly": [
         "campaign.compose.mime.letter_headers:LetterHeaders.block",
