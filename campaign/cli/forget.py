@@ -16,20 +16,20 @@ from campaign.exit_codes import ExitCode
     epilog=lesson(
         "campaign forget newsletter.toml ada@example.com --dry-run",
         "campaign forget newsletter.toml ada@example.com",
-        codes="0 forgotten, or nowhere to be found, 65 ADDRESS is none, 74 a journal is damaged, "
+        codes="0 forgotten, or found nowhere, 65 ADDRESS is invalid, 74 a journal is damaged, "
         "75 a process is at work, or something is left",
         more="docs/privacy.md",
     ),
 )
 @campaign_file()
 @click.argument("address", metavar="ADDRESS")
-@click.option("--dry-run", is_flag=True, help="Only say what would be erased.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be erased.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def forget_command(file: Path, address: str, dry_run: bool, as_json: bool) -> ExitCode:
     """Erase the person with this ADDRESS from all runs of all campaigns in FILE's ledger directory.
 
-    Plans, journals, reports, tables, letters of rehearsals and feedback are rid of the person. A letter that still
-    waits is withdrawn; nobody else is affected. Who was suppressed stays so, by a hash. Your own list is not changed.
+    The person is erased from plans, journals, reports, tables, letters of rehearsals and feedback. A letter that still
+    waits is withdrawn; no one else is affected. A suppressed person stays so, by a hash. Your own list is not changed.
     """
     from campaign.config import load
     from campaign.pipeline.operate.forget.forget_person import forget

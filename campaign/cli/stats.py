@@ -29,14 +29,14 @@ PAGE = "editions.html"
     ),
 )
 @campaign_file()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option("--csv", "table", metavar="PATH", help="Write the figures as CSV; - for standard output.")
-@click.option("--chart", metavar="PATH", help="Where the page goes; a name that ends in .svg gets the charts alone.")
+@click.option("--chart", metavar="PATH", help="Path of the page; if it ends in .svg, the file has only the charts.")
 def stats_command(file: Path, as_json: bool, table: str | None, chart: str | None) -> ExitCode:
     """Compare the editions of FILE's campaign: recipients, accepted, bounced, complained, unsubscribed, duration.
 
-    The table is followed by a page with charts: editions.html in the campaign's folder below runs/. Rehearsals are left
-    out. Bounced, complained and unsubscribed are shares of the accepted, as far as `campaign collect` has read them.
+    It also writes a page with charts: editions.html in the campaign's folder below runs/. Rehearsals are left out.
+    Bounced, complained and unsubscribed are shares of the accepted, as far as `campaign collect` has read them.
     """
     from campaign.config import load
     from campaign.pipeline.operate.edition_stats import edition_stats
