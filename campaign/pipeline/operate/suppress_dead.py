@@ -22,7 +22,8 @@ from campaign.pipeline.operate.suppressed_export import export_suppressed
 
 #: `FeedbackEvent.source` of a relay's reply, and how it was matched.
 SOURCE, MATCHED_BY = "smtp", "reply"
-#: Classes that add nothing to the verdict: the address is dead at once, even where a bounce needs a second one.
+#: Classes stored as the event's reason. Other classes, such as a disabled mailbox, would need a second bounce, but a
+#: relay's verdict counts at once.
 DEAD = frozenset({"no_such_user", "no_such_domain"})
 
 
