@@ -6,23 +6,34 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from campaign.audience.plan.plan_reader import Plan
+from campaign.compose.mime.header_values import message_id
+from campaign.delivery.replies.bounce_meaning import bounce_meaning
+from campaign.delivery.replies.classify import Rules
 from campaign.errors import DamageError, InputError, UnfinishedError
 from campaign.exit_codes import ExitCode
+from campaign.feedback.feedback_notice import FeedbackNotice
+from campaign.feedback.feedback_source import Received
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_file import JournalFile
 from campaign.ledger.repair import repair
-from campaign.model import FeedbackEvent, FeedbackOutcome, Outcome, Verdict
+from campaign.model import FeedbackEvent, FeedbackOutcome, Outcome, Reply, Verdict
 from campaign.pipeline.collect.collect_lock import collecting
+from campaign.pipeline.collect.find_recipient import RecipientFinder
+from campaign.pipeline.collect.judge_notice import Judge
+from campaign.pipeline.collect.sent_runs import sent_runs
+from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
 from campaign.pipeline.operate import manage
 from campaign.pipeline.operate.suppression_answers import explain_suppression, release_address
 from campaign.pipeline.preview import preview
 from campaign.report.live.console import Console
-from tests.support.forget_place import ADA, Place, named_in, relay, verdicts
+from tests.support.forget_place import ADA, Place, in_doubt, named_in, relay, verdicts
 
 HASH = hashlib.sha256(ADA.encode()).hexdigest()
 
@@ -133,6 +144,63 @@ def test_copies_and_leftovers_of_ours_are_treated_too(place: Place) -> None:
     assert list(place.run.glob(".*.new")) == []
     assert list(place.run.glob("*.damaged-1"))
     assert place.send() is ExitCode.DONE
+
+
+def test_what_a_killed_load_left_behind_is_deleted(place: Place) -> None:
+    folder = place.runs / "gazette" / "20261128T080000Z"
+    folder.mkdir(parents=True)
+    (folder / ".gathering.part").write_bytes(b"\x00ada@example.com\x00")
+    assert place.forget().counts == {"leftovers": 1}
+    assert named_in(place.runs) == []
+
+
+def test_a_plan_that_was_never_opened_is_erased_too(place: Place) -> None:
+    run = place.made().folder
+    (run / "checkpoint.journal").unlink()
+    assert place.forget().counts == {"planned letters": 1}
+    assert named_in(place.runs) == []
+    assert place.send() is ExitCode.DONE
+    assert len(place.mailed()) == 6  # nobody was served by it, and the list is the operator's
+
+
+def test_an_address_in_a_files_name_is_told(place: Place) -> None:
+    place.send()
+    (place.run / "ada@example.com.pdf").write_bytes(b"%PDF")
+    assert list(place.forget().left) == [str(place.run / "ada@example.com.pdf")]
+
+
+def test_a_folder_that_is_a_link_is_told_and_not_followed(place: Place, tmp_path: Path) -> None:
+    place.send()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "list.csv").write_text("ada@example.com\n", encoding="utf-8")
+    (place.runs / "archive").symlink_to(tmp_path / "elsewhere")
+    result = place.forget()
+    assert result.left == {}
+    assert result.notes == [f"{place.runs / 'archive'} is a link, so it was not followed"]
+
+
+def test_a_late_bounce_of_a_forgotten_letter_brings_nothing_back(place: Place) -> None:
+    run = in_doubt(place, 2)
+    [(number, key)] = [(one.number, one.key) for one in Plan.open(run / "plan.jsonl").recipients() if one.number == 2]
+    name = message_id(place.job.identity(1), "example.com", key)
+    place.forget()
+    finder = RecipientFinder(sent_runs(place.runs, place.job.secret), place.job.secret, "gazette")
+    judge = Judge(
+        "imap:b",
+        partial(bounce_meaning, Rules.load()),
+        partial(finder.find, relays_own=False),
+        lambda: 1.8e9,
+        ours=True,
+    )
+    reply = Reply(550, "5.1.1", "<ada@example.com>: no such user")
+    notice = FeedbackNotice(None, reply=reply, permanent=True, message_ids=(name,), addresses=(ADA,))
+    [event] = judge.judged(Received("1", (notice,))).events
+    assert (event.number, event.address, event.diagnostic, event.message_id) == (number, "", "", name)
+    with FeedbackStore(place.runs) as store:
+        store.add([event])
+    assert settle_doubts(place.runs, taken_letters(read_events(place.runs)))[0] == 1
+    assert verdicts(run) == {"accepted": 6}
+    assert named_in(place.runs) == []
 
 
 def test_a_preview_that_shows_the_person_is_deleted(place: Place) -> None:

@@ -65,6 +65,8 @@ def _names(path: Path, person: KnownPerson) -> bool:
     if path.name == SAMPLE and person.address == READER:
         return False
     mask = person.mask
+    if mask.found(os.fsencode(path.name)) or mask.found(os.fsencode(path.stem)):
+        return True
     if path.suffix == ".eml" or "mailbox" in path.parts:
         return mask.in_letter(path.read_bytes())
     with path.open("rb") as file:
