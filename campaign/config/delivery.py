@@ -90,7 +90,7 @@ class DeliverySection(Section):
     tls_fingerprint: str = Field(
         "",
         pattern=r"^$|^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$",
-        description="SHA-256 of the relay's certificate in hex; without tls_ca_file, it replaces the check of the authority",
+        description="SHA-256 of the relay's certificate in hex; without tls_ca_file it replaces the authority check",
     )
     tls_client_certificate: Path | None = Field(
         None, description="PEM file of the client certificate, for relays that ask for one (mutual TLS)"
