@@ -15,7 +15,7 @@ schedule unschedule: export CAMPAIGN := $(CAMPAIGN)
 schedule: export WHEN := $(WHEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-feedback test check preview send collect status report stats retry schedule unschedule setup lint types test-twice fresh ci torture bench profile clean
+.PHONY: help demo demo-feedback test check preview send collect status report stats retry schedule unschedule setup lint types test-twice fresh ci torture simulate bench profile clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ types: $(VENV)/developing ## Types
 
 torture: $(VENV)/developing ## Kill it, break it, fill the disk: KILLS=200
 	@$(BIN)/python -m torture $(if $(KILLS),--kills $(KILLS)) $(ARGS)
+
+simulate: $(VENV)/developing ## Simulate runs with faults, each from a seed: SEEDS=300
+	@$(BIN)/python -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 bench: $(VENV)/developing ## Speed, beside what else one might use
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full) $(ARGS)

@@ -16,11 +16,15 @@ EPOCH = 1_826_000_000.0
 
 @dataclass
 class Clock:
-    """``true``: seconds since the world began, which nobody can set. All others are derived from it."""
+    """``true``: seconds since the world began, which nobody can set. All others are derived from it.
+
+    ``slept``: how many of them the machine was suspended, since the world began.
+    """
 
     true: float = 0.0
     booted: float = -30.0
     suspended: float = 0.0
+    slept: float = 0.0
     offset: float = 0.0
 
     def wall(self) -> float:
@@ -31,6 +35,11 @@ class Clock:
         """Seconds since boot, time of suspension excluded."""
         return self.true - self.booted - self.suspended
 
+    @property
+    def awake(self) -> float:
+        """``true`` without all time of suspension: only then can a process look at anything."""
+        return self.true - self.slept
+
     def since_boot(self) -> float:
         """Seconds since boot, time of suspension included."""
         return self.true - self.booted
@@ -39,6 +48,7 @@ class Clock:
         """Let the machine sleep."""
         self.true += seconds
         self.suspended += seconds
+        self.slept += seconds
 
     def boot(self) -> None:
         """Begin to count anew, as after a loss of power."""

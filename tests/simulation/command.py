@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Iterator
 
+from tests.simulation import process
+from tests.simulation.planted import PLANTED, planted
+from tests.simulation.shrink import shrink
 from tests.simulation.simulate import Result, simulate
 
 #: Seconds of CPU from which a seed is worth a look.
@@ -15,9 +21,11 @@ SLOW = 8.0
 
 
 def main() -> int:
-    """Simulate, print, and return 1 if anything did not hold."""
+    """Simulate, print, and return 1 if anything did not hold, or a planted fault was not found."""
     asked = _arguments()
-    _import_all()
+    prepare()
+    if asked.planted is not None:
+        return _all_planted(asked.planted, asked.first, asked.seeds, asked.processes)
     if asked.seed is not None:
         return _one(asked.seed, trace=asked.trace)
     return _many(range(asked.first, asked.first + asked.seeds), asked.processes)
@@ -29,20 +37,39 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", type=int, help="this one alone, with its story")
     parser.add_argument("--processes", type=int, default=2, help="how many at once")
+    parser.add_argument("--planted", nargs="?", const="", metavar="WORDS", help="find the planted faults (named so)")
     parser.add_argument("--trace", action="store_true", help="with --seed: every event")
     return parser.parse_args()
 
 
-def _import_all() -> None:
-    """Everything that a process of the product imports, once, before any fork."""
-    import campaign.pipeline.operate.manage
-    import campaign.pipeline.send  # noqa: F401
+def prepare() -> None:
+    """Import and parse, once and before any fork, all that a process of the product would by itself."""
+    from campaign.delivery.replies.classify import Rules
+
+    Rules.load()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # lets one small world live, to see what is imported on the way
+        process.told_modules = lambda: os.write(writer, "\n".join(sys.modules).encode())
+        with contextlib.suppress(BaseException):
+            simulate(0)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        wanted = pipe.read().decode().split("\n")
+    os.waitpid(child, 0)
+    for name in sorted({one for one in wanted if not one.startswith(("__", "tests."))} - sys.modules.keys()):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _one(seed: int, *, trace: bool) -> int:
     result = simulate(seed, trace=trace)
     for line in result.trace if trace else []:
         print(line)
+    if result.broken and not trace:
+        result = shrink(result)
+        print("shrunk to the fewest faults with which the same does not hold:")
     tell(result)
     return 1 if result.broken else 0
 
@@ -64,11 +91,34 @@ def _many(seeds: range, processes: int) -> int:
         if result.broken:
             failed.append(result)
             print(f"seed {result.seed}: {result.broken[0][:1500]}", flush=True)
+            print(f"  with its story: python -m tests.simulation --seed {result.seed}", flush=True)
         if result.seconds > SLOW:
             print(f"seed {result.seed} took {result.seconds:.1f} s of CPU", flush=True)
     took = time.monotonic() - began
     _totals(all_of_them, took)
     return 1 if failed else 0
+
+
+def _all_planted(words: str, first: int, seeds: int, processes: int) -> int:
+    tasks = [(name, range(first, first + seeds)) for name in PLANTED if words in name]
+    missed, began = 0, time.monotonic()
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        for name, tried, sentence in pool.imap(_find, tasks):
+            missed += not sentence
+            print(f"| {name} | {tried if sentence else 'not found'} | {sentence} |", flush=True)
+    print(f"{len(tasks)} planted, {missed} not found; {time.monotonic() - began:.0f} s")
+    return 1 if missed else 0
+
+
+def _find(task: tuple[str, range]) -> tuple[str, int, str]:
+    """The first seed that finds a planted fault, how many were tried, and what it says."""
+    name, seeds = task
+    with planted(name):
+        for tried, seed in enumerate(seeds, 1):
+            result = simulate(seed)
+            if result.broken:
+                return name, tried, result.broken[0].partition(" s: ")[2].splitlines()[0][:160]
+    return name, len(seeds), ""
 
 
 def _results(seeds: range, processes: int) -> Iterator[Result]:
@@ -87,7 +137,7 @@ def _totals(results: list[Result], took: float) -> None:
     print(
         f"{len(results)} seeds, {total('hours'):,.0f} simulated hours, {total('processes'):,.0f} processes, "
         f"{total('deaths'):,.0f} deaths ({total('losses'):,.0f} losses of power), {total('letters'):,.0f} letters, "
-        f"{total('copies'):,.0f} copies, {total('doubts'):,.0f} doubts: {broken} seeds in which something did not hold; "
-        f"{took:.0f} s, {total('seconds'):.0f} s of CPU"
+        f"{total('copies'):,.0f} copies, {total('doubts'):,.0f} doubts: "
+        f"{broken} seeds in which something did not hold; {took:.0f} s, {total('seconds'):.0f} s of CPU"
     )
     sys.stdout.flush()

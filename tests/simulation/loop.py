@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import itertools
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.network import Network
@@ -20,7 +20,7 @@ from tests.simulation.world import Stuck, World
 #: Seconds that one callback takes.
 STEP = 2e-5
 #: A process that takes more callbacks than this, or longer than this (seconds), hangs.
-MOST_STEPS, LONGEST = 3_000_000, 40 * 3600.0
+MOST_STEPS, LONGEST = 1_500_000, 40 * 3600.0
 #: How many callbacks from the front the next task is drawn from.
 REACH = 4
 

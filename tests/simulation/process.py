@@ -26,6 +26,8 @@ from tests.simulation.witness import Command, Wish
 from tests.simulation.world import Fault, Machine, Stuck, World
 
 _getpid = os.getpid
+#: Called when a process ends, by who wants to see what it imported.
+told_modules: Callable[[], object] | None = None
 #: Exit codes that no command has: it was killed, or it hangs.
 KILLED, HANGS = -9, -1
 #: Seconds that a real process of this machine may take, whatever the virtual clock shows.
@@ -124,6 +126,8 @@ class _Process:
     def _end(self, ended: Ended) -> None:
         clock.run_by(None)
         Machine.act = None
+        if told_modules is not None:
+            told_modules()
         data = pickle.dumps((self.world, ended))
         while data:
             data = data[os.write(self._writer, data) :]
@@ -271,7 +275,7 @@ def steer(world: World, **wish: Any) -> None:
     except CampaignError as error:
         world.tell(f"an operator was refused: {error.what}")
         return
-    witness, now = world.witness, world.clock.true
+    witness, now = world.witness, world.clock.awake
     if "state" in wish:
         witness.cancelled |= wish["state"] == "cancel"
         witness.wish = Wish(wish["state"], now, witness.wish.rate, witness.wish.rate_since)
@@ -284,7 +288,7 @@ def steer(world: World, **wish: Any) -> None:
 def suppress(world: World, numbers: list[int]) -> None:
     """Some people unsubscribe."""
     gone = [world.scenario.address(number) for number in numbers]
-    with open(world.folder / "gone.csv", "a", encoding="utf-8") as file:  # noqa: PTH123 - seen as any write
+    with open(world.folder / "gone.csv", "a", encoding="utf-8") as file:
         file.write("".join(f"{one}\n" for one in gone))
     for one in gone:
         world.witness.suppressed.setdefault(one, world.clock.true)

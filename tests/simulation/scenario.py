@@ -56,7 +56,7 @@ class Scenario:
 def draw(seed: int) -> tuple[Scenario, list[Fault]]:
     """The scenario and the faults of one seed."""
     dice = random.Random(f"{seed}/scenario")
-    people = int(200 * 10 ** (dice.random() ** 4))
+    people = int(200 * 10 ** (dice.random() ** 6))
     ports = tuple(9001 + at for at in range(dice.choice((1, 1, 1, 2, 2, 3))))
     scenario = Scenario(
         people, ports, dice.choice(("power", "process")), dice.choice(("hold", "hold", "resend", "skip")), {}
@@ -67,7 +67,7 @@ def draw(seed: int) -> tuple[Scenario, list[Fault]]:
     scenario.thread_delay = 10 ** dice.uniform(-3, -0.5)
     scenario.letters_a_session = dice.choice((3, 50, 10_000, 10_000))
     scenario.pipelining = dice.random() < 0.8
-    scenario.look = dice.choice((0.25, 1.0, 3.0))
+    scenario.look = dice.choice((0.25, 1.0, 3.0, 3.0))
     _settings(scenario, dice)
     scenario.habits = tuple(one for one in ("retry", "retry in doubt", "resolve", "send") if dice.random() < 0.3)
     faults = _faults(scenario, random.Random(f"{seed}/faults"))
@@ -219,7 +219,8 @@ def write(scenario: Scenario, folder: Path) -> Path:
         f'[campaign]\nname = "{NAME}"\nedition = "{EDITION}"\nfrom = "Sim <news@example.com>"\n{over}\n'
         f'[audience]\nsource = "list.csv"\naddress = "email"\ndisplay_name = "name"\nsuppress = ["gone.csv"]\n\n'
         f'[compose]\nsubject = "For {{{{ name }}}}"\ntext = "letter.txt.j2"\n\n[delivery]\n{delivery}\n\n'
-        f'[ledger]\nin_doubt = "{scenario.in_doubt}"\ndurability = "{scenario.durability}"\n',
+        f'[ledger]\nin_doubt = "{scenario.in_doubt}"\ndurability = "{scenario.durability}"\n\n'
+        '[report]\ninterval = "30s"\n',
         encoding="utf-8",
     )
     return file

@@ -1,4 +1,4 @@
-"""One seed: processes, one after another, in a world of faults, until everybody has a verdict and nothing is left to do.
+"""One seed: processes, one after another, in a world of faults, until nothing is left to do.
 
 Between two processes operators release what they held. Once nothing is left that could go wrong, a few more processes
 have to suffice.
@@ -136,7 +136,7 @@ class _Seed:
         limit = world.scenario.limit_option if bold else None
         longest = world.scenario.duration_option if bold else None
         resends = world.scenario.in_doubt == "resend" or verb == "retry in doubt"
-        until = None if longest is None else world.clock.true + longest
+        until = None if longest is None else world.clock.awake + longest
         command = Command(verb, world.clock.true, resends, limit, until)
         command_line = _work(world, verb, limit, longest)
         world.witness.withheld.update(world.witness.suppressed)
@@ -197,7 +197,7 @@ class _Seed:
         if code not in FINISHED:
             return code == 78
         if world.witness.wish.state == "cancel":
-            world.witness.wish = Wish("run", world.clock.true)
+            world.witness.wish = Wish("run", world.clock.awake)
         self._verb = self._habits.pop(0) if self._habits else ""
         return not self._verb
 

@@ -26,7 +26,10 @@ LAST = frozenset({"accepted", "rejected", "unrenderable", "withdrawn", "cancelle
 
 @dataclass
 class Command:
-    """The command that a process serves: what may and must not happen while it runs. Times are true seconds."""
+    """The command that a process serves: what may and must not happen while it runs.
+
+    Times are true seconds, ``until`` waking ones.
+    """
 
     verb: str
     began: float
@@ -39,7 +42,7 @@ class Command:
 
 @dataclass
 class Wish:
-    """The operator's last wish, and since when (true seconds)."""
+    """The operator's last wish, and since when (waking seconds)."""
 
     state: str = "run"
     since: float = 0.0
@@ -85,15 +88,19 @@ class Witness:
         must(address not in self.withheld, f"{address} is sent to although it was suppressed before this pass began")
         wait = self.not_before.get(address, 0.0) - world.clock.wall()
         must(world.set_clock or wait <= LOOK, f"{address} is tried again {wait:.0f} s before its time")
-        held = now - self.wish.since
+        awake = world.clock.awake
+        held = awake - self.wish.since
         slack = scenario.look + LOOK
         must(self.wish.state != "pause" or held <= slack, f"{address} is sent to {held:.0f} s after pause")
         slack += scenario.drain
         must(self.wish.state not in {"stop", "cancel"} or held <= slack, f"{address} is sent to {held:.0f} s after "
              f"{self.wish.state}")  # fmt: skip
-        must(command.until is None or now <= command.until + slack, f"{address} is sent to after --max-duration")
+        must(command.until is None or awake <= command.until + slack, f"{address} is sent to after --max-duration")
         late = world.clock.wall() - (scenario.not_after or 1e12)
-        must(world.set_clock or late <= slack, f"{address} is sent to {late:.0f} s after not_after")
+        must(
+            world.set_clock or world.clock.slept > 0 or late <= slack,
+            f"{address} is sent to {late:.0f} s after not_after",
+        )
         command.served.add(address)
         must(command.limit is None or len(command.served) <= command.limit, f"{address} is one more than --limit")
         self._canary(address)
@@ -126,10 +133,10 @@ class Witness:
         times = self.left.setdefault(name, [])
         times.append(now)
         for count, per in limits:
-            if len(times) > count and now - since > per + self.world.scenario.look + LOOK:
+            if len(times) > count and self.world.clock.awake - since > per + self.world.scenario.look + LOOK:
                 span = now - times[-count - 1]
-                self.world.must(span >= per - TINY or self._unsure(now, per),
-                                f"{name}: {count + 1} letters within {span:.3f} s, {count} in {per:g} s are allowed")  # fmt: skip
+                found = f"{name}: {count + 1} letters within {span:.3f} s, {count} in {per:g} s are allowed"
+                self.world.must(span >= per - TINY or self._unsure(now, per), found)
 
     def _unsure(self, now: float, per: float) -> bool:
         """Whether the clocks that carry limits over a boot were set meanwhile, or the machine has just woken."""
