@@ -203,6 +203,39 @@ def test_a_late_bounce_of_a_forgotten_letter_brings_nothing_back(place: Place) -
     assert named_in(place.runs) == []
 
 
+def test_what_a_kill_tore_is_masked_up_to_its_end(place: Place) -> None:
+    told(place, FeedbackOutcome.DELIVERED, "p3@example.com")
+    place.send(limit=1)
+    with (place.run / "checkpoint.journal").open("ab") as journal:
+        journal.write(b'0badc0de {"is":"verdict","number":1,"reason":"<ada@example.com> <ada@exa')
+    with (place.runs / "feedback.jsonl").open("ab") as store:
+        store.write(b'{"id":"2","address":"ada@example.com"')
+    assert place.forget().left == {}
+    assert named_in(place.runs) == []
+    assert b"ada@exa" not in (place.run / "checkpoint.journal").read_bytes()
+    assert place.send() is ExitCode.DONE
+    assert place.mailed() == [f"p{n}@example.com" for n in (0, 1, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("change", ['source = "gone.csv"', 'source = "people.csv"\naddress = "mail"'])
+def test_a_list_that_cannot_be_read_keeps_nobody_from_being_forgotten(place: Place, change: str) -> None:
+    place.send()
+    text = place.file.read_text(encoding="utf-8")
+    place.file.write_text(text.replace('source = "people.csv"', change), encoding="utf-8")
+    result = place.forget()
+    assert (result.left, result.counts["planned letters"], result.listed) == ({}, 1, [])
+    assert "the campaign's own list could not be searched" in result.notes[0]
+
+
+def test_a_run_that_an_operator_stopped_stays_stopped(place: Place) -> None:
+    place.send(limit=1)
+    manage.steer(place.run, state="stop")
+    assert place.send() is ExitCode.HELD
+    place.forget()
+    assert manage.run_standing(place.run).state == "stopped"
+    assert place.send() is ExitCode.HELD
+
+
 def test_a_preview_that_shows_the_person_is_deleted(place: Place) -> None:
     preview(place.job, Console(), rows=[], to="Ada@example.com", output=None)
     assert named_in(place.runs)

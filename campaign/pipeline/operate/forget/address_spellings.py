@@ -61,9 +61,11 @@ class AddressMask:
         text = self.masked(text.encode()).decode()
         return self._local.sub(lambda match: "*" * len(match[0].encode()), text) if self._local else text
 
-    def masked_tail(self, data: bytes) -> bytes:
-        """As `masked`, for octets torn in the middle: the beginning of a spelling at their end is masked, too."""
+    def masked_line(self, data: bytes) -> bytes:
+        """As `masked`, for a line of a file. If it is torn, a spelling that begins at its end is masked, too."""
         data = self.masked(data)
+        if data.endswith(b"\n"):
+            return data
         folded = data.lower()
         for form in self._forms:
             for length in range(len(form) - 1, _SHORTEST_PREFIX - 1, -1):

@@ -148,7 +148,7 @@ class _Erasing:
             self._histories.pop(run)
             self._withdrawn.append(run)
         self.result.counts["journal records"] += mask_journal(
-            run, self._mask.masked, self._mask.masked_reply, numbers, dry_run=self._dry_run
+            run, self._mask.masked_line, self._mask.masked_reply, numbers, dry_run=self._dry_run
         )
 
     def _plan(self, run: Path, kept: dict[int, str]) -> None:

@@ -14,7 +14,7 @@ from campaign.audience.screening.suppression_list import address_hash
 from campaign.config import Settings
 from campaign.feedback.suppression_rules import SuppressionEntry
 from campaign.ledger import suppressed_csv
-from campaign.ledger.feedback_store import read_events, rewrite_events
+from campaign.ledger.feedback_store import NAME, FeedbackStore, read_events, rewrite_events
 from campaign.model import FeedbackEvent
 from campaign.pipeline.operate.forget.known_person import KnownPerson
 from campaign.pipeline.operate.suppressed_export import export_suppressed
@@ -27,6 +27,7 @@ def erase_events(directory: Path, settings: Settings, person: KnownPerson, *, dr
     With ``dry_run`` nothing is written. Raises StorageError, DamageError, UnfinishedError.
     """
     if not dry_run:
+        _cut_torn_end(directory)
         export_suppressed(directory, settings)  # takes in what people wrote into the list
     suppressed = suppressing_entry(directory, settings, person) is not None
     eraser = EventEraser(person, keep_hash=suppressed)
@@ -37,6 +38,13 @@ def erase_events(directory: Path, settings: Settings, person: KnownPerson, *, dr
     if count:
         export_suppressed(directory, settings)
     return count, suppressed
+
+
+def _cut_torn_end(directory: Path) -> None:
+    """Have what is torn at the store's end put beside it, as before any other append; there it is masked."""
+    if (directory / NAME).exists():
+        with FeedbackStore(directory) as store:
+            store.append([])
 
 
 def _drop_lines(directory: Path, person: KnownPerson) -> None:

@@ -126,8 +126,7 @@ class _Eraser:
             os.close(descriptor)
 
     def _mask_text(self, path: Path) -> int:
-        masked = self._mask.masked_tail if "torn-tail-" in path.name else self._mask.masked
-        return int(mask_lines(path, masked, dry_run=self._dry_run) > 0)
+        return int(mask_lines(path, self._mask.masked_line, dry_run=self._dry_run) > 0)
 
     def _erase_rows(self, path: Path) -> int:
         """How many rows of a table were emptied, dropped or masked. A file that is no CSV is masked."""

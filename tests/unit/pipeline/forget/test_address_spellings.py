@@ -83,7 +83,7 @@ def test_two_letters_are_no_name_that_is_masked_alone() -> None:
     ],
 )
 def test_the_beginning_of_an_address_at_a_torn_end_is_masked(torn: bytes, masked: bytes) -> None:
-    assert ADA.masked_tail(torn) == masked
+    assert ADA.masked_line(torn) == masked
 
 
 def letter(**encoded: str) -> bytes:
@@ -118,5 +118,5 @@ def test_a_large_text_without_the_person_is_searched_quickly() -> None:
     hostile = b"ada+x%40ada" * 100_000 + b"=?" * 100_000
     began = time.process_time()
     assert not ADA.found(hostile)
-    assert ADA.masked_tail(hostile) == hostile
+    assert ADA.masked_line(hostile) == hostile
     assert time.process_time() - began < 5
