@@ -27,6 +27,8 @@ NAME = "control.json"
 EVERY = 0.25
 #: What the run records in the file when it holds itself, so that it recognises an operator's release.
 CANARY, HELD = "canary", "held"
+#: The state that an operator requested last, as opposed to what the canary made of it.
+ASKED = "asked"
 #: Largest control file accepted, in octets; a larger one is not ours.
 LARGEST = 64 * 1024
 MOST_CONNECTIONS = 1000
@@ -90,7 +92,7 @@ def write_control(
     Raises StorageError when there is no such folder, the file is not ours, or it cannot be written; ConfigError when a
     value is invalid.
     """
-    changes: dict[str, Any] = {"state": state, "connections": connections}
+    changes: dict[str, Any] = {"state": state, ASKED: state, "connections": connections}
     changes["rate"] = None if rate is None else [str(one) for one in _rates(rate)]
     with _alone(folder):
         wanted = _wanted(folder)
@@ -100,14 +102,28 @@ def write_control(
 
 
 def hold_for_canary(folder: Path, state: State) -> State:
-    """Request ``state`` on behalf of the canary, and return the state in force. An operator's stop or cancel wins."""
+    """Request ``state`` on behalf of the canary, and return the state in force.
+
+    An operator's stop or cancel wins, and a pause over the canary's release.
+    """
     with _alone(folder):
         wanted = _wanted(folder)
         found: State = _wishes(wanted)[0]
-        if found in ("stop", "cancel"):
+        if found in ("stop", "cancel") or (state == "run" and wanted.get(ASKED) == "pause"):
             return found
         _write(folder / NAME, json.dumps({**wanted, "state": state, CANARY: HELD}).encode() + b"\n")
         return state
+
+
+def withdraw_canary_hold(folder: Path) -> State:
+    """Take back the canary's own pause, as its letters have to go out again, and return the state in force."""
+    with _alone(folder):
+        wanted = _wanted(folder)
+        if wanted.get("state") == "pause" and wanted.get(CANARY) == HELD and wanted.get(ASKED) != "pause":
+            del wanted[CANARY]
+            wanted["state"] = "run"
+            _write(folder / NAME, json.dumps(wanted).encode() + b"\n")
+        return _wishes(wanted)[0]
 
 
 def _wanted(folder: Path) -> dict[str, Any]:

@@ -169,6 +169,19 @@ def test_sleep_of_the_machine_counts_as_time(tmp_path: Path) -> None:
     one.close()
 
 
+def test_a_letter_that_leaves_right_after_a_sleep_counts_as_one_of_now(tmp_path: Path) -> None:
+    since_boot, loop = Clock(5000.0), Clock(3.0)
+    machine = Machine(clock=since_boot, wall=time.time, boot="one")
+    one = SharedThrottle(tmp_path, ACCOUNT, [rate("1/min")], clock=loop, machine=machine)
+    one.take("example.com", loop.now)
+    since_boot.now += 7200.0  # suspended: the loop's clock stood still
+    loop.now += 0.1
+    assert one.take("example.com", loop.now) == 0.0
+    loop.now, since_boot.now = loop.now + 2.0, since_boot.now + 2.0
+    assert one.take("example.com", loop.now) == pytest.approx(58.0)
+    one.close()
+
+
 # ---------------------------------------------------------------- reboots and power cuts
 
 

@@ -87,7 +87,7 @@ class SharedThrottle(Throttle):
 
     def take(self, domain: str, now: float) -> float:
         """As `Throttle.take`, and atomic among all processes."""
-        now = self._boot_time(now)
+        now = self._boot_time(now, exactly=True)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -103,7 +103,7 @@ class SharedThrottle(Throttle):
     def spend(self, domain: str, now: float) -> None:
         """As `Throttle.spend`."""
         with self._alone():
-            self._spend_promised(domain, self._boot_time(now))
+            self._spend_promised(domain, self._boot_time(now, exactly=True))
 
     def held_by(self, domain: str, now: float) -> tuple[str, Rate | None, float]:
         """As `Throttle.held_by`."""
@@ -151,9 +151,12 @@ class SharedThrottle(Throttle):
         self._files[name] = PacingFile(self._folder / file, self._machine)
         return self._files[name].cells
 
-    def _boot_time(self, now: float) -> float:
-        """``now`` on the clock of the files; the two diverge when the machine sleeps, so compare them each second."""
-        if now >= self._shift_until:
+    def _boot_time(self, now: float, *, exactly: bool = False) -> float:
+        """``now`` on the clock of the files; the two diverge when the machine sleeps, so compare them each second.
+
+        ``exactly``: compare them now, as a letter recorded in the first second after a sleep would count as old.
+        """
+        if exactly or now >= self._shift_until:
             shift, self._shift_until = self._machine.clock() - self._clock(), now + 1.0
             if abs(shift - self._shift) > APART:
                 self._shift = shift

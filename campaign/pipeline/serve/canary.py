@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.control_file import Control, State, hold_for_canary
+from campaign.delivery.control_file import Control, State, hold_for_canary, withdraw_canary_hold
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
 
@@ -112,6 +112,9 @@ class Release:
             share = self.canary.accepted_share(history)
             self._note(f"only {share:.1%} of the canary was accepted, less than canary_min_accepted: the run is held")
             self._wish("stop")
+        elif step == "canary" and self._control.state == "pause":
+            # It was held, and then some of it is to be sent again: in doubt, or unwritten when power was lost.
+            self._control.state = withdraw_canary_hold(self._folder)
         elif self._held_since is not None:
             self._wish("run")
             self._note("the rest goes out")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.units import Rate
-from campaign.delivery.control_file import EVERY, NAME, Control, write_control
+from campaign.delivery.control_file import EVERY, NAME, Control, hold_for_canary, write_control
 from campaign.errors import ConfigError, StorageError
 
 
@@ -80,7 +80,7 @@ def test_the_file_is_private_and_written_whole(tmp_path: Path) -> None:
     write_control(tmp_path, state="cancel")
     assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
-    assert json.loads((tmp_path / NAME).read_text()) == {"state": "cancel"}
+    assert json.loads((tmp_path / NAME).read_text()) == {"state": "cancel", "asked": "cancel"}
 
 
 @pytest.mark.parametrize(
@@ -178,3 +178,16 @@ def test_a_disk_without_room_is_said_and_leaves_the_old_wishes(tmp_path: Path, m
     control = Control(tmp_path)
     control.poll(0.0)
     assert control.connections == 4
+
+
+@pytest.mark.parametrize(("asked", "after"), [(["pause"], "pause"), (["pause", "run"], "run"), ([], "run")])
+def test_the_canary_releases_itself_but_nobody_who_was_told_to_pause(
+    tmp_path: Path, asked: list[str], after: str
+) -> None:
+    hold_for_canary(tmp_path, "pause")
+    for state in asked:
+        write_control(tmp_path, state=state)  # type: ignore[arg-type]
+    assert hold_for_canary(tmp_path, "run") == after
+    control = Control(tmp_path)
+    control.poll(0.0)
+    assert control.state == after

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from campaign.config.delivery import DeliverySection
-from campaign.delivery.control_file import Control, State, write_control
+from campaign.delivery.control_file import Control, State, hold_for_canary, write_control
 from campaign.ledger.journal.journal_records import Opened, VerdictRecord
 from campaign.ledger.run_state import RunState
 from campaign.model import Verdict
@@ -136,3 +136,20 @@ async def test_what_an_operator_says_meanwhile_is_not_overwritten(tmp_path: Path
     fresh = Control(tmp_path)
     fresh.poll(1e9)
     assert fresh.state == told
+
+
+@pytest.mark.parametrize(("told", "after"), [("", "run"), ("pause", "pause")])
+async def test_a_canary_that_was_held_and_is_in_part_to_be_sent_again_goes_out(
+    tmp_path: Path, told: State, after: State
+) -> None:
+    """After a loss of power, or with doubts that are sent again, some of it wait again, and its pause stands."""
+    hold_for_canary(tmp_path, "pause")
+    if told:
+        write_control(tmp_path, state=told)
+    control = Control(tmp_path)
+    release = Release(Canary(4, 100, 60.0, 0.75), tmp_path, control, print, unasked)
+    assert await release.step(history(A, A, A)) == "canary"
+    assert control.state == after
+    again = Control(tmp_path)
+    again.poll(0.0)
+    assert (again.state, again.released) == (after, False)
