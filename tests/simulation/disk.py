@@ -210,7 +210,7 @@ def _shape(world: World, path: Path, writes: list[tuple[int, bytes]], dice: Any)
     disk = path.read_bytes()
     survivor = bytearray(disk[: writes[0][0]])
     manner = dice.choice(("all", "none", "prefix", "any", "any", "sectors"))
-    if path.name in ORDERED and manner in {"any", "sectors"}:
+    if path.name in ORDERED:
         manner = "prefix"
     kept = dice.randint(0, len(writes))
     for order, (offset, data) in enumerate(writes):

@@ -21,7 +21,7 @@ from typing import Any
 from tests.simulation import clock
 from tests.simulation.disk import Disk
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.scenario import EDITION, NAME
+from tests.simulation.scenario import EDITION, NAME, per_window
 from tests.simulation.witness import Command, Wish
 from tests.simulation.world import Fault, Machine, Stuck, World
 
@@ -276,13 +276,12 @@ def steer(world: World, **wish: Any) -> None:
         world.tell(f"an operator was refused: {error.what}")
         return
     witness, now = world.witness, world.clock.awake
+    known = witness.wishes.setdefault(str(folder / "checkpoint.journal"), Wish())
     if "state" in wish:
         witness.cancelled |= wish["state"] == "cancel"
-        witness.wish = Wish(wish["state"], now, witness.wish.rate, witness.wish.rate_since)
+        known.state, known.since = wish["state"], now
     if "rate" in wish:
-        from tests.simulation.scenario import _rate
-
-        witness.wish.rate, witness.wish.rate_since = (_rate(wish["rate"]),), now
+        known.rate, known.rate_since = (per_window(wish["rate"]),), now
 
 
 def suppress(world: World, numbers: list[int]) -> None:

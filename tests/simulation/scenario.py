@@ -80,11 +80,11 @@ def _settings(scenario: Scenario, dice: random.Random) -> None:
     rate = dice.choice(("", "", "20/s", "200/s", "300/m", "30/s 2000/h", "10/s 100/m", "5/s"))
     if rate:
         settings["rate"] = str(rate.split()).replace("'", '"')
-        scenario.limits = tuple(_rate(one) for one in rate.split())
+        scenario.limits = tuple(per_window(one) for one in rate.split())
     if dice.random() < 0.3:
         pace = dice.choice(("1/s", "2/s", "40/m"))
         settings["domain_rate"] = f'{{ "slow.example" = "{pace}" }}'
-        scenario.domain_limits = {"slow.example": (_rate(pace),)}
+        scenario.domain_limits = {"slow.example": (per_window(pace),)}
     scenario.drain = dice.choice((2.0, 30.0))
     urls = [f'"smtp://127.0.0.1:{port}"' for port in scenario.ports]
     if len(urls) > 1 and dice.random() < 0.4:
@@ -114,7 +114,8 @@ def _settings(scenario: Scenario, dice: random.Random) -> None:
         scenario.duration_option = 10 ** dice.uniform(0, 3)
 
 
-def _rate(text: str) -> tuple[int, float]:
+def per_window(text: str) -> tuple[int, float]:
+    """A limit such as ``20/s`` as letters and seconds."""
     count, _, per = text.partition("/")
     return int(count), {"s": SECOND, "m": MINUTE, "h": HOUR}[per]
 
@@ -139,7 +140,10 @@ def _death(scenario: Scenario, dice: random.Random) -> tuple[str, float, str, di
 
 
 def _weather(scenario: Scenario, dice: random.Random) -> tuple[str, float, str, dict[str, Any]]:
-    args: dict[str, Any] = {"port": dice.choice(scenario.ports), "lasts": 10 ** dice.uniform(-0.5, 3.2)}
+    args: dict[str, Any] = {
+        "port": dice.choice((*scenario.ports, scenario.ports[0])),
+        "lasts": 10 ** dice.uniform(-0.5, 3.2),
+    }
     args["share"] = dice.choice((0.05, 0.3, 1.0))
     args["what"] = dice.choice(
         (*("stage",) * 6, "refused", "unreachable", "no name", "slow network", "greylist", "throttle")
@@ -149,8 +153,11 @@ def _weather(scenario: Scenario, dice: random.Random) -> tuple[str, float, str, 
         args |= {"taken": dice.random() < 0.5, "seconds": 10 ** dice.uniform(-1, 2.9)}
     elif args["what"] in {"greylist", "throttle"}:
         args |= {"share": 1.0, "domain": dice.choice(DOMAINS), "most": dice.randint(1, 20)}
-    args |= {"seconds": 10 ** dice.uniform(-1, 2)} if args["what"] == "slow network" else {}
-    return "time", _second(dice), "weather", args
+    elif args["what"] == "slow network":
+        args["seconds"] = 10 ** dice.uniform(-1, 2)
+    if dice.random() < 0.5:
+        return "time", _second(dice), "weather", args
+    return "dot", float(int(math.exp(dice.uniform(0, math.log(scenario.people))))), "weather", args
 
 
 def _disk(scenario: Scenario, dice: random.Random) -> tuple[str, float, str, dict[str, Any]]:

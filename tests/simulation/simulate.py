@@ -20,7 +20,7 @@ from tests.simulation import clock, scenario
 from tests.simulation.disk import Loose, lose_power
 from tests.simulation.process import KILLED, Ended, edition, newest, run, steer, suppress
 from tests.simulation.relay import Relay
-from tests.simulation.witness import Command, Wish, Witness
+from tests.simulation.witness import Command, Witness
 from tests.simulation.world import Fault, Machine, World
 from torture import audit, books
 
@@ -197,7 +197,7 @@ class _Seed:
         if code not in FINISHED:
             return code == 78
         if world.witness.wish.state == "cancel":
-            world.witness.wish = Wish("run", world.clock.awake)
+            world.witness.wish.state = "run"
         self._verb = self._habits.pop(0) if self._habits else ""
         return not self._verb
 

@@ -56,7 +56,7 @@ class Witness:
 
     world: World
     command: Command = field(default_factory=lambda: Command("", 0.0))
-    wish: Wish = field(default_factory=Wish)
+    wishes: dict[str, Wish] = field(default_factory=dict)
     taken_at: dict[str, list[tuple[str, str, float]]] = field(default_factory=dict)
     replies: dict[str, set[int]] = field(default_factory=dict)
     elsewhere: dict[int, set[int]] = field(default_factory=dict)
@@ -73,6 +73,11 @@ class Witness:
     cancelled: bool = False
     _plans: dict[str, dict[int, str]] = field(default_factory=dict)
     _parts: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def wish(self) -> Wish:
+        """What the operator wishes of the run that is served."""
+        return self.wishes.setdefault(self.journal, Wish())
 
     # -- at the client's end of a connection
 
