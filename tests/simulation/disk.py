@@ -65,7 +65,7 @@ class Disk:
         if kind == "open" or not (path == self._home or path.startswith(self._runs)):
             return ""
         if not self.operator:
-            world.note(kind, _steady(name))
+            world.note(kind, "home" if path == self._home else _steady(name))
             world.passed("disk")
             record = _record(data) if kind == "write" and name == JOURNAL else ""
             if record:

@@ -131,7 +131,7 @@ def _(patch: Patch) -> None:
     patch.set(JournalFile, "sync", lambda self: self.size)
 
 
-@plant("the plan is renamed without a sync of its folder")
+@plant("no folder is synced after a rename")
 def _(patch: Patch) -> None:
     from campaign.system import atomic_file
 

@@ -87,7 +87,7 @@ def _folder(seed: int) -> Path:
     """A folder whose name is the same each time, so that a replay is exact; another one if it is in use."""
     base = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()) / f"simulation-{os.getuid()}"
     for turn in range(1000):
-        folder = base / f"{seed}-{turn}"
+        folder = base / f"{seed}-{turn:03d}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
