@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.messages.message_keys import MessageKeys, addressees, addresses_in, first_ones
 from campaign.feedback.messages.message_parts import HeaderBlock, MessageParts
@@ -31,10 +33,12 @@ def read_complaint(message: MessageParts, keys: MessageKeys, at: float) -> Feedb
             return None
         return FeedbackNotice(FeedbackOutcome.COMPLAINT, at=at, addresses=_addressees(returned, ()), **keys.as_fields())
     fields = HeaderBlock(report.octets().lstrip(b"\r\n"))
-    kind = fields.first("feedback-type").lower()
+    outcome = _OUTCOMES.get(fields.first("feedback-type").lower(), FeedbackOutcome.UNKNOWN)
+    if outcome is FeedbackOutcome.UNKNOWN:  # such as "not-spam": the returned token must not unsubscribe its reader
+        keys = replace(keys, unsubscribe_tokens=())
     named = [one for value in fields.all("original-rcpt-to") for one in addresses_in(value)]
     return FeedbackNotice(
-        _OUTCOMES.get(kind, FeedbackOutcome.UNKNOWN),
+        outcome,
         at=at,
         mta=host_of(fields.first("reporting-mta")),
         addresses=_addressees(keys.returned, named),

@@ -53,6 +53,13 @@ def test_a_complaint_has_every_key_of_the_letter_that_it_brings_back() -> None:
     assert (notice.mta, notice.at) == ("mx.provider.example", 1795683600.0)
 
 
+@pytest.mark.parametrize("kind", ["not-spam", "auth-failure", "new-kind"])
+def test_a_report_that_is_no_complaint_does_not_unsubscribe_by_the_token_of_the_letter_it_returns(kind: str) -> None:
+    (notice,) = read_message(complaint(f"Feedback-Type: {kind}\n"))
+    assert notice.message_ids == ("abc.1@news.example.com",)
+    assert notice.unsubscribe_tokens == ()
+
+
 def test_microsofts_reports_are_known_by_the_field_that_they_add() -> None:
     raw = (
         'From: staff@hotmail.com\nTo: abuse@news.example.com\nContent-Type: multipart/mixed; boundary="b"\n\n'
