@@ -13,15 +13,24 @@ SEPARATOR = b"From "
 PIECE = 1 << 16
 _QUOTED = re.compile(rb"(?m)^>(>*From )")
 #: Headers that mail readers add to a message in an mbox, and change when it is read.
-_READERS_OWN = (b"status:", b"x-status:", b"x-keywords:", b"x-uid:", b"x-imap:", b"x-imapbase:", b"content-length:")
+_READERS_OWN = (
+    b"status:", b"x-status:", b"x-keywords:", b"x-uid:", b"x-imap:", b"x-imapbase:", b"content-length:", b"lines:",
+    b"x-label:", b"x-mozilla-status:", b"x-mozilla-status2:", b"x-mozilla-keys:",
+)  # fmt: skip
+#: Octets read beyond `LARGEST`: a reader's headers and ``>`` must not change where a large message is cut.
+_ROOM = 1 << 16
 
 
 class MboxMessage(NamedTuple):
-    """A message: its offsets in the file, its first `LARGEST` octets, and whether an empty line ends it."""
+    """A message: its offsets in the file, its first `LARGEST` octets, and whether an empty line ends it.
+
+    ``known_by`` is the same, but of the message without the headers of mail readers.
+    """
 
     start: int
     end: int
     content: bytes
+    known_by: bytes
     closed: bool
 
 
@@ -30,12 +39,12 @@ def split_mbox(file: BinaryIO, start: int, end: int) -> Iterator[MboxMessage]:
     file.seek(start)
     position = begun = start
     pieces: list[bytes] | None = None
-    left, starts, empty = LARGEST, True, True
+    left, starts, empty = LARGEST + _ROOM, True, True
     while position < end and (line := file.readline(min(PIECE, end - position))):
         if starts and empty and line.startswith(SEPARATOR):
             if pieces is not None:
-                yield MboxMessage(begun, position, _message(pieces), closed=True)
-            begun, pieces, left = position, [], LARGEST + len(line)
+                yield _message(begun, position, pieces, closed=True)
+            begun, pieces, left = position, [], LARGEST + _ROOM + len(line)
         if pieces is not None and left > 0:
             pieces.append(line[:left])
             left -= len(line)
@@ -43,7 +52,7 @@ def split_mbox(file: BinaryIO, start: int, end: int) -> Iterator[MboxMessage]:
         empty = starts and line in (b"\n", b"\r\n")
         starts = line.endswith(b"\n")
     if pieces is not None:
-        yield MboxMessage(begun, position, _message(pieces), closed=empty)
+        yield _message(begun, position, pieces, closed=empty)
 
 
 def without_marks(message: bytes) -> bytes:
@@ -53,7 +62,12 @@ def without_marks(message: bytes) -> bytes:
     return b"\n".join(kept) + gap + body
 
 
-def _message(pieces: list[bytes]) -> bytes:
+def _message(start: int, end: int, pieces: list[bytes], *, closed: bool) -> MboxMessage:
+    content = _content(pieces)
+    return MboxMessage(start, end, content[:LARGEST], without_marks(content)[:LARGEST], closed)
+
+
+def _content(pieces: list[bytes]) -> bytes:
     """The message without its separator and final empty line, and with one ``>`` removed before each ``From ``."""
     content = b"".join(pieces).partition(b"\n")[2]
     for ending in (b"\r\n\r\n", b"\n\n"):

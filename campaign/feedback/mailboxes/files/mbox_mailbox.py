@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from campaign.errors import CampaignError, InputError
 from campaign.feedback.feedback_source import Handled, Received
-from campaign.feedback.mailboxes.files.mbox_format import SEPARATOR, split_mbox, without_marks
+from campaign.feedback.mailboxes.files.mbox_format import SEPARATOR, split_mbox
 from campaign.feedback.mailboxes.incoming_message import Reader, incoming
 from campaign.feedback.mailboxes.mailbox_progress import read_mailbox_progress, write_mailbox_progress
 
@@ -58,8 +58,7 @@ class MboxMailbox:
                     self._done, self._first = one.start, False
                 whole = is_whole(closed=one.closed, locked=self._locked, settled=self._settled)
                 if one.end < self._end or whole:
-                    known_by = without_marks(one.content)
-                    yield incoming(one.content, self._read, (one.start, one.end), known_by=known_by)
+                    yield incoming(one.content, self._read, (one.start, one.end), known_by=one.known_by)
         except OSError as error:
             raise self._unreadable(error) from None
 

@@ -107,6 +107,25 @@ def test_marks_of_a_mail_reader_do_not_make_another_message_of_it(mbox: Path) ->
     assert without_marks(b"Subject: status\n\nStatus: RO\n") == b"Subject: status\n\nStatus: RO\n"
 
 
+@pytest.mark.parametrize("mark", ["Lines: 2", "X-Label: seen", "X-Mozilla-Status: 0001", "X-Mozilla-Keys: a"])
+def test_no_reader_of_mail_that_saves_the_file_makes_a_message_count_again(mbox: Path, mark: str) -> None:
+    append(mbox, message(1))
+    (before,) = collect(mailbox(mbox))
+    mbox.write_bytes(message(1).replace(b"Subject: 1\n", f"Subject: 1\n{mark}\n".encode()))
+    (after,) = collect(mailbox(mbox))
+    assert before.id == after.id
+
+
+def test_a_message_longer_than_what_is_read_of_it_stays_the_same_when_a_mail_reader_marks_it(mbox: Path) -> None:
+    large = message(1, "a line of a returned letter\n" * (LARGEST // 28 + 1_000))
+    append(mbox, large)
+    (before,) = collect(mailbox(mbox))
+    mbox.write_bytes(large.replace(b"Subject: 1\n", b"Subject: 1\nStatus: RO\nX-Keywords:     \n"))
+    (after,) = collect(mailbox(mbox))
+    assert before.id == after.id
+    assert len(after.notices[0].mta) == LARGEST
+
+
 def test_a_last_message_that_is_still_being_written_is_left_until_it_is_whole(mbox: Path) -> None:
     begun = message(2, "the first line\n\nthe second")
     append(mbox, message(1), begun[:-5])
