@@ -259,7 +259,8 @@ def _sound_end_at_rest(descriptor: int, path: Path) -> int:
 def sound_end(descriptor: int, path: Path) -> int:
     """The end of the file's last complete line, in octets. Its line feed may be missing.
 
-    Raises DamageError if there are lines and none is complete: then it is not our file.
+    Raises DamageError if there are lines and none is complete, since then it is not our file, and if a line after it is
+    an altered event: no kill leaves the end of a line without its middle.
     """
     size, window = os.fstat(descriptor).st_size, _TAIL
     while size:
@@ -272,6 +273,8 @@ def sound_end(descriptor: int, path: Path) -> int:
             end, begin = begin, begin - len(line) - 1
             if _is_whole(line):
                 return min(end, size)
+            if line.startswith(b'{"id":"') and line[-_CRC:].startswith(b',"crc":"') and b"\0" not in line:
+                raise _damage(path, _line_number(descriptor, begin))
         if not start:
             if b"\n" in tail:
                 raise _damage(path, 1)
@@ -338,8 +341,11 @@ def _decoded(
             pass
     first = upto - sum(len(line) + 1 for line in lines)
     bad = next((at for at, line in enumerate(lines) if not _is_event(line)), 0)
-    before = sum(os.pread(descriptor, min(_CHUNK, first - at), at).count(b"\n") for at in range(0, first, _CHUNK))
-    raise _damage(path, before + bad + 1)
+    raise _damage(path, _line_number(descriptor, first) + bad)
+
+
+def _line_number(descriptor: int, start: int) -> int:
+    return 1 + sum(os.pread(descriptor, min(_CHUNK, start - at), at).count(b"\n") for at in range(0, start, _CHUNK))
 
 
 def _line(event: FeedbackEvent) -> bytes:

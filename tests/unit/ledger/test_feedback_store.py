@@ -154,6 +154,24 @@ def test_damage_in_the_middle_is_refused_with_its_line(tmp_path: Path, line: int
     assert len(ids(tmp_path)) == 30_000
 
 
+@pytest.mark.parametrize("after", [b"", b"x" * 70 + b"\n"])
+def test_an_altered_last_line_is_damage_and_no_torn_end(tmp_path: Path, after: bytes) -> None:
+    added(tmp_path, "a", "b", "c")
+    altered = b"".join((tmp_path / NAME).read_bytes().rpartition(b"hard")[::2]).replace(b'"c",', b'"d",') + after
+    (tmp_path / NAME).write_bytes(altered)
+    with pytest.raises(DamageError, match=f"{NAME}:3:"):
+        ids(tmp_path)
+    with pytest.raises(DamageError, match=f"{NAME}:3:"):
+        added(tmp_path, "x")
+    assert (tmp_path / NAME).read_bytes() == altered
+
+
+def test_a_line_with_a_hole_in_it_is_a_torn_end(tmp_path: Path) -> None:
+    added(tmp_path, "a", "b")
+    (tmp_path / NAME).write_bytes(b"\0\0\0\0".join((tmp_path / NAME).read_bytes().rpartition(b"hard")[::2]))
+    assert ids(tmp_path) == ["a"]
+
+
 def test_damage_found_late_names_the_line_of_the_file(tmp_path: Path, store: FeedbackStore) -> None:
     store.add([event("a"), event("b")])
     with (tmp_path / NAME).open("ab") as file:
