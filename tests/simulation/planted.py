@@ -14,6 +14,9 @@ from typing import Any
 PLANTED: dict[str, Callable[[Patch], None]] = {}
 
 
+_INHERITED = object()
+
+
 class Patch:
     """Sets attributes, and puts them back."""
 
@@ -22,15 +25,18 @@ class Patch:
 
     def set(self, owner: Any, name: str, value: Any) -> Any:
         """Replace ``owner.name``; returns what it was."""
-        before = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
-        self._before.append((owner, name, before))
+        self._before.append((owner, name, vars(owner).get(name, _INHERITED)))
+        before = getattr(owner, name)
         setattr(owner, name, value)
         return before
 
     def undo(self) -> None:
         """Put everything back."""
         for owner, name, before in reversed(self._before):
-            setattr(owner, name, before)
+            if before is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
 
 
 @contextmanager
@@ -348,13 +354,9 @@ def _(patch: Patch) -> None:
 
 @plant("limits forget what a loss of power took")
 def _(patch: Patch) -> None:
-    from campaign.delivery.pacing.pacing_file import PROMISED, PacingFile
+    from campaign.delivery.pacing.pacing_file import PacingFile
 
-    def promise(self: Any, letters: int) -> None:
-        before(self, letters)
-        self.cells[PROMISED] = 1e9
-
-    before = patch.set(PacingFile, "promise", promise)
+    patch.set(PacingFile, "promise", lambda self, _letters: self._map.flush())
     patch.set(PacingFile, "spent", property(lambda _self: False))
 
 
@@ -381,7 +383,11 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     from campaign.pipeline.serve.stop_triggers import StopTriggers
 
-    patch.set(StopTriggers, "_look_at_clock", lambda _self: None)
+    def begin(self: Any, *args: Any) -> None:
+        before(self, *args)
+        self._not_after = None
+
+    before = patch.set(StopTriggers, "__init__", begin)
 
 
 @plant("who expires counts as accepted")
