@@ -9,6 +9,8 @@ from collections.abc import Callable
 from campaign.audience.screening.suppression_list import Suppression
 
 READ_AGAIN_SECONDS = 3600.0
+#: Seconds for which the lists read at the start do for the first pass.
+JUST_READ_SECONDS = 10.0
 
 
 class FreshSuppression:
@@ -25,6 +27,11 @@ class FreshSuppression:
     async def look(self) -> None:
         """Read the lists again if they are out of date."""
         if time.monotonic() - self._read_at > READ_AGAIN_SECONDS:
+            await self.read()
+
+    async def before_pass(self, *, first: bool) -> None:
+        """Read the lists again. The ``first`` pass of a process needs it only if it began with a wait."""
+        if not first or time.monotonic() - self._read_at > JUST_READ_SECONDS:
             await self.read()
 
     async def read(self) -> None:

@@ -143,8 +143,8 @@ class PassLoop:
             if step in {"stop", "left"}:
                 self._halt(*[ExitCode.HELD] if step == "stop" else [])
                 return
-            if history.passes > first:  # and after the canary's wait, in which an unsubscribe may have come
-                await self._suppression.read()
+            # After the wait for a later pass or for the canary, in which an unsubscribe may have come.
+            await self._suppression.before_pass(first=history.passes == first)
             self._canary_only = step == "canary"
             self._checkpoint.expect_few(self._canary_only)
             self._checkpoint.begin_pass()
