@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-SEEDS = 12
+SEEDS = 8
 
 
 def simulated(*options: str) -> subprocess.CompletedProcess[str]:
