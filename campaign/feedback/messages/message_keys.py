@@ -84,11 +84,10 @@ def message_keys(message: MessageParts, story: str, copy: str) -> MessageKeys:
     returned = returned_header(message, copy)
     own = _ID.findall(message.head.first("message-id"))
     ids = [] if returned is None else _ID.findall(returned.first("message-id"))
-    ids = ids or _ID_IN_TEXT.findall(story) + _ID_IN_TEXT.findall(copy)
     if not ids:
-        ids = [one for part in message.parts[:MOST_SEARCHED] for one in _ID_IN_TEXT.findall(characters(part.octets()))]
-    for name in ("in-reply-to", "references"):
-        ids += reversed(_ID.findall(message.head.first(name)[-4_000:]))
+        ids = _ID_IN_TEXT.findall(story) + _ID_IN_TEXT.findall(copy) or _ids_of_parts(message)
+        for name in ("in-reply-to", "references"):  # of a returned answer to a letter of ours, these name our letter
+            ids += reversed(_ID.findall(message.head.first(name)[-4_000:]))
     tokens = [] if returned is None else _tokens(returned.first("list-unsubscribe"))
     return MessageKeys(
         sent_to=_sent_to(message.head),
@@ -96,6 +95,10 @@ def message_keys(message: MessageParts, story: str, copy: str) -> MessageKeys:
         unsubscribe_tokens=first_ones(tokens),
         returned=returned,
     )
+
+
+def _ids_of_parts(message: MessageParts) -> list[str]:
+    return [one for part in message.parts[:MOST_SEARCHED] for one in _ID_IN_TEXT.findall(characters(part.octets()))]
 
 
 def returned_part(message: MessageParts) -> MessagePart | None:

@@ -65,3 +65,23 @@ def test_a_message_id_is_found_in_an_attachment_too() -> None:
         + b"\n--b--\n"
     )
     assert read_message(raw)[0].message_ids == ("abc.3@news.example.com",)
+
+
+@pytest.mark.parametrize(
+    ("returned", "found"),
+    [
+        ("Message-ID: <answer@desk.example.com>", ("answer@desk.example.com",)),
+        ("Subject: its header was cut", ("ours@news.example.com",)),
+    ],
+)
+def test_a_bounce_is_about_the_letter_that_it_returns_and_not_about_what_that_answered(
+    returned: str, found: tuple[str, ...]
+) -> None:
+    raw = (
+        "From: MAILER-DAEMON@x\nTo: desk@news.example.com\nReferences: <ours@news.example.com>\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n--b\n\nnot delivered\n'
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\n"
+        "Final-Recipient: rfc822; somebody.else@example.org\nAction: failed\nStatus: 5.1.1\n"
+        f"--b\nContent-Type: message/rfc822\n\n{returned}\n\nHello\n--b--\n"
+    )
+    assert read_message(raw.encode())[0].message_ids == found
