@@ -33,3 +33,8 @@ def is_automatic_reply(head: HeaderBlock) -> bool:
         or any(pattern.match(head.first(name)) for name, pattern in _VALUES.items() if name in head)
         or _SUBJECT.match(head.words("subject")) is not None
     )
+
+
+def is_generated(head: HeaderBlock) -> bool:
+    """Whether a program wrote it, but not in answer to a message (RFC 3834, 5.1): by nothing but ``auto-generated``."""
+    return head.first("auto-submitted").lower() == "auto-generated" and not any(name in head for name in _SIGNS)

@@ -6,7 +6,7 @@ Tried in this order: complaint, delivery status report, bounce in prose, automat
 from __future__ import annotations
 
 from campaign.feedback.feedback_notice import NO_REPLY, FeedbackNotice
-from campaign.feedback.messages.automatic_reply import is_automatic_reply
+from campaign.feedback.messages.automatic_reply import is_automatic_reply, is_generated
 from campaign.feedback.messages.bounce_text import BounceText, FailedAddress, split_story
 from campaign.feedback.messages.complaint import read_complaint
 from campaign.feedback.messages.delivery_report import read_delivery_report, report_in_text, report_part
@@ -83,7 +83,8 @@ def _told(failed: FailedAddress, outcome: FeedbackOutcome | None, keys: MessageK
 
 def _other(message: MessageParts, keys: MessageKeys, at: float) -> FeedbackNotice:
     """The notice of a message that is neither a bounce nor a complaint."""
-    if is_automatic_reply(message.head):
+    for_reader = is_generated(message.head) and is_unsubscribe_mail(message.head, ())  # by a mail program's button
+    if is_automatic_reply(message.head) and not for_reader:
         return FeedbackNotice(FeedbackOutcome.AUTOMATIC_REPLY, at=at, **keys.as_fields())
     keys = keys.with_subject(message.head.words("subject"))
     outcome = (

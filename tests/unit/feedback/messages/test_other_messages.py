@@ -36,6 +36,9 @@ def outcome(head: str, text: str = "Hello") -> FeedbackOutcome | None:
         "Subject: Abwesenheitsnotiz: News",
         "Subject: 自動返信: News",
         "Subject: unsubscribe\nAuto-Submitted: auto-replied",
+        "Subject: unsubscribe\nAuto-Submitted: auto-generated; type=vacation",
+        "Subject: unsubscribe\nAuto-Submitted: auto-generated\nX-Autoreply: yes",
+        "To: unsub+t0ken@news.example.com\nSubject: Report\nAuto-Submitted: auto-generated",
     ],
 )
 def test_what_no_person_wrote_is_an_automatic_reply(head: str) -> None:
@@ -60,6 +63,8 @@ def test_a_letter_of_a_person_is_unknown(head: str) -> None:
         "To: unsub+t0ken@news.example.com\nSubject: whatever",
         "Delivered-To: News-Unsubscribe@news.example.com",
         "X-Apple-Unsubscribe: true",
+        "X-Apple-Unsubscribe: true\nAuto-Submitted: auto-generated",
+        "To: unsub+t0ken@news.example.com\nSubject: Unsubscribe\nAuto-Submitted: Auto-Generated",
     ],
 )
 def test_an_unsubscribe_is_known_by_subject_or_address(head: str) -> None:
