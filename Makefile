@@ -18,7 +18,7 @@ schedule: export WHEN := $(WHEN)
 .PHONY: help demo demo-feedback test check preview send collect status report stats retry schedule unschedule setup lint types test-twice fresh ci torture simulate bench profile clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
 	@printf '\nVariables: CAMPAIGN=path.toml (now %s), ARGS="further options"\n' '$(CAMPAIGN)'
 
 ##@ To see it work

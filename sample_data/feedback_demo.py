@@ -136,6 +136,7 @@ def _editions(relay: Relay, port: int) -> int:
     for step in steps:
         code = code or _run(*step)
     print(f"\nLeft out of the second edition: {', '.join(sorted(set(PEOPLE) - set(relay.letters)))}")
+    print(f"Campaign, list, runs and messages lie in {FOLDER}; the commands above are typed there.")
     return code
 
 

@@ -9,14 +9,14 @@ from campaign.feedback.suppression_rules import DISABLED, SuppressedFor, Suppres
 from campaign.model import FeedbackEvent, FeedbackOutcome
 
 _WORDS = {
-    FeedbackOutcome.COMPLAINT: "a complaint leaves an address out for ever",
-    FeedbackOutcome.UNSUBSCRIBE: "an unsubscribe leaves an address out for ever",
+    FeedbackOutcome.COMPLAINT: "a complaint leaves an address out permanently",
+    FeedbackOutcome.UNSUBSCRIBE: "an unsubscribe leaves an address out permanently",
     FeedbackOutcome.NOT_THEIR_FAULT: "refused for what or who we are; it says nothing about the address",
     FeedbackOutcome.DELIVERED: "a delivery ends a row of soft bounces",
     FeedbackOutcome.DELAYED: "still being tried; it counts for nothing",
     FeedbackOutcome.AUTOMATIC_REPLY: "an automatic reply counts for nothing",
-    FeedbackOutcome.RELEASED: "a person released the address; what came before counts no more",
-    FeedbackOutcome.UNKNOWN: "nobody can say what it means, so it counts for nothing",
+    FeedbackOutcome.RELEASED: "a person released the address; what came before no longer counts",
+    FeedbackOutcome.UNKNOWN: "its meaning is unknown, so it counts for nothing",
 }
 
 
@@ -39,15 +39,16 @@ def _weight(event: FeedbackEvent, settings: FeedbackSection, released: bool, led
     if led_to and led_to.reason in (SuppressedFor.SOFT, SuppressedFor.FULL):
         return f"one of {len(led_to.events)} in a row, which leave the address out"
     if led_to:
-        return "it leaves the address out for ever"
+        return "it leaves the address out permanently"
     if released:
-        return "the address was released later, so it counts no more"
+        return "the address was released later, so it no longer counts"
     return _WORDS.get(event.outcome) or _bounce(event, settings)
 
 
 def _bounce(event: FeedbackEvent, settings: FeedbackSection) -> str:
     if event.outcome is FeedbackOutcome.SOFT:
-        return f"a soft bounce counts once {settings.soft_runs} runs in a row have one"
+        days = f"{settings.soft_span / 86_400:g} days"
+        return f"soft bounces leave an address out after {settings.soft_runs} runs in a row, over at least {days}"
     if event.reason == DISABLED:
-        return "a disabled mailbox counts once two runs have found it so"
-    return "a hard bounce leaves an address out for ever"
+        return "a disabled mailbox leaves the address out after two runs"
+    return "a hard bounce leaves an address out permanently"

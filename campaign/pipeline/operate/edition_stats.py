@@ -132,7 +132,8 @@ def _nothing(settings: Settings, place: Path, rehearsals: int, unread: Sequence[
     if unread:
         check = f"see what can be saved: campaign repair {path_text(place)}/RUN --dry-run"
         return DamageError("No run of this campaign can be read.", evidence=unread, next_step=check)
-    step = f"campaign send {path_text(settings.file)} makes the first"
+    send = f"campaign send {path_text(settings.file)}"
+    step = f"set delivery.relay, or: {send} --relay URL" if rehearsals else f"{send} makes the first"
     left = [f"{formatting.counted(rehearsals, 'rehearsal')} left out, as nobody got a letter"] if rehearsals else []
     return ConfigError(f"There is no run in {path_text(place)}.", evidence=left, next_step=step)
 

@@ -44,7 +44,7 @@ def answer_lines(job: Job, found: SuppressionAnswer) -> list[str]:
     if found.listed:
         lines.append(f"{found.address} is {found.listed}")
     if not lines:
-        lines.append(f"{found.address} is left out by nothing that came back and by no list")
+        lines.append(f"{found.address} is not left out")
     for event, how in found.events:
         lines += _event_lines(event, how)
     if not found.events:
@@ -93,4 +93,4 @@ def _event_facts(event: FeedbackEvent) -> dict[str, Any]:
 
 
 def _until(entry: SuppressionEntry) -> str:
-    return "for ever" if entry.until is None else f"until {day_text(entry.until)}"
+    return "permanently" if entry.until is None else f"until {day_text(entry.until)}"

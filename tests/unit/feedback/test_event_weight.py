@@ -28,11 +28,11 @@ def words(*events: FeedbackEvent) -> list[str]:
 @pytest.mark.parametrize(
     ("told", "how"),
     [
-        (event("hard"), "it leaves the address out for ever"),
-        (event("complaint"), "it leaves the address out for ever"),
+        (event("hard"), "it leaves the address out permanently"),
+        (event("complaint"), "it leaves the address out permanently"),
         (event("hard", matched_by="address"), "it names an address and no letter of ours"),
-        (event("hard", reason="disabled"), "once two runs have found it so"),
-        (event("soft"), "once 3 runs in a row have one"),
+        (event("hard", reason="disabled"), "after two runs"),
+        (event("soft"), "after 3 runs in a row, over at least 7 days"),
         (event("not_their_fault"), "for what or who we are"),
         (event("delivered"), "ends a row of soft bounces"),
         (event("delayed"), "counts for nothing"),
@@ -56,6 +56,6 @@ def test_a_row_of_soft_bounces_is_counted() -> None:
 
 def test_what_a_release_undid_and_what_came_after_it_are_told_apart() -> None:
     told = words(event("hard", 1), event("released", 2, matched_by="person"), event("hard", 3))
-    assert told[0] == "the address was released later, so it counts no more"
-    assert told[2] == "it leaves the address out for ever"
+    assert told[0] == "the address was released later, so it no longer counts"
+    assert told[2] == "it leaves the address out permanently"
     assert "leaves an address out" in words(event("hard", 1), event("unsubscribe", 3))[0]

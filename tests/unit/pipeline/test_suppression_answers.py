@@ -292,9 +292,9 @@ def typed(job: Job) -> Callable[..., Result]:
         ((), ["1 address left out", "hard bounce", "a@example.com"]),
         (
             ("--why", "A@example.com"),
-            ["is left out: hard bounce on 2022-01-08, for ever", "550 5.1.1 no\\x1b[31m such"],
+            ["is left out: hard bounce on 2022-01-08, permanently", "550 5.1.1 no\\x1b[31m such"],
         ),
-        (("--why", "b@example.com"), ["left out by nothing", "nothing has come back"]),
+        (("--why", "b@example.com"), ["is not left out", "nothing has come back"]),
         (("--release", "a@example.com"), ["a@example.com is released; that undid: hard bounce on 2022-01-08"]),
         (("--export", "-"), ["address,why,since", "a@example.com,hard,2022-01-08T00:00:00Z"]),
     ],
@@ -313,7 +313,7 @@ def test_the_command_says_it_in_plain_lines(
     [
         ((), ("reasons", "hard"), 1),
         (("--why", "a@example.com"), ("left_out", "reason"), "hard"),
-        (("--why", "a@example.com"), ("events", 0, "counts"), "it leaves the address out for ever"),
+        (("--why", "a@example.com"), ("events", 0, "counts"), "it leaves the address out permanently"),
         (("--release", "a@example.com"), ("undone", "until"), None),
     ],
 )
