@@ -96,7 +96,7 @@ fresh: $(VENV)/developing ## The demo in a fresh clone, as a newcomer would
 test-twice: $(VENV)/developing
 	@$(BIN)/python -m pytest -n 2 || { printf 'Once more, alone: what failed.\n'; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
-ci: lint types test-twice fresh ## What decides whether a change lands; torture comes after it
+ci: lint types test-twice fresh ## What decides whether a change lands; simulate and torture come after it
 
 clean: ## Remove the environment and the demo's runs
 	rm -rf $(VENV) sample_data/runs
