@@ -26,6 +26,7 @@ NOBODY = "0" * 32
 _DOMAIN = "campaign recipient token 1"
 _USES = ("run", "seal", "mask")
 _RUN, _NUMBER, _SEAL = 3, 4, 8  #: octets of the run's tag, of the number and of the proof
+_START = 4  #: characters that the run's tag alone decides: by them, most of a hostile text is passed over
 _TOKEN = re.compile(rf"[a-z2-7]{{{TOKEN_LENGTH}}}")
 _WITHIN = re.compile(rf"(?=({_TOKEN.pattern}))")  # every possible start of a token
 LONGEST = 1_000  #: characters of a text that are searched
@@ -66,6 +67,7 @@ class RecipientTokens:
         self._latest = ("", self._keys[0].tag(""))  # the same run makes many tokens
         self._traces: tuple[str, ...] = ()
         self._runs: dict[bytes, list[tuple[_Keys, str]]] = {}
+        self._starts: frozenset[str] = frozenset()
 
     def token(self, trace: str, number: int) -> str:
         """The token, 24 characters, of recipient ``number`` (below 2**32) of the run whose trace id is ``trace``."""
@@ -82,11 +84,12 @@ class RecipientTokens:
         ``None`` if it was not made with one of the secrets, or for another purpose or run.
         """
         text = token.lower() if token.isascii() else ""
-        if not _TOKEN.fullmatch(text):
+        table = self._table(traces)
+        if text[:_START] not in self._starts or not _TOKEN.fullmatch(text):
             return None
         octets = b32decode(text.upper())
         tag, hidden, proof = octets[:_RUN], octets[_RUN:-_SEAL], octets[-_SEAL:]
-        for keys, trace in self._table(traces).get(tag, ()):
+        for keys, trace in table.get(tag, ()):
             number = keys.masked(hidden, proof)
             if hmac.compare_digest(keys.proof(trace, number), proof):
                 return trace, int.from_bytes(number, "big")
@@ -101,6 +104,7 @@ class RecipientTokens:
                 for trace in wanted:
                     runs.setdefault(keys.tag(trace), []).append((keys, trace))
             self._traces, self._runs = wanted, runs
+            self._starts = frozenset(b32encode(tag).decode("ascii").lower()[:_START] for tag in runs)
         return self._runs
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from campaign.compose.recipient_token import RecipientTokens, possible_tokens
@@ -30,6 +31,7 @@ RETURN_PATH, MESSAGE_ID, UNSUBSCRIBE, REPLY_ID, ADDRESS = (
 #: Length from which a relay's id of a letter is not reused within years, in characters.
 LONG_REPLY_ID = 20
 MOST_TRIED = 20  #: keys tried of each kind
+SAME_KEYS = 8  #: cached searches for tokens: all notices of a message have the same keys
 #: Outcomes that machines may send to an unsubscribe address without unsubscribing.
 _MACHINES = frozenset({None, FeedbackOutcome.AUTOMATIC_REPLY, FeedbackOutcome.DELAYED, FeedbackOutcome.DELIVERED})
 #: Outcomes that a log reports for all mail, every day.
@@ -67,6 +69,7 @@ class RecipientFinder:
         self._unsubscribe_tokens = UnsubscribeTokens(secret)
         self._by_trace = {run.opened.trace: run for run in reversed(runs)}
         self._traces = tuple(self._by_trace)
+        self._opened = lru_cache(SAME_KEYS)(self._search)
 
     def find(self, notice: FeedbackNotice, *, relays_own: bool, own_program: bool = False) -> FoundRecipient | None:
         """The recipient of ``notice``, by its best key.
@@ -96,7 +99,7 @@ class RecipientFinder:
         found = _found(self._opened(self._mail_tokens, named), UNSUBSCRIBE)
         return found._replace(unsubscribes=True) if found else None
 
-    def _opened(self, tokens: RecipientTokens, texts: Iterable[str]) -> Planned | None:
+    def _search(self, tokens: RecipientTokens, texts: tuple[str, ...]) -> Planned | None:
         for text in texts:
             for token in possible_tokens(text):
                 opened = tokens.open(token, self._traces)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaign.compose import recipient_token
 from campaign.compose.composer import Composer
 from campaign.compose.recipient_token import NOBODY, Purpose, RecipientTokens, possible_tokens
 from campaign.config import load
@@ -117,6 +118,14 @@ def test_runs_with_the_same_tag_are_told_apart(monkeypatch: pytest.MonkeyPatch) 
     tokens = RecipientTokens(SECRET, "return path")
     for trace in (RUN, OTHER_RUN):
         assert tokens.open(tokens.token(trace, 9), [OTHER_RUN, RUN]) == (trace, 9)
+
+
+def test_what_does_not_begin_like_a_token_of_a_known_run_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    monkeypatch.setattr(recipient_token, "b32decode", lambda text: decoded.append(text) or bytes(15))
+    tokens = RecipientTokens(b"0123456789abcdef", "return path")
+    assert [tokens.open(one, ["a" * 32]) for one in possible_tokens("a2" * 400)] == [None] * 777
+    assert not decoded
 
 
 def test_the_table_of_runs_is_made_once_and_anew_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.model import FeedbackOutcome
+from campaign.pipeline.collect import find_recipient
 from campaign.pipeline.collect.find_recipient import FoundRecipient, RecipientFinder
 from campaign.pipeline.collect.run_lookup import reply_names
 from campaign.pipeline.collect.sent_runs import SentRun, sent_runs
@@ -216,3 +217,14 @@ def test_a_run_whose_plan_is_gone_leads_to_nobody_and_no_further(gazette: SentCa
 
 def test_a_number_beyond_the_plan_is_nobodys(gazette: SentCampaign, run: SentRun) -> None:
     assert find(gazette, bounce(sent_to=(gazette.return_path(run, 2),))) is None
+
+
+def test_a_message_of_a_hundred_notices_is_searched_for_tokens_once(
+    gazette: SentCampaign, run: SentRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched, one = [], finder(gazette)
+    monkeypatch.setattr(find_recipient, "possible_tokens", lambda text: searched.append(text) or iter(()))
+    for number in range(100):
+        keys = {"sent_to": ("a@example.org",), "unsubscribe_tokens": ("a2" * 990,)}
+        assert one.find(bounce(**keys, addresses=(f"{number}@example.org",)), relays_own=False) is None
+    assert sorted(searched) == ["a2" * 990, "a@example.org"]
