@@ -467,38 +467,6 @@ def _(patch: Patch) -> None:
     patch.set(FreshSuppression, "read", read)
 
 
-@plant("suppression is read before the canary's wait and not after it")
-def _(patch: Patch) -> None:
-    from campaign.pipeline.serve.canary import Release
-    from campaign.pipeline.serve.fresh_suppression import FreshSuppression
-
-    waiting = {"over": False}
-
-    async def step(self: Any, history: Any) -> Any:
-        found = await before(self, history)
-        waiting["over"] = found == "go" and bool(self.canary.size)
-        return found
-
-    async def read(self: Any) -> None:
-        if not waiting["over"]:
-            await read_before(self)
-
-    before = patch.set(Release, "step", step)
-    read_before = patch.set(FreshSuppression, "read", read)
-
-
-@plant("a stop leaves exit 75")
-def _(patch: Patch) -> None:
-    from campaign.exit_codes import ExitCode
-    from campaign.pipeline.serve import stop_triggers
-
-    class Codes:
-        HELD, UNFINISHED = ExitCode.UNFINISHED, ExitCode.UNFINISHED
-        INTERRUPTED, TERMINATED = ExitCode.INTERRUPTED, ExitCode.TERMINATED
-
-    patch.set(stop_triggers, "ExitCode", Codes)
-
-
 @plant("a run in doubt exits 0")
 def _(patch: Patch) -> None:
     from campaign.pipeline.finish import close_run
@@ -522,16 +490,3 @@ def _(patch: Patch) -> None:
 
     patch.set(run_folder, "locked", locked)
     patch.set(journal_file, "lock", lambda _descriptor: True)
-
-
-@plant("a worker waits for ever when a connection breaks")
-def _(patch: Patch) -> None:
-    from campaign.delivery.smtp.reply_stream import ReplyStream
-
-    def lost(self: Any, _error: Any) -> None:
-        if not self._gone.done():
-            self._gone.set_result(None)
-
-    patch.set(ReplyStream, "connection_lost", lost)
-    patch.set(ReplyStream, "eof_received", lambda _self: True)
-    patch.set(ReplyStream, "_ring", lambda _self: None)
