@@ -490,3 +490,16 @@ def _(patch: Patch) -> None:
 
     patch.set(run_folder, "locked", locked)
     patch.set(journal_file, "lock", lambda _descriptor: True)
+
+
+@plant("a worker waits for ever when a connection breaks")
+def _(patch: Patch) -> None:
+    from campaign.delivery.smtp.reply_stream import ReplyStream
+
+    def lost(self: Any, _error: Any) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    patch.set(ReplyStream, "connection_lost", lost)
+    patch.set(ReplyStream, "eof_received", lambda _self: True)
+    patch.set(ReplyStream, "_ring", lambda _self: None)
