@@ -39,6 +39,7 @@ def outcome(head: str, text: str = "Hello") -> FeedbackOutcome | None:
         "Subject: unsubscribe\nAuto-Submitted: auto-generated; type=vacation",
         "Subject: unsubscribe\nAuto-Submitted: auto-generated\nX-Autoreply: yes",
         "To: unsub+t0ken@news.example.com\nSubject: Report\nAuto-Submitted: auto-generated",
+        "To: unsub+t0ken@x.de\nContent-Type: multipart/report; report-type=disposition-notification; boundary=x",
     ],
 )
 def test_what_no_person_wrote_is_an_automatic_reply(head: str) -> None:
