@@ -171,11 +171,3 @@ def test_where_the_runs_lie_around_the_templates_only_the_runs_are_private(tmp_p
     names = {path.relative_to(tmp_path).as_posix() for path in private}
     kept = {"gazette", "pacing", "feedback", "feedback.jsonl", "suppressed.csv"}
     assert names == {"campaign.toml", "campaign.secret", *kept}
-        "campaign.toml",
-        "campaign.secret",
-        "gazette",
-        "pacing",
-        "feedback",
-        "feedback.jsonl",
-        "suppressed.csv",
-    }
