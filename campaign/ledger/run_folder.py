@@ -79,6 +79,28 @@ def runs(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (birth(path), path.name))
 
 
+def folders_below(place: Path, levels: int) -> Iterator[Path]:
+    """The folders below ``place``, ``levels`` deep, without those inside a run; links are not followed.
+
+    Raises StorageError if one cannot be read.
+    """
+    try:
+        with os.scandir(place) as entries:
+            found = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(
+            f"{place} cannot be read.",
+            evidence=error.strerror or str(error),
+            next_step="see whose folder it is, then run the same command again",
+        ) from error
+    for folder in found:
+        yield folder
+        if levels > 1 and not has_run(folder):
+            yield from folders_below(folder, levels - 1)
+
+
 def birth(run: Path) -> float:
     """When the run was opened, by its journal; infinity if it never was."""
     opened = first_record(run)

@@ -6,13 +6,10 @@ because their letters reached no one.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign.config.campaign_secret import secret_fingerprint
-from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import REHEARSAL, Opened, decode
@@ -50,7 +47,7 @@ def sent_runs(directory: Path, secret: bytes) -> tuple[SentRun, ...]:
     known = {secret_fingerprint(one): one for one in earlier_secrets(secret)}
     found = [
         SentRun(folder.relative_to(directory).as_posix(), folder, opened, known[opened.fingerprints[SECRET]])
-        for folder in _run_folders(directory, LEVELS)
+        for folder in run_folder.folders_below(directory, LEVELS)
         if (opened := _opened(folder)) and opened.fingerprints.get(SECRET) in known and not _rehearsal(folder, opened)
     ]
     return tuple(sorted(found, key=lambda run: (run.opened.at, run.name), reverse=True))
@@ -60,25 +57,6 @@ def earlier_secrets(secret: bytes) -> list[bytes]:
     """The whole secret, then the secret without its first line, and so on."""
     lines = secret.strip().splitlines(keepends=True)
     return [b"".join(lines[first:]).strip() for first in range(len(lines)) if lines[first].strip()]
-
-
-def _run_folders(place: Path, levels: int) -> Iterator[Path]:
-    try:
-        with os.scandir(place) as entries:
-            folders = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(
-            f"{place} cannot be read.",
-            evidence=error.strerror or str(error),
-            next_step="see whose folder it is, then run the same command again",
-        ) from error
-    for folder in folders:
-        if run_folder.has_journal(folder):
-            yield folder
-        elif levels > 1:
-            yield from _run_folders(folder, levels - 1)
 
 
 def _opened(folder: Path) -> Opened | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,14 +118,9 @@ def edition_stats(settings: Settings) -> EditionStats:
     return EditionStats(name, tuple(editions), tuple(unread))
 
 
-def run_folders(place: Path) -> Iterator[Path]:
+def run_folders(place: Path) -> list[Path]:
     """The folders of opened runs of a campaign, with and without an edition."""
-    inside = sorted(one for one in place.iterdir() if one.is_dir()) if place.is_dir() else []
-    for folder in inside:
-        if run_folder.has_journal(folder):
-            yield folder
-        else:
-            yield from sorted(one for one in folder.iterdir() if run_folder.has_journal(one))
+    return sorted(filter(run_folder.has_journal, run_folder.folders_below(place, 2)))
 
 
 def _nothing(settings: Settings, place: Path, rehearsals: int, unread: Sequence[str]) -> CampaignError:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from campaign.errors import StorageError, UnfinishedError
+from campaign.errors import UnfinishedError
 from campaign.ledger import run_folder
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.operate.manage import is_running
@@ -19,7 +18,7 @@ LEVELS = 3  #: CAMPAIGN, EDITION, RUN
 
 def ledger_runs(directory: Path) -> list[Path]:
     """All run folders below ``directory``, with a journal or a plan, by name. Raises StorageError."""
-    return sorted(folder for folder in _folders(directory, LEVELS) if run_folder.has_run(folder))
+    return sorted(folder for folder in run_folder.folders_below(directory, LEVELS) if run_folder.has_run(folder))
 
 
 @contextmanager
@@ -45,7 +44,7 @@ def held_ledger(directory: Path) -> Iterator[None]:
 def editions_of(directory: Path) -> list[Path]:
     """The folders whose lock a command takes that makes or serves runs in them."""
     places = {run.parent for run in ledger_runs(directory)}
-    places |= {folder for folder in _folders(directory, LEVELS - 1) if (folder / ".lock").is_file()}
+    places |= {folder for folder in run_folder.folders_below(directory, LEVELS - 1) if (folder / ".lock").is_file()}
     return sorted(places - {directory})
 
 
@@ -55,21 +54,3 @@ def _at_work(place: Path) -> UnfinishedError:
         evidence=str(place),
         next_step=f"let it finish, or: campaign stop {path_text(place)}; then run the same command again",
     )
-
-
-def _folders(place: Path, levels: int) -> Iterator[Path]:
-    try:
-        with os.scandir(place) as entries:
-            found = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(
-            f"{place} cannot be read.",
-            evidence=error.strerror or str(error),
-            next_step="see whose folder it is, then run the same command again",
-        ) from error
-    for folder in found:
-        yield folder
-        if levels > 1 and not run_folder.has_run(folder):
-            yield from _folders(folder, levels - 1)
