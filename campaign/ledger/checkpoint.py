@@ -29,9 +29,9 @@ from campaign.ledger.journal.journal_records import (
     VerdictRecord,
     encode,
 )
-from campaign.ledger.recipient_states import LATEST, is_date
 from campaign.ledger.recovery import recover
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.recipient_states import LATEST, is_date
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Letter, Outcome, Verdict
 from campaign.system.boot import boot_clock, boot_identity, power_lost
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from campaign.errors import DamageError
 from campaign.ledger.journal import journal_file, journal_reader
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.system.boot import boot_identity, power_lost
 
 

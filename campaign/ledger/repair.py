@@ -26,7 +26,7 @@ from campaign.ledger.journal.journal_records import (
     encode,
 )
 from campaign.ledger.run_folder import locked
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
 REASON = "lines of the journal that may have told of this letter were damaged"

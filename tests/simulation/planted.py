@@ -149,7 +149,7 @@ def _(patch: Patch) -> None:
 
 @plant("doubts are forgotten at recovery")
 def _(patch: Patch) -> None:
-    from campaign.ledger.run_state import RunState
+    from campaign.ledger.state.run_state import RunState
 
     def settle(self: Any, *, power_lost: bool) -> list[int]:
         self.pending.clear()
@@ -160,7 +160,7 @@ def _(patch: Patch) -> None:
 
 @plant("the frontier is ignored after a loss of power")
 def _(patch: Patch) -> None:
-    from campaign.ledger.run_state import RunState
+    from campaign.ledger.state.run_state import RunState
 
     def settle(self: Any, *, power_lost: bool) -> Any:
         return before(self, power_lost=False)
@@ -198,7 +198,8 @@ def _(patch: Patch) -> None:
 
 @plant("a loss of power looks like a kill")
 def _(patch: Patch) -> None:
-    from campaign.ledger import checkpoint, run_state
+    from campaign.ledger import checkpoint
+    from campaign.ledger.state import run_state
 
     for module in (checkpoint, run_state):
         patch.set(module, "power_lost", lambda *_: False)
@@ -372,8 +373,8 @@ def _(patch: Patch) -> None:
 
 @plant("a letter is tried again before its time")
 def _(patch: Patch) -> None:
-    from campaign.ledger.recipient_states import TO_GO
-    from campaign.ledger.run_state import RunState
+    from campaign.ledger.state.recipient_states import TO_GO
+    from campaign.ledger.state.run_state import RunState
 
     patch.set(RunState, "is_due", lambda self, number: self.state[number] in TO_GO)
     patch.set(RunState, "next_due", lambda self: 0.0 if any(one in TO_GO for one in self.state) else None)

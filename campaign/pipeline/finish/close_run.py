@@ -19,7 +19,7 @@ from campaign.errors import InternalError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.finish.feedback_figures import domain_in_report, feedback_figures

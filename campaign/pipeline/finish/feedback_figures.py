@@ -16,7 +16,7 @@ from campaign.delivery.pacing.domain_groups import domain_groups
 from campaign.feedback.suppression_rules import is_trusted
 from campaign.ledger.feedback_store import read_events
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppress_dead import SOURCE

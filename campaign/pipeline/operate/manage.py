@@ -22,7 +22,7 @@ from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.recovery import read_history
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.finish.close_run import gather_facts, verdict_codes, walk, write_all

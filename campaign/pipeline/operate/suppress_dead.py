@@ -15,7 +15,7 @@ from campaign.delivery.replies.classify import Rules, Stage
 from campaign.ledger import run_folder
 from campaign.ledger.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_records import Opened, VerdictRecord
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import FeedbackEvent, FeedbackOutcome, Reply
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppressed_export import export_suppressed

@@ -14,7 +14,7 @@ from typing import Literal
 
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, hold_for_canary, withdraw_canary_hold
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
 Step = Literal["go", "canary", "wait", "stop"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.system.own_files import refuse_foreign

@@ -18,7 +18,7 @@ from campaign.audience.screening.screen_rows import KeySet, digest, key_of
 from campaign.audience.screening.served_keys import ServedKeys
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Recipient, Verdict
 from campaign.pipeline.collect.sent_runs import earlier_secrets
 from campaign.pipeline.command_context import Job

@@ -25,7 +25,7 @@ from campaign.errors import ConfigError, UnfinishedError
 from campaign.ledger import checkpoint, recovery, run_folder
 from campaign.ledger.forget_recipient import replacing_was_interrupted
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Books, Recipient
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.operate.suppress_dead import suppress_missing

@@ -15,7 +15,7 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import Composer
 from campaign.ledger import recovery, run_folder
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text
 

@@ -13,7 +13,7 @@ from campaign.exit_codes import ExitCode
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.recovery import read_history
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text
 

@@ -8,8 +8,8 @@ import pytest
 
 from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal.journal_records import Opened, Pass, Record, Started, VerdictRecord
-from campaign.ledger.run_clock import LONGEST_GAP, RunClock
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_clock import LONGEST_GAP, RunClock
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Outcome, Verdict
 
 YEARS = 10 * 365 * 86400.0

@@ -16,7 +16,7 @@ from campaign.ledger.journal.journal_records import (
     Synced,
     VerdictRecord,
 )
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
 OPENED = Opened("gazette", "", "run", 1, 6, "plan", {"a": "1"}, "shape", 1.0, "trace")

@@ -10,7 +10,7 @@ import pytest
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, hold_for_canary, write_control
 from campaign.ledger.journal.journal_records import Opened, VerdictRecord
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.serve.canary import Canary, Release
 

@@ -16,7 +16,7 @@ from campaign.errors import CampaignError, ConfigError, DamageError, InputError,
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.recovery import read_history
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Books, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.start.already_served import CLOSED, FAILED

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from campaign.ledger.journal.journal_records import Opened, VerdictRecord
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.pipeline.operate.manage import state_of
 from campaign.report.live.live_state import NAME, LiveState, read_live_state, remove_live_state, write_live_state
 from campaign.report.live.progress import Counts, caption, line

@@ -14,7 +14,7 @@ from campaign.config.delivery import DeliverySection
 from campaign.delivery.replies import recipient_outcome
 from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.recipient_states import CODE
+from campaign.ledger.state.recipient_states import CODE
 from campaign.model import Outcome, Verdict
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder

@@ -26,7 +26,7 @@ from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.forget_recipient import finish_replacing, mask_journal, replace_plan
 from campaign.ledger.recovery import read_history
-from campaign.ledger.run_state import RunState
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.finish.close_run import verdict_codes

@@ -23,7 +23,7 @@ from campaign.ledger.journal.journal_records import (
     Synced,
     VerdictRecord,
 )
-from campaign.ledger.recipient_states import (
+from campaign.ledger.state.recipient_states import (
     ATTEMPT_CODES,
     BY_NAME,
     DEFERRED,
@@ -33,7 +33,7 @@ from campaign.ledger.recipient_states import (
     RecipientStates,
     is_date,
 )
-from campaign.ledger.run_clock import LONGEST_GAP, RunClock
+from campaign.ledger.state.run_clock import LONGEST_GAP, RunClock
 from campaign.model import Verdict
 from campaign.system.boot import power_lost
 
