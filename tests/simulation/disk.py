@@ -118,8 +118,7 @@ class Disk:
         if kind == "write":
             if os.path.basename(path) == JOURNAL:
                 witness.appended(path, data)
-            at = os.path.getsize(path) if os.path.exists(path) else 0
-            loose.writes.setdefault(path, []).append((at, data))
+            loose.writes.setdefault(path, []).append((_size(path), data))
         elif kind == "sync":
             loose.writes.pop(path, None)
             if os.path.basename(path) == JOURNAL:
@@ -237,6 +236,13 @@ def _lose_pages(world: World, shadow: Path, dice: Any) -> None:
         back = dice.random()
         pages = [then if dice.random() < back else now for _ in range(0, len(now), PAGE)]
         path.write_bytes(b"".join(pages[at // PAGE][at : at + PAGE] for at in range(0, len(now), PAGE)))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _record(data: bytes) -> str:

@@ -28,32 +28,36 @@ _serial = itertools.count(1)
 
 
 class _Future(asyncio.Future[Any]):
-    def __init__(self, **more: Any) -> None:
-        super().__init__(**more)
-        self._serial = next(_serial)
+    _serial = 0
 
     def __hash__(self) -> int:
+        if not self._serial:
+            self._serial = next(_serial)
         return self._serial
 
 
 class _Task(asyncio.Task[Any]):
-    def __init__(self, *args: Any, **more: Any) -> None:
-        self._serial = next(_serial)
-        super().__init__(*args, **more)
+    _serial = 0
 
     def __hash__(self) -> int:
+        if not self._serial:
+            self._serial = next(_serial)
         return self._serial
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """The loop of one simulated process. ``network`` is what it dials into."""
+    """The loop of one simulated process. ``network`` is what it dials into.
+
+    ``_scheduled`` is a heap of (time, number, handle): tuples compare faster than handles, and equal times keep their
+    order.
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world, self._clock = world, world.clock
         self._dice = world.dice("loop")
         self._disorder = world.scenario.disorder
-        self._steps, self._began = 0, world.clock.true
+        self._steps, self._timers, self._began = 0, 0, world.clock.true
         self.network = Network(world, self)
         self.signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._clock_resolution = 1e-9
@@ -62,7 +66,29 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         """Seconds since boot."""
-        return self._clock.steady()
+        clock = self._clock
+        return clock.true - clock.booted - clock.suspended
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        """As asyncio's, without what it checks for debugging."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """As asyncio's, with a heap of our own."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers += 1
+        heapq.heappush(self._scheduled, (when, self._timers, timer))  # type: ignore[attr-defined]
+        return timer
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """As asyncio's."""
+        return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future with a serial number."""
@@ -125,31 +151,30 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _process_events(self, event_list: Any) -> None:
         pass
 
+    def _timer_handle_cancelled(self, handle: Any) -> None:
+        pass
+
     def _run_once(self) -> None:
         ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]
         if not ready:
             self._jump(timers)
         now = self.time() + 1e-9
-        while timers and timers[0]._when <= now:
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
+        while timers and timers[0][0] <= now:
+            timer = heapq.heappop(timers)[2]
             if not timer._cancelled:
                 ready.append(timer)
         for _ in range(len(ready)):
-            if not ready:
-                break
-            handle = self._next(ready)
+            handle = self._next(ready) if self._disorder else ready.popleft()
             if not handle._cancelled:
                 self._step()
                 handle._run()
 
     def _jump(self, timers: list[Any]) -> None:
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)._scheduled = False
-            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
         if not timers:
             raise Stuck("the process waits for something that nobody will ever do")
-        ahead = timers[0]._when - self.time()
+        ahead = timers[0][0] - self.time()
         if ahead > 0:
             self._clock.true += ahead
         if self._clock.true - self._began > LONGEST:
@@ -157,7 +182,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _next(self, ready: Any) -> Any:
         handle = ready.popleft()
-        if ready and self._disorder and _is_task(handle) and self._dice.random() < self._disorder:
+        if ready and _is_task(handle) and self._dice.random() < self._disorder:
             others = [one for one in list(itertools.islice(ready, REACH)) if _is_task(one)]
             if others:
                 chosen = self._dice.choice(others)

@@ -468,6 +468,16 @@ def _(patch: Patch) -> None:
     patch.set(FreshSuppression, "read", read)
 
 
+@plant("suppression is read at each pass, and not each hour")
+def _(patch: Patch) -> None:
+    from campaign.pipeline.serve.fresh_suppression import FreshSuppression
+
+    async def look(_self: Any) -> None:
+        await asyncio.sleep(0)
+
+    patch.set(FreshSuppression, "look", look)
+
+
 @plant("a run in doubt exits 0")
 def _(patch: Patch) -> None:
     from campaign.pipeline.finish import close_run

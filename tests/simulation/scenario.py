@@ -15,6 +15,8 @@ NAME, EDITION = "sim", "e1"
 DOMAINS = ("a.example", "b.example", "c.example", "slow.example")
 TEXT = "Hello {{ name }},\n\nthis is your letter.\n\n.\n..dots\n"
 SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
+#: The share of worlds that send so slowly that a pass takes hours.
+SLOW = 0.05
 #: What may go wrong at a relay: (what, arguments drawn later).
 STAGES = ("banner", "ehlo", "mail", "rcpt", "data", "dot")
 DOES = ("4xx", "5xx", "421", "garbage", "half", "close", "reset", "silent", "slow")
@@ -78,6 +80,9 @@ def draw(seed: int) -> tuple[Scenario, list[Fault]]:
 def _settings(scenario: Scenario, dice: random.Random) -> None:
     settings = scenario.settings
     rate = dice.choice(("", "", "20/s", "200/s", "300/m", "30/s 2000/h", "10/s 100/m", "5/s"))
+    slow = dice.random() < SLOW
+    if slow:
+        rate, scenario.look = "2/m", 3.0
     if rate:
         settings["rate"] = str(rate.split()).replace("'", '"')
         scenario.limits = tuple(per_window(one) for one in rate.split())
@@ -103,6 +108,8 @@ def _settings(scenario: Scenario, dice: random.Random) -> None:
         "local_hostname": '"sender.example"',
         "timeouts": f'{{ dot = "{dice.choice((20, 600))}s", mail = "{dice.choice((10, 300))}s", banner = "30s" }}',
     }
+    if slow:
+        settings["limit_wait"] = '"900s"'
     if dice.random() < 0.15:
         scenario.canary = 10
         settings |= {"canary": "10", "canary_hold": '"60s"', "canary_min_accepted": "0.0"}
@@ -181,7 +188,7 @@ def _operator(_scenario: Scenario, dice: random.Random) -> tuple[str, float, str
     does = dice.choice(("pause", "pause", "stop", "cancel", "rate", "rate", "connections", "second process"))
     args: dict[str, Any] = {"does": does}
     if does == "pause":
-        args["lasts"] = 10 ** dice.uniform(0, 3.5)
+        args["lasts"] = 10 ** dice.uniform(0, 4)
     elif does == "rate":
         args["rate"] = dice.choice(("1/s", "3/s", "100/s", "60/m"))
     elif does == "connections":

@@ -28,6 +28,8 @@ from torture import audit, books
 MOST, ENOUGH = 30, 12
 DAY = 86400.0
 FINISHED = frozenset({0, 3, 4})
+#: Runs one process; returns the world as it is afterwards, and how the process ended.
+Serve = Callable[[World, Command, Callable[[Any], int]], tuple[World, Ended]]
 
 
 @dataclass
@@ -51,8 +53,8 @@ class Result:
     trace: list[str] = field(default_factory=list)
 
 
-def simulate(seed: int, without: Collection[int] = (), *, trace: bool = False) -> Result:
-    """Live through one seed, ``without`` the faults of these numbers."""
+def simulate(seed: int, without: Collection[int] = (), *, trace: bool = False, serve: Serve = run) -> Result:
+    """Live through one seed, ``without`` the faults of these numbers; ``serve`` runs its processes."""
     began = time.process_time() + sum(os.times()[2:4])
     drawn, faults = scenario.draw(seed)
     faults = [one for one in faults if one.number not in without]
@@ -64,7 +66,7 @@ def simulate(seed: int, without: Collection[int] = (), *, trace: bool = False) -
         world.relays = {
             port: Relay(port, world, drawn.pipelining, think=drawn.think, sizes=seed % 2 == 0) for port in drawn.ports
         }
-        world = _Seed(world).live()
+        world = _Seed(world, serve).live()
     finally:
         clock.run_by(None)
         Machine.act = None
@@ -73,6 +75,7 @@ def simulate(seed: int, without: Collection[int] = (), *, trace: bool = False) -
 
 
 def _result(world: World, faults: list[Fault], seconds: float) -> Result:
+    world.hash_trace()
     witness, told = world.witness, [text for _, text in world.story]
     letters = sum(map(len, witness.taken_at.values()))
     return Result(
@@ -99,8 +102,8 @@ def _folder(seed: int) -> Path:
 class _Seed:
     """``habits``: what operators still do once the run is finished."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, serve: Serve) -> None:
+        self.world, self._serve = world, serve
         self._dice = world.dice("operators")
         self._habits = list(world.scenario.habits)
         self._verb = "send"
@@ -140,7 +143,7 @@ class _Seed:
         command = Command(verb, world.clock.true, resends, limit, until)
         command_line = _work(world, verb, limit, longest)
         world.witness.withheld.update(world.witness.suppressed)
-        self.world, ended = run(world, command, command_line)
+        self.world, ended = self._serve(world, command, command_line)
         self._dice, world = self.world.dice("operators"), self.world
         said = " ".join(ended.words.split())[-200:] if ended.code not in FINISHED | {KILLED} else ""
         world.tell(f"process {world.process} ends with {ended.code}" + (f": …{said}" if said else ""))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds by which times may differ: of looks at files, and of arithmetic.
 LOOK, TINY = 1.0, 1e-3
+#: Seconds after which a list of those who unsubscribed has been read again.
+READ_AGAIN = 3600.0
 #: Verdicts after which nothing more happens to a recipient in its run.
 LAST = frozenset({"accepted", "rejected", "unrenderable", "withdrawn", "cancelled", "expired"})
 
@@ -52,7 +55,7 @@ class Wish:
 
 @dataclass
 class Witness:
-    """One per world. Addresses stand for recipients."""
+    """One per world. Addresses stand for recipients. ``suppressed``: since when (waking seconds)."""
 
     world: World
     command: Command = field(default_factory=lambda: Command("", 0.0))
@@ -91,6 +94,9 @@ class Witness:
         must(not had or again, f"{address} is sent to again: a relay has its letter, and nobody said resend")
         must(self.verdict.get(address) != "in_doubt" or command.resends, f"{address} is in doubt and is sent to again")
         must(address not in self.withheld, f"{address} is sent to although it was suppressed before this pass began")
+        known = world.clock.awake - self.suppressed.get(address, math.inf)
+        slack = READ_AGAIN + scenario.look + self._reading
+        must(known <= slack, f"{address} is sent to {known:.0f} s after it was suppressed")
         wait = self.not_before.get(address, 0.0) - world.clock.wall()
         must(world.set_clock or wait <= LOOK, f"{address} is tried again {wait:.0f} s before its time")
         awake = world.clock.awake
@@ -226,10 +232,14 @@ class Witness:
             self._verdict(journal, self.plan(journal)[record["number"]], record)
         elif kind == "pass":
             self.command.passes += 1
-            now = self.world.clock.true
-            grace = self.world.scenario.thread_delay * 2 + LOOK
+            before = self.world.clock.awake - self._reading
             if self.command.passes > 1:
-                self.withheld.update(one for one, at in self.suppressed.items() if at < now - grace)
+                self.withheld.update(one for one, at in self.suppressed.items() if at < before)
+
+    @property
+    def _reading(self) -> float:
+        """Seconds that reading a list takes, at most."""
+        return self.world.scenario.thread_delay * 2 + LOOK
 
     def _verdict(self, journal: str, address: str, record: dict[str, Any]) -> None:
         must, verdict, code = self.world.must, record["verdict"], record.get("code", 0)

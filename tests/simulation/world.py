@@ -6,6 +6,7 @@ It is handed from process to process, so it holds plain values only.
 from __future__ import annotations
 
 import hashlib
+import marshal
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from tests.simulation.relay import Relay, Weather
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
     from tests.simulation.witness import Witness
+
+#: Events that are hashed at once.
+MANY = 4096
 
 
 class Stuck(BaseException):
@@ -64,6 +68,7 @@ class World:
     unsure_until: float = -1e9
     loose: Any = None
     power_gone: bool = False
+    _events: list[tuple[float, tuple[object, ...]]] = field(default_factory=list)
     _dice: dict[str, random.Random] = field(default_factory=dict)
     _next: dict[str, float] = field(default_factory=dict)
 
@@ -85,10 +90,16 @@ class World:
 
     def note(self, *event: object) -> None:
         """Add an event to the trace, of which only a hash is kept."""
-        text = f"{self.clock.true:.6f} {event}"
-        self.digest = hashlib.blake2b(self.digest + text.encode(), digest_size=16).digest()
+        self._events.append((self.clock.true, event))
+        if len(self._events) >= MANY:
+            self.hash_trace()
+
+    def hash_trace(self) -> None:
+        """Hash the events since the last time. Before the world is handed on, and before ``digest`` is read."""
+        self.digest = hashlib.blake2b(self.digest + marshal.dumps(self._events, 2), digest_size=16).digest()
         if self.trace is not None:
-            self.trace.append(text)
+            self.trace += [f"{at:.6f} {event}" for at, event in self._events]
+        self._events.clear()
 
     def tell(self, text: str) -> None:
         """Add a sentence to the story."""
