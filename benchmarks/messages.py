@@ -96,7 +96,7 @@ OPTIONS = (
     Variant("DKIM, RSA of 2,048 bits", Setup(compose=_SIGNED), rsa_key),
     Variant("DKIM, Ed25519", Setup(compose=_SIGNED), ed25519_key),
     Variant('durability = "power"', Setup(ledger={"durability": '"power"'})),
-    Variant("processes = 2", Setup(compose={"processes": "2"})),
+    Variant("processes = 2", Setup(delivery={"processes": "2"})),
     Variant("no inlining", Setup(compose={"inline_css": "false"})),
 )
 MESSAGES = (

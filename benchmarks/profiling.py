@@ -63,8 +63,8 @@ DOORS = {
     ],
     "send: socket writes": ["asyncio.selector_events:_SelectorSocketTransport.write"],
     "send: socket reads": ["asyncio.selector_events:_SelectorSocketTransport._read_ready"],
-    "journal: intent": ["campaign.pipeline.serve.outcome_recorder:CheckpointRecorder.intent"],
-    "journal: verdict": ["campaign.pipeline.serve.outcome_recorder:CheckpointRecorder.verdict"],
+    "journal: intent": ["campaign.pipeline.serve.outcome_recorder:LedgerRecorder.intent"],
+    "journal: verdict": ["campaign.pipeline.serve.outcome_recorder:LedgerRecorder.verdict"],
     "report: summary, page, exports": ["campaign.pipeline.send:close_run"],
 }
 REST = "send: workers and event loop"

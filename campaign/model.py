@@ -1,7 +1,7 @@
 """Value types that all stages share: frozen, slotted, without behaviour.
 
 This module imports nothing else of the package. Stages exchange these values and callables; they never import each
-other. All types can be pickled, so rendering may run in other processes. A type created for each letter is a named
+other. All types can be pickled, as several processes may send. A type created for each letter is a named
 tuple, which takes less than half a dataclass's time to create.
 """
 

@@ -30,12 +30,12 @@ def repair_command(run: str, dry_run: bool) -> ExitCode:
     folder = meant_run(run)
     path = folder / journal_reader.NAME
     salvage = inspect_journal(path) if dry_run else repair(path)
-    if not salvage.lost_lines:
+    if not salvage.lost:
         click.echo("No line is damaged; nothing needs repair.", err=True)
         return ExitCode.DONE
-    shown = ", ".join(map(str, salvage.lost_lines[:10]))
-    more = " ..." if len(salvage.lost_lines) > 10 else ""
-    click.echo(f"{len(salvage.lines):,} sound lines, {len(salvage.lost_lines):,} lost (line {shown}{more})", err=True)
+    shown = ", ".join(salvage.lost[:10])
+    more = " ..." if len(salvage.lost) > 10 else ""
+    click.echo(f"{len(salvage.lines):,} sound lines, {len(salvage.lost):,} lost (line {shown}{more})", err=True)
     click.echo(f"{len(salvage.doubtful):,} recipients {'would be' if dry_run else 'are'} in doubt", err=True)
     step = (
         f"campaign repair {folder}"

@@ -53,7 +53,6 @@ class ComposeSection(Section):
     dkim: DkimSection | list[DkimSection] | None = Field(
         None, description="domain, selector, key_file; or a list of these"
     )
-    processes: Literal["auto"] | int = Field(1, description="render in this many processes; auto: one per spare core")
     max_letter_size: int = Field(20_000_000, gt=0, description="octets; a row whose letter is larger is unrenderable")
     max_attachment_size: int = Field(10_000_000, gt=0, description="octets per file")
     row_timeout: Duration = Field(5.0, gt=0, description="how long one row may take to render")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -109,6 +109,9 @@ class DeliverySection(Section):
         description="the name sent in EHLO (default: this machine's)",
     )
     connections: int = Field(20, ge=1, le=1000, description="maximum number of open connections")
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="number of processes that send; they share connections and limits; auto: one per core"
+    )
     letters_per_connection: int = Field(500, ge=1, description="letters after which a connection is replaced")
     connection_age: Duration = Field(300.0, gt=0, description="age at which a connection is replaced")
     connection_idle: Duration = Field(30.0, gt=0, description="a connection idle for longer is closed")

@@ -33,6 +33,10 @@ PREFIX = "CAMPAIGN__"
 _KIND = re.compile(r"[a-z-]+\[.*\]|int|float|str|bool|[A-Z]\w*Section", re.DOTALL)
 _PLACE = re.compile(r"at line (\d+)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+#: Keys of earlier releases, and what to write instead.
+_GONE: dict[tuple[str | int, ...], str] = {
+    ("compose", "processes"): "the processes that send now render too; write processes = N under [delivery] instead",
+}
 _ONE_RECIPIENT = (
     "no letter has copies: each recipient gets a letter of their own, is recorded once and sees nobody else; "
     "add the address to the list, or have answers sent there by reply_to"
@@ -195,6 +199,8 @@ def _from_environment(path: tuple[str | int, ...], variables: Mapping[str, str])
 def _complaint(error: Any, path: tuple[str | int, ...]) -> str:
     if error["type"] == "extra_forbidden" and str(path[-1]).lower() in {"cc", "bcc"}:
         return _ONE_RECIPIENT
+    if error["type"] == "extra_forbidden" and path in _GONE:
+        return _GONE[path]
     if error["type"] == "extra_forbidden":
         return f"unknown key{_suggestion(path)}"
     if error["type"] == "string_pattern_mismatch":

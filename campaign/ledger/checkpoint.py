@@ -1,44 +1,30 @@
 """The checkpoint of one run: its journal open for writing, and its history kept up to date with every append.
 
-This is the interface between the pipeline and the ledger. The pipeline uses only what this class offers: open, reserve,
-intent, verdict, history, end; a ledger shared by several machines would offer the same. Nothing here depends on SMTP,
-templates or the source of the list.
+It is the ledger on files, as `protocol.py` describes a ledger. Opening it completes what killed processes left: the
+journals of shards that sender processes held are merged first. Nothing here depends on SMTP, templates or the source of
+the list.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from campaign.errors import StorageError
 from campaign.ledger.journal import journal_file, journal_reader
-from campaign.ledger.journal.group_sync import GroupSync
-from campaign.ledger.journal.journal_records import (
-    NONE,
-    Changed,
-    Ended,
-    Intent,
-    Opened,
-    Pass,
-    Record,
-    ReservedUpTo,
-    Started,
-    Synced,
-    VerdictRecord,
-    encode,
-)
+from campaign.ledger.journal.journal_records import Changed, Ended, Merged, Opened, Pass, Started, VerdictRecord, encode
+from campaign.ledger.journal_writer import JournalWriter
 from campaign.ledger.recovery import recover
-from campaign.ledger.state.recipient_states import LATEST, is_date
+from campaign.ledger.shards.held_leftovers import held_leftovers
+from campaign.ledger.shards.shard_reader import Leftover, Line, ShardSpan
+from campaign.ledger.state.recipient_states import is_date
 from campaign.ledger.state.run_state import RunState
-from campaign.model import Letter, Outcome, Verdict
+from campaign.model import Verdict
 from campaign.system.boot import boot_clock, boot_identity, power_lost
 
-#: Recipients reserved at first; the block grows until one sync covers about two seconds of sending.
-FIRST_BLOCK = 64
-LARGEST_BLOCK = 65_536
-BLOCK_SECONDS = 2.0
+ENDED = "the dot was sent and the process ended before a reply was recorded"
 
 
 def create(folder: Path, opened: Opened) -> None:
@@ -46,7 +32,7 @@ def create(folder: Path, opened: Opened) -> None:
     journal_file.write_whole(folder / journal_reader.NAME, encode(opened))
 
 
-class Checkpoint:
+class Checkpoint(JournalWriter):
     """One run's journal, locked by this process. ``notices`` are sentences about what was found at opening."""
 
     def __init__(
@@ -67,23 +53,20 @@ class Checkpoint:
         """
         self.folder = folder
         self.notices: list[str] = []
-        self._clock = clock
-        self._power, self._few = durability == "power", False
-        self._dots: dict[int, float] = {}
-        self._refused: StorageError | None = None
-        self._block, self._block_at = FIRST_BLOCK, 0.0
-        self._file = open_file(folder / journal_reader.NAME)
+        file = open_file(folder / journal_reader.NAME)
         try:
-            self._boot = boot_identity() if boot is None else boot
-            known = history is not None and history.replayed == self._file.size > 0
-            self.history = history if history is not None and known else recover(self._file, self._boot, self.notices)
-            self._file.load_ballast()
-            self._begin(durability)
+            self.boot = boot_identity() if boot is None else boot
+            reading = journal_reader.Reading()
+            if history is None or history.replayed != file.size or not file.size:
+                history, reading = recover(file, self.boot, self.notices)
+            super().__init__(file, history, power=durability == "power", clock=clock)
+            file.load_ballast()
+            with held_leftovers(folder, reading, self.boot) as found:
+                self._begin(durability, found)
             self.history.run_clock.go_by(steady)
         except BaseException:
-            self._file.close()
+            file.close()
             raise
-        self._sync = GroupSync(self._file, self._mark)
 
     def begin_pass(self) -> int:
         """Begin a pass over all that is due now; returns its date in POSIX seconds. Raises StorageError."""
@@ -95,7 +78,7 @@ class Checkpoint:
                 next_step="set the clock, then run the same command again; it continues where it stopped",
             )
         self._append(Pass(self.history.passes + 1, now))
-        self._block_at = 0.0
+        self._reserve_anew()
         return now
 
     def look_at_clock(self) -> str:
@@ -103,72 +86,6 @@ class Checkpoint:
         before = self.history.drawn_in
         self.history.look_at_clock(self._clock())
         return self._drawn_in(self.history.drawn_in - before)
-
-    def expect_few(self, few: bool) -> None:
-        """Set whether a pass takes a few of many: it syncs intents, as a block would hold all between them."""
-        self._few = few
-
-    def reserve(self, number: int) -> None:
-        """Call before ``number`` is taken, so that it counts as possibly taken after a loss of power."""
-        if self._few or number < self.history.frontier:
-            return
-        now = time.monotonic()
-        took = now - self._block_at
-        self._block = FIRST_BLOCK if not self._block_at else self._fit(took)
-        self._block_at = now
-        self._append(ReservedUpTo(number + self._block))
-        self.sync()
-
-    def date_of(self, number: int) -> int:
-        """The Date of this recipient's letter: that of its first try, else of the current pass."""
-        return self.history.dates[number] or self.history.pass_at
-
-    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
-        """Record that the dot is about to leave. Under ``power`` the caller awaits the sync before it does."""
-        number = letter.number
-        if self._file.in_need:
-            raise journal_file.unwritable(self._file.path, self._file.in_need)
-        if self._refused:
-            raise self._refused
-        try:
-            self._append(Intent(number, letter.digest.hex(), self.date_of(number), relay))
-        except StorageError as error:
-            self._refused = error  # no dot leaves after this, even if the disk works again a moment later
-            raise
-        self._dots[number] = time.monotonic()
-        return self._sync.wait() if self._power or self._few else None
-
-    def verdict(self, outcome: Outcome, not_before: float = 0.0) -> None:
-        """Record the outcome for one recipient; if the disk is full, release the ballast and try again."""
-        number = outcome.number
-        dot = self._dots.pop(number, None)
-        record = VerdictRecord(
-            number,
-            outcome.verdict.value,
-            at=round(self._clock(), 3),
-            code=outcome.code,
-            enhanced=outcome.enhanced,
-            reason=outcome.reason,
-            relay=outcome.relay,
-            took=NONE if dot is None else round(time.monotonic() - dot, 4),
-            counted=outcome.counted,
-            date=NONE if dot is not None or not outcome.relay else self.date_of(number),
-            not_before=min(not_before, LATEST) if not_before else NONE,
-            dead=outcome.suppress,
-        )
-        self._file.append_in_need(encode(record))
-        self.history.apply(record)
-
-    def settle(self, number: int, verdict: Verdict, reason: str) -> Verdict:
-        """Record a verdict that needed no attempt: withdrawn, cancelled, expired, unrenderable, resolved.
-
-        A recipient who may have a letter already stays in doubt unless it was resolved. Returns the recorded verdict.
-        """
-        if number in self.history.digests and verdict is not Verdict.ACCEPTED:
-            verdict = Verdict.IN_DOUBT
-        record = VerdictRecord(number, verdict.value, at=round(self._clock(), 3), reason=reason, counted=False)
-        self._append(record)
-        return verdict
 
     def settle_pending(self) -> None:
         """When sending is over, mark recipients in doubt whose intent has no verdict because it could not be written.
@@ -205,38 +122,49 @@ class Checkpoint:
         self._append(Ended(at, exit_code, abandoned, said, chosen, remembered))
         self.sync()
 
-    def sync(self) -> None:
-        """Force everything appended so far to disk. Raises StorageError."""
-        self._mark(self._file.sync())
+    def merge(self, span: ShardSpan, lines: Sequence[Line], *, closed: bool = False) -> None:
+        """Append what a sender wrote into a shard's journal; ``closed``: it has left it. Raises StorageError."""
+        merged = Merged(span.shard, span.beyond, len(lines), closed)
+        self._file.append(encode(merged) + b"".join(line.octets for line in lines))
+        self.history.apply(merged)
+        for line in lines:
+            self.history.apply(line.record)
+
+    def take_back(self, leftover: Leftover) -> None:
+        """Merge what a sender that died left of a shard, synced; who is between dot and reply becomes in doubt."""
+        self.merge(leftover.span, leftover.lines)
+        _, first, beyond = leftover.span
+        for number in [number for number in self.history.pending if first <= number < beyond]:
+            self._append(self._doubt(number))
+        self.merge(leftover.span, (), closed=True)
+        self.sync()
 
     def close(self) -> None:
         """Release the ballast, the lock and the file."""
         self._file.drop_ballast()
-        self._file.close()
+        super().close()
 
-    def _append(self, record: Record) -> None:
-        self._file.append(encode(record))
-        self.history.apply(record)
-
-    def _mark(self, upto: int) -> None:
-        self._append(Synced(upto))
-
-    def _fit(self, took: float) -> int:
-        wanted = self._block * BLOCK_SECONDS / max(took, 0.001)
-        return int(min(max(wanted, FIRST_BLOCK), 2 * self._block, LARGEST_BLOCK))
-
-    def _begin(self, durability: str) -> None:
-        self.history.settle_interrupted(power_lost=power_lost(self.history.boot, self._boot))
-        for number in self.history.interrupted:
-            reason = "the dot was sent and the process ended before a reply was recorded"
-            at, date = round(self._clock(), 3), float(self.history.dates[number])
-            self._append(VerdictRecord(number, Verdict.IN_DOUBT.value, at, reason=reason, date=date, counted=False))
-        self.history.interrupted.clear()
-        before = self.history.drawn_in
-        self._append(Started(round(self._clock(), 3), self._boot, os.getpid(), durability))
-        if notice := self._drawn_in(self.history.drawn_in - before):
+    def _begin(self, durability: str, leftovers: Sequence[Leftover]) -> None:
+        """Merge what senders of an earlier process left, mark who is in doubt, and begin."""
+        history, taken = self.history, list[int]()
+        for leftover in leftovers:
+            self.merge(leftover.span, leftover.lines)
+            taken += leftover.taken(history, self.boot)
+        history.settle_interrupted(power_lost=power_lost(history.boot, self.boot), taken=taken)
+        for number in history.interrupted:
+            self._append(self._doubt(number))
+        history.interrupted.clear()
+        for leftover in leftovers:
+            self.merge(leftover.span, (), closed=True)
+        before = history.drawn_in
+        self._append(Started(round(self._clock(), 3), self.boot, os.getpid(), durability))
+        if notice := self._drawn_in(history.drawn_in - before):
             self.notices.append(notice)
         self.sync()
+
+    def _doubt(self, number: int) -> VerdictRecord:
+        at, date = round(self._clock(), 3), float(self.history.dates[number])
+        return VerdictRecord(number, Verdict.IN_DOUBT.value, at, reason=ENDED, date=date, counted=False)
 
     def _drawn_in(self, count: int) -> str:
         if not count:

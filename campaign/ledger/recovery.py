@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from campaign.errors import DamageError
 from campaign.ledger.journal import journal_file, journal_reader
+from campaign.ledger.journal.journal_records import Record
+from campaign.ledger.shards.shard_reader import Leftover, leftovers
 from campaign.ledger.state.run_state import RunState
 from campaign.system.boot import boot_identity, power_lost
 
@@ -19,9 +22,28 @@ def read_history(folder: Path, *, running: bool = False) -> RunState:
     history = replay_journal(path, reading)
     boot = boot_identity()
     journal_reader.refuse_damage(path, reading, boot)
+    taken: list[int] = []
+    for leftover in leftovers(folder, reading, boot):
+        taken += apply_leftover(leftover, history, boot)
+        history.replayed = 0
     if not running:
-        history.settle_interrupted(power_lost=power_lost(history.boot, boot))
+        history.settle_interrupted(power_lost=power_lost(history.boot, boot), taken=taken)
     return history
+
+
+def read_run(folder: Path) -> Iterator[Record]:
+    """All records of a run, those of shards that were not merged yet last. Raises DamageError or StorageError."""
+    reading = journal_reader.Reading()
+    yield from journal_reader.read_records(folder / journal_reader.NAME, reading)
+    for leftover in leftovers(folder, reading, boot_identity()):
+        yield from (line.record for line in leftover.lines)
+
+
+def apply_leftover(leftover: Leftover, history: RunState, boot: str) -> list[int]:
+    """Apply what a shard's journal says; returns who may have been taken from it besides."""
+    for line in leftover.lines:
+        history.apply(line.record)
+    return leftover.taken(history, boot)
 
 
 def replay_journal(path: Path, reading: journal_reader.Reading) -> RunState:
@@ -40,7 +62,7 @@ def replay_journal(path: Path, reading: journal_reader.Reading) -> RunState:
     return history
 
 
-def recover(file: journal_file.JournalFile, boot: str, notices: list[str]) -> RunState:
+def recover(file: journal_file.JournalFile, boot: str, notices: list[str]) -> tuple[RunState, journal_reader.Reading]:
     """The state of a journal open for writing, after repair: a torn tail is cut off and kept beside it.
 
     ``notices`` gets a sentence about that. Raises DamageError, StorageError.
@@ -52,7 +74,7 @@ def recover(file: journal_file.JournalFile, boot: str, notices: list[str]) -> Ru
         file.append(b"\n")
     elif not reading.whole:
         notices.append(_cut(file, reading.octets))
-    return history
+    return history, reading
 
 
 def _cut(file: journal_file.JournalFile, octets: int) -> str:

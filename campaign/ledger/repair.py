@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.checkpoint import LARGEST_BLOCK
 from campaign.ledger.journal.journal_file import JournalFile, write_whole
 from campaign.ledger.journal.journal_records import (
     Intent,
+    Leased,
+    Merged,
     Opened,
+    Pass,
     Record,
     ReservedUpTo,
     Started,
@@ -25,7 +27,10 @@ from campaign.ledger.journal.journal_records import (
     decode,
     encode,
 )
+from campaign.ledger.journal_writer import LARGEST_BLOCK
 from campaign.ledger.run_folder import locked
+from campaign.ledger.shards.shard_reader import FOLDER, ShardSpan, shard_journals
+from campaign.ledger.state.recipient_states import BY_NAME, is_date
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
@@ -37,13 +42,20 @@ class Salvage:
     """The result of a repair: sound lines, the numbers of lost ones (1-based), and who becomes in doubt.
 
     A line is lost if it is damaged, or if its record is impossible, such as a recipient who is not in the plan.
+    ``lost_in_shards`` are those of journals that sending processes left, as ``FILE:LINE``.
     """
 
     lines: list[bytes] = field(default_factory=list)
     lost_lines: list[int] = field(default_factory=list)
+    lost_in_shards: list[str] = field(default_factory=list)
     torn: bool = False
     doubtful: list[int] = field(default_factory=list)
     last_time: float = 0.0
+
+    @property
+    def lost(self) -> list[str]:
+        """All lost lines, as the operator is told of them."""
+        return [*map(str, self.lost_lines), *self.lost_in_shards]
 
 
 def inspect_journal(path: Path) -> Salvage:
@@ -66,6 +78,8 @@ def inspect_journal(path: Path) -> Salvage:
     inspection = _Inspection(opened, Salvage(whole[:1], torn=bool(rest), last_time=opened.at))
     for number, line in enumerate(whole[1:], 2):
         inspection.take(number, line)
+    for span, shard in shard_journals(path.parent):
+        inspection.take_shard(span, shard)
     return inspection.result(len(whole))
 
 
@@ -77,7 +91,7 @@ class _Inspection:
         self._damaged = 0  # the last unreadable line
         self._may_be_frontier = False
         self._bound = 0  # upper bound of the numbers taken, by the readable lines
-        self._told_of: set[int] = set()  # recipients in impossible records
+        self._told_of: set[int] = set()  # recipients in impossible records, and in shards with lost lines
 
     def take(self, number: int, line: bytes) -> None:
         """Keep or lose the next line."""
@@ -89,13 +103,30 @@ class _Inspection:
             self._salvage.lost_lines.append(number)
             return
         self._note(record)
-        if self._history.can_hold(record):
+        if _is_possible(record, len(self._history.state)):
             self._history.apply(record)
             self._salvage.lines.append(line)
             return
         self._salvage.lost_lines.append(number)
         if isinstance(record, Intent | VerdictRecord):
             self._told_of.add(record.number)
+
+    def take_shard(self, span: ShardSpan, path: Path) -> None:
+        """Keep the lines of a shard's journal that the run's own lacks. If any is lost, all in it may be in doubt."""
+        known, lost, taken = frozenset(self._salvage.lines), list[str](), span.first
+        *lines, _ = path.read_bytes().split(b"\n")  # after the last line feed is a torn line, or nothing
+        for number, line in enumerate(lines, 1):
+            record = decode(line)
+            if isinstance(record, Intent | VerdictRecord) and _is_possible(record, len(self._history.state)):
+                if line not in known:
+                    self._history.apply(record)
+                    self._salvage.lines.append(line)
+            elif isinstance(record, ReservedUpTo):
+                taken = min(record.until, span.beyond)
+            elif not isinstance(record, Leased | Synced):
+                lost.append(f"{path.relative_to(path.parent.parent)}:{number}")
+        self._salvage.lost_in_shards += lost
+        self._told_of.update(range(span.first, span.beyond if lost or not lines else taken))
 
     def result(self, lines: int) -> Salvage:
         """The result after the last of ``lines`` lines."""
@@ -104,38 +135,61 @@ class _Inspection:
         if self._damaged:
             bound = self._bound + LARGEST_BLOCK * (self._may_be_frontier or self._damaged == lines)
             doubtful.update(n for n in history.numbers(Verdict.WAITING, Verdict.DEFERRED) if n < bound)
-        if salvage.lost_lines:
+        if salvage.lost:
             salvage.doubtful = sorted(doubtful.union(history.pending))
         return salvage
 
     def _note(self, record: Record) -> None:
         if isinstance(record, ReservedUpTo):
             self._bound = max(self._bound, record.until)
+        elif isinstance(record, Merged):
+            self._bound, self._may_be_frontier = max(self._bound, record.beyond), True
         elif isinstance(record, Intent | VerdictRecord):
             self._bound = max(self._bound, record.number + 1)
         if isinstance(record, VerdictRecord | Started):
             self._salvage.last_time = max(self._salvage.last_time, record.at)
 
 
+def _is_possible(record: Record, recipients: int) -> bool:
+    """Whether a run of so many recipients can have this record: a known verdict, dates that fit."""
+    if isinstance(record, Intent):
+        return 0 <= record.number < recipients and is_date(record.date)
+    if isinstance(record, VerdictRecord):
+        known = 0 <= record.number < recipients and record.verdict in BY_NAME
+        return known and is_date(record.date) and is_date(record.not_before)
+    return is_date(record.at) if isinstance(record, Pass) else not isinstance(record, Opened)
+
+
 def repair(path: Path) -> Salvage:
     """Replace the damaged journal by the repaired one, and keep it beside. Also raises UnfinishedError.
 
-    Holds the locks of the edition and the run: a process that began to send meanwhile would write into the replaced
-    file.
+    Holds the locks of the edition, the run and its shards: a process that began to send meanwhile would write into the
+    replaced file.
     """
-    with contextlib.closing(JournalFile(path)), locked(path.parent.resolve().parent):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(JournalFile(path)))
+        stack.enter_context(locked(path.parent.resolve().parent))
+        for _, shard in shard_journals(path.parent):
+            stack.enter_context(contextlib.closing(JournalFile(shard)))
         return _repaired(path)
 
 
 def _repaired(path: Path) -> Salvage:
     salvage = inspect_journal(path)
-    if not salvage.lost_lines:
+    if not salvage.lost:
         return salvage
     at = salvage.last_time
     doubts = [
         encode(VerdictRecord(n, Verdict.IN_DOUBT.value, at=at, reason=REASON, counted=False)) for n in salvage.doubtful
     ]
-    kept = next(name for n in range(1, 10_000) if not (name := path.with_name(f"{path.name}.damaged-{n}")).exists())
-    write_whole(kept, path.read_bytes())
+    write_whole(_kept(path), path.read_bytes())
     write_whole(path, b"".join([line + b"\n" for line in salvage.lines] + doubts))
+    shards = path.parent / FOLDER
+    if shards.is_dir():  # all that it tells is in the journal now
+        shards.rename(_kept(shards))
     return salvage
+
+
+def _kept(path: Path) -> Path:
+    """A free name beside ``path``, to keep what it was."""
+    return next(name for n in range(1, 10_000) if not (name := path.with_name(f"{path.name}.damaged-{n}")).exists())

@@ -263,18 +263,10 @@ def counts_of(run: OpenRun) -> Counts:
     """The numbers on the screen as this process finds them."""
     tally = run.history.tally()
     limit = pace_of(run.job.settings.delivery, tally["waiting"] + tally["deferred"])
-    total = sum(tally.values())
-    done = total - tally["waiting"] - tally["deferred"]
-    return Counts(
-        total=total,
-        done_before=done,
-        accepted=tally["accepted"],
-        deferred=tally["deferred"],
-        rejected=tally["rejected"],
-        in_doubt=tally["in_doubt"],
-        other=done - tally["accepted"] - tally["rejected"] - tally["in_doubt"],
-        limit=limit,
-    )
+    counts = Counts(total=sum(tally.values()), limit=limit)
+    counts.take(tally)
+    counts.done_before = counts.done
+    return counts
 
 
 def settle_the_rest(run: OpenRun, ending: Ending) -> None:

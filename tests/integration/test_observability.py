@@ -297,8 +297,8 @@ def test_a_run_whose_header_was_renamed_meanwhile_is_not_taken_up(campaign: Camp
     assert len(campaign.letters) == 10
 
 
-def test_letters_rendered_in_other_processes_carry_it_too(campaign: Campaign) -> None:
-    campaign.compose["processes"] = 2
+def test_letters_of_other_processes_carry_it_too(campaign: Campaign) -> None:
+    campaign.delivery["processes"] = 2
     assert campaign.run() is ExitCode.DONE
     assert {parsed(letter)["X-Campaign-Trace"] for letter in campaign.letters} == {campaign.opened.trace}
 

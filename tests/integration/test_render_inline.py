@@ -85,13 +85,12 @@ def test_a_slow_template_holds_up_the_connections_for_one_letter_only(composer: 
     assert not stove._done
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_limit_serves_exactly_so_many_wherever_letters_are_rendered(tmp_path: Path, processes: int) -> None:
+def test_a_limit_serves_exactly_so_many(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("email\n" + "".join(f"r{n}@example.org\n" for n in range(50)))
     file = tmp_path / "notice.toml"
     file.write_text(
         '[campaign]\nname = "notice"\nfrom = "news@example.com"\n[audience]\nsource = "list.csv"\n'
-        f'[compose]\nsubject = "Notice"\ntext = "body.txt"\nprocesses = {processes}\n[delivery]\nrelay = "mailbox"\n'
+        '[compose]\nsubject = "Notice"\ntext = "body.txt"\n[delivery]\nrelay = "mailbox"\n'
     )
     (tmp_path / "body.txt").write_text("We close at noon.\n")
     sent = [send(load(file, {}), Options(limit=20, quiet=True), Console(quiet=True)) for _ in range(3)]

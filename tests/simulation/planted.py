@@ -432,13 +432,13 @@ def _(patch: Patch) -> None:
 
 @plant("--limit is ignored in later passes")
 def _(patch: Patch) -> None:
-    from campaign.pipeline.serve.pass_loop import PassLoop
+    from campaign.pipeline.serve.senders.single_sender import SingleSender
 
-    def due(self: Any) -> Any:
-        self._left = -1
-        return before(self)
+    async def serve_pass(self: Any, order: Any) -> int:
+        self._allowance.left = -1
+        return int(await before(self, order))
 
-    before = patch.set(PassLoop, "_due", due)
+    before = patch.set(SingleSender, "serve_pass", serve_pass)
 
 
 @plant("--max-duration is ignored")

@@ -35,7 +35,8 @@ class Dispatcher:
 
     ``throttles`` gives the throttle of an account (`Relay.account`), to be kept across runs; without it each account
     gets its own. ``clock`` is theirs, in seconds. ``rules`` decide about replies; ``resent`` tells for which recipients
-    the relay may have a letter already.
+    the relay may have a letter already. ``connections`` gives the most connections at any time; without it, the control
+    file and ``settings`` do.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Dispatcher:
         throttles: Throttles | None = None,
         rules: Rules | None = None,
         resent: Callable[[int], bool] = lambda _: False,
+        connections: Callable[[], int] | None = None,
     ) -> None:
         if not relays:
             raise ConfigError("There is no relay to send through.", next_step="set delivery.relay")
         self._settings = settings
         self._clock = clock
         self._control = control
+        self._connections = connections or (lambda: (control and control.connections) or settings.connections)
         self._rate: tuple[Rate, ...] | None = None  # none of the operator's is in force yet
         self._pool = ConnectionPool(
             settings,
@@ -168,8 +171,7 @@ class Dispatcher:
             starting += 1
 
     def _most(self) -> int:
-        wanted = self._control.connections if self._control is not None else None
-        return self._pool.most(wanted or self._settings.connections)
+        return self._pool.most(self._connections())
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._pool.leaving.discard(self._workers.pop(task))

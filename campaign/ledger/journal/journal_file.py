@@ -19,6 +19,7 @@ from campaign.system.atomic_file import write_atomically
 from campaign.system.own_files import open_own
 
 BALLAST_OCTETS = 256 * 1024
+#: How often a lock is tried, and the seconds between two tries.
 LOCK_TRIES, LOCK_PAUSE = 10, 0.04
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -26,21 +27,22 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 class JournalFile:
     """An append-only file owned by this process alone."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, ballast: Path | None = None, tries: int = LOCK_TRIES) -> None:
         """Open and lock ``path``, which must exist. Raises StorageError, or UnfinishedError when it is locked.
 
-        It is not created here: a journal without its first line would look like one that lost everything.
+        It is not created here: a journal without its first line would look like one that lost everything. ``ballast``
+        is by default beside it; ``tries`` is how often the lock is tried, `LOCK_PAUSE` seconds apart.
         """
         self.path = path
         self.broken: OSError | None = None
         self.in_need: OSError | None = None
         self._unsyncable = False
-        self._ballast = path.with_name("ballast")
+        self._ballast = ballast or path.with_name("ballast")
         try:
             self._descriptor = open_own(path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise unwritable(path, error) from error
-        if not lock(self._descriptor):
+        if not lock(self._descriptor, tries):
             os.close(self._descriptor)
             raise UnfinishedError(
                 "Another process is serving this run.",
@@ -68,8 +70,9 @@ class JournalFile:
             self.append(data)
         except StorageError as error:
             cause = error.__cause__
-            if not isinstance(cause, OSError) or cause.errno not in NO_SPACE or not self.drop_ballast():
+            if not isinstance(cause, OSError) or cause.errno not in NO_SPACE:
                 raise
+            self.drop_ballast()  # if it is gone, another sender of this run has dropped it a moment ago
             self.in_need = cause
             self.append(data)
 
@@ -131,9 +134,9 @@ class JournalFile:
             self.broken = error
 
 
-def lock(descriptor: int) -> bool:
-    """Take the exclusive lock; False after half a second, as `campaign status` may hold it for a moment."""
-    for _ in range(LOCK_TRIES):
+def lock(descriptor: int, tries: int = LOCK_TRIES) -> bool:
+    """Take the exclusive lock; False after so many tries. `campaign status` may hold it for a moment."""
+    for _ in range(tries):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.journal.journal_records import Ended, Record, Started, Synced, decode
+from campaign.ledger.journal.journal_records import Ended, Leased, Merged, Record, Started, Synced, decode
 from campaign.system.boot import power_lost
 
 NAME = "checkpoint.journal"
@@ -26,7 +26,11 @@ _TAIL = 1 << 16
 
 @dataclass(slots=True)
 class Reading:
-    """How far a journal could be read: whole octets, records, and what was found after them."""
+    """How far a journal could be read: whole octets, records, and what was found after them.
+
+    ``merged`` is how many lines of each shard's journal have been merged into this one; ``closed`` are the shards of
+    which nothing is missing.
+    """
 
     octets: int = 0
     lines: int = 0
@@ -35,6 +39,24 @@ class Reading:
     completed: bool = False
     synced: int = 0
     boot: str = ""
+    merged: dict[int, int] = field(default_factory=dict)
+    closed: set[int] = field(default_factory=set)
+    _merging: tuple[Merged, int] | None = None
+
+    def take_merge(self, record: Merged) -> None:
+        """Note that lines of a shard follow; ``lines`` already counts the one that says so."""
+        self.end_merge(self.lines - 1)
+        self._merging = record, self.lines
+
+    def end_merge(self, lines: int) -> None:
+        """Count what followed the last merge, up to line ``lines``; a kill may have left less than was meant."""
+        if self._merging is not None:
+            record, begin = self._merging
+            seen = min(record.lines, lines - begin)
+            self.merged[record.shard] = self.merged.get(record.shard, 0) + seen
+            if record.closed and seen == record.lines:
+                self.closed.add(record.shard)
+            self._merging = None
 
     @property
     def whole(self) -> bool:
@@ -50,6 +72,7 @@ def read_records(path: Path, reading: Reading) -> Iterator[Record]:
         raise _unreadable(path, error) from error
     with file:
         yield from _records(file, reading)
+    reading.end_merge(reading.lines)
 
 
 def _records(file: BinaryIO, reading: Reading) -> Iterator[Record]:
@@ -66,8 +89,10 @@ def _records(file: BinaryIO, reading: Reading) -> Iterator[Record]:
             reading.octets += len(line) + 1
             if type(record) is Synced:
                 reading.synced = record.upto
-            elif type(record) is Started:
+            elif type(record) is Started or type(record) is Leased:
                 reading.boot = record.boot
+            elif type(record) is Merged:
+                reading.take_merge(record)
             yield record
     if rest:
         yield from _last(rest, reading)
@@ -127,8 +152,9 @@ def _unreadable(path: Path, error: OSError) -> StorageError:
 
 
 def _damage(path: Path, line: int, detail: str) -> DamageError:
+    run = path.parent if path.name == NAME else path.parent.parent  # a shard's journal lies one folder deeper
     return DamageError(
         "The journal is damaged, so nothing is sent.",
         evidence=f"{path}:{line}: {detail}",
-        next_step=f"see what can be saved: campaign repair {path.parent} --dry-run",
+        next_step=f"see what can be saved: campaign repair {run} --dry-run",
     )

@@ -122,7 +122,34 @@ class Ended(msgspec.Struct, tag="ended", tag_field="is", omit_defaults=True, fro
     remembered: bool = False
 
 
-Record = Opened | Started | Changed | Pass | ReservedUpTo | Intent | VerdictRecord | Synced | Ended
+class Merged(msgspec.Struct, tag="merged", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """The next ``lines`` lines are intents and verdicts from the journal of a shard, appended with this one.
+
+    The shard's recipients have numbers below ``beyond``. ``closed``: these lines are its last, as its sender left it.
+    """
+
+    shard: int
+    beyond: int
+    lines: int
+    closed: bool = False
+
+
+class Leased(msgspec.Struct, tag="leased", tag_field="is", omit_defaults=True, frozen=True, gc=False):
+    """First line of a shard's journal: the recipients ``first`` to ``beyond`` (excluded) who are due in the pass.
+
+    ``pass_at`` is the date of the pass; ``boot`` and ``durability`` are as in `Started`.
+    """
+
+    shard: int
+    first: int
+    beyond: int
+    pass_at: float
+    at: float
+    boot: str
+    durability: str
+
+
+Record = Opened | Started | Changed | Pass | ReservedUpTo | Intent | VerdictRecord | Synced | Ended | Merged | Leased
 
 _encoder = msgspec.json.Encoder()
 _decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode

@@ -13,6 +13,8 @@ from collections.abc import Callable
 LONGEST_GAP = 4 * 3600.0
 #: Seconds by which a clock has to go back to count as set back: a pass has its date in whole seconds.
 SET_BACK = 60.0
+#: Seconds by which the records of several senders may be out of order.
+OUT_OF_ORDER = 2.0
 
 
 class RunClock:
@@ -34,8 +36,13 @@ class RunClock:
         return self.at + self._offset if self._steady is None else self._steady() - self._zero
 
     def tick(self, at: float) -> bool:
-        """Record that the clock reads ``at``; returns whether it was set back meanwhile."""
+        """Record that the clock reads ``at``; returns whether it was set back meanwhile.
+
+        The records of several senders are a little out of order, so a small step back is no step.
+        """
         step = at - self.at
+        if -OUT_OF_ORDER <= step < 0:
+            return False
         self.at = at
         self._offset -= step - min(max(step, 0.0), LONGEST_GAP)
         return step < -SET_BACK
@@ -48,6 +55,12 @@ class RunClock:
         """Measure time by ``steady`` from now on, as this process now writes the records."""
         self._zero = steady() - self.elapsed
         self._steady = steady
+
+    def snapshot(self) -> RunClock:
+        """A copy for another process, whose time stands still until `go_by`."""
+        copy = RunClock(self.at)
+        copy._offset, copy._passes = self.elapsed - self.at, dict(self._passes)
+        return copy
 
     def age(self, date: int, now: float) -> float:
         """Seconds since the pass of this date began; by the clock alone if no such pass is recorded."""

@@ -15,6 +15,7 @@ from campaign.ledger.journal.journal_records import (
     Changed,
     Ended,
     Intent,
+    Merged,
     Opened,
     Pass,
     Record,
@@ -31,7 +32,6 @@ from campaign.ledger.state.recipient_states import (
     TO_GO,
     WAITING,
     RecipientStates,
-    is_date,
 )
 from campaign.ledger.state.run_clock import LONGEST_GAP, RunClock
 from campaign.model import Verdict
@@ -62,6 +62,8 @@ class RunState(RecipientStates):
         self.settings: dict[str, str] = {}
         self.passes = self.pass_at = self.frontier = self.synced = 0
         self.boot = self.durability = ""
+        #: The highest number of a shard whose journal was merged into this one.
+        self.shards = 0
         self.ended: Ended | None = None
         self.abandoned = False
         self.dead: dict[int, VerdictRecord] = {}
@@ -82,6 +84,7 @@ class RunState(RecipientStates):
             VerdictRecord: self._settled,
             Synced: self._synced,
             Ended: self._left,
+            Merged: self._merged,
         }
 
     @classmethod
@@ -103,15 +106,6 @@ class RunState(RecipientStates):
         """Apply one more record. Raises ValueError or LookupError if it is inconsistent."""
         self._apply[type(record)](record)  # type: ignore[operator] # as above
 
-    def can_hold(self, record: Record) -> bool:
-        """Whether `apply` can take the record: a recipient of this run, a known verdict, dates that fit."""
-        if isinstance(record, Intent):
-            return 0 <= record.number < len(self.state) and is_date(record.date)
-        if isinstance(record, VerdictRecord):
-            known = 0 <= record.number < len(self.state) and record.verdict in BY_NAME
-            return known and is_date(record.date) and is_date(record.not_before)
-        return is_date(record.at) if isinstance(record, Pass) else not isinstance(record, Opened)
-
     def look_at_clock(self, at: float) -> None:
         """Record that the clock reads ``at``. If it was set back, cap all waits at the longest one given before."""
         if self.run_clock.tick(at):
@@ -121,9 +115,12 @@ class RunState(RecipientStates):
         """Seconds since this recipient was first tried, the current pass included; a clock that jumps adds little."""
         return self.run_clock.age(self.dates[number] or self.pass_at, now)
 
-    def settle_interrupted(self, *, power_lost: bool) -> list[int]:
-        """Mark recipients in doubt after the last record of a process that ended; returns their numbers."""
-        doubtful = dict.fromkeys(self.pending)
+    def settle_interrupted(self, *, power_lost: bool, taken: Iterable[int] = ()) -> list[int]:
+        """Mark recipients in doubt after the last record of a process that ended; returns their numbers.
+
+        ``taken`` are those who may have been taken from shards, by what their journals say.
+        """
+        doubtful = dict.fromkeys(self.pending) | dict.fromkeys(taken)
         if power_lost and self.durability == "process":
             doubtful.update(dict.fromkeys(number for number in self.due(self.pass_at) if number < self.frontier))
         for number in doubtful:
@@ -229,6 +226,9 @@ class RunState(RecipientStates):
 
     def _synced(self, record: Synced) -> None:
         self.synced = record.upto
+
+    def _merged(self, record: Merged) -> None:
+        self.shards = max(self.shards, record.shard)
 
     def _left(self, record: Ended) -> None:
         self.look_at_clock(record.at)

@@ -17,8 +17,8 @@ from campaign.delivery.replies.classify import Rules
 from campaign.delivery.send.connection_pool import Rest
 from campaign.errors import InternalError
 from campaign.exit_codes import ExitCode, first_of
-from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
+from campaign.ledger.recovery import read_run
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
@@ -86,10 +86,10 @@ class Stream:
             self.times.add(record.took)
 
 
-def walk(path: Path) -> Stream:
-    """Stream the journal once; memory grows with failures and seconds, not with recipients."""
+def walk(folder: Path) -> Stream:
+    """Stream a run's records once; memory grows with failures and seconds, not with recipients."""
     stream = Stream()
-    for record in journal_reader.read_records(path, journal_reader.Reading()):
+    for record in read_run(folder):
         if isinstance(record, VerdictRecord):
             stream.settled(record)
         elif isinstance(record, Started):
@@ -103,7 +103,7 @@ def walk(path: Path) -> Stream:
 def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
     """Write the run's files, print the tally, return the exit code. Raises InternalError, StorageError."""
     job, folder, plan, history = run.job, run.folder, run.plan, run.history
-    stream = walk(folder / journal_reader.NAME)
+    stream = walk(folder)
     facts = gather_facts(job, folder, plan, history, stream)
     complaints = balance(plan.books, facts.verdicts)
     codes = ending.codes | verdict_codes(history, job.settings.ledger.in_doubt)

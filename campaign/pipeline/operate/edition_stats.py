@@ -171,7 +171,7 @@ def _orderly_end(folder: Path) -> tuple[int, float] | None:
 
 def _from_journal(folder: Path) -> tuple[int, float]:
     history = read_history(folder, running=is_running(folder))
-    return history.tally()[Verdict.ACCEPTED], walk(folder / journal_reader.NAME).active
+    return history.tally()[Verdict.ACCEPTED], walk(folder).active
 
 
 def _came_back(directory: Path, settings: Settings, opened: Sequence[Opened]) -> dict[str, dict[str, int | None]]:

@@ -159,7 +159,7 @@ def report(run: Path) -> RunFacts:
     history = read_history(run, running=running)
     if not running:
         suppress_missing(job, run, history)
-    stream = walk(run / journal_reader.NAME)
+    stream = walk(run)
     facts = gather_facts(job, run, plan, history, stream)
     write_all(job, run, plan, history, stream, facts)
     if is_asked_for(job) and not began_since(job, facts.started):

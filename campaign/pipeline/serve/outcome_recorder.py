@@ -1,4 +1,4 @@
-"""Records what delivery reports: intents and verdicts in the checkpoint, dead addresses as feedback events.
+"""Records what delivery reports: intents and verdicts in the ledger, dead addresses as feedback events.
 
 It also turns a temporary failure into *not before* or *given up*, as decided by `backoff.py`.
 """
@@ -8,27 +8,29 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 
+from campaign.audience.plan.plan_reader import Plan
 from campaign.delivery.replies.backoff import GiveUp, decide_retry
+from campaign.ledger.protocol import SenderLedger
 from campaign.model import Letter, Outcome, Verdict
+from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppress_dead import DeadAddresses
-from campaign.pipeline.serve.open_run import OpenRun
 from campaign.report.live.progress import Counts
 
 
-class CheckpointRecorder:
+class LedgerRecorder:
     """The `OutcomeRecorder` of a run: records intents and verdicts, and applies the retry policy.
 
     ``written`` counts the verdicts.
     """
 
-    def __init__(self, run: OpenRun, counts: Counts) -> None:
+    def __init__(self, job: Job, plan: Plan, ledger: SenderLedger, counts: Counts) -> None:
         self.written = 0
-        self._job, self._checkpoint, self._counts = run.job, run.checkpoint, counts
-        self._dead = DeadAddresses(run.job, run.plan, run.history.opened)
+        self._job, self._ledger, self._counts = job, ledger, counts
+        self._dead = DeadAddresses(job, plan, ledger.history.opened)
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
         """Record an intent, before the dot."""
-        return self._checkpoint.intent(letter, relay)
+        return self._ledger.intent(letter, relay)
 
     def verdict(self, outcome: Outcome) -> None:
         """Record a verdict, after the reply or if there is none."""
@@ -37,22 +39,22 @@ class CheckpointRecorder:
             outcome, not_before = self._put_off(outcome)
         if outcome.suppress and self._job.rehearsal:
             outcome = outcome._replace(suppress=False)
-        before = self._checkpoint.history.verdict(outcome.number)
-        self._checkpoint.verdict(outcome, not_before)
+        before = self._ledger.history.verdict(outcome.number)
+        self._ledger.verdict(outcome, not_before)
         self.written += 1
         count(self._counts, before, outcome.verdict)
         if outcome.suppress:
-            self._dead.suppress(self._checkpoint.history.dead[outcome.number])
+            self._dead.suppress(self._ledger.history.dead[outcome.number])
 
     def settle(self, number: int, verdict: Verdict, reason: str) -> None:
         """Record a verdict that needed no attempt."""
-        before = self._checkpoint.history.verdict(number)
-        after = self._checkpoint.settle(number, verdict, reason)
+        before = self._ledger.history.verdict(number)
+        after = self._ledger.settle(number, verdict, reason)
         self.written += 1
         count(self._counts, before, after)
 
     def _put_off(self, outcome: Outcome) -> tuple[Outcome, float]:
-        delivery, history, number = self._job.settings.delivery, self._checkpoint.history, outcome.number
+        delivery, history, number = self._job.settings.delivery, self._ledger.history, outcome.number
         now = time.time()
         if not outcome.relay:  # our own limit holds it and no relay was asked: do not give up
             return outcome, now + (outcome.retry_after or 0.0)

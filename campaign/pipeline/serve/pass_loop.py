@@ -11,25 +11,21 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from campaign.delivery.control_file import Control
-from campaign.delivery.embedded_mailbox import EmbeddedMailbox
-from campaign.delivery.pacing.shared_throttle import SharedThrottle, open_throttle
-from campaign.delivery.relays.relay import Relay, open_relays
 from campaign.delivery.send.connection_pool import Rest
-from campaign.delivery.send.dispatcher import Dispatcher
 from campaign.errors import CampaignError, InternalError, RelayError
 from campaign.exit_codes import ExitCode, of_error
-from campaign.model import Letter, Recipient, Unrenderable, Verdict
-from campaign.pipeline.command_context import Options
+from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.canary import Canary, Release
-from campaign.pipeline.serve.fresh_suppression import FreshSuppression
 from campaign.pipeline.serve.open_run import OpenRun
-from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
-from campaign.pipeline.serve.render_inline import InlineRenderer
-from campaign.pipeline.serve.render_pool import RenderPool, workers_for
+from campaign.pipeline.serve.pass_order import Allowance, PassOrder
+from campaign.pipeline.serve.senders.sender_pool import SenderPool
+from campaign.pipeline.serve.senders.single_sender import SingleSender
 from campaign.pipeline.serve.stop_triggers import Stopping, StopTriggers
 from campaign.report.live.event_log import Log
 from campaign.report.live.progress import Counts, Progress
@@ -39,6 +35,8 @@ WATCH_SECONDS = 0.25
 #: A pass without any verdict is followed by this pause, and this many such passes end the run.
 IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
 LOOK_AT_CLOCK_SECONDS = 60.0
+#: A pass over all who are due.
+EVERYBODY = PassOrder(lambda _: True, few=False)
 
 
 @dataclass(slots=True)
@@ -55,6 +53,36 @@ class Ending:
         self.error = self.error or error
 
 
+class RunSenders(Protocol):
+    """What makes the passes: one sender in this process, or several in processes of their own."""
+
+    def opened(self, control: Control, note: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        """Open the relays' accounts, and start what is needed."""
+
+    async def serve_pass(self, order: PassOrder) -> int:
+        """Make one pass; returns how many verdicts were recorded. Raises as `Dispatcher.serve_pass`."""
+
+    async def before_pass(self, *, first: bool) -> None:
+        """Get ready for a pass; ``first``: of this process."""
+
+    async def look(self) -> None:
+        """Called a few times a second."""
+
+    @property
+    def waiting(self) -> str:
+        """The outage or limit that holds up all letters, in words; empty if there is none."""
+
+    @property
+    def rests(self) -> Sequence[Rest]:
+        """When relays were paused because they were slow."""
+
+    def drain(self) -> None:
+        """Take no more recipients; what is in flight is finished and recorded."""
+
+    def abort(self) -> None:
+        """Cut every connection."""
+
+
 class PassLoop:
     """One process's session on a run: `serve` makes passes until none is left, or until it is stopped."""
 
@@ -66,75 +94,42 @@ class PassLoop:
         counts: Counts,
         log: Log,
     ) -> None:
-        job, chosen, checkpoint = run.job, run.chosen, run.checkpoint
-        self._job, self._options, self._chosen, self._checkpoint = job, options, chosen, checkpoint
-        self._progress, self._counts, self._log = progress, counts, log
-        self._recorder = CheckpointRecorder(run, counts)
-        self._control = Control(chosen.folder)
+        job, folder, checkpoint = run.job, run.folder, run.checkpoint
+        self._checkpoint, self._progress, self._counts, self._log = checkpoint, progress, counts, log
+        self._control = Control(folder)
         self._ending = Ending()
         self._stop = asyncio.Event()
         stopping = Stopping(self._halt, self._abort, self._stop.is_set, progress.note)
         self._triggers = StopTriggers(job.settings, self._control, options.max_duration, log, stopping)
-        self._left = options.limit if options.limit is not None else -1
-        self._suppression = FreshSuppression(job.suppression)
-        self._dispatcher: Dispatcher | None = None
-        self._pool: RenderPool | None = None
-        self._inline = InlineRenderer(chosen.composer, checkpoint.date_of)
-        canary = Canary.of(job.settings.delivery, chosen.plan.size)
-        self._release = Release(canary, chosen.folder, self._control, progress.note, self._pause)
-        self._canary_only = False
+        self._allowance = Allowance(options.limit)
+        self._senders: RunSenders = senders_of(run, counts, self._allowance)
+        canary = Canary.of(job.settings.delivery, run.plan.size)
+        self._release = Release(canary, folder, self._control, progress.note, self._pause)
 
     async def serve(self) -> Ending:
         """Make all passes, with everything in flight recorded at the end. Errors are in the ending, not raised."""
         self._triggers.watch_signals()
-        watches = (self._look_around, self._suppression.look)  # apart: a slow list must not delay an operator
+        watches = (self._look_around, self._senders.look)  # apart: a slow list must not delay an operator
         helpers = [asyncio.create_task(one) for one in (*map(self._watch, watches), self._progress.paint())]
         try:
-            await self._with_relays()
+            async with self._senders.opened(self._control, self._progress.note):
+                await self._passes()
         except CampaignError as error:
             self._ending.fail(error)
         finally:
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-        self._ending.rests = self._dispatcher.rests if self._dispatcher else ()
+        self._ending.rests = self._senders.rests
         return self._ending
 
-    async def _with_relays(self) -> None:
-        delivery, base = self._job.settings.delivery, self._job.settings.base
-        workers = workers_for(self._job.settings.compose.processes)
-        async with contextlib.AsyncExitStack() as stack:
-            if workers:
-                brief = self._chosen.composer.brief
-                pool = RenderPool(brief, self._chosen.composer.inlining, workers, self._checkpoint.date_of)
-                self._pool = stack.enter_context(pool)
-            box = None
-            if "mailbox" in delivery.urls:
-                box = await stack.enter_async_context(EmbeddedMailbox(self._chosen.folder / "mailbox"))
-            relays = await open_relays(delivery, base, os.environ, box.url if box else None)
-
-            def throttle(relay: Relay) -> SharedThrottle:
-                account = "mailbox" if box and relay.name == box.url else relay.account
-                limited = delivery.model_copy(update={"rate": (*delivery.rate, *relay.limits)})
-                found = open_throttle(limited, self._job.directory, account, base)
-                if found.shared and found.limits:
-                    self._progress.note(f"another process sends through {account.lstrip('@')}: its rate is for both")
-                return stack.enter_context(contextlib.closing(found))
-
-            resent = self._checkpoint.history.digests.__contains__
-            dispatcher = Dispatcher(
-                delivery, relays, self._recorder, control=self._control, throttles=throttle, resent=resent
-            )
-            self._dispatcher = dispatcher
-            await self._passes(dispatcher)
-
-    async def _passes(self, dispatcher: Dispatcher) -> None:
+    async def _passes(self) -> None:
         history, idle, first = self._checkpoint.history, 0, self._checkpoint.history.passes
         while not self._stop.is_set():
             due_at = history.next_due()
             if due_at is None:
                 return
-            if not self._left:
+            if not self._allowance.left:
                 self._halt(ExitCode.UNFINISHED)
                 return
             if not await self._wait_for_pass(due_at):
@@ -144,18 +139,13 @@ class PassLoop:
                 self._halt(*[ExitCode.HELD] if step == "stop" else [])
                 return
             # After the wait for a later pass or for the canary, in which an unsubscribe may have come.
-            await self._suppression.before_pass(first=history.passes == first)
-            self._canary_only = step == "canary"
-            self._checkpoint.expect_few(self._canary_only)
+            await self._senders.before_pass(first=history.passes == first)
+            order = PassOrder(self._release.canary.includes, few=True) if step == "canary" else EVERYBODY
             self._checkpoint.begin_pass()
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
-            before = self._recorder.written
             with span("pass", number=history.passes):
-                renderer, compose = (
-                    (self._pool, self._compose_elsewhere) if self._pool else (self._inline, self._compose)
-                )
-                await dispatcher.serve_pass(renderer.recipients(self._due()), compose)
-            idle = 0 if self._recorder.written != before else idle + 1
+                written = await self._senders.serve_pass(order)
+            idle = 0 if written else idle + 1
             await self._refuse_idling(idle)
 
     async def _refuse_idling(self, idle: int) -> None:
@@ -166,44 +156,6 @@ class PassLoop:
             )
         if idle:
             await self._pause(IDLE_PASS_SECONDS)
-
-    def _due(self) -> Iterator[Recipient]:
-        """The recipients of this pass, taken one by one, as many as ``--limit`` allows; some ahead of their turn."""
-        first = self._checkpoint.history.first_unsettled()
-        for recipient in self._chosen.plan.recipients(self._is_due, first):
-            if self._stop.is_set() or not self._left:
-                return
-            self._checkpoint.reserve(recipient.number)
-            self._left -= 1
-            yield recipient
-
-    def _is_due(self, number: int) -> bool:
-        due = self._checkpoint.history.is_due(number)
-        return due and (not self._canary_only or self._release.canary.includes(number))
-
-    def _compose(self, recipient: Recipient) -> Letter | None:
-        """The recipient's letter, or None if it was settled here instead."""
-        return self._settled_or_letter(recipient, self._inline.compose(recipient))
-
-    async def _compose_elsewhere(self, recipient: Recipient) -> Letter | None:
-        assert self._pool is not None  # noqa: S101 - for the type checker
-        return self._settled_or_letter(recipient, await self._pool.compose(recipient))
-
-    def _settled_or_letter(self, recipient: Recipient, letter: Letter | Unrenderable) -> Letter | None:
-        number = letter.number
-        # Checked now and not when the recipient was taken: an unsubscribe that came in between wins.
-        if reason := self._suppression.covers(recipient.address):
-            self._left += 1
-            self._recorder.settle(number, Verdict.WITHDRAWN, reason)
-            return None
-        if isinstance(letter, Unrenderable):
-            self._recorder.settle(number, Verdict.UNRENDERABLE, letter.reason)
-            return None
-        if not self._checkpoint.history.may_go(number, letter.digest):
-            reason = "the letter cannot be made again with the bytes that are in doubt, so it is not sent again"
-            self._recorder.settle(number, Verdict.IN_DOUBT, reason)
-            return None
-        return letter
 
     async def _pause(self, seconds: float) -> bool:
         """Wait for so many seconds; False if the run is stopped first."""
@@ -226,13 +178,11 @@ class PassLoop:
         """Take no more recipients; what is in flight is finished and recorded."""
         self._ending.codes.update(codes)
         self._stop.set()
-        if self._dispatcher:
-            self._dispatcher.drain()
+        self._senders.drain()
 
     def _abort(self) -> None:
         """Cut every connection."""
-        if self._dispatcher:
-            self._dispatcher.abort()
+        self._senders.abort()
 
     async def _watch(self, look: Callable[[], Awaitable[None]]) -> None:
         """Call ``look`` a few times a second."""
@@ -248,4 +198,18 @@ class PassLoop:
     async def _look_around(self) -> None:
         self._triggers.look()
         self._counts.paused = self._control.state == "pause"
-        self._counts.waiting = self._dispatcher.waiting if self._dispatcher else ""
+        self._counts.waiting = self._senders.waiting
+
+
+def senders_of(run: OpenRun, counts: Counts, allowance: Allowance) -> RunSenders:
+    """One sender here, or several processes, as ``delivery.processes`` asks. A rehearsal has one."""
+    processes = wanted_processes(run.job)
+    if processes > 1:
+        return SenderPool(run, counts, allowance, processes)
+    return SingleSender(run, counts, allowance)
+
+
+def wanted_processes(job: Job) -> int:
+    """How many processes are to send; ``auto`` is one for each core."""
+    wanted = job.settings.delivery.processes
+    return 1 if job.rehearsal else (os.cpu_count() or 1) if wanted == "auto" else wanted

@@ -4,7 +4,6 @@ The code and data for composing fill a processor's cache; fetching them again fo
 letter. But while letters are rendered no reply is read. So only a sender that has nothing to wait for renders many of
 them in a row; one that waits for distant relays renders few, in less time than a reply takes. Measured on the reference
 message of `benchmarks`, everything included: 255 us of CPU a letter in portions, 289 one by one in a row.
-`render_pool.py` renders in other processes, with the same two methods.
 """
 
 from __future__ import annotations

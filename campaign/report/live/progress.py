@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -49,6 +49,13 @@ class Counts:
     next_pass: float = 0.0
     paused: bool = False
     waiting: str = ""
+
+    def take(self, tally: Mapping[str, int]) -> None:
+        """Take over the number of recipients with each verdict."""
+        self.accepted, self.deferred, self.rejected = tally["accepted"], tally["deferred"], tally["rejected"]
+        self.in_doubt = tally["in_doubt"]
+        settled = self.total - tally["waiting"] - self.deferred
+        self.other = settled - self.accepted - self.rejected - self.in_doubt
 
     @property
     def done_now(self) -> int:

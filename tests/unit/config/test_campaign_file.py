@@ -106,7 +106,7 @@ def test_a_mistake_is_told_by_its_path(file: Path, line: str, mistake: str) -> N
         ("dkim = { domain = 'example.com', selector = 's' }", 1),
         ("dkim = { domain = 'example.com', selektor = 's', key_file = 'k' }", 2),
         ("dkim = [{ domain = 'example.com' }]", 2),
-        ("processes = 'some'", 1),
+        ("processes = 'some'", 1),  # a key of an earlier release
     ],
 )
 def test_of_a_value_of_several_kinds_only_keys_are_told(file: Path, key: str, mistakes: int) -> None:

@@ -86,7 +86,7 @@ class Gazette(SentCampaign):
 
     def figures(self, run: Path, more: str = SOURCE) -> FeedbackFacts | None:
         plan = Plan.open(run / run_folder.PLAN)
-        facts = gather_facts(self.job(more=more), run, plan, read_history(run), walk(run / "checkpoint.journal"))
+        facts = gather_facts(self.job(more=more), run, plan, read_history(run), walk(run))
         return facts.feedback
 
 

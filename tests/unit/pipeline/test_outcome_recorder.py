@@ -16,8 +16,7 @@ from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.state.recipient_states import CODE
 from campaign.model import Outcome, Verdict
-from campaign.pipeline.serve.open_run import OpenRun
-from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
+from campaign.pipeline.serve.outcome_recorder import LedgerRecorder
 from campaign.report.live.progress import Counts
 
 DAY = 86400.0
@@ -34,22 +33,22 @@ def checkpoint(tmp_path: Path) -> Iterator[Checkpoint]:
 
 
 @pytest.fixture
-def recorder(checkpoint: Checkpoint) -> CheckpointRecorder:
+def recorder(checkpoint: Checkpoint) -> LedgerRecorder:
     job: Any = SimpleNamespace(settings=SimpleNamespace(delivery=DeliverySection()))
-    return CheckpointRecorder(OpenRun(job, cast("Any", SimpleNamespace(plan=None)), checkpoint), Counts())
+    return LedgerRecorder(job, cast("Any", None), checkpoint, Counts())
 
 
 def postponed(seconds: float) -> Outcome:
     return Outcome(1, Verdict.DEFERRED, "the limits for its domain hold it", counted=False, retry_after=seconds)
 
 
-def test_who_waits_for_a_limit_of_ours_is_never_given_up(recorder: CheckpointRecorder, checkpoint: Checkpoint) -> None:
+def test_who_waits_for_a_limit_of_ours_is_never_given_up(recorder: LedgerRecorder, checkpoint: Checkpoint) -> None:
     recorder.verdict(postponed(3 * DAY))
     assert checkpoint.history.verdict(1) is Verdict.DEFERRED
     assert checkpoint.history.not_before[1] == pytest.approx(time.time() + 3 * DAY, abs=5)
 
 
-def test_its_age_counts_from_its_first_try(recorder: CheckpointRecorder, checkpoint: Checkpoint) -> None:
+def test_its_age_counts_from_its_first_try(recorder: LedgerRecorder, checkpoint: Checkpoint) -> None:
     recorder.verdict(postponed(DAY))
     assert not checkpoint.history.dates[1]
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
@@ -58,7 +57,7 @@ def test_its_age_counts_from_its_first_try(recorder: CheckpointRecorder, checkpo
 
 @pytest.mark.parametrize("jump", [YEARS, -YEARS])
 def test_a_clock_that_jumps_gives_nobody_up(
-    recorder: CheckpointRecorder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, jump: float
+    recorder: LedgerRecorder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
     now = time.time() + jump
@@ -70,7 +69,7 @@ def test_a_clock_that_jumps_gives_nobody_up(
 
 
 def test_a_letter_held_back_goes_at_once_and_again_only_after_a_while(
-    recorder: CheckpointRecorder, checkpoint: Checkpoint
+    recorder: LedgerRecorder, checkpoint: Checkpoint
 ) -> None:
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     assert checkpoint.history.not_before[1] <= time.time() + 1
@@ -78,7 +77,7 @@ def test_a_letter_held_back_goes_at_once_and_again_only_after_a_while(
     assert checkpoint.history.not_before[1] >= time.time() + DeliverySection().retry_after - 1
 
 
-def test_a_letter_held_back_for_a_day_is_given_up(recorder: CheckpointRecorder, checkpoint: Checkpoint) -> None:
+def test_a_letter_held_back_for_a_day_is_given_up(recorder: LedgerRecorder, checkpoint: Checkpoint) -> None:
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     checkpoint.history.dates[1] -= int(DAY)
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))

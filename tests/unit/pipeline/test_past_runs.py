@@ -20,8 +20,7 @@ from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL, Opene
 from campaign.ledger.recovery import read_history
 from campaign.model import Books, Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
-from campaign.pipeline.serve.open_run import OpenRun
-from campaign.pipeline.serve.outcome_recorder import CheckpointRecorder
+from campaign.pipeline.serve.outcome_recorder import LedgerRecorder
 from campaign.pipeline.start.choose_run import ChosenRun, choose, refuse_changes
 from campaign.pipeline.start.past_runs import fingerprints, kind_in_words
 from campaign.pipeline.start.unfinished_editions import newest_elsewhere
@@ -188,7 +187,7 @@ def test_an_address_is_remembered_as_dead_through_a_relay_alone(
     settings = SimpleNamespace(delivery=DeliverySection(relay=(relay,)), campaign=SimpleNamespace(name="gazette"))
     this: Any = Job(cast("Any", settings), "", tmp_path, tmp_path, b"")
     plan = SimpleNamespace(recipient=lambda number: SimpleNamespace(address=f"p{number}@example.com"))
-    recorder = CheckpointRecorder(OpenRun(this, cast("Any", SimpleNamespace(plan=plan)), checkpoint), Counts())
+    recorder = LedgerRecorder(this, plan, checkpoint, Counts())
     recorder.verdict(Outcome(1, V.REJECTED, "no such user", 550, "5.1.1", relay=relay, suppress=True))
     checkpoint.close()
     assert [event.address for event in read_events(tmp_path)] == addresses

@@ -1,0 +1,1 @@
+"""Shards of a plan: parts of a pass that sender processes hold, each with a journal of its own."""

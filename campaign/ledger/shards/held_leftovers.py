@@ -1,0 +1,38 @@
+"""Holds the journals that senders of an ended process left, while the checkpoint merges them, and then removes them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from campaign.ledger.journal.journal_file import JournalFile, unwritable
+from campaign.ledger.journal.journal_reader import Reading
+from campaign.ledger.shards.shard_reader import FOLDER, Leftover, leftovers, shard_journals
+
+#: How often to try the lock of a sender whose parent was killed, for ten seconds: it finishes the letters in flight.
+ORPHAN_TRIES = 250
+
+
+@contextlib.contextmanager
+def held_leftovers(run: Path, reading: Reading, boot: str) -> Iterator[list[Leftover]]:
+    """The leftovers of ``run``, locked; removed when the block ends, as they are merged then and synced.
+
+    Raises UnfinishedError if a sender of an earlier process is still at work on one of them; DamageError, StorageError.
+    """
+    with contextlib.ExitStack() as stack:
+        for _, path in shard_journals(run):
+            stack.enter_context(contextlib.closing(JournalFile(path, tries=ORPHAN_TRIES)))
+        yield list(leftovers(run, reading, boot))
+        remove_journals(run)
+
+
+def remove_journals(run: Path) -> None:
+    """Remove all journals of shards, and their folder. Raises StorageError."""
+    try:
+        for _, path in shard_journals(run):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (run / FOLDER).rmdir()
+    except OSError as error:
+        raise unwritable(run / FOLDER, error) from error

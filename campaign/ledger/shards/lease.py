@@ -1,0 +1,66 @@
+"""A lease: the recipients of a shard, and where each stands, as they are handed to the sender process that serves them.
+
+Plain values only, as it travels through a pipe; about ten octets a recipient, besides what is known of letters in
+doubt.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from campaign.ledger.shards.shard_reader import ShardSpan
+from campaign.ledger.state.run_state import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """``numbers`` are the recipients, ascending; the arrays are aligned with them, as in `RecipientStates`.
+
+    ``few``: they are few of many, so intents are synced. The mappings are those of `RunState`, for letters in doubt.
+    """
+
+    span: ShardSpan
+    passes: int
+    pass_at: int
+    few: bool
+    numbers: array[int]
+    state: bytes
+    attempts: bytes
+    dates: array[int]
+    not_before: array[int]
+    digests: dict[int, str]
+    shaped_by: dict[int, dict[str, str]]
+
+    @classmethod
+    def of(cls, history: RunState, shard: int, numbers: Sequence[int], *, few: bool) -> Self:
+        """The lease of these recipients in the current pass."""
+        doubtful = history.digests.keys() & set(numbers) if history.digests else ()
+        return cls(
+            ShardSpan(shard, numbers[0], numbers[-1] + 1),
+            history.passes,
+            history.pass_at,
+            few,
+            array("I", numbers),
+            bytes(history.state[number] for number in numbers),
+            bytes(history.attempts[number] for number in numbers),
+            array("I", (history.dates[number] for number in numbers)),
+            array("I", (history.not_before[number] for number in numbers)),
+            {number: history.digests[number] for number in doubtful},
+            {number: history.shaped_by[number] for number in doubtful if number in history.shaped_by},
+        )
+
+    def lay_into(self, history: RunState) -> None:
+        """Let ``history``, of the sender, say what this lease says."""
+        if history.passes != self.passes:
+            history.passes, history.pass_at = self.passes, self.pass_at
+            history.run_clock.begin_pass(self.pass_at)
+        for position, number in enumerate(self.numbers):
+            history.state[number] = self.state[position]
+            history.attempts[number] = self.attempts[position]
+            history.dates[number] = self.dates[position]
+            history.not_before[number] = self.not_before[position]
+        history.digests.update(self.digests)
+        history.shaped_by.update(self.shaped_by)

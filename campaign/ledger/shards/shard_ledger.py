@@ -1,0 +1,103 @@
+"""The ledger of a sender process: the shards it holds, each with its journal, behind the interface of a checkpoint.
+
+A number belongs to exactly one shard held here. When each of its recipients has a verdict, a shard is finished; what
+has none when the sender ends is due again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from campaign.errors import InternalError
+from campaign.ledger.journal.journal_file import JournalFile
+from campaign.ledger.journal_writer import JournalWriter
+from campaign.ledger.shards.lease import Lease
+from campaign.ledger.shards.shard_reader import shard_path
+from campaign.ledger.state.run_state import RunState
+from campaign.model import Letter, Outcome, Verdict
+
+
+class Shard(JournalWriter):
+    """One shard that this process holds: its journal, locked, and who has no verdict yet."""
+
+    def __init__(
+        self, run: Path, lease: Lease, history: RunState, *, power: bool, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Raises UnfinishedError if another process holds it, StorageError."""
+        file = JournalFile(shard_path(run, lease.span), ballast=run / "ballast")
+        super().__init__(file, history, power=power, clock=clock)
+        self.span, self.open = lease.span, set(lease.numbers)
+        self.expect_few(lease.few)
+
+
+class ShardLedger:
+    """One per sender process; ``history`` holds where the recipients of its shards stand.
+
+    ``finished`` is called with the number of each shard that is done with, once its journal is closed.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        history: RunState,
+        *,
+        durability: str,
+        finished: Callable[[int], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.history = history
+        self._run, self._power, self._finished, self._clock = run, durability == "power", finished, clock
+        self._held: list[Shard] = []
+
+    def take(self, lease: Lease) -> None:
+        """Hold one more shard."""
+        lease.lay_into(self.history)
+        self._held.append(Shard(self._run, lease, self.history, power=self._power, clock=self._clock))
+
+    def reserve(self, number: int) -> None:
+        """As `JournalWriter.reserve`."""
+        self._of(number).reserve(number)
+
+    def date_of(self, number: int) -> int:
+        """As `JournalWriter.date_of`."""
+        return self.history.dates[number] or self.history.pass_at
+
+    def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
+        """As `JournalWriter.intent`."""
+        return self._of(letter.number).intent(letter, relay)
+
+    def verdict(self, outcome: Outcome, not_before: float = 0.0) -> None:
+        """As `JournalWriter.verdict`; it may finish the shard."""
+        shard = self._of(outcome.number)
+        shard.verdict(outcome, not_before)
+        self._settled(shard, outcome.number)
+
+    def settle(self, number: int, verdict: Verdict, reason: str) -> Verdict:
+        """As `JournalWriter.settle`; it may finish the shard."""
+        shard = self._of(number)
+        recorded = shard.settle(number, verdict, reason)
+        self._settled(shard, number)
+        return recorded
+
+    def leave(self) -> None:
+        """Leave all shards; who has no verdict is due again."""
+        for shard in self._held[:]:
+            self._leave(shard)
+
+    def _settled(self, shard: Shard, number: int) -> None:
+        shard.open.discard(number)
+        if not shard.open:
+            self._leave(shard)
+
+    def _leave(self, shard: Shard) -> None:
+        self._held.remove(shard)
+        shard.close()
+        self._finished(shard.span.shard)
+
+    def _of(self, number: int) -> Shard:
+        for shard in self._held:
+            if shard.span.first <= number < shard.span.beyond:
+                return shard
+        raise InternalError(f"Recipient {number} is in no shard that this process holds.")

@@ -1,0 +1,1 @@
+"""What makes the passes of a run: one sender in its own process, or several in processes of their own."""

@@ -1,0 +1,104 @@
+"""The messages between the process of a run and its senders, and what a sender starts with.
+
+A sender asks for a shard with `Want`, and asks for the next one as soon as it begins with one. A `Want` of a sender
+that is within a pass is answered at once, by `Grant` or `NoMore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from campaign.compose.composer import Brief
+from campaign.compose.html.shape_cache import Inlining
+from campaign.delivery.send.connection_pool import Rest
+from campaign.errors import CampaignError
+from campaign.ledger.journal.journal_records import Opened
+from campaign.ledger.shards.lease import Lease
+from campaign.ledger.state.run_clock import RunClock
+from campaign.pipeline.command_context import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Everything a sender needs to know of its run; it is the ``index``-th of ``senders``, from 0."""
+
+    job: Job
+    folder: str
+    brief: Brief
+    inlining: Inlining
+    opened: Opened
+    fingerprints: dict[str, str]
+    run_clock: RunClock
+    index: int
+    senders: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """To a sender: a shard to serve."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class NoMore:
+    """To a sender: this pass has no further shard for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """To a sender: how many connections it may have open."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """To a sender: take no more recipients, finish what is in flight, and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """To a sender: cut every connection, and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """From a sender: a shard is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """From a sender: it has closed the journal of this shard."""
+
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """From a sender: its part of the pass is over, or it ended with an error."""
+
+    error: CampaignError | None = None
+    rests: Sequence[Rest] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """From a sender: a log record."""
+
+    level: int
+    logger: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """From a sender: what holds up all its letters, in words."""
+
+    text: str
+
+
+ToSender = Grant | NoMore | Connections | Drain | Abort
+FromSender = Want | Left | Passed | Told | Waiting
