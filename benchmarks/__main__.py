@@ -16,7 +16,7 @@ import time
 
 from benchmarks import experiments, profiling, report, sink
 
-PARTS = ("loopback", "start_up", "far", "stages", "options", "messages", "kills", "resume", "sizes")
+PARTS = ("loopback", "start_up", "far", "stages", "options", "messages", "kills", "resume", "sizes", "processes")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ Each returns plain data for `report.py`. How large they are is decided by `Scale
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ class Scale:
     sizes: dict[int, int]
     options_rows: int
     options_rounds: int
+    processes_rows: int
     resume: int
     kill: int
 
@@ -50,6 +52,7 @@ QUICK = Scale(
     sizes={1_000: 3, 10_000: 3, 100_000: 1},
     options_rows=3_000,
     options_rounds=3,
+    processes_rows=60_000,
     resume=100_000,
     kill=400,
 )
@@ -68,6 +71,7 @@ FULL = Scale(
     sizes={1_000: 7, 10_000: 5, 100_000: 2, 1_000_000: 1},
     options_rows=5_000,
     options_rounds=3,
+    processes_rows=200_000,
     resume=1_000_000,
     kill=2_000,
 )
@@ -79,6 +83,7 @@ TINY = Scale(
     sizes={200: 1, 1_000: 1},
     options_rows=200,
     options_rounds=1,
+    processes_rows=2_000,
     resume=2_000,
     kill=100,
 )
@@ -105,12 +110,20 @@ class Field:
         core = measure.hash_microseconds()
         before = server.messages()
         usage = measure.run(command, cwd=folder)
+        sending = _sending_seconds(folder)
         shutil.rmtree(folder / "runs", ignore_errors=True)
         arrived = server.messages() - before
         if usage.code or arrived != count:
             raise SystemExit(f"{key}: exit code {usage.code}, {arrived} of {count} letters\n{usage.talk[-1000:]}")
         say(f"  {key}: {count / usage.wall:,.0f}/s, {usage.cpu / count * 1e6:,.0f} us CPU each")
-        return {"rows": count, "wall": usage.wall, "cpu": usage.cpu, "memory": usage.memory, "hash": core}
+        figures = {"rows": count, "wall": usage.wall, "cpu": usage.cpu, "memory": usage.memory, "hash": core}
+        return {**figures, "sending": sending} if sending else figures
+
+
+def _sending_seconds(folder: Path) -> float:
+    """How long our own sender was at it, without start, list and report; 0.0 for another sender."""
+    found = next(folder.glob("runs/*/*/summary.json"), None)
+    return float(json.loads(found.read_text())["seconds"]) if found else 0.0
 
 
 @contextmanager
@@ -252,6 +265,7 @@ def everything(scale: Scale, chosen: Sequence[str]) -> dict[str, Any]:
         "kills": lambda: kills(scale.kill),
         "resume": lambda: resume.seconds_to_first_letter(scale.resume),
         "sizes": lambda: sizes(scale.sizes),
+        "processes": lambda: variants(messages.PROCESSES, scale.processes_rows, scale.options_rounds),
     }
     for name, step in steps.items():
         if not chosen or name in chosen:

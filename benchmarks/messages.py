@@ -96,9 +96,10 @@ OPTIONS = (
     Variant("DKIM, RSA of 2,048 bits", Setup(compose=_SIGNED), rsa_key),
     Variant("DKIM, Ed25519", Setup(compose=_SIGNED), ed25519_key),
     Variant('durability = "power"', Setup(ledger={"durability": '"power"'})),
-    Variant("processes = 2", Setup(delivery={"processes": "2"})),
     Variant("no inlining", Setup(compose={"inline_css": "false"})),
 )
+#: One process that sends, and two that share a run.
+PROCESSES = (Variant("1", Setup()), Variant("2", Setup(delivery={"processes": "2"})))
 MESSAGES = (
     Variant("small: text alone", Setup(html="", text="small.txt.j2"), small),
     Variant("reference", Setup()),

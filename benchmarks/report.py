@@ -123,6 +123,26 @@ def variants(runs: dict[str, list[Found]], octets: dict[str, int] | None = None)
     return table(head, lines) + f"\n\n{base[0]['rows']:,} rows a run, {len(base)} interleaved rounds.\n"
 
 
+def processes(found: Found) -> str:
+    """One run sent by one process, and by several."""
+    base = found["processes"]["1"]
+    lines = []
+    for title, runs in found["processes"].items():
+        sending = [run["rows"] / run["sending"] for run in runs]
+        faster = times(ratios([run["sending"] for run in runs], [run["sending"] for run in base]))
+        cells = [f"{middle(runs, 'rate'):,.0f}", f"{statistics.median(sending):,.0f}", f"{middle(runs, 'cpu'):,.0f} µs"]
+        lines.append([title, *cells, f"{middle(runs, 'memory'):.0f} MB", faster if runs is not base else ""])
+    head = [
+        "processes",
+        "messages/s, start to end",
+        "while sending",
+        "CPU each",
+        "largest process",
+        "sending, against 1",
+    ]
+    return f"{table(head, lines)}\n\n{base[0]['rows']:,} rows a run, {len(base)} interleaved rounds.\n"
+
+
 def kills(found: Found) -> str:
     """What kills cost."""
     head = ["sender", "kills", "lost", "doubled", "in doubt", "next letter after", "what its operator typed"]
@@ -179,6 +199,7 @@ SECTIONS = (
     ("By length of the list", "sizes", sizes),
     ("Going on with a large run", "resume", resumed),
     ("Settings", "options", lambda found: variants(found["options"])),
+    ("Several processes", "processes", processes),
     ("Messages", "messages", lambda found: variants(found["messages"]["runs"], found["messages"]["octets"])),
 )
 

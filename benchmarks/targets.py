@@ -92,6 +92,11 @@ def marginal(found: Found) -> float | None:
     return ((by_size[d] - by_size[c]) / (d - c)) / ((by_size[b] - by_size[a]) / (b - a))
 
 
+def _side_by_side(found: Found) -> float | None:
+    runs = found.get("processes")
+    return ratios([run["sending"] for run in runs["2"]], [run["sending"] for run in runs["1"]])[0] if runs else None
+
+
 GOALS = (
     Goal("messages a second against nodemailer with juice once", 5, 10, "×", True, _faster("loopback", "nodemailer")),
     Goal("CPU a message against nodemailer with juice once", 6, 10, "×", True, _leaner("nodemailer")),
@@ -100,6 +105,7 @@ GOALS = (
     Goal("behind 20 ms, against aiosmtplib with a ready letter", 3.5, 3.5, "×", True, _faster("far", "ready")),
     Goal("behind 20 ms, against nodemailer", 1.8, 1.8, "×", True, _faster("far", "nodemailer")),
     Goal("behind 20 ms, share of connections / round trip", 0.0, 0.95, "share", True, _share),
+    Goal("messages a second while sending, two processes against one", 1.6, 1.9, "×", True, _side_by_side),
     Goal("memory, longest list against 10,000 rows", 50, 5, "MB more", False, _growth),
     Goal("first letter of the resumed run", 5, 3, "s", False, _resumed),
     Goal("marginal cost, long lists against short ones", 1.05, 1.0, "×", False, marginal),
