@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from campaign.config import Settings
@@ -30,6 +30,7 @@ from campaign.pipeline.collect.open_sources import (
 )
 from campaign.pipeline.collect.read_source import SourceReader
 from campaign.pipeline.collect.sent_runs import sent_runs
+from campaign.pipeline.collect.why_unrecognised import WhyUnrecognised
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.report.live.console import Console, path_text
@@ -92,9 +93,7 @@ def chosen_sources(job: Job, urls: tuple[str, ...]) -> tuple[FeedbackSourceSecti
 def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path, console: Console) -> CollectTally:
     """Read all sources into the store. Raises StorageError or DamageError of the store."""
     tally = CollectTally(sources=len(sources))
-    runs = sent_runs(job.directory, job.secret)
-    column = job.settings.compose.unsubscribe_id
-    finder = RecipientFinder(runs, job.secret, job.settings.campaign.name, column)
+    finder, rehearsals = recipient_finder(job), cache(partial(recipient_finder, job, rehearsals=True))
     rules = Rules.load(job.settings.delivery.reply_rules)
     meaning = lru_cache(SAME_WORDS)(partial(bounce_meaning, rules))
     with FeedbackStore(job.directory) as store:
@@ -104,10 +103,17 @@ def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path,
             find = partial(finder.find, relays_own=theirs, own_program=own)
             with open_for_reading(section, job, folder, tally) as source:
                 if source is not None:
-                    judge = Judge(source.name, meaning, find, time.time, ours=not theirs, own_program=own)
+                    explain = WhyUnrecognised(section, rehearsals).explain
+                    judge = Judge(source.name, meaning, find, time.time, not theirs, own, explain)
                     with StepProgress(console, size_of(source), "read", "message") as meter:
                         SourceReader(store, judge.judged, tally, meter.at).read(source)
     return tally
+
+
+def recipient_finder(job: Job, *, rehearsals: bool = False) -> RecipientFinder:
+    """Finds recipients of the ledger's runs, or of its ``rehearsals``."""
+    runs = sent_runs(job.directory, job.secret, rehearsals=rehearsals)
+    return RecipientFinder(runs, job.secret, job.settings.campaign.name, job.settings.compose.unsubscribe_id)
 
 
 def size_of(source: FeedbackSource) -> int | None:

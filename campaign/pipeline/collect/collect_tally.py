@@ -8,6 +8,7 @@ from typing import Any
 
 from campaign.errors import CampaignError
 from campaign.pipeline.collect.judge_notice import Judged
+from campaign.pipeline.collect.why_unrecognised import UnrecognisedReason
 from campaign.report.formatting import counted, duration_text
 
 
@@ -15,7 +16,8 @@ from campaign.report.formatting import counted, duration_text
 class CollectTally:
     """``received`` items were read from ``sources`` sources; ``new`` of their events were not stored yet.
 
-    ``meanings`` counts events by outcome and class. ``settled``: letters in doubt that were accepted after all.
+    ``meanings`` counts events by outcome and class; ``reasons`` says why messages were not recognised.
+    ``settled``: letters in doubt that were accepted after all.
     ``left_out``: addresses that get no letter now, by all stored events; None if not computed.
     ``reports``: runs whose report was written again, because there is new feedback.
     """
@@ -29,6 +31,7 @@ class CollectTally:
     left_out: int | None = None
     reports: int = 0
     meanings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: Counter[UnrecognisedReason] = field(default_factory=Counter)
     failures: list[CampaignError] = field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
@@ -36,6 +39,8 @@ class CollectTally:
         self.received += 1
         self.events += len(judged.events)
         self.not_recognised += bool(judged.events) and not judged.recognised
+        if judged.reason:
+            self.reasons[judged.reason] += 1
         self.meanings.update((event.outcome.value, event.reason) for event in judged.events)
 
     def facts(self) -> dict[str, Any]:
@@ -46,6 +51,10 @@ class CollectTally:
             "events": self.events,
             "new": self.new,
             "not_recognised": self.not_recognised,
+            "reasons_not_recognised": [
+                {"why": reason.why, "kept": reason.kept, "messages": count}
+                for reason, count in self.reasons.most_common()
+            ],
             "outcomes": [
                 {"outcome": outcome, "class": reason or None, "events": count}
                 for (outcome, reason), count in self.meanings.most_common()
@@ -62,6 +71,9 @@ class CollectTally:
         lines += [
             f"  {outcome.replace('_', ' '):<16} {reason.replace('_', ' '):<16} {count:>9,}"
             for (outcome, reason), count in self.meanings.most_common()
+        ]
+        lines += [
+            f"{count:,} not recognised: {reason.why}; {reason.kept}" for reason, count in self.reasons.most_common()
         ]
         if self.settled:
             lines.append(f"{counted(self.settled, 'letter')} in doubt settled as accepted")

@@ -87,6 +87,10 @@ class RecipientFinder:
             or (None if strange else self._by_address(notice))
         )
 
+    def find_letter(self, notice: FeedbackNotice) -> FoundRecipient | None:
+        """The recipient of the letter that ``notice`` names by a key that only we can make; addresses do not count."""
+        return self._by_return_path(notice) or self._by_mail_token(notice) or self._by_message_id(notice)
+
     def _by_return_path(self, notice: FeedbackNotice) -> FoundRecipient | None:
         if notice.outcome is FeedbackOutcome.UNSUBSCRIBE:  # bounces show that address to strangers
             return None
@@ -151,6 +155,11 @@ class RecipientFinder:
             if planned := self._lookup.by_address(address, self._campaign):
                 return _found(planned, ADDRESS)
         return None
+
+
+def names_letter(notice: FeedbackNotice) -> bool:
+    """Whether ``notice`` names a letter that looks like one of this program's, by a Message-ID of its form."""
+    return any(_OUR_ID.fullmatch(one.strip().lower()) for one in notice.message_ids[:MOST_TRIED])
 
 
 def _found(planned: Planned | None, matched_by: str) -> FoundRecipient | None:

@@ -8,13 +8,14 @@ which is not stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Received
 from campaign.model import FeedbackEvent, FeedbackOutcome, Reply
 from campaign.pipeline.collect.find_recipient import ADDRESS, FoundRecipient
+from campaign.pipeline.collect.why_unrecognised import UnrecognisedReason
 from campaign.report.formatting import printable
 
 LONGEST_EVIDENCE = 500  #: longest diagnostic or host name, in characters
@@ -45,6 +46,7 @@ _WISHES = frozenset({FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE})
 #: many recipients is judged only once.
 RECIPIENT = "recipient@recipient.example"
 
+Explain = Callable[[Sequence[FeedbackNotice]], UnrecognisedReason]
 Find = Callable[[FeedbackNotice], FoundRecipient | None]
 #: `bounce_meaning` with the campaign's rules: of a reply, the report's own statement, and the recipient's domain.
 Meaning = Callable[[Reply, bool | None, str], tuple[FeedbackOutcome, str]]
@@ -52,17 +54,19 @@ Meaning = Callable[[Reply, bool | None, str], tuple[FeedbackOutcome, str]]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The events of one received item. ``recognised``: it was about a letter of ours."""
+    """The events of one received item. ``recognised``: it was about a letter of ours; ``reason``: why it was not."""
 
     events: tuple[FeedbackEvent, ...]
     recognised: bool
+    reason: UnrecognisedReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Makes events of the items of ``source``. ``ours``: all of them were sent to us, as in a mailbox.
 
-    ``own_program``: the operator's own program wrote them, so an address in them counts.
+    ``own_program``: the operator's own program wrote them, so an address in them counts. ``explain`` says why an item
+    was not recognised.
     """
 
     source: str
@@ -71,6 +75,7 @@ class Judge:
     clock: Callable[[], float]
     ours: bool
     own_program: bool = False
+    explain: Explain | None = field(default=None, repr=False)
 
     def judged(self, received: Received) -> Judged:
         """The events of one received item."""
@@ -84,7 +89,9 @@ class Judge:
                 found[who] = milder(found[who], event) if who in found else event
         if found:
             return Judged(tuple(numbered([*found.values()])), recognised=True)
-        return Judged(self._unrecognised(received, seen), recognised=False)
+        events = self._unrecognised(received, seen)
+        reason = self.explain(received.notices) if self.explain and events else None
+        return Judged(events, recognised=False, reason=reason)
 
     def _event(self, name: str, notice: FeedbackNotice, person: FoundRecipient, seen: float) -> FeedbackEvent:
         outcome, reason = self._meaning(notice, person)

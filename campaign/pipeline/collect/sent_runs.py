@@ -38,8 +38,10 @@ class SentRun:
         return Identity(self.opened.campaign, self.opened.edition, self.opened.generation, self.secret)
 
 
-def sent_runs(directory: Path, secret: bytes) -> tuple[SentRun, ...]:
+def sent_runs(directory: Path, secret: bytes, *, rehearsals: bool = False) -> tuple[SentRun, ...]:
     """The runs below ``directory``, newest first; runs without a readable first record are skipped.
+
+    With ``rehearsals`` only those, otherwise only runs through a relay.
 
     ``secret`` may have several lines: a file with a new first line still recognises what it made before.
     Raises StorageError if the directory cannot be read.
@@ -48,7 +50,9 @@ def sent_runs(directory: Path, secret: bytes) -> tuple[SentRun, ...]:
     found = [
         SentRun(folder.relative_to(directory).as_posix(), folder, opened, known[opened.fingerprints[SECRET]])
         for folder in run_folder.folders_below(directory, LEVELS)
-        if (opened := _opened(folder)) and opened.fingerprints.get(SECRET) in known and not _rehearsal(folder, opened)
+        if (opened := _opened(folder))
+        and opened.fingerprints.get(SECRET) in known
+        and _rehearsal(folder, opened) is rehearsals
     ]
     return tuple(sorted(found, key=lambda run: (run.opened.at, run.name), reverse=True))
 

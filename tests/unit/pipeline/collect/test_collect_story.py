@@ -14,12 +14,21 @@ from click.testing import CliRunner
 
 from campaign.cli.main import cli
 from campaign.config import load
+from campaign.config.feedback import FeedbackSourceSection
 from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode
 from campaign.ledger.feedback_store import read_events
 from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.collect.collect import Collected, collect
+from campaign.pipeline.collect.sent_runs import sent_runs
+from campaign.pipeline.collect.why_unrecognised import (
+    NO_FEEDBACK,
+    OF_NO_LETTER,
+    OF_NO_RUN,
+    OF_REHEARSAL,
+    kept_where,
+)
 from campaign.report.live.console import Console
 from tests.support.bounces import Maildir, bounce
 from tests.support.sent import SentCampaign
@@ -126,6 +135,38 @@ def test_events_of_another_program_count_up_to_the_first_line_that_is_none(
     assert collected(gazette).code == 0
     assert outcomes(gazette)[BOB] is FeedbackOutcome.HARD
     assert len(events(gazette)) == 3
+
+
+def test_a_message_that_is_not_recognised_comes_with_the_reason_and_where_it_is_kept(
+    gazette: SentCampaign, tmp_path: Path
+) -> None:
+    gazette.send(ADA, edition="rehearsed", relay="mailbox")
+    [rehearsal] = sent_runs(gazette.runs, gazette.secret, rehearsals=True)
+    bounces = Maildir(tmp_path / "bounces")
+    bounces.put(bounce(gazette.return_path(rehearsal, 0), b""))
+    strange = f"Message-ID: <{'0' * 40}@example.com>\r\n\r\n".encode()
+    bounces.put(bounce("bounces@example.com", strange, recipient="x@example.net"))
+    bounces.put(bounce("bounces@example.com", b"Message-ID: <1@example.net>\r\n\r\n", recipient="x@example.net"))
+    bounces.put(b"From: x@example.net\r\nTo: bounces@example.com\r\nSubject: Lunch?\r\n\r\nAt noon?\r\n")
+    tally = collected(gazette, sources=("maildir:bounces",)).tally
+    where = "moved to the folder not-recognised of maildir:bounces"
+    assert tally.reasons == {(why, where): 1 for why in (OF_REHEARSAL, OF_NO_RUN, OF_NO_LETTER, NO_FEEDBACK)}
+    assert f"1 not recognised: {OF_REHEARSAL}; {where}\n" in tally.text(1.0)
+    assert {"why": NO_FEEDBACK, "kept": where, "messages": 1} in tally.facts()["reasons_not_recognised"]
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("imaps://b@mail.example.com/INBOX", "moved to the folder elsewhere of imaps://b@mail.example.com/INBOX"),
+        ("pop3s://b@mail.example.com", "left in pop3s://b@mail.example.com"),
+        ("mbox:bounces", "left in mbox:bounces"),
+        ("-", "its outcome is in feedback.jsonl"),
+        ("sqs://sqs.example.com/1/events", "its outcome is in feedback.jsonl"),
+    ],
+)
+def test_each_kind_of_source_keeps_what_is_not_recognised_in_its_own_place(url: str, where: str) -> None:
+    assert kept_where(FeedbackSourceSection(url=url, unknown="elsewhere")) == where
 
 
 def test_what_a_lost_secret_left_unrecognised_counts_once_it_is_back(gazette: SentCampaign, tmp_path: Path) -> None:
