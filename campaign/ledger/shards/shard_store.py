@@ -77,16 +77,19 @@ class ShardStore:
         return merged
 
     def finish(self, shard: int) -> list[Line]:
-        """Merge the rest of a shard that its sender has left, and remove its journal; returns the rest."""
+        """Merge the rest of a shard that its sender has left, and remove its journal; returns the rest.
+
+        Who is still due goes into a later shard: the sender was told to end.
+        """
         held = self._held.pop(shard)
         lines = held.reader.new_lines()
         self._merge(held, lines, closed=True)
         self._checkpoint.sync()
-        self._remove(held)
+        self._release(held)
         return lines
 
     def take_back(self, shard: int) -> list[Line]:
-        """As `finish`, for a sender that died: its letters between dot and reply become in doubt, the rest is due."""
+        """As `finish`, for a sender that died: its letters between dot and reply become in doubt."""
         held = self._held.pop(shard)
         file = JournalFile(held.path)  # locked: no sender writes to it any more
         try:
@@ -95,12 +98,7 @@ class ShardStore:
             self._checkpoint.take_back(leftover)
         finally:
             file.close()
-        self._remove(held)
-        history = self._checkpoint.history
-        due = [number for number in held.lease.numbers if history.is_due(number)]
-        if due:
-            self._returned.append(due)
-            self._left += len(due)
+        self._release(held)
         return leftover.lines
 
     def lease_of(self, shard: int) -> Lease:
@@ -141,8 +139,13 @@ class ShardStore:
         at = round(self._clock(), 3)
         return Leased(shard, first, beyond, lease.pass_at, at, self._checkpoint.boot, self._durability)
 
-    def _remove(self, held: Held) -> None:
+    def _release(self, held: Held) -> None:
+        """Remove a shard's journal, which is merged; whoever is due comes back."""
         try:
             held.path.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(held.path, error) from error
+        due = list(filter(self._checkpoint.history.is_due, held.lease.numbers))
+        if due:
+            self._returned.append(due)
+            self._left += len(due)

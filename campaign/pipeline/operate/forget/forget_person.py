@@ -26,6 +26,7 @@ from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.forget_recipient import finish_replacing, mask_journal, replace_plan
 from campaign.ledger.recovery import read_history
+from campaign.ledger.shards.shard_reader import shard_journals
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.command_context import Job, prepare
@@ -103,6 +104,10 @@ class _Erasing:
         """Every step, in order."""
         for run in self._person.lines:
             self._history(run)  # a damaged journal is refused before anything changes
+        for run in runs:
+            if shard_journals(run) and not self._dry_run:
+                with checkpoint_of(run):  # merges what killed senders left, so that one journal holds all
+                    self._histories.pop(run, None)
         counts, directory = self.result.counts, self._job.directory
         kept = {run: self._kept(run, lines) for run, lines in self._person.lines.items()}
         counts["events"], self.result.suppressed = erase_events(

@@ -70,7 +70,9 @@ class PassShards:
 
     def finish(self, shard: int) -> None:
         """Merge the rest of a shard that its sender has left."""
+        lease = self._store.lease_of(shard)
         self._count(self._store.finish(shard))
+        self._returned(lease)
 
     def take_back(self, shard: int) -> int:
         """Merge the rest of a shard whose sender has ended; returns how many of its letters are in doubt by that."""
@@ -78,13 +80,19 @@ class PassShards:
         self.follow()
         before = history.tally()[Verdict.IN_DOUBT]
         self._count(self._store.take_back(shard))
-        self._allowance.refund(sum(map(history.is_due, lease.numbers)))
-        self._exhausted = False
+        self._returned(lease)
         return history.tally()[Verdict.IN_DOUBT] - before
 
     def close(self) -> None:
         """Clean up after the last sender."""
         self._store.close()
+
+    def _returned(self, lease: Lease) -> None:
+        """Who has had no turn in a shard that was left is for a later one."""
+        due = sum(map(self._run.history.is_due, lease.numbers))
+        if due:
+            self._allowance.refund(due)
+            self._exhausted = False
 
     def _count(self, lines: Sequence[Line]) -> None:
         verdicts = [line.record for line in lines if isinstance(line.record, VerdictRecord)]
