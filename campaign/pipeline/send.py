@@ -30,6 +30,7 @@ from campaign.pipeline.start.choose_run import (
     refuse_changes,
     takes_up_doubts,
 )
+from campaign.pipeline.start.nothing_to_retry import nothing_to_retry
 from campaign.pipeline.start.past_runs import clear_unbegun, fingerprints, kind_in_words, newest
 from campaign.pipeline.start.unfinished_editions import FINISHED, unfinished_edition
 from campaign.report.formatting import counted, duration_text
@@ -161,8 +162,8 @@ def dropped_twice(run: OpenRun, now: float) -> str:
 def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
     """The message for an empty run: where the rows went, and what the newest run still leaves to the operator."""
     text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
-    text += f"\n  {books_text(books)}"
-    if not books.already:
+    text = f"{nothing_to_retry(job) if retry else text}\n  {books_text(books)}"
+    if not books.already and not retry:
         text += "\nNext: look at where and suppress under [audience]; nobody of this list has been served yet"
     if job.rehearsal:
         text += (

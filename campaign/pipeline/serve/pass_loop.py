@@ -210,6 +210,6 @@ def senders_of(run: OpenRun, counts: Counts, allowance: Allowance) -> RunSenders
 
 
 def wanted_processes(job: Job) -> int:
-    """How many processes are to send; ``auto`` is one for each core."""
+    """How many processes are to send; ``auto`` is one for each core that this process may use."""
     wanted = job.settings.delivery.processes
-    return 1 if job.rehearsal else (os.cpu_count() or 1) if wanted == "auto" else wanted
+    return 1 if job.rehearsal else len(os.sched_getaffinity(0)) if wanted == "auto" else wanted

@@ -76,8 +76,16 @@ def kind_in_words(job: Job, *, new: bool) -> str:
             f"; {path_text(left)} is unfinished and is left to a relay" if left and not history_over(history) else ""
         )
         return f"a rehearsal: letters go into the embedded mailbox and nobody gets one{besides}"
-    passed_over = newest(job, rehearsal=True)[0] if new else None
+    passed_over = _rehearsal_before(job) if new else None
     return f"{path_text(passed_over)} was a rehearsal: nobody counts as served by it" if passed_over else ""
+
+
+def _rehearsal_before(job: Job) -> Path | None:
+    """The rehearsal just before the newest run; None if that run serves everybody again, whoever was served."""
+    rehearsal, run = newest(job, rehearsal=True)[0], newest(job)[1]
+    if rehearsal is None or (run and run.opened.by == "again"):
+        return None
+    return rehearsal if rehearsal in opened_runs(job)[:2] else None
 
 
 def history_over(history: RunState | None) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Callable
 
 from campaign.pipeline.serve.senders import sender_messages as messages
-from campaign.pipeline.serve.senders.sender_process import run_sender
+from campaign.pipeline.serve.senders.sender_process import NOT_FOR_SENDERS, run_sender
 
 
 class SenderLink:
@@ -24,7 +25,11 @@ class SenderLink:
         self._take, self._ended = take, ended
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=run_sender, args=(theirs, start), name="campaign sender", daemon=True)
-        self._process.start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_SENDERS)  # which it inherits until it ignores them
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pipe.fileno(), self._read)

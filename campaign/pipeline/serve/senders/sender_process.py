@@ -34,6 +34,8 @@ from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.live.progress import Counts
 
 WATCH_SECONDS = 0.25
+#: Signals of a terminal or a service manager, which the parent handles for all.
+NOT_FOR_SENDERS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 class Pipe(Protocol):
@@ -58,7 +60,7 @@ class SenderProcess:
     def __init__(self, pipe: Pipe, start: messages.Start) -> None:
         self._pipe, self._start = pipe, start
         self._granted: deque[Lease] = deque()
-        self._no_more = self._draining = False
+        self._no_more = self._draining = self._alone = False
         self._connections = start.connections
         self._news = asyncio.Event()
         self._waiting = ""
@@ -139,13 +141,16 @@ class SenderProcess:
         return self._granted.popleft()
 
     def _read(self) -> None:
-        while not self._draining and self._pipe.poll():
+        while not self._alone and self._pipe.poll():
             self._receive()
 
     def _receive(self) -> None:
+        """Take one message; if the parent is gone, finish what is in flight."""
         try:
             self._take(self._pipe.recv())
         except (EOFError, OSError):
+            self._alone = True
+            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             self._drain()
 
     def _take(self, message: messages.ToSender) -> None:
@@ -188,7 +193,12 @@ class SenderProcess:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            await self._sender.suppression.look()
+            try:
+                await self._sender.suppression.look()
+            except CampaignError as error:
+                self._send(messages.Passed(error))
+                self._drain()
+                return
             if self._sender.waiting != self._waiting:
                 self._waiting = self._sender.waiting
                 self._send(messages.Waiting(self._waiting))
@@ -223,8 +233,8 @@ def empty_state(start: messages.Start) -> RunState:
 
 @seldom()
 def run_sender(pipe: Pipe, start: messages.Start) -> None:
-    """The main function of a sender process. Signals of the terminal are the parent's to handle."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    """The main function of a sender process."""
+    for number in NOT_FOR_SENDERS:
         signal.signal(number, signal.SIG_IGN)
     logger = logging.getLogger("campaign")
     logger.addHandler(Forward(pipe))
