@@ -22,7 +22,10 @@ from campaign.feedback.feedback_source import Received
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_file import JournalFile
+from campaign.ledger.recovery import read_history
 from campaign.ledger.repair import repair
+from campaign.ledger.shards.shard_ledger import ShardLedger
+from campaign.ledger.shards.shard_store import ShardStore
 from campaign.model import FeedbackEvent, FeedbackOutcome, Outcome, Reply, Verdict
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.collect.find_recipient import RecipientFinder
@@ -311,3 +314,25 @@ def test_a_damaged_journal_is_refused_before_anything_changes(place: Place) -> N
         place.forget()
     assert "campaign repair" in refused.value.next_step
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_shard_that_a_killed_sender_left_is_merged_and_names_nobody_afterwards(place: Place) -> None:
+    place.send(limit=1)
+    history = read_history(place.run)
+    checkpoint = Checkpoint(place.run)
+    checkpoint.begin_pass()
+    store = ShardStore(checkpoint, "process", 1, lambda: 1.7e9)
+    store.begin(range(1, 6), 5, few=False)
+    lease = store.lease(5)
+    assert lease is not None
+    shard = ShardLedger(place.run, history, durability="process", finished=lambda _: None)
+    shard.take(lease)
+    reply = f"no mailbox of {ADA} here"
+    shard.verdict(Outcome(2, Verdict.REJECTED, reply, 550, "5.1.1", place.url))
+    for journal in (*shard._held, checkpoint):
+        journal.close()  # as a kill does
+    assert ADA in next((place.run / "shards").iterdir()).read_text()
+    place.forget()
+    assert not (place.run / "shards").exists()
+    assert named_in(place.runs) == []
+    assert verdicts(place.run) == {"accepted": 1, "rejected": 1, "waiting": 4}
