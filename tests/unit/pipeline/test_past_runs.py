@@ -205,6 +205,23 @@ def test_what_is_said_of_the_other_kind(place: Path) -> None:
     assert "unfinished" not in kind_in_words(job(place, MAILBOX), new=True)
 
 
+def test_a_rehearsal_is_mentioned_by_the_first_run_after_it_alone(place: Path) -> None:
+    leave(made(place, MAILBOX), 9)
+    leave(made(place, RELAY), 9)
+    assert "was a rehearsal" in kind_in_words(job(place, RELAY), new=True)
+    people(place, 11)
+    leave(made(place, RELAY, 2), 2)
+    assert kind_in_words(job(place, RELAY), new=True) == ""
+
+
+def test_a_run_that_serves_everybody_again_mentions_no_rehearsal(place: Path) -> None:
+    leave(made(place, RELAY), 9)
+    people(place, 11)
+    leave(made(place, MAILBOX, 2), 2)
+    made(place, RELAY, 11, again=True)
+    assert kind_in_words(job(place, RELAY), new=True) == ""
+
+
 def test_an_unfinished_rehearsal_of_another_edition_is_no_unfinished_edition(place: Path) -> None:
     made(place, MAILBOX)
     edition = place / "runs" / "gazette"
