@@ -162,7 +162,8 @@ def dropped_twice(run: OpenRun, now: float) -> str:
 def nobody_left(job: Job, books: Books, *, retry: bool) -> str:
     """The message for an empty run: where the rows went, and what the newest run still leaves to the operator."""
     text = "Nobody is left to be served: everybody in the list has a verdict in this edition, or is screened out."
-    text = f"{nothing_to_retry(job) if retry else text}\n  {books_text(books)}"
+    rows = books_text(books)
+    text = nothing_to_retry(job, rows) if retry else f"{text}\n  {rows}"
     if not books.already and not retry:
         text += "\nNext: look at where and suppress under [audience]; nobody of this list has been served yet"
     if job.rehearsal:

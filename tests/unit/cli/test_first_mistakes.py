@@ -150,6 +150,10 @@ def test_a_list_that_is_all_filtered_out_is_not_taken_for_served(write: Write) -
     served = nobody_left(job, Books(read=2, already=2), retry=False)
     assert "2 rows read = 2 already" in served
     assert "Next" not in served
+    retried = nobody_left(job, Books(read=2, filtered=2), retry=True)
+    assert retried.startswith("Nobody is left to be served again: this edition has no run yet.\n  2 rows read")
+    assert "\nNext: campaign send" in retried
+    assert "where and suppress" not in retried
 
 
 # -- the relay, before rows are read and a folder is made

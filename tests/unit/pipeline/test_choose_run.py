@@ -29,6 +29,7 @@ from campaign.pipeline.start.choose_run import (
     refuse_changes,
     sample,
 )
+from campaign.pipeline.start.nothing_to_retry import nothing_to_retry
 from campaign.pipeline.start.past_runs import fingerprints, newest
 
 V = Verdict
@@ -165,6 +166,19 @@ def test_the_next_run_serves_newcomers_alone(pick: Pick, place: Path) -> None:
     found = new(pick(), 2)
     assert planned(found) == {"P9", "P10"}
     assert found.plan.books.already == 9
+
+
+def test_a_retry_for_nobody_says_whether_anybody_failed_and_what_serves_the_others(place: Path, pick: Pick) -> None:
+    assert "this edition has no run yet" in nothing_to_retry(job(place), "rows")
+    leave(new(pick(), 9))
+    assert isinstance(pick(retry=True), Books)
+    assert "nobody failed in this edition" in nothing_to_retry(job(place), "rows")
+    assert "Next: campaign send" in nothing_to_retry(job(place), "rows")
+    people(place, 10)
+    leave(new(pick(), 1), V.REJECTED)
+    people(place, 9)
+    assert isinstance(pick(retry=True), Books)
+    assert "whoever failed in this edition was served later, or is left out now" in nothing_to_retry(job(place), "rows")
 
 
 def test_nobody_left_leaves_no_folder(pick: Pick, place: Path) -> None:
