@@ -69,7 +69,7 @@ def read_records(path: Path, reading: Reading) -> Iterator[Record]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable_journal(path, error) from error
     with file:
         yield from _records(file, reading)
     reading.end_merge(reading.lines)
@@ -118,7 +118,7 @@ def last_word(path: Path) -> Ended | None:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             lines = file.read().splitlines()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable_journal(path, error) from error
     records = (decode(line) for line in reversed(lines))
     last = next((record for record in records if type(record) is not Synced), None)
     return last if isinstance(last, Ended) else None
@@ -143,7 +143,8 @@ def refuse_damage(path: Path, reading: Reading, boot: str) -> None:
         raise _damage(path, reading.damaged_line, "the line's checksum does not fit its text")
 
 
-def _unreadable(path: Path, error: OSError) -> StorageError:
+def unreadable_journal(path: Path, error: OSError) -> StorageError:
+    """The error for a journal that the disk does not give."""
     return StorageError(
         f"{path} cannot be read.",
         evidence=str(error),

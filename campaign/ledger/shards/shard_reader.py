@@ -63,7 +63,15 @@ class ShardReader:
         self.merged = 0
 
     def new_lines(self) -> list[Line]:
-        """The whole intents and verdicts appended since the last call. Raises DamageError."""
+        """The whole intents and verdicts appended since the last call. Raises DamageError, StorageError."""
+        try:
+            lines = self._new_lines()
+        except OSError as error:
+            raise journal_reader.unreadable_journal(self._path, error) from error
+        self.merged += len(lines)
+        return lines
+
+    def _new_lines(self) -> list[Line]:
         lines: list[Line] = []
         with self._path.open("rb") as file:
             file.seek(self._offset)
@@ -79,7 +87,6 @@ class ShardReader:
                         lines.append(Line(octets, record))
                 self._offset += len(whole)
                 file.seek(self._offset)
-        self.merged += len(lines)
         return lines
 
 
