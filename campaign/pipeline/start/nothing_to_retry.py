@@ -16,4 +16,5 @@ def nothing_to_retry(job: Job, rows: str) -> str:
         text = "Nobody is left to be served again: nobody failed in this edition."
     else:
         text = "Nobody is left to be served again: whoever failed in this edition was served later, or is left out now."
-    return f"{text}\n  {rows}\nNext: {job.command('send')} serves whoever is new in the list; with --again, everybody once more"
+    following = f"{job.command('send')} serves whoever is new in the list; with --again, everybody once more"
+    return f"{text}\n  {rows}\nNext: {following}"
