@@ -15,8 +15,6 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from campaign.ledger.journal.journal_reader import NAME as JOURNAL
-
 HEAD = 65_536  # octets searched for the section of a campaign file
 MOST_FOLDERS = 2_000  # searched for runs, after which typing is quicker
 _SECTION = re.compile(r"^\s*\[campaign\]", re.MULTILINE)
@@ -47,6 +45,8 @@ def run_folders(typed: str) -> list[str]:
 
 
 def _runs_below(top: Path) -> Iterator[Path]:
+    from campaign.ledger.journal.journal_reader import NAME as JOURNAL
+
     for count, (folder, inner, names) in enumerate(os.walk(top)):
         if count >= MOST_FOLDERS:
             return

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from campaign.cli.completion import CampaignFileType, RunType
-from campaign.config.units import duration
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -21,6 +20,8 @@ class DurationType(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse, or fail with the sentence of `duration`."""
+        from campaign.config.units import duration
+
         try:
             return duration(value)
         except ValueError as error:

@@ -14,7 +14,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -60,6 +59,8 @@ def spelled(script: Path, python: Path, found: str | None, here: Path) -> str:
 
 def installation(extra: str) -> str:
     """The command that installs the libraries of ``extra`` into this installation."""
+    from importlib.metadata import PackageNotFoundError, distribution  # only for a missing library: it is slow
+
     try:
         origin = distribution(NAME).read_text("direct_url.json")
     except PackageNotFoundError:
