@@ -18,7 +18,7 @@ from campaign.ledger.journal.journal_records import Changed, Ended, Merged, Open
 from campaign.ledger.journal_writer import JournalWriter
 from campaign.ledger.recovery import recover
 from campaign.ledger.shards.held_leftovers import held_leftovers
-from campaign.ledger.shards.shard_reader import Leftover, Line, ShardSpan
+from campaign.ledger.shards.shard_reader import Leftover, Line, ShardSpan, shard_journals
 from campaign.ledger.state.recipient_states import is_date
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
@@ -48,8 +48,9 @@ class Checkpoint(JournalWriter):
     ) -> None:
         """Lock the journal, replay it, cut off a torn tail, and mark recipients in doubt.
 
-        A ``history`` read a moment ago (`read_history`) saves the replay if the journal has not changed since. Raises
-        UnfinishedError (locked), DamageError, StorageError.
+        A ``history`` read a moment ago (`read_history`) saves the replay if the journal has not changed since and no
+        shard is left, as the replay also tells what of a shard is merged. Raises UnfinishedError (locked), DamageError,
+        StorageError.
         """
         self.folder = folder
         self.notices: list[str] = []
@@ -57,7 +58,7 @@ class Checkpoint(JournalWriter):
         try:
             self.boot = boot_identity() if boot is None else boot
             reading = journal_reader.Reading()
-            if history is None or history.replayed != file.size or not file.size:
+            if history is None or history.replayed != file.size or not file.size or shard_journals(folder):
                 history, reading = recover(file, self.boot, self.notices)
             super().__init__(file, history, power=durability == "power", clock=clock)
             file.load_ballast()
