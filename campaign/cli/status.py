@@ -14,7 +14,7 @@ from campaign.cli.options import DurationType, lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the module is loaded when the command runs
-    from campaign.pipeline.operate.manage import Standing
+    from campaign.pipeline.operate.run_standing import Standing
 
 
 @click.command(
@@ -42,7 +42,7 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file; by default, the newest run
     below runs/.
     """
-    from campaign.pipeline.operate.manage import run_standing
+    from campaign.pipeline.operate.run_standing import run_standing
 
     folder = meant_run(run)
     while True:

@@ -30,6 +30,7 @@ from campaign.ledger.recovery import read_history
 from campaign.model import Letter, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.operate import manage
+from campaign.pipeline.operate.run_standing import run_standing
 from campaign.pipeline.send import retry, send
 from campaign.pipeline.start.choose_run import ChosenRun, choose
 from campaign.report.live.console import Console
@@ -95,7 +96,7 @@ class Found:
         return int(read_history(self.run).fingerprints.get(WAY_OF_RENDERING, 1))
 
     def verdicts(self) -> dict[str, int]:
-        return {name: count for name, count in manage.run_standing(self.run).history.tally().items() if count}
+        return {name: count for name, count in run_standing(self.run).history.tally().items() if count}
 
     def send(self, **options: Any) -> tuple[ExitCode, str]:
         stream = io.StringIO()

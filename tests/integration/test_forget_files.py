@@ -33,6 +33,7 @@ from campaign.pipeline.collect.judge_notice import Judge
 from campaign.pipeline.collect.sent_runs import sent_runs
 from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
 from campaign.pipeline.operate import manage
+from campaign.pipeline.operate.run_standing import run_standing
 from campaign.pipeline.operate.suppression_answers import explain_suppression, release_address
 from campaign.pipeline.preview import preview
 from campaign.report.live.console import Console
@@ -235,7 +236,7 @@ def test_a_run_that_an_operator_stopped_stays_stopped(place: Place) -> None:
     manage.steer(place.run, state="stop")
     assert place.send() is ExitCode.HELD
     place.forget()
-    assert manage.run_standing(place.run).state == "stopped"
+    assert run_standing(place.run).state == "stopped"
     assert place.send() is ExitCode.HELD
 
 

@@ -20,6 +20,7 @@ from campaign.ledger.feedback_store import FeedbackStore
 from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Letter, Outcome, Verdict
 from campaign.pipeline.operate import manage
+from campaign.pipeline.operate.run_standing import run_standing
 from campaign.pipeline.start.choose_run import refuse_changed_plan
 from tests.support.forget_place import ADA, Place, named_in, relay
 
@@ -115,7 +116,7 @@ def test_it_can_be_killed_at_every_step(place: Place, tmp_path: Path) -> None:
         if not killed_at(step, place.forget):
             break
         for run in runs_of(place):
-            standing, plan = manage.run_standing(run), Plan.open(run / "plan.jsonl")
+            standing, plan = run_standing(run), Plan.open(run / "plan.jsonl")
             assert len(list(plan.recipients())) == sum(standing.history.tally().values()) == 6
             with suppress(UnfinishedError):  # it was killed between two renames
                 refuse_changed_plan(run, standing.history, plan)

@@ -17,6 +17,7 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Outcome, Verdict
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.operate import manage
+from campaign.pipeline.operate.run_standing import run_standing
 from campaign.pipeline.send import send
 from campaign.report.live.console import Console
 from campaign.report.summary import balance
@@ -265,7 +266,7 @@ def test_check_and_status_work_afterwards(place: Place) -> None:
         True,
         False,
     ]
-    assert manage.run_standing(place.run).state == "finished"
+    assert run_standing(place.run).state == "finished"
 
 
 def test_an_address_that_is_nowhere_changes_nothing(place: Place) -> None:

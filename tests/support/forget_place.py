@@ -18,9 +18,9 @@ from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
-from campaign.pipeline.operate import manage
 from campaign.pipeline.operate.forget.address_spellings import AddressMask
 from campaign.pipeline.operate.forget.forget_person import ForgetResult, forget
+from campaign.pipeline.operate.run_standing import run_standing
 from campaign.pipeline.send import retry, send
 from campaign.pipeline.start.choose_run import ChosenRun, choose
 from campaign.report.live.console import Console
@@ -107,7 +107,7 @@ class Place:
 
 
 def verdicts(run: Path) -> dict[str, int]:
-    return {name: count for name, count in manage.run_standing(run).history.tally().items() if count}
+    return {name: count for name, count in run_standing(run).history.tally().items() if count}
 
 
 def named_in(folder: Path, *addresses: str) -> list[str]:

@@ -19,7 +19,8 @@ from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.collect.find_recipient import MESSAGE_ID, RETURN_PATH
 from campaign.pipeline.finish.close_run import verdict_codes
-from campaign.pipeline.operate.manage import checkpoint_of, is_running, report
+from campaign.pipeline.operate.manage import checkpoint_of, report
+from campaign.pipeline.operate.run_standing import is_running
 
 KEYED = frozenset({RETURN_PATH, MESSAGE_ID})
 #: Outcomes that are impossible for a letter that no relay accepted.

@@ -14,7 +14,8 @@ from pathlib import Path
 from campaign.errors import CampaignError, ConfigError
 from campaign.ledger import run_folder
 from campaign.model import FeedbackEvent
-from campaign.pipeline.operate.manage import is_running, report
+from campaign.pipeline.operate.manage import report
+from campaign.pipeline.operate.run_standing import is_running
 from campaign.pipeline.operate.suppress_dead import SOURCE
 from campaign.report.summary import NAME
 

@@ -28,7 +28,7 @@ from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackOutcome, Verdict
 from campaign.pipeline.finish.close_run import walk
 from campaign.pipeline.finish.feedback_figures import RunOutcomes, run_name
-from campaign.pipeline.operate.manage import is_running
+from campaign.pipeline.operate.run_standing import is_running
 from campaign.pipeline.operate.suppress_dead import SOURCE
 from campaign.report import formatting
 from campaign.report.feedback.feedback_facts import BOUNCED

@@ -27,3 +27,10 @@ def test_help_imports_nothing_that_it_does_not_show(command: list[str]) -> None:
     )
     assert "campaign" in found.stdout
     assert found.stderr.strip() == ""
+
+
+def test_status_imports_nothing_that_renders_or_sends() -> None:
+    heavy = ["jinja2", "asyncio", "aiosmtplib", "premailer", "lxml", "cryptography", "pandas", "structlog"]
+    script = f"import sys, campaign.pipeline.operate.run_standing; sys.exit(repr(set({heavy}) & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert found.stderr.strip() == "set()"

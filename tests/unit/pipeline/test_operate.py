@@ -9,7 +9,7 @@ import pytest
 
 from campaign.ledger.journal.journal_records import Opened, VerdictRecord
 from campaign.ledger.state.run_state import RunState
-from campaign.pipeline.operate.manage import state_of
+from campaign.pipeline.operate.run_standing import state_of
 from campaign.report.live.live_state import NAME, LiveState, read_live_state, remove_live_state, write_live_state
 from campaign.report.live.progress import Counts, caption, line
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from campaign.errors import UnfinishedError
 from campaign.ledger import run_folder
 from campaign.pipeline.collect.collect_lock import collecting
-from campaign.pipeline.operate.manage import is_running
+from campaign.pipeline.operate.run_standing import is_running
 from campaign.report.live.console import path_text
 from campaign.system.own_files import refuse_foreign
 

@@ -1,0 +1,75 @@
+"""The state of a run, as `campaign status` shows it: finished, running, waiting, stopped, and why."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.delivery.control_file import Control, State
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.recovery import read_history
+from campaign.ledger.state.run_state import RunState
+from campaign.model import Verdict
+from campaign.report.live.live_state import LiveState, read_live_state
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The state of a run: its history, whether a process is serving it now, and its state in a word with the reason.
+
+    ``rate``: letters a second over the last half minute, as reported by the process that serves it; 0 if none does.
+    """
+
+    folder: Path
+    history: RunState
+    running: bool
+    state: str
+    reason: str = ""
+    rate: float = 0.0
+
+
+def run_standing(run: Path) -> Standing:
+    """The state of ``run``, also while another process serves it."""
+    running = is_running(run)
+    history, control = read_history(run, running=running), Control(run)
+    control.poll(0.0)
+    live = read_live_state(run) if running else LiveState()  # a killed process leaves a stale one
+    state, reason = state_of(history, control.state, running=running, waiting=live.waiting)
+    return Standing(run, history, running, state, reason, live.rate)
+
+
+def state_of(history: RunState, wish: State, *, running: bool, waiting: str = "") -> tuple[str, str]:
+    """The state of a run in a word, and the reason.
+
+    ``wish`` is the operator's last request; ``waiting`` is what holds up the process that serves the run.
+    """
+    counts = history.tally()
+    if running:
+        words = {"pause": ("paused", "campaign resume goes on"), "run": ("waiting" if waiting else "running", waiting)}
+        return words.get(wish, ("stopping", f"campaign {wish}: letters in flight are finished"))
+    if history.abandoned:
+        return "left behind", "a run that came later serves whoever was left"
+    if history.finished:
+        ended = [name for name in (Verdict.CANCELLED, Verdict.EXPIRED) if counts[name]]
+        return (ended[0].value, f"{counts[ended[0]]:,} got no letter for it") if ended else ("finished", "")
+    if wish in {"stop", "pause"}:
+        return ("stopped" if wish == "stop" else "paused"), "campaign resume releases it"
+    return "unfinished", "no process serves it"
+
+
+def is_running(run: Path) -> bool:
+    """Whether a process holds the run's journal."""
+    try:
+        descriptor = os.open(run / journal_reader.NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
