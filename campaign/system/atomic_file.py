@@ -52,7 +52,11 @@ def write_atomically(path: Path, data: bytes, *, mode: int = OWNER_ONLY, keep_fi
 
 def make_folders(folder: Path) -> None:
     """Create ``folder`` and its missing parents durably, with mode 0700. Raises OSError."""
-    for part in reversed([part for part in (folder, *folder.parents) if not part.exists()]):
+    missing = [part for part in (folder, *folder.parents) if not part.exists()]
+    present = missing[-1].parent if missing else folder
+    with suppress(PermissionError):  # a process that was killed may have created it and not synced its name
+        sync_folder(present.parent)
+    for part in reversed(missing):
         part.mkdir(mode=0o700, exist_ok=True)
         sync_folder(part.parent)
 

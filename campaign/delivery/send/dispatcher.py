@@ -123,7 +123,9 @@ class Dispatcher:
             raise
         finally:
             watching.cancel()
-            self._silence_alarm()
+            if self._drain_alarm is not None:
+                self._drain_alarm.cancel()
+                self._drain_alarm = None
         if self._error is not None:
             raise self._error
         if self._pool.admission.stuck and not self._stopping:
@@ -163,12 +165,15 @@ class Dispatcher:
     def _grow(self) -> None:
         """Start more workers if there is work that no idle worker would take and no bound forbids it."""
         starting = sum(worker.connection is None for worker in self._workers.values())
-        while len(self._workers) < self._most() and self._pool.wants_worker(len(self._workers), starting):
-            worker = Worker(self._pool)
-            task = asyncio.create_task(worker.run())
-            self._workers[task] = worker
-            task.add_done_callback(self._ended)
-            starting += 1
+        try:
+            while len(self._workers) < self._most() and self._pool.wants_worker(len(self._workers), starting):
+                worker = Worker(self._pool)
+                task = asyncio.create_task(worker.run())
+                self._workers[task] = worker
+                task.add_done_callback(self._ended)
+                starting += 1
+        except CampaignError as error:  # the account of the next relay cannot be opened
+            self._fail(error)
 
     def _most(self) -> int:
         return self._pool.most(self._connections())
@@ -197,11 +202,6 @@ class Dispatcher:
         if self._drain_alarm is None and self._workers:
             self._drain_alarm = asyncio.get_running_loop().call_later(self._settings.drain, self.abort)
 
-    def _silence_alarm(self) -> None:
-        if self._drain_alarm is not None:
-            self._drain_alarm.cancel()
-            self._drain_alarm = None
-
     async def _cut(self) -> None:
         self.abort()
         while self._workers:
@@ -210,11 +210,14 @@ class Dispatcher:
     async def _watch(self) -> None:
         """Poll for changes that no event announces: operator requests, and whether another worker may start."""
         while True:
-            if self._control is not None:
-                self._control.poll(asyncio.get_running_loop().time())
-                self._obey(self._control)
-            self._pool.limit(len(self._workers), self._most(), self._workers.values())
-            self._grow()
+            try:
+                if self._control is not None:
+                    self._control.poll(asyncio.get_running_loop().time())
+                    self._obey(self._control)
+                self._pool.limit(len(self._workers), self._most(), self._workers.values())
+                self._grow()
+            except CampaignError as error:
+                self._fail(error)
             await asyncio.sleep(NAP)
 
     def _obey(self, control: Control) -> None:

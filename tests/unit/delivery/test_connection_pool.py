@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
@@ -15,9 +18,12 @@ from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Rules
 from campaign.delivery.send.connection_pool import ConnectionPool
 from campaign.delivery.send.dispatcher import Dispatcher
+from campaign.delivery.send.worker import Worker
+from campaign.errors import StorageError
 from campaign.model import Recipient
 
 RELAYS = [Relay(f"smtp://{host}:25", host, 25, "none") for host in ("a", "b")]
+WEIGHTED = [Relay(f"smtp://{host}:25", host, 25, "none", weight=1.0) for host in ("a", "b")]
 
 
 def nothing(*_: Any, **__: Any) -> None:
@@ -48,3 +54,22 @@ async def test_a_rate_that_was_set_before_the_process_began_is_in_force(tmp_path
     dispatcher = Dispatcher(DeliverySection(), RELAYS, Any, control=control, throttles=lambda _: throttle)
     await dispatcher.serve_pass(iter(()), nothing)
     assert throttle.limits == (Rate(1, 1.0),)
+
+
+async def test_an_account_that_cannot_be_opened_during_a_pass_ends_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened once the first relay fails and a worker has ended, where nobody would see an exception."""
+
+    class FirstRelayFails(Worker):
+        async def run(self) -> None:
+            self._pool.selector.failed(self._pool.selector.states[0], "it is down", 1e9)
+
+    def throttle(relay: Relay) -> Throttle:
+        if relay.name != WEIGHTED[0].name:
+            raise StorageError("The pacing state cannot be kept.")
+        return Throttle(())
+
+    monkeypatch.setattr("campaign.delivery.send.dispatcher.Worker", FirstRelayFails)
+    dispatcher = Dispatcher(DeliverySection(), WEIGHTED, Any, throttles=throttle)
+    recipients = iter([Recipient(0, "u@b.example", "u", "", 1, {})])
+    with pytest.raises(StorageError):
+        await asyncio.wait_for(dispatcher.serve_pass(recipients, nothing), 2)

@@ -12,6 +12,7 @@ import pytest
 from campaign.config.campaign_secret import load_secret
 from campaign.delivery.pacing.pacing_file import Machine, PacingFile
 from campaign.delivery.pacing.sliding_window import CELLS
+from campaign.system import atomic_file as atomic_file_module
 from campaign.system.atomic_file import atomic_file, make_folders, write_atomically
 
 
@@ -68,9 +69,21 @@ def test_the_first_pacing_file_is_synced_with_its_folder(tmp_path: Path, recorde
 
 def test_each_new_folder_is_synced_in_the_one_above_it(tmp_path: Path, recorded: Recorded) -> None:
     make_folders(tmp_path / "a" / "b")
-    make_folders(tmp_path / "a" / "b")
-    assert recorded.calls == ["fsync folder"] * 2
+    assert recorded.calls == ["fsync folder"] * 3  # of which the first is for the folder that was there
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+
+
+def test_a_folder_that_a_killed_process_made_is_synced_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "runs" / "e1"
+    made.mkdir(parents=True)
+    synced: list[Path] = []
+    monkeypatch.setattr(atomic_file_module, "sync_folder", synced.append)
+    make_folders(made)
+    assert synced == [tmp_path / "runs"]
+    make_folders(made / "first")
+    assert synced == [tmp_path / "runs", tmp_path / "runs", made]
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
