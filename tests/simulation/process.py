@@ -29,7 +29,7 @@ from tests.simulation.world import Fault, Machine, Stuck, World
 _getpid = os.getpid
 #: Exit codes that no command has: it was killed, or it hangs.
 KILLED, HANGS = -9, -1
-#: Seconds that a real process of this machine may take, whatever the virtual clock shows.
+#: Seconds of CPU that a process may take, whatever the virtual clock shows. None of them waits for anything real.
 PATIENCE = 120
 
 
@@ -49,7 +49,7 @@ def run(world: World, command: Command, work: Callable[[Any], int]) -> tuple[Wor
     child = os.fork()
     if child == 0:
         os.close(reader)
-        signal.alarm(PATIENCE)
+        signal.setitimer(signal.ITIMER_PROF, PATIENCE)
         _Process(world, command, work, writer).live()
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:

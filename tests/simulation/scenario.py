@@ -82,7 +82,7 @@ def _settings(scenario: Scenario, dice: random.Random) -> None:
     rate = dice.choice(("", "", "20/s", "200/s", "300/m", "30/s 2000/h", "10/s 100/m", "5/s"))
     slow = dice.random() < SLOW
     if slow:
-        rate, scenario.look = "2/m", 3.0
+        rate, scenario.look, scenario.people = "2/m", 3.0, min(scenario.people, 250)
     if rate:
         settings["rate"] = str(rate.split()).replace("'", '"')
         scenario.limits = tuple(per_window(one) for one in rate.split())

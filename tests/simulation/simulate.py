@@ -284,14 +284,18 @@ def _knobs(world: World) -> None:
     from types import SimpleNamespace
 
     from campaign.delivery import control_file
-    from campaign.delivery.send import dispatcher
+    from campaign.delivery.queue import admission
+    from campaign.delivery.send import connection_pool, dispatcher
     from campaign.pipeline import command_context
     from campaign.pipeline.serve import canary, pass_loop
     from campaign.pipeline.start import choose_run
+    from campaign.report.live import progress
     from campaign.system import boot
 
     look = world.scenario.look
-    pass_loop.WATCH_SECONDS = dispatcher.NAP = control_file.EVERY = canary.LOOK_SECONDS = look  # type: ignore[assignment]
+    pass_loop.WATCH_SECONDS = control_file.EVERY = canary.LOOK_SECONDS = look  # type: ignore[assignment]
+    admission.NAP = dispatcher.NAP = connection_pool.NAP = look  # type: ignore[assignment]
+    progress.PUBLISH = 10 * look
     boot._IDENTITY = world.folder / "boot_id"
     choose_run.datetime = command_context.datetime = _Datetime  # type: ignore[misc]
     choose_run.uuid4 = lambda: SimpleNamespace(hex=f"{world.seed:032x}")  # type: ignore[assignment,return-value]
