@@ -10,9 +10,8 @@ from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 State = Literal["run", "pause", "stop", "cancel"]
-CODES = "0 the request is recorded, 78 there is no run"
+CODES = "0 the request is recorded, 78 there is no run or it is over"
 MOST_CONNECTIONS = 1000  # as in the campaign file
-NOT_RUNNING = "no process serves this run now; it is noted for the next one"
 
 
 @click.command(
@@ -26,7 +25,7 @@ def set_command(run: str, changes: tuple[str, ...]) -> ExitCode:
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
     from campaign.config.units import rates
-    from campaign.pipeline.operate.manage import steer
+    from campaign.pipeline.operate.steer_run import steer_unfinished
 
     wanted: dict[str, object] = {}
     for change in changes:
@@ -40,8 +39,7 @@ def set_command(run: str, changes: tuple[str, ...]) -> ExitCode:
                 raise click.UsageError(f"{change!r}: what can be set is rate=20/s and connections=5.")
         except ValueError as error:
             raise click.UsageError(f"{change!r}: {error}") from error
-    obeyed = steer(meant_run(run), **wanted)  # type: ignore[arg-type] # built above, by name
-    _say("set", obeyed)
+    _say("set", steer_unfinished(meant_run(run), **wanted))
     return ExitCode.DONE
 
 
@@ -72,17 +70,34 @@ def resume_command(run: str) -> ExitCode:
     return _steer(run, "run", "released")
 
 
-@click.command("stop", epilog=lesson("campaign stop newsletter.toml", codes=CODES, more="docs/delivery.md"))
+@click.command(
+    "stop",
+    epilog=lesson(
+        "campaign stop newsletter.toml",
+        codes="0 the request is recorded, or the run is over, 78 there is no run",
+        more="docs/delivery.md",
+    ),
+)
 @run_argument()
 def stop_command(run: str) -> ExitCode:
     """Finish the letters in flight and hold RUN until `campaign resume`; `campaign send` then exits 5.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
     """
-    return _steer(run, "stop", "stopped")
+    from campaign.pipeline.operate.steer_run import stop_unless_over
+
+    click.echo(stop_unless_over(meant_run(run)), err=True)
+    return ExitCode.DONE
 
 
-@click.command("cancel", epilog=lesson("campaign cancel newsletter.toml", codes=CODES, more="docs/delivery.md"))
+@click.command(
+    "cancel",
+    epilog=lesson(
+        "campaign cancel newsletter.toml",
+        codes="0 the request is recorded, 78 there is no run",
+        more="docs/delivery.md",
+    ),
+)
 @run_argument()
 def cancel_command(run: str) -> ExitCode:
     """Finish the letters in flight and end RUN permanently; the rest are cancelled. Only `campaign retry` serves them.
@@ -99,11 +114,11 @@ def cancel_command(run: str) -> ExitCode:
 
 
 def _steer(run: str, state: State, word: str) -> ExitCode:
-    from campaign.pipeline.operate.manage import steer
+    from campaign.pipeline.operate.steer_run import steer_unfinished
 
-    _say(word, steer(meant_run(run), state=state))
+    _say(word, steer_unfinished(meant_run(run), state=state))
     return ExitCode.DONE
 
 
-def _say(word: str, obeyed: bool) -> None:
-    click.echo(word if obeyed else f"{word}; {NOT_RUNNING}", err=True)
+def _say(word: str, later: str) -> None:
+    click.echo(f"{word}; {later}" if later else word, err=True)
