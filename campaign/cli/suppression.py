@@ -69,7 +69,7 @@ def _answer(job: Job, asked: str | None, release: str | None, now: float) -> tup
         return suppression_words.answer_lines(job, answer), suppression_words.answer_facts(answer)
     if release is not None:
         undone = suppression_answers.release_address(job, release, now)
-        return suppression_words.release_lines(undone), suppression_words.release_facts(undone)
+        return suppression_words.release_lines(release, undone), suppression_words.release_facts(undone)
     found = suppression_answers.suppression_overview(job, now, NEWEST)
     return suppression_words.overview_lines(job, found), suppression_words.overview_facts(found)
 

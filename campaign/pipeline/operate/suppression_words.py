@@ -14,6 +14,7 @@ from campaign.report.formatting import counted, moment
 
 #: Characters of a server's text in a line of the overview.
 LONGEST = 60
+HASH_ALONE = "only a hash of this address was kept: it was forgotten (campaign forget), or a list has it so"
 
 
 def overview_lines(job: Job, found: SuppressionOverview) -> list[str]:
@@ -41,6 +42,8 @@ def answer_lines(job: Job, found: SuppressionAnswer) -> list[str]:
     lines = []
     if found.entry:
         lines.append(f"{found.address} is left out: {entry_in_words(found.entry)}, {_until(found.entry)}")
+        if _kept_as_hash(found.address, found.entry):
+            lines.append(HASH_ALONE)
     if found.listed:
         lines.append(f"{found.address} is {found.listed}")
     if not lines:
@@ -61,9 +64,17 @@ def answer_facts(found: SuppressionAnswer) -> dict[str, Any]:
     return {"address": found.address, "left_out": left_out, "listed": found.listed or None, "events": events}
 
 
-def release_lines(undone: SuppressionEntry) -> list[str]:
-    """What a release undid, with a warning if the person had asked for no more letters."""
-    lines = [f"{undone.address} is released; that undid: {entry_in_words(undone)}, {_until(undone)}"]
+def release_lines(asked: str, undone: SuppressionEntry) -> list[str]:
+    """What the release of the address ``asked`` undid, with a warning if the person had asked for no more letters."""
+    by_hash = _kept_as_hash(asked, undone)
+    lines = [
+        f"{asked if by_hash else undone.address} is released; that undid: {entry_in_words(undone)}, {_until(undone)}"
+    ]
+    if by_hash:
+        lines += [
+            HASH_ALONE,
+            "its next row in a list gets a letter, in every campaign of the ledger; what was erased stays erased",
+        ]
     if undone.reason in (SuppressedFor.COMPLAINT, SuppressedFor.UNSUBSCRIBE):
         lines.append("this person asked for no more letters: write again only if they have asked for them since")
     return lines
@@ -72,6 +83,11 @@ def release_lines(undone: SuppressionEntry) -> list[str]:
 def release_facts(undone: SuppressionEntry) -> dict[str, Any]:
     """The same for JSON."""
     return {"address": undone.address, "undone": _entry_facts(undone)}
+
+
+def _kept_as_hash(asked: str, entry: SuppressionEntry) -> bool:
+    """Whether the entry holds the hash of the address ``asked`` instead of the address."""
+    return "@" in asked and "@" not in entry.address
 
 
 def _event_lines(event: FeedbackEvent, how: str) -> list[str]:

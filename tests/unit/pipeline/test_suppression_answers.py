@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from campaign.audience.screening.suppression_list import address_hash
 from campaign.cli.main import cli
 from campaign.config import load
 from campaign.errors import DamageError, InputError, UnfinishedError
@@ -28,7 +29,7 @@ from campaign.pipeline.operate.suppression_answers import (
     suppression_table,
 )
 from campaign.pipeline.operate.suppression_view import derive_suppression, runs_in
-from campaign.pipeline.operate.suppression_words import answer_lines
+from campaign.pipeline.operate.suppression_words import answer_lines, release_lines
 
 DAY = 86_400.0
 NOW = 20_000 * DAY
@@ -251,6 +252,19 @@ def test_a_release_undoes_what_came_before_and_is_kept(job: Job, outcome: str) -
     assert [one.outcome for one in read_events(job.directory)] == [outcome, "released"]
     store(job, event("a@example.com", day=20_001))
     assert export(job, NOW + 2 * DAY) == ["a@example.com"]
+
+
+def test_a_forgotten_address_is_called_by_the_name_that_was_typed_and_its_hash_is_explained(job: Job) -> None:
+    store(job, event(address_hash("a@example.com"), "complaint"))
+    why = answer_lines(job, explain_suppression(job, "a@example.com", NOW))
+    assert why[0].startswith("a@example.com is left out: complaint")
+    assert "it was forgotten" in why[1]
+    released, forgotten, then, warning = release_lines("a@example.com", release_address(job, "a@example.com", NOW))
+    assert released.startswith("a@example.com is released; that undid: complaint")
+    assert "it was forgotten" in forgotten
+    assert "its next row in a list gets a letter" in then
+    assert "asked for no more letters" in warning
+    assert "a@example.com" not in (job.directory / "feedback.jsonl").read_text()
 
 
 def test_what_nothing_leaves_out_is_not_released(job: Job) -> None:
