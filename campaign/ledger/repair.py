@@ -78,8 +78,10 @@ def inspect_journal(path: Path) -> Salvage:
     inspection = _Inspection(opened, Salvage(whole[:1], torn=bool(rest), last_time=opened.at))
     for number, line in enumerate(whole[1:], 2):
         inspection.take(number, line)
-    for span, shard in shard_journals(path.parent):
-        inspection.take_shard(span, shard)
+    if shards := shard_journals(path.parent):
+        merged = inspection.of_last_pass()
+        for span, shard in shards:
+            inspection.take_shard(span, shard, merged)
     return inspection.result(len(whole))
 
 
@@ -111,14 +113,24 @@ class _Inspection:
         if isinstance(record, Intent | VerdictRecord):
             self._told_of.add(record.number)
 
-    def take_shard(self, span: ShardSpan, path: Path) -> None:
-        """Keep the lines of a shard's journal that the run's own lacks. If any is lost, all in it may be in doubt."""
-        known, lost, taken = frozenset(self._salvage.lines), list[str](), span.first
+    def of_last_pass(self) -> set[bytes]:
+        """The lines kept of the last pass, in which all shards are. An earlier intent may be the same, line by line."""
+        found: set[bytes] = set()
+        for line in reversed(self._salvage.lines):
+            record = decode(line)
+            if record is None or isinstance(record, Pass):
+                break
+            found.add(encode(record))
+        return found
+
+    def take_shard(self, span: ShardSpan, path: Path, merged: set[bytes]) -> None:
+        """Keep the lines of a shard's journal that are not ``merged``. If any is lost, all in it may be in doubt."""
+        lost, taken = list[str](), span.first
         *lines, _ = path.read_bytes().split(b"\n")  # after the last line feed is a torn line, or nothing
         for number, line in enumerate(lines, 1):
             record = decode(line)
             if isinstance(record, Intent | VerdictRecord) and _is_possible(record, len(self._history.state)):
-                if line not in known:
+                if encode(record) not in merged:
                     self._history.apply(record)
                     self._salvage.lines.append(line)
             elif isinstance(record, ReservedUpTo):

@@ -118,3 +118,42 @@ def test_a_clock_set_back_while_a_run_waits_is_noticed(tmp_path: Path) -> None:
     )
     assert checkpoint.look_at_clock() == ""
     checkpoint.close()
+
+
+@pytest.mark.parametrize(
+    ("ticks", "elapsed"),
+    [
+        ([10, 8.5, 9.9, 12], 12.0),
+        ([10, 8, 12], 12.0),
+        ([10, 7.9, 12], 14.1),
+    ],
+    ids=["within two seconds", "two seconds", "the clock was set"],
+)
+def test_records_of_several_senders_that_are_a_little_out_of_order_make_no_time(
+    ticks: list[float], elapsed: float
+) -> None:
+    clock = RunClock(NOON)
+    for tick in ticks:
+        assert not clock.tick(NOON + tick)
+    assert clock.elapsed == pytest.approx(elapsed)
+
+
+def test_a_journal_merged_out_of_order_ages_nobody() -> None:
+    records = [VerdictRecord(0, "accepted", NOON + at) for at in (1.0, 0.2, 1.5, 0.4, 2.0) * 200]
+    assert replay(*records).run_clock.elapsed == pytest.approx(2.0)
+
+
+def test_a_copy_for_another_process_stands_still_and_knows_all_passes() -> None:
+    clock, now = RunClock(NOON), [100.0]
+    clock.tick(NOON + 10)
+    clock.begin_pass(int(NOON + 10))
+    clock.go_by(lambda: now[0])
+    now[0] += 50
+    copy = clock.snapshot()
+    now[0] += 1000
+    assert copy.elapsed == 60.0
+    copy.go_by(lambda: now[0])
+    now[0] += 5
+    assert copy.elapsed == 65.0
+    assert copy.age(int(NOON + 10), 0.0) == 55.0
+    assert clock.elapsed == 1065.0
