@@ -61,8 +61,7 @@ class Talker:
         assert self.process.stdout is not None
         end, descriptor = time.monotonic() + seconds, self.process.stdout.fileno()
         while b"\n" not in self._rest:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            if not select.select([descriptor], [], [], max(end - time.monotonic(), 0.0))[0]:
                 return None
             read = os.read(descriptor, 1 << 16)
             if not read:

@@ -42,7 +42,7 @@ class JournalFile:
             self._descriptor = open_own(path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise unwritable(path, error) from error
-        if not lock(self._descriptor, tries):
+        if not lock(self._descriptor, tries) or _is_elsewhere(self._descriptor, path):
             os.close(self._descriptor)
             raise UnfinishedError(
                 "Another process is serving this run.",
@@ -144,6 +144,14 @@ def lock(descriptor: int, tries: int = LOCK_TRIES) -> bool:
         else:
             return True
     return False
+
+
+def _is_elsewhere(descriptor: int, path: Path) -> bool:
+    """Whether the file was replaced or removed before it was locked: whoever did so held it until then."""
+    try:
+        return not os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return True
 
 
 _HINTS = {
