@@ -58,7 +58,7 @@ def client_certificate(
 
 
 def _refuse_passphrase(key: Path) -> None:
-    if "ENCRYPTED" in read_private(key):
+    if "ENCRYPTED" in read_private(key, "key"):
         raise ConfigError(
             f"The key {key} has a passphrase, and nobody is there to type it.",
             next_step=f"openssl pkey -in {key} -out plain.key, chmod 600 plain.key, and name that one",

@@ -34,19 +34,19 @@ def private_octets(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def read_private(path: Path) -> str:
-    """The text of a file that no other user may read. Raises ConfigError."""
-    again = f"put the secret on the first line of {path}, then chmod 600 {path}"
+def read_private(path: Path, what: str = "secret") -> str:
+    """The text of a file that no other user may read; errors say ``what`` it holds. Raises ConfigError."""
+    again = f"put the {what} on the first line of {path}, then chmod 600 {path}"
     try:
         return private_octets(path).decode("utf-8")
     except OSError as error:
         raise ConfigError(
-            f"The secret file {path} cannot be read.",
+            f"The {what} file {path} cannot be read.",
             evidence=error.strerror or "",
-            next_step=f"put the secret there, then chmod 600 {path}; docs/relays.md says what it holds",
+            next_step=f"put the {what} there, then chmod 600 {path}; docs/relays.md says what it holds",
         ) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"The secret file {path} is not UTF-8.", next_step=again) from None
+        raise ConfigError(f"The {what} file {path} is not UTF-8.", next_step=again) from None
 
 
 def _refuse_shared(path: Path, found: os.stat_result, us: int) -> None:

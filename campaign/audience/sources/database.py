@@ -138,7 +138,7 @@ def _sqlite_url(url: URL, base: Path, key: str) -> URL:
 def _password(settings: AudienceSection, base: Path) -> str:
     if not settings.password_file:
         return os.environ.get(PASSWORD, "")
-    return read_private(base / settings.password_file).rstrip("\r\n")
+    return read_private(base / settings.password_file, "password").rstrip("\r\n")
 
 
 @contextmanager

@@ -116,14 +116,14 @@ def _token_source(settings: DeliverySection, base: Path) -> Callable[[], Awaitab
         return Token(await run_for_secret(settings.token_command, base, settings.command_environment), 0.0)
 
     async def from_file() -> Token:
-        return Token(read_secret(base / str(settings.token_file)), 0.0)
+        return Token(read_secret(base / str(settings.token_file), "token"), 0.0)
 
     return from_command if settings.token_command else from_file if settings.token_file else None
 
 
-def read_secret(path: Path) -> str:
-    """The first line of a file that only its owner may read. Raises ConfigError."""
-    return first_line(read_private(path), str(path))
+def read_secret(path: Path, what: str = "password") -> str:
+    """The first line of a file that only its owner may read; errors say ``what`` it holds. Raises ConfigError."""
+    return first_line(read_private(path, what), str(path))
 
 
 def clean_environment(environment: Mapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:

@@ -77,7 +77,7 @@ def _push(job: Job, text: str) -> str:
 
     settings = job.settings.report
     try:
-        login = read_secret(job.settings.base / settings.push_login_file) if settings.push_login_file else ""
+        login = read_secret(job.settings.base / settings.push_login_file, "login") if settings.push_login_file else ""
         Gateway(settings.push_url, login).push(text, job.settings.campaign.name)
     except (NotPushedError, ConfigError) as error:
         return str(error).splitlines()[0]

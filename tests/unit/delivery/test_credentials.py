@@ -66,8 +66,14 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"(?s)No such file.*Next: put the secret there"):
+    with pytest.raises(ConfigError, match=r"(?s)No such file.*Next: put the password there"):
         read_secret(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("key", ["password", "token"])
+async def test_a_missing_file_is_called_by_what_it_should_hold(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"The {key} file .*missing cannot be read"):
+        await password(tmp_path, **{f"{key}_file": "missing"})
 
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
