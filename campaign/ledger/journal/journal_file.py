@@ -149,7 +149,7 @@ def lock(descriptor: int, tries: int = LOCK_TRIES) -> bool:
 def _is_elsewhere(descriptor: int, path: Path) -> bool:
     """Whether the file was replaced or removed before it was locked: whoever did so held it until then."""
     try:
-        return not os.path.samestat(os.fstat(descriptor), os.stat(path))
+        return not os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return True
 
