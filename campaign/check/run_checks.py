@@ -26,6 +26,7 @@ from campaign.check.findings import Findings
 from campaign.check.finish_time import check_time, span_of
 from campaign.check.letters.render_all import Looked, look
 from campaign.check.relay.check_relay import check_relays
+from campaign.check.source_checks import check_sources
 from campaign.check.template_checks import composer_for_check
 from campaign.compose.composer import Composer
 from campaign.errors import InputError
@@ -76,6 +77,7 @@ def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, D
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
         check_feedback(job, findings)
+        check_sources(job, findings)
         check_audience(job, plan, findings)
         composer, missing = composer_for_check(job, plan, findings)
         looked = look(job, plan, composer, missing, findings, console)
