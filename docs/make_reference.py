@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from campaign.cli.main import cli
 from campaign.config.loading import CampaignFile
-from campaign.config.units import duration
+from campaign.config.units import duration, duration_as_written
 from campaign.exit_codes import ExitCode
 from campaign.model import Screened, Verdict
 
@@ -82,8 +82,8 @@ def commands() -> Iterator[str]:
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         assert command is not None
-        usage = " ".join(command.collect_usage_pieces(click.Context(command, info_name=name)))
-        yield f"### `campaign {name} {usage.replace('[OPTIONS] ', '')}`"
+        pieces = command.collect_usage_pieces(click.Context(command, info_name=name))
+        yield f"### `{' '.join(['campaign', name, *(one for one in pieces if one != '[OPTIONS]')])}`"
         yield " ".join((command.help or "").split())
         yield from taught(command.epilog or "")
         options = [one for one in command.params if isinstance(one, click.Option) and one.name != "help"]
@@ -150,15 +150,8 @@ def default(field: Any) -> str:
     if isinstance(value, tuple):
         value = ", ".join(map(str, value))
     if any(getattr(one, "func", None) is duration for one in field.metadata):
-        value = duration_text(value) if value else "0"
+        value = duration_as_written(value) if value else "0"
     return f"`{value}`"
-
-
-def duration_text(seconds: float) -> str:
-    """A duration as a campaign file writes it: ``7d``, ``15m``."""
-    units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
-    name, size = next((name, size) for name, size in units if seconds % size == 0 or size == 1)
-    return f"{seconds / size:g}{name}"
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

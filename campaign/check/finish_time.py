@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from campaign.check.findings import Findings
 from campaign.config.delivery import DeliverySection
-from campaign.config.pacing import Ramp
-from campaign.config.units import Rate
+from campaign.config.units import Ramp, Rate
 from campaign.delivery.pacing.domain_groups import domains_of
 from campaign.delivery.pacing.effective_rate import limits_of, shares_of
 from campaign.delivery.pacing.throttle import seconds_for

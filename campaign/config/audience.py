@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from campaign.config.base_section import Section
 from campaign.config.units import Duration, Share
@@ -23,7 +23,11 @@ def column_type(value: str) -> str:
     return value
 
 
-ColumnType = Annotated[str, AfterValidator(column_type)]
+ColumnType = Annotated[
+    str,
+    AfterValidator(column_type),
+    WithJsonSchema({"type": "string", "pattern": f"^({_COLUMN_TYPE.pattern})$"}),
+]
 
 
 class AudienceSection(Section):

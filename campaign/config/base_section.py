@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -9,3 +11,10 @@ class Section(BaseModel):
     """One section of the campaign file, frozen once parsed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+def one_or_many(schema: dict[str, Any]) -> None:
+    """Let the schema of a list also allow one item that stands alone, as the validator of the key does."""
+    item = schema["items"]
+    del schema["items"], schema["type"]
+    schema["anyOf"] = [*item.get("anyOf", [item]), {"type": "array", "items": item}]

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from campaign.config.base_section import Section
-from campaign.config.pacing import RampText
-from campaign.config.units import Duration, Rates
+from campaign.config.base_section import Section, one_or_many
+from campaign.config.units import Duration, RampText, Rates
 
 DsnWish = Literal["never", "success", "failure", "delay"]
 
@@ -71,6 +70,7 @@ class DeliverySection(Section):
     relay: tuple[str | RelaySection, ...] = Field(
         ("mailbox",),
         description="smtps://user@host, smtp://host, a preset or mailbox; or a list, in order or by url and weight",
+        json_schema_extra=one_or_many,
     )
     user: str = Field("", description="user name for the login, if the relay's URL has none, as with relay = 'gmail'")
     password_file: Path | None = Field(None, description="file with the relay's password, mode 0600")
@@ -145,7 +145,9 @@ class DeliverySection(Section):
         0.97, ge=0, le=1, description="share of the canary that must be accepted; below it the run is held (exit 5)"
     )
     dsn: tuple[DsnWish, ...] = Field(
-        (), description="notifications to request if the relay offers DSN: failure, delay, success; or never"
+        (),
+        description="notifications to request if the relay offers DSN: failure, delay, success; or never",
+        json_schema_extra=one_or_many,
     )
     dsn_return: Literal["headers", "full"] = Field(
         "headers", description="how much of the letter a failure notification returns"

@@ -21,7 +21,8 @@ class FeedbackSourceSection(Section):
 
     url: str = Field(
         description="imaps://user@host/FOLDER, imap:// (STARTTLS), pop3s://user@host, pop3://, maildir:PATH, "
-        "mbox:PATH, postfix-log:PATH, sqs://HOST/ACCOUNT/QUEUE, events:PATH, or - for one message on standard input"
+        "mbox:PATH, postfix-log:PATH, sqs://HOST/ACCOUNT/QUEUE, events:PATH, or - for one message on standard input",
+        json_schema_extra={"pattern": rf"^(-$|{'|'.join((*SERVERS, *OTHERS))})"},
     )
     password_file: Path | None = Field(None, description="file with the mailbox's password, mode 0600")
     password_command: str = Field("", description="command that prints the mailbox's password")

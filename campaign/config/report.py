@@ -19,7 +19,11 @@ class ReportSection(Section):
     interval: Duration = Field(10.0, gt=0, description="time between progress lines when not on a terminal")
     metrics_file: Path | None = Field(None, description="a .prom file for the node exporter's textfile collector")
     metrics_interval: Duration = Field(15.0, gt=0, description="how often the metrics are written during a run")
-    push_url: str = Field("", description="a Prometheus Pushgateway that gets the same metrics; https, or on loopback")
+    push_url: str = Field(
+        "",
+        description="a Prometheus Pushgateway that gets the same metrics; https, or on loopback",
+        json_schema_extra={"pattern": "^$|^https?://"},
+    )
     push_login_file: Path | None = Field(
         None, description="file with user:password for push_url, mode 0600 (HTTP basic authentication)"
     )

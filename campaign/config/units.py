@@ -1,15 +1,16 @@
-"""The written forms of durations, rates, shares and mailboxes, and the values they stand for.
+"""The written forms of durations, rates, ramps, shares and mailboxes, and the values they stand for.
 
-Each annotated type turns the written form into a plain value, or raises an error that shows the expected form.
+Each annotated type turns the written form into a plain value, or raises an error that shows the expected form. It
+also has the JSON Schema of the written form, for editors.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from campaign.model import Mailbox
 
@@ -19,6 +20,7 @@ LONGEST_LOCAL = 64  #: octets before an @ (RFC 5321, section 4.5.3.1.1)
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|hour|h|day|d)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*(s|min|m|hour|h|day|d)")
+_RAMP = re.compile(r"(?P<start>.+?)\s*\.\.\s*(?P<end>.+?)\s+over\s+(?P<over>.+)")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MAILBOX = re.compile(r"(?:(?P<name>[^<>\x00-\x1f\x7f]*?)\s*<(?P<inner>[^<>]*)>|(?P<bare>[^<>\s]+))")
 _CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
@@ -42,6 +44,23 @@ class Rate:
         return f"{self.count:g}/{units.get(self.per, f'{self.per:g}s')}"
 
 
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A linear rise from ``start`` to ``end`` in ``over`` seconds, and ``end`` from then on."""
+
+    start: Rate
+    end: Rate
+    over: float
+
+    def per_second(self, age: float) -> float:
+        """Letters a second when the ramp is ``age`` seconds old."""
+        share = min(1.0, max(0.0, age / self.over))
+        return self.start.per_second + (self.end.per_second - self.start.per_second) * share
+
+    def __str__(self) -> str:
+        return f"{self.start}..{self.end} over {self.over:g}s"
+
+
 def duration(value: object) -> float:
     """``"24h"`` -> 86400.0 seconds; a bare number is seconds. Raises ValueError on anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
@@ -52,12 +71,19 @@ def duration(value: object) -> float:
     return sum(float(number) * SECONDS[unit] for number, unit in parts)
 
 
+def duration_as_written(seconds: float) -> str:
+    """The inverse of `duration`: ``900.0`` -> ``"15m"``; ``0`` -> ``"0s"``."""
+    units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+    name, size = next((name, size) for name, size in units if (seconds and seconds % size == 0) or size == 1)
+    return f"{seconds / size:g}{name}"
+
+
 def rate(value: object) -> Rate:
     """``"50/s"`` -> Rate(50, 1.0); also ``/min``, ``/h``, ``/day`` and ``/10s``. Raises ValueError."""
     if isinstance(value, Rate):
         return value
     match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or float(match[1]) <= 0:
+    if match is None or float(match[1]) <= 0 or float(match[2] or 1) <= 0:
         raise ValueError(f"{value!r} is not a rate; write one such as '50/s', '1000/h' or '100000/day'")
     return Rate(float(match[1]), float(match[2] or 1) * SECONDS[match[3]])
 
@@ -66,6 +92,21 @@ def rates(value: object) -> tuple[Rate, ...]:
     """One rate or a list of them; each holds in every sliding window of its length."""
     many = value if isinstance(value, list | tuple) else [value]
     return tuple(rate(one) for one in many)
+
+
+def ramp(value: object) -> Ramp | None:
+    """``"10/s..200/s over 30m"`` -> Ramp; ``""`` -> None. Raises ValueError on anything else."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, Ramp):
+        return value
+    match = _RAMP.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a ramp; write one such as '10/s..200/s over 30m'")
+    over = duration(match["over"])
+    if over <= 0:
+        raise ValueError(f"{value!r} is not a ramp: it takes no time")
+    return Ramp(rate(match["start"]), rate(match["end"]), over)
 
 
 def share(value: object) -> float:
@@ -173,10 +214,45 @@ def _ascii_domain(domain: str) -> str:
         raise ValueError(f"{domain!r} is not a domain name") from error
 
 
-Duration = Annotated[float, BeforeValidator(duration)]
-Rates = Annotated[tuple[Rate, ...], BeforeValidator(rates), PlainSerializer(lambda many: [str(one) for one in many])]
-Share = Annotated[float, BeforeValidator(share)]
-SenderText = Annotated[Mailbox, BeforeValidator(sender_template)]
-MailboxText = Annotated[Mailbox, BeforeValidator(mailbox_template)]
-ReturnPathText = Annotated[str, BeforeValidator(return_path)]
+def _text(form: str, **further: Any) -> dict[str, Any]:
+    return {"type": "string", "pattern": rf"^\s*{form}\s*$", **further}
+
+
+_DURATION_FORM = rf"({_DURATION.pattern}\s*)+"
+_RATE_SCHEMA = _text(_RATE.pattern, **{"not": {"pattern": r"^[\s0.]*/|/\s*0[0.]*\s*[a-z]"}})
+_DOMAIN_END = r"@[^\s@<>(){}\[\]\\,;:\"]+"
+
+Duration = Annotated[
+    float,
+    BeforeValidator(duration),
+    WithJsonSchema({"anyOf": [_text(_DURATION_FORM), {"type": "number", "minimum": 0}]}),
+]
+Rates = Annotated[
+    tuple[Rate, ...],
+    BeforeValidator(rates),
+    PlainSerializer(lambda many: [str(one) for one in many]),
+    WithJsonSchema({"anyOf": [_RATE_SCHEMA, {"type": "array", "items": _RATE_SCHEMA}]}),
+]
+RampText = Annotated[
+    Ramp | None,
+    BeforeValidator(ramp),
+    PlainSerializer(lambda one: str(one or "")),
+    WithJsonSchema(_text(rf"({_RATE.pattern}\s*\.\.\s*{_RATE.pattern}\s+over\s+{_DURATION_FORM})?")),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(share),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, _text(_PERCENT.pattern)]}),
+]
+SenderText = Annotated[
+    Mailbox,
+    BeforeValidator(sender_template),
+    WithJsonSchema({"type": "string", "pattern": _DOMAIN_END + r">?\s*$"}),
+]
+MailboxText = Annotated[
+    Mailbox,
+    BeforeValidator(mailbox_template),
+    WithJsonSchema({"type": "string", "pattern": rf"({_DOMAIN_END}|\}}\}}|[%#]\}})\s*>?\s*$"}),
+]
+ReturnPathText = Annotated[str, BeforeValidator(return_path), WithJsonSchema(_text(rf"<?[^\s@<>]+{_DOMAIN_END}>?"))]
 MailtoText = Annotated[str, AfterValidator(mailto_target)]

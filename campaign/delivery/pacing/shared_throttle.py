@@ -20,8 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from campaign.config.delivery import DeliverySection
-from campaign.config.pacing import Ramp
-from campaign.config.units import Rate
+from campaign.config.units import Ramp, Rate
 from campaign.delivery.pacing.domain_groups import domain_groups, domain_name
 from campaign.delivery.pacing.pacing_file import Machine, PacingFile
 from campaign.delivery.pacing.sliding_window import Cells, in_memory

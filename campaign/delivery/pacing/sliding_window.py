@@ -18,8 +18,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, ClassVar, TypeAlias
 
-from campaign.config.pacing import Ramp
-from campaign.config.units import Rate
+from campaign.config.units import Ramp, Rate
 from campaign.errors import ConfigError
 
 #: `CELLS` numbers of float64, in memory or in a mapped file.

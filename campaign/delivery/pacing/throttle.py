@@ -13,8 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from campaign.config.pacing import Ramp
-from campaign.config.units import Rate
+from campaign.config.units import Ramp, Rate
 from campaign.delivery.pacing.sliding_window import Cells, SlidingWindow, in_memory
 from campaign.errors import InternalError
 

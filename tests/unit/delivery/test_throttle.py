@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from campaign.config.pacing import Ramp, ramp
-from campaign.config.units import Rate, rate
+from campaign.config.units import Ramp, Rate, ramp, rate
 from campaign.delivery.pacing.sliding_window import RING, SlidingWindow
 from campaign.delivery.pacing.throttle import Throttle, seconds_for
 from campaign.errors import ConfigError, InternalError
