@@ -50,6 +50,16 @@ async def test_part_2_a_real_relay(begun: Stand, shelf: Shelf) -> None:
     assert len(shelf.letters) == 3
 
 
+async def test_part_3_readers_can_unsubscribe_as_the_guide_has_it(begun: Stand) -> None:
+    part = GUIDE.partition("## 3. A newsletter")[2]
+    [key], [link] = (re.findall(rf"^```{kind}\n(.*?)^```", part, re.MULTILINE | re.DOTALL) for kind in ("toml", "html"))
+    begun.write("hello.toml", FILES["hello.toml"].replace("[delivery]", f"{key}[delivery]"))
+    without = (await begun.campaign("check", "hello.toml")).ends(0)
+    assert "unsubscribe-hidden" in without.out
+    begun.write("hello.html.j2", FILES["hello.html.j2"] + link)
+    assert "unsubscribe-hidden" not in (await begun.campaign("check", "hello.toml")).ends(0).out
+
+
 async def test_a_rehearsal_counts_for_nothing(begun: Stand, shelf: Shelf) -> None:
     (await begun.campaign("send", "hello.toml", "--limit", "1")).ends(75, "a rehearsal", "1 of 2 accepted")
     (await begun.campaign("send", "hello.toml", "--relay", shelf.url)).ends(0, "was a rehearsal", "2 of 2 accepted")
