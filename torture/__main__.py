@@ -33,6 +33,7 @@ from torture.scenarios import (
     operators,
     points,
     power,
+    processes,
     races,
     rehearsals,
     servers,
@@ -40,7 +41,7 @@ from torture.scenarios import (
 )
 
 SCENARIOS = (
-    kills, points, dead_addresses, rehearsals,
+    kills, processes, points, dead_addresses, rehearsals,
     signals, servers, late_relay, disks, power, clocks, journals, races, changes, editions, operators,
 )  # fmt: skip
 RANDOM_KILLS = "SIGKILL at random times"

@@ -107,6 +107,8 @@ def closing(
     )
     if runs:
         _reports(tally, runs[-1])
+        left = [path.name for path in runs[-1].folder.glob("shards/*")]
+        tally.must(not left, f"the run is over, and shards/ holds {left[:3]}")
     tally.letters += oracle.copies
 
 

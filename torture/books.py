@@ -28,6 +28,7 @@ class Run:
     torn: bool = False
     finished: bool = False
     rehearsal: bool = False
+    left: list[Path] = field(default_factory=list)  # journals of shards that were not merged and removed
 
     def tally(self) -> dict[str, int]:
         """Verdict -> how many."""
@@ -90,12 +91,49 @@ def read_run(folder: Path) -> Run:
             run.planned[entry[0]] = entry[2]
             run.verdicts[entry[0]] = "waiting"
     pending: dict[int, str] = {}
+    merges = Merges()
     for record in _records(folder / "checkpoint.journal", run):
+        run.records.append(record)
+        merges.take(record)
+        _replay(run, record, pending)
+    for record in _of_shards(run, merges):
         run.records.append(record)
         _replay(run, record, pending)
     for number in pending:
         _doubt(run, number)
     return run
+
+
+@dataclass(slots=True)
+class Merges:
+    """How many lines of each shard's journal are in the run's own by now, and which shards are whole in it."""
+
+    seen: dict[int, int] = field(default_factory=dict)
+    whole: set[int] = field(default_factory=set)
+    _shard: int = 0
+    _due: int = 0
+    _closed: bool = False
+
+    def take(self, record: dict[str, Any]) -> None:
+        """One more record of the run's own journal; a merge that was torn has fewer lines than it announces."""
+        if record["is"] == "merged":
+            self._shard, self._due, self._closed = record["shard"], record["lines"], record.get("closed", False)
+        elif self._due and record["is"] in {"intent", "verdict"}:
+            self._due -= 1
+            self.seen[self._shard] = self.seen.get(self._shard, 0) + 1
+        if self._closed and not self._due:
+            self.whole.add(self._shard)
+
+
+def _of_shards(run: Run, merges: Merges) -> Iterator[dict[str, Any]]:
+    """What killed senders wrote and nobody merged yet: a torn last line of theirs is none, and no damage."""
+    journals = {int(path.name.split("-")[0]): path for path in (run.folder / "shards").glob("*.journal")}
+    for shard, path in sorted(journals.items()):
+        run.left.append(path)
+        if shard in merges.whole:
+            continue
+        told = [one for one in _records(path, Run(run.folder)) if one["is"] in {"intent", "verdict"}]
+        yield from told[merges.seen.get(shard, 0) :]
 
 
 def _replay(run: Run, record: dict[str, Any], pending: dict[int, str]) -> None:

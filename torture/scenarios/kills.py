@@ -1,27 +1,26 @@
-"""SIGKILL at random times, resumed until done: 1, 10 and 50 connections, one process of rendering or two."""
+"""SIGKILL at random times, resumed until done: 1, 10 and 50 connections, one sending process, two or four."""
 
 from __future__ import annotations
 
-import random
-import time
 from pathlib import Path
 
 from torture import audit, books
 from torture.audit import Tally
-from torture.bench import Bench, Sender, dice
+from torture.bench import Bench, dice
 from torture.case import Case
+from torture.lives import ANY_TIME, Life, ends
 from torture.scenarios.points import ended_well
 from torture.scene import Scene
 
 PEOPLE = 2000
 BATCH = 25
-#: How a share of the kills is spread: connections, processes of rendering, durability, what is done about doubts, and
+#: How a share of the kills is spread: connections, sending processes, durability, what is done about doubts, and
 #: whether the server breaks at random as well.
 Mix = tuple[int, int, str, str, bool]
 MIXES: tuple[Mix, ...] = (
-    (1, 1, "process", "hold", False), (10, 1, "process", "hold", False), (50, 1, "process", "hold", False),
-    (10, 2, "process", "hold", False), (10, 1, "process", "resend", True), (50, 1, "power", "skip", True),
-    (1, 1, "process", "resend", False), (10, 2, "power", "resend", False), (20, 1, "process", "hold", True),
+    (10, 2, "process", "hold", False), (10, 1, "process", "hold", False), (50, 4, "power", "resend", True),
+    (1, 1, "process", "hold", False), (10, 2, "process", "resend", True), (50, 1, "power", "skip", True),
+    (1, 2, "process", "resend", False), (50, 4, "process", "hold", False), (20, 1, "process", "hold", True),
 )  # fmt: skip
 #: Of five hundred occasions at each of these stages, one goes wrong where the server breaks as well.
 CHAOS = [
@@ -29,8 +28,6 @@ CHAOS = [
     for stage in ("ehlo", "mail", "rcpt", "data", "354", "dot", "reply", "between")
     for kind in ("fin", "rst", "421", "garbage")
 ]  # fmt: skip
-#: The share of kills aimed at any time after the start, not only while letters are on their way.
-ANY_TIME = 0.12
 
 
 def cases(kills: int) -> list[Case]:
@@ -49,57 +46,33 @@ def until_done(bench: Bench, folder: Path, seed: int, tally: Tally, *, kills: in
     connections, processes, durability, policy, chaos = mix
     chance = dice(seed, folder.name)
     scene = Scene(folder, bench.port, range(people), connections=connections, durability=durability, in_doubt=policy)
-    scene.settings["compose"] = {"processes": str(processes)}
-    scene.write()
+    scene.change("delivery", "processes", str(processes))
     bench.scene(folder, delay=(0.0, 0.004), seed=seed, misdeeds=CHAOS if chaos else [])
     share = people * 0.9 / (kills + 1)
-    for _ in range(kills):
-        if not _one_kill(bench, scene, tally, chance, share) and not chaos:
+    while tally.kills < kills:
+        life = Life(bench, scene, tally, chance, processes)
+        if not one_life(life, share) and not chaos:
             break
-    _finish(bench, scene, tally, policy)
+    finish(bench, scene, tally, policy)
 
 
-def _one_kill(bench: Bench, scene: Scene, tally: Tally, chance: random.Random, share: float) -> bool:
-    """One life; False when the sender finished before it could be killed."""
-    log = scene.folder / "oracle.log"
-    sender, taken, before = bench.start(scene.folder, "send", str(scene.file)), bench.counters()[2], log.stat().st_size
+def one_life(life: Life, letters: float, deaths: int = 0) -> bool:
+    """One command, in which so many senders die before it does; False if it finished before it could be ended."""
+    chance = life.chance
+    life.begin()
+    for _ in range(deaths):
+        life.aim(chance.randrange(1, max(int(letters * 1.6), 2)))
+        life.kill_a_sender()
     if chance.random() < ANY_TIME:
-        _sleep_alive(sender, chance.uniform(0.0, 1.5))
+        life.some_time()
     else:
-        _aim(bench, sender, taken + chance.randrange(1, max(int(share * 1.6), 2)), chance.uniform(0.0, 0.006))
-    finished = not sender.alive()
-    sender.kill()
-    code = sender.wait()
-    bench.settled()
-    audit.no_traceback(tally, sender.words(), sender.said)
-    audit.midway(tally, scene)
-    if finished or code != -9:
-        # Where the server breaks as well, a sender may have had enough of it.
-        tally.must(code in {0, 3, 4, 69, 75}, f"a sender that was not killed exited {code}: {sender.words()[-300:]}")
-        return False
-    tally.kills += 1
-    tally.number += 1
-    with log.open("rb") as file:
-        file.seek(before)
-        tally.open_kills += b'"is": "lost"' in file.read()
-    return True
+        life.aim(chance.randrange(1, max(int(letters * 1.6), 2)))
+    ended = life.end(chance.choice(ends(life.processes)))
+    life.audit()
+    return ended
 
 
-def _aim(bench: Bench, sender: Sender, letters: int, late: float) -> None:
-    """Wait until the oracle has that many letters, and then a little more."""
-    end = time.monotonic() + 60.0
-    while bench.counters()[2] < letters and time.monotonic() < end and sender.alive():
-        time.sleep(0.0005)
-    time.sleep(late)
-
-
-def _sleep_alive(sender: Sender, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and sender.alive():
-        time.sleep(0.005)
-
-
-def _finish(bench: Bench, scene: Scene, tally: Tally, policy: str) -> None:
+def finish(bench: Bench, scene: Scene, tally: Tally, policy: str) -> None:
     """Let it finish; then settle what is in doubt: by the oracle's log, or by sending again."""
     bench.faults()
     _to_the_end(bench, scene, tally, policy, "send", str(scene.file))
