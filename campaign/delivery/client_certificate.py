@@ -5,6 +5,7 @@ The key is as secret as a password, so its file follows the same rule. The certi
 
 from __future__ import annotations
 
+import shlex
 import ssl
 import time
 from collections.abc import Callable
@@ -86,6 +87,6 @@ def _expiry(file: Path, now: float) -> float:
         raise ConfigError(
             f"The client certificate {file} is not valid today.",
             evidence=f"it is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d %H:%M} UTC",
-            next_step="have it renewed",
+            next_step=f"have it renewed; its dates: openssl x509 -noout -dates -in {shlex.quote(str(file))}",
         )
     return ends.timestamp()

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from campaign.config.units import Rate, rates
 from campaign.errors import ConfigError, StorageError
 from campaign.system.atomic_file import write_atomically
+from campaign.system.disk_advice import look_at_folder
 
 State = Literal["run", "pause", "stop", "cancel"]
 
@@ -209,5 +210,5 @@ def _write(path: Path, content: bytes) -> None:
         write_atomically(path, content)
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written: {error.strerror}.", next_step="make room there, or check whose folder it is"
+            f"{path} cannot be written: {error.strerror}.", next_step=look_at_folder(path.parent)
         ) from None

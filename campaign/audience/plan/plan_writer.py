@@ -29,6 +29,7 @@ from campaign.config.audience import AudienceSection
 from campaign.errors import InputError, InternalError, StorageError
 from campaign.model import Books, Value
 from campaign.system.atomic_file import atomic_file
+from campaign.system.disk_advice import look_at_folder
 
 HEADINGS = ("source", "line", "address", "reason", "detail")
 
@@ -130,7 +131,10 @@ class PlanWriter:
     def end(self) -> None:
         """Write the footer with the row counts. Raises InputError without rows, InternalError if they do not add up."""
         if not self.read:
-            raise InputError(f"{self.source.name} has no rows.", next_step="check the file, or the query")
+            raise InputError(
+                f"{self.source.name} has no rows.",
+                next_step="put rows below its header, or correct audience.source (of a database: audience.query)",
+            )
         books = Books(read=self.read, further=self.further, planned=self.planned, **self.counts)
         if self.read + self.further != self.planned + sum(self.counts.values()):
             raise InternalError("The rows read are not those screened and planned.", evidence=repr(books))
@@ -160,5 +164,5 @@ def _file(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written.", evidence=error.strerror or str(error), next_step="check space and rights"
+            f"{path} cannot be written.", evidence=error.strerror or str(error), next_step=look_at_folder(path.parent)
         ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -48,7 +49,7 @@ def numbered_lines(pieces: Iterable[str], name: str) -> Iterator[tuple[int, list
         if len(rest) > BLOCK:
             raise InputError(
                 f"Line {first + len(lines)} of {name} is longer than {BLOCK:,} characters.",
-                next_step="check that it is a text file with one record a line",
+                next_step=f"see whether it is a text file with one record a line: file {shlex.quote(name)}",
             )
         if lines:
             yield first, lines, False

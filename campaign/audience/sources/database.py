@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -131,7 +132,10 @@ def database_url(settings: AudienceSection, base: Path, key: str) -> URL:
 def _sqlite_url(url: URL, base: Path, key: str) -> URL:
     path = (base / (url.database or "")).resolve()
     if not path.is_file():
-        raise InputError(f"{key} names {path}, which is no file.", next_step="check the path of the SQLite database")
+        raise InputError(
+            f"{key} names {path}, which is no file.",
+            next_step=f"correct the path behind sqlite:///; what is there: ls {shlex.quote(str(path.parent))}",
+        )
     return url.set(database=path.as_uri(), query={"mode": "ro", "uri": "true"})
 
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import shlex
 import stat
 import zlib
 from collections.abc import Iterator
@@ -68,7 +69,10 @@ def open_source_file(path: Path, compression: str = "") -> Iterator[BinaryIO]:
             else "check that it is whole, and that audience.compression is what it was packed with",
         ) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise InputError(f"{path} changed while it was read.", next_step="run again when it is complete")
+        raise InputError(
+            f"{path} changed while it was read.",
+            next_step=f"run the same command again; who writes it: fuser -v {shlex.quote(str(path))}",
+        )
 
 
 def refuse_unasked_compression(path: Path, compression: str) -> None:

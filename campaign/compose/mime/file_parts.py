@@ -224,5 +224,5 @@ def _no_image(name: str, content: bytes) -> ResourceError:
     return ResourceError(
         f"The image {_shown(name)} is neither PNG, JPEG, GIF nor WebP.",
         evidence=f"it begins with {content[:16]!r}",
-        next_step="convert it to PNG or JPEG",
+        next_step=f"convert it, such as with `convert {name} {Path(name).stem}.png`, and name that file",
     )

@@ -56,7 +56,7 @@ class Closure:
             if len(self.parts) > MOST_TEMPLATES:
                 raise ConfigError(
                     f"{self.name} asks for more than {MOST_TEMPLATES} templates.",
-                    next_step="check whether an include names more than it should",
+                    next_step=f"see which templates name others: grep -n 'include\\|import\\|extends' {self.name}",
                 )
 
     def _parse(self, name: str) -> nodes.Template:

@@ -22,6 +22,7 @@ from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, LAST, PROMIS
 from campaign.errors import StorageError
 from campaign.system.atomic_file import write_atomically
 from campaign.system.boot import boot_clock, boot_identity
+from campaign.system.disk_advice import look_at_folder
 from campaign.system.own_files import open_own
 
 MAGIC = b"campaign pacing 1\n"
@@ -125,5 +126,5 @@ def _bring_over(path: Path, machine: Machine) -> None:
 def _cannot(path: Path, error: OSError) -> StorageError:
     return StorageError(
         f"The pacing state {path} cannot be kept: {error.strerror}.",
-        next_step="make room on that disk, or check whose folder it is",
+        next_step=look_at_folder(path.parent),
     )

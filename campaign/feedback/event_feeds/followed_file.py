@@ -27,6 +27,7 @@ import msgspec
 
 from campaign.errors import InputError, StorageError
 from campaign.system.atomic_file import make_folders, write_atomically
+from campaign.system.disk_advice import look_at_folder
 from campaign.system.user_name import user_name
 
 #: Octets read at a time.
@@ -142,7 +143,7 @@ class FollowedFile:
             raise StorageError(
                 f"How far {self._path} has been read cannot be written down.",
                 evidence=f"{self._progress_file}: {error.strerror or error}",
-                next_step="make room there, or correct the folder's rights, then run the same command again",
+                next_step=f"{look_at_folder(self._progress_file.parent)}; then run the same command again",
             ) from None
 
     def close(self) -> None:

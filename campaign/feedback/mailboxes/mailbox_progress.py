@@ -11,6 +11,7 @@ from typing import Any
 
 from campaign.errors import StorageError
 from campaign.system.atomic_file import make_folders, write_atomically
+from campaign.system.disk_advice import look_at_folder
 
 #: A larger file, in octets, is not ours; 100,000 POP3 ids of 70 octets stay well below.
 LARGEST_FILE = 64 << 20
@@ -43,5 +44,5 @@ def write_mailbox_progress(path: Path, noted: dict[str, Any]) -> None:
         raise StorageError(
             f"{path}, which says how far a mailbox was read, cannot be written.",
             evidence=error.strerror or str(error),
-            next_step="make room or see to the rights, then run the same command again: nothing is counted twice",
+            next_step=f"{look_at_folder(path.parent)}; then run the same command again: nothing is counted twice",
         ) from None

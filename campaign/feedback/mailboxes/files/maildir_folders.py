@@ -11,6 +11,7 @@ from pathlib import Path
 
 from campaign.errors import InputError, StorageError
 from campaign.feedback.mailboxes.incoming_message import LARGEST
+from campaign.system.disk_advice import look_at_folder
 
 #: The folders of messages: unseen by mail readers, then the others.
 PLACES = ("new", "cur")
@@ -134,7 +135,7 @@ class MaildirFolders:
             raise StorageError(
                 f"{self._path / place / name} cannot be put away.",
                 evidence=error.strerror or str(error),
-                next_step=f"see to the rights of {self._path} and to room on its disk, then run the same command again",
+                next_step=f"{look_at_folder(self._path)}; then run the same command again",
             ) from None
 
     def close(self) -> None:
