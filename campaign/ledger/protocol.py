@@ -54,11 +54,11 @@ class ShardLeases(Protocol):
     def follow(self) -> Sequence[Line]:
         """Bring the run's state up to date with what senders recorded; returns it."""
 
-    def finish(self, shard: int) -> Sequence[Line]:
-        """Release a shard that its sender has left; returns what it recorded last."""
+    def finish(self, shard: int) -> tuple[Sequence[Line], int]:
+        """Release a shard that its sender has left; returns what it recorded last, and how many come in a later one."""
 
-    def take_back(self, shard: int) -> Sequence[Line]:
-        """As `finish`, of a sender that died: doubts are recorded, and whoever is due is in a later shard."""
+    def take_back(self, shard: int) -> tuple[Sequence[Line], int]:
+        """As `finish`, of a sender that died: its letters between dot and reply become in doubt."""
 
 
 class RunLedger(Protocol):

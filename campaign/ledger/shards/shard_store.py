@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from campaign.errors import StorageError
 from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal.journal_file import JournalFile, unwritable, write_whole
-from campaign.ledger.journal.journal_records import Leased, encode
+from campaign.ledger.journal.journal_records import Leased, VerdictRecord, encode
 from campaign.ledger.run_folder import make_folder
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_reader import FOLDER, Line, ShardReader, read_leftover, shard_path
@@ -29,11 +30,23 @@ SHARE = 0.25
 
 @dataclass(slots=True)
 class Held:
-    """A shard that a sender holds: its lease, its journal, and how far that has been merged."""
+    """A shard that a sender holds: its lease, its journal, how far that is merged, and who has no verdict in it."""
 
     lease: Lease
     path: Path
     reader: ShardReader
+    open: set[int]
+
+    def note(self, lines: Sequence[Line]) -> None:
+        """Note whom these lines give a verdict."""
+        self.open.difference_update(line.record.number for line in lines if isinstance(line.record, VerdictRecord))
+
+
+class Closed(NamedTuple):
+    """Of a shard that is over: what was recorded last, and how many had no turn and are in a later one."""
+
+    lines: list[Line]
+    returned: int
 
 
 class ShardStore:
@@ -64,7 +77,7 @@ class ShardStore:
         lease = Lease.of(self._checkpoint.history, self._last, numbers, few=self._few)
         path = shard_path(self._checkpoint.folder, lease.span)
         write_whole(path, encode(self._first_line(lease)))
-        self._held[self._last] = Held(lease, path, ShardReader(path))
+        self._held[self._last] = Held(lease, path, ShardReader(path), set(lease.numbers))
         return lease
 
     def follow(self) -> list[Line]:
@@ -76,19 +89,18 @@ class ShardStore:
                 merged += lines
         return merged
 
-    def finish(self, shard: int) -> list[Line]:
-        """Merge the rest of a shard that its sender has left, and remove its journal; returns the rest.
+    def finish(self, shard: int) -> Closed:
+        """Merge the rest of a shard that its sender has left, and remove its journal.
 
-        Who is still due goes into a later shard: the sender was told to end.
+        Who had no turn in it goes into a later shard: the sender was told to end.
         """
         held = self._held.pop(shard)
         lines = held.reader.new_lines()
         self._merge(held, lines, closed=True)
         self._checkpoint.sync()
-        self._release(held)
-        return lines
+        return Closed(lines, self._release(held))
 
-    def take_back(self, shard: int) -> list[Line]:
+    def take_back(self, shard: int) -> Closed:
         """As `finish`, for a sender that died: its letters between dot and reply become in doubt."""
         held = self._held.pop(shard)
         file = JournalFile(held.path)  # locked: no sender writes to it any more
@@ -98,12 +110,8 @@ class ShardStore:
             self._checkpoint.take_back(leftover)
         finally:
             file.close()
-        self._release(held)
-        return leftover.lines
-
-    def lease_of(self, shard: int) -> Lease:
-        """The lease of a shard that a sender holds."""
-        return self._held[shard].lease
+        held.note(leftover.lines)
+        return Closed(leftover.lines, self._release(held))
 
     def close(self) -> None:
         """Remove the folder, if nothing is left in it."""
@@ -120,6 +128,7 @@ class ShardStore:
         except StorageError as error:
             self._failure = error
             raise
+        held.note(lines)
 
     def _refuse_after_failure(self) -> None:
         if self._failure:
@@ -139,13 +148,14 @@ class ShardStore:
         at = round(self._clock(), 3)
         return Leased(shard, first, beyond, lease.pass_at, at, self._checkpoint.boot, self._durability)
 
-    def _release(self, held: Held) -> None:
-        """Remove a shard's journal, which is merged; whoever is due comes back."""
+    def _release(self, held: Held) -> int:
+        """Remove a shard's journal, which is merged; whoever had no turn comes back. Returns how many."""
         try:
             held.path.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(held.path, error) from error
-        due = list(filter(self._checkpoint.history.is_due, held.lease.numbers))
+        due = sorted(filter(self._checkpoint.history.is_due, held.open))
         if due:
             self._returned.append(due)
             self._left += len(due)
+        return len(due)

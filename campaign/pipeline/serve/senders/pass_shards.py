@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from campaign.ledger.journal.journal_records import VerdictRecord
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_reader import Line
-from campaign.ledger.shards.shard_store import LARGEST, ShardStore
+from campaign.ledger.shards.shard_store import LARGEST, Closed, ShardStore
 from campaign.model import Verdict
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.pass_order import Allowance, PassOrder
@@ -70,28 +70,25 @@ class PassShards:
 
     def finish(self, shard: int) -> None:
         """Merge the rest of a shard that its sender has left."""
-        lease = self._store.lease_of(shard)
-        self._count(self._store.finish(shard))
-        self._returned(lease)
+        self._closed(self._store.finish(shard))
 
     def take_back(self, shard: int) -> int:
         """Merge the rest of a shard whose sender has ended; returns how many of its letters are in doubt by that."""
-        history, lease = self._run.history, self._store.lease_of(shard)
+        history = self._run.history
         self.follow()
         before = history.tally()[Verdict.IN_DOUBT]
-        self._count(self._store.take_back(shard))
-        self._returned(lease)
+        self._closed(self._store.take_back(shard))
         return history.tally()[Verdict.IN_DOUBT] - before
 
     def close(self) -> None:
         """Clean up after the last sender."""
         self._store.close()
 
-    def _returned(self, lease: Lease) -> None:
-        """Who has had no turn in a shard that was left is for a later one."""
-        due = sum(map(self._run.history.is_due, lease.numbers))
-        if due:
-            self._allowance.refund(due)
+    def _closed(self, shard: Closed) -> None:
+        """Count what was recorded last, and let those who had no turn have one in a later shard."""
+        self._count(shard.lines)
+        if shard.returned:
+            self._allowance.refund(shard.returned)
             self._exhausted = False
 
     def _count(self, lines: Sequence[Line]) -> None:

@@ -120,7 +120,6 @@ def test_a_shard_has_a_durable_journal_before_anybody_hears_of_it(desk: Desk) ->
     lease = desk.lease(10)
     (line,) = shard_path(desk.run, lease.span).read_bytes().splitlines()
     assert decode(line) == Leased(1, 0, 10, NOW, NOW, "boot", "process")
-    assert desk.store.lease_of(1) == lease
 
 
 def test_a_pass_without_anybody_has_no_shard(desk: Desk) -> None:
@@ -180,7 +179,8 @@ def test_a_shard_taken_back_gives_its_doubts_and_whoever_is_due_is_in_a_later_on
     desk.write(lease, *served(0), intent(1))
     desk.store.follow()
     desk.write(lease, intent(3), put_off, intent(4))
-    assert [line.record for line in desk.store.take_back(1)] == [intent(3), put_off, intent(4)]
+    closed = desk.store.take_back(1)
+    assert ([line.record for line in closed.lines], closed.returned) == ([intent(3), put_off, intent(4)], 1)
     assert list(desk.history.numbers(Verdict.IN_DOUBT)) == [1, 4]
     assert {desk.history.digests[number] for number in (1, 4)} == {intent(1).sha256, intent(4).sha256}
     assert not desk.history.pending
@@ -188,6 +188,18 @@ def test_a_shard_taken_back_gives_its_doubts_and_whoever_is_due_is_in_a_later_on
     assert list(desk.lease().numbers) == [5, 6, 7]
     told = [one for one in read_run(desk.run) if isinstance(one, VerdictRecord) and one.verdict == "in_doubt"]
     assert [(one.number, one.reason, one.counted) for one in told] == [(1, ENDED, False), (4, ENDED, False)]
+
+
+@pytest.mark.parametrize("step", ["finish", "take_back"])
+def test_nobody_is_tried_again_in_the_same_pass_though_the_clock_was_set_back_meanwhile(desk: Desk, step: str) -> None:
+    desk.begin(6)
+    lease = desk.lease(3)
+    put_off = [VerdictRecord(n, "deferred", NOW - 500, 451, relay="relay", not_before=NOW - 200) for n in (0, 1)]
+    desk.write(lease, intent(0), put_off[0])
+    desk.store.follow()
+    desk.write(lease, intent(1), put_off[1])
+    assert getattr(desk.store, step)(1).returned == 1
+    assert list(desk.lease().numbers) == [2]
 
 
 def test_a_torn_last_line_of_a_dead_sender_is_nothing_that_happened(desk: Desk) -> None:
