@@ -86,9 +86,10 @@ class SenderSlots:
         ended: Callable[[Slot], None],
     ) -> None:
         self._run, self._control, self._launch, self._take, self._ended = run, control, launch, take, ended
-        self._cap = connection_cap(relays, run.job.settings.delivery.connections)
-        fewest = min((relay.connections for relay in relays if relay.connections), default=self._cap)
-        self._slots = [Slot(index) for index in range(max(1, min(processes, self._cap, fewest)))]
+        self._relays, self._connections = relays, run.job.settings.delivery.connections
+        most = connection_cap(relays, self._connections)
+        fewest = min((relay.connections for relay in relays if relay.connections), default=most)
+        self._slots = [Slot(index) for index in range(max(1, min(processes, most, fewest)))]
 
     def __iter__(self) -> Iterator[Slot]:
         """All slots, whether a process runs in them or not."""
@@ -152,8 +153,7 @@ class SenderSlots:
                 slot.link.kill()
 
     def _share(self, slot: Slot) -> int:
-        wanted = self._control.connections
-        most = min(self._cap, wanted) if wanted else self._cap
+        most = connection_cap(self._relays, self._control.connections or self._connections)
         return connection_share(most, slot.index, len(self._slots))
 
     def _start(self, slot: Slot) -> messages.Start:
@@ -173,6 +173,6 @@ class SenderSlots:
 
 
 def connection_cap(relays: Sequence[Relay], connections: int) -> int:
-    """The most connections of all senders together, by the campaign file and the relays' presets."""
+    """The most connections of all senders together: those wanted, within what the relays' presets allow."""
     caps = [relay.connections or math.inf for relay in relays]
     return int(min(connections, min(caps) if relays[0].weight is None else sum(caps)))
