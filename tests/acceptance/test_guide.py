@@ -53,7 +53,7 @@ async def test_part_2_a_real_relay(begun: Stand, shelf: Shelf) -> None:
 async def test_part_3_readers_can_unsubscribe_as_the_guide_has_it(begun: Stand) -> None:
     part = GUIDE.partition("## 3. A newsletter")[2]
     [key], [link] = (re.findall(rf"^```{kind}\n(.*?)^```", part, re.MULTILINE | re.DOTALL) for kind in ("toml", "html"))
-    begun.write("hello.toml", FILES["hello.toml"].replace("[delivery]", f"{key}[delivery]"))
+    begun.write("hello.toml", FILES["hello.toml"].replace("[compose]\n", key))
     without = (await begun.campaign("check", "hello.toml")).ends(0)
     assert "unsubscribe-hidden" in without.out
     begun.write("hello.html.j2", FILES["hello.html.j2"] + link)
