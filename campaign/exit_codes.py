@@ -42,7 +42,7 @@ class ExitCode(IntEnum):
     HELD = 5, "held: an operator stopped this run; campaign resume RUN releases it"
     BAD_INPUT = 65, "the input data cannot be read, or too many of its rows are invalid"
     NO_RELAY = 69, "no relay can be used, or the breaker stopped the run"
-    INTERNAL = 70, "a fault of ours; the books do not balance"
+    INTERNAL = 70, "an internal error; the books do not balance"
     CANNOT_WRITE = 73, "the run folder or journal cannot be written, or must_exist finds nothing"
     DAMAGED = 74, "the journal is damaged"
     UNFINISHED = 75, "unfinished: run the same command again"

@@ -116,7 +116,7 @@ def main() -> None:
         code = ExitCode.CANNOT_WRITE
     except Exception as error:  # noqa: BLE001 - the last resort: an internal error, which has an exit code too
         traceback.print_exc()
-        say(f"A fault of ours ended this: {type(error).__name__}: {error}.")
+        say(f"An internal error ended this: {type(error).__name__}: {error}.")
         say("Next: run the same command again, it continues; please report the lines above")
         code = ExitCode.INTERNAL
     let_go_of_streams()

@@ -65,5 +65,5 @@ class FeedbackSection(Section):
         0.01, gt=0, le=1, description="share of a run bounced for our own fault above which the report raises an alarm"
     )
     trust_addresses: bool = Field(
-        False, description="count bounces that name an address but no letter of ours; anyone can forge these"
+        False, description="count bounces that name an address but no letter that was sent; anyone can forge these"
     )

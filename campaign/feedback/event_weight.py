@@ -35,7 +35,7 @@ def weights_in_words(
 
 def _weight(event: FeedbackEvent, settings: FeedbackSection, released: bool, led_to: SuppressionEntry | None) -> str:
     if not is_trusted(event, settings):
-        return "it names an address and no letter of ours, so it counts for nothing (feedback.trust_addresses)"
+        return "it names an address but no letter that was sent, so it does not count (feedback.trust_addresses)"
     if led_to and led_to.reason in (SuppressedFor.SOFT, SuppressedFor.FULL):
         return f"one of {len(led_to.events)} in a row, which leave the address out"
     if led_to:

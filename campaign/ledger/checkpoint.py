@@ -94,7 +94,7 @@ class Checkpoint(JournalWriter):
         The same holds for those who were to be sent again (`RunState.reopen_doubts`) and were not.
         """
         for number in list(self.history.pending):
-            self.settle(number, Verdict.IN_DOUBT, "the dot was sent and what became of it could not be written down")
+            self.settle(number, Verdict.IN_DOUBT, "the final dot was sent, and the reply could not be recorded")
         self.history.close_doubts()
 
     def accept_changes(self, fingerprints: Mapping[str, str], domain: str = "") -> None:
@@ -116,7 +116,7 @@ class Checkpoint(JournalWriter):
         ``suppressed.csv``, on disk.
         """
         for number in [number for number in self.history.digests if abandoned and self.history.is_open(number)]:
-            self.settle(number, Verdict.IN_DOUBT, "the run was left behind before it was sent again")
+            self.settle(number, Verdict.IN_DOUBT, "the run was abandoned before this letter was sent again")
         history, at = self.history, round(self._clock(), 3)
         said = history.notes if notes is None else tuple(notes)
         chosen = history.settings if settings is None else dict(settings)

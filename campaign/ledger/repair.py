@@ -34,7 +34,7 @@ from campaign.ledger.state.recipient_states import BY_NAME, is_date
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
-REASON = "lines of the journal that may have told of this letter were damaged"
+REASON = "damaged lines of the journal may have been about this letter"
 
 
 @dataclass(slots=True)

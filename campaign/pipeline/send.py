@@ -280,10 +280,10 @@ def settle_the_rest(run: OpenRun, ending: Ending) -> None:
     job, control = run.job, Control(run.folder)
     control.poll(time.monotonic())
     if control.state == "cancel":
-        verdict, reason = Verdict.CANCELLED, "campaign cancel ended the run before its turn"
+        verdict, reason = Verdict.CANCELLED, "campaign cancel ended the run before this letter was sent"
     elif is_late(job.settings):
         moment = job.settings.campaign.not_after
-        verdict, reason = Verdict.EXPIRED, f"not_after ({moment}) passed before its turn"
+        verdict, reason = Verdict.EXPIRED, f"not_after ({moment}) passed before this letter was sent"
     else:
         if ExitCode.HELD in ending.codes and control.state != "stop":
             ending.codes = ending.codes - {ExitCode.HELD} | {ExitCode.UNFINISHED}

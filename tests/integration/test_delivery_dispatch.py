@@ -251,7 +251,7 @@ async def test_a_domain_on_hold_is_left_for_a_later_pass() -> None:
         ledger = await send(shelf.url, [*recipients(3, "qq.com"), *recipients(9)[3:]])
     assert [ledger.last[n].verdict for n in range(3)] == [Verdict.DEFERRED] * 3
     assert all(ledger.last[n].retry_after > 900 for n in range(1, 3))
-    assert ledger.last[2].reason == "its domain is held: 550 5.7.1 Mail content denied, frequency limited"
+    assert ledger.last[2].reason == "its domain has to wait: 550 5.7.1 Mail content denied, frequency limited"
     assert len(shelf.letters) == 6
 
 
@@ -261,7 +261,7 @@ async def test_a_pause_that_google_asks_for_holds_for_all_its_domains() -> None:
     async with Shelf(refuse={"u0@gmail.com": said}) as shelf:
         ledger = await send(shelf.url, who, limit_wait=60)
     assert [ledger.last[n].verdict for n in range(2)] == [Verdict.DEFERRED] * 2
-    assert ledger.last[1].reason == f"its domain is held: {said}"
+    assert ledger.last[1].reason == f"its domain has to wait: {said}"
     assert ledger.last[0].retry_after == pytest.approx(600)
     assert not ledger.last[0].counted
     assert len(shelf.letters) == 3

@@ -101,7 +101,7 @@ async def test_a_certificate_of_an_authority_that_the_relay_does_not_know_ends_t
     ("newest", "said"),
     [
         (ssl.TLSVersion.TLSv1_2, "HANDSHAKE_FAILURE"),
-        (ssl.TLSVersion.TLSv1_3, "the relay wants a certificate of ours: certificate required"),
+        (ssl.TLSVersion.TLSv1_3, "the relay requires a client certificate: certificate required"),
     ],
 )
 async def test_a_relay_that_wants_a_certificate_and_gets_none_names_the_setting(

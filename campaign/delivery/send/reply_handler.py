@@ -71,7 +71,7 @@ class ReplyHandler:
     def postponed(self, item: QueueItem) -> Outcome:
         """The outcome of an item whose domain has to wait too long for this pass."""
         answered = self._held.get(item.group)
-        why = f"its domain is held: {answered}" if answered else "the limits for its domain hold it"
+        why = f"its domain has to wait: {answered}" if answered else "its domain's limits allow it only later"
         number = item.recipient.number
         return Outcome(number, Verdict.DEFERRED, why, counted=False, retry_after=item.postponed)
 

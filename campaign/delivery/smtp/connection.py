@@ -227,7 +227,7 @@ def _not_opened(stage: Stage, error: Exception, relay: Relay) -> ConnectFailed:
         why = getattr(encrypted, "verify_message", "") or encrypted.reason or str(encrypted)
         advice = certificate_advice(encrypted) if isinstance(encrypted, ssl.SSLCertVerificationError) else ""
         if alert == "handshake failure":
-            advice = "ask the relay's owner; it may want a certificate of ours (delivery.tls_client_certificate)"
+            advice = "ask the relay's owner; it may require a client certificate (delivery.tls_client_certificate)"
         return ConnectFailed(
             Stage.STARTTLS, f"no trusted encryption: {printable_reply(str(why))}", hopeless=True, advice=advice
         )
@@ -255,7 +255,7 @@ def _not_known(alert: str, *, shown: bool) -> ConnectFailed:
         )
     return ConnectFailed(
         Stage.STARTTLS,
-        f"the relay wants a certificate of ours: {alert}",
+        f"the relay requires a client certificate: {alert}",
         hopeless=True,
         advice="name the one that its owner gave you in delivery.tls_client_certificate",
     )

@@ -73,7 +73,7 @@ def unfit(letter: Letter, connection: Connection) -> Outcome | None:
     """
     pattern = _WIDE if letter.smtputf8 else _ADDRESS
     if not (_fits(letter.recipient, pattern) and _fits_as_sender(letter.sender, pattern)):
-        return Outcome(letter.number, Verdict.UNRENDERABLE, "an address of the envelope is not fit for the wire")
+        return Outcome(letter.number, Verdict.UNRENDERABLE, "an address holds characters that SMTP does not allow")
     if letter.smtputf8 and not connection.smtputf8:
         why = "the address needs SMTPUTF8, which the relay does not offer"
         return Outcome(letter.number, Verdict.REJECTED, why, relay=connection.relay.name)

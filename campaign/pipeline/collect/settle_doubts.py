@@ -86,7 +86,7 @@ def _settle(run: Path, taken: frozenset[int]) -> int:
         history = checkpoint.history
         doubtful = [number for number in history.numbers(Verdict.IN_DOUBT) if number in taken]
         for number in doubtful:
-            checkpoint.settle(number, Verdict.ACCEPTED, "feedback: what came back of it shows that a relay took it")
+            checkpoint.settle(number, Verdict.ACCEPTED, "feedback shows that a relay accepted it")
         checkpoint.end(int(first_of(verdict_codes(history, "hold"))))
     report(run)
     return len(doubtful)

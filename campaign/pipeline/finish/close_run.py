@@ -119,7 +119,7 @@ def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
     conclude(int(code), facts.verdicts)
     console.say(tally(facts, ending.error))
     if complaints:
-        raise InternalError("The books do not balance, which is a fault of ours.", evidence=complaints)
+        raise InternalError("The books do not balance, which is an internal error.", evidence=complaints)
     if ending.error and console.quiet:
         console.tell(str(ending.error))
     return code

@@ -47,7 +47,7 @@ def cancel(run: Path) -> tuple[bool, ExitCode]:
     with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
         refuse_left_behind(run, checkpoint.history)
         for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
-            checkpoint.settle(number, Verdict.CANCELLED, "campaign cancel ended the run before its turn")
+            checkpoint.settle(number, Verdict.CANCELLED, "campaign cancel ended the run before this letter was sent")
         code = first_of(verdict_codes(checkpoint.history, "hold"))
         checkpoint.end(int(code))
         write_control(run, state="run")  # fulfilled: doubts may be sent again on request

@@ -305,9 +305,9 @@ def _refuse_rendering(history: RunState, ways: tuple[str, str], changed: list[st
     if doubts and history.finished:
         step = f"use the version that began it, or settle the doubts: campaign resolve {path_text(run)} --accepted LIST"
     else:
-        step = f"use the version that began it, or go on in the new way: {again} --accept-changes"
+        step = f"use the version that began it, or go on with this version: {again} --accept-changes"
     raise ConfigError(
         "This version renders letters in another way than this run began with, so nothing is sent.",
-        evidence=[f"the run's way is {ways[0]}, this version's is {ways[1]}", *([told] if doubts else []), *changed],
+        evidence=[f"rendering number {ways[0]} when it began, {ways[1]} now", *([told] if doubts else []), *changed],
         next_step=step,
     )

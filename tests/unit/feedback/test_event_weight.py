@@ -30,7 +30,7 @@ def words(*events: FeedbackEvent) -> list[str]:
     [
         (event("hard"), "it leaves the address out permanently"),
         (event("complaint"), "it leaves the address out permanently"),
-        (event("hard", matched_by="address"), "it names an address and no letter of ours"),
+        (event("hard", matched_by="address"), "it names an address but no letter that was sent"),
         (event("hard", reason="disabled"), "after two runs"),
         (event("soft"), "after 3 runs in a row, over at least 7 days"),
         (event("not_their_fault"), "for what or who we are"),

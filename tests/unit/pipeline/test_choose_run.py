@@ -370,9 +370,9 @@ def test_every_change_is_named(pick: Pick, current: dict[str, str], told: list[s
 @pytest.mark.parametrize(
     ("before", "now", "told"),
     [
-        (None, "2", "the run's way is 1, this version's is 2"),  # release 0.1.0 wrote none
-        ("2", "3", "the run's way is 2, this version's is 3"),
-        ("3", "2", "the run's way is 3, this version's is 2"),  # an older version in place of a newer one
+        (None, "2", "rendering number 1 when it began, 2 now"),  # release 0.1.0 wrote none
+        ("2", "3", "rendering number 2 when it began, 3 now"),
+        ("3", "2", "rendering number 3 when it began, 2 now"),  # an older version in place of a newer one
     ],
 )
 def test_another_way_of_rendering_is_refused(pick: Pick, before: str | None, now: str, told: str) -> None:

@@ -39,7 +39,7 @@ def recorder(checkpoint: Checkpoint) -> LedgerRecorder:
 
 
 def postponed(seconds: float) -> Outcome:
-    return Outcome(1, Verdict.DEFERRED, "the limits for its domain hold it", counted=False, retry_after=seconds)
+    return Outcome(1, Verdict.DEFERRED, "its domain's limits allow it only later", counted=False, retry_after=seconds)
 
 
 def test_who_waits_for_a_limit_of_ours_is_never_given_up(recorder: LedgerRecorder, checkpoint: Checkpoint) -> None:

@@ -62,7 +62,7 @@ def test_a_letter_that_ran_out_of_tries_is_told_as_that():
 
 
 def test_what_no_relay_said_has_no_meaning_to_look_up():
-    [one] = told(refused(1, "the limits for its domain hold it", code=0, enhanced="", verdict="deferred"))
+    [one] = told(refused(1, "its domain's limits allow it only later", code=0, enhanced="", verdict="deferred"))
     assert (one.meaning, one.advice) == ("", "nothing to do: a later pass tries again")
     [other] = told(refused(1, "the relay closed the connection", code=0, enhanced="", verdict="in_doubt"))
     assert (other.meaning, other.advice) == ("", "")
