@@ -383,3 +383,16 @@ def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_url_or_a_key(t
 )
 def test_people_read_a_domain_in_its_own_letters(address, said):
     assert formatting.people_address(address) == said
+
+
+def test_every_figure_of_the_summary_is_described_in_at_least_three_words():
+    schema = json.loads((Path(campaign.report.__file__).parent / "summary.schema.json").read_text("utf-8"))
+    assert [name for name, text in descriptions(schema) if len(text.split()) < 3] == []
+
+
+def descriptions(schema):
+    """The name and the description of every property, of those of nested objects too."""
+    for name, shape in schema.get("properties", {}).items():
+        yield name, shape.get("description", "")
+        yield from descriptions(shape)
+        yield from descriptions(shape.get("items", {}))
