@@ -3,6 +3,8 @@
     python -m torture.launch '{"point": "dot after", "nth": 3}' send campaign.toml
     python -m torture.launch --nursery
 
+The senders that such a command starts get their orders from the environment, as the command has no other word to them.
+
 The nursery imports everything first and then forks a process for each JSON object on its stdin, so that a start costs
 milliseconds; it answers ``{"pid": …}`` at each birth and ``{"pid": …, "code": …, "seconds": …, "queued": …}`` at
 each end.
@@ -30,6 +32,9 @@ FIRST = (
     "premailer", "cssutils", "email_validator", "aiosmtplib", "email.message", "structlog", "tqdm",
     "cryptography.fernet",
 )  # fmt: skip
+
+#: The variable that holds the orders of senders.
+SENDERS = "TORTURE_SENDERS"
 
 
 def run(orders: dict[str, Any], arguments: list[str]) -> None:
@@ -111,6 +116,8 @@ def _bear(wish: dict[str, Any], born: dict[int, float], *pipes: int) -> None:
     run(wish["orders"], wish["arguments"])
 
 
+if __name__ == "__mp_main__" and SENDERS in os.environ:  # imported by a sender, before it does anything
+    points.settle(json.loads(os.environ[SENDERS]))
 if __name__ == "__main__":
     if sys.argv[1] == "--nursery":
         nursery()

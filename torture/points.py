@@ -25,16 +25,20 @@ BLAMELESS = (
 ALL = IN_DOUBT + BLAMELESS
 #: Passed only where a relay calls an address dead: between the journal's verdict and the list that later runs read.
 SUPPRESSED = ("suppressed before", "suppressed after")
+#: Passed only where several processes send: by the parent, when it makes a shard's journal, merges and removes it.
+MERGING = (
+    "lease after", "merged before", "merged torn", "merged after", "unlink before", "unlink after",
+)  # fmt: skip
 #: Points that a small run passes once; the others once a letter.
 ONCE = frozenset(point for point in BLAMELESS if point.split()[0] not in {"content", "intent", "verdict", "sync"})
-_RECORDS = frozenset({"started", "pass", "frontier", "intent", "verdict", "ended"})
+_RECORDS = frozenset({"started", "pass", "frontier", "intent", "verdict", "ended", "merged"})
 _METHODS = {"content": "content", "dot": "dot", "reply": "verdict"}
 
 
-def install(point: str, nth: int) -> None:
-    """Die at the ``nth`` passage of ``point`` (from 1)."""
+def install(point: str, nth: int, once: str = "") -> None:
+    """Die at the ``nth`` passage of ``point`` (from 1). ``once``: a file to be made by the only process that may."""
     what, _, when = point.rpartition(" ")
-    passed = _Passages(nth)
+    passed = _Passages(nth, once)
     if what in _RECORDS:
         _at_record(what, when, passed)
     elif what in _METHODS:
@@ -43,6 +47,10 @@ def install(point: str, nth: int) -> None:
         _at_sync(when, passed)
     elif what == "suppressed":
         _at_suppressed(when, passed)
+    elif what == "lease":
+        _at_lease(passed)
+    elif what == "unlink":
+        _at_unlink(when, passed)
     elif what.endswith("rename"):
         _at_rename({"plan rename": "plan.jsonl", "journal rename": "checkpoint.journal"}[what], when, passed)
     else:
@@ -50,12 +58,19 @@ def install(point: str, nth: int) -> None:
 
 
 class _Passages:
-    def __init__(self, nth: int) -> None:
-        self.left = nth
+    def __init__(self, nth: int, once: str) -> None:
+        self.left, self._once = nth, once
 
     def due(self) -> bool:
         self.left -= 1
-        return self.left == 0
+        return self.left == 0 and (not self._once or self._is_first())
+
+    def _is_first(self) -> bool:
+        try:
+            os.close(os.open(self._once, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
 
 
 def _at_record(kind: str, when: str, passed: _Passages) -> None:
@@ -132,6 +147,35 @@ def _at_suppressed(when: str, passed: _Passages) -> None:
     FeedbackStore.append = append  # type: ignore[method-assign]
 
 
+def _at_lease(passed: _Passages) -> None:
+    from campaign.ledger.shards.shard_store import ShardStore
+
+    original = ShardStore.lease
+
+    def lease(self: ShardStore, most: int) -> Any:
+        found = original(self, most)
+        if found is not None and passed.due():
+            die()
+        return found
+
+    ShardStore.lease = lease  # type: ignore[method-assign]
+
+
+def _at_unlink(when: str, passed: _Passages) -> None:
+    original = os.unlink
+
+    def unlink(path: Any, **more: Any) -> None:
+        folder, _, name = os.fspath(path).rpartition(os.sep)
+        due = folder.endswith("shards") and not name.startswith(".") and passed.due()
+        if due and when == "before":
+            die()
+        original(path, **more)
+        if due:
+            die()
+
+    os.unlink = unlink
+
+
 def _at_rename(name: str, when: str, passed: _Passages) -> None:
     for call in ("replace", "rename"):
         _wrap(call, name, when, passed)
@@ -173,7 +217,11 @@ def settle(orders: Mapping[str, Any]) -> None:
     from torture import clocks, recording, refusing
 
     if "point" in orders:
-        install(orders["point"], orders["nth"])
+        install(orders["point"], orders["nth"], orders.get("once", ""))
+    if "smallest" in orders:
+        from campaign.ledger.shards import shard_store
+
+        shard_store.SMALLEST = orders["smallest"]
     if "refuse" in orders:
         refusing.install(**orders["refuse"])
     if "clock" in orders:

@@ -12,6 +12,7 @@ from torture.lives import ANY_TIME, Life, ends
 from torture.scenarios.points import ended_well
 from torture.scene import Scene
 
+SCENARIO = "SIGKILL at random times"
 PEOPLE = 2000
 BATCH = 25
 #: How a share of the kills is spread: connections, sending processes, durability, what is done about doubts, and
@@ -35,7 +36,7 @@ def cases(kills: int) -> list[Case]:
     batches = max(round(kills / BATCH), 1)
     each = max(kills // batches, 1)
     return [
-        Case("SIGKILL at random times", f"kills {at}", until_done,
+        Case(SCENARIO, f"kills {at}", until_done,
              {"kills": each, "mix": MIXES[at % len(MIXES)], "people": PEOPLE}, cost=each * 1.6 + 10)
         for at in range(batches)
     ]  # fmt: skip

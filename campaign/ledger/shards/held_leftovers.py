@@ -28,11 +28,12 @@ def held_leftovers(run: Path, reading: Reading, boot: str) -> Iterator[list[Left
 
 
 def remove_journals(run: Path) -> None:
-    """Remove all journals of shards, and their folder. Raises StorageError."""
+    """Remove all journals of shards, those that a kill left half made, and their folder. Raises StorageError."""
+    folder = run / FOLDER
     try:
-        for _, path in shard_journals(run):
+        for path in [*(path for _, path in shard_journals(run)), *folder.glob(".*.new")]:
             path.unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            (run / FOLDER).rmdir()
     except OSError as error:
-        raise unwritable(run / FOLDER, error) from error
+        raise unwritable(folder, error) from error
+    with contextlib.suppress(OSError):  # it is not there, or somebody put something else into it
+        folder.rmdir()

@@ -242,3 +242,11 @@ def test_a_folder_of_shards_that_is_empty_is_removed(run: Path) -> None:
     (run / FOLDER).mkdir()
     open_again(run)
     assert not (run / FOLDER).exists()
+
+
+@pytest.mark.parametrize("name", [".2-5-9.journal.86fde17654ec4c3a.new", "a note of somebody"])
+def test_what_else_lies_among_shards_stops_no_run_and_a_journal_half_made_is_removed(run: Path, name: str) -> None:
+    (run / FOLDER).mkdir()
+    (run / FOLDER / name).write_bytes(b"")
+    Checkpoint(run).close()
+    assert (run / FOLDER / name).exists() == (not name.endswith(".new"))
