@@ -42,6 +42,7 @@ COMMANDS = {
     "repair": ("repair", "Save what can be saved of a damaged journal."),
     "report": ("report", "Write the HTML report and the summary again."),
     "stats": ("stats", "Compare the editions of a campaign."),
+    "explain": ("explain", "Explain a finding, an exit code, a message or a key."),
     "schema": ("schema", "Print the schema of the campaign file, for an editor."),
     "unsubscribe-token": ("unsubscribe_token", "Show which recipient an unsubscribe link stands for."),
 }

@@ -94,7 +94,7 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
         raise ConfigError(
             f"{file} has {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}.",
             evidence=mistakes,
-            next_step=f"correct {file} and run `campaign check {file}`; every key is explained in docs/reference.md",
+            next_step=f"correct {file} and run `campaign check {file}`; `campaign explain KEY` explains a key",
         ) from None
     return Settings(**dict(parsed), base=file.resolve().parent, file=file.resolve())
 

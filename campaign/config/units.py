@@ -1,7 +1,7 @@
 """The written forms of durations, rates, ramps, shares and mailboxes, and the values they stand for.
 
 Each annotated type turns the written form into a plain value, or raises an error that shows the expected form. It
-also has the JSON Schema of the written form, for editors.
+also has the JSON Schema of the written form, for editors; its keyword `x-form` says in words how a value is written.
 """
 
 from __future__ import annotations
@@ -225,24 +225,44 @@ _DOMAIN_END = r"@[^\s@<>(){}\[\]\\,;:\"]+"
 Duration = Annotated[
     float,
     BeforeValidator(duration),
-    WithJsonSchema({"anyOf": [_text(_DURATION_FORM), {"type": "number", "minimum": 0}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [_text(_DURATION_FORM), {"type": "number", "minimum": 0}],
+            "x-form": "a duration such as '90s', '15m', '2h' or '7d', or a number of seconds",
+        }
+    ),
 ]
 Rates = Annotated[
     tuple[Rate, ...],
     BeforeValidator(rates),
     PlainSerializer(lambda many: [str(one) for one in many]),
-    WithJsonSchema({"anyOf": [_RATE_SCHEMA, {"type": "array", "items": _RATE_SCHEMA}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [_RATE_SCHEMA, {"type": "array", "items": _RATE_SCHEMA}],
+            "x-form": "a rate such as '50/s', '1000/h' or '100000/day', or a list of these",
+        }
+    ),
 ]
 RampText = Annotated[
     Ramp | None,
     BeforeValidator(ramp),
     PlainSerializer(lambda one: str(one or "")),
-    WithJsonSchema(_text(rf"({_RATE.pattern}\s*\.\.\s*{_RATE.pattern}\s+over\s+{_DURATION_FORM})?")),
+    WithJsonSchema(
+        _text(
+            rf"({_RATE.pattern}\s*\.\.\s*{_RATE.pattern}\s+over\s+{_DURATION_FORM})?",
+            **{"x-form": "a ramp such as '10/s..200/s over 30m'"},
+        )
+    ),
 ]
 Share = Annotated[
     float,
     BeforeValidator(share),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, _text(_PERCENT.pattern)]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, _text(_PERCENT.pattern)],
+            "x-form": "a share such as 0.2 or '20 %'",
+        }
+    ),
 ]
 SenderText = Annotated[
     Mailbox,
