@@ -151,7 +151,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     from campaign.ledger.state.run_state import RunState
 
-    def settle(self: Any, *, power_lost: bool) -> list[int]:
+    def settle(self: Any, **_: Any) -> list[int]:
         self.pending.clear()
         return []
 
@@ -162,8 +162,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     from campaign.ledger.state.run_state import RunState
 
-    def settle(self: Any, *, power_lost: bool) -> Any:
-        return before(self, power_lost=False)
+    def settle(self: Any, *, power_lost: bool, taken: Any = ()) -> Any:
+        return before(self, power_lost=False, taken=taken)
 
     before = patch.set(RunState, "settle_interrupted", settle)
 
