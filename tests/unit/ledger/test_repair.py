@@ -67,6 +67,14 @@ def test_whoever_the_lost_lines_may_have_told_of_is_in_doubt_and_nobody_else(dam
     assert history.verdict(64) is Verdict.WAITING
 
 
+def test_a_letter_put_in_doubt_keeps_its_date_so_that_it_can_be_sent_again_with_the_same_bytes(damaged: Path) -> None:
+    damaged.write_bytes(damaged.read_bytes() + encode(Pass(2, 200)))
+    repair(damaged)
+    history = read_history(damaged.parent)
+    assert history.dates[1] == 100
+    assert history.dates[63] == 200
+
+
 @pytest.mark.parametrize("rest", [[encode(Synced(500))], [b"more rubbish\n"], []])
 def test_where_the_lost_line_may_have_raised_the_frontier_a_block_more_is_in_doubt(
     damaged: Path, rest: list[bytes], monkeypatch: pytest.MonkeyPatch
@@ -252,6 +260,16 @@ def test_whoever_a_lost_line_of_a_shard_may_have_told_of_is_in_doubt_and_nobody_
     assert doubts >= set(range(10, 20))
     assert doubts <= set(range(10, 30))
     assert history.digests[12] == "cc"
+
+
+def test_of_a_sound_shard_whoever_was_reserved_is_in_doubt_where_another_is_damaged(tmp_path: Path) -> None:
+    """A line that was lost with the run's own journal may have told that they were served."""
+    in_shards(tmp_path)
+    damage(shard_path(tmp_path, ShardSpan(2, 20, 30)), 4)
+    repair(tmp_path / journal_reader.NAME)
+    history = read_history(tmp_path, running=True)
+    assert list(history.numbers(Verdict.IN_DOUBT)) == [10, 12, 13, 14, *range(20, 30)]
+    assert history.verdict(15) is Verdict.WAITING
 
 
 def test_what_shards_tell_is_in_the_repaired_journal_once(tmp_path: Path) -> None:

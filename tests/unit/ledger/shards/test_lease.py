@@ -46,6 +46,7 @@ def test_it_is_about_the_numbers_from_the_first_to_the_last() -> None:
 
 def test_what_a_sender_learns_is_what_the_run_knows() -> None:
     parent, history = known(), sender()
+    history.run_clock.tick(200.0)
     pickle.loads(pickle.dumps(Lease.of(parent, 4, [3, 5, 9], few=False))).lay_into(history)
     assert (history.passes, history.pass_at) == (2, 200)
     for number in (3, 5, 9):
@@ -55,6 +56,8 @@ def test_what_a_sender_learns_is_what_the_run_knows() -> None:
         assert history.not_before[number] == parent.not_before[number]
         assert history.is_due(number)
     assert (history.attempts[3], history.dates[3], history.not_before[3]) == (2, 100, 150)
+    history.run_clock.tick(260.0)
+    assert history.age(9, 0.0) == 60.0
     assert not any(history.is_due(number) for number in range(20) if number not in {3, 5, 9})
 
 

@@ -176,6 +176,20 @@ def test_a_loss_of_power_puts_in_doubt_whoever_may_have_been_taken(
     assert list(read_history(run).numbers(Verdict.IN_DOUBT)) == doubts
 
 
+def test_who_was_certainly_not_taken_by_a_sender_that_was_killed_is_not_in_doubt_by_a_later_loss_of_power(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard's journal is whole after a kill, and says who was taken; it may outlive the command that merged it."""
+    path = leave(run, 1, 0, FIRST, upto=6)
+    kept = path.read_bytes()
+    open_again(run)
+    path.parent.mkdir()
+    path.write_bytes(kept)
+    monkeypatch.setattr(recovery, "boot_identity", lambda: "after")
+    open_again(run, "after")
+    assert list(read_history(run).numbers(Verdict.IN_DOUBT)) == [2]
+
+
 @pytest.mark.parametrize("boot", ["before", "after"])
 @pytest.mark.parametrize("when", WHENS)
 def test_opening_may_be_killed_at_any_step_and_the_next_one_gives_the_same(

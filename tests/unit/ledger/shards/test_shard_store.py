@@ -20,6 +20,7 @@ from campaign.ledger.journal.journal_records import (
     Merged,
     Opened,
     Record,
+    ReservedUpTo,
     VerdictRecord,
     decode,
     encode,
@@ -188,6 +189,29 @@ def test_a_shard_taken_back_gives_its_doubts_and_whoever_is_due_is_in_a_later_on
     assert list(desk.lease().numbers) == [5, 6, 7]
     told = [one for one in read_run(desk.run) if isinstance(one, VerdictRecord) and one.verdict == "in_doubt"]
     assert [(one.number, one.reason, one.counted) for one in told] == [(1, ENDED, False), (4, ENDED, False)]
+
+
+def test_of_a_shard_taken_back_nobody_else_is_in_doubt_by_a_later_loss_of_power(desk: Desk) -> None:
+    desk.begin(5)
+    lease = desk.lease()
+    desk.write(lease, ReservedUpTo(64), intent(0))
+    path = shard_path(desk.run, lease.span)
+    kept = path.read_bytes()
+    desk.store.take_back(1)
+    path.write_bytes(kept)  # the loss of power came before it was removed
+    desk.checkpoint.close()
+    desk.checkpoint = Checkpoint(desk.run, boot="another", clock=lambda: NOW)
+    assert list(desk.history.numbers(Verdict.IN_DOUBT)) == [0]
+
+
+def test_whoever_came_back_is_cut_again_where_fewer_may_be_sent(desk: Desk) -> None:
+    desk.begin(6)
+    desk.lease(5)
+    desk.store.take_back(1)
+    assert list(desk.lease(2).numbers) == [0, 1]
+    assert list(desk.lease(2).numbers) == [2, 3]
+    assert list(desk.lease().numbers) == [4]
+    assert list(desk.lease().numbers) == [5]
 
 
 @pytest.mark.parametrize("step", ["finish", "take_back"])
