@@ -41,6 +41,8 @@ REASON = "damaged lines of the journal may have been about this letter"
 class Salvage:
     """The result of a repair: sound lines, the numbers of lost ones (1-based), and who becomes in doubt.
 
+    ``doubtful`` maps each of these to the Date that the letter had, so that it can be sent again with the same bytes.
+
     A line is lost if it is damaged, or if its record is impossible, such as a recipient who is not in the plan.
     ``lost_in_shards`` are those of journals that sending processes left, as ``FILE:LINE``.
     """
@@ -49,7 +51,7 @@ class Salvage:
     lost_lines: list[int] = field(default_factory=list)
     lost_in_shards: list[str] = field(default_factory=list)
     torn: bool = False
-    doubtful: list[int] = field(default_factory=list)
+    doubtful: dict[int, int] = field(default_factory=dict)
     last_time: float = 0.0
 
     @property
@@ -148,7 +150,8 @@ class _Inspection:
             bound = self._bound + LARGEST_BLOCK * (self._may_be_frontier or self._damaged == lines)
             doubtful.update(n for n in history.numbers(Verdict.WAITING, Verdict.DEFERRED) if n < bound)
         if salvage.lost:
-            salvage.doubtful = sorted(doubtful.union(history.pending))
+            numbers = sorted(doubtful.union(history.pending))
+            salvage.doubtful = {number: history.dates[number] or history.pass_at for number in numbers}
         return salvage
 
     def _note(self, record: Record) -> None:
@@ -192,7 +195,8 @@ def _repaired(path: Path) -> Salvage:
         return salvage
     at = salvage.last_time
     doubts = [
-        encode(VerdictRecord(n, Verdict.IN_DOUBT.value, at=at, reason=REASON, counted=False)) for n in salvage.doubtful
+        encode(VerdictRecord(n, Verdict.IN_DOUBT.value, at=at, reason=REASON, date=float(date), counted=False))
+        for n, date in salvage.doubtful.items()
     ]
     write_whole(_kept(path), path.read_bytes())
     write_whole(path, b"".join([line + b"\n" for line in salvage.lines] + doubts))
