@@ -74,10 +74,10 @@ class People:
         return people
 
 
-def midway(tally: Tally, scene: Scene) -> None:
+def midway(tally: Tally, scene: Scene, *, intents_kept: bool = True) -> None:
     """What must hold at any moment, also right after a kill: whoever has a letter is accepted or in doubt."""
     people = People.of(books.read_runs(scene.runs))
-    _seen_letters(tally, people, books.read_oracle(scene.folder / "oracle.log"))
+    _seen_letters(tally, people, books.read_oracle(scene.folder / "oracle.log"), intents_kept=intents_kept)
 
 
 def closing(
@@ -92,8 +92,8 @@ def closing(
     """What must hold when the sender says that it is done.
 
     ``resent``: doubts were sent again. ``unserved``: how many may end without a letter. ``intents_kept``: no power
-    was lost under ``durability = "process"``, which may take unsynced intents with it. ``doubts_stay``: not all could
-    be sent again.
+    was lost under ``durability = "process"``, which may take unsynced intents with it, and no journal was damaged.
+    ``doubts_stay``: not all could be sent again.
     """
     runs, oracle = books.read_runs(scene.runs), books.read_oracle(scene.folder / "oracle.log")
     people = People.of(runs)

@@ -36,7 +36,7 @@ class Life:
     def begin(self) -> None:
         """Start the command."""
         log = self.scene.folder / "oracle.log"
-        self._doubts, self._log_at = _doubts(self.scene), log.stat().st_size
+        self._doubts, self._log_at, self._taken = _doubts(self.scene), log.stat().st_size, self.bench.counters()[2]
         self.sender: Sender = self.bench.start(self.scene.folder, "send", str(self.scene.file))
 
     @property
@@ -78,7 +78,9 @@ class Life:
         self.tally.must(not left, f"{len(left)} senders still run half a minute after their parent ended by {how}")
         family.kill(left)
         self.bench.settled()
-        ended = code == (143 if how == "SIGTERM" else -9)
+        # A signal that comes before anybody listens for it ends the interpreter.
+        early = code == -signal.SIGTERM and self.bench.counters()[2] == self._taken
+        ended = early or code == (143 if how == "SIGTERM" else -9)
         self.tally.must(ended or code in FORESEEN, f"exit {code} after {how}: {self.sender.words()[-300:]}")
         return ended
 

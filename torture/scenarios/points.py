@@ -68,13 +68,13 @@ def _doubts(tally: Tally, scene: Scene, point: str) -> None:
     tally.must(found == wanted, f"{point}: {found} in doubt, {wanted} expected")
 
 
-def resume(bench: Bench, scene: Scene, tally: Tally, policy: str, **orders: Any) -> None:
+def resume(bench: Bench, scene: Scene, tally: Tally, policy: str, *, intents_kept: bool = True, **orders: Any) -> None:
     """Run the same command again to the end, and audit."""
     sender = bench.bear(scene.folder, "send", str(scene.file), **orders)
     code = sender.wait()
     audit.no_traceback(tally, sender.words(), sender.said)
     ended_well(tally, scene, policy, code, sender.words())
-    audit.closing(tally, scene, resent=policy == "resend")
+    audit.closing(tally, scene, resent=policy == "resend", intents_kept=intents_kept)
 
 
 def ended_well(tally: Tally, scene: Scene, policy: str, code: int, words: str) -> None:

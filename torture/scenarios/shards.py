@@ -113,10 +113,10 @@ def _recovery(bench: Bench, scene: Scene, tally: Tally, chance: random.Random) -
     audit.midway(tally, scene)
 
 
-def _go_on(bench: Bench, scene: Scene, tally: Tally, chance: random.Random) -> None:
+def _go_on(bench: Bench, scene: Scene, tally: Tally, chance: random.Random, *, intents_kept: bool = True) -> None:
     before = tally.letters
     scene.change("delivery", "processes", str(chance.choice((1, 1, 2, 4))))
-    resume(bench, scene, tally, scene.in_doubt)
+    resume(bench, scene, tally, scene.in_doubt, intents_kept=intents_kept)
     tally.letters = before + books.read_oracle(scene.folder / "oracle.log").copies
 
 
@@ -177,8 +177,8 @@ def damaged(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> 
         tally.must(repair.wait() == 0, f"repair {options} exited {repair.code}: {repair.words()[-300:]}")
         audit.no_traceback(tally, repair.words(), repair.said)
     tally.must(bench.counters()[2] == letters, "letters were sent before the journal was repaired")
-    audit.midway(tally, scene)
-    _go_on(bench, scene, tally, chance)
+    audit.midway(tally, scene, intents_kept=False)
+    _go_on(bench, scene, tally, chance, intents_kept=False)
 
 
 def _kill_all_at_once(command: Sender, scene: Scene) -> None:
