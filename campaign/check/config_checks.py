@@ -9,6 +9,7 @@ from campaign.check.findings import Finding, Findings
 from campaign.check.list_warnings import Survey, typo_hints
 from campaign.delivery.relays.relay_rewrites import rewritten
 from campaign.pipeline.command_context import Job
+from campaign.report.formatting import counted
 from campaign.report.summary import rows_text
 
 #: From this many letters on a list counts as bulk, and a way to unsubscribe is expected.
@@ -76,6 +77,20 @@ def check_settings(job: Job, plan: Plan, findings: Findings) -> None:
             f"there is no way to unsubscribe{only}; Gmail and Yahoo demand one click in newsletters",
             where="compose.unsubscribe",
             remedy='set it, or for notifications put Auto-Submitted = "auto-generated" into compose.headers',
+        )
+    _check_processes(job, findings)
+
+
+def _check_processes(job: Job, findings: Findings) -> None:
+    """Check that each sending process has a connection; those without are not started."""
+    wanted, most = job.settings.delivery.processes, job.settings.delivery.connections
+    if isinstance(wanted, int) and wanted > most and not job.rehearsal:
+        findings.add(
+            "warning",
+            "idle-processes",
+            f"{wanted} sending processes share {counted(most, 'connection')}, so only {most} of them are started",
+            where="delivery.processes",
+            remedy="set connections to at least the number of processes, or lower processes",
         )
 
 

@@ -79,6 +79,10 @@ def codes(findings: Findings) -> list[str]:
         ({"campaign": 'return_path = "bounces@example.net"'}, 1, ["return-path"]),
         ({"campaign": 'return_path = "bounce+{token}@example.com"'}, 1, []),
         ({"campaign": 'return_path = "bounce+{token}@example.net"'}, 1, ["return-path"]),
+        ({"delivery": 'relay = "smtp://127.0.0.1"\nprocesses = 3\nconnections = 2'}, 1, ["idle-processes"]),
+        ({"delivery": 'relay = "smtp://127.0.0.1"\nprocesses = 3\nconnections = 3'}, 1, []),
+        ({"delivery": 'relay = "smtp://127.0.0.1"\nprocesses = "auto"\nconnections = 1'}, 1, []),
+        ({"delivery": 'relay = "mailbox"\nprocesses = 3\nconnections = 1'}, 1, []),
     ],
 )
 def test_settings_are_judged(settings: dict[str, str], size: int, found: list[str], tmp_path: Path):
