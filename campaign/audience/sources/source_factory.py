@@ -75,7 +75,7 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
     if suffix in TEXT:
         return DelimitedFile(path, settings)
     if suffix in WORKBOOKS:
-        from campaign.audience.sources.spreadsheet import Workbook
+        from campaign.audience.sources.spreadsheets.spreadsheet import Workbook
 
         return Workbook(path, settings)
     if suffix in FRAMES:

@@ -15,8 +15,8 @@ from typing import IO, Any
 import msgspec
 
 from campaign.audience.plan.plan_codec import decode_value
-from campaign.audience.sources.spreadsheet_child import MEMORY, SECONDS
-from campaign.audience.sources.spreadsheet_far_cells import far_cells
+from campaign.audience.sources.spreadsheets.spreadsheet_child import MEMORY, SECONDS
+from campaign.audience.sources.spreadsheets.spreadsheet_far_cells import far_cells
 from campaign.errors import CampaignError, ConfigError, InputError, InternalError, install_extra
 from campaign.model import Value
 
@@ -95,7 +95,7 @@ def opened_sheet(path: Path, wanted: str) -> Generator[Sheet]:
         sys.executable,
         "-P",
         "-m",
-        "campaign.audience.sources.spreadsheet_child",
+        "campaign.audience.sources.spreadsheets.spreadsheet_child",
         str(path),
         wanted,
         str(MEMORY),

@@ -13,7 +13,7 @@ from pathlib import Path
 from campaign.audience.columns.template_names import named_columns
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, HEADER_ROWS, BadRow, Chunk
 from campaign.audience.sources.source_file import identity
-from campaign.audience.sources.spreadsheet_process import Row, opened_sheet
+from campaign.audience.sources.spreadsheets.spreadsheet_process import Row, opened_sheet
 from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
 
