@@ -18,7 +18,19 @@ def install(under: str, into: str) -> None:
         return ""
 
     Calls(under, note).install()
+    _watch_removals(os.path.realpath(under) + os.sep, lambda path: note("unlink", path, b""))
     _watch_dots(lambda number: note("dot", str(number), b""))
+
+
+def _watch_removals(under: str, told: Any) -> None:
+    original = os.unlink
+
+    def unlink(path: Any, **more: Any) -> None:
+        if os.path.abspath(path).startswith(under):
+            told(os.path.abspath(path))
+        original(path, **more)
+
+    os.unlink = unlink
 
 
 def _watch_dots(told: Any) -> None:
