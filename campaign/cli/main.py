@@ -24,6 +24,7 @@ from campaign.report.printed_commands import typeable
 
 #: Command -> its module in this folder, and its line in the help, in the order of a campaign's life.
 COMMANDS = {
+    "init": ("init", "Write a first campaign for a list, and a letter to begin with."),
     "check": ("check", "Check data, every letter and the relay; send nothing."),
     "preview": ("preview", "Write some letters as .eml files and a page to look at."),
     "test": ("test", "Send real rows to yourself."),
@@ -84,6 +85,7 @@ def cli() -> None:
 
     \b
     A first campaign:
+      campaign init                       asks, and writes newsletter.toml
       campaign check newsletter.toml      everything short of sending
       campaign preview newsletter.toml    look at the letters in a browser
       campaign test newsletter.toml --to me@example.com

@@ -124,7 +124,7 @@ def _not_there(file: Path) -> ConfigError:
     return ConfigError(
         f"There is no campaign file {file}.",
         evidence=() if file.parent.is_dir() else f"there is no folder {file.parent}",
-        next_step=f"name one that is there{_such_as(file)}, or write one: docs/guide.md begins with the smallest",
+        next_step=f"name one that is there{_such_as(file)}, or have one written: campaign init",
     )
 
 

@@ -22,7 +22,7 @@ from campaign.errors import install_extra
 
 NAME = "campaign"
 _VERBS = (
-    "check|preview|test|send|retry|status|set|pause|resume|stop|cancel|collect|suppression|resolve|repair|report|stats|"
+    "init|check|preview|test|send|retry|status|set|pause|resume|stop|cancel|collect|suppression|resolve|repair|report|stats|"
     "forget|unsubscribe-token|schema|explain"
 )
 _COMMAND = re.compile(rf"(?<![\w./-]){NAME}(?= (?:{_VERBS})\b)")

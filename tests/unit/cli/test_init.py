@@ -1,0 +1,154 @@
+"""`campaign init` asks on a terminal, takes options instead, and names what is missing where nobody can be asked."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from campaign.cli import init
+from campaign.cli.main import cli
+from campaign.errors import ConfigError
+
+FROM = ("--from", "news@example.com")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one list."""
+    monkeypatch.chdir(tmp_path)
+    Path("people.csv").write_text("email,name\nada@example.com,Ada\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init, "has_terminal", lambda: True)
+
+
+def typed(*words: str, answers: str = "") -> Result:
+    return CliRunner().invoke(cli, ["init", *words], input=answers)
+
+
+def written(file: str = "newsletter.toml") -> dict[str, Any]:
+    return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+
+
+def test_with_the_return_key_alone_every_question_has_an_answer(terminal: None) -> None:
+    found = typed(answers="\n" * 6)
+    assert found.exit_code == 0, found.output
+    assert "people.csv: 1 recipient; addresses from the column 'email', names from 'name'" in found.stderr
+    assert written()["audience"]["source"] == "people.csv"
+    assert written()["delivery"]["relay"] == "mailbox"
+    assert [line.partition("  # ")[2] for line in found.stdout.splitlines()] == [
+        "everything short of sending",
+        "look at the letters in a browser",
+        "a rehearsal: nobody gets a letter",
+    ]
+
+
+def test_what_is_typed_is_taken(terminal: None) -> None:
+    answers = ["peple.csv", "people.csv", "2", "3", "members", "Ada <ada@example.com>", "gmail"]
+    found = typed(answers="\n".join(answers) + "\n")
+    assert found.exit_code == 0, found.output
+    assert "There is no list peple.csv. there is: people.csv" in found.stderr
+    assert written("members.toml")["campaign"] == {"name": "members", "from": "Ada <ada@example.com>"}
+    assert written("members.toml")["compose"]["mjml"] == "members.mjml.j2"
+    assert written("members.toml")["delivery"] == {"relay": "gmail"}
+
+
+def test_what_an_option_says_is_not_asked(terminal: None) -> None:
+    given = [
+        "--list",
+        "people.csv",
+        "--template",
+        "invoice",
+        "--format",
+        "markdown",
+        "--name",
+        "a",
+        "--relay",
+        "mailbox",
+    ]
+    found = typed(*given, *FROM)
+    assert found.exit_code == 0, found.output
+    assert written("a.toml")["compose"]["markdown"] == "a.md.j2"
+
+
+def test_an_answer_that_cannot_be_is_asked_again(terminal: None) -> None:
+    Path("newsletter.toml").write_text("mine")
+    answers = ["", "", "", "", "my news", "news", "nobody", "", "smtp.example.com", ""]
+    found = typed(answers="\n".join(answers) + "\n")
+    assert found.exit_code == 0, found.output
+    assert "newsletter.toml is already there; choose another name" in found.stderr
+    assert "'my news' is no name of a campaign" in found.stderr
+    assert "'nobody' is not a mailbox; write one such as" in found.stderr
+    assert "There is no relay preset 'smtp.example.com'." in found.stderr
+    assert Path("newsletter.toml").read_text() == "mine"
+
+
+def test_whoever_sees_how_a_list_reads_chooses_its_encoding(terminal: None) -> None:
+    Path("people.csv").write_bytes("email,name\nzoe@example.org,Zoë\n".encode("latin-1"))
+    found = typed(*FROM, answers="\n2\n\n\n\n\n")
+    assert found.exit_code == 0, found.output
+    assert "Which of these lines reads right?" in found.stderr
+    assert "  1  cp1252  zoe@example.org,Zoë\n  2  cp1257  zoe@example.org,Zoė\n" in found.stderr
+    assert written()["audience"]["encoding"] == "cp1257"
+
+
+def test_a_database_is_asked_for_its_statement(terminal: None) -> None:
+    found = typed(*FROM, "--list", "sqlite:///gone.sqlite", answers="select 1\n")
+    assert "Its select statement" in found.stderr
+    assert "gone.sqlite, which is no file" in str(found.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "Give --list and --from, or --yes for the defaults: there is no terminal to ask on."),
+        (["--list", "people.csv"], "Give --from, or --yes for the defaults: there"),
+        ([*FROM], "Give --list, or --yes for the defaults: there"),
+        (["--list", "sqlite:///a.sqlite", *FROM], "Give --query: there is no terminal"),
+        (["--list", "sqlite:///a.sqlite", "--yes"], "Give --query: "),
+        (["empty", "--yes"], "Give --list: empty has 0 lists."),
+        (["--yes", "--from", "nobody"], "'nobody' is not a mailbox"),
+        (["--yes", "--relay", "https://example.com"], "begins with neither"),
+        (["--yes", "--name", "my news"], "letters, digits, dot, dash and underscore"),
+        (["--yes", "--template", "poem"], "'poem' is not one of"),
+        (["people.csv", "--yes"], "people.csv"),
+    ],
+)
+def test_where_nobody_can_be_asked_what_is_missing_or_wrong_is_named(
+    words: list[str], sentence: str, here: Path
+) -> None:
+    found = typed(*words)
+    assert found.exit_code == 2
+    assert sentence in found.output
+    assert [path.name for path in here.iterdir()] == ["people.csv"]
+
+
+def test_two_lists_are_not_chosen_from_by_chance(here: Path) -> None:
+    Path("others.xlsx").write_bytes(b"")
+    found = typed("--yes")
+    assert found.exit_code == 2
+    assert "Give --list: this folder has 2 lists." in found.output
+
+
+def test_the_only_list_of_a_folder_is_taken_with_yes() -> None:
+    Path("news").mkdir()
+    Path("people.csv").rename("news/people.csv")
+    assert typed("news", "--yes").exit_code == 0
+    assert written("news/newsletter.toml")["audience"]["source"] == "people.csv"
+
+
+def test_a_format_whose_library_is_missing_is_told_before_anything_is_written(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "mjml", None)
+    found = typed("--yes", "--format", "mjml")
+    assert isinstance(found.exception, ConfigError)
+    assert "compose.mjml needs a library" in found.exception.what
+    assert [path.name for path in here.iterdir()] == ["people.csv"]
