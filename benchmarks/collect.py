@@ -111,7 +111,7 @@ def messages_a_second(count: int, by: str = "return-path") -> dict[str, Any]:
 def lay_out(folder: Path, count: int, by: str) -> Path:
     """A campaign with one run of ``count`` recipients, and a bounce of each in the Maildir ``bounces``."""
     from campaign.compose.mime.header_values import message_ids
-    from campaign.compose.recipient_token import RecipientTokens
+    from campaign.compose.tokens.recipient_token import RecipientTokens
     from campaign.config import load
     from campaign.ledger import run_folder
     from campaign.model import Books

@@ -24,7 +24,7 @@ from campaign.exit_codes import ExitCode
 @click.option("--open", "token", required=True, metavar="TOKEN", help="The token from the link.")
 def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
     """Print as JSON which recipient an unsubscribe TOKEN of FILE's campaign stands for."""
-    from campaign.compose.unsubscribe_token import UnsubscribeTokens
+    from campaign.compose.tokens.unsubscribe_token import UnsubscribeTokens
     from campaign.config import load
     from campaign.pipeline.command_context import prepare
 

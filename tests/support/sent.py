@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from campaign.compose.mime.header_values import message_id
-from campaign.compose.recipient_token import RecipientTokens
-from campaign.compose.unsubscribe_token import UnsubscribeTokens
+from campaign.compose.tokens.recipient_token import RecipientTokens
+from campaign.compose.tokens.unsubscribe_token import UnsubscribeTokens
 from campaign.config import load
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from campaign.compose.recipient_token import RecipientTokens, possible_tokens
-from campaign.compose.unsubscribe_token import OpenedToken, UnsubscribeTokens
+from campaign.compose.tokens.recipient_token import RecipientTokens, possible_tokens
+from campaign.compose.tokens.unsubscribe_token import OpenedToken, UnsubscribeTokens
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.model import FeedbackOutcome
 from campaign.pipeline.collect.run_lookup import Planned, RunLookup

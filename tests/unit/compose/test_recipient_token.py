@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose import recipient_token
+from campaign.compose.tokens import recipient_token
 from campaign.compose.composer import Composer
-from campaign.compose.recipient_token import NOBODY, Purpose, RecipientTokens, possible_tokens
+from campaign.compose.tokens.recipient_token import NOBODY, Purpose, RecipientTokens, possible_tokens
 from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.model import Letter, Recipient
@@ -114,7 +114,7 @@ def test_tokens_of_neighbours_have_nothing_in_common_but_the_run() -> None:
 
 
 def test_runs_with_the_same_tag_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("campaign.compose.recipient_token._Keys.tag", lambda *_: b"abc")
+    monkeypatch.setattr("campaign.compose.tokens.recipient_token._Keys.tag", lambda *_: b"abc")
     tokens = RecipientTokens(SECRET, "return path")
     for trace in (RUN, OTHER_RUN):
         assert tokens.open(tokens.token(trace, 9), [OTHER_RUN, RUN]) == (trace, 9)
@@ -137,7 +137,7 @@ def test_the_table_of_runs_is_made_once_and_anew_when_they_change(monkeypatch: p
         tagged.append(trace)
         return plain(keys, trace)  # type: ignore[arg-type] # the very class it was taken from
 
-    monkeypatch.setattr("campaign.compose.recipient_token._Keys.tag", counted)
+    monkeypatch.setattr("campaign.compose.tokens.recipient_token._Keys.tag", counted)
     sought = [TOKENS.token(traces[3], number) for number in range(20)]
     tagged.clear()
     assert [tokens.open(token, traces) for token in sought] == [(traces[3], number) for number in range(20)]

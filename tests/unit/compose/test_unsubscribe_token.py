@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.unsubscribe_token import SHORTEST, OpenedToken, UnsubscribeTokens
+from campaign.compose.tokens.unsubscribe_token import SHORTEST, OpenedToken, UnsubscribeTokens
 from campaign.errors import ConfigError
 from campaign.model import Identity
 

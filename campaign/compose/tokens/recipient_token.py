@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from campaign.compose.unsubscribe_token import secret_lines
+from campaign.compose.tokens.unsubscribe_token import secret_lines
 from campaign.config.units import TOKEN, TOKEN_LENGTH
 from campaign.model import Identity
 
