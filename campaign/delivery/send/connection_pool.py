@@ -207,16 +207,18 @@ class ConnectionPool:
         if isinstance(found, RelayState) and found.dialling >= _at_once(found):
             return False  # one more could not dial it, would end at once, and would be wanted again
         if self.selector.weighted:
-            return self._wants_worker_by_weight(starting, serving, found)
+            return self._wants_worker_by_weight(workers, starting, serving, found)
         if admission.idle:
             return False
         if workers and any(account.throttle.wait("", self._clock()) > 0 for account in self.accounts.values()):
             return False  # no turn is missed: the limits delay us, not the connections; one worker waits for them
         return starting < max(_at_once(state) for state in self.selector.states)
 
-    def _wants_worker_by_weight(self, starting: int, serving: Sequence[RelayState], found: object) -> bool:
-        """Each relay has its own limits: a worker is wanted if the next one would find work."""
-        if isinstance(found, RelayState):
+    def _wants_worker_by_weight(
+        self, workers: int, starting: int, serving: Sequence[RelayState], found: object
+    ) -> bool:
+        """Each relay has its own limits: a worker is wanted if the next one would find work, or there is none."""
+        if workers and isinstance(found, RelayState):
             account = self.account(found)
             if account.idle or account.throttle.wait("", self._clock()) > 0:
                 return False

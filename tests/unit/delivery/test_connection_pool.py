@@ -73,3 +73,17 @@ async def test_an_account_that_cannot_be_opened_during_a_pass_ends_the_pass(monk
     recipients = iter([Recipient(0, "u@b.example", "u", "", 1, {})])
     with pytest.raises(StorageError):
         await asyncio.wait_for(dispatcher.serve_pass(recipients, nothing), 2)
+
+
+async def test_a_pass_over_weighted_relays_begins_with_a_worker_though_the_limit_is_used_up() -> None:
+    """Without one the pass would be over at once, as if it had nobody."""
+    full = Throttle([Rate(1, 60.0)])
+    full.spend("a.example", 0.0)
+    pool = ConnectionPool(
+        DeliverySection(), WEIGHTED, Any, clock=lambda: 0.0, rules=Rules.load(), throttles=lambda _: full,
+        fail=nothing, grow=nothing, resent=lambda _: False,
+    )  # fmt: skip
+    recipients = iter([Recipient(0, "u@b.example", "u", "", 1, {})])
+    pool.begin(Admission(Backlog(recipients, 900.0), lambda: 0.0, 900.0), nothing)
+    assert pool.wants_worker(0, 0)
+    assert not pool.wants_worker(1, 0)
