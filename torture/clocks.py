@@ -1,25 +1,34 @@
-"""A clock that is wrong and is set: what ``time.time`` says in this process, and when it jumps."""
+"""A clock that is wrong and is set: what ``time.time`` says in all processes of a run, and when it jumps."""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
 
-def install(start: float, later: float, deferrals: int) -> None:
-    """The clock is ``start`` seconds ahead until so many letters were put off, and ``later`` seconds from then on."""
+def install(start: float, later: float, deferrals: int, jumped: str) -> None:
+    """The clock is ``start`` seconds ahead until so many letters were put off, and ``later`` seconds from then on.
+
+    ``jumped`` is a file that is made when the clock jumps, for the other processes to see.
+    """
     from campaign.ledger.checkpoint import Checkpoint
+    from campaign.ledger.journal_writer import JournalWriter
+    from campaign.ledger.shards.shard_ledger import Shard, ShardLedger
 
     real, left = time.time, [deferrals]
-    original = Checkpoint.verdict
+    original = JournalWriter.verdict
 
     def told() -> float:
-        return real() + (start if left[0] > 0 else later)
+        return real() + (later if os.path.exists(jumped) else start)
 
-    def verdict(self: Checkpoint, outcome: Any, not_before: float = 0.0) -> None:
+    def verdict(self: JournalWriter, outcome: Any, not_before: float = 0.0) -> None:
         original(self, outcome, not_before)
         left[0] -= outcome.verdict.value == "deferred"
+        if left[0] == 0:
+            os.close(os.open(jumped, os.O_CREAT))
 
     time.time = told
-    Checkpoint.verdict = verdict  # type: ignore[method-assign]
-    Checkpoint.__init__.__kwdefaults__["clock"] = told  # it was bound when the nursery imported it
+    JournalWriter.verdict = verdict  # type: ignore[method-assign]
+    for bound in (Checkpoint, Shard, ShardLedger):  # as it was when the class was imported
+        bound.__init__.__kwdefaults__["clock"] = told  # type: ignore[misc]

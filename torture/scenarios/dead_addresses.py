@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
-from torture import audit, books, points
+from torture import audit, books, family, points
 from torture.audit import Tally
 from torture.bench import Bench, dice
 from torture.case import Case
+from torture.launch import SENDERS
 from torture.scene import Scene, address
 
 SCENARIO = "a kill between a dead address and its suppression"
@@ -40,18 +42,33 @@ def ended_at(bench: Bench, folder: Path, seed: int, tally: Tally, *, orders: dic
     for turn in range(repeats):
         chance, here = dice(seed, folder.name, turn), folder / f"turn-{turn}"
         dead = sorted(chance.sample(range(PEOPLE), DEAD))
-        scene = Scene(here, bench.port, range(PEOPLE), connections=1)
-        scene.settings["delivery"] = {"stop_share": "1.0"}
+        several = turn % 3 == 2 and "rename" not in str(orders)  # the list is drawn up by the parent
+        scene = Scene(here, bench.port, range(PEOPLE), connections=1 + several)
+        scene.settings["delivery"] = {"stop_share": "1.0", "processes": str(1 + several)}
         scene.write()
         bench.scene(here, replies={"rcpt": {address(n): ["550 5.1.1 =no such user"] for n in dead}})
-        code = bench.bear(here, "send", str(scene.file), **_told(orders, here, chance)).wait()
+        told = _told(orders, here, chance)
+        if several:
+            code = _in_a_sender(bench, scene, tally, told)
+        else:
+            code = bench.bear(here, "send", str(scene.file), **told).wait()
         bench.settled()
         tally.number += 1
         tally.kills += code == -9
-        tally.must(code in {-9, 73} or "short" in str(orders), f"{orders} did not strike: exit {code}")
+        tally.must(several or code in {-9, 73} or "short" in str(orders), f"{orders} did not strike: exit {code}")
         audit.midway(tally, scene)
         _go_on(bench, scene, tally, chance.choice(NEXT))
         _judge(tally, scene, {address(n) for n in dead})
+
+
+def _in_a_sender(bench: Bench, scene: Scene, tally: Tally, orders: dict[str, Any]) -> int:
+    """The same in whichever of two senders comes there first; the command goes on, or says what failed."""
+    once = {"once": str(scene.folder / "struck")} if "point" in orders else {}
+    told = {SENDERS: json.dumps({**orders, **once})}
+    code = bench.bear(scene.folder, "send", str(scene.file), environment=told, smallest=2).wait()
+    family.wait_for_end(scene.folder)
+    tally.must(code in {3, 73}, f"{orders} in a sender: exit {code}")
+    return code
 
 
 def _told(orders: dict[str, Any], here: Path, chance: random.Random) -> dict[str, Any]:

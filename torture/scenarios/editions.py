@@ -29,10 +29,14 @@ def again(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, tim
     for turn in range(times):
         chance, here = dice(seed, kind, turn), folder / f"turn-{turn}"
         people = list(range(chance.randint(20, 60)))
-        scene = Scene(here, bench.port, people, connections=chance.choice((1, 10))).write()
+        scene = Scene(here, bench.port, people, connections=chance.choice((1, 10)))
+        several = turn % 3 == 2
+        scene.change("delivery", "processes", "2" if several else "1")
         bench.scene(here, delay=(0.0, 0.004), seed=turn)
         first: dict[str, Any] = (
-            {"point": "dot after", "nth": chance.randint(1, 15)} if kind == "killed and grown" else {}
+            {"point": "merged after" if several else "dot after", "nth": 1 if several else chance.randint(1, 15)}
+            if kind == "killed and grown"
+            else {}
         )
         bench.bear(here, "send", str(scene.file), **first).wait()
         bench.settled()

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torture import audit, books
+from torture import audit, books, family
 from torture.audit import Tally
 from torture.bench import Bench, Sender, dice
 from torture.case import Case
@@ -75,11 +75,13 @@ def typing(bench: Bench, folder: Path, seed: int, tally: Tally, *, turns: int, a
         scene = Scene(folder / f"turn-{turn}", bench.port, range(chance.randint(20, 40)))
         scene.connections = chance.choice((1, 2, 5))
         scene.settings["audience"] = {}
+        scene.settings["delivery"] = {"processes": str(chance.choice((1, 1, 2)))}
         scene.write()
         bench.scene(scene.folder, delay=(0.0, 0.02), seed=seed + turn, misdeeds=BREAKS)
         desk = Desk(bench, scene, tally, chance)
         for _ in range(STEPS):
             _step(desk)
+            family.wait_for_end(scene.folder)
             bench.settled()
             audit.midway(tally, scene)
         tally.number += 1

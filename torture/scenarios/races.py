@@ -27,16 +27,22 @@ def cases(kills: int) -> list[Case]:
 
 
 def racing(bench: Bench, folder: Path, seed: int, tally: Tally, *, races: int, at: int) -> None:
-    """Races for a new run, and for one that was killed in the middle."""
+    """Races for a new run, and for one that was killed in the middle, whose senders may still be at work."""
     chance = dice(seed, "races", at)
     for turn in range(races):
         here = folder / f"race-{turn}"
-        scene = Scene(here, bench.port, range(PEOPLE), connections=5).write()
+        scene = Scene(here, bench.port, range(PEOPLE), connections=5)
+        several = turn % 4 == 3
+        scene.change("delivery", "processes", "2" if several else "1")
         # Slow enough for every rival to come while somebody sends.
         bench.scene(here, delay=(0.15, 0.25), seed=seed + turn)
         if turn % 2:
-            bench.bear(here, "send", str(scene.file), point="dot after", nth=chance.randint(1, 8)).wait()
-            bench.settled()
+            point = (
+                {"point": "merged after", "nth": 1} if several else {"point": "dot after", "nth": chance.randint(1, 8)}
+            )
+            bench.bear(here, "send", str(scene.file), **point).wait()
+            if not several:
+                bench.settled()
         count = chance.randint(2, 20)
         rivals = [bench.bear(here, "send", str(scene.file)) for _ in range(count)]
         codes = [rival.wait() for rival in rivals]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from torture import audit, books
+from torture import audit, books, family
 from torture.audit import Tally
 from torture.bench import Bench, dice
 from torture.case import Case
@@ -32,7 +33,8 @@ def rehearsed(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str,
     """Rehearse, begin the run, rehearse again, finish the run; everybody has one letter through the relay."""
     for turn in range(times):
         chance, here = dice(seed, kind, turn), folder / f"turn-{turn}"
-        scene = Scene(here, bench.port, range(PEOPLE), connections=1).write()
+        scene = Scene(here, bench.port, range(PEOPLE), connections=1)
+        scene.change("delivery", "processes", chance.choice(("1", "1", "2")))  # a rehearsal has one all the same
         bench.scene(here)
         for killed in (kind in {"rehearsal", "both"}, False):
             _rehearse(bench, scene, tally, chance.choice(AT) if killed else "", chance.randint(1, PEOPLE - 4))
@@ -56,8 +58,11 @@ def _rehearse(bench: Bench, scene: Scene, tally: Tally, point: str, nth: int) ->
 
 
 def _kill(bench: Bench, scene: Scene, tally: Tally, point: str, nth: int) -> None:
-    sender = bench.bear(scene.folder, "send", str(scene.file), point=point, nth=nth)
+    several = scene.settings["delivery"]["processes"] != "1"
+    orders: dict[str, Any] = {"point": "merged after", "nth": 1} if several else {"point": point, "nth": nth}
+    sender = bench.bear(scene.folder, "send", str(scene.file), **orders)
     code = sender.wait()
+    family.wait_for_end(scene.folder)
     bench.settled()
     tally.kills += code == -9
     tally.must(code == -9, f"{point} was not reached the {nth}. time: exit {code}: {sender.words()[-300:]}")

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from torture import audit, books
+from torture import audit, books, family
 from torture.audit import Tally
 from torture.bench import ENVIRONMENT, Bench, Sender, dice
 from torture.case import Case
@@ -42,7 +42,8 @@ def stopped(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, t
     for turn in range(times):
         here = folder / f"turn-{turn}"
         people, connections = (600, 2) if kind == "timeout" else (PEOPLE, chance.choice((1, 5, 20)))
-        scene = Scene(here, bench.port, range(people), connections=connections).write()
+        scene = Scene(here, bench.port, range(people), connections=connections)
+        scene.change("delivery", "processes", "2" if turn % 3 == 2 else "1")
         # Where a second signal comes a quarter of a second later, the letters in flight must still be waiting then.
         bench.scene(here, delay=(0.5, 0.8) if kind == "SIGINT twice" else (0.01, 0.03), seed=seed + turn)
         if kind == "timeout":
@@ -55,6 +56,8 @@ def stopped(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, t
                 time.sleep(chance.uniform(0.25, 0.3))
                 sender.signal(signal.SIGINT)
             code, words = sender.wait(), sender.words()
+        left = family.wait_for_end(here)
+        tally.must(not left, f"{len(left)} processes still run after {kind}")
         bench.settled()
         tally.number += 1
         # timeout(1) passes SIGTERM on and says 124 itself.
