@@ -1,7 +1,8 @@
 """Writes the JSON Schema of the campaign file from the settings models, in Draft 4, for editors. A test compares.
 
 Pydantic writes Draft 2020-12. Taplo, on which Even Better TOML is built, reads Draft 4 and ignores what stands beside
-a ``$ref``; so every reference is replaced by what it names.
+a ``$ref``; so every reference is replaced by what it names. The names of findings are those that
+`docs/make_explanations.py` found in the docs, so run that first.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from campaign.check.output.ignored_findings import may_be_ignored
 from campaign.config import SCHEMA
 from campaign.config.loading import CampaignFile
 from campaign.config.units import duration, duration_as_written
+from campaign.explain.explanation import explanations
 
 #: A time with its zone, as a campaign file writes it; TOML allows a blank in place of the T.
 MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$"
@@ -28,6 +31,8 @@ def campaign_schema() -> str:
     made = CampaignFile.model_json_schema()
     root = draft_4(made, made["$defs"])
     complete(root, CampaignFile)
+    ignored = root["properties"]["report"]["properties"]["ignore"]["items"]["properties"]["finding"]
+    ignored["enum"] = [one.name for one in explanations() if one.kind == "finding" and may_be_ignored(one.name)]
     head = {"$schema": "http://json-schema.org/draft-04/schema#", "title": TITLE}
     return json.dumps({**head, **root}, ensure_ascii=False, indent=2) + "\n"
 

@@ -42,6 +42,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str, str, str], Finding] = {}
+        self.ignored: list[tuple[Finding, str]] = []  #: findings that do not count, each with the reason
 
     def add(
         self, severity: Severity, code: str, message: str, *, row: int | None = None, where: str = "", remedy: str = ""
@@ -82,6 +83,12 @@ class Findings:
                 del self._kinds[key]
                 self.take(replace(one, severity="error", message=f"{one.message}; {reasons[one.code]}"))
 
+    def ignore(self, reasons: Mapping[str, str]) -> None:
+        """Set aside findings whose codes have reasons: they are shown with them, and do not count."""
+        for key, one in list(self._kinds.items()):
+            if one.code in reasons:
+                self.ignored.append((self._kinds.pop(key), reasons[one.code]))
+
     def __iter__(self) -> Iterator[Finding]:
         """Errors first, then warnings, then what could not be verified."""
         return iter(sorted(self._kinds.values(), key=lambda one: SEVERITIES.index(one.severity)))
@@ -108,33 +115,37 @@ class Findings:
         blind = [f"{one.code} ({one.remedy})" if one.remedy else one.code for one in unseen]
         if blind:
             lines += _wrapped("unverified ", ", ".join(blind))
+        told = dict.fromkeys(f"{one.code} ({formatting.printable(reason)})" for one, reason in self.ignored)
+        if told:
+            lines += _wrapped("ignored  ", ", ".join(told))
         return "".join(f"{line}\n" for line in lines)
 
     def counts(self) -> str:
         """``"2 errors, 1 warning, 3 not verified"``, or that nothing was found."""
-        if not self._kinds:
+        if not self._kinds and not self.ignored:
             return "Nothing was found."
         errors, warnings, blind = (self.number_of(severity) for severity in SEVERITIES)
         parts = [
             formatting.counted(errors, "error"),
             formatting.counted(warnings, "warning"),
             f"{blind:,} not verified",
+            f"{len(self.ignored):,} ignored",
         ]
-        return ", ".join(part for part, count in zip(parts, (errors, warnings, blind), strict=True) if count) + "."
+        figures = (errors, warnings, blind, len(self.ignored))
+        return ", ".join(part for part, count in zip(parts, figures, strict=True) if count) + "."
 
     def render_json(self) -> dict[str, Any]:
-        """Plain values: ``sound``, the counts by severity, and each finding with its first rows and ``count``."""
+        """Plain values: ``sound``, the counts by severity, each finding with its first rows, and those ignored."""
         return {
             "sound": self.sound,
             "counts": {severity: self.number_of(severity) for severity in SEVERITIES},
-            "findings": [
-                {
-                    name: getattr(one, name)
-                    for name in ("severity", "code", "message", "where", "rows", "count", "remedy")
-                }
-                for one in self
-            ],
+            "findings": [_as_json(one) for one in self],
+            "ignored": [{**_as_json(one), "reason": reason} for one, reason in self.ignored],
         }
+
+
+def _as_json(one: Finding) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ("severity", "code", "message", "where", "rows", "count", "remedy")}
 
 
 def _lines(one: Finding, everybody: int) -> list[str]:

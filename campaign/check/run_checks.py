@@ -18,13 +18,13 @@ from pathlib import Path
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.invalid_row_limit import invalid_rows, refuse_useless
 from campaign.audience.screening.suggested_settings import all_suggestions
-from campaign.check.already_served_count import nobody_left_note, served_earlier, unfinished
 from campaign.check.config_checks import check_audience, check_settings
 from campaign.check.dns.check_dns import DnsDigest, DnsWishes, check_dns
 from campaign.check.feedback_checks import check_feedback
 from campaign.check.findings import Findings
 from campaign.check.finish_time import check_time, span_of
 from campaign.check.letters.render_all import Looked, look
+from campaign.check.output.ignored_findings import ignored_findings
 from campaign.check.relay.check_relay import check_relays
 from campaign.check.source_checks import check_sources
 from campaign.check.template_checks import composer_for_check
@@ -32,6 +32,7 @@ from campaign.compose.composer import Composer
 from campaign.errors import InputError
 from campaign.model import Books
 from campaign.pipeline.command_context import Job
+from campaign.pipeline.start.already_served_count import nobody_left_note, served_earlier, unfinished
 from campaign.report.live.console import Console, path_text
 
 
@@ -74,6 +75,7 @@ class Digest:
 def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, Digest]:
     """Run all checks. Raises CampaignError if checking itself is impossible."""
     began, findings = time.monotonic(), Findings()
+    ignored = ignored_findings(job)
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
         check_feedback(job, findings)
@@ -90,6 +92,7 @@ def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, D
     signing = composer is not None
     asked = check_dns(job, looked, source, wishes.dns, findings, console, signing=signing) if wishes.dns else None
     list_unverified(job, wishes, relays, composer is not None, findings)
+    findings.ignore(ignored)
     return findings, Digest(
         campaign=job.settings.campaign.name,
         edition=job.edition,

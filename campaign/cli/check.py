@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from campaign import __version__
 from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # the module is loaded when the command runs
     from campaign.check.dns.check_dns import DnsDigest
     from campaign.check.findings import Findings
     from campaign.check.run_checks import Digest
+    from campaign.config import Settings
 
 COLOURS = {"error": "red", "warning": "yellow", "unverified": "bright_black"}
 
@@ -59,12 +61,20 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
     epilog=lesson(
         "campaign check newsletter.toml",
         "campaign check newsletter.toml --dns --links",
+        "campaign check newsletter.toml --format sarif > check.sarif",
         codes="0 send can go ahead, 78 there is an error, 65 the list cannot be read",
         more="docs/check.md explains every finding.",
     ),
 )
 @campaign_file()
-@click.option("--json", "as_json", is_flag=True, help="Print findings and figures as one JSON object.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    help="Print for people, as JSON, as annotations of GitHub Actions, or as SARIF (default: text).",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json: findings and figures, one object.")
 @click.option("--links", is_flag=True, help="Request the links to see whether they work (at most 200).")
 @click.option(
     "--dns",
@@ -87,6 +97,7 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--no-relay", is_flag=True, help="Do not contact the relay.")
 def check_command(
     file: Path,
+    form: str,
     as_json: bool,
     links: bool,
     dns: bool,
@@ -105,7 +116,6 @@ def check_command(
     from campaign.config import load
     from campaign.pipeline.command_context import Options, lay_over, prepare
     from campaign.report.live.console import Console
-    from campaign.report.printed_commands import typeable
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
     flags = {"--links": links, "--dns": dns, "--no-relay": no_relay}
@@ -114,14 +124,34 @@ def check_command(
     looking += [f"--spam={spam}"] if spam else []
     wishes = CheckOptions(not no_relay, links, DnsWishes(resolver, addresses) if dns else None, spam)
     findings, digest = check(job, Console(), wishes)
-    if as_json:
-        click.echo(json.dumps({**findings.render_json(), "digest": asdict(digest)}, ensure_ascii=False, indent=2))
+    form = "json" if as_json else form
+    if form == "text":
+        click.echo("\n".join(for_people(findings, digest, advice(findings, str(file), relay, looking))))
     else:
-        for line in typeable(findings.render_text(digest.rendered)).splitlines():
-            click.echo(coloured(line))
-        click.echo("\n".join(summary(digest)))
-        click.echo(typeable(f"{findings.counts()} {advice(findings, str(file), relay, looking)}"))
+        click.echo("\n".join(for_programs(form, findings, digest, job.settings)))
     return ExitCode.DONE if findings.sound else ExitCode.BAD_CONFIG
+
+
+def for_people(findings: Findings, digest: Digest, next_step: str) -> Iterator[str]:
+    """The findings, the figures, and what to do next."""
+    from campaign.report.printed_commands import typeable
+
+    yield from map(coloured, typeable(findings.render_text(digest.rendered)).splitlines())
+    yield from summary(digest)
+    yield typeable(f"{findings.counts()} {next_step}")
+
+
+def for_programs(form: str, findings: Findings, digest: Digest, settings: Settings) -> Iterator[str]:
+    """The findings in a form that other programs read."""
+    from campaign.check.output.github_annotations import github_annotations
+    from campaign.check.output.sarif_log import sarif_log
+
+    if form == "github":
+        yield from github_annotations(findings, settings, digest.rendered)
+    elif form == "sarif":
+        yield json.dumps(sarif_log(findings, settings, digest.rendered, __version__), ensure_ascii=False, indent=2)
+    else:
+        yield json.dumps({**findings.render_json(), "digest": asdict(digest)}, ensure_ascii=False, indent=2)
 
 
 def coloured(line: str) -> str:

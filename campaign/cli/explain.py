@@ -62,10 +62,10 @@ def explain_command(name: tuple[str, ...], as_json: bool) -> ExitCode:
 
     Of a message the first words are enough. Of a key the last part is enough.
     """
-    from campaign.explain.find_explanation import closest, explain
+    from campaign.explain.find_explanation import closest, find_explanations
 
     typed = " ".join(name)
-    found = explain(typed)
+    found = find_explanations(typed)
     if not found:
         near = ", ".join(repr(one) for one in closest(typed))
         raise click.UsageError(f"Nothing is called {typed!r}" + (f"; the closest: {near}." if near else "."))

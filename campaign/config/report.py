@@ -1,4 +1,4 @@
-"""The ``[report]`` section: progress lines, metrics, traces and logged addresses."""
+"""The ``[report]`` section: progress lines, metrics, traces, logged addresses and ignored findings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from campaign.config.base_section import Section
 from campaign.config.units import Duration
 
 
+class IgnoredFindingSection(Section):
+    """A finding of `campaign check` that does not count, and why."""
+
+    finding: str = Field(pattern=r"^[a-z][a-z0-9-]*$", description="name of the finding, such as spf-missing")
+    reason: str = Field(pattern=r"\S", description="why it does not count, in words that check and report repeat")
+
+
 class ReportSection(Section):
-    """How often a run prints progress lines, and where its metrics and traces go."""
+    """How often a run prints progress lines, where its metrics and traces go, and which findings do not count."""
 
     interval: Duration = Field(10.0, gt=0, description="time between progress lines when not on a terminal")
     metrics_file: Path | None = Field(None, description="a .prom file for the node exporter's textfile collector")
@@ -34,6 +41,9 @@ class ReportSection(Section):
         "X-Campaign-Trace",
         pattern=r"^$|^[A-Za-z][A-Za-z0-9-]{0,49}$",
         description="header with the run's trace id, the same in each of its letters; empty: none",
+    )
+    ignore: tuple[IgnoredFindingSection, ...] = Field(
+        (), description="findings of check that do not count, each with its reason; not those for which send stops"
     )
     show_addresses: bool = Field(False, description="write whole addresses to log.jsonl; by default only the domain")
 

@@ -12,6 +12,7 @@ from campaign.explain.explanation import Explanation
 
 PAGE = "docs/reference.md"
 PREFIX = "CAMPAIGN__"
+MOST_VALUES = 12  #: that are listed, if a key allows only some
 _WORDS = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
 
 
@@ -47,7 +48,7 @@ def _explained(path: str, node: Mapping[str, Any], variable: str, *, required: b
         "section" if section else "key",
         path,
         means=node["description"],
-        form="" if section else form(node),
+        form="" if section else value_form(node),
         default="" if section else default,
         variable=variable,
         keys=tuple(dict.fromkeys(keys)),
@@ -60,18 +61,19 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def form(node: Mapping[str, Any]) -> str:
+def value_form(node: Mapping[str, Any]) -> str:
     """How a value is written: ``a whole number from 1 to 1000``."""
     if "x-form" in node:
         return str(node["x-form"])
     if "enum" in node:
-        return " or ".join(_toml(one) for one in node["enum"])
+        few = len(node["enum"]) <= MOST_VALUES
+        return " or ".join(map(_toml, node["enum"])) if few else f"one of {len(node['enum'])} names"
     if "anyOf" in node:
-        return ", or ".join(dict.fromkeys(form(one) for one in node["anyOf"]))
+        return ", or ".join(dict.fromkeys(value_form(one) for one in node["anyOf"]))
     if node.get("format") == "date-time":
         return "a time with its zone, such as 2026-11-24T08:00:00+01:00"
     if node["type"] == "array":
-        return f"a list of which each item is {form(node['items'])}"
+        return f"a list of which each item is {value_form(node['items'])}"
     if node["type"] == "object":
         return _table_form(node)
     return _WORDS[node["type"]] + _range(node)
@@ -81,7 +83,7 @@ def _table_form(node: Mapping[str, Any]) -> str:
     if "properties" in node:
         return f"a table with {', '.join(node['properties'])}"
     values = node.get("additionalProperties")
-    return f"a table of which each value is {form(values)}" if isinstance(values, dict) else "a table"
+    return f"a table of which each value is {value_form(values)}" if isinstance(values, dict) else "a table"
 
 
 def _range(node: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ MOST = 5  #: messages explained at once; if more begin with a text, it says too 
 _NUMBERED = re.compile(r"\.\d+(?=\.|$)")
 
 
-def explain(typed: str) -> list[Explanation]:
+def find_explanations(typed: str) -> list[Explanation]:
     """Everything called ``typed``: by its name, or else the messages that it is, or that begin so."""
     text = (typed.strip().splitlines() or [""])[0].strip()
     return _named(text) or _keys(text) or _key_with_complaint(text) or _messages(text)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from campaign.audience.screening.key_set import digest
-from campaign.check.already_served_count import served_earlier
 from campaign.config import load
 from campaign.exit_codes import ExitCode
 from campaign.ledger.checkpoint import Checkpoint
@@ -19,6 +18,7 @@ from campaign.pipeline.command_context import Options
 from campaign.pipeline.operate import manage
 from campaign.pipeline.operate.run_standing import run_standing
 from campaign.pipeline.send import send
+from campaign.pipeline.start.already_served_count import served_earlier
 from campaign.report.live.console import Console
 from campaign.report.summary import balance
 from tests.support.forget_place import ADA, GREETING, Place, in_doubt, named_in, others, relay, verdicts

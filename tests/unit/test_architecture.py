@@ -27,7 +27,7 @@ ARROWS = {
     "config": {"model", "errors", "system"},
     "exit_codes": {"errors"},
     "pipeline": {*STAGES, "model", "errors", "config", "exit_codes", "system"},
-    "check": {*STAGES, "pipeline", "model", "errors", "config", "exit_codes", "system"},
+    "check": {*STAGES, "pipeline", "explain", "model", "errors", "config", "exit_codes", "system"},
     "cli": {
         "check",
         "pipeline",

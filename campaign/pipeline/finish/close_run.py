@@ -187,6 +187,7 @@ def write_all(job: Job, folder: Path, plan: Plan, history: RunState, stream: Str
 def settings_in_words(job: Job) -> dict[str, str]:
     """The settings that explain a run's pace and guarantees; no secret is among them."""
     delivery, ledger = job.settings.delivery, job.settings.ledger
+    ignored = "; ".join(f"{one.finding} ({one.reason})" for one in job.settings.report.ignore)
     return {
         "source": job.settings.audience.source,
         "subject": job.settings.compose.subject,
@@ -197,6 +198,7 @@ def settings_in_words(job: Job) -> dict[str, str]:
         "attempts": str(delivery.attempts),
         "in_doubt": ledger.in_doubt,
         "durability": ledger.durability,
+        **({"ignored findings": ignored} if ignored else {}),
         TIME_ZONE: time_zone(),
     }
 

@@ -11,7 +11,12 @@ from click.testing import CliRunner, Result
 from campaign.cli.main import cli
 from campaign.exit_codes import ExitCode
 from campaign.explain.explanation import explanations
-from campaign.report.printed_commands import typeable
+
+
+@pytest.fixture(autouse=True)
+def by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a shell found the program by its name."""
+    monkeypatch.setattr("campaign.report.printed_commands.program", lambda: "campaign")
 
 
 def run(*words: str, width: int = 80) -> Result:
@@ -23,7 +28,7 @@ def test_a_finding_is_explained_with_its_severity_and_what_to_do() -> None:
     assert result.exit_code == ExitCode.DONE
     assert result.stdout == (
         "spf-missing\n"
-        f"  is        {typeable('a finding of `campaign check`: warning')}\n"
+        "  is        a finding of `campaign check`: warning\n"
         "  means     the domain of the return path has no SPF record\n"
         "  do        publish one\n"
         "  more      docs/check.md, DNS (--dns)\n"

@@ -17,7 +17,7 @@ from campaign.config.loading import CampaignFile
 from campaign.exit_codes import ExitCode
 from campaign.explain.campaign_keys import campaign_keys
 from campaign.explain.explanation import FILE, Explanation, explanations
-from campaign.explain.find_explanation import explain
+from campaign.explain.find_explanation import find_explanations
 from campaign.model import Screened, Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -78,7 +78,7 @@ def test_every_key_is_explained_by_its_description() -> None:
 
 @pytest.mark.parametrize("one", explanations(), ids=lambda one: one.name)
 def test_whatever_is_explained_is_found_by_its_name_or_as_it_is_printed(one: Explanation) -> None:
-    found = explain(one.name.replace("…", "runs/gazette"))
+    found = find_explanations(one.name.replace("…", "runs/gazette"))
     assert one in found
     assert one == found[0] or one.kind not in {"message", "symptom"}
 

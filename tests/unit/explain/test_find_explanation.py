@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from campaign.explain.find_explanation import MOST, closest, explain, names
+from campaign.explain.find_explanation import MOST, closest, find_explanations, names
 from campaign.explain.message_match import Fit, fit
 
 
 def found(typed: str) -> list[str]:
-    return [one.name for one in explain(typed)]
+    return [one.name for one in find_explanations(typed)]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_beginning_that_several_messages_share_finds_all_of_them() -> None:
     ],
 )
 def test_a_wrong_name_leads_to_the_closest(typed: str, first: str) -> None:
-    assert explain(typed) == []
+    assert find_explanations(typed) == []
     assert closest(typed)[0] == first
     assert len(closest(typed)) <= 3
 
