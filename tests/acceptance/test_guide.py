@@ -12,15 +12,21 @@ from tests.support.stand import Stand
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w.]+)`\n\n```\w+\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
+INIT = next(line for line in GUIDE.splitlines() if line.startswith("campaign init"))
 
 
 @pytest.fixture
-def begun(stand: Stand) -> Stand:
-    """A folder with the three files of part 1."""
-    assert set(FILES) == {"people.csv", "hello.html.j2", "hello.toml"}
-    for name, text in FILES.items():
-        stand.write(name, text)
+async def begun(stand: Stand) -> Stand:
+    """A folder with the list of part 1, and what `init` writes for it."""
+    assert set(FILES) == {"people.csv"}
+    stand.write("people.csv", FILES["people.csv"])
+    (await stand.campaign(*INIT.split()[1:], "--yes")).ends(0)
     return stand
+
+
+def hello(begun: Stand) -> str:
+    """The campaign file as it was written."""
+    return (begun.folder / "hello.toml").read_text(encoding="utf-8")
 
 
 def without_figures(text: str) -> list[str]:
@@ -30,6 +36,8 @@ def without_figures(text: str) -> list[str]:
 
 
 async def test_part_1_one_letter_to_nobody(begun: Stand) -> None:
+    assert f"```toml\n{hello(begun)}```" in GUIDE
+    (await begun.campaign("check", "hello.toml")).ends(0)
     assert (await begun.campaign("preview", "hello.toml")).out.strip().endswith("runs/hello/preview/index.html")
     sent = (await begun.campaign("send", "hello.toml")).ends(0)
     shown = GUIDE.partition("```\na rehearsal: ")[2].partition("```")[0]
@@ -43,7 +51,7 @@ async def test_part_1_one_letter_to_nobody(begun: Stand) -> None:
 
 async def test_part_2_a_real_relay(begun: Stand, shelf: Shelf) -> None:
     (await begun.campaign("send", "hello.toml", "--quiet")).ends(0)
-    begun.write("hello.toml", FILES["hello.toml"].replace('relay = "mailbox"', f'relay = "{shelf.url}"\nrate = "20/s"'))
+    begun.write("hello.toml", hello(begun).replace('relay = "mailbox"', f'relay = "{shelf.url}"\nrate = "20/s"'))
     assert (await begun.campaign("check", "hello.toml")).code == 0
     (await begun.campaign("test", "hello.toml", "--to", "you@example.com")).ends(0, "1 of 1 test letters accepted")
     (await begun.campaign("send", "hello.toml")).ends(0, "2 of 2 accepted")
@@ -53,10 +61,11 @@ async def test_part_2_a_real_relay(begun: Stand, shelf: Shelf) -> None:
 async def test_part_3_readers_can_unsubscribe_as_the_guide_has_it(begun: Stand) -> None:
     part = GUIDE.partition("## 3. A newsletter")[2]
     [key], [link] = (re.findall(rf"^```{kind}\n(.*?)^```", part, re.MULTILINE | re.DOTALL) for kind in ("toml", "html"))
-    begun.write("hello.toml", FILES["hello.toml"].replace("[compose]\n", key))
+    begun.write("hello.toml", hello(begun).replace("[compose]\n", key))
     without = (await begun.campaign("check", "hello.toml")).ends(0)
     assert "unsubscribe-hidden" in without.out
-    begun.write("hello.html.j2", FILES["hello.html.j2"] + link)
+    letter = (begun.folder / "hello.html.j2").read_text(encoding="utf-8")
+    begun.write("hello.html.j2", letter.replace("</body>", f"{link}</body>"))
     assert "unsubscribe-hidden" not in (await begun.campaign("check", "hello.toml")).ends(0).out
 
 

@@ -114,7 +114,7 @@ def literal(text: str) -> str:
 
 def _columns_comment(found: FoundList) -> str:
     names = [f"{{{{ {name} }}}}" for name in found.columns if name not in TAKEN]
-    return f"The columns of the list, for use below: {', '.join(names)} "
+    return f"The columns of the list, for use below: {', '.join(names)}"
 
 
 def _details(form: Form, rows: Iterable[tuple[str, str]]) -> str:
