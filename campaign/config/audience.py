@@ -33,7 +33,10 @@ ColumnType = Annotated[
 class AudienceSection(Section):
     """Where the rows come from, and which of them are kept."""
 
-    source: str = Field(description="a .csv, .tsv, .xlsx or .parquet file, or a database URL with query")
+    source: str = Field(description="a .csv, .tsv, .jsonl, .json, .xlsx or .parquet file, or a database URL with query")
+    format: Literal["", "csv", "jsonl", "json"] = Field(
+        "", description="what the file is, if its name does not end in .csv, .jsonl or .json"
+    )
     query: str = Field("", description="the select statement, for a database")
     parameters: dict[str, str | int | float] = Field(default_factory=dict, description="bound values of the query")
     header: list[str] = Field(

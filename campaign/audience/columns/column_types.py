@@ -131,11 +131,11 @@ def json_cell(cell: Value) -> Value:
     if "\\" not in cell and cell.count("[") + cell.count("{") <= DEPTH:
         with contextlib.suppress(msgspec.MsgspecError, UnicodeError):  # the slower parser below gives the error message
             quick: Value = _QUICK.decode(cell)
-            if _is_plain(quick):
+            if is_plain(quick):
                 return quick  # without escapes it has no invalid characters, and it cannot be nested too deeply
     try:
         found: Value = _DECODER.decode(cell)
-        _within_depth(found, DEPTH)
+        within_depth(found, DEPTH)
         return plain_value(found)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{_shown(cell)} is not JSON ({error})") from None
@@ -214,7 +214,7 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 _QUICK = msgspec.json.Decoder()
 
 
-def _is_plain(value: Value) -> bool:
+def is_plain(value: Value) -> bool:
     """Whether `plain_value` would leave the numbers in ``value`` unchanged."""
     inner = value.values() if type(value) is dict else value if type(value) is list else (value,)
     for one in inner:
@@ -222,19 +222,20 @@ def _is_plain(value: Value) -> bool:
         if kind is str:
             continue
         if kind in (list, dict):
-            if not _is_plain(one):
+            if not is_plain(one):
                 return False
         elif kind in (int, float) and abs(one) > EXACT:  # type: ignore[arg-type]  # the type was just checked
             return False
     return True
 
 
-def _within_depth(value: object, depth: int) -> None:
+def within_depth(value: object, depth: int) -> None:
+    """Raise ValueError if lists and tables in ``value`` are nested more deeply."""
     if depth < 0:
         raise ValueError(f"nested deeper than {DEPTH} levels")
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for item in inner:
-        _within_depth(item, depth - 1)
+        within_depth(item, depth - 1)
 
 
 def _shown(cell: object) -> str:

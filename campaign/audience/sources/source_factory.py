@@ -1,4 +1,4 @@
-"""Opens the source that ``[audience] source`` names: a text file, workbook, Parquet file or database.
+"""Opens the source that ``[audience] source`` names: a text or JSON file, workbook, Parquet file or database.
 
 It chooses the module for the kind of source, imports it only when needed, and checks that the source has the columns
 that the settings name.
@@ -23,6 +23,7 @@ __all__ = ["CHUNK_ROWS", "BadRow", "Chunk", "Source", "open_source", "template_c
 
 TEXT = {".csv", ".tsv", ".tab", ".txt"}
 WORKBOOKS = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
+JSON_LINES, JSON = {".jsonl", ".ndjson"}, {".json"}
 FRAMES = {".parquet", ".dta", ".sas7bdat", ".xpt"}
 DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
 
@@ -71,9 +72,13 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
 
         return DatabaseQuery(settings, base, key)
     path = locate(settings.source, base, key)
-    suffix = bare_suffix(path)
+    suffix = f".{settings.format}" if settings.format else bare_suffix(path)
     if suffix in TEXT:
         return DelimitedFile(path, settings)
+    if suffix in JSON_LINES | JSON:
+        from campaign.audience.sources.json_records.json_file import JsonFile
+
+        return JsonFile(path, settings, lines=suffix in JSON_LINES)
     if suffix in WORKBOOKS:
         from campaign.audience.sources.spreadsheets.spreadsheet import Workbook
 
@@ -84,7 +89,8 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
         return FrameFile(path)
     raise ConfigError(
         f"{key} = {settings.source!r} is of no kind known here.",
-        next_step="name a .csv, .tsv, .xlsx or .parquet file, or a database URL (sqlite, postgresql, mysql)",
+        next_step="name a .csv, .tsv, .jsonl, .json, .xlsx or .parquet file, or a database URL (sqlite, postgresql, "
+        'mysql); or, for a file with another ending, set format = "csv" under [audience]',
     )
 
 
