@@ -84,6 +84,14 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 # -- cutting
 
 
+def test_a_pass_is_on_disk_before_anybody_is_taken_in_it(desk: Desk) -> None:
+    """Its date is that of letters whose intent a loss of power took, and they are sent again with the same bytes."""
+    size = (desk.run / journal_reader.NAME).stat().st_size
+    assert desk.history.synced < size
+    desk.begin()
+    assert desk.history.synced == size
+
+
 def test_shards_begin_large_and_end_small_and_hold_everybody_once(desk: Desk) -> None:
     desk.begin()
     sizes, numbers = [], []
