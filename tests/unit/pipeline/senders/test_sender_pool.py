@@ -374,6 +374,8 @@ async def test_senders_that_do_not_end_with_the_run_are_killed(tmp_path: Path, m
     stage = Stage(tmp_path, drain=0.0)
     async with stage.pool.opened(stage.control, stage.notes.append):
         await settle()
+        assert not any(one.sent for one in stage.played)
+    assert all(one.was_told(messages.Drain) for one in stage.played)
     assert [one.killed for one in stage.played] == [True] * 3
     stage.checkpoint.close()
 
