@@ -7,20 +7,27 @@ be undone.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.simulation.member import CURRENT, is_ghost, watch_descriptors
 from torture import calls
-from torture.calls import Calls
+from torture.calls import SHORT, Calls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulation.member import Member
     from tests.simulation.world import World
 
 JOURNAL = "checkpoint.journal"
+_OF_A_SHARD = re.compile(r"\d+-\d+-\d+\.journal")
 PAGE = 4096
 #: Files that are refused when an earlier write is lost and a later one is not: they lose their end only.
 ORDERED = frozenset({"feedback.jsonl"})
@@ -32,10 +39,14 @@ BEFALLS = {
 
 @dataclass
 class Loose:
-    """What is not on disk yet: writes by path (offset, octets), renames (target, what it replaced), maps."""
+    """What is not on disk yet: writes by path (offset, octets), renames (target, what it replaced), removed files.
+
+    Of a removed file, its octets are kept and what of them was not synced.
+    """
 
     writes: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     renames: list[tuple[str, bytes | None]] = field(default_factory=list)
+    removed: list[tuple[str, bytes, list[tuple[int, bytes]]]] = field(default_factory=list)
 
 
 class Disk:
@@ -46,6 +57,8 @@ class Disk:
         self.loose: Loose = world.loose
         self.failing: dict[str, Any] | None = None
         self.death: tuple[str, bool] | None = None
+        #: A member that dies at its next call: who, when, and what kills it.
+        self.victim: tuple[Member, str, Callable[[Member], None]] | None = None
         self.operator = False
         self._shadows = world.folder / "shadows"
         self._shadows.mkdir(exist_ok=True)
@@ -55,6 +68,8 @@ class Disk:
         """See every call of this process on files of the ledger, for the rest of its life."""
         calls.die = lambda: self._die(power=self._powerless)
         Calls(str(self.world.folder.parent), self.judge).install()
+        watch_descriptors()
+        self._see_removals()
         _map(self)
 
     _powerless = False
@@ -64,13 +79,15 @@ class Disk:
         world, name = self.world, os.path.basename(path)
         if kind == "open" or not (path == self._home or path.startswith(self._runs)):
             return ""
+        if not self.operator and is_ghost():
+            return "EIO"
         if not self.operator:
             world.note(kind, "home" if path == self._home else _steady(name))
             world.passed("disk")
-            record = _record(data) if kind == "write" and name == JOURNAL else ""
+            record = _record(data) if kind == "write" and is_journal(name) else ""
             if record:
                 world.passed(f"write {record}")
-            elif kind in {"sync", "rename"}:
+            elif kind in {"sync", "rename", "remove"}:
                 world.passed(kind)
             if (found := self._befallen(kind)) != "":
                 if found == "short":
@@ -78,6 +95,8 @@ class Disk:
                 return found
         if self.death is not None:
             return self._last(kind, path, data)
+        if self.victim is not None and not self.operator and self.victim[0] is CURRENT.get():
+            return self._last_of_member(kind, path, data)
         self._track(kind, path, data)
         return ""
 
@@ -111,24 +130,56 @@ class Disk:
             after = self.world.counters.get("step", 0) + 1
             self.world.add("step", after, "death", when="now", power=self._powerless)
             return ""
-        return calls.TEAR if kind in {"sync", "rename"} else ""
+        return calls.TEAR if kind in {"sync", "rename", "remove"} else ""
+
+    def _last_of_member(self, kind: str, path: str, data: bytes) -> str:
+        """A sender, or the run's own process, dies at this call while others live on."""
+        assert self.victim is not None
+        (member, when, kill), self.victim = self.victim, None
+        kill(member)
+        if when == "before" or (when == "torn" and kind != "write"):
+            return "EIO"
+        self._track(kind, path, data[: len(data) // 2] if when == "torn" else data)
+        return SHORT if when == "torn" else ""
+
+    def _see_removals(self) -> None:
+        """See the removal of journals of shards: until their folder is synced, a loss of power may undo it."""
+        unlink = os.unlink
+
+        def seen(path: Any, *args: Any, **more: Any) -> None:
+            verdict = ""
+            if _OF_A_SHARD.fullmatch(os.path.basename(path)) and os.path.exists(path):
+                verdict = self.judge("remove", os.fspath(path), b"")
+            if verdict == calls.DIE:
+                calls.die()
+            if verdict == "EIO":
+                raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
+            unlink(path, *args, **more)
+            if verdict == calls.TEAR:
+                calls.die()
+
+        os.unlink = seen
 
     def _track(self, kind: str, path: str, data: bytes) -> None:
         loose, witness = self.loose, self.world.witness
         if kind == "write":
-            if os.path.basename(path) == JOURNAL:
-                witness.appended(path, data)
-            loose.writes.setdefault(path, []).append((_size(path), data))
+            size = _size(path)
+            if is_journal(os.path.basename(path)):
+                witness.appended(path, data, size)
+            loose.writes.setdefault(path, []).append((size, data))
         elif kind == "sync":
             loose.writes.pop(path, None)
-            if os.path.basename(path) == JOURNAL:
+            if is_journal(os.path.basename(path)):
                 witness.synced(path)
             loose.renames = [one for one in loose.renames if os.path.dirname(one[0]) != path]
+            loose.removed = [one for one in loose.removed if os.path.dirname(one[0]) != path]
         elif kind == "rename":
             self._renamed(path)
-        elif kind == "truncate" and os.path.basename(path) == JOURNAL:
-            witness.cut(path)
+        elif kind == "remove":
+            loose.removed.append((path, Path(path).read_bytes(), loose.writes.pop(path, [])))
+        elif kind == "truncate" and is_journal(os.path.basename(path)):
             size = int(data)
+            witness.cut(path, size)
             loose.writes[path] = [one for one in loose.writes.get(path, []) if one[0] + len(one[1]) <= size]
 
     def _renamed(self, target: str) -> None:
@@ -186,6 +237,11 @@ def _map(disk: Disk) -> None:
 def lose_power(world: World) -> None:
     """Shape the files as a disk might hold them: called when no process is left."""
     dice, loose = world.dice("disk"), world.loose
+    for path, content, writes in loose.removed[dice.randint(0, len(loose.removed)) :] if loose.removed else ():
+        world.tell(f"the removal of {os.path.basename(path)} is lost")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(path).write_bytes(content)
+        loose.writes[path] = writes
     kept = dice.randint(0, len(loose.renames)) if loose.renames else 0
     for target, before in reversed(loose.renames[kept:]):
         world.tell(f"the rename of {os.path.basename(target)} is lost")
@@ -202,6 +258,7 @@ def lose_power(world: World) -> None:
         _lose_pages(world, shadow, dice)
     loose.writes.clear()
     loose.renames.clear()
+    loose.removed.clear()
     world.witness.power_lost()
 
 
@@ -218,9 +275,9 @@ def _shape(world: World, path: Path, writes: list[tuple[int, bytes]], dice: Any)
             part = data[: dice.randint(1, len(data))] if data and (manner == "sectors" or order == kept) else data
             survivor += bytes(max(offset - len(survivor), 0))
             survivor[offset : offset + len(part)] = part
-    if path.name == JOURNAL:
+    if is_journal(path.name):
         world.tell(
-            f"of {len(disk) - writes[0][0]} octets not synced, {len(survivor) - writes[0][0]} of the journal are left"
+            f"of {len(disk) - writes[0][0]} octets not synced, {len(survivor) - writes[0][0]} of {path.name} are left"
         )
     path.write_bytes(bytes(survivor))
 
@@ -236,6 +293,11 @@ def _lose_pages(world: World, shadow: Path, dice: Any) -> None:
         back = dice.random()
         pages = [then if dice.random() < back else now for _ in range(0, len(now), PAGE)]
         path.write_bytes(b"".join(pages[at // PAGE][at : at + PAGE] for at in range(0, len(now), PAGE)))
+
+
+def is_journal(name: str) -> bool:
+    """Whether this is the name of a journal: of a run, or of a shard."""
+    return name == JOURNAL or _OF_A_SHARD.fullmatch(name) is not None
 
 
 def _size(path: str) -> int:

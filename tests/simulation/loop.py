@@ -12,8 +12,10 @@ import heapq
 import itertools
 import socket
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
+from tests.simulation.member import CURRENT, Member
 from tests.simulation.network import Network
 from tests.simulation.world import Stuck, World
 
@@ -38,6 +40,7 @@ class _Future(asyncio.Future[Any]):
 
 class _Task(asyncio.Task[Any]):
     _serial = 0
+    member: Member | None = None
 
     def __hash__(self) -> int:
         if not self._serial:
@@ -61,7 +64,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.network = Network(world, self)
         self.signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._clock_resolution = 1e-9
-        self.set_task_factory(lambda loop, work, **more: _Task(work, loop=loop, **more))
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._some_are_dead = False
+        self.running: asyncio.Handle | None = None
+        self.set_task_factory(_make_task)
         self.set_exception_handler(self._unhandled)
 
     def time(self) -> float:
@@ -137,9 +143,25 @@ class VirtualLoop(asyncio.BaseEventLoop):
         await asyncio.sleep(0)
         return transport, protocol
 
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+        """Remember whom to wake when something arrives at this end of a pipe in memory."""
+        context = copy_context()
+        self._readers[fd] = lambda: self.call_soon(callback, *args, context=context)
+        self._readers[fd]()  # something may have arrived before
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Forget it."""
+        return self._readers.pop(fd, None) is not None
+
+    def arrived(self, fd: int) -> None:
+        """Something can be read there."""
+        if fd in self._readers:
+            self._readers[fd]()
+
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:
         """Remember what a signal does."""
-        self.signals[sig] = callback, args
+        context = copy_context()
+        self.signals[sig] = (lambda: self.call_soon(callback, *args, context=context)), ()
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Forget it."""
@@ -165,9 +187,29 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 ready.append(timer)
         for _ in range(len(ready)):
             handle = self._next(ready) if self._disorder else ready.popleft()
-            if not handle._cancelled:
-                self._step()
-                handle._run()
+            if handle._cancelled or (self._some_are_dead and _is_of_the_dead(handle)):
+                continue
+            self._step()
+            self.running = handle
+            handle._run()
+            self.running = None
+
+    def bury(self, member: Member) -> None:
+        """Run nothing of a dead member any more, and let nothing of it be collected or cancelled."""
+        self._some_are_dead = True
+        for task in asyncio.all_tasks(self):
+            if task.member is member:  # type: ignore[attr-defined]
+                asyncio.tasks._unregister_task(task)
+                member.kept.append(task)
+
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        if (member := CURRENT.get()) is None:
+            super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+        else:
+            member.kept.append(agen)
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        """Nothing is collected before its end."""
 
     def _jump(self, timers: list[Any]) -> None:
         while timers and timers[0][2]._cancelled:
@@ -200,7 +242,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _unhandled(self, _loop: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if self.running is not None and _is_of_the_dead(self.running):
+            return
         self._world.must(False, f"a callback failed: {context.get('message')}: {error!r}")
+
+
+def _make_task(loop: Any, work: Any, **more: Any) -> _Task:
+    task = _Task(work, loop=loop, **more)
+    task.member = CURRENT.get()
+    return task
+
+
+def _is_of_the_dead(handle: Any) -> bool:
+    """Such a handle is kept, as what it holds must not be collected."""
+    member = handle._context.get(CURRENT)
+    if member is None or not member.dead:
+        return False
+    member.kept.append(handle)
+    return True
 
 
 def _is_task(handle: Any) -> bool:

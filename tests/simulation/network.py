@@ -13,6 +13,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.member import CURRENT, Member
 from tests.simulation.relay import Session
 
 if TYPE_CHECKING:
@@ -54,8 +55,18 @@ class Network:
         """The client's end of a new connection; the relay greets at once."""
         relay = self.world.relay(self._dialled.pop(sock.fileno()))
         transport = Transport(self, relay, sock, protocol)
+        self.world.witness.connected([one.allowed for one in self.open_lines if not one.is_lost])
+        transport.allowed = self.world.witness.connections
         self.open_lines.append(transport)
         return transport
+
+    def end_of(self, member: Member) -> None:
+        """Let what a dead sender sent arrive."""
+        for line in [one for one in self.open_lines if one.member is member]:
+            self.open_lines.remove(line)
+            line.outlive(power=False)
+            line.forget()
+            member.kept.append(line)
 
     def end(self, *, power: bool) -> None:
         """Let what was sent arrive, or a part of it, as the process is gone; without power, less of it."""
@@ -72,6 +83,8 @@ class Transport(asyncio.Transport):
         self._network, self._loop, self._sock = network, network.loop, sock
         self._world, self._dice = network.world, network.dice
         self._protocol: Any = protocol
+        self.member = CURRENT.get()
+        self.allowed = 0
         self.relay = relay
         self._closing = self._lost = self._paused = False
         self._held: deque[bytes] = deque()
@@ -116,7 +129,7 @@ class Transport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         """Hand bytes to the network; some wait in a buffer first."""
-        if self._lost:
+        if self._lost or (self.member is not None and self.member.dead):
             return
         octets = bytes(data)
         self._watch(octets)
@@ -179,6 +192,17 @@ class Transport(asyncio.Transport):
         for octets in flight[: self._dice.randint(0, len(flight))] if power else flight:
             self.session.feed(octets)
         self.session.eof()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is over, for this end of it."""
+        return self._lost or self._closing
+
+    def forget(self) -> None:
+        """Nobody is at this end any more."""
+        self._closing = self._lost = True
+        self._held.clear()
+        self._flight.clear()
 
     def _watch(self, octets: bytes) -> None:
         witness = self._world.witness

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PLANTED: dict[str, Callable[[Patch], None]] = {}
+from tests.simulation.planted_shards import OF_SHARDS
+
+PLANTED: dict[str, Callable[[Patch], None]] = dict(OF_SHARDS)
 
 
 _INHERITED = object()

@@ -16,13 +16,16 @@ import signal
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.simulation import clock
 from tests.simulation.disk import Disk
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.member import CURRENT, NOBODY, Member
 from tests.simulation.scenario import EDITION, NAME, per_window
+from tests.simulation.senders import Family
 from tests.simulation.witness import Command, Wish
 from tests.simulation.world import Fault, Machine, Stuck, World
 
@@ -44,7 +47,7 @@ class Ended:
 def run(world: World, command: Command, work: Callable[[Any], int]) -> tuple[World, Ended]:
     """Serve one command in a process of its own; returns the world as it is afterwards."""
     world.process += 1
-    world.witness.command = command
+    world.witness.begins(command)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -65,16 +68,18 @@ def run(world: World, command: Command, work: Callable[[Any], int]) -> tuple[Wor
 def run_here(world: World, command: Command, work: Callable[[Any], int]) -> tuple[World, Ended]:
     """Serve one command in this very process, which must not die on the way, and put back what it replaces."""
     from campaign.delivery.pacing import pacing_file
+    from campaign.pipeline.serve import pass_loop
 
-    before = [(owner, dict(vars(owner))) for owner in (os, io, builtins, pacing_file)]
+    before = [(owner, dict(vars(owner))) for owner in (os, io, builtins, pacing_file, pass_loop)]
     world.process += 1
-    world.witness.command = command
+    world.witness.begins(command)
     try:
         return world, _Process(world, command, work, -1).serve()
     finally:
         for owner, values in before:
             for name in [one for one in values if vars(owner).get(one) is not values[one]]:
                 setattr(owner, name, values[name])
+        CURRENT.set(None)
         asyncio.set_event_loop_policy(None)
 
 
@@ -87,6 +92,7 @@ class _Process:
         self.loop: VirtualLoop | None = None
         self._pid = _getpid()
         self.disk = Disk(world, self.die)
+        self.family = Family(world, 1000 + world.process, self._all_have_ended)
 
     def live(self) -> None:
         """Serve the command, and end this process."""
@@ -115,14 +121,27 @@ class _Process:
         world.power_gone = power
         self._end(Ended(KILLED, self._console.getvalue()))
 
+    def _all_have_ended(self) -> None:
+        """The run's own process was killed, and its senders have ended by themselves."""
+        self.world.tell(f"process {self.world.process} and all its senders are gone")
+        self._end(Ended(KILLED, self._console.getvalue()))
+
     def _settle_in(self) -> None:
         world = self.world
         clock.run_by(world.clock, self._wait)
         Machine.act = self._act
-        number = 1000 + world.process
-        os.getpid = _answer(_getpid, number)
+        os.getpid = _answer(_getpid, self.family.own)
+        self._launch_in_here()
         asyncio.set_event_loop_policy(_Policy(self))
         self.disk.install()
+        CURRENT.set(self.family.own)
+
+    def _launch_in_here(self) -> None:
+        """Let senders be members of this process, in place of processes of their own."""
+        from campaign.pipeline.serve import pass_loop
+        from campaign.pipeline.serve.senders.sender_pool import SenderPool
+
+        pass_loop.SenderPool = partial(SenderPool, launch=self.family.launch)  # type: ignore[assignment,misc]
 
     def _serve(self) -> int:
         from campaign.errors import CampaignError
@@ -162,11 +181,13 @@ class _Process:
         world.strike_by_time()
         due = world.next_by_time()
         if due is not None:
-            loop.call_later(max(0.0, due - world.clock.true) + 1e-6, self.watch_time)
+            loop.call_later(max(0.0, due - world.clock.true) + 1e-6, self.watch_time, context=NOBODY)
 
     def _act(self, fault: Fault) -> None:
         args = fault.args
         match fault.kind:
+            case "death" if "whom" in args:
+                self._kill_one(args["whom"], args["when"])
             case "death":
                 if args["when"] == "now":
                     self.die(power=args["power"])
@@ -185,14 +206,24 @@ class _Process:
                 suppress(self.world, args["numbers"])
                 self.disk.operator = False
 
+    def _kill_one(self, whom: str, when: str) -> None:
+        """A sender dies, or the run's own process before them: now, or at the call of the disk that is under way."""
+        member = self.family.named(whom)
+        if member is None or member.dead or not self.family.living or self.loop is None or not self.loop.is_running():
+            return
+        if when != "now" and CURRENT.get() is member:
+            self.disk.victim = member, when, self.family.die
+        else:
+            self.family.die(member)
+
     def _signal(self, name: str, *, twice: bool) -> None:
         found = self.loop and self.loop.signals.get(getattr(signal, name))
         if not found or self.loop is None:
             return
         self.world.signalled = True
-        self.loop.call_soon(found[0], *found[1])
+        self.loop.call_soon(found[0], *found[1], context=NOBODY)
         if twice:
-            self.loop.call_later(0.5, found[0], *found[1])
+            self.loop.call_later(0.5, found[0], *found[1], context=NOBODY)
 
     def _operate(self, args: dict[str, Any]) -> None:
         does = args["does"]
@@ -206,7 +237,7 @@ class _Process:
             self._steer(state=does)
             if does == "pause" and self.loop is not None:
                 self.world.add("time", self.world.clock.true + args["lasts"], "resume")
-                self.loop.call_soon(self.watch_time)
+                self.loop.call_soon(self.watch_time, context=NOBODY)
 
     def _steer(self, **wish: Any) -> None:
         self.disk.operator = True
@@ -254,14 +285,14 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
         """A loop, with the faults that wait for their time."""
         process = self._process
         process.loop = VirtualLoop(process.world)
-        process.loop.call_soon(process.watch_time)
+        process.loop.call_soon(process.watch_time, context=NOBODY)
         return process.loop
 
 
-def _answer(real: Callable[[], int], number: int) -> Callable[[], int]:
+def _answer(real: Callable[[], int], parent: Member) -> Callable[[], int]:
     """``os.getpid`` of a simulated process."""
     own = real()
-    return lambda: number if real() == own else real()
+    return lambda: (CURRENT.get() or parent).pid if real() == own else real()
 
 
 def edition(world: World) -> Path:
@@ -297,6 +328,9 @@ def steer(world: World, **wish: Any) -> None:
     if "state" in wish:
         witness.cancelled |= wish["state"] == "cancel"
         known.state, known.since = wish["state"], now
+    if "connections" in wish:
+        known.connections_before = witness.allowed(known)
+        known.connections, known.connections_since = wish["connections"], now
     if "rate" in wish:
         known.rate, known.rate_since = (per_window(wish["rate"]),), now
 

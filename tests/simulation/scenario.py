@@ -24,7 +24,10 @@ DOES = ("4xx", "5xx", "421", "garbage", "half", "close", "reset", "silent", "slo
 
 @dataclass
 class Scenario:
-    """Plain values. ``look``: seconds between two looks of the product at control file and clock."""
+    """Plain values. ``look``: seconds between two looks of the product at control file and clock.
+
+    ``shard``: recipients of one at least and at most, where ``processes`` send.
+    """
 
     people: int
     ports: tuple[int, ...]
@@ -48,6 +51,8 @@ class Scenario:
     limit_option: int | None = None
     duration_option: float | None = None
     habits: tuple[str, ...] = ()
+    processes: int = 1
+    shard: tuple[int, int] = (200, 5000)
 
     def address(self, number: int) -> str:
         """The address of one row; a few are of nobody."""
@@ -73,6 +78,7 @@ def draw(seed: int) -> tuple[Scenario, list[Fault]]:
     _settings(scenario, dice)
     scenario.habits = tuple(one for one in ("retry", "retry in doubt", "resolve", "send") if dice.random() < 0.3)
     faults = _faults(scenario, random.Random(f"{seed}/faults"))
+    faults += _several(scenario, random.Random(f"{seed}/processes"), len(faults))
     scenario.power_losses = any(one.args.get("power") for one in faults)
     return scenario, faults
 
@@ -132,6 +138,29 @@ def _faults(scenario: Scenario, dice: random.Random) -> list[Fault]:
                          _operator, _signal, _suppress]  # fmt: skip
     wanted = dice.choice((1, 2, 4, 6, 9, 12))
     return [Fault(number, *dice.choice(makers)(scenario, dice)) for number in range(wanted)]
+
+
+def _several(scenario: Scenario, dice: random.Random, number: int) -> list[Fault]:
+    """How many processes send, and which of them die while the others live on."""
+    scenario.processes = dice.choices((1, 2, 4), (60, 25, 15))[0]
+    if scenario.processes == 1:
+        return []
+    scenario.settings["processes"] = str(scenario.processes)
+    smallest = dice.choice((1, 5, 20, 60))
+    scenario.shard = smallest, smallest * dice.choice((1, 2, 10))
+    deaths = (_death_of_one(scenario, dice) for _ in range(dice.choice((0, 1, 1, 2, 3))))
+    return [Fault(at, *one) for at, one in enumerate(deaths, number)]
+
+
+def _death_of_one(scenario: Scenario, dice: random.Random) -> tuple[str, float, str, dict[str, Any]]:
+    whom = dice.choice(("sender", "sender", "sender", "parent"))
+    kinds = ("step", "disk", "write intent", "write verdict", "sync", "dot", "dot", "rename")
+    kind = dice.choice(("write merged", "remove", *kinds) if whom == "parent" else kinds)
+    most = {"step": scenario.people * 40, "disk": scenario.people * 3, "sync": 40, "rename": 40, "write merged": 60,
+            "remove": 20}.get(kind, scenario.people)  # fmt: skip
+    at = float(int(math.exp(dice.uniform(math.log(3), math.log(most)))))
+    when = "now" if kind in {"step", "dot"} else dice.choice(("before", "torn", "after"))
+    return kind, at, "death", {"when": when, "power": False, "whom": whom}
 
 
 def _death(scenario: Scenario, dice: random.Random) -> tuple[str, float, str, dict[str, Any]]:

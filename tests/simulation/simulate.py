@@ -151,6 +151,8 @@ class _Seed:
             self._after_death()
         else:
             self._agrees(ended)
+            left = sorted(edition(world).glob("*/shards/*"))
+            world.must(world.disk_failed or not left, f"{len(left)} journals of shards are left: {left[:3]}")
         return ended
 
     def _after_death(self) -> None:
@@ -286,8 +288,10 @@ def _knobs(world: World) -> None:
     from campaign.delivery import control_file
     from campaign.delivery.queue import admission
     from campaign.delivery.send import connection_pool, dispatcher
+    from campaign.ledger.shards import shard_store
     from campaign.pipeline import command_context
     from campaign.pipeline.serve import canary, pass_loop
+    from campaign.pipeline.serve.senders import sender_process
     from campaign.pipeline.start import choose_run
     from campaign.report.live import progress
     from campaign.system import boot
@@ -296,6 +300,8 @@ def _knobs(world: World) -> None:
     pass_loop.WATCH_SECONDS = control_file.EVERY = canary.LOOK_SECONDS = look  # type: ignore[assignment]
     admission.NAP = dispatcher.NAP = connection_pool.NAP = look  # type: ignore[assignment]
     progress.PUBLISH = 10 * look
+    sender_process.WATCH_SECONDS = look  # type: ignore[assignment]
+    shard_store.SMALLEST, shard_store.LARGEST = world.scenario.shard
     boot._IDENTITY = world.folder / "boot_id"
     choose_run.datetime = command_context.datetime = _Datetime  # type: ignore[misc]
     choose_run.uuid4 = lambda: SimpleNamespace(hex=f"{world.seed:032x}")  # type: ignore[assignment,return-value]

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.copies import Copies
+
 if TYPE_CHECKING:
     from tests.simulation.relay import Relay
     from tests.simulation.world import World
@@ -51,6 +53,9 @@ class Wish:
     since: float = 0.0
     rate: tuple[tuple[int, float], ...] | None = None
     rate_since: float = -1e9
+    connections: int | None = None
+    connections_since: float = -1e9
+    connections_before: int = 0
 
 
 @dataclass
@@ -65,7 +70,7 @@ class Witness:
     elsewhere: dict[int, set[int]] = field(default_factory=dict)
     intents: Counter[str] = field(default_factory=Counter)
     dots: Counter[str] = field(default_factory=Counter)
-    loose: set[str] = field(default_factory=set)
+    loose: dict[str, set[str]] = field(default_factory=dict)
     verdict: dict[str, str] = field(default_factory=dict)
     not_before: dict[str, float] = field(default_factory=dict)
     doubted: Counter[str] = field(default_factory=Counter)
@@ -76,13 +81,38 @@ class Witness:
     cancelled: bool = False
     _plans: dict[str, dict[int, str]] = field(default_factory=dict)
     _parts: dict[str, bytes] = field(default_factory=dict)
+    copies: Copies = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.copies = Copies(self.world.must)
+
+    def begins(self, command: Command) -> None:
+        """Another process begins."""
+        self.command = command
+        self.copies.begins()
 
     @property
     def wish(self) -> Wish:
         """What the operator wishes of the run that is served."""
         return self.wishes.setdefault(self.journal, Wish())
 
+    def allowed(self, wish: Wish) -> int:
+        """How many connections may be open at once, of all senders together, with this wish of the operator."""
+        most = wish.connections or int(self.world.scenario.settings["connections"])
+        heeded = self.world.clock.awake - wish.connections_since > 2 * self.world.scenario.look + LOOK
+        return most if heeded else max(most, wish.connections_before)
+
+    @property
+    def connections(self) -> int:
+        """How many connections may be open at once in the run that is served."""
+        return self.allowed(self.wish)
+
     # -- at the client's end of a connection
+
+    def connected(self, opened: list[int]) -> None:
+        """One more connection, besides those which were opened when so many were allowed."""
+        most = max([self.connections, *opened])
+        self.world.must(len(opened) < most, f"connection no. {len(opened) + 1} is opened, {most} are allowed")
 
     def content_leaves(self, relay: Relay, address: str) -> None:
         """The content of a letter was handed to the network."""
@@ -159,7 +189,7 @@ class Witness:
         world.note("dot", relay.port, address)
         self.dots[address] += 1
         world.must(self.dots[address] <= self.intents[address], f"{address}: the dot leaves before its intent")
-        unsynced = world.scenario.durability == "power" and address in self.loose
+        unsynced = world.scenario.durability == "power" and any(address in one for one in self.loose.values())
         world.must(not unsynced, f"{address}: the dot leaves before its intent is synced")
         world.passed("dot")
 
@@ -203,38 +233,61 @@ class Witness:
                     found[entry[0]] = entry[2]
         return found
 
-    def synced(self, _journal: str) -> None:
-        """The journal was synced."""
-        self.loose.clear()
+    def synced(self, journal: str) -> None:
+        """A journal was synced."""
+        self.loose.pop(journal, None)
 
-    def cut(self, journal: str) -> None:
-        """The journal was cut back."""
+    def cut(self, journal: str, size: int) -> None:
+        """A journal was cut back."""
         self._parts.pop(journal, None)
+        self.copies.cut(Path(journal), size)
 
-    def appended(self, journal: str, data: bytes) -> None:
-        """Octets reached the journal."""
-        self.journal = journal
-        *lines, rest = (self._parts.pop(journal, b"") + data).split(b"\n")
+    def appended(self, journal: str, data: bytes, size: int) -> None:
+        """Octets reached a journal of ``size``: that of a run, or of a shard."""
+        path, of_a_shard = Path(journal), journal.endswith("/checkpoint.journal") is False
+        self.journal = str(path.parent.with_name("checkpoint.journal")) if of_a_shard else journal
+        before = self._parts.pop(journal, b"")
+        *lines, rest = (before + data).split(b"\n")
         if rest:
             self._parts[journal] = rest
+        end = size - len(before)
         for line in lines:
-            if line[:8] == f"{zlib.crc32(line[9:]):08x}".encode():
-                self._record(journal, json.loads(line[9:]))
+            end += len(line) + 1
+            if line[:8] != f"{zlib.crc32(line[9:]):08x}".encode():
+                continue
+            record = json.loads(line[9:])
+            if of_a_shard:
+                self.copies.wrote(path, end, line)
+            elif self.copies.is_copy(path, end, record, line):
+                self.world.note("copy", record["is"], record.get("number"))
+                continue
+            self._record(self.journal, record, journal)
 
-    def _record(self, journal: str, record: dict[str, Any]) -> None:
+    def _record(self, journal: str, record: dict[str, Any], where: str) -> None:
         kind = record["is"]
         self.world.note("record", kind, record.get("number"), record.get("verdict"))
         if kind == "intent":
             address = self.plan(journal)[record["number"]]
             self.intents[address] += 1
-            self.loose.add(address)
+            for one in self.loose.values():  # an earlier try is over
+                one.discard(address)
+            self.loose.setdefault(where, set()).add(address)
         elif kind == "verdict":
             self._verdict(journal, self.plan(journal)[record["number"]], record)
         elif kind == "pass":
             self.command.passes += 1
             before = self.world.clock.awake - self._reading
+            self._nobody_is_passed_over(journal)
             if self.command.passes > 1:
                 self.withheld.update(one for one, at in self.suppressed.items() if at < before)
+
+    def _nobody_is_passed_over(self, journal: str) -> None:
+        """A pass before this one of the same process has tried everybody."""
+        if self.command.passes == 1 or self.world.scenario.canary or self.world.boots > 1:
+            return
+        verdicts = self.verdicts.get(journal, {})
+        waiting = [one for one in self.plan(journal).values() if verdicts.get(one, "waiting") == "waiting"]
+        self.world.must(not waiting, f"a pass begins, and {len(waiting)} were not tried in the last: {waiting[:3]}")
 
     @property
     def _reading(self) -> float:
@@ -281,3 +334,6 @@ class Witness:
         self.verdicts.clear()
         self.not_before.clear()
         self._parts.clear()
+        self.loose.clear()
+        for edition in {Path(one).parents[1] for one in self._plans}:
+            self.copies.power_lost(edition)
