@@ -5,6 +5,7 @@ Only encodings that decode the whole file are offered, the likeliest first. The 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +40,11 @@ def readings(path: Path, compression: str) -> list[EncodingSample]:
         names = [wide(head)]
         if not names[0]:
             raise
-    found = [
-        EncodingSample(name, _shown(path, compression, name))
-        for name in names
-        if _decodes(path, compression, choose_codec(head, name, path))
-    ]
-    if not found:
+    fitting = [name for name in names if _decodes(path, compression, choose_codec(head, name, path))]
+    if not fitting:
         raise explain(path, compression, "utf-8")
-    return found
+    line = _telling_line(path, compression, fitting)
+    return [EncodingSample(name, printable(line.decode(name, "replace").strip())[:SHOWN]) for name in fitting]
 
 
 def _candidates(path: Path, compression: str) -> list[str]:
@@ -64,13 +62,10 @@ def _decodes(path: Path, compression: str, codec: str) -> bool:
     return True
 
 
-def _shown(path: Path, compression: str, encoding: str) -> str:
-    """The first line that is not plain ASCII, as it reads in ``encoding``; the first line if all are."""
-    first = ""
+def _telling_line(path: Path, compression: str, encodings: Sequence[str]) -> bytes:
+    """The line that reads differently in most of the encodings; the first one if there is only one encoding."""
     with open_source_file(path, compression) as stream:
-        for piece in blocks(stream, encoding):
-            for line in piece.splitlines():
-                first = first or line
-                if not line.isascii():
-                    return printable(line.strip())[:SHOWN]
-    return printable(first.strip())[:SHOWN]
+        if len(encodings) == 1:
+            return next(iter(blocks(stream, encodings[0])), "").split("\n")[0].encode(encodings[0])
+        lines = telling_lines(stream).split(b"\n")
+    return max(lines, key=lambda line: len({line.decode(name, "replace") for name in encodings}))

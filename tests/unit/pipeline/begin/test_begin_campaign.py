@@ -173,6 +173,7 @@ def test_a_database_without_a_statement_is_asked_for_one() -> None:
         ("Kontakt;Ort\nada@example.com;London\nbob@example.com;Rome\n", "Hello,"),
         ("ada@example.com,Ada\nbob@example.com,Bob\n", "Hello,"),
         ("email,not,self,campaign,2024\nada@example.com,a,b,c,d\n", "Hello,"),
+        ("email,range,_,items,loop\nada@example.com,a,b,c,d\n", "Hello,"),
         ('email,"{{ 7*7 }}","%} <b>|*_x`","#}"\nada@example.com,a,b,c\n', "Hello,"),
         ("Courriel\tPrénom\nada@example.com\tAda\n", "Hello Ada,"),
         ('email,name\n"ada@example.com, bob@example.com",Ada\n', "Hello Ada,"),
