@@ -177,6 +177,22 @@ def test_whoever_is_left_gets_a_letter_once_the_change_is_accepted(found: Callab
     assert earlier.listed() == earlier.people(Verdict.IN_DOUBT) == DOUBTS[run]
 
 
+def test_it_is_continued_by_several_processes_and_then_by_one(
+    found: Callable[[str], Found], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = found("killed")
+    left, served = earlier.people(Verdict.WAITING), earlier.people(Verdict.ACCEPTED)
+    monkeypatch.setitem(GREETING, "CAMPAIGN__DELIVERY__PROCESSES", "2")
+    monkeypatch.setitem(GREETING, "CAMPAIGN__DELIVERY__CONNECTIONS", "2")
+    assert earlier.send(accept_changes=True, limit=2)[0] is ExitCode.UNFINISHED
+    assert len(earlier.mailed()) == 2
+    assert b'"is":"merged"' in earlier.journal.read_bytes()
+    monkeypatch.setitem(GREETING, "CAMPAIGN__DELIVERY__PROCESSES", "1")
+    assert earlier.send()[0] is ExitCode.IN_DOUBT
+    assert earlier.mailed() == left
+    assert earlier.people(Verdict.ACCEPTED) == sorted([*served, *left])
+
+
 def test_a_fresh_run_serves_those_who_were_left_and_no_one_else(found: Callable[[str], Found]) -> None:
     earlier = found("killed")
     left = earlier.people(Verdict.WAITING)
