@@ -10,7 +10,7 @@ from campaign.audience.columns.local_dates_and_numbers import BARE_KEY
 from campaign.config import SCHEMA
 from campaign.config.units import mailbox_template
 from campaign.model import Mailbox
-from campaign.pipeline.begin.found_list import FoundList
+from campaign.pipeline.begin.found_list import FoundList, is_database
 from campaign.pipeline.begin.starter_letter import Form, Starter, leave_link, subject_of
 
 #: The column at which comments begin, if the line leaves room.
@@ -72,6 +72,8 @@ def _audience(new: NewCampaign) -> Iterator[tuple[str, str]]:
     settings = new.found.settings
     for name, value in settings.model_dump(exclude_unset=True).items():
         yield _key(name, new.source if name == "source" else value), _COMMENTS.get(name, "")
+    if is_database(new.source) and not new.source.startswith("sqlite"):
+        yield '# password_file = "database.password"', "or CAMPAIGN_DATABASE_PASSWORD"
     if new.starter == "invoice":
         number = new.found.invoice
         if number is not None:

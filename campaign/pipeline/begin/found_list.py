@@ -38,13 +38,15 @@ class FoundList:
     """A list as it was found. ``headers`` are its names of the columns, ``columns`` those that templates use.
 
     ``display`` and ``greeting`` are the columns of the name in To and in the greeting, ``invoice`` that of an
-    invoice's number; each is a place, or None. ``settings`` are those that differ from the defaults.
+    invoice's number; each is a place, or None. ``plain`` are the places of columns without lists and objects in their
+    cells. ``settings`` are those that differ from the defaults.
     """
 
     settings: AudienceSection
     headers: tuple[str, ...]
     columns: tuple[str, ...]
     typed: bool
+    plain: frozenset[int]
     address: int
     display: int | None
     greeting: int | None
@@ -86,6 +88,7 @@ def look_at_list(wanted: AudienceSection, base: Path) -> FoundList:
         headers=source.headers,
         columns=source.columns,
         typed=source.value_type != "text",
+        plain=frozenset(at for at in range(len(source.headers)) if _is_plain(at, rows)),
         address=address,
         display=display,
         greeting=greeting,
@@ -145,6 +148,10 @@ def _address(settings: AudienceSection, source: NamedSource, rows: Sequence[Sequ
             next_step="name the column of addresses: --address COLUMN; or name another list",
         )
     return place
+
+
+def _is_plain(at: int, rows: Sequence[Sequence[Value]]) -> bool:
+    return not any(isinstance(row[at], list | dict) for row in rows)
 
 
 def _invoice(headers: Sequence[str], rows: Sequence[Sequence[Value]]) -> int | None:

@@ -66,7 +66,7 @@ def shown_columns(starter: Starter, found: FoundList) -> list[int]:
     places = (
         at
         for at, header in enumerate(found.headers)
-        if at not in (found.address, found.display, found.greeting)
+        if at in found.plain - {found.address, found.display, found.greeting}
         and not is_name(header)
         and not _MARK.search(header)
         and value_of(found, at)

@@ -17,7 +17,10 @@ from click.testing import CliRunner
 from campaign.cli.main import cli
 from campaign.compose.mime.read_back import read_letter
 from campaign.config import load
+from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
+from campaign.pipeline.begin.campaign_file_text import NewCampaign, campaign_file_text
+from campaign.pipeline.begin.found_list import FoundList, look_at_list
 
 Begin = Callable[..., Any]
 FROM = ("--from", "Ada's Gazette <news@example.com>")
@@ -158,6 +161,29 @@ def test_a_database_with_its_select_statement() -> None:
     init("--list", "sqlite:///shop.sqlite", "--query", "select * from customer", *FROM, "--template", "invoice")
     assert checked("invoice.toml") == {}
     assert "Hello there," in letter("invoice").text
+
+
+def test_a_list_in_json_shows_no_column_of_lists_or_objects() -> None:
+    Path("people.jsonl").write_text(
+        '{"email": "ada@example.com", "name": "Ada", "tags": ["a"], "home": {"city": "London"}, "points": 7}\n'
+        '{"email": "bob@example.com", "name": null, "tags": [], "points": null}\n'
+    )
+    found = init(*FROM, "--yes", "--template", "invoice")
+    assert "the letter shows these columns: points;" in found.stderr
+    assert checked("invoice.toml") == {}
+    assert "Hello Ada," in letter("invoice").text
+
+
+def test_a_database_that_asks_for_a_password_has_a_line_for_it() -> None:
+    new = NewCampaign(
+        "shop", "invoice", "html", "a@example.com", "mailbox", "postgresql://reader@db/shop", found_list()
+    )
+    assert '\n# password_file = "database.password"  ' in campaign_file_text(new, "shop.html.j2")
+
+
+def found_list() -> FoundList:
+    Path("people.csv").write_text(LIST, encoding="utf-8")
+    return look_at_list(AudienceSection(source="people.csv"), Path())
 
 
 def test_a_database_without_a_statement_is_asked_for_one() -> None:
