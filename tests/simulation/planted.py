@@ -502,7 +502,7 @@ def _(patch: Patch) -> None:
         yield
 
     patch.set(run_folder, "locked", locked)
-    patch.set(journal_file, "lock", lambda _descriptor: True)
+    patch.set(journal_file, "lock", lambda *_, **__: True)
 
 
 @plant("a worker waits for ever when a connection breaks")
