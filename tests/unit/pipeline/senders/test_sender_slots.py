@@ -12,7 +12,7 @@ from campaign.delivery.control_file import write_control
 from campaign.delivery.relays.relay import Relay
 from campaign.pipeline.serve.senders import sender_messages as messages
 from campaign.pipeline.serve.senders.sender_process import connection_share
-from campaign.pipeline.serve.senders.sender_slots import connection_cap
+from campaign.pipeline.serve.senders.sender_slots import SenderSlots, connection_cap
 from tests.support.played_senders import Played, Stage, settle
 
 
@@ -87,6 +87,14 @@ async def test_a_preset_bounds_how_many_senders_there_are(tmp_path: Path) -> Non
     async with stage.opened():
         await settle()
         assert [one.start.connections for one in stage.played] == [1, 1, 1]
+    stage.checkpoint.close()
+
+
+async def test_each_sender_can_have_a_connection_to_each_relay(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, connections=20)
+    few, unused = relays(2, 10, weights=(1, 3)), stage.notes.append
+    slots = SenderSlots(stage.pool._run, 8, few, stage.control, stage._launch, lambda *_: None, unused)
+    assert len(slots) == 2
     stage.checkpoint.close()
 
 
