@@ -61,6 +61,7 @@ class Checkpoint(JournalWriter):
             if history is None or history.replayed != file.size or not file.size or shard_journals(folder):
                 history, reading = recover(file, self.boot, self.notices)
             super().__init__(file, history, power=durability == "power", clock=clock)
+            file.sync_name()
             file.load_ballast()
             with held_leftovers(folder, reading, self.boot) as found:
                 self._begin(durability, found)

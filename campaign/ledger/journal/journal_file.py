@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from campaign.errors import StorageError, UnfinishedError
-from campaign.system.atomic_file import write_atomically
+from campaign.system.atomic_file import sync_folder, write_atomically
 from campaign.system.own_files import open_own
 
 BALLAST_OCTETS = 256 * 1024
@@ -50,6 +50,13 @@ class JournalFile:
                 next_step="wait for it, or run `campaign status`",
             )
         self.size = os.fstat(self._descriptor).st_size
+
+    def sync_name(self) -> None:
+        """Make the file's name durable: who created it may have been killed before that. Raises StorageError."""
+        try:
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def append(self, data: bytes) -> None:
         """Append ``data`` with one call. On failure, removes what was written of it and raises StorageError."""

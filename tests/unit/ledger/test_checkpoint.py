@@ -63,6 +63,24 @@ def test_a_second_process_is_refused_with_75(run: Path, checkpoint: Checkpoint) 
         Checkpoint(run)
 
 
+def test_a_journal_whose_maker_was_killed_has_its_name_synced_before_anything_is_sent(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(journal_file, "sync_folder", synced.append)
+    Checkpoint(run).close()
+    assert synced == [run]
+
+
+def test_a_run_whose_folder_cannot_be_synced_is_refused_with_73(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(journal_file, "sync_folder", fail)
+    with pytest.raises(StorageError, match="cannot be written"):
+        Checkpoint(run)
+
+
 def test_an_intent_left_behind_is_recorded_as_in_doubt_at_the_next_opening(run: Path) -> None:
     first = Checkpoint(run)
     first.begin_pass()
