@@ -42,7 +42,7 @@ def ended_at(bench: Bench, folder: Path, seed: int, tally: Tally, *, orders: dic
     for turn in range(repeats):
         chance, here = dice(seed, folder.name, turn), folder / f"turn-{turn}"
         dead = sorted(chance.sample(range(PEOPLE), DEAD))
-        several = turn % 3 == 2 and "rename" not in str(orders)  # the list is drawn up by the parent
+        several = chance.random() < 0.4 and "rename" not in str(orders)  # the list is drawn up by the parent
         scene = Scene(here, bench.port, range(PEOPLE), connections=1 + several)
         scene.settings["delivery"] = {"stop_share": "1.0", "processes": str(1 + several)}
         scene.write()

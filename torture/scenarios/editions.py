@@ -30,7 +30,7 @@ def again(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, tim
         chance, here = dice(seed, kind, turn), folder / f"turn-{turn}"
         people = list(range(chance.randint(20, 60)))
         scene = Scene(here, bench.port, people, connections=chance.choice((1, 10)))
-        several = turn % 3 == 2
+        several = chance.random() < 0.4
         scene.change("delivery", "processes", "2" if several else "1")
         bench.scene(here, delay=(0.0, 0.004), seed=turn)
         first: dict[str, Any] = (

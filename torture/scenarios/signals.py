@@ -43,7 +43,7 @@ def stopped(bench: Bench, folder: Path, seed: int, tally: Tally, *, kind: str, t
         here = folder / f"turn-{turn}"
         people, connections = (600, 2) if kind == "timeout" else (PEOPLE, chance.choice((1, 5, 20)))
         scene = Scene(here, bench.port, range(people), connections=connections)
-        scene.change("delivery", "processes", "2" if turn % 3 == 2 else "1")
+        scene.change("delivery", "processes", chance.choice(("1", "2")))
         # Where a second signal comes a quarter of a second later, the letters in flight must still be waiting then.
         bench.scene(here, delay=(0.5, 0.8) if kind == "SIGINT twice" else (0.01, 0.03), seed=seed + turn)
         if kind == "timeout":
