@@ -104,11 +104,22 @@ def _with_header(settings: AudienceSection, base: Path) -> tuple[AudienceSection
     source = _opened(settings, base)
     if any(map(means_address, source.headers)) or settings.header_row or settings.header:
         return settings, source
-    if row := row_of_names(source):
+    if row := row_of_names(source) or _row_above_addresses(source):
         settings = _changed(settings, header_row=row)
     elif is_text(settings.source) and any(map(_is_address, source.headers)):
         settings = _changed(settings, header=_made_up_names(source.headers))
     return settings, _opened(settings, base)
+
+
+def _row_above_addresses(source: NamedSource) -> int:
+    """The row above the first address, if it names more columns than the first row does; 0 if not."""
+    above, names = 0, 0
+    for row, cells in source.first_rows():
+        if any(map(_is_address, cells)):
+            return above if names > len(source.headers) else 0
+        if filled := sum(bool(cell.strip()) for cell in cells):
+            above, names = row, filled
+    return 0
 
 
 def _opened(settings: AudienceSection, base: Path) -> NamedSource:

@@ -163,6 +163,22 @@ def test_a_database_with_its_select_statement() -> None:
     assert "Hello there," in letter("invoice").text
 
 
+def test_a_header_below_a_title_is_found_by_the_addresses_below_it() -> None:
+    excel("gäste.xlsx", ["Gäste"], [], ["Kontakt", "Name", "Tisch"], ["ada@example.com", "Ada", 1])
+    Path("gäste.csv").write_text("Gäste;;\n\nKontakt;Name;Tisch\nada@example.com;Ada;1\n", encoding="utf-8")
+    for name, file in (("one", "gäste.xlsx"), ("two", "gäste.csv")):
+        init("--list", file, *FROM, "--name", name)
+        audience = section(f"{name}.toml", "audience")
+        assert (audience["header_row"], audience["address"], audience["display_name"]) == (3, "Kontakt", "Name")
+        assert checked(f"{name}.toml") == {}
+
+
+def test_a_row_without_an_address_is_not_taken_for_the_header() -> None:
+    Path("people.csv").write_text("Kontakt,Name\nunbekannt,Bob\nada@example.com,Ada\nzoe@example.com,Zoe\n")
+    init("--list", "people.csv", *FROM)
+    assert "header_row" not in section("newsletter.toml", "audience")
+
+
 def test_a_list_in_json_shows_no_column_of_lists_or_objects() -> None:
     Path("people.jsonl").write_text(
         '{"email": "ada@example.com", "name": "Ada", "tags": ["a"], "home": {"city": "London"}, "points": 7}\n'
