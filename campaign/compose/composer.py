@@ -23,14 +23,15 @@ from campaign.compose.mime.file_parts import Resources
 from campaign.compose.mime.from_and_reply_to import templated
 from campaign.compose.mime.letter_headers import LetterHeaders
 from campaign.compose.mime.multipart import assembled
-from campaign.compose.mime.transfer_encoding import Encoded
-from campaign.compose.recipient_token import Purpose, token_filler
+from campaign.compose.portion.draft import Draft
+from campaign.compose.portion.usual_writer import UsualWriter
 from campaign.compose.template.filters import known_locale
 from campaign.compose.template.operation_limits import TooMuch
 from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.static_dynamic_split import RenderedTemplate
 from campaign.compose.template.template import LOCALE, Page, RowRefused, Statics, TemplateOutput
-from campaign.compose.unsubscribe_token import UnsubscribeTokens
+from campaign.compose.tokens.recipient_token import Purpose, token_filler
+from campaign.compose.tokens.unsubscribe_token import UnsubscribeTokens
 from campaign.compose.value_positions import in_places
 from campaign.config.campaign_secret import secret_fingerprint
 from campaign.config.compose import ComposeSection, DkimSection
@@ -41,7 +42,6 @@ from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 Printed = list[tuple[Statics, list[Any]]]
 #: The variables of templates besides the row's columns.
 EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
-LONGEST_REASON = 400  #: characters
 #: The rendering version. Raise it whenever the same recipient, template and settings give other bytes: no run continues
 #: under another version unless the operator asks for it.
 RENDERING = 2
@@ -83,25 +83,6 @@ class Brief:
         return token_filler(address, purpose, self.identity, self.trace_id)
 
 
-class Draft:
-    """An unfinished letter, and the seconds that its steps have ``used`` so far."""
-
-    __slots__ = ("date", "html", "images", "made", "recipient", "rendered", "text", "used", "variables")
-
-    def __init__(self, recipient: Recipient, date: float) -> None:
-        self.recipient, self.date, self.used = recipient, date, 0.0
-        self.variables: dict[str, Any] = {}
-        self.rendered: list[RenderedTemplate] = []  #: of the text part and the HTML part, if present
-        self.text: Encoded | None = None
-        self.html: Encoded | None = None
-        self.images: list[bytes] = []
-        self.made: Letter | Unrenderable | None = None
-
-    def refuse(self, reason: str) -> None:
-        """Make it an `Unrenderable` with this reason."""
-        self.made = Unrenderable(self.recipient.number, _fit(reason))
-
-
 class Composer:
     """Composes the letters of one campaign. ``inlining`` is the result of `choose_inlining`, now or earlier.
 
@@ -135,6 +116,7 @@ class Composer:
         self._tokens = UnsubscribeTokens(brief.identity.secret)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
         self._message_id = header_values.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
+        self._usual = UsualWriter(self._files, self._watch)
         _check_unsubscribe_id(brief)
 
     @property
@@ -186,11 +168,17 @@ class Composer:
     def _drafted(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Draft]:
         drafts = [Draft(recipient, date) for recipient, date in wanted]
         self._watch.start()
-        for step in (self._begin, self._write_text, self._write_html, self._finish):
-            for draft in drafts:
-                if draft.made is None:
-                    self._take(step, draft)
+        self._take_all(self._begin, drafts)
+        if self.inlining == "shape":
+            self._usual.write(drafts)
+        for step in (self._write_text, self._write_html, self._finish):
+            self._take_all(step, drafts)
         return drafts
+
+    def _take_all(self, step: Callable[[Draft], None], drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            if draft.made is None:
+                self._take(step, draft)
 
     def _take(self, step: Callable[[Draft], None], draft: Draft) -> None:
         self._watch.go_on(draft.used)
@@ -237,14 +225,14 @@ class Composer:
         draft.variables = self._variables(draft.recipient)
 
     def _write_text(self, draft: Draft) -> None:
-        if self._files.text:
-            rendered = self._files.text.render(draft.variables)
+        if self._files.text and draft.text is None:
+            rendered = self._files.text.render(draft.variables, draft.printed[0])
             draft.rendered.append(rendered)
             draft.text = self._files.text.encode(rendered)
 
     def _write_html(self, draft: Draft) -> None:
-        if self._files.shapes:
-            rendered = self._files.shapes.render(draft.variables, self.inlining)
+        if self._files.shapes and draft.html is None:
+            rendered = self._files.shapes.render(draft.variables, self.inlining, draft.printed[1])
             draft.rendered.append(rendered)
             body = self._files.shapes.body(rendered, self.inlining)
             draft.text, draft.html = draft.text or body.text, body.html
@@ -327,12 +315,6 @@ def _check_unsubscribe_id(brief: Brief) -> None:
             evidence=f"columns: {', '.join(brief.columns)}",
             next_step="name one of these, or leave unsubscribe_id out: then the token stands for the address",
         )
-
-
-def _fit(reason: str) -> str:
-    """A reason fit for journals and terminals: one line of printable characters, shortened to `LONGEST_REASON`."""
-    short = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
-    return short if short.isprintable() else "".join([one if one.isprintable() else "\ufffd" for one in short])
 
 
 def _text(value: Any) -> str:

@@ -93,7 +93,7 @@ class ShapeCache:
         shaping: Callable[[Sequence[str]], list[int]] | None,
         derive: Literal["html", "source", ""],
     ) -> None:
-        self._page, self._finisher, self._shaping, self._derive = page, finisher, shaping, derive
+        self.page, self._finisher, self._shaping, self._derive = page, finisher, shaping, derive
         self._outlines: LruCache[Statics, ValueEscaping] = LruCache(MOST_SHAPES, HEAVIEST)
         self._shapes: LruCache[tuple[int, tuple[str, ...]], Shape] = LruCache(MOST_SHAPES, HEAVIEST)
         self._stands: set[ValueContext] = set()
@@ -104,11 +104,13 @@ class ShapeCache:
         """How often the inliner has run."""
         return self._finisher.runs
 
-    def render(self, variables: Mapping[str, Any], inlining: Inlining) -> RenderedTemplate:
-        """The template's output for one row. Raises RowRefused."""
-        page = self._page
+    def render(
+        self, variables: Mapping[str, Any], inlining: Inlining, output: TemplateOutput | None = None
+    ) -> RenderedTemplate:
+        """The template's output for one row, or ``output``, split. Raises RowRefused."""
+        page = self.page
         own = unmarked(variables) if page.captures else variables
-        output = page.render(own, marking=inlining == "shape")
+        output = output or page.render(own, marking=inlining == "shape")
         rendered = self._split(output, own)
         if inlining == "row" or (page.captures and _holds_markup(output.values)):
             self._look_inside(own)
@@ -123,6 +125,16 @@ class ShapeCache:
             return self._of_row(outline, rendered, prepared)
         return self._filled(self._shape(outline, prepared), rendered, prepared)
 
+    def usual(self, statics: Statics) -> tuple[ValueEscaping, Shape] | None:
+        """What is known of this output if only its values differ from row to row; None if more might, or is unknown."""
+        if self._shaping is not None or self.page.captures:
+            return None
+        outline = self._outlines.get(statics)
+        if outline is None or outline.shaping:
+            return None
+        shape = self._shapes.get((outline.number, ()))
+        return None if shape is None or shape.pictures or shape.pairs or shape.from_source else (outline, shape)
+
     def _look_inside(self, variables: Mapping[str, Any]) -> None:
         """Apply the checks on links, styles and unquoted attributes also to values inside captured text.
 
@@ -130,18 +142,18 @@ class ShapeCache:
         with all values marked, only to find their positions. Raises RowRefused.
         """
         try:
-            rendered = self._split(self._page.render(variables, probing=True), variables)
+            rendered = self._split(self.page.render(variables, probing=True), variables)
             outline = self._outline(rendered)
         except RowRefused:
             return  # it failed because of the marks, or will fail again without them
-        outline.check_shaping(outline.prepared(rendered).in_slots(), self._page.name)
+        outline.check_shaping(outline.prepared(rendered).in_slots(), self.page.name)
 
     def _split(self, output: TemplateOutput, variables: Mapping[str, Any]) -> RenderedTemplate:
         """``output`` split into text and values. Raises RowRefused."""
         try:
             rendered = split_static_from_dynamic(output, html=True)
         except Exception as error:  # noqa: BLE001 - a printed value may be undefined, or fail to become text
-            raise self._page.explain(variables, error) from None
+            raise self.page.explain(variables, error) from None
         return rendered if self._shaping is None else self._spliced(rendered)
 
     def html(self, rendered: RenderedTemplate, inlining: Inlining) -> str:
@@ -195,18 +207,18 @@ class ShapeCache:
         return shape
 
     def _built(self, outline: ValueEscaping, plain: list[str], ready: list[str]) -> Shape:
-        outline.check_shaping(plain, self._page.name)
+        outline.check_shaping(plain, self.page.name)
         self.built += 1
         tokens = outline.tokens
         if any(tokens.salt in plain[slot] for slot in outline.shaping):
-            raise RowRefused(f"{self._page.name}: a value holds one of our own words, {tokens.salt}")
+            raise RowRefused(f"{self.page.name}: a value holds one of our own words, {tokens.salt}")
         fixed = set(outline.shaping)
         stand_ins = [ready[slot] if slot in fixed else tokens.token(slot) for slot in range(len(outline.kinds))]
         pictures: References = []
         html, images = self._finisher.finished(filled(outline.pieces, stand_ins), pictures, tokens, len(stand_ins))
         pieces, order = tokens.split(html)
         text, text_order, pairs = self._text(outline, html)
-        from_source = self._from_source(outline)
+        from_source = _from_source(outline, self._derive)
         return Shape(EncodedTemplate(pieces), order, tuple(images), pictures, text, text_order, pairs, from_source)
 
     def _text(
@@ -215,15 +227,11 @@ class ShapeCache:
         """The text part of the shape, the value for each of its slots, and the slots that are pairs."""
         if not self._derive:
             return None, [], []
-        if self._from_source(outline):
+        if _from_source(outline, self._derive):
             return EncodedTemplate(outline.source, neat=True), list(range(len(outline.source) - 1)), []
         text, pairs = outline.tokens.paired(self._finisher.text(html), len(outline.kinds))
         pieces, order = outline.tokens.split(text)
         return EncodedTemplate(pieces, neat=True), order, pairs
-
-    def _from_source(self, outline: ValueEscaping) -> bool:
-        """Whether the source is readable as the text part: Markdown without HTML in it."""
-        return self._derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
 
     def _filled(self, shape: Shape, rendered: RenderedTemplate, prepared: Prepared) -> HtmlBody:
         if not shape.pictures and shape.html.length + LONGEST_ESCAPE * rendered.size <= LARGEST:
@@ -255,26 +263,36 @@ class ShapeCache:
             plain = prepared.in_slots()
             known = {image.cid: image for image in shape.images}
             found = dict(known)
-            ready = [*ready, *(self._of_reference(pieces, order, plain, found) for pieces, order in shape.pictures)]
+            shown = (_of_reference(self._finisher, *reference, plain, found) for reference in shape.pictures)
+            ready = [*ready, *shown]
             images += [image for cid, image in found.items() if cid not in known]
         return [ready[slot] for slot in shape.order]
 
-    def _of_reference(self, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]) -> str:
-        reference = filled(pieces, [plain[slot] for slot in order])
-        if elsewhere(reference):
-            return str(escape(quote(reference, safe=URL_SAFE)))
-        check_scheme(reference)
-        return self._finisher.shown(reference, found)
-
     def _of_row(self, outline: ValueEscaping, rendered: RenderedTemplate, prepared: Prepared) -> HtmlBody:
-        outline.check_shaping(prepared.in_slots(), self._page.name)
+        outline.check_shaping(prepared.in_slots(), self.page.name)
         html, images = self._finisher.finished(filled(outline.pieces, prepared.ready_in_slots()), [])
         text = None
-        if self._from_source(outline):
+        if _from_source(outline, self._derive):
             text = EncodedTemplate(outline.source, neat=True).fill(rendered.in_places(), lines=rendered.lines)
         elif self._derive:
             text = EncodedTemplate([self._finisher.text(html)]).fill([])
         return HtmlBody(EncodedTemplate([html]).fill([]), text, images)
+
+
+def _from_source(outline: ValueEscaping, derive: str) -> bool:
+    """Whether the source is readable as the text part: Markdown without HTML in it."""
+    return derive == "source" and not any(_TAG.search(piece) for piece in outline.source)
+
+
+def _of_reference(
+    finisher: ShapeBuilder, pieces: list[str], order: list[int], plain: list[str], found: dict[str, Image]
+) -> str:
+    """A reference to a picture with values in it; a picture that it names is added to ``found``."""
+    reference = filled(pieces, [plain[slot] for slot in order])
+    if elsewhere(reference):
+        return str(escape(quote(reference, safe=URL_SAFE)))
+    check_scheme(reference)
+    return finisher.shown(reference, found)
 
 
 def _holds_markup(values: Sequence[Any]) -> bool:

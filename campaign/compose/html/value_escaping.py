@@ -85,7 +85,7 @@ class ValueEscaping:
 
     def prepared(self, rendered: RenderedTemplate) -> Prepared:
         """The values prepared for their slots. Raises RowRefused for a link's scheme."""
-        values, numbers = rendered.values, self._numbers(rendered.order)
+        values, numbers = rendered.values, self.numbers(rendered.order)
         for slot in self.leading:
             check_scheme(values[numbers[slot]], printable=not rendered.lines)
         for pieces, slots in self.joined:
@@ -105,7 +105,7 @@ class ValueEscaping:
                     ready[slot] = rendered.markup[number]
         return Prepared(plain, ready, self._each)
 
-    def _numbers(self, order: SlotOrder | None) -> Sequence[int]:
+    def numbers(self, order: SlotOrder | None) -> Sequence[int]:
         """The number of the value for each slot, given ``order``; the same object for the same order."""
         known, numbers = self._latest
         if known is not order:

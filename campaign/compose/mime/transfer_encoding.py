@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import compress, count, repeat
 from operator import contains, gt, le, not_
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,22 @@ class Encoded(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     encoding: str
     sound: bool = False
+
+
+class Lengths(Protocol):
+    """The lengths of quoted values: ``long`` if each has lines of its own."""
+
+    @property
+    def longest(self) -> int:
+        """Of all values."""
+
+    @property
+    def shortest(self) -> int:
+        """Of all values."""
+
+    @property
+    def long(self) -> bool:
+        """Whether each is longer than any line."""
 
 
 class EncodedTemplate:
@@ -86,13 +103,49 @@ class EncodedTemplate:
                 return self._base64(values, pick)  # quoted-printable is longer even for the template's own text
         whole = "\n".join(values)
         quoted, sound = self._quoted(values, whole, pick, lines)
-        if self._is_long(quoted, len(whole) - len(values)) and self._is_long(quoted, _length(values, pick)):
+        if self.is_long(quoted, len(whole) - len(values)) and self.is_long(quoted, _length(values, pick)):
             other = self._base64(values, pick)
             if len(other.data) < len(quoted):
                 return other
         return Encoded(quoted.encode("ascii"), "quoted-printable", sound)
 
-    def _is_long(self, quoted: str, length: int) -> bool:
+    @property
+    def usual(self) -> bool:
+        """Whether quoted-printable is the shorter encoding of the template's own text."""
+        return self._least <= 1.4 * self._octets + 8
+
+    @property
+    def sound(self) -> bool:
+        """Whether the template's own text is sound; see `Encoded`."""
+        return self._sound
+
+    def fitting(self, kinds: Sequence[Lengths]) -> tuple[tuple[bool, ...], list[int]]:
+        """Which slots' values need no soft break after them, for values of these lengths, one for each slot.
+
+        Also the slots that have to be looked at for each row, as its value decides. `form` takes the first.
+        """
+        allowed = self._allowed or [-1] * len(kinds)
+        fitting = tuple([not one.long and one.longest <= room for one, room in zip(kinds, allowed, strict=True)])
+        loose = [
+            slot
+            for slot, (one, room, width) in enumerate(zip(kinds, allowed, self._widths, strict=True))
+            if not one.long and (one.longest > width or one.shortest <= room < one.longest)
+        ]
+        return fitting, loose
+
+    def fitting_row(
+        self, texts: Sequence[str], usual: tuple[bool, ...], loose: Sequence[int]
+    ) -> tuple[bool, ...] | None:
+        """As `fitting` for one row, which may differ in the ``loose`` slots; None if a value exceeds its line."""
+        own = list(usual)
+        for slot in loose:
+            length = len(texts[slot])
+            if length > self._widths[slot]:
+                return None
+            own[slot] = bool(self._allowed) and length <= self._allowed[slot]
+        return tuple(own)
+
+    def is_long(self, quoted: str, length: int) -> bool:
         """Whether base64 might be shorter, for values with at least ``length`` characters in all slots together."""
         return len(quoted) > 1.35 * (self._octets + length)
 
@@ -110,7 +163,7 @@ class EncodedTemplate:
         lengths = list(map(len, texts))
         if lines:  # a value that needs separate lines is given a length that never fits
             lengths = [COLUMNS + 1 if "\n" in text else len(text) for text in texts]
-        edges = self._edges if self._edges and _begins_touched(whole) else ()
+        edges = self._edges if self._edges and begins_touched(whole) else ()
         touched = [slot for slot in edges if texts[slot].startswith(TOUCHED)]
         for slot in touched:
             lengths[slot] += 2
@@ -121,7 +174,7 @@ class EncodedTemplate:
             form[2 * slot + 1] = _untouched(texts[slot])
         sound = self._sound and whole.count("\n") < max(1, len(values)) and "\r" not in whole and "\0" not in whole
         for slot in compress(self._slots, map(gt, lengths, self._widths)):
-            form[2 * slot + 1] = own = _in_own_lines(texts[slot])
+            form[2 * slot + 1] = own = in_own_lines(texts[slot])
             sound = sound and "\n." not in own  # its line ends are CRLF
         return "".join(form), sound
 
@@ -141,7 +194,15 @@ class EncodedTemplate:
         if open_ended:  # a space at the end of a line would be lost
             ends = map(str.endswith, texts, repeat(" "))
             lengths = [COLUMNS + 1 if blank else length for blank, length in zip(ends, lengths, strict=True)]
-        fitting = tuple(map(le, lengths, self._allowed))
+        return self.form(tuple(map(le, lengths, self._allowed)))
+
+    def form(self, fitting: tuple[bool, ...]) -> list[str]:
+        """The template's own text with a place for each value, without a soft break after those that are ``fitting``.
+
+        Of a text that is not neat, a soft break follows each value.
+        """
+        if not self._bare:
+            return self._form
         form = self._forms.get(fitting)
         if form is None:
             form = self._form.copy()
@@ -190,16 +251,26 @@ def _column(text: str) -> int:
     return len(text) - text.rfind("\n") - 1
 
 
-def _begins_touched(whole: str) -> bool:
+def begins_touched(whole: str) -> bool:
     """Whether some of these lines begin with one of `TOUCHED`."""
     return "\n." in whole or "\nFrom " in whole or whole.startswith(TOUCHED)
 
 
-def _in_own_lines(text: str) -> str:
+def in_own_lines(text: str) -> str:
     """Quoted ``text`` on separate lines."""
     if "=" not in text and "\n" not in text:  # quoting changed nothing
         return SOFT + SOFT.join([text[at : at + COLUMNS] for at in range(0, len(text), COLUMNS)])
     return SOFT + _tightened(text)
+
+
+def quoted_lines(values: Sequence[str], whole: str) -> Sequence[str]:
+    """The values quoted; ``whole`` is all of them as lines. None may contain a line end, or a space at its end."""
+    if whole.isascii() and "=" not in whole:
+        return values
+    quoted = b2a_qp(whole.encode("utf-8"), istext=True).decode("ascii")
+    if "=\n" not in quoted:
+        return quoted.split("\n")
+    return [value if value.isascii() and "=" not in value else _quoted(value) for value in values]
 
 
 @lru_cache(maxsize=4096)  # the same cities and names recur

@@ -29,10 +29,12 @@ Statics = tuple[str | None, ...]
 class RenderPath(msgspec.Struct, frozen=True, gc=False):
     """One path through a template: its text with ``None`` for each value, and the origin of the values.
 
-    ``columns`` takes columns from a row; ``order`` is the order of these, followed by the printed values.
+    ``columns`` takes columns, those of ``names``, from a row; ``order`` is the order of these, followed by the printed
+    values.
     """
 
     statics: Statics
+    names: tuple[str, ...]
     columns: Pick
     order: SlotOrder
 
@@ -79,7 +81,8 @@ class RenderPaths:
         used = sorted({place for place in places if place >= 0})
         numbers = {place: number for number, place in enumerate(used)}
         order = [numbers[place] if place >= 0 else len(used) - 1 - place for place in places]
-        return RenderPath(tuple(statics), picker([self._names[place] for place in used]), in_order(order))
+        names = tuple([self._names[place] for place in used])
+        return RenderPath(tuple(statics), names, picker(names), in_order(order))
 
 
 def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: Collection[str]) -> RenderPaths | None:

@@ -42,12 +42,14 @@ _UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
 class TemplateOutput(msgspec.Struct, frozen=True, gc=False):
     """A template's output for one row: its constant text with ``None`` for each value, and the raw values.
 
-    ``order`` assigns the values to the slots; without it there is one value for each slot, in order.
+    ``order`` assigns the values to the slots; without it there is one value for each slot, in order. ``columns`` names
+    the first of the values, if they are columns that the template only prints; the others come from Jinja.
     """
 
     statics: Statics
     values: Sequence[Any]
     order: SlotOrder | None = None
+    columns: tuple[str, ...] | None = None
 
 
 class RowRefused(ValueError):  # noqa: N818 - one row cannot be rendered; the run goes on
@@ -102,7 +104,7 @@ class Page:
             columns = way.columns(variables)
         except KeyError:
             return None  # Jinja then gives the line
-        return TemplateOutput(way.statics, (*columns, *self._environment.values), way.order)
+        return TemplateOutput(way.statics, (*columns, *self._environment.values), way.order, way.names)
 
     def _printed(self, template: Template, context: Context) -> Statics:
         try:

@@ -18,8 +18,8 @@ from campaign.model import Letter, Recipient, Unrenderable
 
 #: Letters rendered ahead at most: while the sender never waits, and while it waits for relays.
 MANY, FEW = 64, 8
-#: Letters that go through each rendering step together; a slow template delays so many of them at most.
-PORTION = 16
+#: Letters that go through each rendering step together at most; fewer if the first took long.
+PORTION = 64
 #: The sender counts as never waiting if rendering took at least this share of the time since it last began.
 BUSY = 0.25
 #: Seconds, and octets, after which no further letter is begun, as connections wait meanwhile.
@@ -57,9 +57,10 @@ class InlineRenderer:
 
     def _make(self, first: Recipient, most: int) -> Letter | Unrenderable:
         """The letter of ``first``; up to ``most`` that follow are rendered with it, in portions, as time allows."""
-        made, until, octets_left, portion = self._together([first])[0], self._began + LONGEST, HEAVIEST, PORTION
+        made, until, octets_left = self._together([first])[0], self._began + LONGEST, HEAVIEST
+        portion = largest = min(PORTION, int(LONGEST / max(self._clock() - self._began, 1e-6)))
         while portion and octets_left > 0 and self._clock() < until:
-            letters = self._together(self._following(first, min(PORTION, most - len(self._done))))
+            letters = self._together(self._following(first, min(largest, most - len(self._done))))
             self._done.update((one.number, one) for one in letters)
             octets_left -= sum(len(one.content) for one in letters if isinstance(one, Letter))
             portion = len(letters)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from campaign.compose import composer as room
-from campaign.compose.composer import LONGEST_REASON, Brief, Composer
+from campaign.compose.composer import Brief, Composer
 from campaign.compose.html.shape_cache import HEAVIEST
+from campaign.compose.portion.draft import LONGEST_REASON
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.compose.tokens import recipient_token
 from campaign.compose.composer import Composer
+from campaign.compose.tokens import recipient_token
 from campaign.compose.tokens.recipient_token import NOBODY, Purpose, RecipientTokens, possible_tokens
 from campaign.config import load
 from campaign.errors import ConfigError

@@ -1,0 +1,1 @@
+"""A portion of letters made at once: what most rows need is tested, escaped and quoted by columns."""
