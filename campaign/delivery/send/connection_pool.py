@@ -214,9 +214,7 @@ class ConnectionPool:
             return False  # no turn is missed: the limits delay us, not the connections; one worker waits for them
         return starting < max(_at_once(state) for state in self.selector.states)
 
-    def _wants_worker_by_weight(
-        self, workers: int, starting: int, serving: Sequence[RelayState], found: object
-    ) -> bool:
+    def _wants_worker_by_weight(self, workers: int, starting: int, serving: list[RelayState], found: object) -> bool:
         """Each relay has its own limits: a worker is wanted if the next one would find work, or there is none."""
         if workers and isinstance(found, RelayState):
             account = self.account(found)
