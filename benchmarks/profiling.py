@@ -39,7 +39,11 @@ DOORS = {
         "campaign.compose.text.text_from_template:split_static_from_dynamic",
     ],
     "inline: shapes found and filled": ["campaign.compose.html.shape_cache:ShapeCache.body"],
-    "MIME: encoding of values": ["campaign.compose.mime.transfer_encoding:EncodedTemplate.fill"],
+    "MIME: encoding of values": [
+        "campaign.compose.mime.transfer_encoding:EncodedTemplate.fill",
+        "campaign.compose.portion.usual_parts:UsualParts.texts",
+        "campaign.compose.portion.usual_parts:UsualParts.bodies",
+    ],
     "MIME: headers and assembly": [
         "campaign.compose.mime.letter_headers:LetterHeaders.block",
         "campaign.compose.composer:assembled",
