@@ -220,6 +220,21 @@ async def test_all_shards_of_a_dead_sender_are_taken_back_also_one_it_had_not_be
         assert firsts[:2] == [0, 201]
 
 
+async def test_the_rest_of_the_last_shard_is_served_in_the_same_pass(stage: Stage) -> None:
+    async with stage.opened():
+        under_way = stage.begin_pass(PassOrder(lambda number: number < 3, few=False))
+        await settle()
+        one, other, _ = stage.played
+        for each in (one, one, other):
+            each.want()
+        assert one.was_told(messages.NoMore)
+        one.serve(0)
+        one.die()
+        assert list(other.leases[0].numbers) == [1, 2]
+        other.done()
+        assert await under_way == 3
+
+
 async def test_a_sender_that_ends_by_itself_is_replaced_too(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async with stage.opened():
         stage.begin_pass()
