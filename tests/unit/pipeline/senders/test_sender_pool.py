@@ -231,6 +231,7 @@ async def test_the_rest_of_the_last_shard_is_served_in_the_same_pass(stage: Stag
         one.serve(0)
         one.die()
         assert list(other.leases[0].numbers) == [1, 2]
+        other.want()
         other.done()
         assert await under_way == 3
 
