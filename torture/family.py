@@ -6,18 +6,20 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
 def living_in(folder: Path) -> list[int]:
     """The process ids of all that work in ``folder``; whoever has ended works nowhere."""
-    here, found = os.path.realpath(folder), list[int]()
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            if entry.isdecimal() and os.readlink(f"/proc/{entry}/cwd") == here:
-                found.append(int(entry))
-    return found
+    here = os.path.realpath(folder)
+    return [pid for pid, place in _places() if place == here]
+
+
+def living_below(folder: Path) -> list[int]:
+    """The process ids of all that work somewhere below ``folder``."""
+    here = os.path.realpath(folder) + os.sep
+    return [pid for pid, place in _places() if place.startswith(here)]
 
 
 def senders(folder: Path) -> list[int]:
@@ -32,7 +34,7 @@ def kill(pids: Sequence[int], number: int = signal.SIGKILL) -> None:
             os.kill(pid, number)
 
 
-def wait_for_end(folder: Path, seconds: float = 30.0) -> list[int]:
+def wait_for_end(folder: Path, seconds: float = 100.0) -> list[int]:
     """Wait until nobody works in ``folder`` any more; returns who still does."""
     end = time.monotonic() + seconds
     while (left := living_in(folder)) and time.monotonic() < end:
@@ -45,3 +47,10 @@ def _command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def _places() -> Iterator[tuple[int, str]]:
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.isdecimal():
+                yield int(entry), os.readlink(f"/proc/{entry}/cwd")

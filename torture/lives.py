@@ -75,7 +75,7 @@ class Life:
             self._end_now(how, known)
         code = self.sender.wait()
         left = family.wait_for_end(self.scene.folder)
-        self.tally.must(not left, f"{len(left)} senders still run half a minute after their parent ended by {how}")
+        self.tally.must(not left, f"{len(left)} senders still run long after their parent ended by {how}")
         family.kill(left)
         self.bench.settled()
         # A signal that comes before anybody listens for it ends the interpreter.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from torture import case
+from torture import case, family
 from torture.audit import Tally
 from torture.bench import Bench
 from torture.case import Case
@@ -36,6 +38,18 @@ _bench: list[Bench] = []
 
 def _settle_in(scratch: Path) -> None:
     _bench.append(Bench(scratch))
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Whoever ends the torture ends its workers, and all that these have started."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    for one in _bench:
+        started = family.living_below(one.scratch)
+        one.close()
+        family.kill(started)
+    os._exit(1)
 
 
 def _work(one: Case, seed: int, evidence: Path) -> Tally:

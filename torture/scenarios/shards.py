@@ -224,7 +224,7 @@ def stopped(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> 
     tally.must(bench.counters()[2] == letters, "letters were sent beside a sender that holds a shard")
     family.kill(holders, signal.SIGCONT)
     left = family.wait_for_end(folder)
-    tally.must(not left, f"{len(left)} senders still run half a minute after they went on")
+    tally.must(not left, f"{len(left)} senders still run long after they went on")
     bench.settled()
     audit.midway(tally, scene)
     doubts = sum(len(run.doubts) for run in books.read_runs(scene.runs))
