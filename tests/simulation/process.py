@@ -141,7 +141,7 @@ class _Process:
         from campaign.pipeline.serve import pass_loop
         from campaign.pipeline.serve.senders.sender_pool import SenderPool
 
-        pass_loop.SenderPool = partial(SenderPool, launch=self.family.launch)  # type: ignore[assignment,misc]
+        pass_loop.SenderPool = partial(SenderPool, launch=self.family.launch)  # type: ignore[attr-defined]
 
     def _serve(self) -> int:
         from campaign.errors import CampaignError

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.member import CURRENT, NOBODY, Member, is_ghost
 
 if TYPE_CHECKING:
-    from tests.simulation.loop import VirtualLoop
     from tests.simulation.world import World
 
 #: Most seconds that a message takes, that a process takes to start, and that the end of one takes to be noticed.
@@ -80,7 +79,9 @@ class Family:
 class _Way:
     """One direction of a pipe: messages arrive in order, in the context of whoever gets them."""
 
-    def __init__(self, world: World, loop: VirtualLoop, context: Context, deliver: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, world: World, loop: asyncio.AbstractEventLoop, context: Context, deliver: Callable[[bytes], None]
+    ) -> None:
         self._loop, self._context, self._deliver, self._dice = loop, context, deliver, world.dice("messages")
         self._flight: deque[bytes] = deque()
         self._last = 0.0

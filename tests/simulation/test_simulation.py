@@ -26,14 +26,22 @@ def test_some_seeds_hold() -> None:
     assert ": 0 seeds in which something did not hold" in ended.stdout
 
 
-@pytest.mark.parametrize("seed", [3, 38])
+@pytest.mark.parametrize("seed", [3, 22, 38])
 def test_a_seed_replays_exactly(seed: int) -> None:
     hashes = [re.findall(r"trace (\w{32})", simulated("--seed", str(seed)).stdout) for _ in range(2)]
     assert len(hashes[0]) == 1
     assert hashes[0] == hashes[1]
 
 
-@pytest.mark.parametrize("fault", ["no intent is written", "doubts are forgotten at recovery", "the canary is ignored"])
+FAULTS = [
+    "no intent is written",
+    "doubts are forgotten at recovery",
+    "the canary is ignored",
+    "doubts of a sender that died are forgotten",
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault: str) -> None:
     ended = simulated("--planted", fault, "--seeds", "60", "--processes", "1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
