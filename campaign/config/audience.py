@@ -33,7 +33,9 @@ ColumnType = Annotated[
 class AudienceSection(Section):
     """Where the rows come from, and which of them are kept."""
 
-    source: str = Field(description="a .csv, .tsv, .jsonl, .json, .xlsx or .parquet file, or a database URL with query")
+    source: str = Field(
+        description="a .csv, .tsv, .jsonl, .json, .xlsx or .parquet file, a database URL with query, or - for stdin"
+    )
     format: Literal["", "csv", "jsonl", "json"] = Field(
         "", description="what the file is, if its name does not end in .csv, .jsonl or .json"
     )

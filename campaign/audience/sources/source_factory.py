@@ -16,6 +16,7 @@ from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.sources.csv_source import DelimitedFile
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate
+from campaign.audience.sources.standard_input import SOURCE, kept_input
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError
 
@@ -71,7 +72,7 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
         from campaign.audience.sources.database import DatabaseQuery
 
         return DatabaseQuery(settings, base, key)
-    path = locate(settings.source, base, key)
+    path = kept_input(settings.format) if settings.source == SOURCE else locate(settings.source, base, key)
     suffix = f".{settings.format}" if settings.format else bare_suffix(path)
     if suffix in TEXT:
         return DelimitedFile(path, settings)
