@@ -154,7 +154,7 @@ class Bench:
     def nursery(self) -> Talker:
         """Senders that start in milliseconds; made when first wanted."""
         nursery = Talker(["torture.launch", "--nursery"])
-        assert nursery.hear(60.0) == {"ready": True}
+        assert nursery.hear(180.0) == {"ready": True}
         return nursery
 
     @cached_property
