@@ -22,7 +22,7 @@ from campaign.audience.screening.key_set import WIDTH, KeySet, digest
 from campaign.audience.sources.csv_parser import Dialect, numbered_lines
 from campaign.audience.sources.csv_source import PREFIX, find_dialect
 from campaign.audience.sources.row_chunks import Source
-from campaign.audience.sources.source_factory import DATABASES, FRAMES, JSON, JSON_LINES, WORKBOOKS, open_rows
+from campaign.audience.sources.source_factory import FRAMES, JSON, JSON_LINES, WORKBOOKS, names_database, open_rows
 from campaign.audience.sources.source_file import bare_suffix, locate, open_source_file
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError
@@ -207,7 +207,7 @@ def _readable(wire: str) -> str:
 
 
 def _entries(text: str, settings: AudienceSection, base: Path) -> Iterator[tuple[int, str]]:
-    if ":" in text and text.partition(":")[0].partition("+")[0].lower() in DATABASES:
+    if names_database(text):
         query = {"source": text, "query": settings.suppress_query, "parameters": {}, "format": ""}
         return _typed_entries(open_rows(settings.model_copy(update=query), base, "audience.suppress"), settings)
     path = locate(text, base, "audience.suppress")

@@ -106,10 +106,13 @@ def _answer(url: URL, settings: AudienceSection, name: str, columns: list[str]) 
 
 
 def database_url(settings: AudienceSection, base: Path, key: str) -> URL:
-    """The URL with driver and password, a SQLite path relative to ``base``. Raises ConfigError."""
-    from sqlalchemy import make_url
+    """The URL with driver and password, or that of a SQLite file, relative to ``base``. Raises ConfigError."""
+    from sqlalchemy import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
+    scheme, colon, _ = settings.source.partition(":")
+    if not colon or scheme.partition("+")[0].lower() not in DRIVERS:  # the path of a SQLite file
+        return _sqlite_url(URL.create("sqlite", database=settings.source), base, key)
     try:
         url = make_url(settings.source)
     except (ArgumentError, ValueError):
@@ -134,7 +137,7 @@ def _sqlite_url(url: URL, base: Path, key: str) -> URL:
     if not path.is_file():
         raise InputError(
             f"{key} names {path}, which is no file.",
-            next_step=f"correct the path behind sqlite:///; what is there: ls {shlex.quote(str(path.parent))}",
+            next_step=f"correct the path; what is there: ls {shlex.quote(str(path.parent))}",
         )
     return url.set(database=path.as_uri(), query={"mode": "ro", "uri": "true"})
 

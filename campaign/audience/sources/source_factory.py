@@ -27,6 +27,8 @@ WORKBOOKS = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
 JSON_LINES, JSON = {".jsonl", ".ndjson"}, {".json"}
 FRAMES = {".parquet", ".dta", ".sas7bdat", ".xpt"}
 DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
+#: Endings of SQLite files, which may be named by their paths.
+DATABASE_FILES = {".sqlite", ".sqlite3", ".db", ".db3"}
 
 
 def open_source(settings: AudienceSection, base: Path) -> NamedSource:
@@ -68,7 +70,7 @@ def item_shape(settings: AudienceSection, columns: Sequence[str]) -> GroupColumn
 
 def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source") -> Source:
     """As `open_source`, without checking the columns."""
-    if settings.source.partition(":")[0].partition("+")[0].lower() in DATABASES and ":" in settings.source:
+    if names_database(settings.source) and not settings.format:
         from campaign.audience.sources.database import DatabaseQuery
 
         return DatabaseQuery(settings, base, key)
@@ -93,6 +95,14 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
         next_step="name a .csv, .tsv, .jsonl, .json, .xlsx or .parquet file, or a database URL (sqlite, postgresql, "
         'mysql); or, for a file with another ending, set format = "csv" under [audience]',
     )
+
+
+def names_database(text: str) -> bool:
+    """Whether ``text`` is the URL of a database or the path of a SQLite file."""
+    scheme, colon, _ = text.partition(":")
+    if colon and scheme.partition("+")[0].lower() in DATABASES:
+        return True
+    return "://" not in text and Path(text).suffix.lower() in DATABASE_FILES
 
 
 def missing_columns(source: NamedSource) -> list[str]:
