@@ -17,6 +17,8 @@ TEXT = "Hello {{ name }},\n\nthis is your letter.\n\n.\n..dots\n"
 SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
 #: The share of worlds that send so slowly that a pass takes hours.
 SLOW = 0.05
+#: The most people where several processes send: each looks around by itself, and their worlds cost more.
+MANY = 250
 #: What may go wrong at a relay: (what, arguments drawn later).
 STAGES = ("banner", "ehlo", "mail", "rcpt", "data", "dot")
 DOES = ("4xx", "5xx", "421", "garbage", "half", "close", "reset", "silent", "slow")
@@ -146,7 +148,8 @@ def _several(scenario: Scenario, dice: random.Random, number: int) -> list[Fault
     if scenario.processes == 1:
         return []
     scenario.settings["processes"] = str(scenario.processes)
-    smallest = dice.choice((1, 5, 20, 60))
+    scenario.people, scenario.look = min(scenario.people, MANY), max(scenario.look, 1.0)
+    smallest = dice.choice((2, 10, 40))
     scenario.shard = smallest, smallest * dice.choice((1, 2, 10))
     deaths = (_death_of_one(scenario, dice) for _ in range(dice.choice((0, 1, 1, 2, 3))))
     return [Fault(at, *one) for at, one in enumerate(deaths, number)]

@@ -282,8 +282,13 @@ class Witness:
                 self.withheld.update(one for one, at in self.suppressed.items() if at < before)
 
     def _nobody_is_passed_over(self, journal: str) -> None:
-        """A pass before this one of the same process has tried everybody."""
-        if self.command.passes == 1 or self.world.scenario.canary or self.world.boots > 1:
+        """A pass before this one of the same process has tried everybody, unless it was over a few of them."""
+        if (
+            self.command.passes == 1
+            or self.command.limit is not None
+            or self.world.scenario.canary
+            or self.world.boots > 1
+        ):
             return
         verdicts = self.verdicts.get(journal, {})
         waiting = [one for one in self.plan(journal).values() if verdicts.get(one, "waiting") == "waiting"]
