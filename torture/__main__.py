@@ -47,7 +47,7 @@ SCENARIOS = (
     signals, servers, late_relay, disks, power, clocks, journals, races, changes, editions, operators,
 )  # fmt: skip
 #: The short form: so many kills, this share of the cases of a scenario, and all cases of these.
-SHORT_KILLS, SHORT_SHARE = 40, 0.25
+SHORT_KILLS, SHORT_SHARE = 30, 0.2
 WHOLE = frozenset({kills.SCENARIO, processes.SCENARIO, shards.NAMED})
 
 
