@@ -169,38 +169,3 @@ def _(patch: Any) -> None:
     from campaign.pipeline.serve.senders import sender_slots
 
     patch.set(sender_slots, "connection_share", lambda total, _index, _senders: total)
-
-
-@plant("senders are not told of connections that an operator sets")
-def _(patch: Any) -> None:
-    from campaign.pipeline.serve.senders.sender_slots import SenderSlots
-
-    patch.set(SenderSlots, "share_connections", lambda _self: None)
-
-
-@plant("a sender that is to drain goes on")
-def _(patch: Any) -> None:
-    from campaign.pipeline.serve.senders.sender_process import SenderProcess
-
-    patch.set(SenderProcess, "_drain", lambda _self: None)
-
-
-@plant("a sender takes no notice of who unsubscribed")
-def _(patch: Any) -> None:
-    from campaign.pipeline.serve.senders.sender_process import SenderProcess
-
-    def begin(self: Any, *args: Any) -> None:
-        before(self, *args)
-        self._sender.suppression.covers = lambda _address: ""
-
-    before = patch.set(SenderProcess, "__init__", begin)
-
-
-@plant("all senders begin before any letter has had a verdict, whatever the canary says")
-def _(patch: Any) -> None:
-    from campaign.pipeline.serve.senders.pass_shards import PassShards
-
-    def begin(self: Any, order: Any) -> None:
-        before(self, type(order)(lambda _number: True, order.few))
-
-    before = patch.set(PassShards, "begin", begin)
