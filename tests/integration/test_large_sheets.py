@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.audience.sources.spreadsheets import spreadsheet_child, spreadsheet_far_cells, spreadsheet_process
 from campaign.audience.sources.source_factory import open_source
+from campaign.audience.sources.spreadsheets import spreadsheet_child, spreadsheet_far_cells, spreadsheet_process
 from campaign.audience.sources.spreadsheets.spreadsheet_far_cells import far_cells
 from campaign.audience.sources.spreadsheets.spreadsheet_process import opened_sheet
 from campaign.config.audience import AudienceSection

@@ -56,7 +56,7 @@ DOORS = {
     "cryptography": {
         "campaign.check.dns.sender_domain",
         "campaign.compose.mime.dkim_signature",
-        "campaign.compose.unsubscribe_token",
+        "campaign.compose.tokens.unsubscribe_token",
         "campaign.delivery",
     },
     "email_validator": {"campaign.audience.screening.addresses"},
