@@ -14,9 +14,9 @@ from campaign.audience.columns.address_column import names_row
 from campaign.audience.columns.group_columns import GroupColumns
 from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.sources.csv_source import DelimitedFile
+from campaign.audience.sources.piped_list import SOURCE, kept_input
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate
-from campaign.audience.sources.standard_input import SOURCE, kept_input
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError
 
