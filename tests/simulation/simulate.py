@@ -151,6 +151,8 @@ class _Seed:
             self._after_death()
         else:
             self._agrees(ended)
+            if ended.code == 75 and "nothing to retry yet" in ended.words:
+                self._verb = "send"  # as it says; a retry of doubts that was killed leaves an unfinished run
             left = sorted(edition(world).glob("*/shards/*"))
             world.must(world.disk_failed or not left, f"{len(left)} journals of shards are left: {left[:3]}")
         return ended

@@ -43,6 +43,7 @@ class Command:
     until: float | None = None
     served: set[str] = field(default_factory=set)
     passes: int = 0
+    passes_of: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -276,15 +277,16 @@ class Witness:
             self._verdict(journal, self.plan(journal)[record["number"]], record)
         elif kind == "pass":
             self.command.passes += 1
+            self.command.passes_of[journal] += 1
             before = self.world.clock.awake - self._reading
             self._nobody_is_passed_over(journal)
             if self.command.passes > 1:
                 self.withheld.update(one for one, at in self.suppressed.items() if at < before)
 
     def _nobody_is_passed_over(self, journal: str) -> None:
-        """A pass before this one of the same process has tried everybody, unless it was over a few of them."""
+        """A pass before this one of the same run and process has tried everybody, unless it was over a few of them."""
         if (
-            self.command.passes == 1
+            self.command.passes_of[journal] == 1
             or self.command.limit is not None
             or self.world.scenario.canary
             or self.world.boots > 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from campaign.ledger.journal.journal_file import JournalFile, unwritable
 from campaign.ledger.journal.journal_reader import Reading
 from campaign.ledger.shards.shard_reader import FOLDER, Leftover, leftovers, shard_journals
+from campaign.system.atomic_file import sync_folder
 
 #: How often to try the lock of a sender whose parent was killed, for ten seconds: it finishes the letters in flight.
 ORPHAN_TRIES = 250
@@ -35,5 +36,13 @@ def remove_journals(run: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
+    remove_folder(run)
+
+
+def remove_folder(run: Path) -> None:
+    """Remove the folder of shards, durably; it stays if it is not empty."""
+    folder = run / FOLDER
     with contextlib.suppress(OSError):  # it is not there, or somebody put something else into it
+        sync_folder(folder)  # a loss of power must not bring back what was removed from it
         folder.rmdir()
+        sync_folder(run)

@@ -18,6 +18,7 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.ledger.journal.journal_file import JournalFile, unwritable, write_whole
 from campaign.ledger.journal.journal_records import Leased, VerdictRecord, encode
 from campaign.ledger.run_folder import make_folder
+from campaign.ledger.shards.held_leftovers import remove_folder
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_reader import FOLDER, Line, ShardReader, read_leftover, shard_path
 
@@ -120,10 +121,7 @@ class ShardStore:
 
     def close(self) -> None:
         """Remove the folder, if nothing is left in it."""
-        try:
-            (self._checkpoint.folder / FOLDER).rmdir()
-        except OSError:
-            return
+        remove_folder(self._checkpoint.folder)
 
     def _merge(self, held: Held, lines: Sequence[Line], *, closed: bool = False) -> None:
         """Merge lines. After one failure nothing is merged any more: the next command merges what is missing."""
