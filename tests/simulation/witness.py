@@ -78,6 +78,7 @@ class Witness:
     left: dict[str, list[float]] = field(default_factory=dict)
     suppressed: dict[str, float] = field(default_factory=dict)
     withheld: set[str] = field(default_factory=set)
+    resent: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
     cancelled: bool = False
     _plans: dict[str, dict[int, str]] = field(default_factory=dict)
@@ -121,7 +122,9 @@ class Witness:
         world.note("content", relay.port, address)
         must, command, scenario = world.must, self.command, world.scenario
         had = len(self.taken_at.get(address, ()))
-        again = self.doubted[address] > 0 and command.resends
+        # Whom a relay put off when it was asked to take a letter in doubt again is served like others put off.
+        put_off = address in self.resent and self.verdict.get(address) == "deferred"
+        again = self.doubted[address] > 0 and (command.resends or put_off)
         must(not had or again, f"{address} is sent to again: a relay has its letter, and nobody said resend")
         must(self.verdict.get(address) != "in_doubt" or command.resends, f"{address} is in doubt and is sent to again")
         must(address not in self.withheld, f"{address} is sent to although it was suppressed before this pass began")
@@ -326,6 +329,8 @@ class Witness:
         must(code != 421 or record.get("counted") is False, f"{address}: 421 is counted against the recipient")
         if record.get("dead"):
             self.dead.add(address)
+        if verdict == "deferred" and self.command.resends and self.doubted[address]:
+            self.resent.add(address)
         if verdict == "in_doubt":
             self.doubted[address] += 1
             must(self.intents[address] > 0 or self.world.boots > 0, f"{address} is in doubt and was never sent to")
