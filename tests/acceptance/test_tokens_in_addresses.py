@@ -47,7 +47,7 @@ def mailto(letter: bytes) -> str:
 
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_every_envelope_sender_is_its_recipients_own(with_tokens: Stand, shelf: Shelf, processes: int) -> None:
-    (await with_tokens.set(compose__processes=processes).send()).ends(0)
+    (await with_tokens.set(delivery__processes=processes).send()).ends(0)
     senders = [sender for sender, _, _ in shelf.letters]
     assert len(senders) == len(set(senders)) == 20
     run, by_mail = trace(with_tokens.run), tokens(with_tokens, "unsubscribe by mail")
