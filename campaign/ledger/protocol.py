@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from campaign.ledger.shards.lease import Lease
+from campaign.ledger.shards.lease import Closed, Lease
 from campaign.ledger.shards.shard_reader import Line
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Letter, Outcome, Verdict
@@ -54,11 +54,14 @@ class ShardLeases(Protocol):
     def follow(self) -> Sequence[Line]:
         """Bring the run's state up to date with what senders recorded; returns it."""
 
-    def finish(self, shard: int) -> tuple[Sequence[Line], int]:
-        """Release a shard that its sender has left; returns what it recorded last, and how many come in a later one."""
+    def finish(self, shard: int) -> Closed:
+        """Release a shard that its sender has left."""
 
-    def take_back(self, shard: int) -> tuple[Sequence[Line], int]:
+    def take_back(self, shard: int) -> Closed:
         """As `finish`, of a sender that died: its letters between dot and reply become in doubt."""
+
+    def close(self) -> None:
+        """Clean up after the last sender."""
 
 
 class RunLedger(Protocol):

@@ -212,7 +212,7 @@ def _(patch: Patch) -> None:
     from campaign.pipeline.serve.pass_loop import PassLoop
 
     async def serve(self: Any) -> Any:
-        self._checkpoint.history.reopen_doubts()
+        self._ledger.history.reopen_doubts()
         return await before(self)
 
     before = patch.set(PassLoop, "serve", serve)

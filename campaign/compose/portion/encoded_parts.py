@@ -44,7 +44,7 @@ class SameWay:
     def __init__(
         self, portion: PortionColumns, names: Sequence[str], rows: Sequence[int], printed: Sequence[Sequence[Any]]
     ):
-        self.rows, self._names = rows, names
+        self.rows = rows
         self._columns = [portion.column(name) for name in names]
         flat = list(chain.from_iterable(printed))
         self._printed = prepared_column(flat) if flat else None

@@ -36,8 +36,9 @@ class UsualParts:
         for output, way in self._ways(outputs):
             if known := shapes.usual(output.statics):
                 outline, shape = known
-                found.update(self._of_shape(way, outline, shape, outline.numbers(output.order)))
-                shapes.rows += len(way.rows)
+                bodies = dict(self._of_shape(way, outline, shape, outline.numbers(output.order)))
+                shapes.rows += len(bodies)  # the others are counted when they are made
+                found.update(bodies)
         return found
 
     def _of_shape(

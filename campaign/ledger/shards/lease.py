@@ -9,9 +9,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
-from campaign.ledger.shards.shard_reader import ShardSpan
+from campaign.ledger.shards.shard_reader import Line, ShardSpan
 from campaign.ledger.state.run_state import RunState
 
 
@@ -64,3 +64,10 @@ class Lease:
             history.not_before[number] = self.not_before[position]
         history.digests.update(self.digests)
         history.shaped_by.update(self.shaped_by)
+
+
+class Closed(NamedTuple):
+    """Of a shard that is over: what was recorded last, and how many had no turn and are in a later one."""
+
+    lines: list[Line]
+    returned: int

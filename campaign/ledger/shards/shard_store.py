@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from campaign.errors import StorageError
 from campaign.ledger.checkpoint import Checkpoint
@@ -19,7 +18,7 @@ from campaign.ledger.journal.journal_file import JournalFile, unwritable, write_
 from campaign.ledger.journal.journal_records import Leased, VerdictRecord, encode
 from campaign.ledger.run_folder import make_folder
 from campaign.ledger.shards.held_leftovers import remove_folder
-from campaign.ledger.shards.lease import Lease
+from campaign.ledger.shards.lease import Closed, Lease
 from campaign.ledger.shards.shard_reader import FOLDER, Line, ShardReader, read_leftover, shard_path
 
 #: Recipients of a shard at most, and at least unless fewer are left. A shard that its sender leaves unfinished costs
@@ -41,13 +40,6 @@ class Held:
     def note(self, lines: Sequence[Line]) -> None:
         """Note whom these lines give a verdict."""
         self.open.difference_update(line.record.number for line in lines if isinstance(line.record, VerdictRecord))
-
-
-class Closed(NamedTuple):
-    """Of a shard that is over: what was recorded last, and how many had no turn and are in a later one."""
-
-    lines: list[Line]
-    returned: int
 
 
 class ShardStore:

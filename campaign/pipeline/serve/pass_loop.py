@@ -20,6 +20,7 @@ from campaign.delivery.control_file import Control
 from campaign.delivery.send.connection_pool import Rest
 from campaign.errors import CampaignError, InternalError, RelayError
 from campaign.exit_codes import ExitCode, of_error
+from campaign.ledger.protocol import RunLedger
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.canary import Canary, Release
 from campaign.pipeline.serve.open_run import OpenRun
@@ -94,8 +95,9 @@ class PassLoop:
         counts: Counts,
         log: Log,
     ) -> None:
-        job, folder, checkpoint = run.job, run.folder, run.checkpoint
-        self._checkpoint, self._progress, self._counts, self._log = checkpoint, progress, counts, log
+        job, folder = run.job, run.folder
+        self._ledger: RunLedger = run.checkpoint
+        self._progress, self._counts, self._log = progress, counts, log
         self._control = Control(folder)
         self._ending = Ending()
         self._stop = asyncio.Event()
@@ -124,7 +126,7 @@ class PassLoop:
         return self._ending
 
     async def _passes(self) -> None:
-        history, idle, first = self._checkpoint.history, 0, self._checkpoint.history.passes
+        history, idle, first = self._ledger.history, 0, self._ledger.history.passes
         while not self._stop.is_set():
             due_at = history.next_due()
             if due_at is None:
@@ -141,7 +143,7 @@ class PassLoop:
             # After the wait for a later pass or for the canary, in which an unsubscribe may have come.
             await self._senders.before_pass(first=history.passes == first)
             order = PassOrder(self._release.canary.includes, few=True) if step == "canary" else EVERYBODY
-            self._checkpoint.begin_pass()
+            self._ledger.begin_pass()
             self._log.event("pass begun", number=history.passes, waiting=history.tally()["waiting"])
             with span("pass", number=history.passes):
                 written = await self._senders.serve_pass(order)
@@ -168,9 +170,9 @@ class PassLoop:
         while not self._stop.is_set() and (left := due_at - time.time()) > 0:
             self._counts.next_pass = due_at
             await self._pause(min(left, LOOK_AT_CLOCK_SECONDS))
-            if notice := self._checkpoint.look_at_clock():
+            if notice := self._ledger.look_at_clock():
                 self._progress.note(notice)
-                due_at = self._checkpoint.history.next_due() or 0.0
+                due_at = self._ledger.history.next_due() or 0.0
         self._counts.next_pass = 0.0
         return not self._stop.is_set()
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from campaign.ledger.journal.journal_records import VerdictRecord
-from campaign.ledger.shards.lease import Lease
+from campaign.ledger.protocol import ShardLeases
+from campaign.ledger.shards.lease import Closed, Lease
 from campaign.ledger.shards.shard_reader import Line
-from campaign.ledger.shards.shard_store import LARGEST, Closed, ShardStore
+from campaign.ledger.shards.shard_store import LARGEST, ShardStore
 from campaign.model import Verdict
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.pass_order import Allowance, PassOrder
@@ -26,7 +27,7 @@ class PassShards:
         self, run: OpenRun, counts: Counts, allowance: Allowance, senders: int, heard: Callable[[], None]
     ) -> None:
         self._run, self._counts, self._allowance, self._heard = run, counts, allowance, heard
-        self._store = ShardStore(run.checkpoint, run.job.settings.ledger.durability, senders, time.time)
+        self._store: ShardLeases = ShardStore(run.checkpoint, run.job.settings.ledger.durability, senders, time.time)
         self._order: PassOrder | None = None
         self._exhausted = self.proved = False
         self.written = 0

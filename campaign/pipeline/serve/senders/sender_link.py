@@ -36,11 +36,6 @@ class SenderLink:
         self.closed = False
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid or 0
-
-    @property
     def end(self) -> str:
         """How it ended, in words: ``signal 9`` or ``exit code 1``."""
         code = self._process.exitcode or 0

@@ -32,6 +32,7 @@ from campaign.pipeline.serve.senders import sender_messages as messages
 from campaign.pipeline.serve.senders.sender import Sender
 from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.live.progress import Counts
+from campaign.system.boot import boot_clock
 
 WATCH_SECONDS = 0.25
 #: Signals of a terminal or a service manager, which the parent handles for all.
@@ -80,15 +81,13 @@ class SenderProcess:
         self._sender = Sender(job, chosen, self._ledger, Counts(), withdrawn=lambda: None)
 
     async def serve(self) -> None:
-        """Serve until drained, or until the parent has no more work or is gone."""
+        """Serve until drained, or until the parent has no more work or is gone. Raises CampaignError."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pipe.fileno(), self._read)
         watching = asyncio.create_task(self._watch())
         try:
             async with self._sender.opened(self._control, self._note, lambda: self._connections, self._caps):
                 await self._passes_until_drained()
-        except CampaignError as error:
-            self._send(messages.Passed(error))
         finally:
             watching.cancel()
             loop.remove_reader(self._pipe.fileno())
@@ -104,8 +103,6 @@ class SenderProcess:
                 await self._sender.serve_pass(self._recipients())
             except CampaignError as found:
                 error = found
-            except Exception as found:  # noqa: BLE001 - the parent must learn why this sender ends
-                error = InternalError(f"A sending process failed: {found!r}.")
             self._ledger.leave()
             self._send(messages.Passed(error, tuple(self._sender.rests)))
             if error:
@@ -240,17 +237,19 @@ def run_sender(pipe: Pipe, start: messages.Start) -> None:
     logger.addHandler(Forward(pipe))
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    from campaign.system.boot import boot_clock
-
     start.run_clock.go_by(boot_clock)
     asyncio.run(serve_or_tell(pipe, start))
 
 
 async def serve_or_tell(pipe: Pipe, start: messages.Start) -> None:
-    """Serve; an error at the start reaches the parent in words."""
+    """Serve; whatever ends this sender reaches the parent in words, and no traceback the terminal."""
+    error: CampaignError | None = None
     try:
-        process = SenderProcess(pipe, start)
-    except CampaignError as error:
-        pipe.send(messages.Passed(error))
-        return
-    await process.serve()
+        await SenderProcess(pipe, start).serve()
+    except CampaignError as found:
+        error = found
+    except Exception as found:  # noqa: BLE001 - the parent must learn why this sender ends
+        error = InternalError(f"A sending process failed: {found!r}.")
+    if error:
+        with contextlib.suppress(OSError):  # the parent is gone
+            pipe.send(messages.Passed(error))
