@@ -142,6 +142,14 @@ def test_rows_that_were_set_aside_keep_their_reasons_and_counts(place: Place) ->
     assert named_in(place.runs) == []
 
 
+def test_lists_are_read_afterwards_with_the_usual_limit_of_a_field(place: Place) -> None:
+    usual = csv.field_size_limit()
+    place.people("ada", "ADA", "p1")
+    place.send()
+    place.forget()
+    assert csv.field_size_limit() == usual
+
+
 def test_letters_of_the_key_column_are_all_erased_and_stay_served(place: Place) -> None:
     place.settings('key = "invoice"')
     rows = ["email,name,invoice", "p0@example.com,P,1", "ada@example.com,Ada,2", "ada@example.com,Ada,3"]

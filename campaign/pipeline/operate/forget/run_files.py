@@ -130,7 +130,7 @@ class _Eraser:
 
     def _erase_rows(self, path: Path) -> int:
         """How many rows of a table were emptied, dropped or masked. A file that is no CSV is masked."""
-        csv.field_size_limit(_LARGEST_CELL)
+        limit = csv.field_size_limit(_LARGEST_CELL)
         try:
             changed = sum(after != before for before, after in self._rows(path))
             if changed and not self._dry_run:
@@ -139,6 +139,8 @@ class _Eraser:
                         file.write(after.encode("utf-8", "surrogateescape"))
         except csv.Error:
             return self._mask_text(path)
+        finally:
+            csv.field_size_limit(limit)  # the limit is the whole process's; lists are read with the module's own
         return changed
 
     def _rows(self, path: Path) -> Iterator[tuple[str, str]]:
