@@ -21,4 +21,6 @@ class LedgerSection(Section):
         "hold", description="hold: list them, exit 4; resend: send the same bytes again; skip: never send again"
     )
     durability: Durability = Field("process", description="process: survives any kill; power: also a loss of power")
+    store: str = Field("", description="postgresql://… : a database that keeps the runs for several machines")
+    store_password_file: Path | None = Field(None, description="the store's password, on the first line of this file")
     must_exist: bool = Field(False, description="refuse to start (73) if the folder or the secret is missing")

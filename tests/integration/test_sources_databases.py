@@ -248,7 +248,7 @@ def test_a_parameter_that_is_not_given_is_a_mistake_of_the_campaign_file(tmp_pat
 
 @pytest.fixture
 def unused() -> Callable[[], int]:
-    return databases._free_port
+    return databases.free_port
 
 
 def count(engine: sa.Engine) -> int:

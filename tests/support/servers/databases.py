@@ -24,13 +24,15 @@ SECRET = "correct horse"
 
 def postgresql() -> Iterator[sa.Engine]:
     """A server with a superuser ``postgres`` and a role ``reader`` whose password is `SECRET`."""
-    initdb, server = _needed("initdb"), _needed("postgres")
-    with _folder("postgres") as (folder, prefix):
-        port, data = _free_port(), folder / "data"
+    initdb, server = needed_program("initdb"), needed_program("postgres")
+    with database_folder("postgres") as (folder, prefix):
+        port, data = free_port(), folder / "data"
         secret = folder / "secret"
         secret.write_text(SECRET)
         secret.chmod(0o644)
-        _run([*prefix, initdb, "-D", str(data), "-A", "scram-sha-256", "-U", "postgres", "-N", f"--pwfile={secret}"])
+        run_program(
+            [*prefix, initdb, "-D", str(data), "-A", "scram-sha-256", "-U", "postgres", "-N", f"--pwfile={secret}"]
+        )
         options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
         with (
             _process([*prefix, server, "-D", str(data), *options], folder),
@@ -44,11 +46,11 @@ def postgresql() -> Iterator[sa.Engine]:
 
 def mariadb() -> Iterator[sa.Engine]:
     """A server with ``admin`` and ``reader``, both with the password `SECRET`, and a database ``crm``."""
-    server, install = _needed("mariadbd"), _needed("mariadb-install-db")
-    with _folder("mysql") as (folder, _):
-        port, data, setup = _free_port(), folder / "data", folder / "setup.sql"
+    server, install = needed_program("mariadbd"), needed_program("mariadb-install-db")
+    with database_folder("mysql") as (folder, _):
+        port, data, setup = free_port(), folder / "data", folder / "setup.sql"
         own = [f"--user={folder.owner()}", f"--datadir={data}"]
-        _run([install, *own, "--auth-root-authentication-method=normal", "--skip-test-db"])
+        run_program([install, *own, "--auth-root-authentication-method=normal", "--skip-test-db"])
         setup.write_text(
             f"CREATE DATABASE crm CHARACTER SET utf8mb4;\nCREATE USER admin@'127.0.0.1' IDENTIFIED BY '{SECRET}';\n"
             f"GRANT ALL ON *.* TO admin@'127.0.0.1' WITH GRANT OPTION;\n"
@@ -96,13 +98,13 @@ def _process(command: list[str], folder: Path) -> Iterator[None]:
         process.wait()
 
 
-def _needed(program: str) -> str:
+def needed_program(program: str) -> str:
     found = shutil.which(program, path=PLACES)
     return found or pytest.skip(f"{program} is not installed")
 
 
 @contextlib.contextmanager
-def _folder(user: str) -> Iterator[tuple[Path, list[str]]]:
+def database_folder(user: str) -> Iterator[tuple[Path, list[str]]]:
     """A folder of ``user``'s, and the prefix that runs a command as that user: database servers refuse root.
 
     Not below pytest's own folder, which it locks for other users.
@@ -116,11 +118,11 @@ def _folder(user: str) -> Iterator[tuple[Path, list[str]]]:
         yield folder, ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
 
 
-def _run(command: list[str]) -> None:
+def run_program(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, cwd="/")
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])

@@ -1,0 +1,88 @@
+"""A PostgreSQL server as the store of several machines: fsync on, stopped, killed and started again at will."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+
+from tests.support.servers.databases import database_folder, free_port, needed_program, run_program
+
+Way = Literal["smart", "fast", "immediate", "kill"]
+_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT, "kill": signal.SIGKILL}
+
+
+class StoreServer:
+    """One server, trusted on loopback. ``options`` are given to it at each start, as ``name=value``."""
+
+    def __init__(self, folder: Path, prefix: list[str], options: tuple[str, ...] = ()) -> None:
+        self.folder, self.data, self.port = folder, folder / "data", free_port()
+        self._prefix, self._server, self._options = prefix, needed_program("postgres"), options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._names = itertools.count(1)
+
+    def initialise(self) -> None:
+        run_program(
+            [*self._prefix, needed_program("initdb"), "-D", str(self.data), "-A", "trust", "-U", "postgres", "-N"]
+        )
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        settings = [f"port={self.port}", f"unix_socket_directories={self.folder}", "listen_addresses=127.0.0.1"]
+        command = [*self._prefix, self._server, "-D", str(self.data)]
+        for one in (*settings, "max_connections=200", *self._options):
+            command += ["-c", one]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+        while True:
+            try:
+                psycopg.connect(self.url("postgres"), connect_timeout=5).close()
+                return
+            except psycopg.OperationalError as error:
+                assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
+                if not any(early in str(error).lower() for early in ("refused", "starting up", "recovery")):
+                    raise
+
+    def stop(self, way: Way = "fast") -> None:
+        """End the server, and wait for it. ``kill`` is what the kernel does when memory runs out."""
+        if self._process is None:
+            return
+        if way == "kill":  # its children go with it, or the next start would refuse
+            pid = int((self.data / "postmaster.pid").read_text().split()[0])
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
+        self._process.send_signal(_SIGNALS[way])
+        self._process.wait()
+        self._process = None
+
+    def url(self, database: str, user: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"store{next(self._names)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
+@contextlib.contextmanager
+def store_server(*options: str) -> Iterator[StoreServer]:
+    """A running server of its own; gone when the block ends."""
+    needed_program("initdb")
+    with database_folder("postgres") as (folder, prefix):
+        server = StoreServer(folder, prefix, options)
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
