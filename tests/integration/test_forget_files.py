@@ -24,7 +24,7 @@ from campaign.ledger.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_file import JournalFile
 from campaign.ledger.recovery import read_history
 from campaign.ledger.repair import repair
-from campaign.ledger.shards.shard_ledger import ShardLedger
+from campaign.ledger.shards.shard_ledger import FileShard
 from campaign.ledger.shards.shard_store import ShardStore
 from campaign.model import FeedbackEvent, FeedbackOutcome, Outcome, Reply, Verdict
 from campaign.pipeline.collect.collect_lock import collecting
@@ -326,11 +326,11 @@ def test_a_shard_that_a_killed_sender_left_is_merged_and_names_nobody_afterwards
     store.begin(range(1, 6), 5, few=False)
     lease = store.lease(5)
     assert lease is not None
-    shard = ShardLedger(place.run, history, durability="process", finished=lambda _: None)
-    shard.take(lease)
+    lease.lay_into(history)
+    shard = FileShard(place.run, lease, history, power=False)
     reply = f"no mailbox of {ADA} here"
     shard.verdict(Outcome(2, Verdict.REJECTED, reply, 550, "5.1.1", place.url))
-    for journal in (*shard._held, checkpoint):
+    for journal in (shard, checkpoint):
         journal.close()  # as a kill does
     assert ADA in next((place.run / "shards").iterdir()).read_text()
     place.forget()

@@ -9,18 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from campaign.errors import InternalError
 from campaign.ledger.journal.journal_file import JournalFile
 from campaign.ledger.journal_writer import JournalWriter
+from campaign.ledger.protocol import SenderLedger
 from campaign.ledger.shards.lease import Lease
-from campaign.ledger.shards.shard_reader import shard_path
+from campaign.ledger.shards.shard_reader import ShardSpan, shard_path
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Letter, Outcome, Verdict
 
 
-class Shard(JournalWriter):
-    """One shard that this process holds: its journal, locked, and who has no verdict yet."""
+class FileShard(JournalWriter):
+    """One shard that this process holds: its journal on disk, locked, and who has no verdict yet."""
 
     def __init__(
         self, run: Path, lease: Lease, history: RunState, *, power: bool, clock: Callable[[], float] = time.time
@@ -32,50 +34,55 @@ class Shard(JournalWriter):
         self.expect_few(lease.few)
 
 
+class Shard(SenderLedger, Protocol):
+    """A shard as its holder sees it; ``open`` are the recipients without a verdict."""
+
+    span: ShardSpan
+    open: set[int]
+
+    def close(self) -> None:
+        """Record no more."""
+
+
 class ShardLedger:
     """One per sender process; ``history`` holds where the recipients of its shards stand.
 
-    ``finished`` is called with the number of each shard that is done with, once its journal is closed.
+    ``open_shard`` opens the journal of a shard leased to this process; ``finished`` is called with each shard that is
+    done with, once its journal is closed.
     """
 
     def __init__(
-        self,
-        run: Path,
-        history: RunState,
-        *,
-        durability: str,
-        finished: Callable[[int], None],
-        clock: Callable[[], float] = time.time,
+        self, history: RunState, open_shard: Callable[[Lease], Shard], finished: Callable[[Shard], None]
     ) -> None:
         self.history = history
-        self._run, self._power, self._finished, self._clock = run, durability == "power", finished, clock
+        self._open_shard, self._finished = open_shard, finished
         self._held: list[Shard] = []
 
     def take(self, lease: Lease) -> None:
         """Hold one more shard."""
         lease.lay_into(self.history)
-        self._held.append(Shard(self._run, lease, self.history, power=self._power, clock=self._clock))
+        self._held.append(self._open_shard(lease))
 
     def reserve(self, number: int) -> None:
-        """As `JournalWriter.reserve`."""
+        """As `LetterRecorder.reserve`."""
         self._of(number).reserve(number)
 
     def date_of(self, number: int) -> int:
-        """As `JournalWriter.date_of`."""
-        return self.history.dates[number] or self.history.pass_at
+        """As `LetterRecorder.date_of`."""
+        return self._of(number).date_of(number)
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
-        """As `JournalWriter.intent`."""
+        """As `LetterRecorder.intent`."""
         return self._of(letter.number).intent(letter, relay)
 
     def verdict(self, outcome: Outcome, not_before: float = 0.0) -> None:
-        """As `JournalWriter.verdict`; it may finish the shard."""
+        """As `LetterRecorder.verdict`; it may finish the shard."""
         shard = self._of(outcome.number)
         shard.verdict(outcome, not_before)
         self._settled(shard, outcome.number)
 
     def settle(self, number: int, verdict: Verdict, reason: str) -> Verdict:
-        """As `JournalWriter.settle`; it may finish the shard."""
+        """As `LetterRecorder.settle`; it may finish the shard."""
         shard = self._of(number)
         recorded = shard.settle(number, verdict, reason)
         self._settled(shard, number)
@@ -94,7 +101,7 @@ class ShardLedger:
     def _leave(self, shard: Shard) -> None:
         self._held.remove(shard)
         shard.close()
-        self._finished(shard.span.shard)
+        self._finished(shard)
 
     def _of(self, number: int) -> Shard:
         for shard in self._held:

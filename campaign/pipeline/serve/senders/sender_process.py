@@ -23,7 +23,7 @@ from campaign.delivery.relays.relay import Relay
 from campaign.errors import CampaignError, InternalError
 from campaign.ledger import run_folder
 from campaign.ledger.shards.lease import Lease
-from campaign.ledger.shards.shard_ledger import ShardLedger
+from campaign.ledger.shards.shard_ledger import FileShard, ShardLedger
 from campaign.ledger.state.recipient_states import CODE
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Recipient, Verdict
@@ -72,11 +72,11 @@ class SenderProcess:
         composer = Composer(start.brief, start.inlining)
         chosen = ChosenRun(folder, plan, composer, start.opened.generation, continued=True)
         self._plan = plan
+        power, history = job.settings.ledger.durability == "power", empty_state(start)
         self._ledger = ShardLedger(
-            folder,
-            empty_state(start),
-            durability=job.settings.ledger.durability,
-            finished=lambda shard: self._send(messages.Left(shard)),
+            history,
+            lambda lease: FileShard(folder, lease, history, power=power),
+            lambda shard: self._send(messages.Left(shard.span.shard)),
         )
         self._sender = Sender(job, chosen, self._ledger, Counts(), withdrawn=lambda: None)
 

@@ -22,7 +22,7 @@ from campaign.ledger.journal.journal_records import (
     encode,
 )
 from campaign.ledger.shards.lease import Lease
-from campaign.ledger.shards.shard_ledger import ShardLedger
+from campaign.ledger.shards.shard_ledger import FileShard, ShardLedger
 from campaign.ledger.shards.shard_reader import shard_path
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Letter, Outcome, Verdict
@@ -43,7 +43,9 @@ class Desk:
         history = RunState(OPENED)
         history.state[:] = b"\x01" * 100
         self.ledger = ShardLedger(
-            run, history, durability=durability, finished=self.finished.append, clock=lambda: 200.0
+            history,
+            lambda lease: FileShard(run, lease, history, power=durability == "power", clock=lambda: 200.0),
+            lambda shard: self.finished.append(shard.span.shard),
         )
 
     def lease(self, shard: int, *numbers: int, few: bool = False) -> Path:
