@@ -35,6 +35,8 @@ from campaign.report.live.progress import Counts
 from campaign.system.boot import boot_clock
 
 WATCH_SECONDS = 0.25
+#: So many recipients before the end of a shard a sender asks for the next: in time, and no earlier than it needs it.
+ASK_AT = 128
 #: Signals of a terminal or a service manager, which the parent handles for all.
 NOT_FOR_SENDERS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
@@ -121,11 +123,13 @@ class SenderProcess:
         """The recipients of one shard after the other."""
         while (lease := self._next_lease()) is not None:
             self._ledger.take(lease)
-            self._send(messages.Want())
             wanted = frozenset(lease.numbers)
-            for recipient in self._plan.recipients(wanted.__contains__, lease.span.first, lease.span.beyond):
+            found = self._plan.recipients(wanted.__contains__, lease.span.first, lease.span.beyond)
+            for left, recipient in zip(range(len(wanted) - 1, -1, -1), found, strict=False):
                 if self._draining:
                     return
+                if left == min(ASK_AT, len(wanted) - 1):
+                    self._send(messages.Want())
                 self._ledger.reserve(recipient.number)
                 yield recipient
 
