@@ -33,7 +33,7 @@ from campaign.ledger.journal.journal_file import write_whole
 from campaign.ledger.run_folder import make_folder
 from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.pick_rows import Pick, asked_for, telling_rows
+from campaign.pipeline.preview_rows.pick_rows import Pick, asked_for, telling_rows
 from campaign.pipeline.start.preflight import refuse_unready
 from campaign.report.html.gallery import Enclosed, Preview, write_gallery
 from campaign.report.live.console import Console, path_text

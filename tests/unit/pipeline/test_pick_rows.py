@@ -8,8 +8,8 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.pipeline.command_context import prepare
-from campaign.pipeline.pick_rows import MOST, asked_for, telling_rows
 from campaign.pipeline.preview import preview, rehearsed
+from campaign.pipeline.preview_rows.pick_rows import MOST, asked_for, telling_rows
 from campaign.report.live.console import Console
 
 SETTINGS = """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from campaign.model import Recipient
-from campaign.pipeline.shape_labels import MOST_VALUES, UNKNOWN, shape_label
+from campaign.pipeline.preview_rows.shape_labels import MOST_VALUES, UNKNOWN, shape_label
 
 
 def labels(shapes: dict[str, list[dict[str, Any]]], *deciding: str) -> list[str]:

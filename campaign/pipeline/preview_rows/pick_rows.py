@@ -17,7 +17,7 @@ from campaign.audience.screening.addresses import Refusal, parse_address
 from campaign.compose.composer import Composer
 from campaign.errors import ConfigError
 from campaign.model import Recipient, Unrenderable
-from campaign.pipeline.shape_labels import UNKNOWN, Shapes, shape_label
+from campaign.pipeline.preview_rows.shape_labels import UNKNOWN, Shapes, shape_label
 from campaign.report.formatting import people_address
 
 #: Letters shown at most, and at least if there are as many; rows rendered at most to find the shapes.

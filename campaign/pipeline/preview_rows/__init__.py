@@ -1,0 +1,1 @@
+"""Which rows a preview shows: a few that tell the most, by what their letters look like."""
