@@ -294,14 +294,14 @@ def _knobs(world: World) -> None:
     from campaign.delivery.send import connection_pool, dispatcher
     from campaign.ledger.shards import shard_store
     from campaign.pipeline import command_context
-    from campaign.pipeline.serve import canary, pass_loop
+    from campaign.pipeline.serve import canary, serve_loop
     from campaign.pipeline.serve.senders import sender_process
     from campaign.pipeline.start import choose_run
     from campaign.report.live import progress
     from campaign.system import boot
 
     look = world.scenario.look
-    pass_loop.WATCH_SECONDS = control_file.EVERY = canary.LOOK_SECONDS = look  # type: ignore[assignment]
+    serve_loop.WATCH_SECONDS = control_file.EVERY = canary.LOOK_SECONDS = look  # type: ignore[assignment]
     admission.NAP = dispatcher.NAP = connection_pool.NAP = look  # type: ignore[assignment]
     progress.PUBLISH = 10 * look
     sender_process.WATCH_SECONDS = look  # type: ignore[assignment]

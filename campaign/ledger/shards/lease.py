@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.shards.shard_reader import Line, ShardSpan
+from campaign.ledger.state.recipient_states import CODE
 from campaign.ledger.state.run_state import RunState
+from campaign.model import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,13 @@ class Lease:
             history.not_before[number] = self.not_before[position]
         history.digests.update(self.digests)
         history.shaped_by.update(self.shaped_by)
+
+
+def nobody_due(opened: Opened) -> RunState:
+    """A state in which nobody is due: leases say who is."""
+    history = RunState(opened)
+    history.state[:] = bytes([CODE[Verdict.ACCEPTED]]) * len(history.state)
+    return history
 
 
 class Closed(NamedTuple):

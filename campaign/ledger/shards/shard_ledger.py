@@ -68,8 +68,9 @@ class ShardLedger:
         self._of(number).reserve(number)
 
     def date_of(self, number: int) -> int:
-        """As `LetterRecorder.date_of`."""
-        return self._of(number).date_of(number)
+        """As `LetterRecorder.date_of`; a portion of letters may hold one that has got its verdict meanwhile."""
+        shard = self._holding(number)
+        return shard.date_of(number) if shard else self.history.dates[number] or self.history.pass_at
 
     def intent(self, letter: Letter, relay: str) -> Awaitable[None] | None:
         """As `LetterRecorder.intent`."""
@@ -104,7 +105,12 @@ class ShardLedger:
         self._finished(shard)
 
     def _of(self, number: int) -> Shard:
+        if shard := self._holding(number):
+            return shard
+        raise InternalError(f"Recipient {number} is in no shard that this process holds.")
+
+    def _holding(self, number: int) -> Shard | None:
         for shard in self._held:
             if shard.span.first <= number < shard.span.beyond:
                 return shard
-        raise InternalError(f"Recipient {number} is in no shard that this process holds.")
+        return None

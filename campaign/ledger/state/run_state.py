@@ -15,6 +15,7 @@ from campaign.ledger.journal.journal_records import (
     Changed,
     Ended,
     Intent,
+    Leased,
     Merged,
     Opened,
     Pass,
@@ -85,6 +86,7 @@ class RunState(RecipientStates):
             Synced: self._synced,
             Ended: self._left,
             Merged: self._merged,
+            Leased: self._leased,
         }
 
     @classmethod
@@ -229,6 +231,12 @@ class RunState(RecipientStates):
 
     def _merged(self, record: Merged) -> None:
         self.shards = max(self.shards, record.shard)
+
+    def _leased(self, record: Leased) -> None:
+        """A worker took a shard: what it tries first has this date. Other workers go on meanwhile."""
+        self.look_at_clock(record.at)
+        self.passes, self.pass_at = self.passes + 1, int(record.pass_at)
+        self.run_clock.begin_pass(self.pass_at)
 
     def _left(self, record: Ended) -> None:
         self.look_at_clock(record.at)

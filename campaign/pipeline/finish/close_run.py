@@ -28,7 +28,7 @@ from campaign.pipeline.operate.forget.letter_id import letter_id
 from campaign.pipeline.operate.publish_metrics import publish_last
 from campaign.pipeline.operate.suppress_dead import conclude_suppression
 from campaign.pipeline.serve.open_run import OpenRun
-from campaign.pipeline.serve.pass_loop import Ending
+from campaign.pipeline.serve.serve_loop import Ending
 from campaign.pipeline.start.already_served import FAILED
 from campaign.pipeline.start.sample_letter import read_sample
 from campaign.report.facts import RELAY_OPTION, TIME_ZONE, DoubtRow, FailedRow, RunFacts, TimelineBucket

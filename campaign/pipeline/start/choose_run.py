@@ -71,9 +71,9 @@ def choose(job: Job, options: Options, progress: Callable[[int], None] | None = 
     if options.run:
         return _named(job, options, newest, history, progress)
     if newest and history and continues(options, history):
-        return _continue(job, newest, history)
+        return continue_run(job, newest, history)
     if doubtful := in_doubt_to_resend(job, options, history):
-        return _continue(job, *doubtful)
+        return continue_run(job, *doubtful)
     _leave_behind(job, options, newest, history)
     generation = next_generation(options, current_generation(job))
     return _make(job, options, run_folder.new_stamp(job.folder, datetime.now(UTC)), generation, progress)
@@ -140,7 +140,7 @@ def _named(
             evidence=f"{newest} came later and serves whoever was left",
             next_step=job.command("send"),
         )
-    return _continue(job, folder, history)
+    return continue_run(job, folder, history)
 
 
 def refuse_other_kind(job: Job, run: Path) -> None:
@@ -170,7 +170,8 @@ def _leave_behind(job: Job, options: Options, newest: Path | None, history: RunS
         with_journal.close()
 
 
-def _continue(job: Job, folder: Path, history: RunState) -> ChosenRun:
+def continue_run(job: Job, folder: Path, history: RunState) -> ChosenRun:
+    """The run in ``folder``, with a composer that renders its letters as it began."""
     opened = history.opened
     begin(opened.trace, name=opened.campaign, edition=opened.edition, run=opened.run)
     with span("plan"):

@@ -22,8 +22,9 @@ from campaign.model import Books
 from campaign.pipeline.command_context import Options, lay_over, prepare
 from campaign.pipeline.find_run import find_run
 from campaign.pipeline.preview import send_tests
-from campaign.pipeline.send import nobody_left, wait_for_start
+from campaign.pipeline.start.campaign_time import wait_for_start
 from campaign.pipeline.start.preflight import refuse_unready
+from campaign.pipeline.start.run_announcement import nobody_left
 from campaign.report.live.console import Console
 
 Write = Callable[..., Path]

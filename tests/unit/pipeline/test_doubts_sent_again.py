@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from campaign.config.delivery import DeliverySection
-from campaign.pipeline.send import dropped_twice
+from campaign.pipeline.start.run_announcement import dropped_twice
 
 NOW = 1_800_000_000.0
 HOUR = 3600

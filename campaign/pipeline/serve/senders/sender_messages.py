@@ -1,7 +1,7 @@
 """The messages between the process of a run and its senders, and what a sender starts with.
 
-A sender asks for a shard with `Want`, and asks for the next one shortly before it is through with one. A `Want` of a sender
-that is within a pass is answered at once, by `Grant` or `NoMore`.
+A sender asks for a shard with `Want`, and asks for the next one shortly before it is through with one. A `Want` of a
+sender that is within a pass is answered at once, by `Grant` or `NoMore`.
 """
 
 from __future__ import annotations

@@ -22,11 +22,10 @@ from campaign.delivery.control_file import Control
 from campaign.delivery.relays.relay import Relay
 from campaign.errors import CampaignError, InternalError
 from campaign.ledger import run_folder
-from campaign.ledger.shards.lease import Lease
+from campaign.ledger.shards.lease import Lease, nobody_due
 from campaign.ledger.shards.shard_ledger import FileShard, ShardLedger
-from campaign.ledger.state.recipient_states import CODE
 from campaign.ledger.state.run_state import RunState
-from campaign.model import Recipient, Verdict
+from campaign.model import Recipient
 from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.pipeline.serve.senders import sender_messages as messages
 from campaign.pipeline.serve.senders.sender import Sender
@@ -74,7 +73,7 @@ class SenderProcess:
         composer = Composer(start.brief, start.inlining)
         chosen = ChosenRun(folder, plan, composer, start.opened.generation, continued=True)
         self._plan = plan
-        power, history = job.settings.ledger.durability == "power", empty_state(start)
+        power, history = job.settings.ledger.durability == "power", state_of_leases(start)
         self._ledger = ShardLedger(
             history,
             lambda lease: FileShard(folder, lease, history, power=power),
@@ -223,10 +222,9 @@ def connection_share(total: int, index: int, senders: int) -> int:
     return total // senders + (index < total % senders)
 
 
-def empty_state(start: messages.Start) -> RunState:
-    """A state in which nobody is due: leases say who is."""
-    history = RunState(start.opened)
-    history.state[:] = bytes([CODE[Verdict.ACCEPTED]]) * len(history.state)
+def state_of_leases(start: messages.Start) -> RunState:
+    """The state that leases are laid into, with the run's inputs and time."""
+    history = nobody_due(start.opened)
     history.fingerprints = dict(start.fingerprints)
     history.run_clock = start.run_clock
     return history

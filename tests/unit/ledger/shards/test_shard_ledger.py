@@ -175,3 +175,10 @@ def test_the_ballast_is_the_one_of_the_run(desk: Desk, monkeypatch: pytest.Monke
     monkeypatch.setattr("campaign.ledger.journal.journal_file.os.write", full_until_the_ballast_is_dropped)
     desk.ledger.verdict(Outcome(0, Verdict.ACCEPTED, code=250, relay="relay"))
     assert isinstance(records(path)[-1], VerdictRecord)
+
+
+def test_a_recipient_put_off_before_its_portion_is_rendered_still_has_a_date(desk: Desk) -> None:
+    desk.lease(1, 4)
+    desk.ledger.verdict(Outcome(4, Verdict.DEFERRED, "its domain has to wait"), 900.0)
+    assert desk.finished == [1]
+    assert desk.ledger.date_of(4) == 100

@@ -1,0 +1,1 @@
+"""The ledger that several machines share, in PostgreSQL: editions, runs, shards with their journals, leases."""

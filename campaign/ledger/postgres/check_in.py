@@ -1,0 +1,208 @@
+"""Checking an edition's runs out of the store and in again, for commands that change runs without sending.
+
+Whoever holds the edition brings the copies up to date, works on them as on any run's folder, and then checks in what
+was added to their journals, all in one transaction. Before that, every shard is taken over, so that no worker which
+was frozen can add to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from campaign.errors import UnfinishedError
+from campaign.ledger import run_folder
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_records import Intent, Opened, VerdictRecord
+from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
+from campaign.ledger.postgres.run_copies import RunCopy, note_copy, run_records
+from campaign.ledger.postgres.segments import ShardJournal, Span, pack, records_of
+from campaign.ledger.recovery import read_history
+from campaign.ledger.state.recipient_states import DEFERRED, IN_DOUBT, VERDICTS, WAITING
+from campaign.ledger.state.run_state import RunState
+
+#: Recipients of a shard at most and at least; a run has about so many shards in between.
+LARGEST_SHARD, SMALLEST_SHARD, SHARDS = 5_000, 100, 64
+#: Octets of a file in one row of the store.
+PART = 1 << 22
+#: Files of a run's folder that belong to this machine alone.
+_OWN = frozenset({journal_reader.NAME, "store.json", "log.jsonl", "control.json", "live.json", "ballast"})
+
+
+def shard_size(recipients: int) -> int:
+    """How many recipients a shard of such a run has."""
+    return max(SMALLEST_SHARD, min(LARGEST_SHARD, recipients // SHARDS))
+
+
+def check_out(connection: StoreConnection, lease: EditionLease) -> None:
+    """Take over all shards of the edition's runs. Raises UnfinishedError if a worker holds one."""
+    held = connection.execute(
+        "SELECT DISTINCT s.holder FROM campaign.shard s JOIN campaign.run r USING (run) "
+        "WHERE r.edition = %s AND s.until > clock_timestamp()",
+        (lease.edition,),
+    ).fetchall()
+    if held:
+        raise UnfinishedError(
+            "Workers are serving this run.",
+            evidence=[str(row[0]) for row in held],
+            next_step="campaign stop RUN ends them in good order; then the same command again",
+        )
+    rows = connection.execute(
+        "SELECT s.run, s.shard, s.first, s.beyond FROM campaign.shard s JOIN campaign.run r USING (run) "
+        "WHERE r.edition = %s AND s.shard > 0 AND EXISTS (SELECT FROM campaign.segment g "
+        "WHERE g.run = s.run AND g.shard = s.shard) AND (NOT s.done OR EXISTS (SELECT FROM campaign.late l "
+        "WHERE l.run = s.run AND l.shard = s.shard AND NOT l.merged))",
+        (lease.edition,),
+    ).fetchall()
+    for row in rows:
+        _take_over(connection, lease, Span(*row))
+
+
+def check_in(
+    connection: StoreConnection,
+    lease: EditionLease,
+    folder: Path,
+    copies: Mapping[str, RunCopy],
+    *,
+    to_serve: str = "",
+    resend: bool = False,
+) -> dict[str, RunCopy]:
+    """Add to the store what was added to the copies, new runs included; returns the copies as they are now.
+
+    ``to_serve`` is the run that workers are to serve next, with ``resend`` also its doubts.
+    """
+    changed: dict[Path, RunCopy] = {}
+    with connection.transaction():
+        lease.confirm(connection)
+        for run in run_folder.runs(folder):
+            journal, before = run / journal_reader.NAME, copies.get(run.name)
+            if not run_folder.has_journal(run):
+                continue
+            octets = journal.stat().st_size
+            if before is not None and before.octets == octets and run.name != to_serve:
+                continue
+            history = read_history(run)
+            number = before.run if before else _new_run(connection, lease, run, history)
+            _add_tail(connection, lease, number, history.opened, journal, before.octets if before else 0)
+            serve = run.name == to_serve or not history.finished
+            _set_shards(connection, number, history, resend=resend and run.name == to_serve)
+            connection.execute(
+                "UPDATE campaign.run SET open = %(open)s, exit_code = %(code)s, "
+                "state = CASE WHEN %(open)s THEN state ELSE 'run' END WHERE run = %(run)s",
+                {
+                    "open": serve and not history.abandoned,
+                    "code": history.ended.exit_code if history.ended else None,
+                    "run": number,
+                },
+            )
+            row = connection.execute("SELECT max(id) FROM campaign.segment WHERE run = %s", (number,)).fetchone()
+            changed[run] = RunCopy(number, int(row[0]) if row and row[0] else 0, octets)
+    return {**copies, **{run.name: note_copy(run, copy) for run, copy in changed.items()}}
+
+
+def _take_over(connection: StoreConnection, lease: EditionLease, span: Span) -> None:
+    """Append to a shard as the holder of the edition, so that no earlier holder can; settle who was interrupted."""
+    place = (span.run, span.shard)
+    with connection.transaction():
+        lease.confirm(connection)
+        connection.execute("SELECT FROM campaign.shard WHERE run = %s AND shard = %s FOR UPDATE", place)
+        rows = connection.execute(
+            "SELECT seq, token, data FROM campaign.segment WHERE run = %s AND shard = %s ORDER BY seq", place
+        ).fetchall()
+        late = connection.execute(
+            "UPDATE campaign.late SET merged = true WHERE run = %s AND shard = %s AND NOT merged RETURNING token, data",
+            place,
+        ).fetchall()
+        journal = ShardJournal(span, run_records(connection, span.run).opened, rows)
+        lines = journal.interrupted(time.time()) + journal.testify(late)
+        _insert(connection, lease, span.run, span.shard, journal.seq + 1, lines)
+
+
+def _insert(connection: StoreConnection, lease: EditionLease, run: int, shard: int, seq: int, lines: bytes) -> None:
+    connection.execute(
+        "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)",
+        (run, shard, seq, lease.token, pack(lines)),
+    )
+
+
+def _new_run(connection: StoreConnection, lease: EditionLease, folder: Path, history: RunState) -> int:
+    """A new run with its shards and files; returns its number."""
+    size, recipients = shard_size(history.opened.recipients), history.opened.recipients
+    row = connection.execute(
+        "INSERT INTO campaign.run (edition, stamp, recipients, shard_size, open, server) "
+        "VALUES (%s, %s, %s, %s, true, %s) RETURNING run",
+        (lease.edition, folder.name, recipients, size, server_identity(connection)),
+    ).fetchone()
+    run = int(row[0]) if row else 0
+    with connection.cursor() as cursor:
+        with cursor.copy("COPY campaign.shard (run, shard, first, beyond, done, tally) FROM STDIN") as copy:
+            copy.write_row((run, 0, 0, 0, True, [0] * len(VERDICTS)))
+            for shard, first in enumerate(range(0, recipients, size), 1):
+                beyond = min(first + size, recipients)
+                copy.write_row((run, shard, first, beyond, False, [0] * len(VERDICTS)))
+        with cursor.copy("COPY campaign.file (run, name, part, data) FROM STDIN") as copy:
+            for path in sorted(folder.iterdir()):
+                if path.is_file() and path.name not in _OWN and not path.name.startswith("."):
+                    for part, data in enumerate(_parts(path)):
+                        copy.write_row((run, path.name, part, pack(data)))
+    return run
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while data := file.read(PART):
+            yield data
+
+
+def _add_tail(
+    connection: StoreConnection, lease: EditionLease, run: int, opened: Opened, journal: Path, octets: int
+) -> None:
+    """Append what a journal says after so many octets: each line to its shard's journal, in order."""
+    with journal.open("rb") as file:
+        file.seek(octets)
+        lines = file.read()
+    size = shard_size(opened.recipients)
+    seqs: dict[int, int] = dict(
+        connection.execute(
+            "SELECT shard, max(seq) FROM campaign.segment WHERE run = %s GROUP BY shard", (run,)
+        ).fetchall()
+    )
+
+    def shard_of(line: tuple[bytes, object]) -> int:
+        record = line[1]
+        return record.number // size + 1 if isinstance(record, Intent | VerdictRecord) else 0
+
+    for shard, found in groupby(records_of(Span(run, 0, 0, 0), lines), key=shard_of):
+        seqs[shard] = seqs.get(shard, 0) + 1
+        _insert(connection, lease, run, shard, seqs[shard], b"".join(line for line, _ in found))
+
+
+def _set_shards(connection: StoreConnection, run: int, history: RunState, *, resend: bool) -> None:
+    """Set each shard's tally, whether it is done, and when it is due next."""
+    rows = connection.execute(
+        "SELECT shard, first, beyond FROM campaign.shard WHERE run = %s AND shard > 0", (run,)
+    ).fetchall()
+    now = time.time()
+    for shard, first, beyond in rows:
+        state = history.state[first:beyond]
+        tally = [state.count(code) for code in range(len(VERDICTS))]
+        open_ones = tally[WAITING] + tally[DEFERRED] + (tally[IN_DOUBT] if resend else 0)
+        waits = [history.not_before[first + at] - now for at, code in enumerate(state) if code == DEFERRED]
+        after = 0.0 if open_ones > len(waits) else max(0.0, min(waits, default=0.0))
+        connection.execute(
+            "UPDATE campaign.shard SET tally = %s, done = %s, due = clock_timestamp() + make_interval(secs => %s) "
+            "WHERE run = %s AND shard = %s",
+            (tally, not open_ones or history.abandoned, after, run, shard),
+        )
+
+
+def server_identity(connection: StoreConnection) -> str:
+    """Which database cluster this is, on which timeline, and whether its commits wait for a standby."""
+    row = connection.execute(
+        "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || "
+        "left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || "
+        "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'alone' ELSE 'synchronous' END"
+    ).fetchone()
+    return str(row[0]) if row else ""

@@ -1,0 +1,136 @@
+"""Holding an edition in the store: one command at a time makes, closes or changes its runs.
+
+A lease says who holds it and until when; a random token decides. Whoever commits a change checks its token in the same
+transaction, so a holder that was frozen past its lease changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from campaign.errors import StorageError, UnfinishedError
+from campaign.system.postgres import StoreAddress, connect, store_errors
+
+#: Seconds that a lease lasts, and between two renewals.
+LEASE_SECONDS, BEAT_SECONDS = 30.0, 5.0
+#: Seconds between two tries for an edition that another command holds.
+TRY_SECONDS = 0.5
+
+StoreConnection = psycopg.Connection[tuple[Any, ...]]
+
+
+def worker_name() -> str:
+    """A name for this process that no other has: host, process, and a few random digits."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def new_token() -> int:
+    """A random token. A counter would be given out twice after a fail-over that forgot it."""
+    return secrets.randbits(62) + 1
+
+
+class EditionLease:
+    """An edition that this process holds. ``edition`` is its number; `hold_edition` makes one."""
+
+    def __init__(self, address: StoreAddress, edition: int, token: int) -> None:
+        self.edition, self.token = edition, token
+        self._address, self._over = address, threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="edition lease", daemon=True)
+        self._beating.start()
+
+    def confirm(self, connection: StoreConnection) -> None:
+        """Check, inside a transaction, that this process still holds the edition; nobody takes it until the commit."""
+        found = connection.execute(
+            "SELECT FROM campaign.edition WHERE edition = %s AND token = %s FOR UPDATE", (self.edition, self.token)
+        ).fetchone()
+        if found is None:
+            raise UnfinishedError(
+                "This process was away for so long that another one took over its edition, so it changes nothing.",
+                next_step="run the same command again; it continues where the other one is",
+            )
+
+    def release(self, connection: StoreConnection) -> None:
+        """Let others hold the edition."""
+        self._over.set()
+        self._beating.join()
+        connection.execute(
+            "UPDATE campaign.edition SET until = '-infinity' WHERE edition = %s AND token = %s",
+            (self.edition, self.token),
+        )
+
+    def _beat(self) -> None:
+        """Renew the lease until it is released; if the store is away, try again."""
+        connection: StoreConnection | None = None
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                connection = connection or connect(self._address)
+                connection.execute(
+                    "UPDATE campaign.edition SET until = clock_timestamp() + make_interval(secs => %s) "
+                    "WHERE edition = %s AND token = %s",
+                    (LEASE_SECONDS, self.edition, self.token),
+                )
+            except (psycopg.Error, StorageError):
+                connection = None
+        if connection is not None:
+            connection.close()
+
+
+@contextmanager
+def hold_edition(
+    address: StoreAddress,
+    connection: StoreConnection,
+    name: str,
+    label: str,
+    wait: Callable[[str], bool],
+    *,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[EditionLease]:
+    """Hold the edition ``label`` of the campaign ``name`` while the block runs.
+
+    While another command holds it, ``wait`` is called with its holder: True waits on, False raises UnfinishedError.
+    """
+    me, token = worker_name(), new_token()
+    with store_errors(address):
+        connection.execute(
+            "INSERT INTO campaign.edition (name, label) VALUES (%s, %s) ON CONFLICT DO NOTHING", (name, label)
+        )
+        while (edition := _try(connection, name, label, me, token)) is None:
+            holder = _holder(connection, name, label)
+            if not wait(holder):
+                raise UnfinishedError(
+                    "Another command is at work on this edition.",
+                    evidence=holder,
+                    next_step="run the same command again when that one is through",
+                )
+            pause(TRY_SECONDS)
+    lease = EditionLease(address, edition, token)
+    try:
+        yield lease
+    finally:
+        with store_errors(address):
+            lease.release(connection)
+
+
+def _try(connection: StoreConnection, name: str, label: str, me: str, token: int) -> int | None:
+    row = connection.execute(
+        "UPDATE campaign.edition SET holder = %s, token = %s, until = clock_timestamp() + make_interval(secs => %s) "
+        "WHERE name = %s AND label = %s AND until < clock_timestamp() RETURNING edition",
+        (me, token, LEASE_SECONDS, name, label),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _holder(connection: StoreConnection, name: str, label: str) -> str:
+    row = connection.execute(
+        "SELECT holder FROM campaign.edition WHERE name = %s AND label = %s", (name, label)
+    ).fetchone()
+    return str(row[0]) if row else ""

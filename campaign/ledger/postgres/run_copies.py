@@ -1,0 +1,167 @@
+"""Copies of a store's runs in the run folders of this machine, where all commands that only read find them.
+
+A copy is derived and may be deleted at any time; nothing is sent on its word. ``store.json`` in a run's folder says of
+which run it is a copy and up to which segment; ``.store`` in an edition's folder says that all runs in it are copies.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from campaign.errors import StorageError
+from campaign.ledger import run_folder
+from campaign.ledger.journal import journal_reader
+from campaign.ledger.journal.journal_file import unwritable
+from campaign.ledger.postgres.copy_mark import MARK
+from campaign.ledger.postgres.edition_lease import StoreConnection
+from campaign.ledger.postgres.segments import Span, records_of, unpack
+from campaign.ledger.shards.shard_reader import FOLDER as SHARDS
+from campaign.ledger.state.run_state import RunState
+from campaign.system.atomic_file import atomic_file, write_atomically
+
+COPY = "store.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunCopy:
+    """A run of the store and its copy here: the store's number, the last segment copied, and the journal's octets."""
+
+    run: int
+    segment: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as the store lists it."""
+
+    run: int
+    stamp: str
+    open: bool
+    exit_code: int | None
+    shard_size: int
+    server: str
+
+
+def newest_stored(connection: StoreConnection, name: str, label: str) -> StoredRun | None:
+    """The newest run of an edition; None if there is none."""
+    row = connection.execute(
+        "SELECT r.run, r.stamp, r.open, r.exit_code, r.shard_size, r.server FROM campaign.run r "
+        "JOIN campaign.edition e USING (edition) WHERE e.name = %s AND e.label = %s ORDER BY r.run DESC LIMIT 1",
+        (name, label),
+    ).fetchone()
+    return None if row is None else StoredRun(*row)
+
+
+def run_records(connection: StoreConnection, run: int) -> RunState:
+    """The state of a run by its own records alone (inputs, changes, endings), not those of its shards."""
+    rows = connection.execute(
+        "SELECT data FROM campaign.segment WHERE run = %s AND shard = 0 ORDER BY seq", (run,)
+    ).fetchall()
+    lines = b"".join(unpack(row[0]) for row in rows)
+    return RunState.replay(record for _, record in records_of(Span(run, 0, 0, 0), lines))
+
+
+def mark_copies(folder: Path, store: str) -> None:
+    """Say in an edition's folder that its runs are copies of those in this store, and remove runs that never were.
+
+    Such a run was being made when its process was killed, and has served nobody.
+    """
+    try:
+        if not (folder / MARK).exists():
+            write_atomically(folder / MARK, f"{store}\n".encode())
+        for run in run_folder.runs(folder):
+            if not (run / COPY).exists():
+                shutil.rmtree(run)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def copied(run: Path) -> RunCopy | None:
+    """Of which run of the store this folder is a copy."""
+    if not (run / COPY).exists():
+        return None
+    try:
+        return msgspec.json.decode(_read(run / COPY), type=RunCopy)
+    except msgspec.MsgspecError as error:
+        raise StorageError(
+            f"{run / COPY} is damaged.", evidence=str(error), next_step=f"delete {run}: it is a copy, and is made again"
+        ) from None
+
+
+def refresh_copies(connection: StoreConnection, edition: int, folder: Path) -> dict[str, RunCopy]:
+    """Bring the copies of all runs of an edition up to date; returns them by the names of their folders."""
+    rows = connection.execute(
+        "SELECT run, stamp FROM campaign.run WHERE edition = %s ORDER BY run", (edition,)
+    ).fetchall()
+    return {stamp: refresh_copy(connection, run, folder / stamp) for run, stamp in rows}
+
+
+def refresh_copy(connection: StoreConnection, run: int, folder: Path) -> RunCopy:
+    """Bring the copy of one run up to date, journal included. Raises StorageError."""
+    fetch_files(connection, run, folder)
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        row = connection.execute("SELECT max(id) FROM campaign.segment WHERE run = %s", (run,)).fetchone()
+        segment, before = int(row[0] or 0) if row else 0, copied(folder)
+        journal = folder / journal_reader.NAME
+        if before and before.segment == segment and journal.exists() and journal.stat().st_size == before.octets:
+            return before
+        try:
+            with atomic_file(journal) as file:
+                octets = _write_segments(connection, run, file)
+            shutil.rmtree(folder / SHARDS, ignore_errors=True)
+        except OSError as error:
+            raise unwritable(journal, error) from error
+    return note_copy(folder, RunCopy(run, segment, octets))
+
+
+def fetch_files(connection: StoreConnection, run: int, folder: Path) -> None:
+    """Fetch the plan and what else belongs to a run's folder, unless it is here. Raises StorageError."""
+    run_folder.make_folder(folder)
+    names = connection.execute("SELECT DISTINCT name FROM campaign.file WHERE run = %s", (run,)).fetchall()
+    for (name,) in names:
+        if (folder / name).exists():
+            continue
+        try:
+            with atomic_file(folder / name) as file, connection.transaction(), connection.cursor("parts") as parts:
+                parts.itersize = 4
+                parts.execute("SELECT data FROM campaign.file WHERE run = %s AND name = %s ORDER BY part", (run, name))
+                for (data,) in parts:
+                    file.write(unpack(data))
+        except OSError as error:
+            raise unwritable(folder / name, error) from error
+
+
+def note_copy(folder: Path, copy: RunCopy) -> RunCopy:
+    """Note in a run's folder of what it is a copy."""
+    try:
+        write_atomically(folder / COPY, msgspec.json.encode(asdict(copy)))
+    except OSError as error:
+        raise unwritable(folder / COPY, error) from error
+    return copy
+
+
+def _write_segments(connection: StoreConnection, run: int, file: BinaryIO) -> int:
+    """Write the run's journal: all segments in the order in which they were appended; returns the octets."""
+    octets = 0
+    with connection.cursor("segments") as segments:
+        segments.itersize = 500
+        segments.execute("SELECT data FROM campaign.segment WHERE run = %s ORDER BY id", (run,))
+        for (data,) in segments:
+            octets += file.write(unpack(data))
+    return octets
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be read.", evidence=str(error), next_step="see whose file it is, then try again"
+        ) from error

@@ -1,0 +1,40 @@
+"""The schema of the store: made at first use, and refused if a later release has changed it."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import psycopg
+
+from campaign.errors import ConfigError
+from campaign.system.postgres import refuse_unsafe
+
+VERSION = 1
+#: Held while the schema is made, so that two first commands do not both make it.
+_LOCK = 0x63616D70
+
+
+def ensure_schema(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Make what is missing. Raises ConfigError if the server or the schema does not suit, else psycopg's errors."""
+    refuse_unsafe(connection)
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        if not _exists(connection):
+            connection.execute(_script("schema"))
+            connection.execute("INSERT INTO campaign.meta VALUES (%s)", (VERSION,))
+        row = connection.execute("SELECT version FROM campaign.meta").fetchone()
+    if row is None or row[0] != VERSION:
+        raise ConfigError(
+            "The store belongs to another release of this program, so nothing is done with it.",
+            evidence=f"its schema has number {row[0] if row else '?'}, this release knows {VERSION}",
+            next_step="use the same release on all machines",
+        )
+
+
+def _exists(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    return connection.execute("SELECT to_regclass('campaign.meta')").fetchone() != (None,)
+
+
+def _script(name: str) -> bytes:
+    return resources.files(__package__).joinpath(f"{name}.sql").read_bytes()

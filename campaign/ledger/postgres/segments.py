@@ -1,0 +1,140 @@
+"""Segments: pieces of a journal as the store keeps them, and what the segments of one shard add up to.
+
+A shard's journal has the same lines as a run's on disk, numbered as in the whole plan. `ShardJournal` replays them for
+the shard alone, whose recipients are then numbered from 0.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from campaign.errors import DamageError
+from campaign.ledger.journal.journal_records import Intent, Leased, Opened, Record, VerdictRecord, decode, encode
+from campaign.ledger.shards.lease import Lease
+from campaign.ledger.shards.shard_reader import ShardSpan
+from campaign.ledger.state.run_state import RunState
+from campaign.model import Verdict
+
+#: Octets from which on a segment is compressed.
+SMALL = 400
+TAKEN_OVER = "the dot was sent and the worker was gone before a reply was recorded"
+#: What a lease's line says of how intents are kept: durably, all of them.
+DURABILITY = "store"
+_ZLIB = b"\x78"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The place of a shard in the plan: recipients ``first`` to ``beyond`` (excluded)."""
+
+    run: int
+    shard: int
+    first: int
+    beyond: int
+
+
+def pack(lines: bytes) -> bytes:
+    """The octets of a segment; a journal's line never begins as compressed data does."""
+    return zlib.compress(lines, 1) if len(lines) >= SMALL else lines
+
+
+def unpack(data: bytes) -> bytes:
+    """The lines of a segment."""
+    return zlib.decompress(data) if data[:1] == _ZLIB else bytes(data)
+
+
+def records_of(span: Span, lines: bytes) -> Iterable[tuple[bytes, Record]]:
+    """Each line with its record. Raises DamageError."""
+    for line in lines.splitlines(keepends=True):
+        record = decode(line[:-1])
+        if record is None:
+            raise DamageError(
+                "The journal in the store is damaged, so nothing is sent.",
+                evidence=f"run {span.run}, shard {span.shard}",
+                next_step="restore the database from a backup, and ask the relay's log who was served since",
+            )
+        yield line, record
+
+
+class ShardJournal:
+    """What the segments of one shard add up to. ``seq`` is the number of the last; ``history`` numbers from 0."""
+
+    def __init__(self, span: Span, opened: Opened, segments: Iterable[tuple[int, int, bytes]]) -> None:
+        self.span, self.seq = span, 0
+        self.history = RunState(msgspec.structs.replace(opened, recipients=span.beyond - span.first))
+        #: The token under which each recipient's last intent was recorded.
+        self._intended: dict[int, int] = {}
+        for self.seq, token, data in segments:
+            for _, record in records_of(span, unpack(data)):
+                self._apply(record, token)
+
+    def interrupted(self, at: float) -> bytes:
+        """Record in doubt whoever is between dot and reply; returns the lines that say so."""
+        return b"".join(self._say(self._doubt(number, at)) for number in list(self.history.pending))
+
+    def testify(self, late: Sequence[tuple[int, bytes]]) -> bytes:
+        """Believe verdicts that came late, each with its token; returns the lines of those that count.
+
+        One counts if the recipient is in doubt, and the last intent was recorded under the same token: no later
+        letter is judged by an earlier one's answer.
+        """
+        said = b""
+        for token, data in late:
+            for line, record in records_of(self.span, unpack(data)):
+                if isinstance(record, VerdictRecord) and self._in_doubt_by(record.number, token):
+                    self._apply(record, token)
+                    said += line
+        return said
+
+    def leased(self, at: float) -> bytes:
+        """Begin with a new holder's lease; returns its line. ``at``: POSIX seconds."""
+        span = self.span
+        return self._say(Leased(span.shard, span.first, span.beyond, int(at), round(at, 3), "", DURABILITY))
+
+    def lease(self, passes: int, *, resend: bool) -> Lease:
+        """What a sender needs to serve whoever is due; with ``resend`` also whoever is in doubt."""
+        history, first = self.history, self.span.first
+        if resend:
+            history.reopen_doubts()
+        due = list(history.due(history.pass_at))
+        doubtful = history.digests.keys() & set(due) if history.digests else ()
+        return Lease(
+            ShardSpan(self.span.shard, first, self.span.beyond),
+            passes,
+            history.pass_at,
+            few=True,
+            numbers=array("I", (number + first for number in due)),
+            state=bytes(history.state[number] for number in due),
+            attempts=bytes(history.attempts[number] for number in due),
+            dates=array("I", (history.dates[number] for number in due)),
+            not_before=array("I", (history.not_before[number] for number in due)),
+            digests={number + first: history.digests[number] for number in doubtful},
+            shaped_by={},  # only a letter whose digest is unknown would need it
+        )
+
+    def _in_doubt_by(self, number: int, token: int) -> bool:
+        doubtful = self.history.verdict(number - self.span.first) is Verdict.IN_DOUBT
+        return doubtful and self._intended.get(number - self.span.first) == token
+
+    def _doubt(self, number: int, at: float) -> VerdictRecord:
+        date = float(self.history.dates[number])
+        return VerdictRecord(
+            number + self.span.first, Verdict.IN_DOUBT.value, round(at, 3), reason=TAKEN_OVER, date=date, counted=False
+        )
+
+    def _say(self, record: Record) -> bytes:
+        self._apply(record, 0)
+        return encode(record)
+
+    def _apply(self, record: Record, token: int) -> None:
+        if isinstance(record, Intent | VerdictRecord):
+            number = record.number - self.span.first
+            if isinstance(record, Intent):
+                self._intended[number] = token
+            record = msgspec.structs.replace(record, number=number)
+        self.history.apply(record)

@@ -1,0 +1,317 @@
+"""A worker's session with the store: it leases shards of one run, keeps them, and hands them back.
+
+A session ends for good when it loses a shard or the store: what it could not record is handed in as late testimony,
+and the worker begins another one. Times in the store are the server's; this process only measures differences.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+
+from campaign import __version__
+from campaign.errors import CampaignError, InternalError, StorageError
+from campaign.ledger.journal.journal_records import Opened
+from campaign.ledger.postgres.edition_lease import new_token
+from campaign.ledger.postgres.segment_writer import SegmentWriter, lease_lost
+from campaign.ledger.postgres.segments import ShardJournal, Span, pack
+from campaign.ledger.postgres.store_shard import StoreShard
+from campaign.ledger.shards.lease import Lease
+from campaign.ledger.shards.shard_ledger import Shard
+from campaign.ledger.state.run_state import RunState
+from campaign.system.postgres import STATEMENT_SECONDS, StoreAddress, connect_async
+
+#: Seconds that a lease of a shard lasts, and between two renewals.
+LEASE_SECONDS, RENEW_SECONDS = 30.0, 3.0
+_LEASE = """
+UPDATE campaign.shard s SET holder = %(me)s, token = %(token)s,
+    until = clock_timestamp() + make_interval(secs => %(lease)s)
+FROM (
+    SELECT s.run, s.shard FROM campaign.shard s JOIN campaign.run r USING (run) JOIN campaign.edition e USING (edition)
+    WHERE s.run = %(run)s AND NOT s.done AND s.until < clock_timestamp() AND s.due <= clock_timestamp()
+      AND (s.holder IS NULL OR pg_postmaster_start_time() + make_interval(secs => %(lease)s) < clock_timestamp())
+      AND r.open AND r.state IN ('run', 'pause') AND e.until < clock_timestamp()
+    ORDER BY s.due, s.shard LIMIT 1
+    FOR UPDATE OF s SKIP LOCKED FOR SHARE OF e
+) free
+WHERE s.run = free.run AND s.shard = free.shard
+RETURNING s.shard, s.first, s.beyond, extract(epoch FROM clock_timestamp())::float8
+"""
+_RENEW = """
+UPDATE campaign.shard s SET until = clock_timestamp() + make_interval(secs => %(lease)s), tally = mine.tally::bigint[]
+FROM unnest(%(shards)s::int[], %(tokens)s::bigint[], %(tallies)s::text[]) mine (shard, token, tally)
+WHERE s.run = %(run)s AND s.shard = mine.shard AND s.token = mine.token RETURNING s.shard
+"""
+_BEAT = """
+INSERT INTO campaign.worker (name, run, version, append_ms) VALUES (%(me)s, %(run)s, %(version)s, %(took)s)
+ON CONFLICT (name) DO UPDATE SET beat = clock_timestamp(), append_ms = excluded.append_ms
+"""
+_RELEASE = """
+UPDATE campaign.shard s SET holder = NULL, until = '-infinity', tally = %(tally)s,
+    due = clock_timestamp() + make_interval(secs => %(after)s),
+    done = %(done)s AND NOT EXISTS (
+        SELECT FROM campaign.late l WHERE l.run = s.run AND l.shard = s.shard AND NOT l.merged)
+WHERE run = %(run)s AND shard = %(shard)s AND token = %(token)s
+"""
+_STANDING = """
+SELECT r.open, r.exit_code, r.state, r.rate, r.connections, r.changed,
+    (SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND NOT s.done),
+    (SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND s.until > clock_timestamp())
+FROM campaign.run r WHERE r.run = %s
+"""
+_TALLY = """
+SELECT array(SELECT sum(tally[n])::bigint FROM campaign.shard, generate_series(1, %(verdicts)s) n
+    WHERE run = %(run)s GROUP BY n ORDER BY n)
+"""
+
+
+State = Literal["run", "pause", "stop", "cancel"]
+
+
+class StoreAwayError(StorageError):
+    """The store does not answer now; it may be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStanding:
+    """Where a run stands in the store. ``left``: shards not done; ``held``: shards held by a worker.
+
+    ``state``, ``rate`` and ``connections`` are an operator's requests, which ``changed`` counts.
+    """
+
+    open: bool
+    exit_code: int | None
+    state: State
+    rate: str | None
+    connections: int | None
+    changed: int
+    left: int
+    held: int
+
+    @property
+    def rates(self) -> list[str] | None:
+        """The limits asked for, each as in a campaign file; None: as there."""
+        return None if self.rate is None else json.loads(self.rate)
+
+
+class WorkerSession:
+    """One session of the worker ``me`` on a run. ``history`` is the worker's, where leases are laid into.
+
+    Use `work` as a task while the session lasts. Methods raise StorageError once the session has failed.
+    """
+
+    def __init__(
+        self,
+        address: StoreAddress,
+        run: int,
+        opened: Opened,
+        me: str,
+        history: RunState,
+        *,
+        resend: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._address, self._run, self._opened, self._me = address, run, opened, me
+        self._history, self._resend, self._clock = history, resend, clock
+        self.writer = SegmentWriter(address, clock)
+        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._turn = asyncio.Lock()
+        self._held: dict[int, StoreShard] = {}
+        self._left: list[StoreShard] = []
+        self._passes = 0
+        self.failure: CampaignError | None = None
+
+    # -- leases
+
+    async def lease(self) -> Lease | None:
+        """The next shard that is free and due; None if there is none now. It counts as held from now on."""
+        token, asked = new_token(), self._clock()
+        wanted = {"me": self._me, "token": token, "run": self._run, "lease": LEASE_SECONDS}
+        row = await self._one(_LEASE, wanted)
+        if row is None:
+            return None
+        shard, first, beyond, now = row
+        span = Span(self._run, shard, first, beyond)
+        journal = await self._take_over(span, token, now)
+        self._passes += 1
+        lease = journal.lease(self._passes, resend=self._resend)
+        lines = self.writer.open(span, token, journal.seq, asked + LEASE_SECONDS)
+        counts, ahead = list(journal.history.counts), now - time.time()
+        self._held[shard] = StoreShard(lease, counts, lines, self.writer, self._history, ahead)
+        return lease
+
+    def open_shard(self, lease: Lease) -> Shard:
+        """The shard of a lease, to record in."""
+        return self._held[lease.span.shard]
+
+    def finished(self, shard: Shard) -> None:
+        """Note that a shard is to be handed back."""
+        self._left.append(self._held[shard.span.shard])
+
+    async def hand_back(self) -> None:
+        """Hand back all shards that are finished, once all their lines are in the store."""
+        while self._left:
+            await self.writer.flush()
+            shard = self._left.pop()
+            after = shard.seconds_to_next()
+            values = {
+                "run": self._run,
+                "shard": shard.span.shard,
+                "token": shard.lines.token,
+                "tally": shard.tally(),
+                "done": after is None,
+                "after": after or 0.0,
+            }
+            await self._execute(_RELEASE, values)
+            self._forget(shard)
+
+    async def testify(self) -> None:
+        """Hand in what a failed session could not record, for whoever has its shards now."""
+        for shard in list(self._held.values()):
+            if unsaid := b"".join(shard.lines.unsaid):
+                await self._execute(
+                    "INSERT INTO campaign.late (run, shard, token, data) VALUES (%s, %s, %s, %s)",
+                    (self._run, shard.span.shard, shard.lines.token, pack(unsaid)),
+                )
+                await self._execute(
+                    "UPDATE campaign.shard SET done = false WHERE run = %s AND shard = %s",
+                    (self._run, shard.span.shard),
+                )
+            self._forget(shard)
+
+    # -- the session
+
+    async def work(self) -> None:
+        """Append what is recorded, and renew the leases, until cancelled. An error ends the session."""
+        tasks = [asyncio.create_task(self.writer.run()), asyncio.create_task(self._renew_for_ever())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+        broken = next((one for one in done if isinstance(one, Exception)), None)
+        unforeseen = InternalError(f"The store could not be written to: {broken!r}.") if broken else None
+        self.failure = self.failure or self.writer.failure or unforeseen
+        if self.failure:
+            self.writer.fail(self.failure)
+
+    async def standing(self) -> StoreStanding:
+        """Where the run stands."""
+        row = await self._one(_STANDING, (self._run,))
+        if row is None:
+            raise StorageError("The run is not in the store any more.", next_step="campaign status")
+        return StoreStanding(*row)
+
+    async def tally(self, verdicts: int) -> Sequence[int]:
+        """How many recipients of the run have each of so many verdicts; a few seconds old at most."""
+        row = await self._one(_TALLY, {"run": self._run, "verdicts": verdicts})
+        return row[0] if row else ()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.writer.close()
+        if self._connection is not None:
+            with suppress(psycopg.Error, OSError):
+                await self._connection.execute("DELETE FROM campaign.worker WHERE name = %s", (self._me,))
+                await self._connection.close()
+
+    async def _take_over(self, span: Span, token: int, now: float) -> ShardJournal:
+        """Read a shard's journal, and append to it as the new holder; from then on no earlier holder can."""
+        while True:
+            rows = await self._all(
+                "SELECT seq, token, data FROM campaign.segment WHERE run = %s AND shard = %s ORDER BY seq",
+                (span.run, span.shard),
+            )
+            late = await self._all(
+                "SELECT id, token, data FROM campaign.late WHERE run = %s AND shard = %s AND NOT merged ORDER BY id",
+                (span.run, span.shard),
+            )
+            journal = ShardJournal(span, self._opened, rows)
+            lines = journal.interrupted(now) + journal.testify([(one[1], one[2]) for one in late]) + journal.leased(now)
+            journal.seq += 1
+            try:
+                await self._execute(
+                    "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)",
+                    (span.run, span.shard, journal.seq, token, pack(lines)),
+                )
+            except psycopg.errors.UniqueViolation:
+                continue  # the earlier holder wrote meanwhile
+            if late:
+                await self._execute(
+                    "UPDATE campaign.late SET merged = true WHERE id = ANY(%s)", ([one[0] for one in late],)
+                )
+            return journal
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with suppress(StoreAwayError):  # the deadline passes by itself
+                await self._renew()
+            if self.failure:
+                return
+
+    async def _renew(self) -> None:
+        asked, held = self._clock(), list(self._held.values())
+        values = {
+            "run": self._run,
+            "lease": LEASE_SECONDS,
+            "shards": [shard.span.shard for shard in held],
+            "tokens": [shard.lines.token for shard in held],
+            "tallies": ["{" + ",".join(map(str, shard.tally())) + "}" for shard in held],
+        }
+        found = {row[0] for row in await self._all(_RENEW, values)} if held else set()
+        beat = {"me": self._me, "run": self._run, "version": __version__, "took": self.writer.took * 1000}
+        await self._execute(_BEAT, beat)
+        for shard in held:
+            if shard.span.shard in found:
+                shard.lines.deadline = asked + LEASE_SECONDS
+            elif shard.span.shard in self._held:
+                shard.lines.lose()
+                self.failure = lease_lost(shard.lines.span)
+
+    def _forget(self, shard: StoreShard) -> None:
+        self.writer.leave(shard.lines)
+        del self._held[shard.span.shard]
+
+    async def _one(self, statement: str, values: Any) -> tuple[Any, ...] | None:
+        rows = await self._all(statement, values)
+        return rows[0] if rows else None
+
+    async def _all(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
+        async with self._statement() as connection:
+            return await (await connection.execute(statement, values)).fetchall()
+
+    async def _execute(self, statement: str, values: Any) -> None:
+        async with self._statement() as connection:
+            await connection.execute(statement, values)
+
+    @asynccontextmanager
+    async def _statement(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        """One statement at a time, within the time limit; after that the connection is given up."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(STATEMENT_SECONDS):
+                    yield await self._connected()
+            except psycopg.errors.UniqueViolation:
+                raise
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                if self._connection is not None:
+                    await self._connection.close()
+                raise StoreAwayError(
+                    f"The store {self._address.text} does not answer.",
+                    evidence=" ".join(str(error).split()) or type(error).__name__,
+                    next_step="see to the database, then run the same command again; it continues where it stopped",
+                ) from None
+
+    async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect_async(self._address)
+        return self._connection

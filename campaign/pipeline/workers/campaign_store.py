@@ -1,0 +1,58 @@
+"""The store of a campaign: its address with the password, and what a campaign in a store must not ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from campaign.config import Settings
+from campaign.errors import ConfigError, install_extra
+from campaign.pipeline.command_context import Job
+from campaign.system.private_file import read_private
+
+if TYPE_CHECKING:  # loaded only by who has a store
+    from campaign.system.postgres import StoreAddress
+
+PASSWORD = "CAMPAIGN_STORE_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+def store_of(settings: Settings, environment: Mapping[str, str] | None = None) -> StoreAddress:
+    """The address of ``ledger.store``. Raises ConfigError."""
+    if find_spec("psycopg") is None:
+        raise ConfigError(
+            "A store needs a library that is not installed.",
+            evidence=f"ledger.store = {settings.ledger.store!r}",
+            next_step=install_extra("postgresql"),
+        )
+    from campaign.system.postgres import store_address
+
+    environment = os.environ if environment is None else environment
+    password = environment.get(PASSWORD, "")
+    if not password and settings.ledger.store_password_file:
+        password = read_private(settings.base / settings.ledger.store_password_file, "password").partition("\n")[0]
+    return store_address(settings.ledger.store, password.strip())
+
+
+def refuse_unsuited(job: Job) -> None:
+    """Raise ConfigError for settings that make no sense, or are not supported, for runs in a store."""
+    delivery = job.settings.delivery
+    if job.rehearsal:
+        raise ConfigError(
+            "A rehearsal is not kept in a store: its letters would lie in mailboxes on several machines.",
+            next_step="rehearse without ledger.store and in a folder of its own: CAMPAIGN__LEDGER__STORE= "
+            f"CAMPAIGN__LEDGER__DIRECTORY=rehearsal {job.command('send')}",
+        )
+    if delivery.processes != 1:
+        raise ConfigError(
+            "With a store, each command is one sender.",
+            evidence=f"delivery.processes = {delivery.processes}",
+            next_step="leave delivery.processes out, and start the command as often as you want senders",
+        )
+    if delivery.canary:
+        raise ConfigError(
+            "A canary is not supported yet for runs in a store.",
+            evidence=f"delivery.canary = {delivery.canary}",
+            next_step="leave delivery.canary out; send to a few first with: campaign test",
+        )
