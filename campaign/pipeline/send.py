@@ -10,6 +10,7 @@ from campaign.config import Settings
 from campaign.delivery.pacing.effective_rate import pace_of
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
+from campaign.ledger.postgres.copy_mark import refuse_copies
 from campaign.model import Books
 from campaign.pipeline.command_context import Options, lay_over, prepare
 from campaign.pipeline.finish.close_run import close_run
@@ -43,6 +44,12 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     settings = lay_over(settings, options)
     wait_for_start(settings, options, console)
     job = prepare(settings)
+    if settings.ledger.store:
+        from campaign.pipeline.workers.send_together import send_together  # with its library
+
+        with traced(settings.report):
+            return send_together(job, options, console)
+    refuse_copies(job.folder)
     refuse_foreign(job.directory, job.folder)
     run_folder.make_folder(job.folder)
     with traced(settings.report), run_folder.locked(job.folder):

@@ -55,7 +55,7 @@ def store_address(url: str, password: str = "") -> StoreAddress:
 
 
 def connect(address: StoreAddress) -> psycopg.Connection[tuple[Any, ...]]:
-    """An open connection, each statement a transaction of its own unless a block says otherwise. Raises StorageError."""
+    """An open connection; each statement is a transaction unless a block says otherwise. Raises StorageError."""
     with store_errors(address):
         return psycopg.connect(autocommit=True, **address.parameters)
 

@@ -31,20 +31,24 @@ PART = 1 << 22
 _OWN = frozenset({journal_reader.NAME, "store.json", "log.jsonl", "control.json", "live.json", "ballast"})
 
 
+class WorkersError(UnfinishedError):
+    """Workers serve the run, so nothing else can be done with it."""
+
+
 def shard_size(recipients: int) -> int:
     """How many recipients a shard of such a run has."""
     return max(SMALLEST_SHARD, min(LARGEST_SHARD, recipients // SHARDS))
 
 
 def check_out(connection: StoreConnection, lease: EditionLease) -> None:
-    """Take over all shards of the edition's runs. Raises UnfinishedError if a worker holds one."""
+    """Take over all shards of the edition's runs. Raises WorkersError if a worker holds one."""
     held = connection.execute(
         "SELECT DISTINCT s.holder FROM campaign.shard s JOIN campaign.run r USING (run) "
         "WHERE r.edition = %s AND s.until > clock_timestamp()",
         (lease.edition,),
     ).fetchall()
     if held:
-        raise UnfinishedError(
+        raise WorkersError(
             "Workers are serving this run.",
             evidence=[str(row[0]) for row in held],
             next_step="campaign stop RUN ends them in good order; then the same command again",

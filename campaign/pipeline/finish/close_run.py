@@ -17,7 +17,7 @@ from campaign.delivery.replies.classify import Rules
 from campaign.delivery.send.connection_pool import Rest
 from campaign.errors import InternalError
 from campaign.exit_codes import ExitCode, first_of
-from campaign.ledger.journal.journal_records import Pass, Started, VerdictRecord
+from campaign.ledger.journal.journal_records import Leased, Pass, Started, VerdictRecord
 from campaign.ledger.recovery import read_run
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
@@ -66,6 +66,12 @@ class Stream:
         self.ended = max(self.ended, at)
         self.latest = at
 
+    def leased(self, at: float) -> None:
+        """Record that a worker took a shard; others may serve the run meanwhile."""
+        self.started = self.started or at
+        self.ended = max(self.ended, at)
+        self.latest = max(self.latest, at)
+
     def settled(self, record: VerdictRecord) -> None:
         """Add one verdict."""
         self.ended = max(self.ended, record.at)
@@ -94,6 +100,8 @@ def walk(folder: Path) -> Stream:
             stream.settled(record)
         elif isinstance(record, Started):
             stream.taken_up(record.at)
+        elif isinstance(record, Leased):
+            stream.leased(record.at)
         elif isinstance(record, Pass):
             stream.passes += 1
     return stream

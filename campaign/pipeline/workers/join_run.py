@@ -1,0 +1,216 @@
+"""Joining the run of an edition in a store, or making it: the first command makes it, the others wait and join."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.delivery.control_file import State, write_control
+from campaign.errors import DamageError, UnfinishedError
+from campaign.ledger import run_folder
+from campaign.ledger.journal.journal_records import Opened
+from campaign.ledger.postgres.check_in import check_in, check_out, server_identity
+from campaign.ledger.postgres.copy_mark import MARK, refuse_other_ledgers
+from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
+from campaign.ledger.postgres.run_copies import (
+    RunCopy,
+    StoredRun,
+    copied,
+    mark_copies,
+    newest_stored,
+    refresh_copies,
+    refresh_copy,
+    run_records,
+)
+from campaign.model import Books
+from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.serve.open_run import open_run
+from campaign.pipeline.start.campaign_time import refuse_late
+from campaign.pipeline.start.changed_inputs import accept_changed_inputs, refuse_changed_inputs
+from campaign.pipeline.start.choose_run import ChosenRun, choose, continue_run, continues
+from campaign.report.formatting import counted
+from campaign.report.live.console import Console, path_text
+from campaign.system.postgres import StoreAddress, store_errors
+
+#: Seconds between two tries for an edition's folder that another worker on this machine uses for a moment.
+FOLDER_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedRun:
+    """A run that this worker serves beside others: its number in the store, and its copy here."""
+
+    run: int
+    chosen: ChosenRun
+    opened: Opened
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A campaign with its store: what every step of a worker needs."""
+
+    job: Job
+    address: StoreAddress
+    connection: StoreConnection
+    console: Console
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[EditionLease]:
+        """The edition, held in the store and on this machine; waits while another command holds it."""
+        told: set[str] = set()
+
+        def wait(holder: str) -> bool:
+            if holder not in told:
+                told.add(holder)
+                self.console.say(f"waiting for {holder}, which is at work on this edition")
+            return True
+
+        job = self.job
+        with (
+            hold_edition(self.address, self.connection, job.settings.campaign.name, job.edition, wait) as lease,
+            folder_to_itself(job.folder),
+        ):
+            yield lease
+
+    def newest(self) -> StoredRun | None:
+        """The newest run of the edition in the store."""
+        with store_errors(self.address):
+            return newest_stored(self.connection, self.job.settings.campaign.name, self.job.edition)
+
+    def how_it_stands(self, joined: JoinedRun) -> tuple[State, int, int]:
+        """What an operator asked for, how many shards are not done, and how many are held by workers."""
+        with store_errors(self.address):
+            row = self.connection.execute(
+                "SELECT state, (SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND NOT s.done), "
+                "(SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND s.until > clock_timestamp()) "
+                "FROM campaign.run r WHERE run = %s",
+                (joined.run,),
+            ).fetchone()
+        return row or ("run", 0, 0)
+
+    def heed_requests(self, joined: JoinedRun) -> State:
+        """Take an operator's requests into this machine's control file; returns the state asked for."""
+        with store_errors(self.address):
+            row = self.connection.execute(
+                "SELECT state, rate, connections, changed FROM campaign.run WHERE run = %s", (joined.run,)
+            ).fetchone()
+        if row is None or not row[3]:
+            return "run"
+        rates = json.loads(row[1]) if row[1] else None
+        write_control(joined.chosen.folder, state=row[0], rate=rates, connections=row[2])
+        state: State = row[0]
+        return state
+
+    @contextlib.contextmanager
+    def checked_out(self, lease: EditionLease) -> Iterator[dict[str, RunCopy]]:
+        """The copies of the edition's runs, up to date, with every shard taken over."""
+        with store_errors(self.address):
+            check_out(self.connection, lease)
+            mark_copies(self.job.folder, self.address.text)
+            copies = refresh_copies(self.connection, lease.edition, self.job.folder)
+        yield copies
+
+    def check_in(
+        self, lease: EditionLease, copies: dict[str, RunCopy], *, to_serve: str = "", resend: bool = False
+    ) -> dict[str, RunCopy]:
+        """As `check_in.check_in`."""
+        with store_errors(self.address):
+            folder = self.job.folder
+            return check_in(self.connection, lease, folder, copies, to_serve=to_serve, resend=resend)
+
+
+def join_run(shop: Shop, options: Options) -> JoinedRun | Books:
+    """The run that this command serves; the row counts if nobody is left. Raises CampaignError if it cannot begin."""
+    refuse_other_ledgers(shop.job.folder)
+    while True:
+        if joined := _join(shop, options):
+            return joined
+        with shop.held() as lease:
+            found = shop.newest()
+            if found is None or not _may_join(shop, found, options):
+                return _make(shop, options, lease)
+
+
+def _may_join(shop: Shop, found: StoredRun, options: Options) -> bool:
+    """Whether these options mean the newest run, and it is open to be served."""
+    if not found.open or options.run or options.accept_changes:
+        return False
+    return continues(options, run_records(shop.connection, found.run))
+
+
+def _join(shop: Shop, options: Options) -> JoinedRun | None:
+    found, job = shop.newest(), shop.job
+    if found is None:
+        return None
+    with store_errors(shop.address):
+        if not _may_join(shop, found, options):
+            return None
+        refuse_forgetful(shop, found)
+        history = run_records(shop.connection, found.run)
+    folder = job.folder / found.stamp
+    with folder_to_itself(job.folder), store_errors(shop.address):
+        (job.folder / MARK).touch()
+        if copied(folder) is None:
+            refresh_copy(shop.connection, found.run, folder)
+    chosen = continue_run(job, folder, history)
+    refuse_changed_inputs(job, options, chosen)
+    shop.console.say(f"joining run {path_text(folder)}: {counted(history.opened.recipients, 'recipient')} planned")
+    return JoinedRun(found.run, chosen, history.opened)
+
+
+def _make(shop: Shop, options: Options, lease: EditionLease) -> JoinedRun | Books:
+    """Choose or make the run as on files, in the copies, and check it in."""
+    job, console = shop.job, shop.console
+    with shop.checked_out(lease) as copies:
+        refuse_late(job, options)
+        chosen = choose(job, options, console.loading)
+        if isinstance(chosen, Books):
+            shop.check_in(lease, copies)
+            return chosen
+        refuse_changed_inputs(job, options, chosen)
+        _accept_changes(job, options, chosen)
+        resend = job.settings.ledger.in_doubt == "resend"
+        copies = shop.check_in(lease, copies, to_serve=chosen.folder.name, resend=resend)
+    copy = copies[chosen.folder.name]
+    opened = run_records(shop.connection, copy.run).opened
+    for note in chosen.notes:
+        console.say(note)
+    kind = "continuing" if chosen.continued else "new"
+    console.say(f"{kind} run {path_text(chosen.folder)}: {counted(chosen.plan.size, 'recipient')} planned")
+    return JoinedRun(copy.run, chosen, opened)
+
+
+def _accept_changes(job: Job, options: Options, chosen: ChosenRun) -> None:
+    if options.accept_changes and chosen.continued:
+        with open_run(job, chosen) as run:
+            accept_changed_inputs(run, options)
+
+
+def refuse_forgetful(shop: Shop, found: StoredRun) -> None:
+    """Raise DamageError if the store failed over to a standby for which its commits had not waited."""
+    now = server_identity(shop.connection)
+    before, _, waited = found.server.rpartition("/")
+    if now.rpartition("/")[0] != before and waited != "synchronous":
+        raise DamageError(
+            "The store is another server, or has failed over, and what it had confirmed may be missing in it.",
+            evidence=f"run {found.stamp} began on {found.server}, and this is {now}",
+            next_step="docs/scale.md says how to take stock; from now on have commits wait for a standby",
+        )
+
+
+@contextlib.contextmanager
+def folder_to_itself(folder: Path) -> Iterator[None]:
+    """The edition's folder on this machine; waits while another worker uses it."""
+    run_folder.make_folder(folder)
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(run_folder.locked(folder))
+                break
+            except UnfinishedError:
+                time.sleep(FOLDER_SECONDS)
+        yield

@@ -1,0 +1,131 @@
+"""The run of a worker on one page: join or make it, serve free shards, and close it if this worker is the last."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from campaign.delivery.control_file import Control
+from campaign.exit_codes import ExitCode, first_of
+from campaign.ledger.postgres.check_in import WorkersError
+from campaign.ledger.postgres.edition_lease import worker_name
+from campaign.ledger.postgres.schema import ensure_schema
+from campaign.ledger.postgres.worker_session import WorkerSession
+from campaign.ledger.shards.shard_ledger import ShardLedger
+from campaign.model import Books
+from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.finish.close_run import close_run
+from campaign.pipeline.finish.settle_rest import settle_the_rest
+from campaign.pipeline.serve.open_run import open_run
+from campaign.pipeline.serve.pass_order import Allowance
+from campaign.pipeline.serve.serve_loop import Ending
+from campaign.pipeline.start.campaign_time import is_late
+from campaign.pipeline.start.run_announcement import nobody_left
+from campaign.pipeline.workers.campaign_store import refuse_unsuited, store_of
+from campaign.pipeline.workers.join_run import JoinedRun, Shop, join_run
+from campaign.pipeline.workers.store_sender import StoreSender
+from campaign.pipeline.workers.worker_loop import WorkerLoop
+from campaign.report.live.console import Console
+from campaign.report.live.event_log import open_log
+from campaign.report.live.logging_handler import passed_on
+from campaign.report.live.progress import Counts, Progress
+from campaign.report.telemetry.tracing import span
+from campaign.system.postgres import connect, store_errors
+
+#: Seconds for which a worker that ends a run waits for others to leave it, and between two looks.
+LEAVE_SECONDS, LOOK_SECONDS = 60.0, 0.3
+
+
+def send_together(job: Job, options: Options, console: Console) -> ExitCode:
+    """Serve the edition's run in the store, beside whoever serves it already. Raises CampaignError."""
+    refuse_unsuited(job)
+    address = store_of(job.settings)
+    with connect(address) as connection:
+        with store_errors(address):
+            ensure_schema(connection)
+        shop = Shop(job, address, connection, console)
+        joined = join_run(shop, options)
+        if isinstance(joined, Books):
+            console.say(nobody_left(job, joined, retry=options.retry))
+            return ExitCode.DONE
+        ending = over_or_stopped(shop, joined) or serve_beside_others(shop, joined, options)
+        return leave(shop, joined, ending)
+
+
+def over_or_stopped(shop: Shop, joined: JoinedRun) -> Ending | None:
+    """The ending of a run that an operator stopped, or whose time is over."""
+    state = shop.heed_requests(joined)
+    if state == "stop":
+        return Ending({ExitCode.HELD})
+    return Ending() if state == "cancel" or is_late(shop.job.settings) else None
+
+
+def serve_beside_others(shop: Shop, joined: JoinedRun, options: Options) -> Ending:
+    """Serve free shards until none is left or this worker is to stop, with progress on the console."""
+    job, chosen, me = shop.job, joined.chosen, worker_name()
+    counts, allowance = Counts(total=chosen.plan.size), Allowance(options.limit)
+    resend = job.settings.ledger.in_doubt == "resend"
+    progress = Progress(
+        counts,
+        stream=shop.console.stream,
+        is_terminal=shop.console.is_terminal,
+        label=f"{job.settings.campaign.name} {job.edition}".strip(),
+        interval=job.settings.report.interval,
+        quiet=options.quiet,
+    )
+
+    def session(ledger: ShardLedger) -> WorkerSession:
+        return WorkerSession(shop.address, joined.run, joined.opened, me, ledger.history, resend=resend)
+
+    async def serve() -> Ending:
+        sender = StoreSender(job, chosen, joined.opened, session, counts, allowance)
+        loop = WorkerLoop(job, options, Control(chosen.folder), sender, allowance, progress, counts, log)
+        return await loop.serve()
+
+    with open_log(
+        chosen.folder,
+        joined.opened.trace,
+        secrets=[job.secret],
+        show_addresses=job.settings.report.show_addresses,
+    ) as log:
+        log.event("worker started", run=str(chosen.folder), worker=me)
+        progress.start()
+        try:
+            with passed_on(log, progress.note), span("serve"):
+                return asyncio.run(serve())
+        finally:
+            progress.finish()
+            log.event("worker left", worker=me)
+
+
+def leave(shop: Shop, joined: JoinedRun, ending: Ending) -> ExitCode:
+    """Close the run if no other worker serves it, else leave it to them; returns this command's exit code."""
+    _await_others(shop, joined)
+    with shop.held() as lease:
+        newest = shop.newest()
+        if newest and newest.run == joined.run and not newest.open and not ending.codes:
+            shop.console.say("the run is over; another worker has written its report")
+            return first_of(code for code in ExitCode if code == newest.exit_code)
+        try:
+            with shop.checked_out(lease) as copies:
+                shop.heed_requests(joined)
+                with open_run(shop.job, joined.chosen) as run:
+                    run.checkpoint.settle_pending()
+                    settle_the_rest(run, ending)
+                    code = close_run(run, ending, shop.console)
+                shop.check_in(lease, copies)
+                return code
+        except WorkersError:
+            shop.console.say("this worker has left; others go on with the run")
+            return first_of(ending.codes or {ExitCode.UNFINISHED})
+
+
+def _await_others(shop: Shop, joined: JoinedRun) -> None:
+    """If the run ends for all workers, wait a moment until the others have left it, so that the last one closes it."""
+    patience = time.monotonic() + LEAVE_SECONDS
+    while time.monotonic() < patience:
+        state, left, held = shop.how_it_stands(joined)
+        ends = not left or state == "cancel" or is_late(shop.job.settings)
+        if not ends or not held:
+            return
+        time.sleep(LOOK_SECONDS)
