@@ -1,4 +1,4 @@
-"""The interfaces that delivery requires of its callers: letters, an outcome recorder, and a throttle per account."""
+"""The interfaces of delivery: what it requires of its callers, and what a transport offers to the sender."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Protocol
 
 from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.relays.relay import Relay
-from campaign.model import Letter, Outcome, Recipient
+from campaign.delivery.transport_errors import EnvelopeRefused
+from campaign.model import Letter, Outcome, Recipient, Reply
 
 #: Composes a recipient's letter, at once or later; ``None``: there is no letter, and the caller has recorded why.
 Compose = Callable[[Recipient], Letter | Awaitable[Letter | None] | None]
@@ -24,3 +25,75 @@ class OutcomeRecorder(Protocol):
 
     def verdict(self, outcome: Outcome) -> None:
         """Record the outcome of an attempt; called exactly once per attempt that ended."""
+
+
+class OpenStream(Protocol):
+    """The octets of a connection, whichever protocol they belong to."""
+
+    @property
+    def broken(self) -> str:
+        """Why the connection is unusable, or ``""``."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the next letter may go over it: it is intact, and nothing from the other side is unread."""
+
+    def abort(self, why: str = ...) -> None:
+        """End at once, discarding unsent data."""
+
+    async def quit(self, limit: float) -> None:
+        """Close gracefully within ``limit`` seconds. Never raises ConnectionLost."""
+
+
+class OpenConnection(Protocol):
+    """An open connection to a relay or a gateway, ready for letters. Times are the loop's.
+
+    ``size`` is the most octets of a letter, 0 for no limit stated. ``took`` is how many seconds the opening took,
+    ``greeted`` those until the other side first answered. ``letters`` and ``accepted`` count what it has carried,
+    ``budget`` is how many it may carry until the pool is asked again.
+    """
+
+    @property
+    def stream(self) -> OpenStream:
+        """Its octets."""
+
+    @property
+    def relay(self) -> Relay:
+        """Where it leads."""
+
+    size: int
+    opened: float
+    took: float
+    greeted: float
+    letters: int
+    accepted: int
+    budget: int
+
+
+class Transaction(Protocol):
+    """Letters over one connection, one after the other. One coroutine at a time; unusable after ConnectionLost.
+
+    For each letter, in this order: `prepare`, `offer`, `answer` unless `agreed`, `content`, then the caller records its
+    intent, `dot`, `verdict`. Nothing that could make the other side take the letter leaves before `dot`.
+    """
+
+    def prepare(self, letter: Letter) -> bytes | Outcome:
+        """The octets for `content`, or the outcome of a letter that must not be offered here. Sends nothing."""
+
+    def offer(self, letter: Letter) -> None:
+        """Begin with ``letter``."""
+
+    def agreed(self) -> bool:
+        """Whether nothing has to be waited for before `content`."""
+
+    async def answer(self) -> EnvelopeRefused | None:
+        """The answer to the letter offered last; ``None``: it may go on."""
+
+    def content(self, data: bytes) -> Awaitable[None] | None:
+        """Bring the letter to the point at which `dot` alone sends it. A result is to be awaited."""
+
+    def dot(self, following: Letter | None = None) -> None:
+        """Send it, and offer the ``following`` letter. ConnectionLost: nothing was sent."""
+
+    async def verdict(self) -> Reply:
+        """The one well-formed answer that decides. ConnectionLost: the letter is in doubt."""

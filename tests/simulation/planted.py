@@ -277,7 +277,7 @@ def _(patch: Patch) -> None:
 @plant("garbage after the dot counts as 250")
 def _(patch: Patch) -> None:
     from campaign.delivery.smtp.mail_transaction import MailTransaction
-    from campaign.delivery.smtp.reply_parser import ConnectionLost
+    from campaign.delivery.transport_errors import ConnectionLost
     from campaign.model import Reply
 
     async def verdict(self: Any) -> Any:

@@ -16,7 +16,7 @@ from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Rules
 from campaign.delivery.replies.stop_conditions import stop
 from campaign.delivery.smtp.connection import Connection, open_connection
-from campaign.delivery.smtp.dial import ConnectFailed
+from campaign.delivery.transport_errors import ConnectFailed
 from campaign.errors import RelayError
 
 Severity = Literal["error", "warning"]

@@ -20,12 +20,12 @@ from urllib.parse import unquote, urlsplit
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
-from campaign.delivery.client_certificate import ClientCertificate, client_certificate
+from campaign.delivery.credentials.client_certificate import ClientCertificate, client_certificate
 from campaign.delivery.credentials.login import Login, find_login
 from campaign.delivery.credentials.oauth import oauth_login
 from campaign.delivery.embedded_mailbox import CALLER
 from campaign.delivery.relays.presets import Preset, lookup, suggestion
-from campaign.delivery.source_address import SourceAddress, source_address
+from campaign.delivery.relays.source_address import SourceAddress, source_address
 from campaign.errors import ConfigError
 
 Tls = Literal["implicit", "starttls", "none"]

@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
-from campaign.delivery.interfaces import Compose, OutcomeRecorder, Throttles
+from campaign.delivery.interfaces import Compose, OpenConnection, OutcomeRecorder, Throttles
 from campaign.delivery.queue.admission import NAP, Admission, RelayAccount
 from campaign.delivery.relays.failover import LONGEST_PAUSE, RelaySelector, RelayState
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Action, Rules
 from campaign.delivery.send.outage import Outage
 from campaign.delivery.send.reply_handler import ReplyHandler
-from campaign.delivery.smtp.connection import Connection
-from campaign.delivery.smtp.dial import ConnectFailed
+from campaign.delivery.transport_errors import ConnectFailed
 from campaign.errors import CampaignError
 
 log = logging.getLogger(__name__)
@@ -74,7 +73,7 @@ class ConnectionPool:
         self.accounts: dict[str, RelayAccount] = {}
         self.replies = ReplyHandler(settings, rules, self.selector, clock=clock, fail=fail, resent=resent)
         self._clock, self._throttles, self._grow = clock, throttles, grow
-        self._standing: dict[Connection, RelayState] = {}
+        self._standing: dict[OpenConnection, RelayState] = {}
 
     def begin(self, admission: Admission, compose: Compose) -> None:
         """Begin a pass."""
@@ -122,7 +121,7 @@ class ConnectionPool:
         """Record that an attempt to open a connection is over."""
         state.dialling -= 1
 
-    def opened(self, state: RelayState, connection: Connection) -> None:
+    def opened(self, state: RelayState, connection: OpenConnection) -> None:
         """Record that a connection is open."""
         state.connections += 1
         self.outage.over()
@@ -138,7 +137,7 @@ class ConnectionPool:
         if median := state.slowness.answered(seconds, _now()):
             self._rest(state, "answers the final dot", median)
 
-    def goes_on(self, state: RelayState, connection: Connection) -> bool:
+    def goes_on(self, state: RelayState, connection: OpenConnection) -> bool:
         """Whether a connection whose budget is used up may carry more; if so, raise its budget."""
         own = self.settings.letters_per_connection
         most = state.letters(own)
@@ -181,7 +180,7 @@ class ConnectionPool:
         self.outage.look(self.selector, _now())
         return True
 
-    def closed(self, state: RelayState, connection: Connection, why: str) -> None:
+    def closed(self, state: RelayState, connection: OpenConnection, why: str) -> None:
         """Record that a connection has closed; ``why`` if it broke."""
         state.connections -= 1
         state.charge(connection.letters - connection.budget)

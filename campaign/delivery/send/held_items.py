@@ -16,8 +16,6 @@ from campaign.delivery.queue.backlog import QueueItem
 from campaign.delivery.replies import recipient_outcome
 from campaign.delivery.send.reply_handler import ReplyHandler
 from campaign.delivery.send.session import Session
-from campaign.delivery.smtp.connection import Connection
-from campaign.delivery.smtp.mail_transaction import for_the_wire, smuggles, unfit
 from campaign.model import Letter, Outcome
 
 #: Connections that may break during a recipient's attempts, in one pass, before it is left for a later pass.
@@ -72,7 +70,7 @@ class HeldItems:
                 self._begin(item)
             if item.composing is not None:
                 item.letter, item.composing = await item.composing, None
-            if item.data is not None or self._fits(item, session.connection):
+            if item.data is not None or self._fits(item, session):
                 return item
 
     def look_ahead(self, account: RelayAccount) -> None:
@@ -83,14 +81,14 @@ class HeldItems:
                 self._begin(item)
                 self.following = item
 
-    def ready(self, connection: Connection) -> QueueItem | None:
+    def ready(self, session: Session) -> QueueItem | None:
         """The following item if its letter is ready; an item that turns out to have no letter is dropped."""
         item = self.following
         if item is None or (item.composing is not None and not item.composing.done()):
             return None
         if item.composing is not None:
             item.letter, item.composing = item.composing.result(), None
-        if item.data is not None or self._fits(item, connection):
+        if item.data is not None or self._fits(item, session):
             return item
         self.following = None
         return None
@@ -147,7 +145,7 @@ class HeldItems:
         else:
             item.composing = asyncio.ensure_future(composed)
 
-    def _fits(self, item: QueueItem, connection: Connection) -> bool:
+    def _fits(self, item: QueueItem, session: Session) -> bool:
         """Whether the item has a letter that may go over this connection; if not, the item ends."""
         if item.postponed:
             self.end(item, self._replies.postponed(item))
@@ -156,10 +154,9 @@ class HeldItems:
         if letter is None:
             self._drop(item)
             return False
-        data = letter.content if letter.sound else for_the_wire(letter.content)
-        outcome = smuggles(letter) if data is None else unfit(letter, connection)
-        if outcome is not None:
-            self.end(item, outcome)
+        data = session.transaction.prepare(letter)
+        if isinstance(data, Outcome):
+            self.end(item, data)
             return False
         item.data = data
         return True

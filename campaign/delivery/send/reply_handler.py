@@ -14,7 +14,7 @@ from campaign.delivery.replies import recipient_outcome
 from campaign.delivery.replies.classify import Action, Decision, Rules, Stage
 from campaign.delivery.replies.stop_conditions import StopConditions, reply_text, stop
 from campaign.delivery.send.session import Session
-from campaign.delivery.smtp.dial import ConnectFailed
+from campaign.delivery.transport_errors import ConnectFailed
 from campaign.errors import CampaignError
 from campaign.model import Outcome, Reply, Verdict
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from campaign.delivery.interfaces import OpenConnection, Transaction
 from campaign.delivery.queue.admission import RelayAccount
 from campaign.delivery.relays.failover import RelayState
-from campaign.delivery.smtp.connection import Connection
-from campaign.delivery.smtp.mail_transaction import MailTransaction
 
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """One connection with its relay, the account whose limits count there, and its mail transaction.
+    """One connection with its relay, the account whose limits count there, and its transaction.
 
     ``relay`` is the relay's name, for records and messages.
     """
 
     state: RelayState
     account: RelayAccount
-    connection: Connection
-    transaction: MailTransaction
+    connection: OpenConnection
+    transaction: Transaction
     relay: str

@@ -1,4 +1,4 @@
-"""A worker, which sends letters over one connection at a time.
+"""A worker, which sends letters over one connection at a time, by SMTP or to an HTTP gateway.
 
 For each letter: take a recipient, send envelope and content, record the intent, send the final dot, record the verdict.
 If the connection breaks, a letter without an intent goes back to the queue; one with an intent is in doubt.
@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+from campaign.delivery.interfaces import OpenConnection
 from campaign.delivery.queue.admission import TurnTooFar
 from campaign.delivery.queue.backlog import QueueItem
-from campaign.delivery.relays.failover import RelayState
 from campaign.delivery.replies import recipient_outcome
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.send.connection_pool import ConnectionPool
 from campaign.delivery.send.held_items import HeldItems
+from campaign.delivery.send.open_transport import open_transport
 from campaign.delivery.send.session import Session
-from campaign.delivery.smtp import dsn
-from campaign.delivery.smtp.connection import Connection, open_connection
-from campaign.delivery.smtp.dial import ConnectFailed
-from campaign.delivery.smtp.mail_transaction import EnvelopeRefused, MailTransaction
-from campaign.delivery.smtp.reply_parser import ConnectionLost
+from campaign.delivery.transport_errors import ConnectFailed, ConnectionLost, EnvelopeRefused
 from campaign.errors import InternalError
 from campaign.model import Outcome
 
@@ -36,7 +33,7 @@ class Worker:
         self.items = HeldItems(
             pool.admission, pool.compose, pool.recorder, pool.replies, pool.settings, self._is_dismissed
         )
-        self.connection: Connection | None = None
+        self.connection: OpenConnection | None = None
         self.awaiting_verdict = False
 
     async def run(self) -> None:
@@ -45,19 +42,14 @@ class Worker:
             if not await self.items.are_needed(self._pool.account(state)) or not self._pool.may_dial(state):
                 return
             try:
-                connection = await open_connection(state.relay, self._limits)
+                connection, transaction = await open_transport(state.relay, self._settings)
             except ConnectFailed as failure:
                 if self._pool.not_opened(state, failure):
                     continue
                 return
             finally:
                 self._pool.dialled(state)
-            await self._use(self._session(state, connection))
-
-    def _session(self, state: RelayState, connection: Connection) -> Session:
-        wishes = dsn.wishes(self._settings.dsn, self._settings.dsn_return, connection.extensions)
-        transaction = MailTransaction(connection, self._limits, wishes)
-        return Session(state, self._pool.account(state), connection, transaction, state.relay.name)
+            await self._use(Session(state, self._pool.account(state), connection, transaction, state.relay.name))
 
     async def _use(self, session: Session) -> None:
         connection, why = session.connection, ""
@@ -123,7 +115,7 @@ class Worker:
         unsent = session.transaction.content(data)
         if unsent is not None:
             await unsent
-        following = self.items.ready(session.connection)
+        following = self.items.ready(session)
         self.awaiting_verdict = True
         try:
             durable = self._pool.recorder.intent(letter, session.relay)

@@ -21,9 +21,10 @@ from campaign.config.delivery import Timeouts
 from campaign.delivery.credentials.login import Login
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
-from campaign.delivery.smtp.dial import ConnectFailed, connect_error_text, dial
+from campaign.delivery.smtp.dial import connect_error_text, dial
 from campaign.delivery.smtp.reply_parser import printable_reply, reply
 from campaign.delivery.smtp.reply_stream import ReplyStream
+from campaign.delivery.transport_errors import ConnectFailed
 
 #: Password mechanisms, best first. Only the first that the relay offers is tried, once: trying the next after a refusal
 #: can lock the account.

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from campaign.delivery.relays.relay import Relay
+from campaign.delivery.relays.source_address import SourceAddress
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.reply_parser import printable_reply
-from campaign.delivery.source_address import SourceAddress
-from campaign.model import Reply
+from campaign.delivery.transport_errors import ConnectFailed
 
 #: Seconds of head start that each address of a relay has on the next.
 HEAD_START = 0.25
@@ -21,31 +21,6 @@ HEAD_START = 0.25
 NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 Place = tuple[int, Any]
-
-
-class ConnectFailed(Exception):  # noqa: N818 - it says what is, as `ConnectionLost` does
-    """No usable connection. ``hopeless``: trying again would end the same way; ``advice`` is what to do.
-
-    ``unreachable``: nothing answered at that address, or its name could not be looked up; that may pass by itself.
-    """
-
-    def __init__(
-        self,
-        stage: Stage,
-        why: str,
-        *,
-        reply: Reply | None = None,
-        hopeless: bool = False,
-        unreachable: bool = False,
-        advice: str = "",
-    ) -> None:
-        super().__init__(why)
-        self.stage = stage
-        self.why = why
-        self.reply = reply
-        self.hopeless = hopeless
-        self.unreachable = unreachable
-        self.advice = advice
 
 
 async def dial(relay: Relay, limit: float) -> socket.socket:

@@ -14,15 +14,15 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from campaign.config.delivery import Timeouts
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.connection import Connection
 from campaign.delivery.smtp.dsn import DsnParameters
-from campaign.delivery.smtp.reply_parser import ConnectionLost, RawReply, reply
+from campaign.delivery.smtp.reply_parser import RawReply, reply
 from campaign.delivery.smtp.reply_stream import BLOCK
+from campaign.delivery.transport_errors import ConnectionLost, EnvelopeRefused
 from campaign.errors import InternalError
 from campaign.model import Letter, Outcome, Reply, Verdict
 
@@ -41,14 +41,6 @@ _PARAMETERS_REFUSED = (501, 555)
 log = logging.getLogger(__name__)
 
 Ask = Callable[[Stage, float], Awaitable[RawReply]]
-
-
-@dataclass(frozen=True, slots=True)
-class EnvelopeRefused:
-    """The relay refused the envelope: the refused command, and its reply."""
-
-    stage: Stage
-    reply: Reply
 
 
 def for_the_wire(content: bytes) -> bytes | None:
@@ -102,8 +94,8 @@ def _fits(address: str, pattern: re.Pattern[str]) -> bool:
 class MailTransaction:
     """The mail transactions of one connection. One coroutine at a time; unusable after ConnectionLost.
 
-    For each letter, in this order: `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot` is offered
-    with it. At most two writes a letter if the next one is ready in time and PIPELINING is offered.
+    For each letter, in this order: `prepare`, `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot`
+    is offered with it. At most two writes a letter if the next one is ready in time and PIPELINING is offered.
     """
 
     def __init__(self, connection: Connection, limits: Timeouts, dsn: DsnParameters | None = None) -> None:
@@ -118,6 +110,11 @@ class MailTransaction:
         self._resetting = False
         self._offered: Letter | None = None
         self._until = 0.0
+
+    def prepare(self, letter: Letter) -> bytes | Outcome:
+        """The octets for `content`, or the outcome of a letter that must not be offered here. Sends nothing."""
+        data = letter.content if letter.sound else for_the_wire(letter.content)
+        return smuggles(letter) if data is None else unfit(letter, self._connection) or data
 
     def offer(self, letter: Letter) -> None:
         """Send the envelope of ``letter``, or keep it for `answer` if the relay wants one command at a time."""

@@ -23,10 +23,6 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u
 RawReply = tuple[int, bytes]
 
 
-class ConnectionLost(Exception):  # noqa: N818 - not an error of ours but a state of the world
-    """The connection is unusable; ``str`` gives the reason, in words for the operator."""
-
-
 def printable_reply(text: str) -> str:
     """Server text made safe to print: control and reordering characters become one blank, long text is cut."""
     return " ".join(_UNPRINTABLE.sub(" ", text).split())[:MAX_TEXT]

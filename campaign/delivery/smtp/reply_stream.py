@@ -12,7 +12,8 @@ import socket
 import struct
 from contextlib import suppress
 
-from campaign.delivery.smtp.reply_parser import ConnectionLost, RawReply, ReplyParser, printable_reply
+from campaign.delivery.smtp.reply_parser import RawReply, ReplyParser, printable_reply
+from campaign.delivery.transport_errors import ConnectionLost
 
 #: Largest single write. Over TLS asyncio encrypts what it is given at once and holds it where its own
 #: ``get_write_buffer_size`` does not look, so back-pressure only works between writes of a bounded size.

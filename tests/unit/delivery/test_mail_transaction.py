@@ -11,9 +11,9 @@ from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.connection import Connection
 from campaign.delivery.smtp.dsn import DsnParameters
-from campaign.delivery.smtp.mail_transaction import EnvelopeRefused, MailTransaction, for_the_wire, unfit
-from campaign.delivery.smtp.reply_parser import ConnectionLost
+from campaign.delivery.smtp.mail_transaction import MailTransaction, for_the_wire, unfit
 from campaign.delivery.smtp.reply_stream import ReplyStream
+from campaign.delivery.transport_errors import ConnectionLost, EnvelopeRefused
 from campaign.model import Letter, Verdict
 
 RELAY = Relay("smtp://relay.example:25", "relay.example", 25, "none")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.delivery.smtp.reply_parser import MAX_REPLY, MAX_UNREAD, ConnectionLost, printable_reply, reply
+from campaign.delivery.smtp.reply_parser import MAX_REPLY, MAX_UNREAD, printable_reply, reply
 from campaign.delivery.smtp.reply_stream import BLOCK, ReplyStream
+from campaign.delivery.transport_errors import ConnectionLost
 from campaign.model import Reply
 
 

@@ -1,0 +1,17 @@
+"""Opens a connection to a relay: by SMTP, or by HTTP if it is a gateway. The only place that knows both."""
+
+from __future__ import annotations
+
+from campaign.config.delivery import DeliverySection
+from campaign.delivery.interfaces import OpenConnection, Transaction
+from campaign.delivery.relays.relay import Relay
+from campaign.delivery.smtp import dsn
+from campaign.delivery.smtp.connection import open_connection
+from campaign.delivery.smtp.mail_transaction import MailTransaction
+
+
+async def open_transport(relay: Relay, settings: DeliverySection) -> tuple[OpenConnection, Transaction]:
+    """An open connection to ``relay``, and the transaction for its letters. Raises ConnectFailed."""
+    connection = await open_connection(relay, settings.timeouts)
+    wishes = dsn.wishes(settings.dsn, settings.dsn_return, connection.extensions)
+    return connection, MailTransaction(connection, settings.timeouts, wishes)
