@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from campaign import __version__
+from campaign.cli.json_output import json_option, json_text
 from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -74,7 +75,7 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
     default="text",
     help="Print for people, as JSON, as annotations of GitHub Actions, or as SARIF (default: text).",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json: findings and figures, one object.")
+@json_option("The same as --format json: findings and figures, one object.")
 @click.option("--links", is_flag=True, help="Request the links to see whether they work (at most 200).")
 @click.option(
     "--dns",
@@ -149,9 +150,10 @@ def for_programs(form: str, findings: Findings, digest: Digest, settings: Settin
     if form == "github":
         yield from github_annotations(findings, settings, digest.rendered)
     elif form == "sarif":
-        yield json.dumps(sarif_log(findings, settings, digest.rendered, __version__), ensure_ascii=False, indent=2)
+        sarif = sarif_log(findings, settings, digest.rendered, __version__)
+        yield json_text(sarif, sys.stdout.encoding, indent=2)
     else:
-        yield json.dumps({**findings.render_json(), "digest": asdict(digest)}, ensure_ascii=False, indent=2)
+        yield json_text({**findings.render_json(), "digest": asdict(digest)}, sys.stdout.encoding, indent=2)
 
 
 def coloured(line: str) -> str:

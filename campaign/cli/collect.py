@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -24,7 +24,7 @@ from campaign.exit_codes import ExitCode
 )
 @campaign_file()
 @click.argument("source", nargs=-1, metavar="[SOURCE]...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option()
 @click.option("--quiet", is_flag=True, help="Print only errors.")
 def collect_command(file: Path, source: tuple[str, ...], as_json: bool, quiet: bool) -> ExitCode:
     """Read the bounces, complaints and unsubscribes that came back, and act on them.
@@ -39,5 +39,5 @@ def collect_command(file: Path, source: tuple[str, ...], as_json: bool, quiet: b
 
     collected = collect(load(file), source, Console(quiet=quiet or as_json))
     if as_json:
-        click.echo(json.dumps(collected.tally.facts(), ensure_ascii=False))
+        print_json(collected.tally.facts())
     return collected.code

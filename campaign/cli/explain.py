@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import lesson
 from campaign.exit_codes import ExitCode
 
@@ -56,7 +56,7 @@ class NameType(click.ParamType[str]):
     ),
 )
 @click.argument("name", type=NameType(), nargs=-1, required=True, metavar="NAME")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def explain_command(name: tuple[str, ...], as_json: bool) -> ExitCode:
     """Explain NAME: a finding of `campaign check`, a verdict, an exit code, a message, or a key of the campaign file.
 
@@ -70,7 +70,7 @@ def explain_command(name: tuple[str, ...], as_json: bool) -> ExitCode:
         near = ", ".join(repr(one) for one in closest(typed))
         raise click.UsageError(f"Nothing is called {typed!r}" + (f"; the closest: {near}." if near else "."))
     if as_json:
-        click.echo(json.dumps({"explanations": [one.facts() for one in found]}, ensure_ascii=False, indent=2))
+        print_json({"explanations": [one.facts() for one in found]}, indent=2)
         return ExitCode.DONE
     width = min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
     click.echo("\n\n".join(told(one, width) for one in found))

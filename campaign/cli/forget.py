@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -24,7 +24,7 @@ from campaign.exit_codes import ExitCode
 @campaign_file()
 @click.argument("address", metavar="ADDRESS")
 @click.option("--dry-run", is_flag=True, help="Only show what would be erased.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@json_option()
 def forget_command(file: Path, address: str, dry_run: bool, as_json: bool) -> ExitCode:
     """Erase the person with this ADDRESS from all runs of all campaigns in FILE's ledger directory.
 
@@ -39,7 +39,7 @@ def forget_command(file: Path, address: str, dry_run: bool, as_json: bool) -> Ex
 
     result = forget(load(file), address, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps(forget_facts(result), ensure_ascii=False))
+        print_json(forget_facts(result))
         return result.code
     for line in forget_lines(result):
         click.echo(printable(typeable(line)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import lesson
 from campaign.exit_codes import ExitCode
 
@@ -43,7 +44,8 @@ FORMS = ("html", "markdown", "mjml")
 )
 @click.option("--format", "form", type=click.Choice(FORMS), help="What its template is written in (default: html).")
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults for everything that is not given.")
-def init_command(folder: Path, **given: Any) -> ExitCode:
+@json_option()
+def init_command(folder: Path, as_json: bool, **given: Any) -> ExitCode:
     """Look at a list and write into FOLDER what a first campaign needs: a campaign file and a letter. Nothing is sent.
 
     On a terminal it asks for what is not given. The columns, the encoding and the row of the header are found by
@@ -58,6 +60,9 @@ def init_command(folder: Path, **given: Any) -> ExitCode:
     begun = begin_campaign(new, folder)
     for line in notes(new, begun):
         console.tell(line)
+    if as_json:
+        print_json(begun_facts(new, begun))
+        return ExitCode.DONE
     console.tell("Next:")
     for line in commands(str(begun.written[0]), new.relay):
         click.echo(line)
@@ -67,6 +72,26 @@ def init_command(folder: Path, **given: Any) -> ExitCode:
 def has_terminal() -> bool:
     """Whether somebody can be asked: the questions go to stderr, the answers come from stdin."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def begun_facts(new: NewCampaign, begun: Begun) -> dict[str, Any]:
+    """What was found and written, for programs."""
+    found = new.found
+    return {
+        "file": str(begun.written[0]),
+        "written": [str(path) for path in begun.written],
+        "kept": [str(path) for path in begun.kept],
+        "list": {
+            "source": new.source,
+            "columns": list(found.headers),
+            "address": found.headers[found.address],
+            "display_name": None if found.display is None else found.headers[found.display],
+            "recipients": found.planned,
+            "left_out": sum(found.aside.values()),
+            "more": bool(found.more),
+        },
+        "next": list(next_commands(str(begun.written[0]), new.relay)),
+    }
 
 
 def notes(new: NewCampaign, begun: Begun) -> Iterator[str]:
@@ -86,8 +111,8 @@ def notes(new: NewCampaign, begun: Begun) -> Iterator[str]:
         yield f"{new.source} has nobody to write to yet: add a row before you check"
 
 
-def commands(file: str, relay: str) -> list[str]:
-    """The commands to type next: check, preview, and a rehearsal."""
+def next_commands(file: str, relay: str) -> dict[str, str]:
+    """The commands to type next, each with what it does."""
     from campaign.report.printed_commands import command_text, typeable
 
     rehearsal = "" if relay == "mailbox" else "mailbox"
@@ -96,6 +121,11 @@ def commands(file: str, relay: str) -> list[str]:
         command_text("preview", file): "look at the letters in a browser",
         command_text("send", file, rehearsal): "a rehearsal: nobody gets a letter",
     }
-    lines = {typeable(command): meaning for command, meaning in typed.items()}
+    return {typeable(command): meaning for command, meaning in typed.items()}
+
+
+def commands(file: str, relay: str) -> list[str]:
+    """The commands to type next: check, preview, and a rehearsal."""
+    lines = next_commands(file, relay)
     width = max(map(len, lines))
     return [f"{command:<{width}}  # {meaning}" for command, meaning in lines.items()]

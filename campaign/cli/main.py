@@ -20,7 +20,7 @@ from campaign import __version__
 from campaign.errors import CampaignError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.report.formatting import printable
-from campaign.report.printed_commands import typeable
+from campaign.report.printed_commands import NAME, typeable
 
 #: Command -> its module in this folder, and its line in the help, in the order of a campaign's life.
 COMMANDS = {
@@ -80,7 +80,8 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="campaign")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Send a campaign to everyone on a list, exactly once each.
 
     \b
@@ -94,6 +95,8 @@ def cli() -> None:
     Exit codes: 0 all served, 3 some failed, 4 some in doubt, 5 held, 75 run it again later; docs/contract.md
     lists all of them.
     """  # noqa: D301 - click needs a real backspace before text that it must not wrap
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False
 
 
 def main() -> None:
@@ -102,28 +105,60 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = ExitCode.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        code = ExitCode.USAGE
-    except CampaignError as error:
-        say(str(error))
-        code = of_error(error)
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
     except SystemExit as left:
-        code = ExitCode.DONE if left.code == 1 else left.code  # 1: click, if the pipe of our output was closed
-    except OSError as error:
-        say(f"Something could not be read or written.\n  {error}\nNext: see to it, then run the same command again")
-        code = ExitCode.CANNOT_WRITE
-    except Exception as error:  # noqa: BLE001 - the last resort: an internal error, which has an exit code too
-        traceback.print_exc()
-        say(f"An internal error ended this: {type(error).__name__}: {error}.")
-        say("Next: run the same command again, it continues; please report the lines above")
-        code = ExitCode.INTERNAL
+        # 1: click, if the pipe of our output was closed
+        code = ExitCode.DONE if left.code == 1 else failed(_stopped(), left.code)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort is an exit code too
+        code = failed(*failure_of(error))
     let_go_of_streams()
     sys.exit(int(code or 0))
+
+
+def failure_of(error: BaseException) -> tuple[CampaignError, ExitCode]:
+    """The error as the user is told it, and its exit code."""
+    if isinstance(error, CampaignError):
+        say(str(error))
+        return error, of_error(error)
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        return _stopped(), ExitCode.INTERRUPTED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return wrong_command_line(error), ExitCode.USAGE
+    if isinstance(error, OSError):
+        told = CampaignError(
+            "Something could not be read or written.",
+            evidence=str(error),
+            next_step="see to it, then run the same command again",
+        )
+        say(str(told))
+        return told, ExitCode.CANNOT_WRITE
+    traceback.print_exception(error)
+    told = CampaignError(
+        f"An internal error ended this: {type(error).__name__}: {error}.",
+        next_step="run the same command again, it continues; please report the lines above",
+    )
+    say(str(told))
+    return told, ExitCode.INTERNAL
+
+
+def wrong_command_line(error: click.ClickException) -> CampaignError:
+    """The sentence of click, and the command that shows what can be typed."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else NAME
+    return CampaignError(error.format_message(), next_step=f"{path} --help")
+
+
+def _stopped() -> CampaignError:
+    return CampaignError("A signal stopped this command.", next_step="run the same command again")
+
+
+def failed(error: CampaignError, code: ExitCode | int | str | None) -> ExitCode | int | str | None:
+    """Print the failure as JSON too, if that was asked for; returns ``code``."""
+    if isinstance(code, int) and code:
+        from campaign.cli.json_output import print_failure
+
+        print_failure(error, code, sys.argv[1:])
+    return code
 
 
 def open_standard_streams() -> None:

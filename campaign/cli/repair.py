@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
@@ -18,7 +19,8 @@ from campaign.exit_codes import ExitCode
 )
 @run_argument()
 @click.option("--dry-run", is_flag=True, help="Only say what would be saved and who would be in doubt.")
-def repair_command(run: str, dry_run: bool) -> ExitCode:
+@json_option()
+def repair_command(run: str, dry_run: bool, as_json: bool) -> ExitCode:
     """Keep every intact line of RUN's journal. Recipients whom lost lines may concern become in doubt, not unsent.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
@@ -30,6 +32,10 @@ def repair_command(run: str, dry_run: bool) -> ExitCode:
     folder = meant_run(run)
     path = folder / journal_reader.NAME
     salvage = inspect_journal(path) if dry_run else repair(path)
+    if as_json:
+        facts = {"lines": len(salvage.lines), "lost": salvage.lost, "in_doubt": len(salvage.doubtful)}
+        print_json({"run": str(folder), "dry_run": dry_run, **facts})
+        return ExitCode.DONE
     if not salvage.lost:
         click.echo("No line is damaged; nothing needs repair.", err=True)
         return ExitCode.DONE

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
@@ -17,7 +20,7 @@ from campaign.exit_codes import ExitCode
     ),
 )
 @run_argument(required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the tally.")
+@json_option("Print summary.json instead of the tally.")
 def report_command(run: str, as_json: bool) -> ExitCode:
     """Write RUN's report.html, summary.json and failed.csv again, and print the tally.
 
@@ -30,5 +33,8 @@ def report_command(run: str, as_json: bool) -> ExitCode:
 
     folder = meant_run(run)
     facts = report(folder)
-    click.echo((folder / "summary.json").read_text(encoding="utf-8") if as_json else typeable(tally(facts)))
+    if as_json:
+        print_json(json.loads((folder / "summary.json").read_bytes()), indent=2)
+    else:
+        click.echo(typeable(tally(facts)))
     return ExitCode.DONE

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
@@ -26,7 +27,8 @@ from campaign.exit_codes import ExitCode
     metavar="LIST",
     help="Message-IDs the relay accepted: a list, its log, or a Maildir.",
 )
-def resolve_command(run: str, accepted: Path) -> ExitCode:
+@json_option()
+def resolve_command(run: str, accepted: Path, as_json: bool) -> ExitCode:
     """Settle RUN's letters in doubt whose Message-ID is in LIST: the relay accepted them. The others stay in doubt.
 
     RUN is a run folder, a folder above it (then its newest run), or the campaign file.
@@ -34,7 +36,11 @@ def resolve_command(run: str, accepted: Path) -> ExitCode:
     from campaign.pipeline.operate.manage import resolve
     from campaign.report.printed_commands import typeable
 
-    settled, left = resolve(meant_run(run), accepted)
+    folder = meant_run(run)
+    settled, left = resolve(folder, accepted)
+    if as_json:
+        print_json({"run": str(folder), "settled": settled, "in_doubt": left})
+        return ExitCode.IN_DOUBT if left else ExitCode.DONE
     click.echo(f"{settled:,} settled as accepted, {left:,} still in doubt", err=True)
     if left:
         click.echo(typeable("Next: to send those again with the same bytes, campaign retry FILE --in-doubt"), err=True)

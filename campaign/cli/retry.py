@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from campaign.cli.json_output import LINES, json_option, run_console
 from campaign.cli.options import DurationType, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -25,8 +26,9 @@ from campaign.exit_codes import ExitCode
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 @click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
 @click.option("--quiet", is_flag=True, help="Print only errors.")
+@json_option(LINES)
 def retry_command(
-    file: Path, in_doubt: bool, accept_changes: bool, relay: str, max_duration: float | None, quiet: bool
+    file: Path, in_doubt: bool, accept_changes: bool, relay: str, max_duration: float | None, quiet: bool, as_json: bool
 ) -> ExitCode:
     """Send again to recipients of FILE's edition who were rejected, unrenderable, cancelled or expired.
 
@@ -35,7 +37,6 @@ def retry_command(
     from campaign.config import load
     from campaign.pipeline.command_context import Options
     from campaign.pipeline.send import retry
-    from campaign.report.live.console import Console
 
     options = Options(
         in_doubt="resend" if in_doubt else None,
@@ -44,4 +45,6 @@ def retry_command(
         max_duration=max_duration,
         quiet=quiet,
     )
-    return retry(load(file), options, Console(quiet=quiet))
+    settings = load(file)
+    console = run_console(settings, as_json=as_json, quiet=quiet)
+    return console.leave(retry(settings, options, console))

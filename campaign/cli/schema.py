@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from campaign.cli.json_output import ANYWAY, json_option
 from campaign.cli.options import lesson
 from campaign.exit_codes import ExitCode
 
@@ -16,6 +17,7 @@ from campaign.exit_codes import ExitCode
         more="docs/guide.md says how an editor uses it.",
     ),
 )
+@json_option(ANYWAY, heeded=False)
 def schema_command() -> ExitCode:
     """Print the JSON Schema of the campaign file, from which an editor completes, explains and checks its keys.
 

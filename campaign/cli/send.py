@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from campaign.cli.json_output import LINES, json_option, run_console
 from campaign.cli.options import Count, DurationType, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -38,7 +39,8 @@ from campaign.exit_codes import ExitCode
 @click.option("--max-duration", type=DurationType(), help="Stop after this long, such as 2h, with exit 75.")
 @click.option("--no-wait", is_flag=True, help="Before not_before, exit 75 instead of waiting.")
 @click.option("--quiet", is_flag=True, help="Print only errors.")
-def send_command(file: Path, no_wait: bool, quiet: bool, **options: object) -> ExitCode:
+@json_option(LINES)
+def send_command(file: Path, no_wait: bool, quiet: bool, as_json: bool, **options: object) -> ExitCode:
     """Send to everyone in FILE's list who has not had this edition yet; continue an unfinished run.
 
     A first Ctrl-C finishes and records the letters in flight; a second stops at once.
@@ -46,9 +48,10 @@ def send_command(file: Path, no_wait: bool, quiet: bool, **options: object) -> E
     from campaign.config import load
     from campaign.pipeline.command_context import Options
     from campaign.pipeline.send import send
-    from campaign.report.live.console import Console
 
     if options["fresh"] and options["again"]:
         raise click.UsageError("--fresh and --again exclude each other.")
     asked = Options(wait=not no_wait, quiet=quiet, **options)  # type: ignore[arg-type] # click has checked each of them
-    return send(load(file), asked, Console(quiet=quiet))
+    settings = load(file)
+    console = run_console(settings, as_json=as_json, quiet=quiet)
+    return console.leave(send(settings, asked, console))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -29,7 +29,7 @@ PAGE = "editions.html"
     ),
 )
 @campaign_file()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option()
 @click.option("--csv", "table", metavar="PATH", help="Write the figures as CSV; - for standard output.")
 @click.option("--chart", metavar="PATH", help="Path of the page; if it ends in .svg, the file has only the charts.")
 def stats_command(file: Path, as_json: bool, table: str | None, chart: str | None) -> ExitCode:
@@ -49,8 +49,12 @@ def stats_command(file: Path, as_json: bool, table: str | None, chart: str | Non
     stats = edition_stats(settings)
     if chart is None and not as_json and table is None:
         chart = str(settings.base / settings.ledger.directory / stats.campaign / PAGE)
+    if table and table != "-":
+        _write(Path(table), stats.csv())
+    if chart and as_json:
+        _write(Path(chart), _chart(stats, chart))
     _answer(stats, as_json=as_json, table=table)
-    if chart:
+    if chart and not as_json:
         _write(Path(chart), _chart(stats, chart))
     for sentence in stats.unread:
         _talk(sentence)
@@ -60,10 +64,8 @@ def stats_command(file: Path, as_json: bool, table: str | None, chart: str | Non
 def _answer(stats: EditionStats, *, as_json: bool, table: str | None) -> None:
     if table == "-":
         click.echo(stats.csv(), nl=False)
-    elif table:
-        _write(Path(table), stats.csv())
     if as_json:
-        click.echo(json.dumps(stats.facts(), ensure_ascii=False))
+        print_json(stats.facts())
     elif table is None:
         click.echo(stats.table())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import DurationType, lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # the module is loaded when the command runs
     ),
 )
 @run_argument(required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option("Print one JSON object instead of a table; with --watch one a line.")
 @click.option(
     "--watch",
     type=DurationType(),
@@ -43,13 +44,17 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     below runs/.
     """
     from campaign.pipeline.operate.run_standing import run_standing
+    from campaign.report.live.console import can_repaint
 
     folder = meant_run(run)
     while True:
         now = run_standing(folder)
-        if watch is not None and not as_json and sys.stdout.isatty():
-            click.clear()
-        click.echo(json.dumps(_facts(folder, now)) if as_json else _table(folder, now))
+        if as_json:
+            print_json(_facts(folder, now))
+        else:
+            if watch is not None and sys.stdout.isatty() and can_repaint(os.environ):
+                click.clear()
+            click.echo(_table(folder, now))
         if watch is None or not now.running:
             return ExitCode.DONE
         time.sleep(max(watch, 0.2))

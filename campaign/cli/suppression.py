@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
@@ -35,7 +35,7 @@ NEWEST = 10
 @click.option("--why", "asked", metavar="ADDRESS", help="Show all feedback about this address, and how it counts.")
 @click.option("--release", metavar="ADDRESS", help="Write to this address again, in every campaign of the ledger.")
 @click.option("--export", metavar="PATH", help="Write all addresses left out now as CSV; - for standard output.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@json_option()
 def suppression_command(
     file: Path, asked: str | None, release: str | None, export: str | None, as_json: bool
 ) -> ExitCode:
@@ -48,13 +48,17 @@ def suppression_command(
 
     if sum(option is not None for option in (asked, release, export)) > 1:
         raise click.UsageError("Use one of --why, --release and --export at a time.")
+    if as_json and export == "-":
+        raise click.UsageError("Use one of --json and --export - at a time: both print to standard output.")
     job, now = prepare(load(file)), time.time()
     if export is not None:
         _export(job, export, now)
+        if as_json:
+            print_json({"written": export})
         return ExitCode.DONE
     lines, facts = _answer(job, asked, release, now)
     if as_json:
-        click.echo(json.dumps(facts))
+        print_json(facts)
     else:
         _echo(lines)
     return ExitCode.DONE

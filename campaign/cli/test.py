@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import Count, campaign_file, lesson
 from campaign.exit_codes import ExitCode
+
+if TYPE_CHECKING:  # the modules are loaded when the command runs
+    from campaign.config import Settings
+    from campaign.model import Outcome
 
 
 @click.command(
@@ -29,7 +35,8 @@ from campaign.exit_codes import ExitCode
     help="Use this row of the list, numbered as in `check`; may be repeated.",
 )
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
-def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str) -> ExitCode:
+@json_option()
+def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str, as_json: bool) -> ExitCode:
     """Send FILE's letter for a real row to ADDRESS. No one in the list gets it; its unsubscribe link does nothing."""
     from campaign.config import load
     from campaign.pipeline.command_context import Options, lay_over, prepare
@@ -37,4 +44,22 @@ def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str) -> Exit
     from campaign.report.live.console import Console
 
     settings = lay_over(load(file), Options(relay=relay))
-    return send_tests(prepare(settings), Console(), to=to, rows=rows)
+    sent = send_tests(prepare(settings), Console(), to=to, rows=rows)
+    if as_json:
+        print_json({"letters": [letter_facts(row, outcome, settings) for row, outcome in sent.letters]})
+    return sent.code
+
+
+def letter_facts(row: int, outcome: Outcome, settings: Settings) -> dict[str, Any]:
+    """What became of one test letter."""
+    from campaign.report.formatting import printable, without_addresses
+
+    said = printable(outcome.reason)
+    return {
+        "row": row,
+        "verdict": outcome.verdict.value,
+        "code": outcome.code or None,
+        "enhanced_code": outcome.enhanced,
+        "reason": said if settings.report.show_addresses else without_addresses(said),
+        "relay": outcome.relay,
+    }

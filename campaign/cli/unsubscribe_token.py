@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from campaign.cli.json_output import ANYWAY, json_option, print_json
 from campaign.cli.options import campaign_file, lesson
 from campaign.errors import InputError
 from campaign.exit_codes import ExitCode
@@ -22,6 +22,7 @@ from campaign.exit_codes import ExitCode
 )
 @campaign_file()
 @click.option("--open", "token", required=True, metavar="TOKEN", help="The token from the link.")
+@json_option(ANYWAY, heeded=False)
 def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
     """Print as JSON which recipient an unsubscribe TOKEN of FILE's campaign stands for."""
     from campaign.compose.tokens.unsubscribe_token import UnsubscribeTokens
@@ -37,5 +38,5 @@ def unsubscribe_token_command(file: Path, token: str) -> ExitCode:
             next_step="name the campaign file it was sent with, or put that campaign's secret back",
         ) from error
     facts = {"subject": opened.subject, "campaign": opened.campaign, "edition": opened.edition, "test": opened.test}
-    click.echo(json.dumps(facts, ensure_ascii=False))
+    print_json(facts)
     return ExitCode.DONE

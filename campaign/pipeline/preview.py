@@ -73,6 +73,13 @@ def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tup
 
 def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output: Path | None) -> Path:
     """Write some letters as .eml files and one gallery page; returns the page. Raises CampaignError."""
+    return preview_letters(job, console, rows=rows, to=to, output=output)[0]
+
+
+def preview_letters(
+    job: Job, console: Console, *, rows: Sequence[int], to: str, output: Path | None
+) -> tuple[Path, list[Preview]]:
+    """As `preview`; returns also the letters of the page."""
     folder = output or job.directory / job.settings.campaign.name / "preview"
     make_folder(folder)
     notes: list[str] = []
@@ -81,7 +88,8 @@ def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output:
         previews = [_previewed(folder, composer, one, stem) for one, stem in zip(picks, _stems(picks), strict=True)]
     for note in notes:
         console.tell(note)
-    return write_gallery(folder, previews, title=job.settings.campaign.name, names=plan.columns, notes=notes)
+    page = write_gallery(folder, previews, title=job.settings.campaign.name, names=plan.columns, notes=notes)
+    return page, previews
 
 
 def _stems(picks: Sequence[Pick]) -> Iterator[str]:
@@ -156,7 +164,17 @@ class Noted:
         self.outcomes.append(outcome)
 
 
-def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class TestLetters:
+    """The outcome of each test letter with its row of the list, and the exit code."""
+
+    __test__ = False  # not for pytest
+
+    code: ExitCode
+    letters: tuple[tuple[int, Outcome], ...]
+
+
+def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> TestLetters:
     """Send real rows to ``to``, with identities of their own. Raises CampaignError."""
     address = parse_address(to)
     if isinstance(address, Refusal):
@@ -180,7 +198,9 @@ def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> E
         console.tell(f"{outcome.verdict.value}: {outcome.code or ''} {outcome.reason}".strip())
     served = [outcome for outcome in outcomes if outcome.verdict is Verdict.ACCEPTED]
     console.tell(f"{len(served)} of {len(chosen)} test letters accepted for {to}")
-    return ExitCode.DONE if len(served) == len(chosen) else ExitCode.SOME_FAILED
+    lines = {one.number: one.line for one in chosen}
+    code = ExitCode.DONE if len(served) == len(chosen) else ExitCode.SOME_FAILED
+    return TestLetters(code, tuple((lines[outcome.number], outcome) for outcome in outcomes))
 
 
 async def _deliver(job: Job, letters: Sequence[Letter], recipients: Sequence[Recipient]) -> list[Outcome]:

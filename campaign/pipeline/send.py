@@ -95,6 +95,7 @@ def serve(run: OpenRun, options: Options, console: Console) -> Ending:
         label=f"{job.settings.campaign.name} {job.edition}".strip(),
         interval=job.settings.report.interval,
         quiet=options.quiet,
+        events=console.events,
         publish=lambda pace: write_live_state(chosen.folder, LiveState(round(pace, 2), counts.waiting)),
     )
     with open_log(

@@ -19,6 +19,7 @@ from campaign.report import formatting
 from campaign.report.facts import FailedRow, ReplyTally, RunFacts
 from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.feedback.feedback_text import feedback_json, feedback_lines
+from campaign.report.live.event_lines import error_facts
 from campaign.report.report_file import replacing
 from campaign.report.time_buckets import rebinned
 
@@ -97,6 +98,22 @@ def summary_json(facts: RunFacts) -> dict[str, Any]:
         "fingerprints": dict(facts.fingerprints),
         "notes": [formatting.without_addresses(note) for note in facts.notes],
         "feedback": feedback_json(facts.feedback) if facts.feedback else None,
+    }
+
+
+def ended_facts(facts: RunFacts, error: CampaignError | None = None) -> dict[str, Any]:
+    """What `tally` says, for programs; the names are those of ``summary.json``. ``error`` ended the run early."""
+    return {
+        "exit_code": facts.exit_code,
+        "run": facts.folder,
+        "campaign": facts.campaign,
+        "edition": facts.edition,
+        "rehearsal": facts.rehearsal,
+        "seconds": round(facts.seconds, 3),
+        "books": {name: getattr(facts.books, name) for name in ("read", "further", *SCREENS, "planned")},
+        "verdicts": {name: facts.count(name) for name in Verdict},
+        "report": str(Path(facts.folder) / "report.html"),
+        "error": error_facts(error.what, error.evidence, error.next_step, facts.exit_code) if error else None,
     }
 
 

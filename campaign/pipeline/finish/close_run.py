@@ -36,7 +36,7 @@ from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.formatting import duration_text, moment, sentence
 from campaign.report.html.report_page import write_page
 from campaign.report.live.console import Console, path_text
-from campaign.report.summary import balance, tally, write_summary
+from campaign.report.summary import balance, ended_facts, tally, write_summary
 from campaign.report.telemetry.reply_latency import SendTimes
 from campaign.report.telemetry.tracing import conclude, span
 from campaign.system.time_zone import time_zone
@@ -125,7 +125,7 @@ def close_run(run: OpenRun, ending: Ending, console: Console) -> ExitCode:
     conclude_suppression(job, folder, history)
     run.checkpoint.end(int(code), notes=notes, settings=settings, remembered=True)
     conclude(int(code), facts.verdicts)
-    console.say(tally(facts, ending.error))
+    console.ended(tally(facts, ending.error), ended_facts(facts, ending.error))
     if complaints:
         raise InternalError("The books do not balance, which is an internal error.", evidence=complaints)
     if ending.error and console.quiet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 from campaign.delivery.relays.relay_rewrites import drops_second_copies
 from campaign.model import Books, Verdict
@@ -25,20 +26,36 @@ def announce(run: OpenRun, console: Console) -> None:
     for note in (*chosen.notes, *run.checkpoint.notices):
         console.say(note)
     if not chosen.continued:
-        console.say(
+        console.planned(
             f"new run {path_text(chosen.folder)}: {counted(plan.size, 'recipient')} planned of "
-            f"{rows_text(plan.books, ' read')}"
+            f"{rows_text(plan.books, ' read')}",
+            planned_facts(run),
         )
         return
     settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]
-    console.say(
+    console.planned(
         f"continuing run {path_text(chosen.folder)}: {settled:,} of {plan.size:,} settled earlier, "
-        f"{tally['in_doubt']:,} in doubt, {tally['waiting'] + tally['deferred']:,} to go"
+        f"{tally['in_doubt']:,} in doubt, {tally['waiting'] + tally['deferred']:,} to go",
+        planned_facts(run),
     )
     if tally["in_doubt"]:
         console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
         if job.settings.ledger.in_doubt == "resend" and (told := dropped_twice(run, time.time())):
             console.say(told)
+
+
+def planned_facts(run: OpenRun) -> dict[str, object]:
+    """Which run this is and what was found in it, for programs."""
+    return {
+        "run": path_text(run.folder),
+        "campaign": run.job.settings.campaign.name,
+        "edition": run.job.edition,
+        "continued": run.chosen.continued,
+        "rehearsal": run.job.rehearsal,
+        "recipients": run.plan.size,
+        "books": asdict(run.plan.books),
+        "verdicts": run.history.tally(),
+    }
 
 
 def dropped_twice(run: OpenRun, now: float) -> str:

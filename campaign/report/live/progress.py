@@ -130,11 +130,31 @@ def caption(counts: Counts, pace: float) -> str:
     return " · ".join([*parts, *(f"{name} {count:,}" for name, count in some.items() if count)])
 
 
+def progress_facts(counts: Counts, pace: float) -> dict[str, object]:
+    """The figures of `line`, for programs; what is not known is None."""
+    left = remaining(counts, pace) if counts.done < counts.total else 0.0
+    return {
+        "done": counts.done,
+        "total": counts.total,
+        "accepted": counts.accepted,
+        "deferred": counts.deferred,
+        "rejected": counts.rejected,
+        "in_doubt": counts.in_doubt,
+        "not_sent": counts.other,
+        "rate": round(pace, 2),
+        "seconds_left": None if left is None else round(left, 1),
+        "paused": counts.paused,
+        "waiting": counts.waiting or None,
+        "next_pass": counts.next_pass or None,
+    }
+
+
 class Progress:
     """Paints `Counts` on ``stream``: `start`, then the task `paint`, then `finish`.
 
     ``clock`` gives monotonic seconds. With ``quiet`` only `note` prints. A stream that breaks (a closed pipe) silences
-    it; a run never ends for lack of a reader. ``publish`` gets the pace every second, for other processes.
+    it; a run never ends for lack of a reader. ``publish`` gets the pace every second, for other processes. ``events``
+    gets the figures instead of the stream, for a program.
     """
 
     def __init__(
@@ -149,10 +169,12 @@ class Progress:
         quiet: bool = False,
         sleep: Callable[[float], Awaitable[object]] | None = None,
         publish: Callable[[float], None] = lambda _: None,
+        events: Callable[..., None] | None = None,
     ) -> None:
         self._counts, self._stream, self._interval = counts, stream, interval
         self._clock, self._label, self._sleep = clock, formatting.printable(label), sleep
-        self._quiet, self._on_terminal = quiet, is_terminal and not quiet
+        self._quiet, self._on_terminal = quiet, is_terminal and not quiet and events is None
+        self._events = events
         self._pace = Pace()
         self._publish, self._published = publish, float("-inf")
         self._broken = False
@@ -188,12 +210,14 @@ class Progress:
             self._guarded(lambda: self._repaint(pace))
         elif now - self._last_line >= self._interval:
             self._last_line = now
-            self._say(line(self._counts, pace))
+            self._report(line(self._counts, pace), pace)
 
     def note(self, text: str) -> None:
         """Print a message on its own line without breaking the bar; also when quiet."""
         text = formatting.printable(text)
-        if self._bar is not None:
+        if self._events is not None:
+            self._events("notice", text=text)
+        elif self._bar is not None:
             self._guarded(lambda: self._bar.write(text, file=self._stream))
         else:
             self._guarded(lambda: self._stream.write(text + "\n"))
@@ -211,15 +235,23 @@ class Progress:
         done = f"{counts.done:,} of {counts.total:,} ({formatting.percentage(counts.done, counts.total)})"
         this = f"this time {counts.done_now:,} in " if counts.done_before else ""
         took = f"{this}{formatting.duration_text(seconds)}{pace}"
-        self._say(f"ended {self._label}: {done} · {' · '.join(parts)} · {took}")
+        rate = counts.done_now / seconds if seconds > 0 else 0.0
+        self._report(f"ended {self._label}: {done} · {' · '.join(parts)} · {took}", rate)
 
     def _repaint(self, pace: float) -> None:
         self._bar.set_description_str(caption(self._counts, pace), refresh=False)
         self._bar.update(self._counts.done - self._bar.n)
         self._bar.refresh()
 
+    def _report(self, text: str, pace: float) -> None:
+        """How far it is: in words, or as figures for a program."""
+        if self._events is None:
+            self._say(text)
+        else:
+            self._events("progress", **progress_facts(self._counts, pace))
+
     def _say(self, text: str) -> None:
-        if not self._quiet:
+        if not self._quiet and self._events is None:
             self._guarded(lambda: self._stream.write(text + "\n"))
 
     def _guarded(self, write: Callable[[], object]) -> None:

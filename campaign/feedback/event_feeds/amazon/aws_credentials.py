@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from campaign.errors import ConfigError
-from campaign.feedback.event_feeds.amazon.aws_signature import AwsCredentials
+from campaign.system.aws_signature import AwsCredentials
 
 ID, SECRET, TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 

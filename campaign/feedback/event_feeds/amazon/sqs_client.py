@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from campaign.errors import CampaignError, InputError, LoginError, UnfinishedError
-from campaign.feedback.event_feeds.amazon.aws_signature import AwsCredentials, SigningScope, sign_request
 from campaign.feedback.event_feeds.quoted_reply import plain_text
+from campaign.system.aws_signature import AwsCredentials, SigningScope, sign_request
 
 #: Largest answer, in octets: ten messages of 1 MiB, and JSON's overhead.
 LARGEST_ANSWER = 32 << 20

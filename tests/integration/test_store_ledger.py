@@ -1,0 +1,425 @@
+"""Shards in PostgreSQL: one holder at a time, appended by compare-and-swap, whoever was frozen, cut off or killed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from campaign.errors import CampaignError, ConfigError, UnfinishedError
+from campaign.ledger import checkpoint
+from campaign.ledger.journal.journal_records import Opened
+from campaign.ledger.postgres import segment_writer, worker_session
+from campaign.ledger.postgres.check_in import WorkersError, check_in, check_out
+from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
+from campaign.ledger.postgres.run_copies import newest_stored, refresh_copy, run_records
+from campaign.ledger.postgres.schema import ensure_schema
+from campaign.ledger.postgres.segment_writer import LeaseLostError, StoreLostError
+from campaign.ledger.postgres.worker_session import StoreAwayError, WorkerSession
+from campaign.ledger.recovery import read_history
+from campaign.ledger.shards.lease import nobody_due
+from campaign.ledger.shards.shard_ledger import ShardLedger
+from campaign.model import Letter, Outcome, Verdict
+from campaign.system.postgres import StoreAddress, connect, store_address
+from tests.support.servers.store_server import StoreServer, store_server
+
+PEOPLE = 250  # three shards: 100, 100, 50
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StoreServer]:
+    with store_server() as server:
+        yield server
+
+
+@pytest.fixture
+def place(server: StoreServer, tmp_path: Path) -> Iterator[Place]:
+    place = Place(server, tmp_path)
+    yield place
+    place.connection.close()
+
+
+class Place:
+    """A store with one run of `PEOPLE` recipients, and as many workers as are asked for."""
+
+    def __init__(self, server: StoreServer, folder: Path) -> None:
+        self.folder = folder / "gazette"
+        self.address: StoreAddress = store_address(server.database())
+        self.connection: StoreConnection = connect(self.address)
+        ensure_schema(self.connection)
+        self.opened = Opened("gazette", "", "first", 1, PEOPLE, "plan", {}, "shape", 1.7e9, "trace")
+        self._names = itertools.count(1)
+        run = self.folder / "first"
+        run.mkdir(parents=True)
+        (run / "plan.jsonl").write_text("a plan\n")
+        checkpoint.create(run, self.opened)
+        with self.held() as lease:
+            self.copies = check_in(self.connection, lease, self.folder, {}, to_serve="first")
+        self.run = self.copies["first"].run
+
+    def held(self) -> AbstractContextManager[EditionLease]:
+        return hold_edition(self.address, self.connection, "gazette", "", lambda _: False)
+
+    @asynccontextmanager
+    async def worker(self, *, resend: bool = False) -> AsyncIterator[Worker]:
+        worker = Worker(self, f"worker{next(self._names)}", resend=resend)
+        working = asyncio.create_task(worker.session.work())
+        try:
+            yield worker
+            with suppress(CampaignError):
+                await worker.session.writer.flush()
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await worker.session.close()
+
+    def value(self, statement: str) -> object:
+        row = self.connection.execute(statement).fetchone()
+        return row[0] if row else None
+
+    def alone(self, shard: int) -> None:
+        """Let no other shard be leased."""
+        self.connection.execute("UPDATE campaign.shard SET done = (shard <> %s)", (shard,))
+
+    def expire(self) -> None:
+        """Let all leases have run out."""
+        self.connection.execute("UPDATE campaign.shard SET until = '-infinity'")
+
+    def standing(self) -> dict[str, int]:
+        """The verdicts of the whole run, by the segments alone."""
+        refresh_copy(self.connection, self.run, self.folder / "copy")
+        tally = read_history(self.folder / "copy", running=True).tally()
+        return {name: count for name, count in tally.items() if count}
+
+
+class Worker:
+    """One worker's session and ledger."""
+
+    def __init__(self, place: Place, name: str, *, resend: bool) -> None:
+        self.history = nobody_due(place.opened)
+        self.session = WorkerSession(place.address, place.run, place.opened, name, self.history, resend=resend)
+        self.ledger = ShardLedger(self.history, self.session.open_shard, self.session.finished)
+
+    async def take(self) -> list[int]:
+        lease = await self.session.lease()
+        if lease is None:
+            return []
+        self.ledger.take(lease)
+        return list(lease.numbers)
+
+    async def dot(self, number: int) -> None:
+        """The intent, as far as the moment in which the dot may leave."""
+        found = self.ledger.intent(letter(number), "relay")
+        assert found is not None
+        await found
+
+    async def send(self, *numbers: int) -> None:
+        for number in numbers:
+            await self.dot(number)
+            self.answer(number)
+
+    def answer(self, number: int, verdict: Verdict = Verdict.ACCEPTED) -> None:
+        self.ledger.verdict(Outcome(number, verdict, "ok", 250, relay="relay"))
+
+
+def letter(number: int) -> Letter:
+    return Letter(number, f"<{number}@x>", "a@example.com", f"p{number}@example.org", b"x\r\n", bytes([number]) * 32)
+
+
+# -- leases
+
+
+async def test_each_shard_has_one_holder_and_all_are_served_once(place: Place) -> None:
+    async with place.worker() as one, place.worker() as two:
+        numbers = [await one.take(), await two.take(), await one.take()]
+        assert sorted(itertools.chain(*numbers)) == list(range(PEOPLE))
+        assert await two.take() == []
+        for worker, mine in ((one, numbers[0] + numbers[2]), (two, numbers[1])):
+            await asyncio.gather(*(worker.send(number) for number in mine))
+            await worker.session.hand_back()
+        standing = await one.session.standing()
+        assert (standing.left, standing.held) == (0, 0)
+        assert list(await two.session.tally(9))[:2] == [0, PEOPLE]
+    assert place.standing() == {"accepted": PEOPLE}
+
+
+async def test_what_is_left_of_a_shard_is_due_for_others_at_once(place: Place) -> None:
+    async with place.worker() as one, place.worker() as two:
+        assert (await one.take())[:3] == [0, 1, 2]
+        await one.send(0, 1)
+        one.ledger.leave()
+        await one.session.hand_back()
+        place.alone(1)
+        assert (await two.take())[:2] == [2, 3]
+
+
+async def test_a_shard_whose_recipients_were_put_off_is_due_when_they_are(place: Place) -> None:
+    async with place.worker() as one:
+        numbers = await one.take()
+        await one.send(*numbers[1:])
+        await one.dot(0)
+        one.ledger.verdict(Outcome(0, Verdict.DEFERRED, "later", 451, relay="relay"), not_before=4e9)
+        await one.session.hand_back()
+        taken = await one.take() + await one.take()
+        assert 0 not in taken
+        assert await one.take() == []
+        assert place.value("SELECT extract(year FROM due)::int FROM campaign.shard WHERE shard = 1") == 2096
+
+
+async def test_no_shard_is_leased_while_an_edition_is_held_or_a_run_is_stopped(place: Place) -> None:
+    async with place.worker() as one:
+        with place.held():
+            assert await one.take() == []
+        place.connection.execute("UPDATE campaign.run SET state = 'stop'")
+        assert await one.take() == []
+        place.connection.execute("UPDATE campaign.run SET state = 'pause'")
+        assert await one.take() != []
+
+
+async def test_the_holder_of_a_shard_gets_time_to_come_back_after_the_server_was_away(place: Place) -> None:
+    async with place.worker() as one, place.worker() as two:
+        await one.take()
+        place.alone(1)
+        place.expire()
+        assert await two.take() == []  # the server has only begun
+        place.connection.execute("UPDATE campaign.shard SET holder = NULL")
+        assert await two.take() != []
+
+
+# -- the fence
+
+
+@pytest.fixture
+def long_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server counts as having run for long, so that leases that have run out are free."""
+    monkeypatch.setattr(
+        worker_session,
+        "_LEASE",
+        worker_session._LEASE.replace("pg_postmaster_start_time()", "'-infinity'::timestamptz"),
+    )
+
+
+@pytest.mark.usefixtures("long_up")
+async def test_a_holder_that_was_frozen_sends_no_further_dot_and_its_doubts_are_listed(place: Place) -> None:
+    async with place.worker() as frozen, place.worker() as other:
+        await frozen.take()
+        await frozen.send(0)
+        await frozen.dot(1)
+        place.expire()
+        assert (await other.take())[0] == 2
+        with pytest.raises(LeaseLostError, match="taken over"):
+            await frozen.dot(3)
+    assert place.standing() == {"accepted": 1, "in_doubt": 1, "waiting": PEOPLE - 2}
+
+
+@pytest.mark.usefixtures("long_up")
+async def test_what_a_frozen_holder_hears_late_settles_its_doubt(place: Place) -> None:
+    async with place.worker() as frozen, place.worker() as other, place.worker() as third:
+        place.alone(1)
+        numbers = await frozen.take()
+        await frozen.dot(0)
+        place.expire()
+        taken = await other.take()
+        await other.send(*taken)
+        await other.session.hand_back()
+        frozen.answer(0)
+        with pytest.raises(LeaseLostError):
+            await frozen.session.writer.flush()
+        await frozen.session.testify()
+        assert place.value("SELECT done FROM campaign.shard WHERE shard = 1") is False
+        assert place.value("SELECT data IS NOT NULL FROM campaign.late") is True
+        assert await third.take() == []  # nobody is due in it, and the testimony is merged
+        assert place.standing() == {"accepted": len(numbers), "waiting": PEOPLE - len(numbers)}
+
+
+@pytest.mark.usefixtures("long_up")
+async def test_a_dot_waits_until_its_lease_is_known_to_hold(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with place.worker() as one:
+        await one.take()
+        monkeypatch.setattr(one.session.writer, "_clock", lambda: 1e12)
+        with pytest.raises(LeaseLostError):
+            await one.dot(0)
+
+
+async def test_an_append_whose_answer_was_lost_is_recognised_as_our_own(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        once, writer = one.session.writer._append_once, one.session.writer
+
+        async def lose_answer(*words: object) -> None:
+            await once(*words)  # type: ignore[arg-type]
+            writer._shards[0].seq -= 1
+            writer._append_once = once  # type: ignore[method-assign]
+            raise OSError("the answer was lost")
+
+        writer._append_once = lose_answer  # type: ignore[method-assign]
+        await one.send(0)
+        await writer.flush()
+        assert one.session.failure is None
+    assert place.standing() == {"accepted": 1, "waiting": PEOPLE - 1}
+
+
+async def test_a_store_that_has_lost_what_it_confirmed_stops_everything(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        await one.send(0)
+        await one.session.writer.flush()
+        place.connection.execute("DELETE FROM campaign.segment WHERE shard = 1")
+        with pytest.raises(StoreLostError, match="has lost what it had confirmed"):
+            await one.dot(1)
+
+
+async def test_lines_of_an_append_that_failed_are_not_lost_for_the_testimony(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        await one.dot(0)
+        await one.dot(1)
+        place.connection.execute(
+            "INSERT INTO campaign.segment (run, shard, seq, token, data) "
+            "SELECT run, shard, max(seq) + 1, 1, '' FROM campaign.segment WHERE shard = 1 GROUP BY run, shard"
+        )
+        one.answer(0)
+        one.answer(1)
+        with pytest.raises(LeaseLostError):
+            await one.session.writer.flush()
+        assert b"".join(one.session._held[1].lines.unsaid).count(b"accepted") == 2
+
+
+async def test_an_intent_wakes_the_writer_and_does_not_wait_for_its_next_look(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_writer, "ALONE_SECONDS", 3600.0)
+    async with place.worker() as one, asyncio.timeout(20):
+        await one.take()
+        await one.send(0, 1, 2)
+        await one.session.writer.flush()
+
+
+async def test_a_store_that_does_not_answer_is_said_and_asked_again(server: StoreServer, place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        place.connection.close()
+        server.stop("fast")
+        with pytest.raises(StoreAwayError, match="does not answer"):
+            await one.session.standing()
+        waiting = asyncio.create_task(one.send(0))
+        await asyncio.to_thread(server.start)
+        await waiting  # the same segment again, once the store is back
+        assert one.session.failure is None
+        place.connection = connect(place.address)
+    assert place.standing() == {"accepted": 1, "waiting": PEOPLE - 1}
+
+
+async def test_a_commit_that_no_standby_confirmed_counts_as_not_done(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        writer = one.session.writer
+        await one.send(0)
+        writer._unsure = True
+        await one.send(1)  # said again, and confirmed
+        assert writer._unsure is False
+    assert place.standing() == {"accepted": 2, "waiting": PEOPLE - 2}
+
+
+# -- editions
+
+
+def test_an_edition_has_one_holder(place: Place) -> None:
+    with place.held(), pytest.raises(UnfinishedError, match="Another command"), place.held():
+        pass
+    with place.held():
+        pass
+
+
+def test_a_holder_whose_lease_was_taken_changes_nothing(place: Place) -> None:
+    with place.held() as lease:
+        place.connection.execute("UPDATE campaign.edition SET token = 1")
+        with pytest.raises(UnfinishedError, match="took over its edition"):
+            check_in(place.connection, lease, place.folder, {}, to_serve="first")
+    assert place.value("SELECT count(*) FROM campaign.run") == 1
+
+
+async def test_nothing_is_checked_out_while_workers_hold_shards(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        with place.held() as lease, pytest.raises(WorkersError, match="Workers are serving"):
+            check_out(place.connection, lease)
+        one.ledger.leave()
+        await one.session.hand_back()
+        with place.held() as lease:
+            check_out(place.connection, lease)
+
+
+async def test_checking_out_fences_whoever_was_frozen_and_lists_its_doubts(place: Place) -> None:
+    async with place.worker() as frozen:
+        await frozen.take()
+        await frozen.dot(0)
+        place.expire()
+        with place.held() as lease:
+            check_out(place.connection, lease)
+        with pytest.raises(LeaseLostError):
+            await frozen.dot(1)
+    assert place.standing() == {"in_doubt": 1, "waiting": PEOPLE - 1}
+
+
+async def test_what_was_done_on_a_copy_is_in_the_shards_it_is_about(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        await one.send(0)
+        one.ledger.leave()
+        await one.session.hand_back()
+    with place.held() as lease:
+        check_out(place.connection, lease)
+        copy = refresh_copy(place.connection, place.run, place.folder / "first")
+        held = checkpoint.Checkpoint(place.folder / "first")
+        for number in (1, 150):
+            held.settle(number, Verdict.CANCELLED, "by hand")
+        held.end(75)
+        held.close()
+        check_in(place.connection, lease, place.folder, {"first": copy})
+    async with place.worker() as one:
+        assert (await one.take())[:2] == [2, 3]
+        assert 150 not in await one.take()
+    assert run_records(place.connection, place.run).ended is not None
+    assert place.standing() == {"accepted": 1, "cancelled": 2, "waiting": PEOPLE - 3}
+
+
+def test_a_copy_is_the_run_as_it_was_made(place: Place) -> None:
+    refresh_copy(place.connection, place.run, place.folder / "copy")
+    for name in ("plan.jsonl", "checkpoint.journal"):
+        assert (place.folder / "copy" / name).read_bytes() == (place.folder / "first" / name).read_bytes()
+    found = newest_stored(place.connection, "gazette", "")
+    assert found is not None
+    assert (found.stamp, found.open) == ("first", True)
+
+
+# -- the server
+
+
+def test_a_server_that_may_lose_what_it_confirmed_is_refused() -> None:
+    with (
+        store_server("fsync=off") as unsafe,
+        connect(store_address(unsafe.database())) as connection,
+        pytest.raises(ConfigError, match="may lose what it has confirmed"),
+    ):
+        ensure_schema(connection)
+
+
+def test_a_schema_of_a_later_release_is_refused(place: Place) -> None:
+    place.connection.execute("UPDATE campaign.meta SET version = 99")
+    with pytest.raises(ConfigError, match="another release"):
+        ensure_schema(place.connection)
+
+
+def test_two_first_commands_make_the_schema_once(server: StoreServer) -> None:
+    address = store_address(server.database())
+    with connect(address) as one, connect(address) as two:
+        ensure_schema(one)
+        ensure_schema(two)
+        with suppress(psycopg.Error):
+            assert one.execute("SELECT count(*) FROM campaign.meta").fetchone() == (1,)
