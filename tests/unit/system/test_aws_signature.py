@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.feedback.event_feeds.amazon.aws_signature import AwsCredentials, SigningScope, sign_request
+from campaign.system.aws_signature import AwsCredentials, SigningScope, sign_request
 
 KEY = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 EXAMPLE_TIME = dt.datetime(2015, 8, 30, 12, 36, tzinfo=dt.UTC).timestamp()
