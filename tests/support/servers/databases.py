@@ -104,12 +104,12 @@ def needed_program(program: str) -> str:
 
 
 @contextlib.contextmanager
-def database_folder(user: str) -> Iterator[tuple[Path, list[str]]]:
+def database_folder(user: str, below: Path | None = None) -> Iterator[tuple[Path, list[str]]]:
     """A folder of ``user``'s, and the prefix that runs a command as that user: database servers refuse root.
 
     Not below pytest's own folder, which it locks for other users.
     """
-    with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="campaign-", dir=below, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if os.geteuid() != 0:
             yield folder, []
