@@ -24,8 +24,11 @@ _NEEDED = {
 }
 
 
-def source(user: str, file: Path) -> Callable[[], Token]:
-    """A blocking function that fetches a token for ``user``. Sends no request yet. Raises ConfigError."""
+def source(user: str, file: Path, scope: str = SCOPE) -> Callable[[], Token]:
+    """A blocking function that fetches a token for ``user``, with the permission ``scope``. Sends no request yet.
+
+    Raises ConfigError.
+    """
     info = _read(file)
     try:
         import google.auth.transport.requests as transport
@@ -38,9 +41,9 @@ def source(user: str, file: Path) -> Callable[[], Token]:
         ) from None
     try:
         held: Any = (
-            service_account.Credentials.from_service_account_info(info, scopes=[SCOPE], subject=user)  # type: ignore[no-untyped-call]
+            service_account.Credentials.from_service_account_info(info, scopes=[scope], subject=user)  # type: ignore[no-untyped-call]
             if info["type"] == "service_account"
-            else credentials.Credentials.from_authorized_user_info(info, scopes=[SCOPE])  # type: ignore[no-untyped-call]
+            else credentials.Credentials.from_authorized_user_info(info, scopes=[scope])  # type: ignore[no-untyped-call]
         )
     except (ValueError, TypeError, exceptions.GoogleAuthError):
         raise ConfigError(
@@ -56,7 +59,7 @@ def source(user: str, file: Path) -> Callable[[], Token]:
         except exceptions.RefreshError as error:
             if error.retryable:
                 raise ConnectionError("Google cannot be asked for an access token: it is not able to answer") from None
-            raise _refused(user, file, info, str(error.args[0] if error.args else "")) from None
+            raise _refused(user, file, info, str(error.args[0] if error.args else ""), scope) from None
         left = (held.expiry.replace(tzinfo=dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds() if held.expiry else 0.0
         return Token(held.token, max(0.0, left))
 
@@ -81,13 +84,13 @@ def _read(file: Path) -> dict[str, Any]:
     return {**info, "type": kind}
 
 
-def _refused(user: str, file: Path, info: dict[str, Any], words: str) -> CampaignError:
+def _refused(user: str, file: Path, info: dict[str, Any], words: str, scope: str) -> CampaignError:
     secrets = [str(info.get(name, "")) for name in ("refresh_token", "client_secret", "private_key", "token")]
     if info["type"] == "authorized_user":
         step = f"sign in as {user} again and save what you get as {file}"
     elif "unauthorized_client" in words:
         client = info.get("client_id", info["client_email"])
-        step = f"allow client {client} the scope {SCOPE} under domain-wide delegation in the Workspace console"
+        step = f"allow client {client} the scope {scope} under domain-wide delegation in the Workspace console"
     else:
         step = f"see that {user} is a mailbox of your Workspace, and that the key in {file} has not been revoked"
     return refused("Google", user, words, secrets, step)

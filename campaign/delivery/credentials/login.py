@@ -48,7 +48,7 @@ class Login:
     """A user name, the kind of secret, and a function that fetches the secret just before it is needed."""
 
     user: str
-    kind: Literal["password", "token"]
+    kind: Literal["password", "token", "keys"]
     fetch: Fetch = field(repr=False)
 
     @contextmanager
@@ -82,10 +82,10 @@ async def find_login(
 
     Raises ConfigError when there is no secret or it cannot be read.
     """
-    token = _token_source(settings, base)
+    token = find_token(settings, base)
     if token is not None:
         return Login(user, "token", TokenCache(token))
-    password = await _password(host, position, settings, base, environment)
+    password = await find_password(host, position, settings, base, environment)
     if not password:
         raise ConfigError(
             f"There is no password for {user} at {host}.",
@@ -94,9 +94,10 @@ async def find_login(
     return Login(user, "password", _always(password))
 
 
-async def _password(
+async def find_password(
     host: str, position: int, settings: DeliverySection, base: Path, environment: Mapping[str, str]
 ) -> str:
+    """The password, or API key, for relay number ``position`` at ``host``; ``""`` if there is none."""
     for name in (f"CAMPAIGN_RELAY_PASSWORD_{position}", "CAMPAIGN_RELAY_PASSWORD"):
         if environment.get(name):
             return environment[name]
@@ -111,7 +112,9 @@ async def _password(
     return read_secret(offered) if offered is not None and offered.exists() else ""
 
 
-def _token_source(settings: DeliverySection, base: Path) -> Callable[[], Awaitable[Token]] | None:
+def find_token(settings: DeliverySection, base: Path) -> Callable[[], Awaitable[Token]] | None:
+    """What fetches an access token by ``token_command`` or ``token_file``; ``None`` if neither is set."""
+
     async def from_command() -> Token:
         return Token(await run_for_secret(settings.token_command, base, settings.command_environment), 0.0)
 

@@ -40,10 +40,17 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 _PASSING = frozenset({"temporarily_unavailable", "server_error"})
 
 
-def source(user: str, settings: OauthSection, file: Path, scope: str = USER_SCOPE) -> Callable[[], Token]:
+def source(
+    user: str,
+    settings: OauthSection,
+    file: Path,
+    scope: str = USER_SCOPE,
+    application_scope: str = APPLICATION_SCOPE,
+) -> Callable[[], Token]:
     """A blocking function that fetches a token for ``user``. Sends no request yet. Raises ConfigError.
 
-    ``scope`` is the permission that a signed-in person has given us; an application has all that it was granted.
+    ``scope`` is the permission that a signed-in person has given us. An application has all that it was granted at the
+    service of ``application_scope``.
     """
     try:
         import msal
@@ -52,7 +59,7 @@ def source(user: str, settings: OauthSection, file: Path, scope: str = USER_SCOP
             "delivery.oauth for Microsoft needs a library that is not installed.",
             next_step=install_extra("microsoft"),
         ) from None
-    return _Source(msal, user, settings, file, read_private(file), scope).fetch
+    return _Source(msal, user, settings, file, read_private(file), scope, application_scope).fetch
 
 
 @dataclass(eq=False, slots=True)
@@ -65,6 +72,7 @@ class _Source:
     file: Path
     text: str
     scope: str = USER_SCOPE
+    application_scope: str = APPLICATION_SCOPE
     _ask: Callable[[], dict[str, Any] | None] | None = None
 
     def __post_init__(self) -> None:
@@ -101,7 +109,7 @@ class _Source:
         if signed_in is None:
             credential = self._certificate() if _BLOCK.search(self.text) else first_line(self.text, str(self.file))
             application = self._application(self.msal.ConfidentialClientApplication, client_credential=credential)
-            return lambda: application.acquire_token_for_client([APPLICATION_SCOPE])
+            return lambda: application.acquire_token_for_client([self.application_scope])
         if "refresh_token" in signed_in:
             return self._by_refresh_token(signed_in)
         cache = self.msal.SerializableTokenCache()
@@ -188,7 +196,8 @@ class _Source:
         elif answer.get("error") == "invalid_client":
             step = f"make a new secret (or upload the certificate) for application {self.settings.client_id}"
         else:
-            step = f"look at application {self.settings.client_id}: it needs SMTP.SendAsApp, with admin consent"
+            needs = "SMTP.SendAsApp" if self.application_scope == APPLICATION_SCOPE else "Mail.Send"
+            step = f"look at application {self.settings.client_id}: it needs {needs}, with admin consent"
         return refused("Microsoft", self.user, f"{answer.get('error')}: {description}", known, step)
 
 

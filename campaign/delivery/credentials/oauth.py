@@ -12,13 +12,19 @@ from campaign.delivery.credentials.token_refresh import TokenCache, in_thread
 from campaign.errors import UnfinishedError
 
 
-async def oauth_login(user: str, settings: OauthSection, base: Path) -> Login:
-    """A login for ``user`` with tokens that are fetched on first use and kept for the run. Raises ConfigError."""
+async def oauth_login(
+    user: str, settings: OauthSection, base: Path, scope: str = "", application_scope: str = ""
+) -> Login:
+    """A login for ``user`` with tokens that are fetched on first use and kept for the run. Raises ConfigError.
+
+    Without a ``scope`` the tokens are for SMTP.
+    """
     file = base / settings.file
     if settings.provider == "google":
-        fetch = await asyncio.to_thread(google.source, user, file)
+        fetch = await asyncio.to_thread(google.source, user, file, scope or google.SCOPE)
     else:
-        fetch = await asyncio.to_thread(microsoft.source, user, settings, file)
+        scopes = (scope or microsoft.USER_SCOPE, application_scope or microsoft.APPLICATION_SCOPE)
+        fetch = await asyncio.to_thread(microsoft.source, user, settings, file, *scopes)
     return Login(user, "token", TokenCache(in_thread(fetch)))
 
 

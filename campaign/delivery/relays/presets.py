@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -79,10 +80,11 @@ def known() -> list[str]:
     return sorted(_tables())
 
 
-def suggestion(text: str) -> str:
-    """``"did you mean 'sendgrid'?"``, or the list of names."""
-    close = difflib.get_close_matches(text.strip().lower().partition(":")[0], known(), n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known presets: {', '.join(known())}"
+def suggestion(text: str, others: Sequence[str] = ()) -> str:
+    """``"did you mean 'sendgrid'?"``, or the list of names, with those of ``others``."""
+    names = sorted([*known(), *others])
+    close = difflib.get_close_matches(text.strip().lower().partition(":")[0], names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known presets: {', '.join(names)}"
 
 
 def _preset(name: str, region: str, table: dict[str, Any]) -> Preset:

@@ -21,9 +21,11 @@ from urllib.parse import unquote, urlsplit
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
 from campaign.delivery.credentials.client_certificate import ClientCertificate, client_certificate
+from campaign.delivery.credentials.gateway_login import gateway_login
 from campaign.delivery.credentials.login import Login, find_login
 from campaign.delivery.credentials.oauth import oauth_login
 from campaign.delivery.embedded_mailbox import CALLER
+from campaign.delivery.relays.gateway_presets import GatewayPreset, find_gateway, gateway_names
 from campaign.delivery.relays.presets import Preset, lookup, suggestion
 from campaign.delivery.relays.source_address import SourceAddress, source_address
 from campaign.errors import ConfigError
@@ -31,7 +33,7 @@ from campaign.errors import ConfigError
 Tls = Literal["implicit", "starttls", "none"]
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
-FORMS = "write smtps://user@host, smtp://user@host:port, a preset such as gmail, or mailbox"
+FORMS = "write smtps://user@host, smtp://user@host:port, a preset such as gmail or ses-api:eu-west-1, or mailbox"
 _USER = re.compile(r"[^\x00-\x20\x7f]{1,254}")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
 
@@ -44,7 +46,7 @@ class Relay:
     is the SHA-256 (32 octets) that the certificate must have, or empty. ``own_certificate`` is presented if the relay
     asks for one; ``source`` is the local address that connections come from. ``local_hostname`` is empty if the address
     literal of our own socket is used. ``limits``, ``connections`` and ``letters`` (per connection) come from a preset,
-    0 if it names none. ``weight`` is ``None`` if relays are in order.
+    0 if it names none. ``weight`` is ``None`` if relays are in order. ``gateway``: it takes letters by HTTP.
     """
 
     name: str
@@ -61,21 +63,24 @@ class Relay:
     connections: int = 0
     letters: int = 0
     weight: float | None = None
+    gateway: GatewayPreset | None = None
 
     @property
     def account(self) -> str:
         """The identity for which limits are counted together: the user at this host and port."""
-        return f"{self.login.user if self.login else ''}@{self.host}:{self.port}"
+        place = f"/{self.gateway.place}" if self.gateway and self.gateway.place else ""
+        return f"{self.login.user if self.login else ''}@{self.host}:{self.port}{place}"
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A relay as written: scheme, user, host and port (0: the scheme's own)."""
+    """A relay as written: scheme, user, host and port (0: the scheme's own); ``gateway`` if it is one."""
 
     scheme: str
     user: str
     host: str
     port: int
+    gateway: GatewayPreset | None = None
 
     @property
     def loopback(self) -> bool:
@@ -98,13 +103,15 @@ async def open_relays(
     weights = settings.weights or (None,) * len(settings.urls)
     for position, (written, weight) in enumerate(zip(settings.urls, weights, strict=True), 1):
         where, preset = find(written, mailbox_url)
-        user = where.user or (settings.user if written != "mailbox" else "")
-        login = await login_for(user, where.host, position, settings, base, environment) if user else None
+        login = await login_at(written, where, position, settings, base, environment)
         own, source, caller = None, None, CALLER
         if written != "mailbox":
             caller = hostname
             own, source = client_certificate(where.host, settings, base), source_address(settings.source_address)
-        relay = _relay(where, login, caller, preset, settings, own)
+        if where.gateway is not None:
+            relay = _gateway(where.gateway, login, settings, own)
+        else:
+            relay = _relay(where, login, caller, preset, settings, own)
         relays.append(replace(relay, weight=weight, source=source))
     return await asyncio.to_thread(_with_contexts, relays, settings, base)
 
@@ -117,13 +124,21 @@ def _with_contexts(relays: Sequence[Relay], settings: DeliverySection, base: Pat
     ]
 
 
-async def login_for(
-    user: str, host: str, position: int, settings: DeliverySection, base: Path, environment: Mapping[str, str]
-) -> Login:
-    """The login of ``user`` at relay number ``position`` (from 1): by tokens or a password. Raises ConfigError."""
+async def login_at(
+    written: str, where: Where, position: int, settings: DeliverySection, base: Path, environment: Mapping[str, str]
+) -> Login | None:
+    """The login at relay number ``position`` (from 1), by tokens or a password; ``None`` if it needs none.
+
+    Raises ConfigError.
+    """
+    if where.gateway is not None:
+        return await gateway_login(where.gateway, where.user, position, settings, base, environment)
+    user = where.user or (settings.user if written != "mailbox" else "")
+    if not user:
+        return None
     if settings.oauth is not None:
         return await oauth_login(user, settings.oauth, base)
-    return await find_login(user, host, position, settings, base, environment)
+    return await find_login(user, where.host, position, settings, base, environment)
 
 
 def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | None]:
@@ -134,6 +149,9 @@ def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | 
                 'relay = "mailbox" needs the embedded relay, which was not started here.', next_step=FORMS
             )
         return parse_relay(mailbox_url), None
+    if found := find_gateway(written):
+        user, gateway = found
+        return Where("https" if gateway.tls else "http", user, gateway.host, gateway.port, gateway), None
     if "://" in written:
         return parse_relay(written), None
     user, _, name = written.rpartition("@")
@@ -141,7 +159,7 @@ def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | 
     if preset is None:
         raise ConfigError(
             f"There is no relay preset {name!r}.",
-            evidence=suggestion(name),
+            evidence=suggestion(name, gateway_names()),
             next_step="or write a URL such as smtps://user@smtp.example.com",
         )
     where = parse_relay(preset.url)
@@ -204,6 +222,23 @@ def _relay(
         limits=preset.rate if preset is not None and not settings.rate else (),
         connections=preset.connections if preset is not None else 0,
         letters=preset.letters if preset is not None else 0,
+    )
+
+
+def _gateway(
+    gateway: GatewayPreset, login: Login | None, settings: DeliverySection, own: ClientCertificate | None
+) -> Relay:
+    user = f"{login.user}@" if login is not None and login.user else ""
+    return Relay(
+        name=f"{user}{gateway.written}",
+        host=gateway.host,
+        port=gateway.port,
+        tls="implicit" if gateway.tls else "none",
+        login=login,
+        own_certificate=own,
+        limits=gateway.rate if not settings.rate else (),
+        connections=gateway.connections,
+        gateway=gateway,
     )
 
 

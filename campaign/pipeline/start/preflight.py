@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from campaign.delivery.relays.relay import find, login_for
+from campaign.delivery.relays.relay import find, login_at
 from campaign.errors import ConfigError
 from campaign.pipeline.command_context import Job
 
@@ -33,5 +33,5 @@ async def _look(job: Job, environment: Mapping[str, str]) -> None:
                 evidence=f"the user of {preset.title} is {preset.username}",
                 next_step='set user = "…" under [delivery], and a password_file',
             )
-        if user and (delivery.oauth or not delivery.password_command):
-            await login_for(user, where.host, position, delivery, job.settings.base, environment)
+        if (user or where.gateway) and (delivery.oauth or not delivery.password_command):
+            await login_at(written, where, position, delivery, job.settings.base, environment)
