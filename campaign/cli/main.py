@@ -20,7 +20,7 @@ from campaign import __version__
 from campaign.errors import CampaignError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.report.formatting import printable
-from campaign.report.printed_commands import NAME, typeable
+from campaign.report.printed_commands import NAME, program, typeable
 
 #: Command -> its module in this folder, and its line in the help, in the order of a campaign's life.
 COMMANDS = {
@@ -144,8 +144,8 @@ def failure_of(error: BaseException) -> tuple[CampaignError, ExitCode]:
 def wrong_command_line(error: click.ClickException) -> CampaignError:
     """The sentence of click, and the command that shows what can be typed."""
     context = getattr(error, "ctx", None)
-    path = context.command_path if context else NAME
-    return CampaignError(error.format_message(), next_step=f"{path} --help")
+    typed = f"{NAME} {context.info_name}" if context and context.parent else program()
+    return CampaignError(error.format_message(), next_step=f"{typed} --help")
 
 
 def _stopped() -> CampaignError:

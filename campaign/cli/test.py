@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from campaign.cli.json_output import json_option, print_json
 from campaign.cli.options import Count, campaign_file, lesson
 from campaign.exit_codes import ExitCode
-
-if TYPE_CHECKING:  # the modules are loaded when the command runs
-    from campaign.config import Settings
-    from campaign.model import Outcome
 
 
 @click.command(
@@ -46,20 +41,5 @@ def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str, as_json
     settings = lay_over(load(file), Options(relay=relay))
     sent = send_tests(prepare(settings), Console(), to=to, rows=rows)
     if as_json:
-        print_json({"letters": [letter_facts(row, outcome, settings) for row, outcome in sent.letters]})
+        print_json({"letters": sent.facts(show_addresses=settings.report.show_addresses)})
     return sent.code
-
-
-def letter_facts(row: int, outcome: Outcome, settings: Settings) -> dict[str, Any]:
-    """What became of one test letter."""
-    from campaign.report.formatting import printable, without_addresses
-
-    said = printable(outcome.reason)
-    return {
-        "row": row,
-        "verdict": outcome.verdict.value,
-        "code": outcome.code or None,
-        "enhanced_code": outcome.enhanced,
-        "reason": said if settings.report.show_addresses else without_addresses(said),
-        "relay": outcome.relay,
-    }

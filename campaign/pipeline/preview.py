@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from campaign.audience.plan.plan_reader import Plan, freeze
@@ -35,6 +36,7 @@ from campaign.model import Letter, Outcome, Recipient, Unrenderable, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.preview_rows.pick_rows import Pick, asked_for, telling_rows
 from campaign.pipeline.start.preflight import refuse_unready
+from campaign.report.formatting import printable, without_addresses
 from campaign.report.html.gallery import Enclosed, Preview, write_gallery
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.logging_handler import passed_on
@@ -172,6 +174,21 @@ class TestLetters:
 
     code: ExitCode
     letters: tuple[tuple[int, Outcome], ...]
+
+    def facts(self, *, show_addresses: bool) -> list[dict[str, Any]]:
+        """What became of each letter, for ``--json``."""
+        hide = printable if show_addresses else without_addresses
+        return [
+            {
+                "row": row,
+                "verdict": one.verdict.value,
+                "code": one.code or None,
+                "enhanced_code": one.enhanced,
+                "reason": hide(printable(one.reason)),
+                "relay": one.relay,
+            }
+            for row, one in self.letters
+        ]
 
 
 def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> TestLetters:
