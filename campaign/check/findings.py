@@ -105,19 +105,20 @@ class Findings:
         """True if there is no error: warnings and unverified checks do not forbid sending."""
         return not self.number_of("error")
 
-    def render_text(self, everybody: int = 0) -> str:
+    def render_text(self, everybody: int = 0, width: int = WIDTH) -> str:
         """For the terminal: a few lines a finding, and one for all that could not be verified.
 
-        ``everybody`` is how many rows there are, to say "every row" if all of them are meant.
+        ``everybody`` is how many rows there are, to say "every row" if all of them are meant. A line has at most
+        ``width`` columns.
         """
-        lines = [line for one in self if one.severity != "unverified" for line in _lines(one, everybody)]
+        lines = [line for one in self if one.severity != "unverified" for line in _lines(one, everybody, width)]
         unseen = (one for one in self if one.severity == "unverified")
         blind = [f"{one.code} ({one.remedy})" if one.remedy else one.code for one in unseen]
         if blind:
-            lines += _wrapped("unverified ", ", ".join(blind))
+            lines += _wrapped("unverified ", ", ".join(blind), width)
         told = dict.fromkeys(f"{one.code} ({formatting.printable(reason)})" for one, reason in self.ignored)
         if told:
-            lines += _wrapped("ignored  ", ", ".join(told))
+            lines += _wrapped("ignored  ", ", ".join(told), width)
         return "".join(f"{line}\n" for line in lines)
 
     def counts(self) -> str:
@@ -148,20 +149,20 @@ def _as_json(one: Finding) -> dict[str, Any]:
     return {name: getattr(one, name) for name in ("severity", "code", "message", "where", "rows", "count", "remedy")}
 
 
-def _lines(one: Finding, everybody: int) -> list[str]:
+def _lines(one: Finding, everybody: int, width: int) -> list[str]:
     """``error    no-alt  HTML part: an image has …``, then its rows and what to do."""
     place = f"{formatting.printable(one.where)}: " if one.where else ""
     head = f"{one.severity:<9}{one.code}  "
-    lines = _wrapped(head, place + formatting.printable(one.message))
+    lines = _wrapped(head, place + formatting.printable(one.message), width)
     rest = [rows_in_words(one, everybody)] if one.rows else []
     rest += [formatting.printable(one.remedy)] if one.remedy else []
-    return lines + (_wrapped(INDENT, " · ".join(rest)) if rest else [])
+    return lines + (_wrapped(INDENT, " · ".join(rest), width) if rest else [])
 
 
-def _wrapped(head: str, text: str) -> list[str]:
+def _wrapped(head: str, text: str, width: int) -> list[str]:
     return textwrap.wrap(
         text,
-        WIDTH,
+        min(width, WIDTH),
         initial_indent=head,
         subsequent_indent=INDENT,
         break_long_words=False,

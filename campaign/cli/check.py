@@ -135,11 +135,14 @@ def check_command(
 
 def for_people(findings: Findings, digest: Digest, next_step: str) -> Iterator[str]:
     """The findings, the figures, and what to do next."""
+    from campaign.check.findings import WIDTH
+    from campaign.report.live.terminal_width import fitted, width_of
     from campaign.report.printed_commands import typeable
 
-    yield from map(coloured, typeable(findings.render_text(digest.rendered)).splitlines())
-    yield from summary(digest)
-    yield typeable(f"{findings.counts()} {next_step}")
+    width = width_of(sys.stdout)
+    yield from map(coloured, typeable(findings.render_text(digest.rendered, width or WIDTH)).splitlines())
+    yield from (fitted(line, width) for line in summary(digest))
+    yield fitted(typeable(f"{findings.counts()} {next_step}"), width)
 
 
 def for_programs(form: str, findings: Findings, digest: Digest, settings: Settings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -63,6 +63,7 @@ def explain_command(name: tuple[str, ...], as_json: bool) -> ExitCode:
     Of a message the first words are enough. Of a key the last part is enough.
     """
     from campaign.explain.find_explanation import closest, find_explanations
+    from campaign.report.live.terminal_width import width_of
 
     typed = " ".join(name)
     found = find_explanations(typed)
@@ -72,7 +73,7 @@ def explain_command(name: tuple[str, ...], as_json: bool) -> ExitCode:
     if as_json:
         print_json({"explanations": [one.facts() for one in found]}, indent=2)
         return ExitCode.DONE
-    width = min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
+    width = min(width_of(sys.stdout) or 80, WIDEST)
     click.echo("\n\n".join(told(one, width) for one in found))
     return ExitCode.DONE
 

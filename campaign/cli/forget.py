@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -35,6 +36,7 @@ def forget_command(file: Path, address: str, dry_run: bool, as_json: bool) -> Ex
     from campaign.pipeline.operate.forget.forget_person import forget
     from campaign.pipeline.operate.forget.forget_words import forget_facts, forget_lines
     from campaign.report.formatting import printable
+    from campaign.report.live.terminal_width import fitted, width_of
     from campaign.report.printed_commands import typeable
 
     result = forget(load(file), address, dry_run=dry_run)
@@ -42,5 +44,5 @@ def forget_command(file: Path, address: str, dry_run: bool, as_json: bool) -> Ex
         print_json(forget_facts(result))
         return result.code
     for line in forget_lines(result):
-        click.echo(printable(typeable(line)))
+        click.echo(fitted(printable(typeable(line)), width_of(sys.stdout)))
     return result.code

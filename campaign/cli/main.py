@@ -86,11 +86,11 @@ def cli(context: click.Context) -> None:
 
     \b
     A first campaign:
-      campaign init                       asks, and writes newsletter.toml
-      campaign check newsletter.toml      everything short of sending
-      campaign preview newsletter.toml    look at the letters in a browser
-      campaign test newsletter.toml --to me@example.com
-      campaign send newsletter.toml       after any stop, it continues
+    campaign init                     writes newsletter.toml
+    campaign check newsletter.toml    sends nothing
+    campaign preview newsletter.toml  shows some letters
+    campaign test newsletter.toml --to me@example.com
+    campaign send newsletter.toml     after a stop, goes on
 
     Exit codes: 0 all served, 3 some failed, 4 some in doubt, 5 held, 75 run it again later; docs/contract.md
     lists all of them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
@@ -28,6 +29,7 @@ def report_command(run: str, as_json: bool) -> ExitCode:
     below runs/.
     """
     from campaign.pipeline.operate.manage import report
+    from campaign.report.live.terminal_width import fitted, width_of
     from campaign.report.printed_commands import typeable
     from campaign.report.summary import tally
 
@@ -36,5 +38,5 @@ def report_command(run: str, as_json: bool) -> ExitCode:
     if as_json:
         print_json(json.loads((folder / "summary.json").read_bytes()), indent=2)
     else:
-        click.echo(typeable(tally(facts)))
+        click.echo(fitted(typeable(tally(facts)), width_of(sys.stdout)))
     return ExitCode.DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,12 +63,14 @@ def stats_command(file: Path, as_json: bool, table: str | None, chart: str | Non
 
 
 def _answer(stats: EditionStats, *, as_json: bool, table: str | None) -> None:
+    from campaign.report.live.terminal_width import width_of
+
     if table == "-":
         click.echo(stats.csv(), nl=False)
     if as_json:
         print_json(stats.facts())
     elif table is None:
-        click.echo(stats.table())
+        click.echo(stats.table(width_of(sys.stdout)))
 
 
 def _chart(stats: EditionStats, path: str) -> str:

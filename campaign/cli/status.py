@@ -45,6 +45,7 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
     """
     from campaign.pipeline.operate.run_standing import run_standing
     from campaign.report.live.console import can_repaint
+    from campaign.report.live.terminal_width import fitted, width_of
 
     folder = meant_run(run)
     while True:
@@ -54,7 +55,7 @@ def status_command(run: str, as_json: bool, watch: float | None) -> ExitCode:
         else:
             if watch is not None and sys.stdout.isatty() and can_repaint(os.environ):
                 click.clear()
-            click.echo(_table(folder, now))
+            click.echo(fitted(_table(folder, now), width_of(sys.stdout)))
         if watch is None or not now.running:
             return ExitCode.DONE
         time.sleep(max(watch, 0.2))

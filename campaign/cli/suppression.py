@@ -93,7 +93,8 @@ def _export(job: Job, path: str, now: float) -> None:
 def _echo(lines: Sequence[str]) -> None:
     """Data, without anything from a stranger that could steer a terminal."""
     from campaign.report.formatting import printable
+    from campaign.report.live.terminal_width import fitted, width_of
     from campaign.report.printed_commands import typeable
 
     for line in lines:
-        click.echo(printable(typeable(line)))
+        click.echo(fitted(printable(typeable(line)), width_of(sys.stdout)))

@@ -48,8 +48,8 @@ class EditionStats:
     editions: tuple[EditionFigures, ...]
     unread: tuple[str, ...]
 
-    def table(self) -> str:
-        """For people, the newest edition last."""
+    def table(self, width: int | None = None) -> str:
+        """For people, the newest edition last; if ``width`` columns are too few, one figure a line."""
         rows = [
             {
                 "edition": one.name,
@@ -65,7 +65,11 @@ class EditionStats:
         ]
         frame = pd.DataFrame(rows).set_index("edition")
         wide = [max(len(str(name)), int(cells.str.len().max())) + 1 for name, cells in frame.items()]
-        return frame.rename_axis(columns="edition").rename_axis(index=None).to_string(col_space=wide)
+        text: str = frame.rename_axis(columns="edition").rename_axis(index=None).to_string(col_space=wide)
+        if width is None or len(text.partition("\n")[0]) <= width:
+            return text
+        label = max(map(len, rows[0])) + 2
+        return "\n".join(f"{name:<{label}}{cell}" for row in rows for name, cell in row.items())
 
     def csv(self) -> str:
         """One line for each edition: counts, and shares from 0 to 1; what is not known is empty."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from campaign.report.formatting import printable
+from campaign.report.live.terminal_width import fitted, width_of
 from campaign.report.printed_commands import typeable
 
 LOADING_SECONDS = 10.0
@@ -67,7 +68,7 @@ class Console:
 
     def ended(self, text: str, _facts: Mapping[str, object]) -> None:
         """Say how the run ended; a program gets the figures."""
-        self.say(text)
+        self.say(fitted(typeable(text), width_of(self.stream)))
 
     def leave(self, exit_code: Code) -> Code:
         """The command is over, with this exit code; a program gets a last line."""

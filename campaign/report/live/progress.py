@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from campaign.report import formatting
+from campaign.report.live.terminal_width import USUAL, width_of
 
 #: Seconds between two readings of the counts, on a terminal and elsewhere.
 PERIOD = 0.2
@@ -239,6 +240,7 @@ class Progress:
         self._report(f"ended {self._label}: {done} · {' · '.join(parts)} · {took}", rate)
 
     def _repaint(self, pace: float) -> None:
+        self._bar.ncols = (width_of(self._stream) or USUAL) - 1
         self._bar.set_description_str(caption(self._counts, pace), refresh=False)
         self._bar.update(self._counts.done - self._bar.n)
         self._bar.refresh()
@@ -277,7 +279,6 @@ def _bar(counts: Counts, stream: TextIO) -> Any:
         unit="msg",
         disable=False,
         delay=math.inf,  # it paints on request only, and not when it is garbage collected
-        dynamic_ncols=True,
         mininterval=PERIOD,
         smoothing=0.05,
         file=stream,

@@ -9,6 +9,7 @@ from typing import Self
 
 from campaign.report import formatting
 from campaign.report.live.console import Console
+from campaign.report.live.terminal_width import width_of
 
 PERIOD, INTERVAL = 0.2, 10.0  #: seconds between two updates, on a terminal and elsewhere
 _CLEAR = "\r\x1b[K"
@@ -52,7 +53,7 @@ class StepProgress:
         text = f"{self._verb} {step_standing(done, self._total, now - self._began, self._noun)}"
         if self._console.is_terminal:
             self._painted = True
-            self._write(_CLEAR + text)
+            self._write(_CLEAR + text[: (width_of(self._console.stream) or len(text) + 1) - 1])  # else it would wrap
         else:
             self._console.say(text)
 
