@@ -40,7 +40,7 @@ def run_console(settings: Settings, *, as_json: bool, quiet: bool) -> Console:
 
     if not as_json:
         return Console(quiet=quiet)
-    from campaign.report.live.event_lines import EventConsole
+    from campaign.report.live.event_console import EventConsole
     from campaign.report.live.redaction import Redactor
 
     redactor = Redactor(known_secrets(settings), addresses=settings.report.show_addresses)
@@ -72,7 +72,7 @@ def print_failure(error: CampaignError, exit_code: int, arguments: Sequence[str]
     """Print why the command failed as JSON, if the command line ``arguments`` asks for JSON."""
     if not wants_json(arguments):
         return
-    from campaign.report.live.event_lines import error_facts, stamp
+    from campaign.report.live.event_console import error_facts, stamp
 
     facts = error_facts(error.what, error.evidence, error.next_step, exit_code)
     in_lines = next((word for word in arguments if not word.startswith("-")), "") in IN_LINES

@@ -19,7 +19,7 @@ from campaign.report import formatting
 from campaign.report.facts import FailedRow, ReplyTally, RunFacts
 from campaign.report.failed_csv import write_failed, write_in_doubt
 from campaign.report.feedback.feedback_text import feedback_json, feedback_lines
-from campaign.report.live.event_lines import error_facts
+from campaign.report.live.event_console import error_facts
 from campaign.report.report_file import replacing
 from campaign.report.time_buckets import rebinned
 

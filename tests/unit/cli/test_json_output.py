@@ -22,7 +22,7 @@ from campaign.model import Outcome, Verdict
 from campaign.pipeline import preview
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
-from campaign.report.live.event_lines import EventConsole
+from campaign.report.live.event_console import EventConsole
 from campaign.report.live.redaction import Redactor
 from campaign.report.printed_commands import typeable
 from tests.support.sent import SentCampaign
