@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from campaign.config.units import Rate
 from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.transport_errors import EnvelopeRefused
@@ -50,7 +51,7 @@ class OpenConnection(Protocol):
 
     ``size`` is the most octets of a letter, 0 for no limit stated. ``took`` is how many seconds the opening took,
     ``greeted`` those until the other side first answered. ``letters`` and ``accepted`` count what it has carried,
-    ``budget`` is how many it may carry until the pool is asked again.
+    ``budget`` is how many it may carry until the pool is asked again. ``limits`` are those that the other side told.
     """
 
     @property
@@ -61,6 +62,10 @@ class OpenConnection(Protocol):
     def relay(self) -> Relay:
         """Where it leads."""
 
+    @property
+    def smtputf8(self) -> bool:
+        """Whether addresses may hold non-ASCII characters (RFC 6531)."""
+
     size: int
     opened: float
     took: float
@@ -68,6 +73,7 @@ class OpenConnection(Protocol):
     letters: int
     accepted: int
     budget: int
+    limits: tuple[Rate, ...]
 
 
 class Transaction(Protocol):
@@ -75,7 +81,10 @@ class Transaction(Protocol):
 
     For each letter, in this order: `prepare`, `offer`, `answer` unless `agreed`, `content`, then the caller records its
     intent, `dot`, `verdict`. Nothing that could make the other side take the letter leaves before `dot`.
+    ``pipelined``: `dot` may offer the following letter, which then has to be gone on with.
     """
+
+    pipelined: bool
 
     def prepare(self, letter: Letter) -> bytes | Outcome:
         """The octets for `content`, or the outcome of a letter that must not be offered here. Sends nothing."""

@@ -61,6 +61,7 @@ DOORS = {
     },
     "email_validator": {"campaign.audience.screening.addresses"},
     "flufl": {"campaign.feedback.messages.bounce_text"},
+    "h11": {"campaign.delivery.http.http_stream"},
     "google": {"campaign.delivery.credentials.google"},
     "imapclient": {
         "campaign.feedback.mailboxes.files.maildir_mailbox",

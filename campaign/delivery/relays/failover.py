@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from campaign.config.units import Rate
 from campaign.delivery.relays import weights
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.relays.slow_relay import Slowness
@@ -35,7 +36,7 @@ class RelayState:
     ``advice``: what to do about the last failure; ``unreachable``: it was an outage, which may pass. ``left``: its
     patience is used up, the others serve; ``out``: it is not used again. ``spent_until``: its account's limit is used
     up until then. ``enough``: the connections it was seen to accept, and until when that holds. ``portion`` is its
-    share, ``None`` in a list in order and for a standby relay.
+    share, ``None`` in a list in order and for a standby relay. ``told_limits`` are its account's, as it told them.
     """
 
     relay: Relay
@@ -55,6 +56,7 @@ class RelayState:
     enough: tuple[int, float] = (0, 0.0)
     slowness: Slowness = field(default_factory=lambda: Slowness(0.0))
     portion: Portion | None = None
+    told_limits: tuple[Rate, ...] = ()
 
     def __post_init__(self) -> None:
         if self.relay.weight:
@@ -145,6 +147,10 @@ class RelaySelector:
                 one.spent_until = now + seconds
         left = [one.spent_until - now for one in self.states if not one.out]
         return max(0.0, min(left, default=seconds))
+
+    def asked_to_wait(self, state: RelayState, seconds: float, now: float) -> None:
+        """Record that it wants no letters for so many seconds; that is no failure."""
+        state.open_until = max(state.open_until, now + seconds)
 
     def failed(
         self, state: RelayState, why: str, now: float, *, hopeless: bool = False, unreachable: bool = False

@@ -1,8 +1,9 @@
-"""Classifies a reply: a pure decision by rules that are data (`replies.toml`).
+"""Classifies a reply: a pure decision by rules that are data (`replies.toml`, `gateway_answers.toml`).
 
 Order: rules of the campaign file, then stage, provider text, enhanced code, basic code, class; within each, the first
-rule that fits. A reply quoted by a bounce has extra rules, which come before the built-in ones. This module only
-decides: it sends, slows and stops nothing, and a server's text is never interpreted as anything but text.
+rule that fits. A reply quoted by a bounce has extra rules, which come before the built-in ones. Answers of HTTP
+gateways have rules of their own, as a 400 means something else there. This module only decides: it sends, slows and
+stops nothing, and a server's text is never interpreted as anything but text.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from campaign.model import Reply
 __all__ = ["Action", "Decision", "Rules", "Scope", "Stage"]
 
 TIERS = ("stage", "text", "enhanced", "code", "class")
+#: What is said by a bounce, and not by a relay or the gateway of that name.
+BOUNCED = "bounce"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ class Rules:
 
     def __init__(self, user: Sequence[Rule], own: Sequence[Rule], bounced: Sequence[Rule] = ()) -> None:
         self._rules = (*user, *own)
+        self._user = tuple(user)
         self._bounce_rules = (*user, *bounced, *own)
-        self._fitting: dict[tuple[Stage, int, bool], list[tuple[Rule, Decision]]] = {}
+        self._fitting: dict[tuple[Stage, int, str], list[tuple[Rule, Decision]]] = {}
         self._plain = {stage: self._decide(stage, Reply(250, "", ""), "", "") for stage in Stage}
 
     @classmethod
@@ -74,31 +78,40 @@ class Rules:
         return cls(read_user_rules(extra), _own_rules(TIERS), _own_rules(("bounce",)))
 
     def decide(
-        self, stage: Stage, reply: Reply, *, recipient_domain: str = "", relay: str = "", resent: bool = False
+        self,
+        stage: Stage,
+        reply: Reply,
+        *,
+        recipient_domain: str = "",
+        relay: str = "",
+        gateway: str = "",
+        resent: bool = False,
     ) -> Decision:
         """The decision about ``reply`` at ``stage``. ``resent``: the letter was in doubt before this attempt.
+
+        ``gateway`` names the HTTP gateway that answered; then the code is a status.
 
         Every code is decided, including unknown ones; a code of 0 stands for no well-formed reply.
         """
         if reply.code == 250:
             return self._plain[stage]
-        decision = self._decide(stage, reply, recipient_domain, relay)
+        decision = self._decide(stage, reply, recipient_domain, relay, gateway)
         if resent and decision.rule == "exchange-duplicate":
             return replace(decision, action=Action.ACCEPT, reason="the first copy had arrived; this one was refused")
         return decision
 
     def decide_bounced(self, stage: Stage, reply: Reply, recipient_domain: str = "") -> Decision:
         """The decision about a ``reply`` quoted by a bounce: another server received it at ``stage``, or created it."""
-        return self._decide(stage, reply, recipient_domain, "", bounced=True)
+        return self._decide(stage, reply, recipient_domain, "", BOUNCED)
 
     def names(self) -> list[str]:
         """The names of all rules, in order."""
         return [rule.name for rule in self._rules]
 
-    def _decide(self, stage: Stage, reply: Reply, domain: str, relay: str, *, bounced: bool = False) -> Decision:
+    def _decide(self, stage: Stage, reply: Reply, domain: str, relay: str, said_by: str = "") -> Decision:
         code, text = reply.code, reply.text
         enhanced = reply.enhanced if reply.enhanced[:1] == str(code)[0] else ""  # RFC 2034: the class must agree
-        for rule, decision in self._candidates(stage, code, bounced):
+        for rule, decision in self._candidates(stage, code, said_by):
             if (
                 (rule.enhanced is None or pattern(rule.enhanced).fullmatch(enhanced))
                 and (rule.domains is None or domain in rule.domains)
@@ -108,16 +121,21 @@ class Rules:
                 return _with_hint(decision, text) if decision.action in _WAITING else decision
         return replace(_NO_REPLY, doubt=stage is Stage.DOT)
 
-    def _candidates(self, stage: Stage, code: int, bounced: bool) -> list[tuple[Rule, Decision]]:
-        found = self._fitting.get((stage, code, bounced))
+    def _candidates(self, stage: Stage, code: int, said_by: str) -> list[tuple[Rule, Decision]]:
+        found = self._fitting.get((stage, code, said_by))
         if found is None:
             found = [
                 (rule, _decision(rule, stage, code))
-                for rule in (self._bounce_rules if bounced else self._rules)
+                for rule in self._rules_for(said_by)
                 if (rule.stages is None or stage in rule.stages) and (rule.codes is None or code in rule.codes)
             ]
-            self._fitting[stage, code, bounced] = found
+            self._fitting[stage, code, said_by] = found
         return found
+
+    def _rules_for(self, said_by: str) -> tuple[Rule, ...]:
+        if not said_by:
+            return self._rules
+        return self._bounce_rules if said_by == BOUNCED else (*self._user, *_gateway_rules(said_by))
 
 
 _WAITING = frozenset({Action.RETRY, Action.BACK_OFF, Action.STOP, Action.NEXT_RELAY})
@@ -151,3 +169,10 @@ def _with_hint(decision: Decision, text: str) -> Decision:
 def _own_rules(tiers: tuple[str, ...]) -> tuple[Rule, ...]:
     data = tomllib.loads(resources.files(__package__).joinpath("replies.toml").read_text(encoding="utf-8"))
     return read_rules([table for tier in tiers for table in data[tier]])
+
+
+@cache
+def _gateway_rules(gateway: str) -> tuple[Rule, ...]:
+    data = tomllib.loads(resources.files(__package__).joinpath("gateway_answers.toml").read_text(encoding="utf-8"))
+    tables = [table for table in data["answer"] if gateway in table.get("gateway", (gateway,))]
+    return read_rules([{key: value for key, value in table.items() if key != "gateway"} for table in tables])

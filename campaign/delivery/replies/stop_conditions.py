@@ -12,6 +12,9 @@ from campaign.delivery.replies.classify import Action, Decision
 from campaign.errors import CampaignError, LoginError, RelayError, UnfinishedError
 from campaign.model import Reply
 
+#: What a gateway's refusal means if it is about the sender or the content.
+BY_POLICY = frozenset({"spam", "blocked", "policy", "authentication", "content"})
+
 
 class StopConditions:
     """Call ``look`` for each decided reply and ``accepted`` for each acceptance; a returned error ends the run."""
@@ -33,7 +36,7 @@ class StopConditions:
             return self._strike(decision, reply, relay)
         if decision.action not in (Action.REJECT, Action.SUPPRESS):
             return None
-        self._note(by_policy=decision.action is Action.REJECT and refused_by_policy(reply))
+        self._note(by_policy=decision.action is Action.REJECT and refused_by_policy(reply, decision))
         if len(self._window) == self._window.maxlen and self._refused > self._share * len(self._window):
             return RelayError(
                 f"{self._refused} of the last {len(self._window)} letters were refused by policy.",
@@ -55,8 +58,13 @@ class StopConditions:
         self._refused += by_policy
 
 
-def refused_by_policy(reply: Reply) -> bool:
-    """Whether a refusal is about the sender or the content (X.7.x, or a bare 554), not about the recipient."""
+def refused_by_policy(reply: Reply, decision: Decision) -> bool:
+    """Whether a refusal is about the sender or the content, not about the recipient.
+
+    From a relay that is X.7.x or a bare 554; from a gateway, which refuses with statuses of 4xx, what its rule means.
+    """
+    if reply.code < 500:
+        return decision.means in BY_POLICY
     return reply.enhanced[1:3] == ".7" or (not reply.enhanced and reply.code == 554)
 
 

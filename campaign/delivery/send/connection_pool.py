@@ -87,10 +87,8 @@ class ConnectionPool:
         """The account whose limits count at this relay."""
         key = state.relay.account
         if key not in self.accounts:
-            throttle = self._throttles(state.relay)
-            if missing := [limit for limit in state.relay.limits if limit not in throttle.limits]:
-                throttle.set_rate((*throttle.limits, *missing))
-            account = self.accounts[key] = RelayAccount(throttle)
+            account = self.accounts[key] = RelayAccount(self._throttles(state.relay))
+            _hold_to(account, state.relay.limits)
             if self.selector.weighted:
                 account.stuck = lambda seconds: self.selector.spent(state, seconds, _now())
         return self.accounts[key]
@@ -127,6 +125,9 @@ class ConnectionPool:
         self.outage.over()
         connection.budget = state.budget(self.settings.letters_per_connection)
         self._standing[connection] = state
+        if connection.limits:
+            state.told_limits = connection.limits
+            _hold_to(self.account(state), connection.limits)
         log.debug("%s: connection open after %.3f s", state.relay.name, connection.took)
         if median := state.slowness.greeted(connection.greeted, _now()):
             self._rest(state, "greets", median)
@@ -239,11 +240,16 @@ class ConnectionPool:
     def set_rate(self, limits: Sequence[Rate]) -> None:
         """Set limits from outside for every account; a preset's own stay in force."""
         for state in self.selector.states:
-            self.account(state).throttle.set_rate((*limits, *state.relay.limits))
+            self.account(state).throttle.set_rate((*limits, *state.relay.limits, *state.told_limits))
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _hold_to(account: RelayAccount, limits: Sequence[Rate]) -> None:
+    if missing := [limit for limit in limits if limit not in account.throttle.limits]:
+        account.throttle.set_rate((*account.throttle.limits, *missing))
 
 
 def _at_once(state: RelayState) -> int:

@@ -54,7 +54,12 @@ class ReplyHandler:
             self._stops.accepted()
             return Outcome(number, Verdict.ACCEPTED, reply.text, reply.code, reply.enhanced, session.relay)
         decision = self._rules.decide(
-            stage, reply, recipient_domain=item.domain, relay=state.relay.host, resent=self._resent(number)
+            stage,
+            reply,
+            recipient_domain=item.domain,
+            relay=state.relay.host,
+            gateway=state.relay.gateway.name if state.relay.gateway else "",
+            resent=self._resent(number),
         )
         self._heed(session, item.domain, decision, reply)
         return recipient_outcome.outcome_of(number, stage, reply, decision, session.relay)
@@ -63,7 +68,12 @@ class ReplyHandler:
         """The decision about a reply to greeting, TLS or login; ``None`` if there was no reply. It may end the run."""
         if failure.reply is None:
             return None
-        decision = self._rules.decide(failure.stage, failure.reply, relay=state.relay.host)
+        decision = self._rules.decide(
+            failure.stage,
+            failure.reply,
+            relay=state.relay.host,
+            gateway=state.relay.gateway.name if state.relay.gateway else "",
+        )
         if decision.login or decision.quota:
             self._fail(stop(decision, failure.reply, state.relay.name))
         return decision
@@ -81,6 +91,9 @@ class ReplyHandler:
             self._fail(error)
         if decision.action is Action.NEXT_RELAY:
             self._selector.failed(session.state, reply_text(reply), asyncio.get_running_loop().time())
+        if decision.retry_after and decision.scope == "relay" and session.state.relay.gateway:
+            now = asyncio.get_running_loop().time()
+            self._selector.asked_to_wait(session.state, decision.retry_after, now)
         if decision.action is Action.BACK_OFF and decision.scope in ("domain", "relay"):
             self._slow_down(session, domain if decision.scope == "domain" else None, decision, reply)
 

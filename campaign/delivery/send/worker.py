@@ -88,7 +88,7 @@ class Worker:
             connection.letters += 1
             if connection.stream.broken:
                 raise ConnectionLost(connection.stream.broken)
-            if items.following is None and self._is_last(session, ahead=0):
+            if self._may_end(session) and self._is_last(session, ahead=0):
                 return
             item = await items.next(session)
 
@@ -115,7 +115,7 @@ class Worker:
         unsent = session.transaction.content(data)
         if unsent is not None:
             await unsent
-        following = self.items.ready(session)
+        following = self.items.ready(session) if session.transaction.pipelined else None
         self.awaiting_verdict = True
         try:
             durable = self._pool.recorder.intent(letter, session.relay)
@@ -160,7 +160,12 @@ class Worker:
             or state.open_until > now
             or state.out
             or self in self._pool.leaving
+            or (self._admission.closed and not session.transaction.pipelined)
         )
+
+    def _may_end(self, session: Session) -> bool:
+        """Whether no letter was taken ahead, or it may go back to the queue because it was not offered."""
+        return self.items.following is None or not session.transaction.pipelined
 
     def _is_dismissed(self) -> bool:
         return self._pool.dismissed(self, self.items.idle)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import aiosmtplib
 
 from campaign.config.delivery import Timeouts
+from campaign.config.units import Rate
 from campaign.delivery.credentials.login import Login
 from campaign.delivery.relays.relay import Relay
 from campaign.delivery.replies.classify import Stage
@@ -61,6 +62,7 @@ class Connection:
     letters: int = 0
     accepted: int = 0
     budget: int = 0
+    limits: tuple[Rate, ...] = ()
 
     @property
     def pipelining(self) -> bool:
@@ -221,18 +223,23 @@ def _not_opened(stage: Stage, error: Exception, relay: Relay) -> ConnectFailed:
         return ConnectFailed(
             stage, f"the relay answered {code} {answer.enhanced} {answer.text}".replace("  ", " "), reply=answer
         )
+    return no_trusted_encryption(error, relay) or ConnectFailed(stage, connect_error_text(error))
+
+
+def no_trusted_encryption(error: Exception, relay: Relay) -> ConnectFailed | None:
+    """The error for an exception of ssl, in our words; ``None`` if it is of another kind."""
     encrypted = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
-    if encrypted is not None and not isinstance(encrypted, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        if (alert := _alert(encrypted)) in OURS_REFUSED:
-            return _not_known(alert, shown=relay.own_certificate is not None)
-        why = getattr(encrypted, "verify_message", "") or encrypted.reason or str(encrypted)
-        advice = certificate_advice(encrypted) if isinstance(encrypted, ssl.SSLCertVerificationError) else ""
-        if alert == "handshake failure":
-            advice = "ask the relay's owner; it may require a client certificate (delivery.tls_client_certificate)"
-        return ConnectFailed(
-            Stage.STARTTLS, f"no trusted encryption: {printable_reply(str(why))}", hopeless=True, advice=advice
-        )
-    return ConnectFailed(stage, connect_error_text(error))
+    if encrypted is None or isinstance(encrypted, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return None
+    if (alert := _alert(encrypted)) in OURS_REFUSED:
+        return _not_known(alert, shown=relay.own_certificate is not None)
+    why = getattr(encrypted, "verify_message", "") or encrypted.reason or str(encrypted)
+    advice = certificate_advice(encrypted) if isinstance(encrypted, ssl.SSLCertVerificationError) else ""
+    if alert == "handshake failure":
+        advice = "ask the relay's owner; it may require a client certificate (delivery.tls_client_certificate)"
+    return ConnectFailed(
+        Stage.STARTTLS, f"no trusted encryption: {printable_reply(str(why))}", hopeless=True, advice=advice
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

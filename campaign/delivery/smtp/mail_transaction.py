@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 from campaign.config.delivery import Timeouts
+from campaign.delivery.interfaces import OpenConnection
 from campaign.delivery.replies.classify import Stage
 from campaign.delivery.smtp.connection import Connection
 from campaign.delivery.smtp.dsn import DsnParameters
@@ -58,7 +59,7 @@ def for_the_wire(content: bytes) -> bytes | None:
     return b"." + content if content.startswith(b".") else content
 
 
-def unfit(letter: Letter, connection: Connection) -> Outcome | None:
+def unfit(letter: Letter, connection: OpenConnection) -> Outcome | None:
     """The outcome of a letter that must not be offered here; ``None`` for nearly all. Sends nothing.
 
     The relay's own limits lead to ``rejected``; an address that could inject a command is ``unrenderable``.
@@ -97,6 +98,8 @@ class MailTransaction:
     For each letter, in this order: `prepare`, `offer`, `answer`, `content`, `dot`, `verdict`. The letter given to `dot`
     is offered with it. At most two writes a letter if the next one is ready in time and PIPELINING is offered.
     """
+
+    pipelined = True
 
     def __init__(self, connection: Connection, limits: Timeouts, dsn: DsnParameters | None = None) -> None:
         self._connection = connection
