@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import datetime as dt
+import json
 import socket
 import ssl
 import time
@@ -21,6 +22,7 @@ from campaign.check.relay.check_relay import check_greeting, check_relays
 from campaign.check.relay.relay_probe import Greeting
 from campaign.config import load
 from campaign.pipeline.command_context import Job, prepare
+from tests.support.servers.gateway import FakeGateway
 from tests.support.servers.shelf import Shelf
 
 NOW = 1_800_000_000.0
@@ -197,3 +199,59 @@ async def test_weights_are_told_with_what_they_come_to(tmp_path: Path) -> None:
     assert found == []
     assert said[three.url].endswith("; weight 3: 75% of the letters")
     assert said[spare.url].endswith("; weight 0: only when others fail")
+
+
+ACCOUNT = {
+    "ProductionAccessEnabled": False,
+    "SendingEnabled": True,
+    "EnforcementStatus": "HEALTHY",
+    "SendQuota": {"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": 195.0},
+}
+
+
+async def asked(
+    gateway: FakeGateway, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, str], list[Any]]:
+    for name, value in gateway.environment.items():
+        monkeypatch.setenv(name, value)
+    return await greeted(job(folder, gateway.url))
+
+
+async def test_amazons_sandbox_quota_and_rate_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeGateway("ses-api", account=(200, json.dumps(ACCOUNT))) as gateway:
+        said, found = await asked(gateway, tmp_path, monkeypatch)
+    line = said[gateway.url]
+    assert "1 letters/s, 200 in 24 h, 195 of them used" in line
+    assert "Date and Message-ID are replaced" in line
+    assert "`campaign collect`" in line
+    assert [(one.severity, one.code) for one in found] == [("warning", "gateway-limited"), ("warning", "gateway-quota")]
+    assert found[1].message == "the account takes 5 more letters within 24 hours, and there are 10"
+    assert not gateway.letters
+
+
+async def test_a_domain_that_mailgun_has_not_verified_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"domain": {"name": "example.com", "state": "unverified", "type": "custom", "is_disabled": False}}
+    async with FakeGateway("mailgun-api", account=(200, json.dumps(state))) as gateway:
+        _, found = await asked(gateway, tmp_path, monkeypatch)
+    assert [(one.severity, one.code, one.message) for one in found] == [
+        ("error", "gateway-account", "the domain example.com is unverified")
+    ]
+
+
+async def test_a_key_that_amazon_does_not_take_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeGateway("ses-api") as gateway:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+        said, found = await greeted(job(tmp_path, gateway.url))
+    assert not said
+    assert [(one.severity, one.code) for one in found] == [("error", "relay-login")]
+    assert "another" not in found[0].message
+
+
+async def test_a_key_that_may_only_send_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeGateway("mailgun-api", account=(401, "Forbidden")) as gateway:
+        said, found = await asked(gateway, tmp_path, monkeypatch)
+    assert found == []
+    assert "about the account: it answered 401 Forbidden" in said[gateway.url]

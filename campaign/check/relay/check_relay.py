@@ -9,6 +9,7 @@ import time
 from campaign.check.findings import ROWS_SHOWN, Finding, Findings
 from campaign.check.finish_time import Span
 from campaign.check.letters.render_all import Looked
+from campaign.check.relay.gateway_probe import GatewayGreeting, check_account, probe_gateway
 from campaign.check.relay.relay_probe import SOON, Greeting, probe
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.relay import Relay, open_relays
@@ -39,15 +40,20 @@ def check_relays(job: Job, looked: Looked, span: Span, findings: Findings) -> di
     for relay, greeting in greetings:
         if isinstance(greeting, CampaignError):
             _failed(greeting, relay.name, findings)
-        else:
-            said[relay.name] = told(greeting) + _share(relay.weight, sum(settings.weights))
-            check_greeting(greeting, looked, span, findings, now=time.time())
-            _notifications(greeting, delivery, findings)
+            continue
+        said[relay.name] = told(greeting) + _share(relay.weight, sum(settings.weights))
+        if isinstance(greeting, GatewayGreeting):
+            check_account(greeting, looked.rendered, findings)
+            greeting = greeting.offers
+        check_greeting(greeting, looked, span, findings, now=time.time())
+        _notifications(greeting, delivery, findings)
     return said
 
 
-def told(greeting: Greeting) -> str:
+def told(greeting: Greeting | GatewayGreeting) -> str:
     """A greeting in one line, with the day its certificate ends and all that the relay offers."""
+    if isinstance(greeting, GatewayGreeting):
+        return greeting.summary()
     until = f", certificate until {formatting.moment(greeting.expires)[:10]}" if greeting.expires else ""
     offers = " ".join(sorted(name.upper() for name in greeting.extensions)) or "no extensions"
     return f"{greeting.summary()}{until}; offers {offers}"
@@ -62,14 +68,16 @@ def _share(weight: float | None, total: float) -> str:
     )
 
 
-async def _greet_all(job: Job, delivery: DeliverySection) -> list[tuple[Relay, Greeting | CampaignError]]:
+async def _greet_all(
+    job: Job, delivery: DeliverySection
+) -> list[tuple[Relay, Greeting | GatewayGreeting | CampaignError]]:
     relays = await open_relays(delivery, job.settings.base, os.environ)
     return [(relay, await _greet(relay, delivery)) for relay in relays]
 
 
-async def _greet(relay: Relay, delivery: DeliverySection) -> Greeting | CampaignError:
+async def _greet(relay: Relay, delivery: DeliverySection) -> Greeting | GatewayGreeting | CampaignError:
     try:
-        return await probe(relay, delivery)
+        return await (probe_gateway(relay, delivery) if relay.gateway else probe(relay, delivery))
     except CampaignError as error:
         return error
 

@@ -27,9 +27,11 @@ def limits_of(delivery: DeliverySection, url: str) -> tuple[Rate, ...]:
     if delivery.rate:
         return delivery.rate
     try:
-        _, preset = find(url, "smtp://127.0.0.1:9")
+        where, preset = find(url, "smtp://127.0.0.1:9")
     except CampaignError:  # reported when the relays are opened
         return ()
+    if where.gateway:
+        return where.gateway.rate
     return preset.rate if preset else ()
 
 

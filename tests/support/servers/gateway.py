@@ -105,6 +105,9 @@ class FakeGateway:
             self.requests.append(request)
             wrong = login_fault(self.kind, request, self.port)
             status, body = (403, json.dumps({"message": wrong})) if wrong else self.account
+            if wrong and self.kind == "ses-api":
+                writer.write(answer(*REFUSALS["ses-api"](wrong)))
+                return True
             writer.write(answer(status, {}, body))
             return True
         number, self.letters = self.letters, self.letters + 1
