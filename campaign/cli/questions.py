@@ -21,7 +21,7 @@ from campaign.pipeline.begin.answers import (
 )
 from campaign.pipeline.begin.begin_campaign import source_from
 from campaign.pipeline.begin.campaign_file_text import NewCampaign
-from campaign.pipeline.begin.found_list import FoundList, is_database, look_at_list
+from campaign.pipeline.begin.found_list import FoundList, look_at_list, needs_query
 from campaign.report.formatting import counted
 
 Check = Callable[[str], str]
@@ -69,7 +69,8 @@ class Questions:
             for option, key, default in (("--list", "source", len(offered) == 1), ("--from", "sender", True))
             if not self._given[key] and not (self._yes and default)
         ]
-        if is_database(self._given["source"]) and not self._given["query"]:
+        source = self._given["source"] or (str(offered[0]) if len(offered) == 1 else "")
+        if needs_query(source) and not self._given["query"]:
             missing.append("--query")
         if not missing:
             return
@@ -85,7 +86,7 @@ class Questions:
         )
 
     def _list(self, source: str) -> FoundList:
-        query = self._answer("query", "Its select statement") if is_database(source) else ""
+        query = self._answer("query", "Its select statement") if needs_query(source) else ""
         encoding = self._encoding(source)
         found = look_at_list(wanted_list(source, query, self._given["address"], encoding), Path())
         self._say(told(source, found))

@@ -14,7 +14,7 @@ from campaign.audience.columns.address_column import names_row
 from campaign.audience.columns.group_columns import GroupColumns
 from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.sources.csv_source import DelimitedFile
-from campaign.audience.sources.piped_list import SOURCE, kept_input
+from campaign.audience.sources.kept_lists.piped_list import SOURCE, kept_input
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate
 from campaign.config.audience import AudienceSection
@@ -29,6 +29,7 @@ FRAMES = {".parquet", ".dta", ".sas7bdat", ".xpt"}
 DATABASES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
 #: Endings of SQLite files, which may be named by their paths.
 DATABASE_FILES = {".sqlite", ".sqlite3", ".db", ".db3"}
+DUCKDB_FILES = {".duckdb", ".ddb"}
 
 
 def open_source(settings: AudienceSection, base: Path) -> NamedSource:
@@ -70,6 +71,10 @@ def item_shape(settings: AudienceSection, columns: Sequence[str]) -> GroupColumn
 
 def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source") -> Source:
     """As `open_source`, without checking the columns."""
+    if Path(settings.source).suffix.lower() in DUCKDB_FILES and not settings.format:
+        from campaign.audience.sources.typed_files.duckdb_file import DuckDbFile
+
+        return DuckDbFile(locate(settings.source, base, key), settings, key)
     if names_database(settings.source) and not settings.format:
         from campaign.audience.sources.database import DatabaseQuery
 
@@ -87,22 +92,22 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
 
         return Workbook(path, settings)
     if suffix in FRAMES:
-        from campaign.audience.sources.dataframe import FrameFile
+        from campaign.audience.sources.typed_files.dataframe import FrameFile
 
         return FrameFile(path)
     raise ConfigError(
         f"{key} = {settings.source!r} is of no kind known here.",
-        next_step="name a .csv, .tsv, .jsonl, .json, .xlsx or .parquet file, or a database URL (sqlite, postgresql, "
-        'mysql); or, for a file with another ending, set format = "csv" under [audience]',
+        next_step="name a .csv, .tsv, .jsonl, .json, .xlsx, .ods, .parquet, .sqlite or .duckdb file, or a database URL "
+        '(postgresql, mysql, sqlite); or, for a file with another ending, set format = "csv" under [audience]',
     )
 
 
 def names_database(text: str) -> bool:
-    """Whether ``text`` is the URL of a database or the path of a SQLite file."""
+    """Whether ``text`` is the URL of a database, or the path of a SQLite or DuckDB file."""
     scheme, colon, _ = text.partition(":")
     if colon and scheme.partition("+")[0].lower() in DATABASES:
         return True
-    return "://" not in text and Path(text).suffix.lower() in DATABASE_FILES
+    return "://" not in text and Path(text).suffix.lower() in DATABASE_FILES | DUCKDB_FILES
 
 
 def missing_columns(source: NamedSource) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from campaign.audience.sources.source_factory import FRAMES, JSON_LINES, TEXT, WORKBOOKS
+from campaign.audience.sources.source_factory import DATABASE_FILES, DUCKDB_FILES, FRAMES, JSON_LINES, TEXT, WORKBOOKS
 from campaign.audience.sources.source_file import bare_suffix, locate
 from campaign.config.audience import AudienceSection
 from campaign.config.campaign import CampaignSection
@@ -16,8 +16,8 @@ from campaign.pipeline.begin.found_list import OPTION, compression_of, is_databa
 from campaign.pipeline.begin.text_encoding import EncodingSample, readings
 
 DEFAULT_SENDER = "News <news@example.com>"
-#: Suffixes of files that are offered as the list; a .txt or .json file is as often something else.
-_LISTS = (TEXT | WORKBOOKS | FRAMES | JSON_LINES) - {".txt"}
+#: Suffixes of files that are offered as the list; a .txt, .json or .db file is as often something else.
+_LISTS = (TEXT | WORKBOOKS | FRAMES | JSON_LINES | DATABASE_FILES | DUCKDB_FILES) - {".txt", ".db"}
 _NAME = re.compile(
     next(one.pattern for one in CampaignSection.model_fields["name"].metadata if hasattr(one, "pattern"))
 )

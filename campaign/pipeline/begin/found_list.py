@@ -18,7 +18,7 @@ from campaign.audience.screening.addresses import Refusal, parse_address
 from campaign.audience.screening.screen_rows import Screener, Suppression
 from campaign.audience.screening.suggested_settings import suggested_settings
 from campaign.audience.sources.row_chunks import Chunk
-from campaign.audience.sources.source_factory import DATABASES, TEXT, open_rows, row_of_names
+from campaign.audience.sources.source_factory import DATABASES, TEXT, names_database, open_rows, row_of_names
 from campaign.audience.sources.source_file import SUFFIX_OF, bare_suffix
 from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
@@ -59,6 +59,11 @@ class FoundList:
 def is_database(source: str) -> bool:
     """Whether the text names a database, not a file."""
     return ":" in source and source.partition(":")[0].partition("+")[0].lower() in DATABASES
+
+
+def needs_query(source: str) -> bool:
+    """Whether the list is read by a select statement: from a database, or a file of one."""
+    return names_database(source)
 
 
 def is_text(source: str) -> bool:

@@ -61,7 +61,7 @@ def test_the_file_is_never_written_and_never_made(tmp_path: Path) -> None:
         ({"source": "text.db", "query": PEOPLE}, InputError, "did not answer the query"),
         ({"source": "list.sqlite", "query": "SELECT * FROM nowhere"}, InputError, "did not answer the query"),
         ({"source": "https://example.com/list.db", "query": PEOPLE}, ConfigError, "is a URL"),
-        ({"source": "list.duckdb", "query": PEOPLE}, ConfigError, "of no kind known"),
+        ({"source": "list.unknown", "query": PEOPLE}, ConfigError, "of no kind known"),
     ],
 )
 def test_each_mistake_ends_in_a_sentence(
@@ -69,7 +69,7 @@ def test_each_mistake_ends_in_a_sentence(
 ) -> None:
     database(tmp_path / "list.sqlite", "a@example.com")
     (tmp_path / "text.db").write_text("email\na@example.com\n" * 100)
-    (tmp_path / "list.duckdb").write_text("DUCK")
+    (tmp_path / "list.unknown").write_text("DUCK")
     with pytest.raises(kind, match=what) as caught:
         open_source(AudienceSection(**settings), tmp_path)
     assert caught.value.next_step

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from campaign.audience.sources import dataframe, source_file
+from campaign.audience.sources import source_file
 from campaign.audience.sources.source_factory import open_source
+from campaign.audience.sources.typed_files import dataframe
 from campaign.config.audience import AudienceSection
 from campaign.errors import CampaignError, ConfigError, InputError
 

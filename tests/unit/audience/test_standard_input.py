@@ -12,7 +12,7 @@ import pytest
 
 from campaign.audience.plan.plan_reader import freeze
 from campaign.audience.screening.screen_rows import Suppression
-from campaign.audience.sources.piped_list import release_input
+from campaign.audience.sources.kept_lists.piped_list import release_input
 from campaign.audience.sources.source_factory import open_source
 from campaign.config.audience import AudienceSection
 from campaign.errors import ConfigError, InputError, StorageError

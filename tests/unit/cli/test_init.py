@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 from campaign.cli import init
 from campaign.cli.main import cli
 from campaign.errors import ConfigError
+from campaign.pipeline.begin.answers import lists_in
 
 FROM = ("--from", "news@example.com")
 
@@ -152,3 +155,29 @@ def test_a_format_whose_library_is_missing_is_told_before_anything_is_written(
     assert isinstance(found.exception, ConfigError)
     assert "compose.mjml needs a library" in found.exception.what
     assert [path.name for path in here.iterdir()] == ["people.csv"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.sqlite", "a.db3", "a.duckdb", "a.ods", "a.csv.gz"])
+def test_lists_of_every_kind_are_offered(name: str) -> None:
+    Path("campaign.schema.json").write_text("{}")
+    Path(name).write_bytes(b"")
+    assert lists_in(Path()) == [Path(name), Path("people.csv")]
+
+
+@pytest.mark.parametrize("name", ["people.sqlite", "people.duckdb"])
+def test_a_file_of_a_database_is_read_by_a_statement(name: str) -> None:
+    module = pytest.importorskip("duckdb") if name.endswith("duckdb") else sqlite3
+    with closing(module.connect(name)) as file:
+        file.execute("CREATE TABLE people (email TEXT, name TEXT)")
+        file.execute("INSERT INTO people VALUES ('ada@example.com', 'Ada')")
+        file.commit()
+    without = typed("--list", name, "--yes", *FROM)
+    Path("people.csv").unlink()
+    for found in (without, typed("--yes", *FROM)):
+        assert found.exit_code == 2
+        assert "Give --query" in found.stderr
+    found = typed("--list", name, "--query", "SELECT * FROM people", "--yes", *FROM)
+    assert found.exit_code == 0, found.output
+    assert written()["audience"]["query"] == "SELECT * FROM people"
+    assert written()["audience"]["source"] == name
+    assert "1 recipient" in found.stderr

@@ -1,0 +1,1 @@
+"""Files whose columns have types: Parquet, Stata, SAS and DuckDB."""
