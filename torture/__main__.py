@@ -28,6 +28,7 @@ from torture.scenarios import (
     dead_addresses,
     disks,
     editions,
+    gateways,
     journals,
     kills,
     late_relay,
@@ -43,7 +44,7 @@ from torture.scenarios import (
 )
 
 SCENARIOS = (
-    kills, processes, points, shards, dead_addresses, rehearsals,
+    kills, processes, points, shards, gateways, dead_addresses, rehearsals,
     signals, servers, late_relay, disks, power, clocks, journals, races, changes, editions, operators,
 )  # fmt: skip
 #: The short form: so many kills, this share of the cases of a scenario, and all cases of these.

@@ -49,13 +49,15 @@ class FakeGateway:
     behave: Callable[[int], Behaviour | None] = lambda _: None
     account: tuple[int, str] = (404, "{}")
     delay: float = 0.0
+    checks: bool = True
     taken: list[Taken] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     connections: int = 0
     letters: int = 0
     port: int = 0
-    log: str = ""
+    on_taken: Callable[[Taken], None] = lambda _: None
+    on_answered: Callable[[Taken], None] = lambda _: None
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -127,15 +129,13 @@ class FakeGateway:
             status, headers, body = behaviour
             writer.write(answer(status, headers, body))
             return True
-        if wrong := login_fault(self.kind, request, self.port):
+        if self.checks and (wrong := login_fault(self.kind, request, self.port)):
             self.refused.append(wrong)
             writer.write(answer(*REFUSALS[self.kind](wrong)))
             return True
         letter = LETTERS[self.kind](request)
         self.taken.append(letter)
-        if self.log:
-            with open(self.log, "ab") as file:  # noqa: PTH123, ASYNC230 - one write a letter
-                file.write(json.dumps({"to": letter.recipient, "mime": letter.content.decode()}).encode() + b"\n")
+        self.on_taken(letter)
         if self.delay:
             await asyncio.sleep(self.delay)
         if behaviour == "silent":
@@ -154,6 +154,7 @@ class FakeGateway:
             writer.close()
             await asyncio.sleep(0)
             return False
+        self.on_answered(letter)
         writer.write(whole)
         return True
 

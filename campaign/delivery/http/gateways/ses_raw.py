@@ -33,13 +33,13 @@ class SesApi:
 
     def letter_request(self, letter: Letter, secret: str, now: float) -> GatewayRequest:
         """SendEmail with Content.Raw; Destination is the envelope."""
-        message = {
-            "Content": {"Raw": {"Data": base64.b64encode(letter.content).decode("ascii")}},
-            "Destination": {"ToAddresses": [letter.recipient]},
-        }
+        rest: dict[str, object] = {"Destination": {"ToAddresses": [letter.recipient]}}
         if letter.sender:
-            message["FeedbackForwardingEmailAddress"] = letter.sender
-        return self._signed("POST", SENDING, json.dumps(message).encode(), secret, now)
+            rest["FeedbackForwardingEmailAddress"] = letter.sender
+        # Base64 needs no quoting, and a letter may be large.
+        data = base64.b64encode(letter.content)
+        body = b'{"Content": {"Raw": {"Data": "%s"}}, %s' % (data, json.dumps(rest).encode()[1:])
+        return self._signed("POST", SENDING, body, secret, now)
 
     def letter_reply(self, answer: GatewayAnswer) -> Reply | None:
         """200 with a MessageId, or an error with its type."""
