@@ -60,7 +60,7 @@ DOORS = {
         "campaign.delivery.smtp.mail_transaction:MailTransaction.agreed",
         "campaign.delivery.smtp.mail_transaction:MailTransaction.content",
         "campaign.delivery.smtp.mail_transaction:MailTransaction.dot",
-        "campaign.delivery.send.held_items:for_the_wire",
+        "campaign.delivery.smtp.mail_transaction:for_the_wire",
         "campaign.delivery.smtp.mail_transaction:unfit",
         "campaign.delivery.smtp.reply_parser:ReplyParser.data_received",
         "campaign.delivery.send.reply_handler:ReplyHandler.handle_reply",

@@ -15,6 +15,7 @@ from campaign.delivery.relays.gateway_presets import GatewayPreset
 from campaign.errors import ConfigError
 from campaign.system.aws_signature import AwsCredentials
 
+NAME_IT = "set delivery.password_file or delivery.password_command, or CAMPAIGN_RELAY_PASSWORD"
 _ACCESS_KEY = re.compile(r"[A-Z0-9]{16,128}")
 
 
@@ -39,12 +40,12 @@ async def gateway_login(
             return Login("", "keys", TokenCache(in_thread(lambda: find_aws_keys(environment))))
         secret = await find_password(gateway.host, position, settings, base, environment)
         if not secret:
-            raise _nothing("secret access key", gateway)
+            raise ConfigError(f"There is no secret access key for {key_id} at {gateway.written}.", next_step=NAME_IT)
         keys = AwsCredentials(key_id, secret)
         return Login(key_id, "keys", TokenCache(_same(keys_as_token(keys))))
     key = await find_password(gateway.host, position, settings, base, environment)
     if not key:
-        raise _nothing("API key", gateway)
+        raise ConfigError(f"There is no API key for {gateway.written}.", next_step=NAME_IT)
     return Login("", "keys", TokenCache(_same(Token(key, float("inf")))))
 
 
@@ -64,13 +65,6 @@ async def _by_token(gateway: GatewayPreset, user: str, settings: DeliverySection
             next_step="set delivery.oauth, or delivery.token_command; see docs/gateways.md",
         )
     return Login(user, "token", TokenCache(token))
-
-
-def _nothing(what: str, gateway: GatewayPreset) -> ConfigError:
-    return ConfigError(
-        f"There is no {what} for {gateway.written}.",
-        next_step="set delivery.password_file or delivery.password_command, or CAMPAIGN_RELAY_PASSWORD",
-    )
 
 
 def _same(token: Token) -> Fetch:

@@ -109,7 +109,7 @@ class GatewayConnection:
         if self.relay.fingerprint and not hmac.compare_digest(self.relay.fingerprint, found):
             self.stream.abort()
             raise ConnectFailed(
-                Stage.STARTTLS, f"the gateway's certificate has another fingerprint: {found.hex()}", hopeless=True
+                Stage.STARTTLS, f"the relay's certificate has another fingerprint: {found.hex()}", hopeless=True
             )
 
 

@@ -38,7 +38,7 @@ Ask: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Turn:
     """One turn, on our clock. ``stops`` are its ends on the server's, by lane, to hand it back if it is not used."""
 
     start: float
@@ -134,7 +134,7 @@ class SlotBook:
     def __init__(self, account: SlotLane, domains: Sequence[SlotLane], clock: ServerClock) -> None:
         self.account, self.clock = account, clock
         self.domains = {lane.name: lane for lane in domains}
-        self._slots: dict[str, deque[Slot]] = {}
+        self._slots: dict[str, deque[Turn]] = {}
         self._back: list[Ask] = []
         self._adapted = 0.0
         self._pause = 0.0
@@ -215,7 +215,7 @@ class SlotBook:
             lane.told(self.clock.surely_from(first), blocked)
         for start, stop, lane_name, account_stop in answer["slots"]:
             stops = {ACCOUNT: account_stop} if account_stop is not None else {}
-            slot = Slot(
+            slot = Turn(
                 self.clock.surely_from(start),
                 self.clock.surely_until(stop),
                 lane_name,
@@ -283,7 +283,7 @@ class SlotBook:
                 if slot.lane:
                     self.domains[slot.lane].lost += 1
 
-    def _return(self, slot: Slot, *lanes: str) -> None:
+    def _return(self, slot: Turn, *lanes: str) -> None:
         self._back += [{"lane": lane, "era": slot.era, "stop": slot.stops[lane]} for lane in lanes]
 
 

@@ -263,12 +263,9 @@ class _StoreLink:
 
     async def _say(self, connection: Any, statement: str, values: tuple[str, ...] = ()) -> Any:
         """The only value of the only row. Raises StorageError, also if there is no answer for `SILENCE` seconds."""
-        try:
-            with store_errors(self._address):
-                async with asyncio.timeout(SILENCE):
-                    return (await (await connection.execute(statement, values)).fetchone())[0]
-        except TimeoutError:
-            raise StorageError("The store does not answer.", evidence=f"no answer in {SILENCE:.0f} s") from None
+        with store_errors(self._address):
+            async with asyncio.timeout(SILENCE):
+                return (await (await connection.execute(statement, values)).fetchone())[0]
 
     async def _rest(self) -> None:
         await asyncio.sleep(REST)

@@ -113,7 +113,9 @@ def _preset_of(kind: str, place: str, table: dict[str, Any]) -> GatewayPreset:
     pattern = table.get("place", "")
     if not re.fullmatch(pattern, where):
         raise ConfigError(
-            f"The gateway {kind}:{place} has no such {_means(kind)}." if place else f"{kind} needs its {_means(kind)}.",
+            f"The gateway {kind}:{place} has no such {_means(kind)}."
+            if place
+            else f"The gateway {kind} needs its {_means(kind)}.",
             next_step=f'write it as relay = "{_example(kind, table)}"',
         )
     return GatewayPreset(
