@@ -15,7 +15,10 @@ from campaign.cli.options import DurationType, lesson, meant_run, run_argument
 from campaign.exit_codes import ExitCode
 
 if TYPE_CHECKING:  # the module is loaded when the command runs
+    from collections.abc import Iterator
+
     from campaign.pipeline.operate.run_standing import Standing
+    from campaign.pipeline.workers.stored_run import StoredStanding
 
 
 @click.command(
@@ -72,8 +75,32 @@ def _facts(folder: Path, now: Standing) -> dict[str, object]:
         "finished": history.finished,
         "passes": history.passes,
         "in_flight": len(history.pending) if now.running else 0,
-        "next_pass": history.next_due() or None,
+        "next_pass": now.next_due or None,
         "verdicts": history.tally(),
+        **({} if now.stored is None else _stored_facts(now.stored)),
+    }
+
+
+def _stored_facts(stored: StoredStanding) -> dict[str, object]:
+    """What a run in a store has besides: its shards and its workers."""
+    return {
+        "shards": {
+            "all": stored.shards,
+            "done": stored.done,
+            "held": stored.held,
+            "silent": stored.silent,
+        },
+        "workers": [
+            {
+                "name": one.name,
+                "shards": one.shards,
+                "rate": round(one.rate, 2),
+                "waiting": one.waiting or None,
+                "silent_seconds": round(one.silent, 1),
+                "append_ms": round(one.append_ms, 1),
+            }
+            for one in stored.workers
+        ],
     }
 
 
@@ -81,8 +108,8 @@ def _table(folder: Path, now: Standing) -> str:
     """The verdicts that occur, with their share."""
     from campaign.report import formatting
 
-    history, tally = now.history, now.history.tally()
-    planned, due = sum(tally.values()), history.next_due()
+    tally, due = now.history.tally(), now.next_due
+    planned = sum(tally.values())
     parts = [
         *([now.reason] if now.state == "waiting" else [now.state, now.reason]),
         formatting.rate_text(now.rate) if now.running else "",
@@ -93,4 +120,17 @@ def _table(folder: Path, now: Standing) -> str:
         for name, count in tally.items()
         if count
     ]
-    return "\n".join([f"{folder}: {', '.join(filter(None, parts))}", *rows, f"  {'planned':<14}{planned:>10,}"])
+    stored = [] if now.stored is None else _stored_lines(now.stored)
+    total = f"  {'planned':<14}{planned:>10,}"
+    return "\n".join([f"{folder}: {', '.join(filter(None, parts))}", *rows, total, *stored])
+
+
+def _stored_lines(stored: StoredStanding) -> Iterator[str]:
+    """The shards of a run in a store, and its workers."""
+    from campaign.report import formatting
+
+    silent = f", {stored.silent:,} of them silent: taken over when 30 s are up" if stored.silent else ""
+    yield f"  shards        {stored.done:>10,} of {stored.shards:,} done, {stored.held:,} held{silent}"
+    for one in stored.workers:
+        told = f"waiting: {one.waiting}" if one.waiting else formatting.rate_text(one.rate)
+        yield f"  worker {one.name}: {formatting.counted(one.shards, 'shard')}, {told}, store {one.append_ms:.0f} ms"

@@ -15,7 +15,7 @@ from pathlib import Path
 from campaign.errors import StorageError
 from campaign.ledger.journal import journal_file, journal_reader
 from campaign.ledger.journal.journal_records import Changed, Ended, Merged, Opened, Pass, Started, VerdictRecord, encode
-from campaign.ledger.journal_writer import JournalWriter
+from campaign.ledger.journal.journal_writer import JournalWriter
 from campaign.ledger.recovery import recover
 from campaign.ledger.shards.held_leftovers import held_leftovers
 from campaign.ledger.shards.shard_reader import Leftover, Line, ShardSpan, shard_journals

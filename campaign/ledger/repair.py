@@ -27,7 +27,7 @@ from campaign.ledger.journal.journal_records import (
     decode,
     encode,
 )
-from campaign.ledger.journal_writer import LARGEST_BLOCK
+from campaign.ledger.journal.journal_writer import LARGEST_BLOCK
 from campaign.ledger.run_folder import locked
 from campaign.ledger.shards.shard_reader import FOLDER, ShardSpan, shard_journals
 from campaign.ledger.state.recipient_states import BY_NAME, is_date

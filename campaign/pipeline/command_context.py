@@ -10,14 +10,17 @@ from pathlib import Path
 
 from campaign.audience.columns.template_names import column_of
 from campaign.audience.screening.screen_rows import Suppression
+from campaign.audience.sources.file_set import matching_files
 from campaign.compose.composer import Brief
-from campaign.config import Settings
+from campaign.config import Settings, load
 from campaign.config.campaign_secret import load_secret
 from campaign.config.feedback import OTHERS, FeedbackSection
 from campaign.config.ledger import InDoubt
 from campaign.delivery.relays.relay_rewrites import idempotency_header, rewritten
-from campaign.errors import StorageError
+from campaign.errors import ConfigError, StorageError
 from campaign.ledger import feedback_store, run_folder, suppressed_csv
+from campaign.ledger.postgres.copy_mark import campaign_file
+from campaign.ledger.recovery import read_history
 from campaign.model import Identity
 from campaign.pipeline.operate.suppression_view import told_entries
 from campaign.report.live.console import path_text
@@ -100,7 +103,13 @@ class Job:
 def private_files(settings: Settings) -> Iterator[Path]:
     """Files that no letter may contain, whatever a row names: the campaign file, lists, secrets, and the runs."""
     base, audience, delivery = settings.base, settings.audience, settings.delivery
-    passwords = (audience.password_file, delivery.password_file, delivery.token_file, *delivery.password_files.values())
+    passwords = (
+        audience.password_file,
+        delivery.password_file,
+        delivery.token_file,
+        settings.ledger.store_password_file,
+        *delivery.password_files.values(),
+    )
     logins = (delivery.oauth and delivery.oauth.file, settings.report.push_login_file)
     keys = (
         *(delivery.tls_client_certificate, delivery.tls_client_key),
@@ -114,6 +123,7 @@ def private_files(settings: Settings) -> Iterator[Path]:
         file = source.removeprefix("sqlite:///").partition("?")[0]
         if file and "://" not in file:
             yield base / file
+            yield from matching_files(file, base)
     yield from (base / file for file in _feedback_files(settings.feedback))
     runs = base / settings.ledger.directory
     if (base / settings.compose.root).resolve().is_relative_to(runs.resolve()):  # then it also holds others' files
@@ -160,3 +170,22 @@ def lay_over(settings: Settings, options: Options) -> Settings:
         ledger = settings.ledger.model_copy(update={"in_doubt": options.in_doubt})
         settings = settings.model_copy(update={"ledger": ledger})
     return settings
+
+
+def job_of(run: Path) -> Job:
+    """The campaign that a run belongs to, from the file named in its journal, with the run's own name and edition.
+
+    Raises ConfigError.
+    """
+    opened = read_history(run, running=True).opened
+    file = campaign_file(run) or Path(opened.file)
+    if not opened.file or not file.exists():
+        raise ConfigError(
+            "The campaign file of this run is gone.",
+            evidence=f"{run}: {file if opened.file else 'no file recorded'}",
+            next_step="put it back; its secret and settings are needed",
+        )
+    job = prepare(load(file))
+    named = job.settings.campaign.model_copy(update={"name": opened.campaign})
+    settings = job.settings.model_copy(update={"campaign": named})
+    return Job(settings, opened.edition, job.directory, run.parent, job.secret)

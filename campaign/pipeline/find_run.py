@@ -15,6 +15,7 @@ from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
+from campaign.pipeline.command_context import prepare
 from campaign.report.live.console import path_text
 from campaign.system.user_name import user_name
 
@@ -38,6 +39,10 @@ def find_run(named: str, say: Callable[[str], None]) -> Path:
 def _of_campaign(named: str, say: Callable[[str], None]) -> Path:
     settings = load(Path(named))
     edition = settings.campaign.edition_at(datetime.now().astimezone())
+    if settings.ledger.store:
+        from campaign.pipeline.workers.stored_run import fetch_newest
+
+        fetch_newest(prepare(settings))
     folder = run_folder.edition_folder(settings.base / settings.ledger.directory, settings.campaign.name, edition)
     refuse_closed(folder)
     found = _newest_below(folder)

@@ -20,7 +20,8 @@ from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
 from campaign.ledger.postgres.run_copies import newest_stored, refresh_copy, run_records
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.segment_writer import LeaseLostError, StoreLostError
-from campaign.ledger.postgres.worker_session import StoreAwayError, WorkerSession
+from campaign.ledger.postgres.session_connection import StoreAwayError
+from campaign.ledger.postgres.worker_session import WorkerSession
 from campaign.ledger.recovery import read_history
 from campaign.ledger.shards.lease import nobody_due
 from campaign.ledger.shards.shard_ledger import ShardLedger

@@ -18,7 +18,7 @@ from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Intent, Opened, VerdictRecord
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
 from campaign.ledger.postgres.run_copies import RunCopy, note_copy, run_records
-from campaign.ledger.postgres.segments import ShardJournal, Span, pack, records_of
+from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack, records_of
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.recipient_states import DEFERRED, IN_DOUBT, VERDICTS, WAITING
 from campaign.ledger.state.run_state import RunState
@@ -61,7 +61,7 @@ def check_out(connection: StoreConnection, lease: EditionLease) -> None:
         (lease.edition,),
     ).fetchall()
     for row in rows:
-        _take_over(connection, lease, Span(*row))
+        _take_over(connection, lease, StoredShard(*row))
 
 
 def check_in(
@@ -106,7 +106,7 @@ def check_in(
     return {**copies, **{run.name: note_copy(run, copy) for run, copy in changed.items()}}
 
 
-def _take_over(connection: StoreConnection, lease: EditionLease, span: Span) -> None:
+def _take_over(connection: StoreConnection, lease: EditionLease, span: StoredShard) -> None:
     """Append to a shard as the holder of the edition, so that no earlier holder can; settle who was interrupted."""
     place = (span.run, span.shard)
     with connection.transaction():
@@ -178,7 +178,7 @@ def _add_tail(
         record = line[1]
         return record.number // size + 1 if isinstance(record, Intent | VerdictRecord) else 0
 
-    for shard, found in groupby(records_of(Span(run, 0, 0, 0), lines), key=shard_of):
+    for shard, found in groupby(records_of(StoredShard(run, 0, 0, 0), lines), key=shard_of):
         seqs[shard] = seqs.get(shard, 0) + 1
         _insert(connection, lease, run, shard, seqs[shard], b"".join(line for line, _ in found))
 

@@ -1,16 +1,46 @@
 """The mark in an edition's folder that its runs are copies of those in a store; without it they are runs on files.
 
-The two are never mixed: whoever one of them has served would be served again by the other.
+The two are never mixed: whoever one of them has served would be served again by the other. The mark is JSON: the
+store's address, and the campaign file on this machine.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, StorageError
 from campaign.ledger import run_folder
+from campaign.ledger.journal.journal_file import write_whole
 
-MARK = ".store"
+#: In an edition's folder; and in a run's, what it is a copy of.
+MARK, COPY = ".store", "store.json"
+
+
+def is_copy(run: Path) -> bool:
+    """Whether a run's folder is a copy of a run in a store."""
+    return (run / COPY).exists() or (run.parent / MARK).exists()
+
+
+def mark_edition(folder: Path, store: str, file: Path) -> None:
+    """Say in an edition's folder that its runs are copies. Raises StorageError."""
+    text = json.dumps({"store": store, "file": str(file.resolve())}) + "\n"
+    if not (folder / MARK).exists() or (folder / MARK).read_text(encoding="utf-8") != text:
+        write_whole(folder / MARK, text.encode())
+
+
+def campaign_file(run: Path) -> Path | None:
+    """The campaign file of a copy on this machine; None if the run is no copy."""
+    if not (run.parent / MARK).exists():
+        return None
+    try:
+        return Path(json.loads((run.parent / MARK).read_text(encoding="utf-8"))["file"])
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(
+            f"{run.parent / MARK} cannot be read.",
+            evidence=str(error),
+            next_step="run campaign send for this campaign, which writes it again",
+        ) from None
 
 
 def refuse_other_ledgers(folder: Path) -> None:

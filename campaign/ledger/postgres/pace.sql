@@ -208,7 +208,7 @@ BEGIN
     WHILE v_n < v_want LOOP
         IF p_open IS NULL THEN
             v_at := v_next;
-            EXIT WHEN v_at > v_beyond;
+            EXIT WHEN v_at > v_beyond AND v_n > 0;
         ELSE
             v_k := v_k + 1;
             EXIT WHEN v_k > cardinality(p_open);
@@ -235,6 +235,7 @@ BEGIN
                 CONTINUE candidates;
             END IF;
         END LOOP;
+        EXIT WHEN v_at > v_beyond AND p_open IS NULL;  -- now it is known when the next slot can be had
         starts := starts || v_at;
         stops := stops || (v_at + v_grace);
         v_n := v_n + 1;

@@ -17,14 +17,12 @@ from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import unwritable
-from campaign.ledger.postgres.copy_mark import MARK
+from campaign.ledger.postgres.copy_mark import COPY, mark_edition
 from campaign.ledger.postgres.edition_lease import StoreConnection
-from campaign.ledger.postgres.segments import Span, records_of, unpack
+from campaign.ledger.postgres.segments import StoredShard, records_of, unpack
 from campaign.ledger.shards.shard_reader import FOLDER as SHARDS
 from campaign.ledger.state.run_state import RunState
 from campaign.system.atomic_file import atomic_file, write_atomically
-
-COPY = "store.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +62,16 @@ def run_records(connection: StoreConnection, run: int) -> RunState:
         "SELECT data FROM campaign.segment WHERE run = %s AND shard = 0 ORDER BY seq", (run,)
     ).fetchall()
     lines = b"".join(unpack(row[0]) for row in rows)
-    return RunState.replay(record for _, record in records_of(Span(run, 0, 0, 0), lines))
+    return RunState.replay(record for _, record in records_of(StoredShard(run, 0, 0, 0), lines))
 
 
-def mark_copies(folder: Path, store: str) -> None:
-    """Say in an edition's folder that its runs are copies of those in this store, and remove runs that never were.
+def mark_copies(folder: Path, store: str, file: Path) -> None:
+    """Mark an edition's folder, and remove runs in it that are in no store; the caller holds the edition.
 
     Such a run was being made when its process was killed, and has served nobody.
     """
+    mark_edition(folder, store, file)
     try:
-        if not (folder / MARK).exists():
-            write_atomically(folder / MARK, f"{store}\n".encode())
         for run in run_folder.runs(folder):
             if not (run / COPY).exists():
                 shutil.rmtree(run)

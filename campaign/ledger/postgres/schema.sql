@@ -86,9 +86,9 @@ CREATE INDEX ON campaign.late (run, shard) WHERE NOT merged;
 CREATE TABLE campaign.worker (
     name text PRIMARY KEY,
     run bigint NOT NULL REFERENCES campaign.run ON DELETE CASCADE,
-    version text NOT NULL,
     started timestamptz NOT NULL DEFAULT clock_timestamp(),
     beat timestamptz NOT NULL DEFAULT clock_timestamp(),
+    rate real NOT NULL DEFAULT 0,
     waiting text NOT NULL DEFAULT '',
     append_ms real NOT NULL DEFAULT 0
 );

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from campaign.errors import CampaignError, DamageError, StorageError
-from campaign.ledger.postgres.segments import Span, pack
+from campaign.ledger.postgres.segments import StoredShard, pack
 from campaign.system.postgres import STATEMENT_SECONDS, StoreAddress, connect_async
 
 #: Seconds that letters wait for others, so that one statement serves many; and verdicts, while no intent waits.
@@ -51,7 +51,7 @@ class ShardLines:
 
     in_need: OSError | None = None
 
-    def __init__(self, span: Span, token: int, seq: int, deadline: float, wake: Callable[[], None]) -> None:
+    def __init__(self, span: StoredShard, token: int, seq: int, deadline: float, wake: Callable[[], None]) -> None:
         self.span, self.token, self.seq, self.deadline = span, token, seq, deadline
         self.path = Path(f"shard {span.shard}")
         self.lost = False
@@ -104,7 +104,7 @@ class SegmentWriter:
         #: Seconds that the last append took.
         self.took = 0.0
 
-    def open(self, span: Span, token: int, seq: int, deadline: float) -> ShardLines:
+    def open(self, span: StoredShard, token: int, seq: int, deadline: float) -> ShardLines:
         """Take a shard's lines from now on."""
         lines = ShardLines(span, token, seq, deadline, self._stirred)
         self._shards.append(lines)
@@ -249,7 +249,7 @@ class SegmentWriter:
         self._idle.set()
 
 
-def lease_lost(span: Span) -> LeaseLostError:
+def lease_lost(span: StoredShard) -> LeaseLostError:
     """The error of a worker whose shard another one has taken over."""
     return LeaseLostError(
         "Another worker has taken over a shard that this one held, as nothing was heard of it for too long.",
@@ -258,7 +258,7 @@ def lease_lost(span: Span) -> LeaseLostError:
     )
 
 
-def _forgotten(span: Span, seq: int) -> StoreLostError:
+def _forgotten(span: StoredShard, seq: int) -> StoreLostError:
     return StoreLostError(
         "The store has lost what it had confirmed, so nothing more is sent.",
         evidence=f"run {span.run}, shard {span.shard}: segment {seq} is gone",

@@ -29,7 +29,7 @@ _ZLIB = b"\x78"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StoredShard:
     """The place of a shard in the plan: recipients ``first`` to ``beyond`` (excluded)."""
 
     run: int
@@ -48,7 +48,7 @@ def unpack(data: bytes) -> bytes:
     return zlib.decompress(data) if data[:1] == _ZLIB else bytes(data)
 
 
-def records_of(span: Span, lines: bytes) -> Iterable[tuple[bytes, Record]]:
+def records_of(span: StoredShard, lines: bytes) -> Iterable[tuple[bytes, Record]]:
     """Each line with its record. Raises DamageError."""
     for line in lines.splitlines(keepends=True):
         record = decode(line[:-1])
@@ -64,7 +64,7 @@ def records_of(span: Span, lines: bytes) -> Iterable[tuple[bytes, Record]]:
 class ShardJournal:
     """What the segments of one shard add up to. ``seq`` is the number of the last; ``history`` numbers from 0."""
 
-    def __init__(self, span: Span, opened: Opened, segments: Iterable[tuple[int, int, bytes]]) -> None:
+    def __init__(self, span: StoredShard, opened: Opened, segments: Iterable[tuple[int, int, bytes]]) -> None:
         self.span, self.seq = span, 0
         self.history = RunState(msgspec.structs.replace(opened, recipients=span.beyond - span.first))
         #: The token under which each recipient's last intent was recorded.

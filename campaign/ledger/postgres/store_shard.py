@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 
-from campaign.ledger.letter_recorder import LetterRecorder
+from campaign.ledger.journal.letter_recorder import LetterRecorder
 from campaign.ledger.postgres.segment_writer import SegmentWriter, ShardLines
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.state.recipient_states import DEFERRED, WAITING

@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
 
-from campaign import __version__
 from campaign.errors import CampaignError, InternalError, StorageError
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.edition_lease import new_token
 from campaign.ledger.postgres.segment_writer import SegmentWriter, lease_lost
-from campaign.ledger.postgres.segments import ShardJournal, Span, pack
+from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack
+from campaign.ledger.postgres.session_connection import SessionConnection, StoreAwayError
 from campaign.ledger.postgres.store_shard import StoreShard
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_ledger import Shard
 from campaign.ledger.state.run_state import RunState
-from campaign.system.postgres import STATEMENT_SECONDS, StoreAddress, connect_async
+from campaign.system.postgres import StoreAddress
 
 #: Seconds that a lease of a shard lasts, and between two renewals.
 LEASE_SECONDS, RENEW_SECONDS = 30.0, 3.0
@@ -50,8 +50,10 @@ FROM unnest(%(shards)s::int[], %(tokens)s::bigint[], %(tallies)s::text[]) mine (
 WHERE s.run = %(run)s AND s.shard = mine.shard AND s.token = mine.token RETURNING s.shard
 """
 _BEAT = """
-INSERT INTO campaign.worker (name, run, version, append_ms) VALUES (%(me)s, %(run)s, %(version)s, %(took)s)
-ON CONFLICT (name) DO UPDATE SET beat = clock_timestamp(), append_ms = excluded.append_ms
+INSERT INTO campaign.worker (name, run, rate, waiting, append_ms)
+VALUES (%(me)s, %(run)s, %(rate)s, %(waiting)s, %(took)s)
+ON CONFLICT (name) DO UPDATE SET beat = clock_timestamp(), rate = excluded.rate, waiting = excluded.waiting,
+    append_ms = excluded.append_ms
 """
 _RELEASE = """
 UPDATE campaign.shard s SET holder = NULL, until = '-infinity', tally = %(tally)s,
@@ -73,10 +75,6 @@ SELECT array(SELECT sum(tally[n])::bigint FROM campaign.shard, generate_series(1
 
 
 State = Literal["run", "pause", "stop", "cancel"]
-
-
-class StoreAwayError(StorageError):
-    """The store does not answer now; it may be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +102,8 @@ class StoreStanding:
 class WorkerSession:
     """One session of the worker ``me`` on a run. ``history`` is the worker's, where leases are laid into.
 
+    ``activity`` says how many letters the worker has served, and what it waits for, in words.
+
     Use `work` as a task while the session lasts. Methods raise StorageError once the session has failed.
     """
 
@@ -116,13 +116,14 @@ class WorkerSession:
         history: RunState,
         *,
         resend: bool,
+        activity: Callable[[], tuple[int, str]] = lambda: (0, ""),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._address, self._run, self._opened, self._me = address, run, opened, me
-        self._history, self._resend, self._clock = history, resend, clock
+        self._store = SessionConnection(address)
+        self._run, self._opened, self._me = run, opened, me
+        self._history, self._resend, self._activity, self._clock = history, resend, activity, clock
+        self._told: tuple[float, int] | None = None
         self.writer = SegmentWriter(address, clock)
-        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
-        self._turn = asyncio.Lock()
         self._held: dict[int, StoreShard] = {}
         self._left: list[StoreShard] = []
         self._passes = 0
@@ -134,11 +135,11 @@ class WorkerSession:
         """The next shard that is free and due; None if there is none now. It counts as held from now on."""
         token, asked = new_token(), self._clock()
         wanted = {"me": self._me, "token": token, "run": self._run, "lease": LEASE_SECONDS}
-        row = await self._one(_LEASE, wanted)
+        row = await self._store.one(_LEASE, wanted)
         if row is None:
             return None
         shard, first, beyond, now = row
-        span = Span(self._run, shard, first, beyond)
+        span = StoredShard(self._run, shard, first, beyond)
         journal = await self._take_over(span, token, now)
         self._passes += 1
         lease = journal.lease(self._passes, resend=self._resend)
@@ -169,18 +170,18 @@ class WorkerSession:
                 "done": after is None,
                 "after": after or 0.0,
             }
-            await self._execute(_RELEASE, values)
+            await self._store.execute(_RELEASE, values)
             self._forget(shard)
 
     async def testify(self) -> None:
         """Hand in what a failed session could not record, for whoever has its shards now."""
         for shard in list(self._held.values()):
             if unsaid := b"".join(shard.lines.unsaid):
-                await self._execute(
+                await self._store.execute(
                     "INSERT INTO campaign.late (run, shard, token, data) VALUES (%s, %s, %s, %s)",
                     (self._run, shard.span.shard, shard.lines.token, pack(unsaid)),
                 )
-                await self._execute(
+                await self._store.execute(
                     "UPDATE campaign.shard SET done = false WHERE run = %s AND shard = %s",
                     (self._run, shard.span.shard),
                 )
@@ -205,32 +206,31 @@ class WorkerSession:
 
     async def standing(self) -> StoreStanding:
         """Where the run stands."""
-        row = await self._one(_STANDING, (self._run,))
+        row = await self._store.one(_STANDING, (self._run,))
         if row is None:
             raise StorageError("The run is not in the store any more.", next_step="campaign status")
         return StoreStanding(*row)
 
     async def tally(self, verdicts: int) -> Sequence[int]:
         """How many recipients of the run have each of so many verdicts; a few seconds old at most."""
-        row = await self._one(_TALLY, {"run": self._run, "verdicts": verdicts})
+        row = await self._store.one(_TALLY, {"run": self._run, "verdicts": verdicts})
         return row[0] if row else ()
 
     async def close(self) -> None:
         """Close the connections."""
         await self.writer.close()
-        if self._connection is not None:
-            with suppress(psycopg.Error, OSError):
-                await self._connection.execute("DELETE FROM campaign.worker WHERE name = %s", (self._me,))
-                await self._connection.close()
+        with suppress(StoreAwayError):
+            await self._store.execute("DELETE FROM campaign.worker WHERE name = %s", (self._me,))
+        await self._store.close()
 
-    async def _take_over(self, span: Span, token: int, now: float) -> ShardJournal:
+    async def _take_over(self, span: StoredShard, token: int, now: float) -> ShardJournal:
         """Read a shard's journal, and append to it as the new holder; from then on no earlier holder can."""
         while True:
-            rows = await self._all(
+            rows = await self._store.all(
                 "SELECT seq, token, data FROM campaign.segment WHERE run = %s AND shard = %s ORDER BY seq",
                 (span.run, span.shard),
             )
-            late = await self._all(
+            late = await self._store.all(
                 "SELECT id, token, data FROM campaign.late WHERE run = %s AND shard = %s AND NOT merged ORDER BY id",
                 (span.run, span.shard),
             )
@@ -238,25 +238,23 @@ class WorkerSession:
             lines = journal.interrupted(now) + journal.testify([(one[1], one[2]) for one in late]) + journal.leased(now)
             journal.seq += 1
             try:
-                await self._execute(
+                await self._store.execute(
                     "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)",
                     (span.run, span.shard, journal.seq, token, pack(lines)),
                 )
             except psycopg.errors.UniqueViolation:
                 continue  # the earlier holder wrote meanwhile
             if late:
-                await self._execute(
+                await self._store.execute(
                     "UPDATE campaign.late SET merged = true WHERE id = ANY(%s)", ([one[0] for one in late],)
                 )
             return journal
 
     async def _renew_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
+        while not self.failure:
             with suppress(StoreAwayError):  # the deadline passes by itself
                 await self._renew()
-            if self.failure:
-                return
+            await asyncio.sleep(RENEW_SECONDS)
 
     async def _renew(self) -> None:
         asked, held = self._clock(), list(self._held.values())
@@ -267,9 +265,8 @@ class WorkerSession:
             "tokens": [shard.lines.token for shard in held],
             "tallies": ["{" + ",".join(map(str, shard.tally())) + "}" for shard in held],
         }
-        found = {row[0] for row in await self._all(_RENEW, values)} if held else set()
-        beat = {"me": self._me, "run": self._run, "version": __version__, "took": self.writer.took * 1000}
-        await self._execute(_BEAT, beat)
+        found = {row[0] for row in await self._store.all(_RENEW, values)} if held else set()
+        await self._store.execute(_BEAT, self._beat(asked))
         for shard in held:
             if shard.span.shard in found:
                 shard.lines.deadline = asked + LEASE_SECONDS
@@ -277,41 +274,15 @@ class WorkerSession:
                 shard.lines.lose()
                 self.failure = lease_lost(shard.lines.span)
 
+    def _beat(self, now: float) -> dict[str, object]:
+        """What this worker tells of itself; its rate is that since the last time."""
+        before, (served, waiting) = self._told, self._activity()
+        self._told = (now, served)
+        rate = (served - before[1]) / max(now - before[0], 0.001) if before else 0.0
+        took = self.writer.took * 1000
+        facts = {"me": self._me, "run": self._run}
+        return {**facts, "rate": rate, "waiting": waiting, "took": took}
+
     def _forget(self, shard: StoreShard) -> None:
         self.writer.leave(shard.lines)
         del self._held[shard.span.shard]
-
-    async def _one(self, statement: str, values: Any) -> tuple[Any, ...] | None:
-        rows = await self._all(statement, values)
-        return rows[0] if rows else None
-
-    async def _all(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
-        async with self._statement() as connection:
-            return await (await connection.execute(statement, values)).fetchall()
-
-    async def _execute(self, statement: str, values: Any) -> None:
-        async with self._statement() as connection:
-            await connection.execute(statement, values)
-
-    @asynccontextmanager
-    async def _statement(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-        """One statement at a time, within the time limit; after that the connection is given up."""
-        async with self._turn:
-            try:
-                async with asyncio.timeout(STATEMENT_SECONDS):
-                    yield await self._connected()
-            except psycopg.errors.UniqueViolation:
-                raise
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                if self._connection is not None:
-                    await self._connection.close()
-                raise StoreAwayError(
-                    f"The store {self._address.text} does not answer.",
-                    evidence=" ".join(str(error).split()) or type(error).__name__,
-                    next_step="see to the database, then run the same command again; it continues where it stopped",
-                ) from None
-
-    async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect_async(self._address)
-        return self._connection

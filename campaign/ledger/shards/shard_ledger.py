@@ -13,7 +13,7 @@ from typing import Protocol
 
 from campaign.errors import InternalError
 from campaign.ledger.journal.journal_file import JournalFile
-from campaign.ledger.journal_writer import JournalWriter
+from campaign.ledger.journal.journal_writer import JournalWriter
 from campaign.ledger.protocol import SenderLedger
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_reader import ShardSpan, shard_path

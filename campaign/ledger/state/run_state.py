@@ -86,7 +86,7 @@ class RunState(RecipientStates):
             Synced: self._synced,
             Ended: self._left,
             Merged: self._merged,
-            Leased: self._leased,
+            Leased: lambda record: self._passed(Pass(self.passes + 1, record.pass_at)),
         }
 
     @classmethod
@@ -175,8 +175,7 @@ class RunState(RecipientStates):
         self.look_at_clock(record.at)
         self.settle_interrupted(power_lost=power_lost(self.boot, record.boot))
         self.boot, self.durability = record.boot, record.durability
-        self.frontier = 0
-        self.ended = None
+        self.frontier, self.ended = 0, None
 
     def _changed(self, record: Changed) -> None:
         self.fingerprints = dict(record.fingerprints)
@@ -231,12 +230,6 @@ class RunState(RecipientStates):
 
     def _merged(self, record: Merged) -> None:
         self.shards = max(self.shards, record.shard)
-
-    def _leased(self, record: Leased) -> None:
-        """A worker took a shard: what it tries first has this date. Other workers go on meanwhile."""
-        self.look_at_clock(record.at)
-        self.passes, self.pass_at = self.passes + 1, int(record.pass_at)
-        self.run_clock.begin_pass(self.pass_at)
 
     def _left(self, record: Ended) -> None:
         self.look_at_clock(record.at)

@@ -12,7 +12,7 @@ from campaign.config.campaign import CampaignSection
 from campaign.config.units import sender_template
 from campaign.delivery.relays.relay import find
 from campaign.errors import ConfigError, InputError
-from campaign.pipeline.begin.found_list import OPTION, compression_of, is_database, is_text
+from campaign.pipeline.begin.found_list import OPTION, compression_of, is_database, is_set, is_text
 from campaign.pipeline.begin.text_encoding import EncodingSample, readings
 
 DEFAULT_SENDER = "News <news@example.com>"
@@ -31,7 +31,7 @@ def lists_in(folder: Path) -> list[Path]:
 
 def wanted_list(source: str, query: str, address: str, encoding: str) -> AudienceSection:
     """The section of the campaign file that was asked for. Raises InputError if there is no such file."""
-    if not is_database(source) and "://" not in source and not Path(source).exists():
+    if not is_database(source) and "://" not in source and not Path(source).exists() and not is_set(source):
         others = ", ".join(map(str, lists_in(Path(source).parent)))
         raise InputError(
             f"There is no list {source}.",
@@ -45,7 +45,7 @@ def wanted_list(source: str, query: str, address: str, encoding: str) -> Audienc
 
 def encodings_to_choose(wanted: AudienceSection) -> list[EncodingSample]:
     """The encodings that the list may be in; empty if none needs to be chosen. Raises InputError if there is none."""
-    if wanted.encoding or not is_text(wanted.source):
+    if wanted.encoding or not is_text(wanted.source) or is_set(wanted.source):
         return []
     return readings(locate(wanted.source, Path(), OPTION), wanted.compression)
 

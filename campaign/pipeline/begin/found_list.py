@@ -17,6 +17,7 @@ from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.screening.addresses import Refusal, parse_address
 from campaign.audience.screening.screen_rows import Screener, Suppression
 from campaign.audience.screening.suggested_settings import suggested_settings
+from campaign.audience.sources.file_set import names_files
 from campaign.audience.sources.row_chunks import Chunk
 from campaign.audience.sources.source_factory import DATABASES, TEXT, names_database, open_rows, row_of_names
 from campaign.audience.sources.source_file import SUFFIX_OF, bare_suffix
@@ -64,6 +65,11 @@ def is_database(source: str) -> bool:
 def needs_query(source: str) -> bool:
     """Whether the list is read by a select statement: from a database, or a file of one."""
     return names_database(source)
+
+
+def is_set(source: str) -> bool:
+    """Whether the text names a list in several files: a folder or a pattern."""
+    return names_files(source, Path())
 
 
 def is_text(source: str) -> bool:

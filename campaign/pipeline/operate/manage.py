@@ -6,26 +6,26 @@ Nothing here sends a letter. A run that another process is serving is only read,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan
-from campaign.config import load
 from campaign.config.units import Rate
 from campaign.delivery.control_file import State, write_control
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
+from campaign.ledger.postgres.copy_mark import is_copy
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
-from campaign.pipeline.command_context import Job, prepare
+from campaign.pipeline.command_context import job_of
 from campaign.pipeline.finish.close_run import gather_facts, verdict_codes, walk, write_all
 from campaign.pipeline.operate.accepted_list import accepted_message_ids, refuse_run_files
 from campaign.pipeline.operate.forget.letter_id import letter_id
 from campaign.pipeline.operate.publish_metrics import began_since, is_asked_for, publish_last
-from campaign.pipeline.operate.run_standing import is_running
+from campaign.pipeline.operate.run_standing import bring_up_to_date, is_running
 from campaign.pipeline.operate.suppress_dead import suppress_missing
 from campaign.report.facts import RunFacts
 from campaign.system.own_files import refuse_foreign
@@ -34,8 +34,12 @@ from campaign.system.own_files import refuse_foreign
 def steer(
     run: Path, *, state: State | None = None, rate: tuple[Rate, ...] | None = None, connections: int | None = None
 ) -> bool:
-    """Write the run's control file; returns whether a process is there to obey it now."""
+    """Record a request in the run's control file, or its store; returns whether a process obeys it now."""
     refuse_foreign(run.absolute().parent, run.absolute())
+    if is_copy(run):
+        from campaign.pipeline.workers.stored_run import steer_stored
+
+        return steer_stored(job_of(run), run, state, rate, connections)
     write_control(run, state=state, rate=rate, connections=connections)
     return is_running(run)
 
@@ -44,7 +48,7 @@ def cancel(run: Path) -> tuple[bool, ExitCode]:
     """End the run permanently. A process that serves it does so (True); otherwise it is done here."""
     if steer(run, state="cancel"):
         return True, ExitCode.SOME_FAILED
-    with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
+    with alone(run), checkpoint_of(run) as checkpoint:
         refuse_left_behind(run, checkpoint.history)
         for number in list(checkpoint.history.numbers(Verdict.WAITING, Verdict.DEFERRED)):
             checkpoint.settle(number, Verdict.CANCELLED, "campaign cancel ended the run before this letter was sent")
@@ -70,7 +74,7 @@ def resolve(run: Path, accepted: Path) -> tuple[int, int]:
     # The part before the @ is a keyed hash and suffices; the rest follows campaign.from, which may have changed.
     known = {one.partition("@")[0] for one in accepted_message_ids(accepted)}
     job = job_of(run)
-    with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
+    with alone(run), checkpoint_of(run) as checkpoint:
         plan, history = Plan.open(run / run_folder.PLAN), checkpoint.history
         if not history.rehearsal:
             refuse_run_files(accepted)
@@ -90,8 +94,8 @@ def report(run: Path) -> RunFacts:
 
     Metrics are those of the campaign's newest run, so they are published again only if this is it.
     """
-    job, plan = job_of(run), Plan.open(run / run_folder.PLAN)
-    running = is_running(run)
+    job, plan, running = job_of(run), Plan.open(run / run_folder.PLAN), is_running(run)
+    bring_up_to_date(run)
     history = read_history(run, running=running)
     if not running:
         suppress_missing(job, run, history)
@@ -103,22 +107,13 @@ def report(run: Path) -> RunFacts:
     return facts
 
 
-def job_of(run: Path) -> Job:
-    """The campaign that a run belongs to, from the file named in its journal, with the run's own name and edition.
+def alone(run: Path) -> AbstractContextManager[None]:
+    """A block in which nobody else changes the run or its edition. Raises UnfinishedError if somebody does."""
+    if is_copy(run):
+        from campaign.pipeline.workers.stored_run import whole_run
 
-    Raises ConfigError.
-    """
-    opened = read_history(run, running=True).opened
-    if not opened.file or not Path(opened.file).exists():
-        raise ConfigError(
-            "The campaign file of this run is gone.",
-            evidence=f"{run}: {opened.file or 'no file recorded'}",
-            next_step="put it back; its secret and settings are needed",
-        )
-    job = prepare(load(Path(opened.file)))
-    named = job.settings.campaign.model_copy(update={"name": opened.campaign})
-    settings = job.settings.model_copy(update={"campaign": named})
-    return Job(settings, opened.edition, job.directory, run.parent, job.secret)
+        return whole_run(job_of(run), run)
+    return run_folder.locked(run.resolve().parent)
 
 
 @contextmanager

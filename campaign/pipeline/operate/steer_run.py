@@ -13,7 +13,7 @@ from campaign.errors import ConfigError
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.run_state import RunState
 from campaign.pipeline.operate.manage import steer
-from campaign.pipeline.operate.run_standing import is_running, state_of
+from campaign.pipeline.operate.run_standing import bring_up_to_date, is_running, state_of
 from campaign.report.live.console import path_text
 
 LATER = "no process serves this run now; it takes effect when `campaign send` continues this run"
@@ -22,6 +22,7 @@ WITH_DOUBTS = "this run is finished; it takes effect if its letters in doubt are
 
 def steer_unfinished(run: Path, **changes: Any) -> str:
     """Steer ``run``; returns when that takes effect, "" for now. Raises ConfigError if the run is over."""
+    bring_up_to_date(run)
     history = None if is_running(run) else read_history(run)
     if history and run_is_over(history):
         raise ConfigError(
@@ -37,6 +38,7 @@ def steer_unfinished(run: Path, **changes: Any) -> str:
 
 def stop_unless_over(run: Path) -> str:
     """Stop ``run`` unless it is over; returns what has become of it, for people."""
+    bring_up_to_date(run)
     if not is_running(run) and run_is_over(read_history(run)):
         return "this run is over: there is nothing to stop"
     later = steer_unfinished(run, state="stop")

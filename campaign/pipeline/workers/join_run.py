@@ -14,7 +14,7 @@ from campaign.errors import DamageError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.check_in import check_in, check_out, server_identity
-from campaign.ledger.postgres.copy_mark import MARK, refuse_other_ledgers
+from campaign.ledger.postgres.copy_mark import mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
 from campaign.ledger.postgres.run_copies import (
     RunCopy,
@@ -26,15 +26,17 @@ from campaign.ledger.postgres.run_copies import (
     refresh_copy,
     run_records,
 )
+from campaign.ledger.postgres.schema import ensure_schema
 from campaign.model import Books
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.open_run import open_run
 from campaign.pipeline.start.campaign_time import refuse_late
 from campaign.pipeline.start.changed_inputs import accept_changed_inputs, refuse_changed_inputs
 from campaign.pipeline.start.choose_run import ChosenRun, choose, continue_run, continues
+from campaign.pipeline.workers.campaign_store import store_of
 from campaign.report.formatting import counted
 from campaign.report.live.console import Console, path_text
-from campaign.system.postgres import StoreAddress, store_errors
+from campaign.system.postgres import StoreAddress, connect, store_errors
 
 #: Seconds between two tries for an edition's folder that another worker on this machine uses for a moment.
 FOLDER_SECONDS = 0.2
@@ -51,23 +53,28 @@ class JoinedRun:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A campaign with its store: what every step of a worker needs."""
+    """A campaign with its store: what every step of a worker needs. Without a console nothing waits for others."""
 
     job: Job
     address: StoreAddress
     connection: StoreConnection
-    console: Console
+    console: Console | None = None
+
+    def say(self, text: str) -> None:
+        """Tell the person at the terminal."""
+        if self.console:
+            self.console.say(text)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[EditionLease]:
-        """The edition, held in the store and on this machine; waits while another command holds it."""
+        """The edition, held in the store and on this machine. While another command holds it, wait or refuse."""
         told: set[str] = set()
 
         def wait(holder: str) -> bool:
             if holder not in told:
                 told.add(holder)
-                self.console.say(f"waiting for {holder}, which is at work on this edition")
-            return True
+                self.say(f"waiting for {holder}, which is at work on this edition")
+            return self.console is not None
 
         job = self.job
         with (
@@ -110,7 +117,7 @@ class Shop:
         """The copies of the edition's runs, up to date, with every shard taken over."""
         with store_errors(self.address):
             check_out(self.connection, lease)
-            mark_copies(self.job.folder, self.address.text)
+            mark_copies(self.job.folder, self.address.text, self.job.settings.file)
             copies = refresh_copies(self.connection, lease.edition, self.job.folder)
         yield copies
 
@@ -121,6 +128,16 @@ class Shop:
         with store_errors(self.address):
             folder = self.job.folder
             return check_in(self.connection, lease, folder, copies, to_serve=to_serve, resend=resend)
+
+
+@contextlib.contextmanager
+def opened_shop(job: Job, console: Console | None = None) -> Iterator[Shop]:
+    """A connection to the campaign's store, whose schema is made if need be."""
+    address = store_of(job.settings)
+    with connect(address) as connection:
+        with store_errors(address):
+            ensure_schema(connection)
+        yield Shop(job, address, connection, console)
 
 
 def join_run(shop: Shop, options: Options) -> JoinedRun | Books:
@@ -153,21 +170,21 @@ def _join(shop: Shop, options: Options) -> JoinedRun | None:
         history = run_records(shop.connection, found.run)
     folder = job.folder / found.stamp
     with folder_to_itself(job.folder), store_errors(shop.address):
-        (job.folder / MARK).touch()
+        mark_edition(job.folder, shop.address.text, job.settings.file)
         if copied(folder) is None:
             refresh_copy(shop.connection, found.run, folder)
     chosen = continue_run(job, folder, history)
     refuse_changed_inputs(job, options, chosen)
-    shop.console.say(f"joining run {path_text(folder)}: {counted(history.opened.recipients, 'recipient')} planned")
+    shop.say(f"joining run {path_text(folder)}: {counted(history.opened.recipients, 'recipient')} planned")
     return JoinedRun(found.run, chosen, history.opened)
 
 
 def _make(shop: Shop, options: Options, lease: EditionLease) -> JoinedRun | Books:
     """Choose or make the run as on files, in the copies, and check it in."""
-    job, console = shop.job, shop.console
+    job = shop.job
     with shop.checked_out(lease) as copies:
         refuse_late(job, options)
-        chosen = choose(job, options, console.loading)
+        chosen = choose(job, options, shop.console.loading if shop.console else None)
         if isinstance(chosen, Books):
             shop.check_in(lease, copies)
             return chosen
@@ -178,9 +195,9 @@ def _make(shop: Shop, options: Options, lease: EditionLease) -> JoinedRun | Book
     copy = copies[chosen.folder.name]
     opened = run_records(shop.connection, copy.run).opened
     for note in chosen.notes:
-        console.say(note)
+        shop.say(note)
     kind = "continuing" if chosen.continued else "new"
-    console.say(f"{kind} run {path_text(chosen.folder)}: {counted(chosen.plan.size, 'recipient')} planned")
+    shop.say(f"{kind} run {path_text(chosen.folder)}: {counted(chosen.plan.size, 'recipient')} planned")
     return JoinedRun(copy.run, chosen, opened)
 
 

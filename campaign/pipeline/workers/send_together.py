@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from campaign.delivery.control_file import Control
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger.postgres.check_in import WorkersError
 from campaign.ledger.postgres.edition_lease import worker_name
-from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.worker_session import WorkerSession
-from campaign.ledger.shards.shard_ledger import ShardLedger
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Books
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.finish.close_run import close_run
@@ -22,7 +22,7 @@ from campaign.pipeline.serve.serve_loop import Ending
 from campaign.pipeline.start.campaign_time import is_late
 from campaign.pipeline.start.run_announcement import nobody_left
 from campaign.pipeline.workers.campaign_store import refuse_unsuited, store_of
-from campaign.pipeline.workers.join_run import JoinedRun, Shop, join_run
+from campaign.pipeline.workers.join_run import JoinedRun, Shop, join_run, opened_shop
 from campaign.pipeline.workers.store_sender import StoreSender
 from campaign.pipeline.workers.worker_loop import WorkerLoop
 from campaign.report.live.console import Console
@@ -30,7 +30,6 @@ from campaign.report.live.event_log import open_log
 from campaign.report.live.logging_handler import passed_on
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.telemetry.tracing import span
-from campaign.system.postgres import connect, store_errors
 
 #: Seconds for which a worker that ends a run waits for others to leave it, and between two looks.
 LEAVE_SECONDS, LOOK_SECONDS = 60.0, 0.3
@@ -39,17 +38,16 @@ LEAVE_SECONDS, LOOK_SECONDS = 60.0, 0.3
 def send_together(job: Job, options: Options, console: Console) -> ExitCode:
     """Serve the edition's run in the store, beside whoever serves it already. Raises CampaignError."""
     refuse_unsuited(job)
-    address = store_of(job.settings)
-    with connect(address) as connection:
-        with store_errors(address):
-            ensure_schema(connection)
-        shop = Shop(job, address, connection, console)
+    with opened_shop(job, console) as shop:
         joined = join_run(shop, options)
         if isinstance(joined, Books):
             console.say(nobody_left(job, joined, retry=options.retry))
             return ExitCode.DONE
-        ending = over_or_stopped(shop, joined) or serve_beside_others(shop, joined, options)
-        return leave(shop, joined, ending)
+        ending = over_or_stopped(shop, joined)
+    if ending is None:
+        ending = serve_beside_others(job, joined, options, console)
+    with opened_shop(job, console) as shop:  # another connection: the store may have been away meanwhile
+        return leave(shop, joined, ending, console)
 
 
 def over_or_stopped(shop: Shop, joined: JoinedRun) -> Ending | None:
@@ -60,22 +58,22 @@ def over_or_stopped(shop: Shop, joined: JoinedRun) -> Ending | None:
     return Ending() if state == "cancel" or is_late(shop.job.settings) else None
 
 
-def serve_beside_others(shop: Shop, joined: JoinedRun, options: Options) -> Ending:
+def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: Console) -> Ending:
     """Serve free shards until none is left or this worker is to stop, with progress on the console."""
-    job, chosen, me = shop.job, joined.chosen, worker_name()
+    address, chosen, me = store_of(job.settings), joined.chosen, worker_name()
     counts, allowance = Counts(total=chosen.plan.size), Allowance(options.limit)
     resend = job.settings.ledger.in_doubt == "resend"
     progress = Progress(
         counts,
-        stream=shop.console.stream,
-        is_terminal=shop.console.is_terminal,
+        stream=console.stream,
+        is_terminal=console.is_terminal,
         label=f"{job.settings.campaign.name} {job.edition}".strip(),
         interval=job.settings.report.interval,
         quiet=options.quiet,
     )
 
-    def session(ledger: ShardLedger) -> WorkerSession:
-        return WorkerSession(shop.address, joined.run, joined.opened, me, ledger.history, resend=resend)
+    def session(history: RunState, activity: Callable[[], tuple[int, str]]) -> WorkerSession:
+        return WorkerSession(address, joined.run, joined.opened, me, history, resend=resend, activity=activity)
 
     async def serve() -> Ending:
         sender = StoreSender(job, chosen, joined.opened, session, counts, allowance)
@@ -98,13 +96,13 @@ def serve_beside_others(shop: Shop, joined: JoinedRun, options: Options) -> Endi
             log.event("worker left", worker=me)
 
 
-def leave(shop: Shop, joined: JoinedRun, ending: Ending) -> ExitCode:
+def leave(shop: Shop, joined: JoinedRun, ending: Ending, console: Console) -> ExitCode:
     """Close the run if no other worker serves it, else leave it to them; returns this command's exit code."""
     _await_others(shop, joined)
     with shop.held() as lease:
         newest = shop.newest()
         if newest and newest.run == joined.run and not newest.open and not ending.codes:
-            shop.console.say("the run is over; another worker has written its report")
+            shop.say("the run is over; another worker has written its report")
             return first_of(code for code in ExitCode if code == newest.exit_code)
         try:
             with shop.checked_out(lease) as copies:
@@ -112,11 +110,11 @@ def leave(shop: Shop, joined: JoinedRun, ending: Ending) -> ExitCode:
                 with open_run(shop.job, joined.chosen) as run:
                     run.checkpoint.settle_pending()
                     settle_the_rest(run, ending)
-                    code = close_run(run, ending, shop.console)
+                    code = close_run(run, ending, console)
                 shop.check_in(lease, copies)
                 return code
         except WorkersError:
-            shop.console.say("this worker has left; others go on with the run")
+            shop.say("this worker has left; others go on with the run")
             return first_of(ending.codes or {ExitCode.UNFINISHED})
 
 

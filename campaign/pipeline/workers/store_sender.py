@@ -13,16 +13,19 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from campaign.delivery.control_file import Control, write_control
 from campaign.delivery.send.connection_pool import Rest
+from campaign.errors import CampaignError
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.postgres.worker_session import StoreAwayError, StoreStanding, WorkerSession
+from campaign.ledger.postgres.session_connection import StoreAwayError
+from campaign.ledger.postgres.worker_session import StoreStanding, WorkerSession
 from campaign.ledger.shards.lease import Lease, nobody_due
 from campaign.ledger.shards.shard_ledger import Shard, ShardLedger
 from campaign.ledger.state.recipient_states import VERDICTS
+from campaign.ledger.state.run_state import RunState
 from campaign.model import Recipient
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.serve.pass_order import Allowance
 from campaign.pipeline.serve.senders.sender import Sender
-from campaign.pipeline.serve.senders.sender_process import ASK_AT
+from campaign.pipeline.serve.senders.sender_process import ask_at
 from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.report.live.progress import Counts
 
@@ -31,14 +34,14 @@ LOOK_SECONDS, TALLY_SECONDS, TICK_SECONDS = 0.5, 2.0, 0.1
 
 
 class StoreSender:
-    """The sender of one worker, as `serve_loop.Senders` describes it. ``standing`` is the run's, a moment ago."""
+    """The sender of one worker, as `serve_loop.SendingSide` describes it. ``standing`` is the run's, a moment ago."""
 
     def __init__(
         self,
         job: Job,
         chosen: ChosenRun,
         opened: Opened,
-        new_session: Callable[[ShardLedger], WorkerSession],
+        new_session: Callable[[RunState, Callable[[], tuple[int, str]]], WorkerSession],
         counts: Counts,
         allowance: Allowance,
     ) -> None:
@@ -64,6 +67,8 @@ class StoreSender:
             try:
                 yield
             finally:
+                with contextlib.suppress(CampaignError):
+                    await self.count()
                 await self._end()
 
     async def serve_shards(self) -> int | None:
@@ -140,7 +145,9 @@ class StoreSender:
         self._sender.abort()
 
     def _begin(self) -> None:
-        self._session = self._new_session(self._ledger)
+        self._session = self._new_session(
+            self._ledger.history, lambda: (self._sender.recorder.written, self._sender.waiting)
+        )
         self._working = asyncio.create_task(self._session.work())
 
     async def _end(self) -> None:
@@ -186,7 +193,7 @@ class StoreSender:
             for left, recipient in zip(range(len(wanted) - 1, -1, -1), found, strict=False):
                 if self._draining or not self._allowance.left:
                     return
-                if left == min(ASK_AT, len(wanted) - 1):
+                if left == ask_at(len(wanted)):
                     self._needs.set()
                 self._allowance.spend(1)
                 yield recipient

@@ -8,7 +8,7 @@ from campaign.delivery.control_file import Control
 from campaign.errors import StorageError
 from campaign.exit_codes import ExitCode
 from campaign.ledger.postgres.segment_writer import PATIENCE_SECONDS, LeaseLostError
-from campaign.ledger.postgres.worker_session import StoreAwayError
+from campaign.ledger.postgres.session_connection import StoreAwayError
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.pass_order import Allowance
 from campaign.pipeline.serve.serve_loop import ServeLoop

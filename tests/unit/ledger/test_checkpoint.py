@@ -13,7 +13,7 @@ from campaign.errors import StorageError, UnfinishedError
 from campaign.ledger.checkpoint import Checkpoint, create
 from campaign.ledger.journal import journal_file, journal_reader
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.journal_writer import FIRST_BLOCK
+from campaign.ledger.journal.journal_writer import FIRST_BLOCK
 from campaign.ledger.recovery import read_history
 from campaign.model import Letter, Outcome, Verdict
 from campaign.system import boot

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from campaign.audience.columns.column_types import text_cell
+from campaign.audience.sources.row_chunks import RowPlace
 from campaign.audience.sources.source_factory import open_source
 from campaign.errors import CampaignError
 from campaign.ledger.journal import journal_reader
@@ -56,7 +57,7 @@ def listed_lines(job: Job, person: KnownPerson, notes: list[str]) -> Iterator[st
         for chunk in source.chunks():
             for line, row in zip(chunk.lines, chunk.rows, strict=True):
                 if person.is_theirs(str(text_cell(row[column]))):
-                    yield f"{source.name}:{line}"
+                    yield str(RowPlace.of(line, source.files)) if source.files else f"{source.name}:{line}"
     except CampaignError as error:
         notes.append(f"the campaign's own list could not be searched: {error.what}")
 

@@ -34,8 +34,8 @@ from campaign.report.live.progress import Counts
 from campaign.system.boot import boot_clock
 
 WATCH_SECONDS = 0.25
-#: So many recipients before the end of a shard a sender asks for the next: in time, and no earlier than it needs it.
-ASK_AT = 128
+#: A sender asks for its next shard when so many recipients of one are left, or this share: in time, and no earlier.
+ASK_AT, ASK_SHARE = 128, 0.25
 #: Signals of a terminal or a service manager, which the parent handles for all.
 NOT_FOR_SENDERS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
@@ -127,7 +127,7 @@ class SenderProcess:
             for left, recipient in zip(range(len(wanted) - 1, -1, -1), found, strict=False):
                 if self._draining:
                     return
-                if left == min(ASK_AT, len(wanted) - 1):
+                if left == ask_at(len(wanted)):
                     self._send(messages.Want())
                 self._ledger.reserve(recipient.number)
                 yield recipient
@@ -215,6 +215,11 @@ class Forward(logging.Handler):
         """Send one record."""
         with contextlib.suppress(OSError):
             self._pipe.send(messages.Told(record.levelno, record.name, record.getMessage()))
+
+
+def ask_at(recipients: int) -> int:
+    """How many recipients of a shard of so many are left when its holder asks for the next."""
+    return min(ASK_AT, int(recipients * ASK_SHARE))
 
 
 def connection_share(total: int, index: int, senders: int) -> int:

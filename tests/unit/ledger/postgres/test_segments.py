@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from campaign.errors import DamageError
 from campaign.ledger.journal.journal_records import Intent, Leased, Opened, VerdictRecord, decode, encode
-from campaign.ledger.postgres.segments import SMALL, ShardJournal, Span, pack, unpack
+from campaign.ledger.postgres.segments import SMALL, ShardJournal, StoredShard, pack, unpack
 from campaign.model import Verdict
 
 OPENED = Opened("gazette", "", "run", 1, 1000, "plan", {}, "shape", 100.0, "trace")
-SPAN = Span(1, 3, 200, 300)
+SPAN = StoredShard(1, 3, 200, 300)
 MINE, OTHERS = 11, 22
 
 

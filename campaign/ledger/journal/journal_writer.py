@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from campaign.ledger.journal.group_sync import GroupSync
 from campaign.ledger.journal.journal_file import JournalFile
 from campaign.ledger.journal.journal_records import ReservedUpTo, Synced
-from campaign.ledger.letter_recorder import LetterRecorder
+from campaign.ledger.journal.letter_recorder import LetterRecorder
 from campaign.ledger.state.run_state import RunState
 
 #: Recipients reserved at first; the block grows until one sync covers about two seconds of sending.

@@ -1,0 +1,233 @@
+"""Several machines serve one run: the same command in folders of their own, a store between them, one relay."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.servers.shelf import Shelf
+from tests.support.servers.store_server import StoreServer, store_server
+from tests.support.stand import Running, Stand, until
+
+PEOPLE = 900  # nine shards
+SLOW = 0.02
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StoreServer]:
+    with store_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def shelf() -> AsyncIterator[Shelf]:
+    async with Shelf() as shelf:
+        yield shelf
+
+
+@pytest.fixture
+async def machines(
+    tmp_path: Path, server: StoreServer, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[Stand]]:
+    """Three machines with the same campaign; each has a folder of its own."""
+    monkeypatch.setattr("tests.support.stand.PATIENCE", 60.0)
+    url, found = server.database(), []
+    secret = tmp_path / "secret"
+    secret.write_text("one secret for all machines, of some length\n")
+    secret.chmod(0o600)
+    for name in ("one", "two", "three"):
+        folder = tmp_path / name
+        folder.mkdir()
+        machine = Stand(folder, PEOPLE)
+        machine.set(campaign__secret_file="../secret", ledger__store=url)
+        machine.set(delivery__relay=shelf.url, delivery__connections=4)
+        found.append(machine)
+    yield found
+    for machine in found:
+        await machine.leave()
+
+
+def everybody(shelf: Shelf, people: int = PEOPLE) -> bool:
+    """Whether each of them has exactly one letter."""
+    return Counter(shelf.recipients) == Counter(f"p{number}@example.com" for number in range(people))
+
+
+async def all_at_work(machines: list[Stand], shelf: Shelf) -> list[Running]:
+    """All machines send, and have letters under way."""
+    shelf.waits["dot"] = 0.3
+    running = [await machine.sending() for machine in machines]
+    await until(lambda: shelf.open == 4 * len(machines), "all are at work")
+    shelf.waits["dot"] = SLOW
+    return running
+
+
+async def status(machine: Stand) -> Any:
+    return json.loads((await machine.campaign("status", machine.file, "--json")).ends(0).out)
+
+
+async def test_one_makes_the_run_the_others_join_and_each_letter_leaves_once(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    running = await all_at_work(machines, shelf)
+    now = await status(machines[0])
+    assert now["running"] is True
+    assert len(now["workers"]) == 3
+    ended = [await one.end() for one in running]
+    assert [one.code for one in ended] == [0, 0, 0]
+    assert everybody(shelf)
+    talk = "".join(one.err for one in ended)
+    assert talk.count("new run") == 1
+    assert talk.count("joining run") == 2
+    assert talk.count("another worker has written its report") == 2
+    closed = [machine for machine in machines if (machine.run / "summary.json").exists()]
+    assert len(closed) == 1
+    assert closed[0].verdicts() == {"accepted": PEOPLE}
+    for machine in machines:
+        (await machine.send()).ends(0, "Nobody is left")
+
+
+async def test_a_worker_that_is_killed_leaves_its_doubts_and_the_others_take_its_shards(
+    machines: list[Stand], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, _ = await all_at_work(machines, shelf)
+    await one.kill()
+    (await two.end()).ends(4, "in doubt")
+    listed = sum(
+        len((machine.run / "in-doubt.csv").read_text().splitlines()) - 1
+        for machine in machines
+        if (machine.run / "in-doubt.csv").exists()
+    )
+    assert 0 < listed <= 4
+    arrived = Counter(shelf.recipients)
+    assert max(arrived.values()) == 1
+    assert PEOPLE - listed <= len(arrived) <= PEOPLE
+
+
+async def test_a_worker_that_was_frozen_for_too_long_sends_nothing_more_of_what_others_took(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    one, two, _ = await all_at_work(machines, shelf)
+    one.signal(signal.SIGSTOP)
+    try:
+        ended = await two.end()
+    finally:
+        one.signal(signal.SIGCONT)
+    assert ended.code in (0, 4, 75)
+    await one.end()
+    assert max(Counter(shelf.recipients).values()) == 1
+    now = await status(machines[1])
+    assert now["verdicts"]["waiting"] == 0
+    assert now["verdicts"]["accepted"] + now["verdicts"]["in_doubt"] == PEOPLE
+    assert len(set(shelf.recipients)) >= now["verdicts"]["accepted"]
+
+
+async def test_the_store_may_restart_in_the_middle(machines: list[Stand], shelf: Shelf, server: StoreServer) -> None:
+    running = await all_at_work(machines[:2], shelf)
+    await asyncio.to_thread(server.stop, "immediate")
+    await asyncio.to_thread(server.start)
+    for one in running:
+        (await one.end()).ends(0)
+    assert everybody(shelf)
+
+
+async def test_a_run_is_steered_from_any_machine(machines: list[Stand], shelf: Shelf) -> None:
+    one, two = await all_at_work(machines[:2], shelf)
+    (await machines[2].campaign("stop", machines[2].file)).ends(0)
+    for running in (one, two):
+        (await running.end()).ends(5)
+    now = await status(machines[2])
+    assert (now["state"], now["running"]) == ("stopped", False)
+    (await machines[0].send()).ends(5)
+    (await machines[2].campaign("resume", machines[2].file)).ends(0)
+    (await machines[1].send()).ends(0)
+    assert everybody(shelf)
+
+
+async def test_a_run_is_cancelled_from_any_machine(machines: list[Stand], shelf: Shelf) -> None:
+    one, two = await all_at_work(machines[:2], shelf)
+    (await machines[2].campaign("cancel", machines[2].file)).ends(0)
+    codes = {(await running.end()).code for running in (one, two)}
+    assert codes == {3}
+    now = await status(machines[2])
+    assert now["state"] == "cancelled"
+    assert now["verdicts"]["accepted"] + now["verdicts"]["cancelled"] == PEOPLE
+    (await machines[0].campaign("retry", machines[0].file)).ends(0)
+    assert everybody(shelf)
+
+
+async def test_doubts_are_settled_by_hand_on_any_machine(machines: list[Stand], shelf: Shelf) -> None:
+    one, *_ = await all_at_work(machines[:1], shelf)
+    await one.kill()
+    # a lease of the dead runs for 30 s; the next command takes its shards over then
+    (await machines[1].send()).ends(4)
+    with (machines[1].run / "in-doubt.csv").open() as file:
+        ids = [line.split(",")[2] for line in file.read().splitlines()[1:]]
+    (machines[2].folder / "log").write_text("\n".join(ids) + "\n")
+    (await machines[2].campaign("report", machines[2].file)).ends(0)
+    (await machines[2].campaign("resolve", machines[2].run, "--accepted", machines[2].folder / "log")).ends(0)
+    assert (await status(machines[0]))["verdicts"]["accepted"] == PEOPLE
+
+
+async def test_a_limit_of_letters_is_for_one_command_and_the_next_goes_on(machines: list[Stand], shelf: Shelf) -> None:
+    (await machines[0].send("--limit", 30)).ends(75)
+    assert len(shelf.recipients) == 30
+    (await machines[1].send()).ends(0)
+    assert everybody(shelf)
+
+
+async def test_templates_that_differ_on_a_machine_are_refused(machines: list[Stand], shelf: Shelf) -> None:
+    (await machines[0].send("--limit", 30)).ends(75)
+    machines[1].write("letter.txt", "Other words.\n")
+    (await machines[1].send()).tells(78, "letter.txt", step="--accept-changes")
+    assert len(shelf.recipients) == 30
+    (await machines[1].send("--accept-changes")).ends(0)
+    assert everybody(shelf)
+
+
+async def test_another_secret_is_refused(machines: list[Stand], shelf: Shelf) -> None:
+    (await machines[0].send("--limit", 30)).ends(75)
+    other = machines[1].write("other", "another secret, which makes other Message-IDs\n")
+    other.chmod(0o600)
+    machines[1].set(campaign__secret_file="other")
+    (await machines[1].send()).tells(78, "secret")
+    assert len(shelf.recipients) == 30
+
+
+async def test_runs_on_files_and_runs_in_a_store_are_never_mixed(machines: list[Stand], shelf: Shelf) -> None:
+    url = machines[0].settings["ledger"].pop("store")
+    (await machines[0].send("--limit", 5)).ends(75)
+    machines[0].set(ledger__store=url)
+    (await machines[0].send()).tells(78, "served twice")
+    (await machines[1].send("--limit", 5)).ends(75)
+    del machines[1].settings["ledger"]["store"]
+    (await machines[1].send()).tells(78, "kept in a store")
+    assert len(shelf.recipients) == 10
+
+
+@pytest.mark.parametrize(
+    ("keys", "evidence"),
+    [
+        ({"delivery__relay": "mailbox"}, "rehearsal"),
+        ({"delivery__processes": 2}, "one sender"),
+        ({"delivery__canary": 5}, "canary"),
+        ({"ledger__store": "postgresql://ada:secret@127.0.0.1/x"}, "password"),
+        ({"ledger__store": "postgresql://ada@db.example.com/x?sslmode=require"}, "verify-full"),
+        ({"ledger__store": "mysql://ada@127.0.0.1/x"}, "PostgreSQL"),
+    ],
+)
+async def test_what_a_store_does_not_go_with_is_refused(
+    machines: list[Stand], keys: dict[str, object], evidence: str
+) -> None:
+    (await machines[0].set(**keys).send()).tells(78, evidence)
+
+
+async def test_a_store_that_is_not_there_is_said(machines: list[Stand]) -> None:
+    machines[0].set(ledger__store="postgresql://ada@127.0.0.1:1/x")
+    (await machines[0].send()).tells(73, "refused", step="see that the server runs")
