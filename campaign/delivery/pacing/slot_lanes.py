@@ -62,7 +62,6 @@ class SlotLane:
     blocked: Rate | None = None
     used: int = 0
     lost: int = 0
-    dry: bool = False
     cap: float = SOME
     pace: float = 0.0
     spent: int = 0
@@ -98,10 +97,9 @@ class SlotLane:
             self.pace += (self.used / seconds - self.pace) * weight
         if self.lost > self.used:
             self.cap = max(FEW, self.cap / 2)
-        elif self.dry or self.used:
+        elif self.used:
             self.cap = min(MOST, max(SOME, self.cap * 2))
         self.used = self.lost = 0
-        self.dry = False
 
     def target(self, round_trip: float) -> int:
         """The number of slots to have ahead."""
@@ -159,7 +157,6 @@ class SlotBook:
         found = self._next(lane, group)
         if found is not None:
             return max(0.0, found[0] - now)
-        lane.dry = True
         return max(SOON, lane.first - now, self.account.first - now if self.account.limited else 0.0)
 
     def take(self, group: str, now: float) -> bool:
@@ -171,7 +168,6 @@ class SlotBook:
         self._expire(now)
         found = self._next(lane, group)
         if found is None or found[0] > now:
-            lane.dry = lane.dry or found is None
             return False
         slot = self._slots[found[1]].popleft()
         self.account.used += 1
