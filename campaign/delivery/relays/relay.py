@@ -235,6 +235,7 @@ def _gateway(
         port=gateway.port,
         tls="implicit" if gateway.tls else "none",
         login=login,
+        fingerprint=bytes.fromhex(settings.tls_fingerprint.replace(":", "")),
         own_certificate=own,
         limits=gateway.rate if not settings.rate else (),
         connections=gateway.connections,

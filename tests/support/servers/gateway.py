@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -50,6 +51,7 @@ class FakeGateway:
     account: tuple[int, str] = (404, "{}")
     delay: float = 0.0
     checks: bool = True
+    context: ssl.SSLContext | None = None
     taken: list[Taken] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -62,7 +64,7 @@ class FakeGateway:
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 22)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 22, ssl=self.context)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -77,7 +79,8 @@ class FakeGateway:
     def url(self) -> str:
         place = {"ses-api": "/eu-west-1", "mailgun-api": "/example.com"}.get(self.kind, "")
         user = "news%40example.com@" if self.kind in ("gmail-api", "graph-api") else ""
-        return f"{self.kind}+http://{user}127.0.0.1:{self.port}{place}"
+        scheme = "https" if self.context else "http"
+        return f"{self.kind}+{scheme}://{user}127.0.0.1:{self.port}{place}"
 
     @property
     def environment(self) -> dict[str, str]:
