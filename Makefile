@@ -7,6 +7,7 @@ CAMPAIGN ?= sample_data/newsletter.toml
 ARGS     ?=
 PYTHON   ?= python3
 WHEN     ?= Mon *-*-* 08:00
+N        ?= 4
 VENV     := .venv
 BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -15,7 +16,7 @@ schedule unschedule: export CAMPAIGN := $(CAMPAIGN)
 schedule: export WHEN := $(WHEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-feedback test check preview send collect status report stats retry schedule unschedule setup lint types test-twice fresh ci torture simulate bench profile clean
+.PHONY: help demo demo-feedback demo-workers test check preview send workers collect status report stats retry schedule unschedule setup lint types test-twice fresh ci torture simulate bench profile clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } /^##@/ { printf "\n%s\n", substr($$0, 5) }' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ demo: $(VENV)/installed ## Send the sample newsletter to a mailbox in this folde
 demo-feedback: $(VENV)/installed ## Send an edition, let some of it bounce, and see who is left out of the next
 	@$(BIN)/python sample_data/feedback_demo.py
 
+demo-workers: $(VENV)/with-store ## Four workers share 20,000 letters, one is killed half-way (STORE=url: your own PostgreSQL)
+	@$(BIN)/python sample_data/workers_demo.py $(if $(STORE),--store '$(STORE)') $(ARGS)
+
 ##@ For your own campaign (CAMPAIGN=path.toml)
 
 check: $(VENV)/installed ## Everything short of sending: data, every letter, the relay
@@ -41,6 +45,9 @@ preview: $(VENV)/installed ## Some letters as .eml files and a page for the brow
 
 send: $(VENV)/installed ## Send; again after any stop, it continues
 	@$(call run,send $(CAMPAIGN))
+
+workers: $(VENV)/with-store ## N=4 senders of one run on this machine, over the campaign's store
+	@$(BIN)/python deploy/start_workers.py '$(N)' '$(CAMPAIGN)' $(ARGS) || { code=$$?; printf '\ncampaign exited with %s; docs/contract.md says what that means.\n' $$code >&2; exit $$code; }
 
 collect: $(VENV)/installed ## Read bounces, complaints and unsubscribes, and act on them
 	@$(call run,collect $(CAMPAIGN))
@@ -71,8 +78,8 @@ test: $(VENV)/developing ## All tests
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 lint: $(VENV)/developing ## Style and errors
-	@$(BIN)/ruff format --check campaign tests benchmarks torture sample_data
-	@$(BIN)/ruff check campaign tests benchmarks torture sample_data
+	@$(BIN)/ruff format --check campaign tests benchmarks torture sample_data deploy
+	@$(BIN)/ruff check campaign tests benchmarks torture sample_data deploy
 
 types: $(VENV)/developing ## Types
 	@$(BIN)/mypy
@@ -112,6 +119,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/with-store: $(VENV)/installed
+	@$(BIN)/python -c 'import psycopg' 2> /dev/null || $(PIP) install --constraint constraints.txt --editable '.[postgresql]'
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed

@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from campaign.cli.main import cli
+from campaign.delivery.relays.relay import parse_relay
 from campaign.exit_codes import ExitCode
 from campaign.feedback.event_feeds.amazon import ses_event
+from campaign.system.postgres import store_address
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 #: What no further start would correct.
@@ -30,6 +32,67 @@ def test_the_cluster_starts_again_on_75_and_calls_a_person_on_everything_else() 
     [container] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert {"name": "CAMPAIGN__LEDGER__MUST_EXIST", "value": "true"} in container["env"]
     assert by_action == {"Ignore": {75, 143}, "FailJob": FOR_A_PERSON}
+
+
+def test_workers_in_a_cluster_need_no_volume_and_are_started_again_unless_a_person_must_look() -> None:
+    job = yaml.safe_load((DEPLOY / "kubernetes/workers.yaml").read_text())
+    assert (job["kind"], job["spec"]["parallelism"], "completions" in job["spec"]) == ("Job", 8, False)
+    pod = job["spec"]["template"]["spec"]
+    rules = job["spec"]["podFailurePolicy"]["rules"]
+    by_action = {rule["action"]: set(rule["onExitCodes"]["values"]) for rule in rules if "onExitCodes" in rule}
+    assert by_action == {"Ignore": {75, 143}, "FailJob": FOR_A_PERSON - {73}}  # 73: the store is away
+    assert pod["terminationGracePeriodSeconds"] == 60
+    assert "volumes" not in pod
+    [container] = pod["containers"]
+    assert "volumeMounts" not in container
+    assert {variable["name"] for variable in container["env"]} >= {
+        "CAMPAIGN__LEDGER__STORE",
+        "CAMPAIGN__LEDGER__DIRECTORY",
+        "CAMPAIGN_STORE_PASSWORD",
+        "CAMPAIGN_SECRET",
+    }
+
+
+def test_the_composed_workers_reach_store_and_relay_without_tls_and_are_not_started_again() -> None:
+    composed = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
+    services, workers = composed["services"], composed["services"]["campaign"]
+    environment = workers["environment"]
+    assert (workers["deploy"]["replicas"], workers["restart"], workers["stop_grace_period"]) == (4, "no", "60s")
+    assert store_address(environment["CAMPAIGN__LEDGER__STORE"]).parameters["host"] == "/var/run/postgresql"
+    assert "socket:/var/run/postgresql" in services["postgres"]["volumes"]
+    assert "socket:/var/run/postgresql" in workers["volumes"]
+    assert workers["network_mode"] == "service:relay"
+    assert parse_relay(environment["CAMPAIGN__DELIVERY__RELAY"]).host == "127.0.0.1"
+    mounted = {volume.partition(":")[0] for one in services.values() for volume in one["volumes"]}
+    assert mounted - {"${CAMPAIGN_HOME"} == set(composed["volumes"])
+    assert set(workers["depends_on"]) == {"postgres", "relay"}
+
+
+def test_the_image_is_built_from_files_that_exist_and_is_the_one_that_is_composed() -> None:
+    build = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"]["campaign"]["build"]
+    assert (DEPLOY / "compose" / build["context"]).resolve() == DEPLOY.parent
+    recipe = (DEPLOY.parent / build["dockerfile"]).read_text()
+    copied = [name for line in re.findall(r"^COPY (.+) \S+$", recipe, re.MULTILINE) for name in line.split()]
+    assert {"campaign", "pyproject.toml", "constraints.txt"} <= set(copied)
+    assert not [name for name in copied if not (DEPLOY.parent / name).exists()]
+
+
+def test_a_worker_unit_takes_its_campaign_from_its_name_and_starts_again_unless_a_person_must_look(
+    tmp_path: Path,
+) -> None:
+    unit = (DEPLOY / "systemd/campaign-worker@.service").read_text()
+    assert "Restart=on-failure\n" in unit
+    assert "StartLimitIntervalSec=0\n" in unit
+    assert "SuccessExitStatus=143\n" in unit
+    never = re.search(r"^RestartPreventExitStatus=(.+)$", unit, re.MULTILINE)
+    assert never is not None
+    assert {int(code) for code in never[1].split()} == FOR_A_PERSON - {73}
+    line = re.search(r"^ExecStart=/bin/sh -c '(.+)'$", unit, re.MULTILINE)
+    assert line is not None
+    script = line[1].replace("%i", "the-gazette-2").replace("%%", "%").replace("$$", "$")  # as systemd reads it
+    environment = {"CAMPAIGN_BIN": "echo", "CAMPAIGN_HOME": "/home/x", "PATH": os.environ["PATH"]}
+    said = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
+    assert said == "send /home/x/the-gazette.toml --no-wait\n"
 
 
 def test_the_workflow_never_runs_twice_at_once_and_keeps_its_runs() -> None:
@@ -79,7 +142,9 @@ def test_systemd_reads_the_units(tmp_path: Path) -> None:
         for name in ("campaign", "campaign-collect"):
             shutil.copy(DEPLOY / f"systemd/{name}@.{kind}", tmp_path / f"{name}@x.{kind}")
     assert verified(tmp_path, "campaign@x") == (0, "")
+    shutil.copy(DEPLOY / "systemd/campaign-worker@.service", tmp_path / "campaign-worker@x-1.service")
     assert verified(tmp_path, "campaign-collect@x") == (0, "")
+    assert verified(tmp_path, "campaign-worker@x-1") == (0, "")
 
 
 #: Notes what it is told, and fails at the one command that is named in FAILS.
