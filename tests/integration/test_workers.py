@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from campaign.ledger.postgres.schema import ensure_schema
+from campaign.system.postgres import connect, store_address
 from tests.support.servers.shelf import Shelf
 from tests.support.servers.store_server import StoreServer, store_server
 from tests.support.stand import Running, Stand, until
 
 PEOPLE = 900  # nine shards
-SLOW = 0.02
+SLOW, VERY_SLOW = 0.02, 0.3
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,10 @@ async def machines(
     """Three machines with the same campaign; each has a folder of its own."""
     monkeypatch.setattr("tests.support.stand.PATIENCE", 60.0)
     url, found = server.database(), []
+    address = store_address(url)
+    with connect(address) as connection:
+        ensure_schema(connection)
+        connection.execute("UPDATE campaign.meta SET lease = '5 s'")
     secret = tmp_path / "secret"
     secret.write_text("one secret for all machines, of some length\n")
     secret.chmod(0o600)
@@ -59,12 +65,18 @@ def everybody(shelf: Shelf, people: int = PEOPLE) -> bool:
     return Counter(shelf.recipients) == Counter(f"p{number}@example.com" for number in range(people))
 
 
-async def all_at_work(machines: list[Stand], shelf: Shelf) -> list[Running]:
+def gone(running: list[Running]) -> str:
+    """What those said that have ended already."""
+    return "".join(one.talk for one in running if one.process.returncode is not None)
+
+
+async def all_at_work(machines: list[Stand], shelf: Shelf, then: float = SLOW) -> list[Running]:
     """All machines send, and have letters under way."""
-    shelf.waits["dot"] = 0.3
+    shelf.waits["dot"] = VERY_SLOW
     running = [await machine.sending() for machine in machines]
-    await until(lambda: shelf.open == 4 * len(machines), "all are at work")
-    shelf.waits["dot"] = SLOW
+    await until(lambda: gone(running) or shelf.open == 4 * len(machines), "all are at work")
+    assert not gone(running), gone(running)
+    shelf.waits["dot"] = then
     return running
 
 
@@ -138,10 +150,11 @@ async def test_the_store_may_restart_in_the_middle(machines: list[Stand], shelf:
 
 
 async def test_a_run_is_steered_from_any_machine(machines: list[Stand], shelf: Shelf) -> None:
-    one, two = await all_at_work(machines[:2], shelf)
+    one, two = await all_at_work(machines[:2], shelf, VERY_SLOW)
     (await machines[2].campaign("stop", machines[2].file)).ends(0)
     for running in (one, two):
         (await running.end()).ends(5)
+    shelf.waits["dot"] = SLOW
     now = await status(machines[2])
     assert (now["state"], now["running"]) == ("stopped", False)
     (await machines[0].send()).ends(5)
@@ -151,13 +164,14 @@ async def test_a_run_is_steered_from_any_machine(machines: list[Stand], shelf: S
 
 
 async def test_a_run_is_cancelled_from_any_machine(machines: list[Stand], shelf: Shelf) -> None:
-    one, two = await all_at_work(machines[:2], shelf)
+    one, two = await all_at_work(machines[:2], shelf, VERY_SLOW)
     (await machines[2].campaign("cancel", machines[2].file)).ends(0)
     codes = {(await running.end()).code for running in (one, two)}
     assert codes == {3}
     now = await status(machines[2])
     assert now["state"] == "cancelled"
     assert now["verdicts"]["accepted"] + now["verdicts"]["cancelled"] == PEOPLE
+    shelf.waits["dot"] = 0.0
     (await machines[0].campaign("retry", machines[0].file)).ends(0)
     assert everybody(shelf)
 
@@ -165,7 +179,7 @@ async def test_a_run_is_cancelled_from_any_machine(machines: list[Stand], shelf:
 async def test_doubts_are_settled_by_hand_on_any_machine(machines: list[Stand], shelf: Shelf) -> None:
     one, *_ = await all_at_work(machines[:1], shelf)
     await one.kill()
-    # a lease of the dead runs for 30 s; the next command takes its shards over then
+    # the next command takes over the shards of the dead once their lease has run out
     (await machines[1].send()).ends(4)
     with (machines[1].run / "in-doubt.csv").open() as file:
         ids = [line.split(",")[2] for line in file.read().splitlines()[1:]]

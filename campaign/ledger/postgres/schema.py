@@ -22,7 +22,8 @@ def ensure_schema(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if not _exists(connection):
             connection.execute(_script("schema"))
-            connection.execute("INSERT INTO campaign.meta VALUES (%s)", (VERSION,))
+            connection.execute(_script("pace"))
+            connection.execute("INSERT INTO campaign.meta (version) VALUES (%s)", (VERSION,))
         row = connection.execute("SELECT version FROM campaign.meta").fetchone()
     if row is None or row[0] != VERSION:
         raise ConfigError(

@@ -3,7 +3,8 @@
 
 CREATE SCHEMA IF NOT EXISTS campaign;
 
-CREATE TABLE campaign.meta (version int NOT NULL);
+-- lease: for how long a worker holds a shard without a sign of life; then another one takes it over.
+CREATE TABLE campaign.meta (version int NOT NULL, lease interval NOT NULL DEFAULT '30 s');
 
 -- Whoever makes, closes or changes runs of an edition holds it: holder, a random token, and until when.
 CREATE TABLE campaign.edition (

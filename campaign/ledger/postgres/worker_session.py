@@ -28,24 +28,25 @@ from campaign.ledger.shards.shard_ledger import Shard
 from campaign.ledger.state.run_state import RunState
 from campaign.system.postgres import StoreAddress
 
-#: Seconds that a lease of a shard lasts, and between two renewals.
-LEASE_SECONDS, RENEW_SECONDS = 30.0, 3.0
+#: Seconds between two renewals; a lease lasts as long as the store says, ten times that.
+RENEW_SECONDS = 3.0
 _LEASE = """
 UPDATE campaign.shard s SET holder = %(me)s, token = %(token)s,
-    until = clock_timestamp() + make_interval(secs => %(lease)s)
+    until = clock_timestamp() + (SELECT lease FROM campaign.meta)
 FROM (
     SELECT s.run, s.shard FROM campaign.shard s JOIN campaign.run r USING (run) JOIN campaign.edition e USING (edition)
     WHERE s.run = %(run)s AND NOT s.done AND s.until < clock_timestamp() AND s.due <= clock_timestamp()
-      AND (s.holder IS NULL OR pg_postmaster_start_time() + make_interval(secs => %(lease)s) < clock_timestamp())
+      AND (s.holder IS NULL OR pg_postmaster_start_time() + (SELECT lease FROM campaign.meta) < clock_timestamp())
       AND r.open AND r.state IN ('run', 'pause') AND e.until < clock_timestamp()
     ORDER BY s.due, s.shard LIMIT 1
     FOR UPDATE OF s SKIP LOCKED FOR SHARE OF e
 ) free
 WHERE s.run = free.run AND s.shard = free.shard
-RETURNING s.shard, s.first, s.beyond, extract(epoch FROM clock_timestamp())::float8
+RETURNING s.shard, s.first, s.beyond, extract(epoch FROM clock_timestamp())::float8,
+    (SELECT extract(epoch FROM lease)::float8 FROM campaign.meta)
 """
 _RENEW = """
-UPDATE campaign.shard s SET until = clock_timestamp() + make_interval(secs => %(lease)s), tally = mine.tally::bigint[]
+UPDATE campaign.shard s SET until = clock_timestamp() + (SELECT lease FROM campaign.meta), tally = mine.tally::bigint[]
 FROM unnest(%(shards)s::int[], %(tokens)s::bigint[], %(tallies)s::text[]) mine (shard, token, tally)
 WHERE s.run = %(run)s AND s.shard = mine.shard AND s.token = mine.token RETURNING s.shard
 """
@@ -126,7 +127,7 @@ class WorkerSession:
         self.writer = SegmentWriter(address, clock)
         self._held: dict[int, StoreShard] = {}
         self._left: list[StoreShard] = []
-        self._passes = 0
+        self._passes, self._lease_seconds = 0, 0.0
         self.failure: CampaignError | None = None
 
     # -- leases
@@ -134,16 +135,16 @@ class WorkerSession:
     async def lease(self) -> Lease | None:
         """The next shard that is free and due; None if there is none now. It counts as held from now on."""
         token, asked = new_token(), self._clock()
-        wanted = {"me": self._me, "token": token, "run": self._run, "lease": LEASE_SECONDS}
+        wanted = {"me": self._me, "token": token, "run": self._run}
         row = await self._store.one(_LEASE, wanted)
         if row is None:
             return None
-        shard, first, beyond, now = row
+        shard, first, beyond, now, self._lease_seconds = row
         span = StoredShard(self._run, shard, first, beyond)
         journal = await self._take_over(span, token, now)
         self._passes += 1
         lease = journal.lease(self._passes, resend=self._resend)
-        lines = self.writer.open(span, token, journal.seq, asked + LEASE_SECONDS)
+        lines = self.writer.open(span, token, journal.seq, asked + self._lease_seconds)
         counts, ahead = list(journal.history.counts), now - time.time()
         self._held[shard] = StoreShard(lease, counts, lines, self.writer, self._history, ahead)
         return lease
@@ -260,7 +261,6 @@ class WorkerSession:
         asked, held = self._clock(), list(self._held.values())
         values = {
             "run": self._run,
-            "lease": LEASE_SECONDS,
             "shards": [shard.span.shard for shard in held],
             "tokens": [shard.lines.token for shard in held],
             "tallies": ["{" + ",".join(map(str, shard.tally())) + "}" for shard in held],
@@ -269,7 +269,7 @@ class WorkerSession:
         await self._store.execute(_BEAT, self._beat(asked))
         for shard in held:
             if shard.span.shard in found:
-                shard.lines.deadline = asked + LEASE_SECONDS
+                shard.lines.deadline = asked + self._lease_seconds
             elif shard.span.shard in self._held:
                 shard.lines.lose()
                 self.failure = lease_lost(shard.lines.span)

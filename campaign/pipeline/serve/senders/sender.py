@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from campaign.delivery.control_file import Control
 from campaign.delivery.embedded_mailbox import EmbeddedMailbox
 from campaign.delivery.interfaces import Throttles
-from campaign.delivery.pacing.shared_throttle import SharedThrottle, open_throttle
+from campaign.delivery.pacing.shared_throttle import open_throttle
+from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.relays.relay import Relay, open_relays
 from campaign.delivery.send.connection_pool import Rest
 from campaign.delivery.send.dispatcher import Dispatcher
@@ -20,6 +21,7 @@ from campaign.pipeline.serve.fresh_suppression import FreshSuppression
 from campaign.pipeline.serve.outcome_recorder import LedgerRecorder
 from campaign.pipeline.serve.render_inline import InlineRenderer
 from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.workers.campaign_store import store_of
 from campaign.report.live.progress import Counts
 
 
@@ -114,9 +116,13 @@ async def open_accounts(
         box = await stack.enter_async_context(EmbeddedMailbox(chosen.folder / "mailbox"))
     relays = await open_relays(delivery, base, os.environ, box.url if box else None)
 
-    def throttle(relay: Relay) -> SharedThrottle:
+    def throttle(relay: Relay) -> Throttle:
         account = "mailbox" if box and relay.name == box.url else relay.account
         limited = delivery.model_copy(update={"rate": (*delivery.rate, *relay.limits)})
+        if job.settings.ledger.store:
+            from campaign.delivery.pacing.slots import open_slots
+
+            return stack.enter_context(contextlib.closing(open_slots(limited, store_of(job.settings), account, base)))
         found = open_throttle(limited, job.directory, account, base)
         if found.shared and found.limits:
             note(f"another process sends through {account.lstrip('@')}: its rate is for both")
