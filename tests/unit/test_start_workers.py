@@ -20,7 +20,7 @@ _SPEC.loader.exec_module(start_workers)
 
 #: Counts SIGINT until SIGTERM.
 WORKER = """
-import signal, sys
+import os, signal, sys
 told = 0
 def count(*_):
     global told
@@ -31,7 +31,7 @@ def end(*_):
     sys.exit(75)
 signal.signal(signal.SIGINT, count)
 signal.signal(signal.SIGTERM, end)
-print("ready", flush=True)
+print("alone" if os.getpgrp() == os.getpid() else "in the terminal's group", flush=True)
 while True:
     signal.pause()
 """
@@ -79,7 +79,7 @@ def test_one_ctrl_c_reaches_each_worker_once() -> None:
     )
     starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert starter.stdout is not None
-    assert {starter.stdout.readline() for _ in range(2)} == {"1: ready\n", "2: ready\n"}
+    assert {starter.stdout.readline() for _ in range(2)} == {"1: alone\n", "2: alone\n"}
     os.killpg(starter.pid, signal.SIGINT)  # as a terminal does
     assert {starter.stdout.readline() for _ in range(2)} == {"1: told\n", "2: told\n"}
     starter.terminate()
