@@ -44,6 +44,17 @@ class Count(click.ParamType[int]):
         return number
 
 
+class Row(click.ParamType[int | str]):
+    """A row of the list as `check` names it: a number, or ``FILE:LINE`` in a list of several files."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Parse, or fail."""
+        file, colon, line = str(value).rpartition(":")
+        return str(value) if file and colon and line.isdecimal() else Count().convert(value, param, ctx)
+
+
 def campaign_file() -> Decorator:
     """The argument FILE."""
     return click.argument("file", type=CampaignFileType(readable=False, path_type=Path), metavar="FILE")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from campaign.cli.json_output import json_option, print_json
-from campaign.cli.options import Count, campaign_file, lesson
+from campaign.cli.options import Row, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 
@@ -24,7 +24,7 @@ from campaign.exit_codes import ExitCode
 @click.option(
     "--row",
     "rows",
-    type=Count(),
+    type=Row(),
     multiple=True,
     help="Show the letter of this row of the list, numbered as in `check`; may be repeated.",
 )
@@ -33,7 +33,7 @@ from campaign.exit_codes import ExitCode
 @click.option(
     "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to (default: next to the runs)."
 )
-def preview_command(file: Path, rows: tuple[int, ...], to: str, output: Path | None, as_json: bool) -> ExitCode:
+def preview_command(file: Path, rows: tuple[int | str, ...], to: str, output: Path | None, as_json: bool) -> ExitCode:
     """Write some of FILE's letters as .eml files and one gallery page, and print where it is. Nothing is sent.
 
     Without --row and --to it shows the first row, the longest and the shortest name, one letter of each form, and some

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from campaign.cli.json_output import json_option, print_json
-from campaign.cli.options import Count, campaign_file, lesson
+from campaign.cli.options import Row, campaign_file, lesson
 from campaign.exit_codes import ExitCode
 
 
@@ -25,13 +25,13 @@ from campaign.exit_codes import ExitCode
 @click.option(
     "--row",
     "rows",
-    type=Count(),
+    type=Row(),
     multiple=True,
     help="Use this row of the list, numbered as in `check`; may be repeated.",
 )
 @click.option("--relay", default="", metavar="URL", help="Use this relay instead of the campaign file's.")
 @json_option()
-def test_command(file: Path, to: str, rows: tuple[int, ...], relay: str, as_json: bool) -> ExitCode:
+def test_command(file: Path, to: str, rows: tuple[int | str, ...], relay: str, as_json: bool) -> ExitCode:
     """Send FILE's letter for a real row to ADDRESS. No one in the list gets it; its unsubscribe link does nothing."""
     from campaign.config import load
     from campaign.pipeline.command_context import Options, lay_over, prepare

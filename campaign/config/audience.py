@@ -34,8 +34,8 @@ class AudienceSection(Section):
     """Where the rows come from, and which of them are kept."""
 
     source: str = Field(
-        description="a .csv, .tsv, .jsonl, .json, .xlsx, .ods or .parquet file; a .sqlite or .duckdb file or a database URL "
-        "with query; - for stdin"
+        description="a .csv, .tsv, .jsonl, .json, .xlsx, .ods or .parquet file; a .sqlite or .duckdb file or a "
+        "database URL, with query; a folder or a pattern such as lists/*.csv; - for stdin"
     )
     format: Literal["", "csv", "jsonl", "json"] = Field(
         "", description="what the file is, if its name does not end in .csv, .jsonl or .json"

@@ -73,13 +73,13 @@ def rehearsed(job: Job, console: Console, *, test: bool = False) -> Iterator[tup
         yield plan, Composer(job.brief(plan.columns, 1, test=test))
 
 
-def preview(job: Job, console: Console, *, rows: Sequence[int], to: str, output: Path | None) -> Path:
+def preview(job: Job, console: Console, *, rows: Sequence[int | str], to: str, output: Path | None) -> Path:
     """Write some letters as .eml files and one gallery page; returns the page. Raises CampaignError."""
     return preview_letters(job, console, rows=rows, to=to, output=output)[0]
 
 
 def preview_letters(
-    job: Job, console: Console, *, rows: Sequence[int], to: str, output: Path | None
+    job: Job, console: Console, *, rows: Sequence[int | str], to: str, output: Path | None
 ) -> tuple[Path, list[Preview]]:
     """As `preview`; returns also the letters of the page."""
     folder = output or job.directory / job.settings.campaign.name / "preview"
@@ -191,7 +191,7 @@ class TestLetters:
         ]
 
 
-def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int]) -> TestLetters:
+def send_tests(job: Job, console: Console, *, to: str, rows: Sequence[int | str]) -> TestLetters:
     """Send real rows to ``to``, with identities of their own. Raises CampaignError."""
     address = parse_address(to)
     if isinstance(address, Refusal):

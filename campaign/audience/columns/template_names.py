@@ -29,6 +29,8 @@ class NamedSource:
     def __init__(self, source: Source, settings: AudienceSection) -> None:
         self._source, self.name = source, source.name
         self.value_type, self.notes = source.value_type, source.notes
+        #: Of a list in several files: each with the number from which its rows are counted.
+        self.files: Sequence[tuple[str, int]] = getattr(source, "files", ())
         self._places = [at for at, header in enumerate(source.columns) if header]
         self._nameless = [at for at, header in enumerate(source.columns) if not header]
         self.headers = tuple(source.columns[at] for at in self._places)

@@ -19,6 +19,7 @@ import msgspec
 
 from campaign.audience.columns.group_columns import ITEMS
 from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, decode_value
+from campaign.audience.sources.row_chunks import RowPlace
 from campaign.config.audience import AudienceSection
 from campaign.errors import StorageError
 from campaign.model import Books, Recipient, Value
@@ -51,6 +52,8 @@ class Plan:
     #: The source's names of ``input_columns``, and sentences about the decisions made on its columns.
     headers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    #: Of a list in several files: each with the number from which its rows are counted.
+    files: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -71,7 +74,8 @@ class Plan:
         columns, given = header["columns"], tuple(header["input"])
         headers, remarks = tuple(header.get("headers", given)), tuple(header.get("remarks", ()))
         types = tuple(columns.values())
-        return cls(path, tuple(columns), types, given, header["source"], books, books.planned, headers, remarks)
+        files = tuple((name, before) for name, before in header.get("files", ()))
+        return cls(path, tuple(columns), types, given, header["source"], books, books.planned, headers, remarks, files)
 
     def sha256(self) -> str:
         """The file's SHA-256 in hex; reads the whole file."""
@@ -152,7 +156,8 @@ class Plan:
             raise self._damaged(number, str(error)) from None
         if found != number:
             raise self._damaged(number, f"its line is numbered {found}")
-        return Recipient(number, address, key, name, source_line, row)
+        place = RowPlace.of(source_line, self.files) if self.files else source_line
+        return Recipient(number, address, key, name, place, row)
 
     def _damaged(self, number: int, evidence: str) -> StorageError:
         return StorageError(

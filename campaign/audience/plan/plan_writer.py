@@ -6,6 +6,7 @@ under temporary names, synced and renamed, screened.csv first: renaming the plan
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.own_tables import csv_line
 from campaign.audience.plan.plan_codec import AS_THEY_ARE, FORMAT, PLAN, SCREENED, encode_value
 from campaign.audience.screening.screen_rows import KeySet, PlannedRow, ScreenedRow, Screener, Suppression
-from campaign.audience.sources.row_chunks import CHUNK_ROWS, Source
+from campaign.audience.sources.row_chunks import CHUNK_ROWS, RowPlace, Source
 from campaign.audience.sources.source_factory import item_shape, open_source
 from campaign.config.audience import AudienceSection
 from campaign.errors import InputError, InternalError, StorageError
@@ -31,6 +32,8 @@ from campaign.model import Books, Value
 from campaign.system.atomic_file import atomic_file
 from campaign.system.disk_advice import look_at_folder
 
+#: A row that a detail names, which in a list of several files is told by its file.
+_OTHER_LINE = re.compile(r"^(same .+ as |joins |)line (\d+)")
 HEADINGS = ("source", "line", "address", "reason", "detail")
 
 
@@ -108,6 +111,7 @@ class PlanWriter:
             "headers": self.source.headers,
             "remarks": self.source.remarks,
             "columns": self.types,
+            **({"files": self.source.files} if self.source.files else {}),
         }
         self._plan.write(self._encoder.encode(header) + b"\n")
         self._screened.write(csv_line(HEADINGS))
@@ -125,7 +129,12 @@ class PlanWriter:
     def set_aside(self, aside: Iterable[ScreenedRow]) -> None:
         """Write one line of screened.csv for each row."""
         for line, address, kind, detail in aside:
-            self._screened.write(csv_line((self.source.name, str(line), address, kind.value, detail)))
+            source, number = self.source.name, line
+            if files := self.source.files:
+                place = RowPlace.of(line, files)
+                source, number = place.file, place.line
+                detail = _OTHER_LINE.sub(lambda found: f"{found[1]}{RowPlace.of(int(found[2]), files)}", detail)
+            self._screened.write(csv_line((source, str(number), address, kind.value, detail)))
             self.counts[kind.value] += 1
 
     def end(self) -> None:

@@ -15,6 +15,7 @@ from textwrap import shorten
 from campaign.audience.columns.local_dates_and_numbers import format_hint
 from campaign.audience.plan.plan_codec import SCREENED
 from campaign.audience.plan.plan_reader import Plan
+from campaign.audience.sources.row_chunks import RowPlace
 from campaign.config.audience import AudienceSection
 from campaign.errors import InputError
 from campaign.model import Books, Screened
@@ -69,11 +70,12 @@ class InvalidRows:
 
 def invalid_rows(plan: Plan) -> InvalidRows:
     """The invalid rows listed in screened.csv beside ``plan``."""
-    found = InvalidRows()
+    found, before = InvalidRows(), dict(plan.files)
     with plan.path.with_name(SCREENED).open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             if line["reason"] == Screened.INVALID.value:
-                found.add(int(line["line"]), line["detail"])
+                row = int(line["line"]) + before.get(line["source"], 0)
+                found.add(RowPlace.of(row, plan.files) if before else row, line["detail"])
     return found
 
 

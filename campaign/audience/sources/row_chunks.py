@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -21,6 +22,27 @@ class BadRow:
     line: int
     reason: str
     raw: str
+
+
+class RowPlace(int):
+    """The number of a row in a list of several files; as text it is the file and the line, ``lists/b.csv:17``."""
+
+    file: str
+    line: int
+
+    @classmethod
+    def of(cls, number: int, files: Sequence[tuple[str, int]]) -> RowPlace:
+        """The place of a row; ``files`` are names, each with the number from which its rows are counted."""
+        at = max(0, bisect_left(files, number, key=lambda one: one[1]) - 1)
+        place = cls(number)
+        place.file, place.line = files[at][0], number - files[at][1]
+        return place
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    def __format__(self, _spec: str) -> str:
+        return str(self)
 
 
 @dataclass(slots=True)

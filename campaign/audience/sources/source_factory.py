@@ -14,6 +14,7 @@ from campaign.audience.columns.address_column import names_row
 from campaign.audience.columns.group_columns import GroupColumns
 from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.sources.csv_source import DelimitedFile
+from campaign.audience.sources.file_set import FileSet, names_files
 from campaign.audience.sources.kept_lists.piped_list import SOURCE, kept_input
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate
@@ -79,10 +80,17 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
         from campaign.audience.sources.database import DatabaseQuery
 
         return DatabaseQuery(settings, base, key)
+    if settings.source != SOURCE and names_files(settings.source, base):
+        return FileSet(settings, base, key, lambda path, name: _open_file(path, settings, key, name))
     path = kept_input(settings.format) if settings.source == SOURCE else locate(settings.source, base, key)
+    return _open_file(path, settings, key)
+
+
+def _open_file(path: Path, settings: AudienceSection, key: str, name: str = "") -> Source:
+    """The source for the kind of a file; messages call it ``name``, or else by its own name."""
     suffix = f".{settings.format}" if settings.format else bare_suffix(path)
     if suffix in TEXT:
-        return DelimitedFile(path, settings)
+        return DelimitedFile(path, settings, name)
     if suffix in JSON_LINES | JSON:
         from campaign.audience.sources.json_records.json_file import JsonFile
 
@@ -94,7 +102,7 @@ def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source
     if suffix in FRAMES:
         from campaign.audience.sources.typed_files.dataframe import FrameFile
 
-        return FrameFile(path)
+        return FrameFile(path, name)
     raise ConfigError(
         f"{key} = {settings.source!r} is of no kind known here.",
         next_step="name a .csv, .tsv, .jsonl, .json, .xlsx, .ods, .parquet, .sqlite or .duckdb file, or a database URL "

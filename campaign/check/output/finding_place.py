@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from campaign.audience.sources.row_chunks import RowPlace
 from campaign.check.findings import Finding, rows_in_words
 from campaign.config import Settings
 
@@ -28,6 +29,8 @@ def finding_place(one: Finding, settings: Settings) -> FindingPlace:
     name, line = (name, int(number)) if colon and number.isdigit() else (one.where, 0)
     if (file := _existing(name, settings)) is not None:
         return FindingPlace(_relative(file), line or _row(one, file))
+    if one.rows and isinstance(row := one.rows[0], RowPlace):
+        return FindingPlace(_relative(settings.base / row.file), row.line)
     source, key_line = settings.base / settings.audience.source, _key_line(settings.file, name)
     if one.rows and not key_line and source.suffix in _LINES:
         return FindingPlace(_relative(source), one.rows[0])

@@ -35,14 +35,15 @@ class Pick:
     differs: str = ""
 
 
-def asked_for(plan: Plan, rows: Sequence[int], to: str) -> list[Pick]:
+def asked_for(plan: Plan, rows: Sequence[int | str], to: str) -> list[Pick]:
     """The letters of these rows, or of this address. Raises ConfigError if there is none."""
     if rows:
         wanted = dict.fromkeys(rows)
-        found: dict[int, list[Recipient]] = {}
+        found: dict[int | str, list[Recipient]] = {}
         for one in plan.recipients():
-            if one.line in wanted:
-                found.setdefault(one.line, []).append(one)
+            for row in (one.line, str(one.line)):  # of a list in several files that is FILE:LINE
+                if row in wanted:
+                    found.setdefault(row, []).append(one)
         chosen = [one for row in wanted for one in found.get(row) or [_nobody(plan, row)]]
         return [Pick(f"row {one.line}", one, one.name or people_address(one.address)) for one in chosen]
     address = parse_address(to)
@@ -53,7 +54,7 @@ def asked_for(plan: Plan, rows: Sequence[int], to: str) -> list[Pick]:
     return [Pick(to, found_to[0])]
 
 
-def _nobody(plan: Plan, row: int) -> Recipient:
+def _nobody(plan: Plan, row: int | str) -> Recipient:
     raise ConfigError(
         f"Row {row} gets no letter.",
         evidence=f"rows are lines of {plan.source}, as campaign check names them; the first that gets a letter is "

@@ -32,8 +32,8 @@ class FrameFile:
 
     value_type = "any"
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, path.name
+    def __init__(self, path: Path, name: str = "") -> None:
+        self.path, self.name = path, name or path.name
         self.notes: tuple[str, ...] = (f"{path.suffix[1:]} through pandas",)
         with contextlib.closing(self._frames()) as frames:
             self.columns = named_columns([str(name) for name in next(frames).columns], self.name)
@@ -80,6 +80,13 @@ def _parquet(path: Path) -> Iterator[pd.DataFrame]:
         yield file.schema_arrow.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
         for batch in file.iter_batches(batch_size=CHUNK_ROWS):
             yield batch.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def parquet_rows(path: Path) -> int:
+    """How many rows a Parquet file says that it has."""
+    import pyarrow.parquet
+
+    return int(pyarrow.parquet.read_metadata(path).num_rows)
 
 
 def _refuse_bombs(path: Path, metadata: Any) -> None:
