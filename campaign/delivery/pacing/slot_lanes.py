@@ -190,11 +190,14 @@ class SlotBook:
         wanted = [one for one in lanes if one.limited and now - one.wanted <= WANTED]
         ask: Ask = {}
         if now >= self._not_before and any(self.hungry(one, now) for one in wanted):
-            self._pause = min(PAUSE, 2 * self._pause or SOON) if self.account.lost and not self.account.used else 0.0
+            wasted = self.account.lost > 0 and not self.account.used
+            if wasted:
+                self._pause = min(PAUSE, 2 * self._pause or SOON)
+                self._not_before = now + self._pause
             for one in {id(one): one for one in (self.account, *wanted)}.values():
                 one.adapt(now - self._adapted)
-            self._adapted, self._not_before = now, now + self._pause
-            ask = {} if self._pause else self._wishes(wanted)
+            self._adapted = now
+            ask = {} if wasted else self._wishes(wanted)
         for told in [one.ask(0) for one in lanes if one.spent]:
             ask |= {"domains": [*ask.get("domains", ()), told]} if told["name"] else {"account": told}
         back, self._back = self._back, []
@@ -221,7 +224,7 @@ class SlotBook:
             self._slots.setdefault(lane_name, deque()).append(slot)
         if answer["lanes"] and not answer["slots"]:
             again = min(self.clock.surely_from(first) for first, _ in answer["lanes"].values()) - HORIZON / 2
-            self._not_before = min(max(again, now + SOON), now + 1.0)
+            self._not_before = max(self._not_before, min(max(again, now + SOON), now + 1.0))
 
     def drop(self, name: str = ACCOUNT) -> None:
         """Give up the slots of a lane; those of the account are all."""
