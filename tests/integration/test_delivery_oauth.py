@@ -24,6 +24,7 @@ from campaign.errors import CampaignError, ConfigError, LoginError, RelayError
 from campaign.exit_codes import of_error
 from campaign.model import Verdict
 from tests.support.servers import certificates
+from tests.support.servers.gateway import TOKEN, FakeGateway
 from tests.support.servers.sending import Ledger, letter_for, recipients, settings
 from tests.support.servers.shelf import Shelf
 from tests.support.servers.web import AUTHORITY, Form, Web
@@ -365,3 +366,41 @@ async def test_microsoft_that_cannot_answer_counts_as_a_relay_that_cannot(
             await send(shelf, tmp_path, microsoft(tmp_path, SECRET))
     told(caught)
     assert not shelf.told("AUTH")
+
+
+# -- the gateways of both
+
+
+async def by_gateway(gateway: FakeGateway, folder: Path, oauth: dict[str, object]) -> Ledger:
+    chosen = settings(gateway.url, oauth=oauth)
+    ledger = Ledger()
+    relays = await open_relays(chosen, folder, {})
+    await Dispatcher(chosen, relays, ledger).serve_pass(iter(recipients(2)), letter_for)
+    return ledger
+
+
+async def test_the_gmail_api_is_asked_for_the_permission_to_send_and_no_more(web: Web, tmp_path: Path) -> None:
+    web.google((200, {"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"}))
+    async with FakeGateway("gmail-api") as gateway:
+        ledger = await by_gateway(gateway, tmp_path, google(tmp_path))
+    assert ledger.count(Verdict.ACCEPTED) == 2
+    [(_, form)] = web.asked
+    assert form["scope"] == "https://www.googleapis.com/auth/gmail.send"
+
+
+async def test_an_application_asks_for_tokens_of_graph_and_not_of_smtp(web: Web, tmp_path: Path) -> None:
+    web.microsoft(TENANT, (200, {"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"}))
+    async with FakeGateway("graph-api") as gateway:
+        ledger = await by_gateway(gateway, tmp_path, microsoft(tmp_path, "client-secret"))
+    assert ledger.count(Verdict.ACCEPTED) == 2
+    forms = [form for _, form in web.asked if form.get("grant_type") == "client_credentials"]
+    assert [form["scope"] for form in forms] == ["https://graph.microsoft.com/.default"]
+
+
+async def test_an_application_without_consent_is_told_what_it_needs(web: Web, tmp_path: Path) -> None:
+    web.microsoft(TENANT, (400, {"error": "unauthorized_client", "error_description": "AADSTS700016: not found"}))
+    async with FakeGateway("graph-api") as gateway:
+        with pytest.raises(LoginError) as caught:
+            await by_gateway(gateway, tmp_path, microsoft(tmp_path, "client-secret"))
+    assert "it needs Mail.Send, with admin consent" in str(caught.value)
+    assert not gateway.letters

@@ -148,6 +148,7 @@ async def test_octets_that_nobody_asked_for_end_the_use_of_a_connection() -> Non
     _, _, stream = connected()
     stream.data_received(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
     assert not stream.reusable
+    assert not stream.broken  # it is replaced, and nobody is to blame
 
 
 async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
