@@ -212,6 +212,21 @@ async def test_what_amazon_says_of_the_account_paces_the_run(tmp_path: Path) -> 
     assert len(gateway.taken) == 3
 
 
+async def test_the_account_is_asked_about_once_and_not_by_each_connection(tmp_path: Path) -> None:
+    account = {"SendQuota": {"Max24HourSend": 50_000.0, "MaxSendRate": 1000.0, "SentLast24Hours": 0.0}}
+    async with FakeGateway("ses-api", account=(200, json.dumps(account))) as gateway:
+        ledger = await through(gateway, 20, tmp_path, rate=(), connections=5, letters_per_connection=3)
+    assert ledger.count(Verdict.ACCEPTED) == 20
+    assert gateway.connections >= 7
+    assert [one.method for one in gateway.requests].count("GET") == 1
+
+
+async def test_letters_go_out_without_what_the_gateway_does_not_tell(tmp_path: Path) -> None:
+    async with FakeGateway("ses-api", account=(503, "<html>later</html>")) as gateway:
+        ledger = await through(gateway, 3, tmp_path, rate=())
+    assert ledger.count(Verdict.ACCEPTED) == 3
+
+
 async def test_a_rate_of_our_own_takes_precedence_over_the_accounts(tmp_path: Path) -> None:
     async with FakeGateway("ses-api", account=(200, "{}")) as gateway:
         await through(gateway, 1, tmp_path, rate="1000/s")

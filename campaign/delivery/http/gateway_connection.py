@@ -113,15 +113,18 @@ class GatewayConnection:
             )
 
 
-async def open_gateway(relay: Relay, settings: DeliverySection) -> GatewayConnection:
-    """Connect, log in, and learn the account's limits if we set none. Raises ConnectFailed."""
+async def open_gateway(relay: Relay, settings: DeliverySection, *, ask: bool) -> GatewayConnection:
+    """Connect, log in, and if we are to ``ask`` and set no rate, learn the account's limits. Raises ConnectFailed."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     connection = new_connection(relay, settings)
     try:
         await connection.connect()
         connection.greeted = loop.time() - began
-        await _account_limits(connection, settings)
+        if ask and not settings.rate:
+            await _account_limits(connection)
+        else:
+            await _secret(connection)
     except BaseException:
         connection.stream.abort()
         raise
@@ -156,15 +159,19 @@ async def ask_account(connection: GatewayConnection) -> GatewayAccount | Reply |
     return connection.api.account(answer) if answer.status == 200 else None
 
 
-async def _account_limits(connection: GatewayConnection, settings: DeliverySection) -> None:
-    if settings.rate:
-        await _secret(connection)
-        return
-    found = await ask_account(connection)
-    if isinstance(found, GatewayAccount):
-        connection.limits = found.limits
-    elif found is not None:
-        log.info("%s does not tell about the account: %s %s", connection.relay.name, found.code, found.text)
+async def _account_limits(connection: GatewayConnection) -> None:
+    """The account's limits, if the gateway tells them; letters go out without, too."""
+    name = connection.relay.name
+    try:
+        found = await ask_account(connection)
+        if isinstance(found, GatewayAccount):
+            connection.limits = found.limits
+        elif found is not None:
+            log.info("%s does not tell about the account: it answered %s", name, found.code)
+    except ConnectFailed as failure:
+        if failure.stage is Stage.AUTH:
+            raise
+        log.info("%s does not tell about the account: %s", name, failure.why)
     if not connection.stream.reusable:
         await connection.connect()
 

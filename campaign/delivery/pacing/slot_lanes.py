@@ -108,17 +108,16 @@ class SlotLane:
     def ask(self, want: int) -> Ask:
         """The question for so many slots."""
         spent, self.spent = self.spent, 0
-        asked: Ask = {
-            "name": self.name,
-            "want": want,
-            "counts": [count for count, _, _ in self.windows],
-            "pers": [per for _, per, _ in self.windows],
-        }
+        asked: Ask = {"name": self.name, "want": want, **self.asked()}
         if self.ramp is not None:
             asked["ramp"] = [self.ramp.start.per_second, self.ramp.end.per_second, self.ramp.over]
         if self.warmup:
             asked["warmup"] = self.warmup
         return asked | ({"spent": spent} if spent else {})
+
+    def asked(self) -> Ask:
+        """The limits as the store is told them."""
+        return {"counts": [count for count, _, _ in self.windows], "pers": [per for _, per, _ in self.windows]}
 
     def told(self, first: float, blocked: int | None) -> None:
         """The store said when the next slot can be had, and which limit keeps it back."""
@@ -206,9 +205,14 @@ class SlotBook:
             return ask
         return ask | self._measures()
 
-    def answered(self, answer: Mapping[str, Any], now: float) -> None:
-        """Take in what the store granted; the clock was told before."""
+    def answered(self, ask: Ask, answer: Mapping[str, Any], now: float) -> None:
+        """Take in what the store granted to ``ask``; the clock was told before."""
         era = answer["era"] or 0
+        if "account" in ask and ask["account"] | self.account.asked() != ask["account"]:  # the limits were changed
+            for _, stop, lane_name, account_stop in answer["slots"]:
+                ends = {ACCOUNT: account_stop} | ({lane_name: stop} if lane_name else {})
+                self._back += [{"lane": name, "era": era, "stop": end} for name, end in ends.items()]
+            return
         for name, (first, blocked) in answer["lanes"].items():
             lane = self.domains[name] if name else self.account
             lane.told(self.clock.surely_from(first), blocked)
@@ -225,6 +229,12 @@ class SlotBook:
         if answer["lanes"] and not answer["slots"]:
             again = min(self.clock.surely_from(first) for first, _ in answer["lanes"].values()) - HORIZON / 2
             self._not_before = max(self._not_before, min(max(again, now + SOON), now + 1.0))
+
+    def unanswered(self, ask: Ask) -> None:
+        """Nobody knows whether the store has heard ``ask``: count letters again, and hand no turn back twice."""
+        for told in filter(None, (ask.get("account"), *ask.get("domains", ()))):
+            lane = self.domains[told["name"]] if told["name"] else self.account
+            lane.spent += told.get("spent", 0)
 
     def drop(self, name: str = ACCOUNT) -> None:
         """Give up the slots of a lane; those of the account are all."""

@@ -44,7 +44,7 @@ _TAKE = "SELECT campaign.take(%s, %s::jsonb)"
 class SlotThrottle(Throttle):
     """A throttle of one relay account whose limits hold for all machines together. Close it after use.
 
-    Times are on ``clock``, which is the event loop's. ``ask_store`` may be replaced by tests.
+    Times are on ``clock``, which is the event loop's.
     """
 
     #: Whether another process already had the account open; nobody can tell for all machines.
@@ -163,7 +163,11 @@ class SlotThrottle(Throttle):
             if name not in pending:
                 self._follow(name, factor, slowed - self._server.low, base)
                 self._window_to_steer(name).hold(held - self._server.low)
-        self._book.answered(answer, answered)
+        self._book.answered(ask, answer, answered)
+
+    def unanswered(self, ask: Ask) -> None:
+        """There was no answer to ``ask``; what is to be told is told again."""
+        self._book.unanswered(ask)
 
     def learn_clock(self, asked: float, answered: float, shown: float) -> None:
         """A new connection showed the server's clock: what was known of another one is void."""
@@ -172,7 +176,8 @@ class SlotThrottle(Throttle):
 
     def _look(self, group: str, now: float) -> None:
         lane = self._book.lane(group)
-        if lane is not None and (self._book.hungry(lane, now) or self._book.hungry(self._book.account, now)):
+        wanted = [one for one in (lane, self._book.account) if one is not None and one.limited]
+        if any(self._book.hungry(one, now) for one in wanted):
             self._link.hungry.set()
 
     def _full_pace(self, name: str) -> float:
@@ -254,7 +259,11 @@ class _StoreLink:
         if closing:
             for lane in filter(None, (ask.get("account"), *ask.get("domains", ()))):
                 lane["want"] = 0
-        answer = await self._say(connection, _TAKE, (self._account, json.dumps(ask)))
+        try:
+            answer = await self._say(connection, _TAKE, (self._account, json.dumps(ask)))
+        except StorageError:
+            self._throttle.unanswered(ask)
+            raise
         if self._away:
             log.warning("the store answers again, so letters have turns again")
             self._away = False

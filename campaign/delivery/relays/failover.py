@@ -36,7 +36,8 @@ class RelayState:
     ``advice``: what to do about the last failure; ``unreachable``: it was an outage, which may pass. ``left``: its
     patience is used up, the others serve; ``out``: it is not used again. ``spent_until``: its account's limit is used
     up until then. ``enough``: the connections it was seen to accept, and until when that holds. ``portion`` is its
-    share, ``None`` in a list in order and for a standby relay. ``told_limits`` are its account's, as it told them.
+    share, ``None`` in a list in order and for a standby relay. ``told_limits`` are its
+    account's, as it told them; ``None``: not asked yet.
     """
 
     relay: Relay
@@ -56,7 +57,7 @@ class RelayState:
     enough: tuple[int, float] = (0, 0.0)
     slowness: Slowness = field(default_factory=lambda: Slowness(0.0))
     portion: Portion | None = None
-    told_limits: tuple[Rate, ...] = ()
+    told_limits: tuple[Rate, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.relay.weight:

@@ -125,7 +125,7 @@ class ConnectionPool:
         self.outage.over()
         connection.budget = state.budget(self.settings.letters_per_connection)
         self._standing[connection] = state
-        if connection.limits:
+        if state.told_limits is None:
             state.told_limits = connection.limits
             _hold_to(self.account(state), connection.limits)
         log.debug("%s: connection open after %.3f s", state.relay.name, connection.took)
@@ -240,7 +240,7 @@ class ConnectionPool:
     def set_rate(self, limits: Sequence[Rate]) -> None:
         """Set limits from outside for every account; a preset's own stay in force."""
         for state in self.selector.states:
-            self.account(state).throttle.set_rate((*limits, *state.relay.limits, *state.told_limits))
+            self.account(state).throttle.set_rate((*limits, *state.relay.limits, *(state.told_limits or ())))
 
 
 def _now() -> float:

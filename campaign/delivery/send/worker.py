@@ -42,7 +42,8 @@ class Worker:
             if not await self.items.are_needed(self._pool.account(state)) or not self._pool.may_dial(state):
                 return
             try:
-                connection, transaction = await open_transport(state.relay, self._settings)
+                first = state.told_limits is None
+                connection, transaction = await open_transport(state.relay, self._settings, first=first)
             except ConnectFailed as failure:
                 if self._pool.not_opened(state, failure):
                     continue
