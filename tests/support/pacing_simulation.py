@@ -107,7 +107,7 @@ class Simulation:
 
         return step
 
-    def _question(self, worker: PlayedWorker, ask: Mapping[str, Any], now: float) -> None:
+    def _question(self, worker: PlayedWorker, ask: dict[str, Any], now: float) -> None:
         worker.asking = True
 
         def arrives(then: float) -> None:
@@ -116,7 +116,7 @@ class Simulation:
             def returns(later: float) -> None:
                 worker.asking = False
                 worker.clock.observe(worker.local(now), worker.local(later), answer["clock"])
-                worker.book.answered(answer, worker.local(later))
+                worker.book.answered(ask, answer, worker.local(later))
 
             self._at(then + self._random.uniform(0.1, 1) * worker.latency, returns)
 

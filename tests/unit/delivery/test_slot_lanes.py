@@ -54,7 +54,7 @@ def test_a_server_s_clock_that_was_set_is_believed_again() -> None:
 
 def test_a_slot_is_used_after_its_latest_start_and_before_its_earliest_end() -> None:
     one = book()
-    one.answered(answer((AHEAD + 1.0, AHEAD + 1.05, "", AHEAD + 1.05)), 0.5)
+    one.answered({}, answer((AHEAD + 1.0, AHEAD + 1.05, "", AHEAD + 1.05)), 0.5)
     assert one.wait("a.example", 0.9) == pytest.approx(0.105, abs=0.001)
     assert not one.take("a.example", 1.004)
     assert one.take("a.example", 1.006)
@@ -63,7 +63,7 @@ def test_a_slot_is_used_after_its_latest_start_and_before_its_earliest_end() -> 
 
 def test_a_slot_that_was_not_used_in_time_is_handed_back_with_its_own_end() -> None:
     one = book()
-    one.answered(answer((AHEAD + 1.0, AHEAD + 1.05, "", AHEAD + 1.05)), 0.5)
+    one.answered({}, answer((AHEAD + 1.0, AHEAD + 1.05, "", AHEAD + 1.05)), 0.5)
     assert not one.take("a.example", 1.047)
     assert one.ask(1.06)["back"] == [{"lane": "", "era": 1, "stop": AHEAD + 1.05}]
     assert "back" not in one.ask(1.4)
@@ -71,9 +71,9 @@ def test_a_slot_that_was_not_used_in_time_is_handed_back_with_its_own_end() -> N
 
 def test_a_letter_to_a_limited_domain_needs_a_slot_of_both() -> None:
     one = book(domains={"d.example": [Rate(10, 1)]})
-    one.answered(answer((AHEAD + 1.0, AHEAD + 1.2, "", AHEAD + 1.2)), 0.5)
+    one.answered({}, answer((AHEAD + 1.0, AHEAD + 1.2, "", AHEAD + 1.2)), 0.5)
     assert not one.take("d.example", 1.1)
-    one.answered(answer((AHEAD + 1.0, AHEAD + 1.2, "d.example", AHEAD + 1.2)), 0.5)
+    one.answered({}, answer((AHEAD + 1.0, AHEAD + 1.2, "d.example", AHEAD + 1.2)), 0.5)
     assert one.take("d.example", 1.1)
     assert one.take("a.example", 1.1)
     assert not one.take("a.example", 1.1)
@@ -81,7 +81,7 @@ def test_a_letter_to_a_limited_domain_needs_a_slot_of_both() -> None:
 
 def test_a_slot_of_a_domain_serves_any_letter_in_its_second_half_and_the_domain_s_turn_is_handed_back() -> None:
     one = book(domains={"d.example": [Rate(10, 1)]})
-    one.answered(answer((AHEAD + 1.0, AHEAD + 1.2, "d.example", AHEAD + 1.3)), 0.5)
+    one.answered({}, answer((AHEAD + 1.0, AHEAD + 1.2, "d.example", AHEAD + 1.3)), 0.5)
     assert one.wait("", 1.05) == 0.0
     assert not one.take("a.example", 1.05)
     assert one.take("a.example", 1.11)
@@ -117,7 +117,7 @@ def test_a_worker_that_does_not_use_its_slots_asks_for_fewer_and_less_often() ->
             want = ask["account"]["want"] if "account" in ask else 0
             asked += [want] if want else []
             server = AHEAD + now + 0.006
-            one.answered(answer(*[(server, server + 0.004, "", server + 0.004)] * want), now)
+            one.answered({}, answer(*[(server, server + 0.004, "", server + 0.004)] * want), now)
     assert asked[0] == SOME
     assert asked[-1] <= FEW
     assert sum(asked) < 60
@@ -135,7 +135,7 @@ def test_a_worker_that_uses_its_slots_asks_for_as_many_as_it_needs_ahead() -> No
 def test_without_slots_a_letter_waits_until_the_store_has_one() -> None:
     one = book([Rate(100, 1), Rate(20, 60)])
     one.wait("a.example", 1.0)
-    one.answered(answer(first=AHEAD + 31.0, blocked=2), 1.0)
+    one.answered({}, answer(first=AHEAD + 31.0, blocked=2), 1.0)
     assert one.wait("a.example", 1.0) == pytest.approx(30, abs=0.1)
     assert one.account.blocked == Rate(20, 60)
     assert one.ask(1.5) == {}  # but it looks again in a second: others may hand theirs back
@@ -234,3 +234,24 @@ def test_new_limits_give_up_the_slots_of_the_old_ones() -> None:
     assert throttle.wait("", 1.1) > 0
     assert throttle.limits == (Rate(5, 1),)
     assert throttle.question(1.1)["account"]["counts"] == [5.0]
+
+
+def test_slots_asked_for_under_limits_that_were_changed_meanwhile_are_handed_back() -> None:
+    throttle = SlotThrottle(ADDRESS, "account", [Rate(10, 1)], clock=lambda: 1.0)
+    throttle.learn_clock(0.0, 0.0, 0.0)
+    throttle.wait("", 0.9)
+    asked = throttle.question(0.9)
+    throttle.set_rate([Rate(5, 1)])
+    throttle.answered(asked, answer((1.0, 1.5, "", 1.5)) | {"clock": 1.0}, 1.0, 1.0)
+    assert throttle.wait("", 1.1) > 0
+    assert throttle.question(1.2)["back"] == [{"lane": "", "era": 1, "stop": 1.5}]
+
+
+def test_a_letter_without_a_turn_is_told_again_if_the_store_did_not_answer() -> None:
+    throttle = SlotThrottle(ADDRESS, "account", [Rate(10, 1)], clock=lambda: 1.0)
+    throttle.spend("a.example", 1.0)
+    asked = throttle.question(1.0)
+    assert asked["account"]["spent"] == 1
+    throttle.unanswered(asked)
+    assert throttle.question(1.1)["account"]["spent"] == 1
+    assert "account" not in throttle.question(1.2)
