@@ -30,7 +30,7 @@ SOON = 0.01
 #: Longest pause (seconds) of a worker that did not use its slots.
 PAUSE = 0.25
 #: A slot lasts this share of the shortest limit, at most `WIDEST` seconds, and as long as our doubt about the clock.
-WIDTH, WIDEST = 1 / 50, 0.1
+WIDTH, WIDEST = 1 / 50, 0.05
 #: Doubt is rounded up to one of these (seconds), as a lane keeps to the longest slot of its workers for a while.
 DOUBTS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
 
