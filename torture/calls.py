@@ -78,7 +78,7 @@ class Calls:
         path = self._path(descriptor)
         verdict = self.judged("write", path, bytes(data)) if path.startswith(self._under) else ""
         if verdict in {SHORT, TEAR}:
-            written = self._write(descriptor, bytes(data)[: len(data) // 2])
+            written = self._write(descriptor, bytes(data)[: max(len(data) // 2, 1)])
             if verdict == TEAR:
                 die()
             return written

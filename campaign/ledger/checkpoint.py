@@ -92,9 +92,13 @@ class Checkpoint(JournalWriter):
     def settle_pending(self) -> None:
         """When sending is over, mark recipients in doubt whose intent has no verdict because it could not be written.
 
-        The same holds for those who were to be sent again (`RunState.reopen_doubts`) and were not.
+        The same holds for those who were to be sent again (`RunState.reopen_doubts`) and were not. Whoever is in a
+        shard that could not be merged waits for the next command, which merges what its journal says.
         """
+        unmerged = [span for span, _ in shard_journals(self.folder)]
         for number in list(self.history.pending):
+            if any(span.first <= number < span.beyond for span in unmerged):
+                continue
             self.settle(number, Verdict.IN_DOUBT, "the final dot was sent, and the reply could not be recorded")
         self.history.close_doubts()
 

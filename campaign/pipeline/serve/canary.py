@@ -14,6 +14,7 @@ from typing import Literal
 
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, hold_for_canary, withdraw_canary_hold
+from campaign.ledger.state.recipient_states import ATTEMPT_CODES, CODE
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
@@ -67,8 +68,9 @@ class Canary:
         return answered.count(Verdict.ACCEPTED) / len(answered) if answered else 1.0
 
     def _others_served(self, history: RunState) -> bool:
-        own = sum(history.verdict(number) is not Verdict.WAITING for number in self.numbers())
-        return sum(history.counts) - history.tally()[Verdict.WAITING] > own
+        """Whether anybody else was tried; one who was cancelled or withdrawn was not."""
+        own = sum(CODE[history.verdict(number)] in ATTEMPT_CODES for number in self.numbers())
+        return sum(history.counts[code] for code in ATTEMPT_CODES) > own
 
 
 class Release:

@@ -37,6 +37,8 @@ class LedgerRecorder:
         not_before = 0.0
         if outcome.verdict is Verdict.DEFERRED:
             outcome, not_before = self._put_off(outcome)
+        if outcome.verdict is Verdict.REJECTED and outcome.number in self._ledger.history.digests:
+            outcome = _still_in_doubt(outcome)
         if outcome.suppress and self._job.rehearsal:
             outcome = outcome._replace(suppress=False)
         before = self._ledger.history.verdict(outcome.number)
@@ -74,6 +76,17 @@ class LedgerRecorder:
         if isinstance(decision, GiveUp):
             return outcome._replace(verdict=Verdict.REJECTED, reason=decision.reason), 0.0
         return outcome, decision.not_before
+
+
+def _still_in_doubt(outcome: Outcome) -> Outcome:
+    """The outcome of a letter in doubt that was refused when it was sent again: the first copy may have arrived.
+
+    Only an address that does not exist settles it, as nothing is sent there any more.
+    """
+    if outcome.suppress:
+        return outcome
+    reason = f"refused when it was sent again; the first copy may have arrived: {outcome.reason}"
+    return outcome._replace(verdict=Verdict.IN_DOUBT, reason=reason)
 
 
 def count(counts: Counts, before: Verdict, after: Verdict) -> None:

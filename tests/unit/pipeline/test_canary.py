@@ -153,3 +153,11 @@ async def test_a_canary_that_was_held_and_is_in_part_to_be_sent_again_goes_out(
     again = Control(tmp_path)
     again.poll(0.0)
     assert (again.state, again.released) == (after, False)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CANCELLED, Verdict.EXPIRED, Verdict.WITHDRAWN])
+def test_others_that_were_never_tried_do_not_release_the_rest(verdict: Verdict) -> None:
+    found = history(A, A)
+    for number in range(1, 10):
+        found.apply(VerdictRecord(number, verdict.value, 1.0))
+    assert CANARY.step(found, since=None, released=False) == "canary"

@@ -82,3 +82,29 @@ def test_a_letter_held_back_for_a_day_is_given_up(recorder: LedgerRecorder, chec
     checkpoint.history.dates[1] -= int(DAY)
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     assert checkpoint.history.verdict(1) is Verdict.REJECTED
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_letter_in_doubt_that_is_refused_when_sent_again_stays_in_doubt(
+    recorder: LedgerRecorder, checkpoint: Checkpoint, given_up: bool
+) -> None:
+    recorder.verdict(recipient_outcome.broken(1, "the connection broke", "relay"))
+    checkpoint.history.reopen_doubts()
+    if given_up:
+        checkpoint.history.attempts[1] = 200
+    refused = Verdict.DEFERRED if given_up else Verdict.REJECTED
+    recorder.verdict(Outcome(1, refused, "content refused", 451 if given_up else 554, relay="relay"))
+    assert checkpoint.history.verdict(1) is Verdict.IN_DOUBT
+    assert 1 in checkpoint.history.digests
+
+
+def test_a_letter_in_doubt_to_an_address_that_does_not_exist_is_settled(
+    recorder: LedgerRecorder, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "_job", SimpleNamespace(rehearsal=True, settings=recorder._job.settings))
+    recorder.verdict(recipient_outcome.broken(1, "the connection broke", "relay"))
+    checkpoint.history.reopen_doubts()
+    monkeypatch.setattr(recorder, "_job", SimpleNamespace(rehearsal=False, settings=recorder._job.settings))
+    monkeypatch.setattr(recorder, "_dead", SimpleNamespace(suppress=lambda _: None))
+    recorder.verdict(Outcome(1, Verdict.REJECTED, "no such user", 550, relay="relay", suppress=True))
+    assert checkpoint.history.verdict(1) is Verdict.REJECTED
