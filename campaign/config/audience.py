@@ -35,7 +35,7 @@ class AudienceSection(Section):
 
     source: str = Field(
         description="a .csv, .tsv, .jsonl, .json, .xlsx, .ods or .parquet file; a .sqlite or .duckdb file or a "
-        "database URL, with query; a folder or a pattern such as lists/*.csv; - for stdin"
+        "database URL, with query; a folder or a pattern such as lists/*.csv; an https:// address; - for stdin"
     )
     format: Literal["", "csv", "jsonl", "json"] = Field(
         "", description="what the file is, if its name does not end in .csv, .jsonl or .json"

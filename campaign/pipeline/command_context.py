@@ -11,6 +11,7 @@ from pathlib import Path
 from campaign.audience.columns.template_names import column_of
 from campaign.audience.screening.screen_rows import Suppression
 from campaign.audience.sources.file_set import matching_files
+from campaign.audience.sources.kept_lists.https_list import keep_lists_in
 from campaign.compose.composer import Brief
 from campaign.config import Settings, load
 from campaign.config.campaign_secret import load_secret
@@ -154,6 +155,7 @@ def prepare(settings: Settings, *, now: datetime | None = None, environment: Map
             f"{directory} does not exist, and must_exist forbids making it.",
             next_step="mount the disk that holds the earlier runs; without them people would be served twice",
         )
+    keep_lists_in(directory)
     folder = run_folder.edition_folder(directory, settings.campaign.name, edition)
     secret = load_secret(
         settings.base / settings.campaign.secret_file, must_exist=settings.ledger.must_exist, environment=environment

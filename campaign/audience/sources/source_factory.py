@@ -15,6 +15,7 @@ from campaign.audience.columns.group_columns import GroupColumns
 from campaign.audience.columns.template_names import NamedSource
 from campaign.audience.sources.csv_source import DelimitedFile
 from campaign.audience.sources.file_set import FileSet, names_files
+from campaign.audience.sources.kept_lists.https_list import fetched_list, is_web_address
 from campaign.audience.sources.kept_lists.piped_list import SOURCE, kept_input
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate
@@ -72,6 +73,8 @@ def item_shape(settings: AudienceSection, columns: Sequence[str]) -> GroupColumn
 
 def open_rows(settings: AudienceSection, base: Path, key: str = "audience.source") -> Source:
     """As `open_source`, without checking the columns."""
+    if is_web_address(settings.source):
+        return _open_file(fetched_list(settings.source, key), settings, key)
     if Path(settings.source).suffix.lower() in DUCKDB_FILES and not settings.format:
         from campaign.audience.sources.typed_files.duckdb_file import DuckDbFile
 

@@ -25,11 +25,11 @@ SUFFIX_OF = {"gzip": ".gz", "zstd": ".zst"}
 
 
 def locate(text: str, base: Path, key: str = "audience.source") -> Path:
-    """The regular file that ``text`` names, relative to ``base``. URLs are never fetched (threat D1)."""
+    """The regular file that ``text`` names, relative to ``base``. A URL is no file (threat D1)."""
     if "://" in text:
         raise ConfigError(
             f"{key} = {text.partition('?')[0]!r} is a URL; only files and databases are read.",
-            next_step="download the file first, and name it by its path",
+            next_step="download the file first, and name it by its path; a list may also have an https:// address",
         )
     path = base / text
     try:

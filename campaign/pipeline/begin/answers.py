@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from campaign.audience.sources.kept_lists.https_list import fetched_list, is_web_address
 from campaign.audience.sources.source_factory import DATABASE_FILES, DUCKDB_FILES, FRAMES, JSON_LINES, TEXT, WORKBOOKS
 from campaign.audience.sources.source_file import bare_suffix, locate
 from campaign.config.audience import AudienceSection
@@ -47,7 +48,9 @@ def encodings_to_choose(wanted: AudienceSection) -> list[EncodingSample]:
     """The encodings that the list may be in; empty if none needs to be chosen. Raises InputError if there is none."""
     if wanted.encoding or not is_text(wanted.source) or is_set(wanted.source):
         return []
-    return readings(locate(wanted.source, Path(), OPTION), wanted.compression)
+    web = is_web_address(wanted.source)
+    path = fetched_list(wanted.source, OPTION) if web else locate(wanted.source, Path(), OPTION)
+    return readings(path, wanted.compression)
 
 
 def unchosen(source: str, found: list[EncodingSample]) -> InputError:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.audience.sources.kept_lists.https_list import is_web_address
 from campaign.compose.html.markdown_mjml import mjml
 from campaign.config import SCHEMA
 from campaign.errors import ConfigError
@@ -65,7 +66,7 @@ def source_from(source: str, folder: Path) -> str:
     if source.startswith(scheme):
         path, mark, query = source.removeprefix(scheme).partition("?")
         return f"{scheme}{_moved(path, folder)}{mark}{query}"
-    return source if is_database(source) else _moved(source, folder)
+    return source if is_database(source) or is_web_address(source) else _moved(source, folder)
 
 
 def _moved(path: str, folder: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from campaign.audience.plan.forgotten_rows import is_forgotten
 from campaign.audience.plan.plan_reader import Plan
+from campaign.audience.sources.kept_lists.https_list import shown_source
 from campaign.config.ledger import InDoubt
 from campaign.delivery.replies.classify import Rules
 from campaign.delivery.send.connection_pool import Rest
@@ -197,7 +198,7 @@ def settings_in_words(job: Job) -> dict[str, str]:
     delivery, ledger = job.settings.delivery, job.settings.ledger
     ignored = "; ".join(f"{one.finding} ({one.reason})" for one in job.settings.report.ignore)
     return {
-        "source": job.settings.audience.source,
+        "source": shown_source(job.settings.audience.source),
         "subject": job.settings.compose.subject,
         "relay": ", ".join(map(str, delivery.relay)),
         **({RELAY_OPTION: job.settings.relay_option} if job.settings.relay_option else {}),

@@ -60,7 +60,7 @@ def test_the_file_is_never_written_and_never_made(tmp_path: Path) -> None:
         ({"source": "list.sqlite"}, ConfigError, "no audience.query"),
         ({"source": "text.db", "query": PEOPLE}, InputError, "did not answer the query"),
         ({"source": "list.sqlite", "query": "SELECT * FROM nowhere"}, InputError, "did not answer the query"),
-        ({"source": "https://example.com/list.db", "query": PEOPLE}, ConfigError, "is a URL"),
+        ({"source": "ftp://example.com/list.db", "query": PEOPLE}, ConfigError, "is a URL"),
         ({"source": "list.unknown", "query": PEOPLE}, ConfigError, "of no kind known"),
     ],
 )

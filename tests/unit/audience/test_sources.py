@@ -88,7 +88,7 @@ BAD = {
     "folder": ("folder.csv", {}, InputError, "a folder"),
     "pipe": ("pipe.csv", {}, InputError, "not a regular file"),
     "device": ("/dev/null", {}, InputError, "not a regular file"),
-    "web address": ("https://example.com/list.csv?key=secret", {}, ConfigError, "is a URL"),
+    "web address": ("s3://example.com/list.csv?key=secret", {}, ConfigError, "is a URL"),
     "file address": ("file:///etc/passwd", {}, ConfigError, "is a URL"),
     "kind": ("list.docx", {}, ConfigError, "no kind known"),
     "empty": ("empty.csv", {}, InputError, "is empty"),

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from campaign.audience.columns.column_types import text_cell
+from campaign.audience.sources.kept_lists.https_list import FOLDER
 from campaign.audience.sources.row_chunks import RowPlace
 from campaign.audience.sources.source_factory import open_source
 from campaign.errors import CampaignError
@@ -22,6 +23,7 @@ from campaign.pipeline.start.sample_letter import NAME as SAMPLE
 
 WAITS = "letters of other people that still have to be sent name this address; forget it again once they are sent"
 _SETTING = "the campaign's own settings name this address, such as from or reply_to"
+_COPY = "a copy of your own list: take the address out of the list, then forget it again"
 _NOT_OURS = "no file of this program; it was not changed"
 
 
@@ -43,6 +45,8 @@ def traces_left(directory: Path, person: KnownPerson, waiting: Collection[Path],
 
 
 def _reason(path: Path, directory: Path) -> str:
+    if path.parent == directory / FOLDER:
+        return _COPY
     if not is_ours(path, directory):
         return _NOT_OURS
     return _SETTING if path.name == journal_reader.NAME else "it could not be erased"
