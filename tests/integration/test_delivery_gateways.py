@@ -242,3 +242,33 @@ async def test_letters_go_on_by_smtp_when_the_gateway_cannot_be_used(tmp_path: P
         dispatcher = Dispatcher(chosen, await open_relays(chosen, tmp_path, gone.environment), ledger)
         await dispatcher.serve_pass(iter(recipients(3)), letter_for)
     assert ledger.count(Verdict.ACCEPTED) == 3
+
+
+async def test_a_gateway_and_a_relay_share_the_letters_by_weight(tmp_path: Path) -> None:
+    async with FakeGateway("mailgun-api") as gateway, Shelf() as shelf:
+        listed = [{"url": gateway.url, "weight": 3}, {"url": shelf.url, "weight": 1}]
+        chosen = settings(listed, connections=2, rate="10000/s")  # type: ignore[arg-type]
+        ledger = Ledger()
+        dispatcher = Dispatcher(chosen, await open_relays(chosen, tmp_path, gateway.environment), ledger)
+        await dispatcher.serve_pass(iter(recipients(200)), letter_for)
+    assert ledger.count(Verdict.ACCEPTED) == 200
+    assert len(gateway.taken) + len(shelf.letters) == 200
+    assert abs(len(gateway.taken) - 150) <= 40
+
+
+async def test_a_gateway_that_fails_in_the_middle_leaves_the_rest_to_a_relay_and_its_own_letter_in_doubt(
+    tmp_path: Path,
+) -> None:
+    async with FakeGateway("ses-api", lambda number: "head" if number >= 3 else None) as gateway, Shelf() as shelf:
+        chosen = settings([gateway.url, shelf.url], rate="10000/s", stop_connections=1)
+        ledger = Ledger()
+        dispatcher = Dispatcher(chosen, await open_relays(chosen, tmp_path, gateway.environment), ledger)
+        await dispatcher.serve_pass(iter(recipients(20)), letter_for)
+    doubtful = {number for number, outcome in ledger.last.items() if outcome.verdict is Verdict.IN_DOUBT}
+    assert 3 in doubtful
+    assert len(doubtful) <= 2
+    by_smtp = {int(recipient[1:].partition("@")[0]) for _, recipient, _ in shelf.letters}
+    by_http = {int(one.recipient[1:].partition("@")[0]) for one in gateway.taken}
+    assert by_smtp | by_http == set(range(20)) - doubtful
+    assert not by_smtp & by_http
+    assert not by_smtp & doubtful
