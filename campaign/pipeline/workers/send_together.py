@@ -10,6 +10,7 @@ from campaign.delivery.control_file import Control
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger.postgres.check_in import WorkersError
 from campaign.ledger.postgres.edition_lease import worker_name
+from campaign.ledger.postgres.segment_writer import PATIENCE_SECONDS
 from campaign.ledger.postgres.worker_session import WorkerSession
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Books
@@ -46,7 +47,7 @@ def send_together(job: Job, options: Options, console: Console) -> ExitCode:
         ending = over_or_stopped(shop, joined)
     if ending is None:
         ending = serve_beside_others(job, joined, options, console)
-    with opened_shop(job, console) as shop:  # another connection: the store may have been away meanwhile
+    with opened_shop(job, console, PATIENCE_SECONDS) as shop:  # the first connection may have been lost meanwhile
         return leave(shop, joined, ending, console)
 
 
@@ -70,6 +71,7 @@ def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: 
         label=f"{job.settings.campaign.name} {job.edition}".strip(),
         interval=job.settings.report.interval,
         quiet=options.quiet,
+        events=console.events,
     )
 
     def session(history: RunState, activity: Callable[[], tuple[int, str]]) -> WorkerSession:
