@@ -31,6 +31,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from throwaway_store import ServerMissingError, throwaway_store
 
 from campaign.config import load
+from campaign.errors import CampaignError
 from campaign.pipeline.workers.campaign_store import store_of
 from campaign.system.postgres import connect
 
@@ -140,9 +141,12 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error("it takes at least 2 workers and 100 letters")
     try:
         return _demonstrate(options)
-    except ServerMissingError as error:
+    except (ServerMissingError, CampaignError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nStopped; the workers have ended, and the store of the demonstration is gone.", file=sys.stderr)
+        return 130
 
 
 def _demonstrate(options: argparse.Namespace) -> int:
@@ -152,7 +156,7 @@ def _demonstrate(options: argparse.Namespace) -> int:
     relay = Relay()
     with ExitStack() as stack:
         store = options.store or stack.enter_context(throwaway_store())
-        print(f"The store: {'a PostgreSQL server for this demonstration' if not options.store else store}")
+        print("The store: yours" if options.store else "The store: a PostgreSQL server for this demonstration")
         server = Controller(relay, hostname="127.0.0.1", port=_free_port(), ready_timeout=30)
         server.start()
         stack.callback(server.stop)
@@ -160,6 +164,7 @@ def _demonstrate(options: argparse.Namespace) -> int:
         text = CAMPAIGN.format(edition=edition, port=server.port, connections=CONNECTIONS, store=store)
         (folder / "demo.toml").write_text(text, encoding="utf-8")
         if options.store:
+            connect(store_of(load(folder / "demo.toml"))).close()  # or say why it cannot be used
             stack.callback(_forget_run, folder / "demo.toml", edition)
         began = time.monotonic()
         workers = [_start(folder, number) for number in range(1, options.workers + 1)]
@@ -296,7 +301,7 @@ def _doubts(run: Path) -> set[str]:
 
 def _forget_run(file: Path, edition: str) -> None:
     """Take the run out of a store that is not ours alone."""
-    with connect(store_of(load(file, os.environ))) as connection:
+    with connect(store_of(load(file))) as connection:
         if connection.execute("SELECT to_regclass('campaign.edition')").fetchone() == (None,):
             return
         place = ("workers-demo", edition)

@@ -51,3 +51,24 @@ def test_it_holds_only_if_arrivals_and_verdicts_agree(
         1,
     )
     assert (len(found.lost), found.extra, found.holds) == (lost, extra, holds)
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        ("postgresql://campaign@127.0.0.1:1/campaign", "cannot be used.\n"),
+        ("postgresql://campaign:geheim@127.0.0.1:1/campaign", "holds a password"),
+        ("mysql://campaign@127.0.0.1/campaign", "is not the address of a PostgreSQL database."),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named_before_any_worker_starts(
+    store: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], demo: object
+) -> None:
+    words = ["--letters", "100", "--store", store, "--folder", str(tmp_path / "demo")]
+    assert demo.main(words) == 1  # type: ignore[attr-defined]
+    out, err = capsys.readouterr()
+    assert said in err
+    assert "Next: " in err
+    assert "Worker" not in out
+    assert "geheim" not in out + err
+    assert not list((tmp_path / "demo").glob("machine-*"))
