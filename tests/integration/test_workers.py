@@ -140,9 +140,16 @@ async def test_a_worker_that_was_frozen_for_too_long_sends_nothing_more_of_what_
     assert len(set(shelf.recipients)) >= now["verdicts"]["accepted"]
 
 
-async def test_the_store_may_restart_in_the_middle(machines: list[Stand], shelf: Shelf, server: StoreServer) -> None:
+@pytest.mark.parametrize("rate", [[], ["400/s"]])
+async def test_the_store_may_be_away_for_a_while(
+    machines: list[Stand], shelf: Shelf, server: StoreServer, rate: list[str]
+) -> None:
+    for machine in machines:
+        machine.set(delivery__rate=rate)
     running = await all_at_work(machines[:2], shelf)
     await asyncio.to_thread(server.stop, "immediate")
+    await asyncio.sleep(4.0)  # longer than between two renewals
+    assert not gone(running)
     await asyncio.to_thread(server.start)
     for one in running:
         (await one.end()).ends(0)

@@ -49,12 +49,13 @@ class SessionConnection:
                     yield await self._connected()
             except psycopg.errors.UniqueViolation:
                 raise
-            except (psycopg.Error, OSError, TimeoutError) as error:
+            except (psycopg.Error, OSError, TimeoutError, StorageError) as error:
                 if self._connection is not None:
                     await self._connection.close()
+                evidence = error.evidence if isinstance(error, StorageError) else " ".join(str(error).split())
                 raise StoreAwayError(
                     f"The store {self._address.text} does not answer.",
-                    evidence=" ".join(str(error).split()) or type(error).__name__,
+                    evidence=evidence or type(error).__name__,
                     next_step="see to the database, then run the same command again; it continues where it stopped",
                 ) from None
 

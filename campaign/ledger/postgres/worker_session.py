@@ -177,6 +177,7 @@ class WorkerSession:
     async def testify(self) -> None:
         """Hand in what a failed session could not record, for whoever has its shards now."""
         for shard in list(self._held.values()):
+            shard.lines.lose()
             if unsaid := b"".join(shard.lines.unsaid):
                 await self._store.execute(
                     "INSERT INTO campaign.late (run, shard, token, data) VALUES (%s, %s, %s, %s)",

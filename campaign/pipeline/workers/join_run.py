@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.delivery.control_file import State, write_control
-from campaign.errors import DamageError, UnfinishedError
+from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.check_in import check_in, check_out, server_identity
@@ -27,6 +27,7 @@ from campaign.ledger.postgres.run_copies import (
     run_records,
 )
 from campaign.ledger.postgres.schema import ensure_schema
+from campaign.ledger.postgres.segment_writer import AGAIN_SECONDS
 from campaign.model import Books
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.open_run import open_run
@@ -131,13 +132,23 @@ class Shop:
 
 
 @contextlib.contextmanager
-def opened_shop(job: Job, console: Console | None = None) -> Iterator[Shop]:
-    """A connection to the campaign's store, whose schema is made if need be."""
+def opened_shop(job: Job, console: Console | None = None, patience: float = 0.0) -> Iterator[Shop]:
+    """A connection to the campaign's store, whose schema is made if need be; tries for ``patience`` seconds."""
     address = store_of(job.settings)
-    with connect(address) as connection:
+    with _connected(address, time.monotonic() + patience) as connection:
         with store_errors(address):
             ensure_schema(connection)
         yield Shop(job, address, connection, console)
+
+
+def _connected(address: StoreAddress, until: float) -> StoreConnection:
+    while True:
+        try:
+            return connect(address)
+        except StorageError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(AGAIN_SECONDS)
 
 
 def join_run(shop: Shop, options: Options) -> JoinedRun | Books:

@@ -31,6 +31,8 @@ from campaign.report.live.progress import Counts
 
 #: Seconds between two looks at an operator's requests, at the progress of all, and at shards to hand back.
 LOOK_SECONDS, TALLY_SECONDS, TICK_SECONDS = 0.5, 2.0, 0.1
+#: Seconds for which a session that ends waits for the store.
+END_SECONDS = 15.0
 
 
 class StoreSender:
@@ -155,6 +157,9 @@ class StoreSender:
         session, working = self._session, self._working
         if session is None or working is None:
             return
+        with contextlib.suppress(CampaignError, TimeoutError):  # what is still ours goes back in good order
+            async with asyncio.timeout(END_SECONDS):
+                await session.hand_back()
         self._session = None
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
@@ -202,7 +207,7 @@ class StoreSender:
         """Lease the next shard when it is needed, and hand back those that are finished."""
         while not self._enough.is_set():
             if session.failure:
-                self._sender.drain()  # what it recorded since is handed in as late testimony
+                self._sender.end_pass()  # what it recorded since is handed in as late testimony
                 return
             with contextlib.suppress(StoreAwayError):
                 if self._needs.is_set() and not self._draining:
