@@ -158,12 +158,7 @@ class Dispatcher:
 
     def _new_admission(self, recipients: Iterator[Recipient]) -> Admission:
         settings = self._settings
-        intervals = {
-            domain_name(group): 1 / min(one.per_second for one in limits)
-            for group, limits in settings.domain_rate.items()
-            if limits
-        }
-        backlog = Backlog(recipients, settings.limit_wait, intervals, domain_groups(settings))
+        backlog = Backlog(recipients, settings.limit_wait, _intervals(settings), domain_groups(settings))
         return Admission(backlog, self._clock, settings.limit_wait)
 
     def _grow(self) -> None:
@@ -234,6 +229,15 @@ class Dispatcher:
             self._rate = control.rate
             self._pool.set_rate(self._settings.rate if control.rate is None else control.rate)
             admission.ring()
+
+
+def _intervals(settings: DeliverySection) -> dict[str, float]:
+    """Seconds between the letters of each group that has a limit."""
+    return {
+        domain_name(group): 1 / min(one.per_second for one in limits)
+        for group, limits in settings.domain_rate.items()
+        if limits
+    }
 
 
 def _limited(seconds: float) -> UnfinishedError:
