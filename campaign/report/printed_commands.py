@@ -25,7 +25,7 @@ _VERBS = (
     "init|check|preview|test|send|retry|status|set|pause|resume|stop|cancel|collect|suppression|resolve|repair|report|stats|"
     "forget|unsubscribe-token|schema|explain"
 )
-_COMMAND = re.compile(rf"(?<![\w./-]){NAME}(?= (?:{_VERBS})\b)")
+_COMMAND = re.compile(rf"(?<![\w./-])(?<!-m ){NAME}(?= (?:{_VERBS})\b)")
 _INSTALL = re.compile(re.escape(install_extra("*")).replace(r"\*", r"([a-z-]+)"))
 
 

@@ -136,10 +136,6 @@ class Dispatcher:
         self._stopping = True
         self._close()
 
-    def end_pass(self) -> None:
-        """As `drain`, for this pass alone."""
-        self._close()
-
     def abort(self) -> None:
         """Second signal: cut every connection. Letters past their dot become in doubt, the others get no verdict."""
         self._stopping = True

@@ -63,3 +63,13 @@ def refuse_copies(folder: Path) -> None:
             evidence=f"{folder / MARK} names it",
             next_step="set ledger.store as it was when they were made",
         )
+
+
+def refuse_in_copies(folder: Path, command: str) -> None:
+    """Raise ConfigError if any run below ``folder`` is a copy: ``command`` would change it, and not what is stored."""
+    if mark := next(iter(sorted(folder.rglob(MARK))), None):
+        raise ConfigError(
+            f"campaign {command} is not supported yet for runs in a store.",
+            evidence=f"the runs in {mark.parent} are copies",
+            next_step="docs/scale.md says what a store's administrator can do",
+        )

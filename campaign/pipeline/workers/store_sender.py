@@ -54,24 +54,28 @@ class StoreSender:
         self._granted: deque[Lease] = deque()
         self._needs, self._enough = asyncio.Event(), asyncio.Event()
         self._draining = False
+        self._accounts = contextlib.AsyncExitStack()
+        self._rests: list[Rest] = []
         self._session: WorkerSession | None = None
         self._working: asyncio.Task[None] | None = None
         self._looked = self._counted = float("-inf")
         self._served = 0
         self._heeded = 0
+        self._control: Control
+        self._note: Callable[[str], None]
         self.standing: StoreStanding | None = None
 
     @contextlib.asynccontextmanager
     async def opened(self, control: Control, note: Callable[[str], None]) -> AsyncIterator[None]:
         """Open the relays' accounts, and begin a session with the store."""
-        async with self._sender.opened(control, note):
-            self._begin()
-            try:
-                yield
-            finally:
-                with contextlib.suppress(CampaignError):
-                    await self.count()
-                await self._end()
+        self._control, self._note = control, note
+        await self._begin()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(CampaignError):
+                await self.count()
+            await self._end()
 
     async def serve_shards(self) -> int | None:
         """Serve shards until none is free; returns how many verdicts that gave, None if none was free.
@@ -99,9 +103,9 @@ class StoreSender:
         return self._sender.recorder.written - before
 
     async def begin_anew(self) -> None:
-        """End a session that has failed, and begin another."""
+        """End a session that has failed, and begin another, with connections of its own."""
         await self._end()
-        self._begin()
+        await self._begin()
 
     async def look(self) -> None:
         """Look at the suppression lists, an operator's requests, and the progress; called a few times a second."""
@@ -134,8 +138,8 @@ class StoreSender:
 
     @property
     def rests(self) -> Sequence[Rest]:
-        """As `Sender.rests`."""
-        return self._sender.rests
+        """As `Sender.rests`, of all sessions."""
+        return [*self._rests, *self._sender.rests] if self._session else self._rests
 
     def drain(self) -> None:
         """As `Sender.drain`."""
@@ -146,7 +150,8 @@ class StoreSender:
         """As `Sender.abort`."""
         self._sender.abort()
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
+        await self._accounts.enter_async_context(self._sender.opened(self._control, self._note))
         self._session = self._new_session(
             self._ledger.history, lambda: (self._sender.recorder.written, self._sender.waiting)
         )
@@ -169,6 +174,8 @@ class StoreSender:
         history = self._ledger.history
         history.digests.clear()
         history.pending.clear()
+        self._rests += self._sender.rests
+        await self._accounts.aclose()
 
     def _session_now(self) -> WorkerSession:
         if self._session is None:
@@ -207,7 +214,7 @@ class StoreSender:
         """Lease the next shard when it is needed, and hand back those that are finished."""
         while not self._enough.is_set():
             if session.failure:
-                self._sender.end_pass()  # what it recorded since is handed in as late testimony
+                self._sender.drain()  # what it recorded since is handed in as late testimony
                 return
             with contextlib.suppress(StoreAwayError):
                 if self._needs.is_set() and not self._draining:

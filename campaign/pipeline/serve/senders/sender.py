@@ -82,11 +82,6 @@ class Sender:
         if self._dispatcher:
             self._dispatcher.drain()
 
-    def end_pass(self) -> None:
-        """As `drain`, for the pass under way alone."""
-        if self._dispatcher:
-            self._dispatcher.end_pass()
-
     def abort(self) -> None:
         """Cut every connection."""
         if self._dispatcher:
