@@ -41,11 +41,13 @@ from torture.scenarios import (
     servers,
     shards,
     signals,
+    workers,
 )
 
 SCENARIOS = (
     kills, processes, points, shards, gateways, dead_addresses, rehearsals,
     signals, servers, late_relay, disks, power, clocks, journals, races, changes, editions, operators,
+    workers,
 )  # fmt: skip
 #: The short form: so many kills, this share of the cases of a scenario, and all cases of these.
 SHORT_KILLS, SHORT_SHARE = 30, 0.2

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from torture.oracle import COUNTERS
+from torture.stores import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 #: One thread each: a machine full of senders has no cores to spare, and a fork takes no threads along.
@@ -158,6 +159,11 @@ class Bench:
         return nursery
 
     @cached_property
+    def store(self) -> Store:
+        """A database server, made when first wanted; a case takes a database of its own."""
+        return Store().initialise()
+
+    @cached_property
     def certificate(self) -> tuple[Path, Path]:
         """A server's certificate with key, and the authority to trust."""
         import trustme
@@ -237,6 +243,8 @@ class Bench:
         self.oracle.end()
         if "nursery" in self.__dict__:
             self.nursery.end()
+        if "store" in self.__dict__:
+            self.store.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _ended(self, answer: dict[str, Any]) -> None:

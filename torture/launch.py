@@ -27,6 +27,7 @@ from torture import points
 #: Imported before anybody is born. Whatever the product imports late is listed here only to save time.
 FIRST = (
     "campaign.cli.main", "campaign.cli.send", "campaign.cli.retry", "campaign.cli.resolve", "campaign.cli.status",
+    "campaign.pipeline.workers.send_together", "psycopg",
     "campaign.pipeline.send", "campaign.pipeline.operate.manage", "campaign.audience.plan.plan_writer",
     "pandas", "jinja2", "lxml.html",
     "premailer", "cssutils", "email_validator", "aiosmtplib", "email.message", "structlog", "tqdm",

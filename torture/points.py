@@ -214,9 +214,13 @@ def _at_report(when: str, passed: _Passages) -> None:
 
 def settle(orders: Mapping[str, Any]) -> None:
     """Everything a launch may be ordered to do, in place before the command runs."""
-    from torture import clocks, recording, refusing
+    from torture import clocks, recording, refusing, store_points
 
-    if "point" in orders:
+    if "hasten" in orders:
+        store_points.hasten(**orders["hasten"])
+    if orders.get("point") in store_points.ALL:
+        store_points.install(orders["point"], _Passages(orders["nth"], orders.get("once", "")).due)
+    elif "point" in orders:
         install(orders["point"], orders["nth"], orders.get("once", ""))
     if "smallest" in orders:
         from campaign.ledger.shards import shard_store
