@@ -21,12 +21,17 @@ from torture.books import Run
 
 @dataclass
 class StoreBooks:
-    """All runs of a store, oldest first, and what is wrong with its segments; ``open`` are the runs to be served."""
+    """All runs of a store, oldest first, and what is wrong with its segments.
+
+    ``open`` are the runs to be served; ``left`` shards and testimonies wait for somebody; ``pending`` intents have no
+    verdict, which is a doubt only if nobody is at work on them.
+    """
 
     runs: list[Run] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     left: int = 0
+    pending: int = 0
 
     @property
     def doubts(self) -> int:
@@ -43,7 +48,7 @@ def read(url: str) -> StoreBooks:
             return found
         for run, stamp, is_open in connection.execute("SELECT run, stamp, open FROM campaign.run ORDER BY run"):
             found.open += [stamp] if is_open else []
-            found.runs.append(_run(connection, run, stamp, found.faults))
+            found.runs.append(_run(connection, run, stamp, found))
         row = connection.execute(
             "SELECT (SELECT count(*) FROM campaign.shard WHERE NOT done AND run IN "
             "(SELECT run FROM campaign.run WHERE open)) + (SELECT count(*) FROM campaign.late WHERE NOT merged)"
@@ -72,8 +77,8 @@ def closing(tally: Tally, url: str, oracle: Path, *, resent: bool, unserved: int
     return found
 
 
-def _run(connection: psycopg.Connection[Any], number: int, stamp: str, faults: list[str]) -> Run:
-    run = Run(Path(stamp))
+def _run(connection: psycopg.Connection[Any], number: int, stamp: str, found: StoreBooks) -> Run:
+    run, faults = Run(Path(stamp)), found.faults
     parts = connection.execute(
         "SELECT data FROM campaign.file WHERE run = %s AND name = 'plan.jsonl' ORDER BY part", (number,)
     ).fetchall()
@@ -99,6 +104,7 @@ def _run(connection: psycopg.Connection[Any], number: int, stamp: str, faults: l
         if "number" in record and record["is"] in {"intent", "verdict"} and not first <= record["number"] < beyond:
             faults.append(f"run {stamp}, shard {shard}: a record about {record['number']}, who is not in it")
         books._replay(run, record, pending)
+    found.pending += len(pending)
     for recipient in pending:
         books._doubt(run, recipient)
     return run
