@@ -92,6 +92,10 @@ class Copies:
         shard.closed = True
         self.merged.setdefault(run, []).append((end, number, False))
 
+    def editions(self) -> set[Path]:
+        """The folders of all runs that have or had shards."""
+        return {Path(run).parent for run in {*self.merged, *(run for run, _ in self.shards)}}
+
     def power_lost(self, edition: Path) -> None:
         """Read again what is left on disk."""
         self.shards.clear()

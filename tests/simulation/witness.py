@@ -347,5 +347,5 @@ class Witness:
         self.not_before.clear()
         self._parts.clear()
         self.loose.clear()
-        for edition in {Path(one).parents[1] for one in self._plans}:
+        for edition in {Path(one).parents[1] for one in self._plans} | self.copies.editions():
             self.copies.power_lost(edition)
