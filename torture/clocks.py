@@ -13,8 +13,8 @@ def install(start: float, later: float, deferrals: int, jumped: str) -> None:
     ``jumped`` is a file that is made when the clock jumps, for the other processes to see.
     """
     from campaign.ledger.checkpoint import Checkpoint
-    from campaign.ledger.journal_writer import JournalWriter
-    from campaign.ledger.shards.shard_ledger import Shard, ShardLedger
+    from campaign.ledger.journal.journal_writer import JournalWriter
+    from campaign.ledger.shards.shard_ledger import FileShard
 
     real, left = time.time, [deferrals]
     original = JournalWriter.verdict
@@ -30,5 +30,5 @@ def install(start: float, later: float, deferrals: int, jumped: str) -> None:
 
     time.time = told
     JournalWriter.verdict = verdict  # type: ignore[method-assign]
-    for bound in (Checkpoint, Shard, ShardLedger):  # as it was when the class was imported
+    for bound in (Checkpoint, FileShard):  # as it was when the class was imported
         bound.__init__.__kwdefaults__["clock"] = told  # type: ignore[misc]

@@ -87,7 +87,7 @@ def copied(run: Path) -> RunCopy | None:
         return msgspec.json.decode(_read(run / COPY), type=RunCopy)
     except msgspec.MsgspecError as error:
         raise StorageError(
-            f"{run / COPY} is damaged.", evidence=str(error), next_step=f"delete {run}: it is a copy, and is made again"
+            f"The copy {run} is damaged.", evidence=str(error), next_step=f"delete {run}: it is made again"
         ) from None
 
 

@@ -161,7 +161,7 @@ class WorkerSession:
         """Hand back all shards that are finished, once all their lines are in the store."""
         while self._left:
             await self.writer.flush()
-            shard = self._left.pop()
+            shard = self._left[0]
             after = shard.seconds_to_next()
             values = {
                 "run": self._run,
@@ -172,6 +172,7 @@ class WorkerSession:
                 "after": after or 0.0,
             }
             await self._store.execute(_RELEASE, values)
+            self._left.remove(shard)  # not before: a shard that is not handed back would be renewed for ever
             self._forget(shard)
 
     async def testify(self) -> None:

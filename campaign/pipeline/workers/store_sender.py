@@ -83,6 +83,7 @@ class StoreSender:
         Raises as `Dispatcher.serve_pass`; LeaseLostError once the session has lost a shard.
         """
         session = self._session_now()
+        await session.hand_back()  # what could not be, while the store was away
         if (lease := await session.lease()) is None:
             return None
         self._granted.append(lease)

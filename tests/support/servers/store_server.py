@@ -46,11 +46,12 @@ class StoreServer:
         while True:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=5).close()
-                return
             except psycopg.OperationalError as error:
                 assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
                 if not any(early in str(error).lower() for early in ("refused", "starting up", "recovery")):
                     raise
+            else:
+                return
 
     def stop(self, way: Way = "fast") -> None:
         """End the server, and wait for it. ``kill`` is what the kernel does when memory runs out."""

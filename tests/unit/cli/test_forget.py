@@ -77,4 +77,4 @@ def test_what_is_left_ends_with_75(file: Path) -> None:
     (file.parent / "runs" / "notes.txt").write_text("ada@example.com\n", encoding="utf-8")
     result, code = forget(file, "ada@example.com")
     assert code is ExitCode.UNFINISHED
-    assert "notes.txt: no file of this program" in result.stdout
+    assert "notes.txt: no file of this program" in " ".join(result.stdout.split())
