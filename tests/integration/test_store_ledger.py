@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
@@ -157,6 +158,22 @@ async def test_what_is_left_of_a_shard_is_due_for_others_at_once(place: Place) -
         await one.session.hand_back()
         place.alone(1)
         assert (await two.take())[:2] == [2, 3]
+
+
+async def test_a_shard_that_cannot_be_handed_back_while_the_store_is_away_is_handed_back_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.alone(3)
+    async with place.worker() as one:
+        await one.send(*await one.take())
+        one.ledger.leave()
+        away = AsyncMock(side_effect=StoreAwayError("The store does not answer."))
+        with monkeypatch.context() as cut:
+            cut.setattr(one.session._store, "execute", away)
+            with pytest.raises(StoreAwayError):
+                await one.session.hand_back()
+        await one.session.hand_back()
+    assert place.value("SELECT holder IS NULL AND done FROM campaign.shard WHERE shard = 3") is True
 
 
 async def test_a_shard_whose_recipients_were_put_off_is_due_when_they_are(place: Place) -> None:
