@@ -138,7 +138,7 @@ def write_shards(folder: Path, chance: random.Random) -> None:
     """A run that two senders serve, killed: some of their lines are merged, some not, some letters have no reply."""
     from campaign.ledger import checkpoint
     from campaign.ledger.journal.journal_records import Opened
-    from campaign.ledger.shards.shard_ledger import ShardLedger
+    from campaign.ledger.shards.shard_ledger import FileShard, ShardLedger
     from campaign.ledger.shards.shard_store import ShardStore
     from campaign.model import Letter, Outcome, Verdict
 
@@ -148,7 +148,9 @@ def write_shards(folder: Path, chance: random.Random) -> None:
     book.begin_pass()
     store = ShardStore(book, "process", 2, lambda: 1.0)
     store.begin(range(MERGED), MERGED, few=False)
-    ledger = ShardLedger(folder, book.history, durability="process", finished=lambda _: None)
+    ledger = ShardLedger(
+        book.history, lambda lease: FileShard(folder, lease, book.history, power=False), lambda _: None
+    )
     leases = [lease for lease in (store.lease(SHARD) for _ in range(MERGED // SHARD)) if lease]
     for lease in leases:
         ledger.take(lease)
