@@ -115,7 +115,15 @@ def test_the_map_is_what_its_script_makes() -> None:
     assert text("docs/map.md") == made, "run: python docs/make_map.py"
 
 
-@pytest.mark.parametrize(("way", "most"), [("The way of a recipient", 30), ("The way of a reply", 15)])
+@pytest.mark.parametrize(
+    ("way", "most"),
+    [
+        ("The way of a recipient", 30),
+        ("The way of a shard, from the pass", 15),
+        ("The way of a shard between machines", 15),
+        ("The way of a reply", 15),
+    ],
+)
 def test_a_way_through_the_package_visits_files_that_exist_and_none_twice(way: str, most: int) -> None:
     section = text("docs/architecture.md").split(f"## {way}")[1].split("\n## ")[0]
     stations = re.findall(r"^\d+\. `([a-z_/]+\.py)`", section, re.MULTILINE)

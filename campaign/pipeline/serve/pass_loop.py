@@ -20,7 +20,7 @@ from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.pass_order import Allowance, PassOrder
 from campaign.pipeline.serve.senders.sender_pool import SenderPool
 from campaign.pipeline.serve.senders.single_sender import SingleSender
-from campaign.pipeline.serve.serve_loop import SendingSide, ServeLoop
+from campaign.pipeline.serve.serve_loop import LetterSenders, ServeLoop
 from campaign.report.live.event_log import Log
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.telemetry.tracing import span
@@ -30,7 +30,7 @@ LOOK_AT_CLOCK_SECONDS = 60.0
 EVERYBODY = PassOrder(lambda _: True, few=False)
 
 
-class RunSenders(SendingSide, Protocol):
+class RunSenders(LetterSenders, Protocol):
     """What makes the passes of a run that this process holds."""
 
     async def serve_pass(self, order: PassOrder) -> int:

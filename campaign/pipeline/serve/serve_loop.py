@@ -41,7 +41,7 @@ class Ending:
         self.error = self.error or error
 
 
-class SendingSide(Protocol):
+class LetterSenders(Protocol):
     """What sends: in this process, or in processes of their own."""
 
     def opened(self, control: Control, note: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
@@ -73,7 +73,7 @@ class ServeLoop:
         job: Job,
         options: Options,
         control: Control,
-        senders: SendingSide,
+        senders: LetterSenders,
         progress: Progress,
         counts: Counts,
         log: Log,

@@ -53,7 +53,7 @@ class JoinedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class OpenStore:
     """A campaign with its store: what every step of a worker needs. Without a console nothing waits for others."""
 
     job: Job
@@ -132,13 +132,13 @@ class Shop:
 
 
 @contextlib.contextmanager
-def opened_shop(job: Job, console: Console | None = None, patience: float = 0.0) -> Iterator[Shop]:
+def open_store(job: Job, console: Console | None = None, patience: float = 0.0) -> Iterator[OpenStore]:
     """A connection to the campaign's store, whose schema is made if need be; tries for ``patience`` seconds."""
     address = store_of(job.settings)
     with _connected(address, time.monotonic() + patience) as connection:
         with store_errors(address):
             ensure_schema(connection)
-        yield Shop(job, address, connection, console)
+        yield OpenStore(job, address, connection, console)
 
 
 def _connected(address: StoreAddress, until: float) -> StoreConnection:
@@ -151,64 +151,64 @@ def _connected(address: StoreAddress, until: float) -> StoreConnection:
             time.sleep(AGAIN_SECONDS)
 
 
-def join_run(shop: Shop, options: Options) -> JoinedRun | Books:
+def join_run(store: OpenStore, options: Options) -> JoinedRun | Books:
     """The run that this command serves; the row counts if nobody is left. Raises CampaignError if it cannot begin."""
-    refuse_other_ledgers(shop.job.folder)
+    refuse_other_ledgers(store.job.folder)
     while True:
-        if joined := _join(shop, options):
+        if joined := _join(store, options):
             return joined
-        with shop.held() as lease:
-            found = shop.newest()
-            if found is None or not _may_join(shop, found, options):
-                return _make(shop, options, lease)
+        with store.held() as lease:
+            found = store.newest()
+            if found is None or not _may_join(store, found, options):
+                return _make(store, options, lease)
 
 
-def _may_join(shop: Shop, found: StoredRun, options: Options) -> bool:
+def _may_join(store: OpenStore, found: StoredRun, options: Options) -> bool:
     """Whether these options mean the newest run, and it is open to be served."""
     if not found.open or options.run or options.accept_changes:
         return False
-    return continues(options, run_records(shop.connection, found.run))
+    return continues(options, run_records(store.connection, found.run))
 
 
-def _join(shop: Shop, options: Options) -> JoinedRun | None:
-    found, job = shop.newest(), shop.job
+def _join(store: OpenStore, options: Options) -> JoinedRun | None:
+    found, job = store.newest(), store.job
     if found is None:
         return None
-    with store_errors(shop.address):
-        if not _may_join(shop, found, options):
+    with store_errors(store.address):
+        if not _may_join(store, found, options):
             return None
-        refuse_forgetful(shop, found)
-        history = run_records(shop.connection, found.run)
+        refuse_forgetful(store, found)
+        history = run_records(store.connection, found.run)
     folder = job.folder / found.stamp
-    with folder_to_itself(job.folder), store_errors(shop.address):
-        mark_edition(job.folder, shop.address.text, job.settings.file)
+    with folder_to_itself(job.folder), store_errors(store.address):
+        mark_edition(job.folder, store.address.text, job.settings.file)
         if copied(folder) is None:
-            refresh_copy(shop.connection, found.run, folder)
+            refresh_copy(store.connection, found.run, folder)
     chosen = continue_run(job, folder, history)
     refuse_changed_inputs(job, options, chosen)
-    shop.say(f"joining run {path_text(folder)}: {counted(history.opened.recipients, 'recipient')} planned")
+    store.say(f"joining run {path_text(folder)}: {counted(history.opened.recipients, 'recipient')} planned")
     return JoinedRun(found.run, chosen, history.opened)
 
 
-def _make(shop: Shop, options: Options, lease: EditionLease) -> JoinedRun | Books:
+def _make(store: OpenStore, options: Options, lease: EditionLease) -> JoinedRun | Books:
     """Choose or make the run as on files, in the copies, and check it in."""
-    job = shop.job
-    with shop.checked_out(lease) as copies:
+    job = store.job
+    with store.checked_out(lease) as copies:
         refuse_late(job, options)
-        chosen = choose(job, options, shop.console.loading if shop.console else None)
+        chosen = choose(job, options, store.console.loading if store.console else None)
         if isinstance(chosen, Books):
-            shop.check_in(lease, copies)
+            store.check_in(lease, copies)
             return chosen
         refuse_changed_inputs(job, options, chosen)
         _accept_changes(job, options, chosen)
         resend = job.settings.ledger.in_doubt == "resend"
-        copies = shop.check_in(lease, copies, to_serve=chosen.folder.name, resend=resend)
+        copies = store.check_in(lease, copies, to_serve=chosen.folder.name, resend=resend)
     copy = copies[chosen.folder.name]
-    opened = run_records(shop.connection, copy.run).opened
+    opened = run_records(store.connection, copy.run).opened
     for note in chosen.notes:
-        shop.say(note)
+        store.say(note)
     kind = "continuing" if chosen.continued else "new"
-    shop.say(f"{kind} run {path_text(chosen.folder)}: {counted(chosen.plan.size, 'recipient')} planned")
+    store.say(f"{kind} run {path_text(chosen.folder)}: {counted(chosen.plan.size, 'recipient')} planned")
     return JoinedRun(copy.run, chosen, opened)
 
 
@@ -218,9 +218,9 @@ def _accept_changes(job: Job, options: Options, chosen: ChosenRun) -> None:
             accept_changed_inputs(run, options)
 
 
-def refuse_forgetful(shop: Shop, found: StoredRun) -> None:
+def refuse_forgetful(store: OpenStore, found: StoredRun) -> None:
     """Raise DamageError if the store failed over to a standby for which its commits had not waited."""
-    now = server_identity(shop.connection)
+    now = server_identity(store.connection)
     before, _, waited = found.server.rpartition("/")
     if now.rpartition("/")[0] != before and waited != "synchronous":
         raise DamageError(

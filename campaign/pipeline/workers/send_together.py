@@ -23,7 +23,7 @@ from campaign.pipeline.serve.serve_loop import Ending
 from campaign.pipeline.start.campaign_time import is_late
 from campaign.pipeline.start.run_announcement import nobody_left
 from campaign.pipeline.workers.campaign_store import refuse_unsuited, store_of
-from campaign.pipeline.workers.join_run import JoinedRun, Shop, join_run, opened_shop
+from campaign.pipeline.workers.join_run import JoinedRun, OpenStore, join_run, open_store
 from campaign.pipeline.workers.store_sender import StoreSender
 from campaign.pipeline.workers.worker_loop import WorkerLoop
 from campaign.report.live.console import Console
@@ -39,24 +39,24 @@ LEAVE_SECONDS, LOOK_SECONDS = 60.0, 0.3
 def send_together(job: Job, options: Options, console: Console) -> ExitCode:
     """Serve the edition's run in the store, beside whoever serves it already. Raises CampaignError."""
     refuse_unsuited(job)
-    with opened_shop(job, console) as shop:
-        joined = join_run(shop, options)
+    with open_store(job, console) as store:
+        joined = join_run(store, options)
         if isinstance(joined, Books):
             console.say(nobody_left(job, joined, retry=options.retry))
             return ExitCode.DONE
-        ending = over_or_stopped(shop, joined)
+        ending = over_or_stopped(store, joined)
     if ending is None:
         ending = serve_beside_others(job, joined, options, console)
-    with opened_shop(job, console, PATIENCE_SECONDS) as shop:  # the first connection may have been lost meanwhile
-        return leave(shop, joined, ending, console)
+    with open_store(job, console, PATIENCE_SECONDS) as store:  # the first connection may have been lost meanwhile
+        return leave(store, joined, ending, console)
 
 
-def over_or_stopped(shop: Shop, joined: JoinedRun) -> Ending | None:
+def over_or_stopped(store: OpenStore, joined: JoinedRun) -> Ending | None:
     """The ending of a run that an operator stopped, or whose time is over."""
-    state = shop.heed_requests(joined)
+    state = store.heed_requests(joined)
     if state == "stop":
         return Ending({ExitCode.HELD})
-    return Ending() if state == "cancel" or is_late(shop.job.settings) else None
+    return Ending() if state == "cancel" or is_late(store.job.settings) else None
 
 
 def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: Console) -> Ending:
@@ -98,34 +98,34 @@ def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: 
             log.event("worker left", worker=me)
 
 
-def leave(shop: Shop, joined: JoinedRun, ending: Ending, console: Console) -> ExitCode:
+def leave(store: OpenStore, joined: JoinedRun, ending: Ending, console: Console) -> ExitCode:
     """Close the run if no other worker serves it, else leave it to them; returns this command's exit code."""
-    _await_others(shop, joined)
-    with shop.held() as lease:
-        newest = shop.newest()
+    _await_others(store, joined)
+    with store.held() as lease:
+        newest = store.newest()
         if newest and newest.run == joined.run and not newest.open and not ending.codes:
-            shop.say("the run is over; another worker has written its report")
+            store.say("the run is over; another worker has written its report")
             return first_of(code for code in ExitCode if code == newest.exit_code)
         try:
-            with shop.checked_out(lease) as copies:
-                shop.heed_requests(joined)
-                with open_run(shop.job, joined.chosen) as run:
+            with store.checked_out(lease) as copies:
+                store.heed_requests(joined)
+                with open_run(store.job, joined.chosen) as run:
                     run.checkpoint.settle_pending()
                     settle_the_rest(run, ending)
                     code = close_run(run, ending, console)
-                shop.check_in(lease, copies)
+                store.check_in(lease, copies)
                 return code
         except WorkersError:
-            shop.say("this worker has left; others go on with the run")
+            store.say("this worker has left; others go on with the run")
             return first_of(ending.codes or {ExitCode.UNFINISHED})
 
 
-def _await_others(shop: Shop, joined: JoinedRun) -> None:
+def _await_others(store: OpenStore, joined: JoinedRun) -> None:
     """If the run ends for all workers, wait a moment until the others have left it, so that the last one closes it."""
     patience = time.monotonic() + LEAVE_SECONDS
     while time.monotonic() < patience:
-        state, left, held = shop.how_it_stands(joined)
-        ends = not left or state == "cancel" or is_late(shop.job.settings)
+        state, left, held = store.how_it_stands(joined)
+        ends = not left or state == "cancel" or is_late(store.job.settings)
         if not ends or not held:
             return
         time.sleep(LOOK_SECONDS)

@@ -36,7 +36,7 @@ END_SECONDS = 15.0
 
 
 class StoreSender:
-    """The sender of one worker, as `serve_loop.SendingSide` describes it. ``standing`` is the run's, a moment ago."""
+    """The sender of one worker, as `serve_loop.LetterSenders` describes it. ``standing`` is the run's, a moment ago."""
 
     def __init__(
         self,

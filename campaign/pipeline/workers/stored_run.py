@@ -17,7 +17,7 @@ from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.run_copies import copied, newest_stored, refresh_copy
 from campaign.ledger.state.recipient_states import VERDICTS
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.workers.join_run import folder_to_itself, opened_shop
+from campaign.pipeline.workers.join_run import folder_to_itself, open_store
 from campaign.system.postgres import store_errors
 
 
@@ -62,9 +62,9 @@ def whole_run(job: Job, run: Path) -> Iterator[None]:
         with run_folder.locked(run.resolve().parent):
             yield
         return
-    with opened_shop(job) as shop, shop.held() as lease, shop.checked_out(lease) as copies:
+    with open_store(job) as store, store.held() as lease, store.checked_out(lease) as copies:
         yield
-        shop.check_in(lease, copies)
+        store.check_in(lease, copies)
 
 
 def steer_stored(
@@ -143,8 +143,8 @@ def stored_standing(job: Job, run: Path) -> StoredStanding:
 
 @contextmanager
 def _store(job: Job) -> Iterator[StoreConnection]:
-    with opened_shop(job) as shop, store_errors(shop.address):
-        yield shop.connection
+    with open_store(job) as store, store_errors(store.address):
+        yield store.connection
 
 
 def _number(run: Path) -> int:
