@@ -204,7 +204,10 @@ async def test_doubts_are_settled_by_hand_on_any_machine(machines: list[Stand], 
 async def test_a_limit_of_letters_is_for_one_command_and_the_next_goes_on(machines: list[Stand], shelf: Shelf) -> None:
     (await machines[0].send("--limit", 30)).ends(75)
     assert len(shelf.recipients) == 30
-    (await machines[1].send()).ends(0)
+    ended = (await machines[1].send("--json")).ends(0)
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    (planned,) = [event for event in events if event["event"] == "planned"]
+    assert (planned["recipients"], planned["verdicts"]["accepted"]) == (PEOPLE, 30)
     assert everybody(shelf)
 
 

@@ -21,6 +21,7 @@ from campaign.ledger.postgres.copy_mark import COPY, mark_edition
 from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.segments import StoredShard, records_of, unpack
 from campaign.ledger.shards.shard_reader import FOLDER as SHARDS
+from campaign.ledger.state.recipient_states import VERDICTS
 from campaign.ledger.state.run_state import RunState
 from campaign.system.atomic_file import atomic_file, write_atomically
 
@@ -63,6 +64,16 @@ def run_records(connection: StoreConnection, run: int) -> RunState:
     ).fetchall()
     lines = b"".join(unpack(row[0]) for row in rows)
     return RunState.replay(record for _, record in records_of(StoredShard(run, 0, 0, 0), lines))
+
+
+def stored_tally(connection: StoreConnection, run: int) -> dict[str, int]:
+    """How many recipients of a run have each verdict, as its workers told within the last seconds."""
+    rows = connection.execute(
+        "SELECT sum(tally[n]) FROM campaign.shard, generate_series(1, %s) n "
+        "WHERE run = %s AND shard > 0 GROUP BY n ORDER BY n",
+        (len(VERDICTS), run),
+    ).fetchall()
+    return {verdict.value: int(total) for verdict, (total,) in zip(VERDICTS, rows, strict=True)}
 
 
 def mark_copies(folder: Path, store: str, file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from campaign.delivery.relays.relay_rewrites import drops_second_copies
@@ -10,6 +11,7 @@ from campaign.model import Books, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.start.already_served import FAILED
+from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.pipeline.start.nothing_to_retry import nothing_to_retry
 from campaign.pipeline.start.past_runs import kind_in_words, newest
 from campaign.report.formatting import counted, duration_text
@@ -29,14 +31,14 @@ def announce(run: OpenRun, console: Console) -> None:
         console.planned(
             f"new run {path_text(chosen.folder)}: {counted(plan.size, 'recipient')} planned of "
             f"{rows_text(plan.books, ' read')}",
-            planned_facts(run),
+            planned_facts(job, chosen, tally),
         )
         return
     settled = plan.size - tally["waiting"] - tally["deferred"] - tally["in_doubt"]
     console.planned(
         f"continuing run {path_text(chosen.folder)}: {settled:,} of {plan.size:,} settled earlier, "
         f"{tally['in_doubt']:,} in doubt, {tally['waiting'] + tally['deferred']:,} to go",
-        planned_facts(run),
+        planned_facts(job, chosen, tally),
     )
     if tally["in_doubt"]:
         console.say(f"in doubt: {DOUBT_WORDS[job.settings.ledger.in_doubt]}")
@@ -44,17 +46,17 @@ def announce(run: OpenRun, console: Console) -> None:
             console.say(told)
 
 
-def planned_facts(run: OpenRun) -> dict[str, object]:
+def planned_facts(job: Job, chosen: ChosenRun, verdicts: Mapping[str, int]) -> dict[str, object]:
     """Which run this is and what was found in it, for programs."""
     return {
-        "run": path_text(run.folder),
-        "campaign": run.job.settings.campaign.name,
-        "edition": run.job.edition,
-        "continued": run.chosen.continued,
-        "rehearsal": run.job.rehearsal,
-        "recipients": run.plan.size,
-        "books": asdict(run.plan.books),
-        "verdicts": run.history.tally(),
+        "run": path_text(chosen.folder),
+        "campaign": job.settings.campaign.name,
+        "edition": job.edition,
+        "continued": chosen.continued,
+        "rehearsal": job.rehearsal,
+        "recipients": chosen.plan.size,
+        "books": asdict(chosen.plan.books),
+        "verdicts": dict(verdicts),
     }
 
 

@@ -25,6 +25,7 @@ from campaign.ledger.postgres.run_copies import (
     refresh_copies,
     refresh_copy,
     run_records,
+    stored_tally,
 )
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.segment_writer import AGAIN_SECONDS
@@ -34,6 +35,7 @@ from campaign.pipeline.serve.open_run import open_run
 from campaign.pipeline.start.campaign_time import refuse_late
 from campaign.pipeline.start.changed_inputs import accept_changed_inputs, refuse_changed_inputs
 from campaign.pipeline.start.choose_run import ChosenRun, choose, continue_run, continues
+from campaign.pipeline.start.run_announcement import planned_facts
 from campaign.pipeline.workers.campaign_store import store_of
 from campaign.report.formatting import counted
 from campaign.report.live.console import Console, path_text
@@ -65,6 +67,13 @@ class OpenStore:
         """Tell the person at the terminal."""
         if self.console:
             self.console.say(text)
+
+    def planned(self, text: str, chosen: ChosenRun, run: int) -> None:
+        """Tell the person, or the program, at the terminal which run this is."""
+        if self.console:
+            with store_errors(self.address):
+                verdicts = stored_tally(self.connection, run)
+            self.console.planned(text, planned_facts(self.job, chosen, verdicts))
 
     @contextlib.contextmanager
     def held(self) -> Iterator[EditionLease]:
@@ -186,7 +195,8 @@ def _join(store: OpenStore, options: Options) -> JoinedRun | None:
             refresh_copy(store.connection, found.run, folder)
     chosen = continue_run(job, folder, history)
     refuse_changed_inputs(job, options, chosen)
-    store.say(f"joining run {path_text(folder)}: {counted(history.opened.recipients, 'recipient')} planned")
+    planned = counted(history.opened.recipients, "recipient")
+    store.planned(f"joining run {path_text(folder)}: {planned} planned", chosen, found.run)
     return JoinedRun(found.run, chosen, history.opened)
 
 
@@ -208,7 +218,8 @@ def _make(store: OpenStore, options: Options, lease: EditionLease) -> JoinedRun 
     for note in chosen.notes:
         store.say(note)
     kind = "continuing" if chosen.continued else "new"
-    store.say(f"{kind} run {path_text(chosen.folder)}: {counted(chosen.plan.size, 'recipient')} planned")
+    planned = counted(chosen.plan.size, "recipient")
+    store.planned(f"{kind} run {path_text(chosen.folder)}: {planned} planned", chosen, copy.run)
     return JoinedRun(copy.run, chosen, opened)
 
 

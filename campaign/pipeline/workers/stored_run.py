@@ -14,8 +14,7 @@ from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.postgres.copy_mark import is_copy, mark_edition
 from campaign.ledger.postgres.edition_lease import StoreConnection
-from campaign.ledger.postgres.run_copies import copied, newest_stored, refresh_copy
-from campaign.ledger.state.recipient_states import VERDICTS
+from campaign.ledger.postgres.run_copies import copied, newest_stored, refresh_copy, stored_tally
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.workers.join_run import folder_to_itself, open_store
 from campaign.system.postgres import store_errors
@@ -121,24 +120,16 @@ def stored_standing(job: Job, run: Path) -> StoredStanding:
         if row is None:
             raise _gone(run)
         is_open, state, shards, done, held, silent, due, free = row
-        tally = [
-            int(total)
-            for (total,) in connection.execute(
-                "SELECT sum(tally[n]) FROM campaign.shard, generate_series(1, %s) n "
-                "WHERE run = %s AND shard > 0 GROUP BY n ORDER BY n",
-                (len(VERDICTS), number),
-            )
-        ]
+        tally = stored_tally(connection, number)
         workers = connection.execute(
             "SELECT w.name, (SELECT count(*) FROM campaign.shard s WHERE s.run = w.run AND s.holder = w.name), "
             "w.rate, w.waiting, extract(epoch FROM clock_timestamp() - w.beat)::float8, w.append_ms "
             "FROM campaign.worker w WHERE w.run = %s AND w.beat > clock_timestamp() - interval '60 s' ORDER BY w.name",
             (number,),
         ).fetchall()
-    verdicts = dict(zip((verdict.value for verdict in VERDICTS), tally, strict=True))
     next_due = 0.0 if free else due
     standing = [WorkerStanding(*one) for one in workers]
-    return StoredStanding(is_open, state, verdicts, shards, done, held, silent, next_due, standing)
+    return StoredStanding(is_open, state, tally, shards, done, held, silent, next_due, standing)
 
 
 @contextmanager
