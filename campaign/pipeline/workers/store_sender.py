@@ -88,11 +88,11 @@ class StoreSender:
             return None
         self._granted.append(lease)
         before = self._sender.recorder.written
-        await self._sender.suppression.before_pass(first=not self._served)
-        self._served += 1
         self._enough.clear()
         keeping = asyncio.create_task(self._keep(session))
         try:
+            await self._sender.suppression.before_pass(first=not self._served)
+            self._served += 1
             await self._sender.serve_pass(self._recipients())
         finally:
             self._enough.set()
