@@ -32,7 +32,7 @@ OTHERS = ("content before", "content after", "dot before", "dot after", "reply a
           "report after", "ended before", "ended torn", "ended after")  # fmt: skip
 POINTS = store_points.ALL + OTHERS
 FREEZES, STOPS, CUT_WIRES, FAILOVERS, ORDERS = 20, 10, 5, 5, 6
-MANY, SOME, FEW = 2000, 800, 300
+MANY, SOME, FEW = 2000, 800, 200
 
 
 def cases(kills: int) -> list[Case]:
@@ -52,7 +52,7 @@ def cases(kills: int) -> list[Case]:
         *(Case(RESTARTS, f"workers store {at}", restarted, {"at": at}, 25.0) for at in so_many(STOPS / 2)),
         *(Case(WIRES, f"workers wire {at}", cut_off, {"at": at}, 22.0) for at in so_many(CUT_WIRES)),
         *(Case(FAILOVER, f"workers failover {at}", failed_over, {"at": at}, 30.0) for at in so_many(FAILOVERS)),
-        *(Case(COMMANDS, f"workers commands {at}", commanded, {"at": at}, 50.0) for at in so_many(ORDERS)),
+        *(Case(COMMANDS, f"workers commands {at}", commanded, {"at": at, "steps": 10 if kills >= 100 else 5}, 40.0) for at in so_many(ORDERS)),
     ]  # fmt: skip
 
 
@@ -248,21 +248,21 @@ CODES = {"stop": {75}, "resume": {75}, "pause": {75}, "status": set(), "report":
          "set": {75}, "send": {3, 4, 5, 75}, "cancel": {3, 4, 75}, "retry": {3, 4, 75}}  # fmt: skip
 
 
-def commanded(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> None:
+def commanded(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int, steps: int) -> None:
     """Two machines, a worker on each, and commands from either in any order; at the end perhaps cancel and retry."""
     chance = dice(seed, "workers commands", at)
     crew = _crew(bench, folder, tally, chance, SOME, 2)
     crew.scene(0.01, 0.05)
     crew.start(0, 1)
     crew.aim(20)
-    for _ in range(10):
+    for _ in range(steps):
         _one_command(crew, chance)
         crew.tend()
         if chance.random() < 0.2 and crew.at_work:
             crew.kill(chance.choice(list(crew.at_work)))
         crew.midway()
         crew.start(*(one for one in range(2) if one not in crew.at_work and chance.random() < 0.7))
-        crew.aim(chance.randrange(1, 60), 3.0)
+        crew.aim(chance.randrange(1, 60), 1.0)
     if at % 2:
         _say(crew, chance.randrange(2), "cancel")
         crew._await_all()
