@@ -43,6 +43,7 @@ def cases(kills: int) -> list[Case]:
     def so_many(number: float) -> range:
         return range(max(round(number * kills / 200), 1))
 
+    steps = 10 if kills >= 100 else 5
     return [
         *(Case(KILLS, f"workers killed {at}", killed, {"kills": BATCH, "at": at}, 25.0)
           for at in so_many(300 / BATCH)),
@@ -52,7 +53,8 @@ def cases(kills: int) -> list[Case]:
         *(Case(RESTARTS, f"workers store {at}", restarted, {"at": at}, 25.0) for at in so_many(STOPS / 2)),
         *(Case(WIRES, f"workers wire {at}", cut_off, {"at": at}, 22.0) for at in so_many(CUT_WIRES)),
         *(Case(FAILOVER, f"workers failover {at}", failed_over, {"at": at}, 30.0) for at in so_many(FAILOVERS)),
-        *(Case(COMMANDS, f"workers commands {at}", commanded, {"at": at, "steps": 10 if kills >= 100 else 5}, 40.0) for at in so_many(ORDERS)),
+        *(Case(COMMANDS, f"workers commands {at}", commanded, {"at": at, "steps": steps}, 40.0)
+          for at in so_many(ORDERS)),
     ]  # fmt: skip
 
 
