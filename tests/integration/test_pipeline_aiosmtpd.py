@@ -104,9 +104,9 @@ def attachments(letter: EmailMessage) -> dict[str, bytes]:
 def test_each_invoice_arrives_with_its_own_attachment(keeper: Keeper, serve: Serve, tmp_path: Path) -> None:
     code, talk = run(sample("invoices", tmp_path), relay=f"smtp://127.0.0.1:{serve()}")
     assert code is ExitCode.DONE, talk
-    with closing(sqlite3.connect(ROOT / "sample_data" / "store.sqlite")) as store:
+    with closing(sqlite3.connect(ROOT / "sample_data" / "shop.sqlite")) as shop:
         bills = dict(
-            store.execute(
+            shop.execute(
                 "select invoice_id, email from invoice join customer using (customer_id)"
                 " where issued between '2026-11-01' and '2026-11-30'"
             )

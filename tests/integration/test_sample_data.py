@@ -143,7 +143,7 @@ def test_the_generator_makes_the_same_files_again(made_again: Path, name: str) -
 
 def test_the_generator_makes_the_same_database_again(made_again: Path) -> None:
     def dump(folder: Path) -> list[str]:
-        with closing(sqlite3.connect(folder / "store.sqlite")) as database:
+        with closing(sqlite3.connect(folder / "shop.sqlite")) as database:
             return list(database.iterdump())
 
     assert dump(made_again) == dump(SAMPLES)
