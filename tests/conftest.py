@@ -17,7 +17,7 @@ import pytest
 MAY_BE_MISSING = ("CPython", "systemd-analyze", "prometheus", "promtool", "Pushgateway")
 
 #: How the names begin of what a person may have set for programs of their own; the tests set what they are about.
-CALLERS_OWN = ("CAMPAIGN_", "GIT_", "MYSQL_", "OTEL_", "PG", "PYTHONIOENCODING", "SSL_CERT_")
+CALLERS_OWN = ("CAMPAIGN_", "COLUMNS", "GIT_", "LINES", "MYSQL_", "OTEL_", "PG", "PYTHONIOENCODING", "SSL_CERT_")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
 KEPT = ("CAMPAIGN_CI",)
 

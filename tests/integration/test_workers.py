@@ -87,10 +87,11 @@ async def status(machine: Stand) -> Any:
 async def test_one_makes_the_run_the_others_join_and_each_letter_leaves_once(
     machines: list[Stand], shelf: Shelf
 ) -> None:
-    running = await all_at_work(machines, shelf)
+    running = await all_at_work(machines, shelf, VERY_SLOW)
     now = await status(machines[0])
     assert now["running"] is True
     assert len(now["workers"]) == 3
+    shelf.waits["dot"] = SLOW
     ended = [await one.end() for one in running]
     assert [one.code for one in ended] == [0, 0, 0]
     assert everybody(shelf)
@@ -108,8 +109,10 @@ async def test_one_makes_the_run_the_others_join_and_each_letter_leaves_once(
 async def test_a_worker_that_is_killed_leaves_its_doubts_and_the_others_take_its_shards(
     machines: list[Stand], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two, _ = await all_at_work(machines, shelf)
+    one, two, _ = await all_at_work(machines, shelf, VERY_SLOW)
+    await until(lambda: len(shelf.recipients) > 12, "letters wait for the reply to their dots")
     await one.kill()
+    shelf.waits["dot"] = SLOW
     (await two.end()).ends(4, "in doubt")
     listed = sum(
         len((machine.run / "in-doubt.csv").read_text().splitlines()) - 1
@@ -127,7 +130,10 @@ async def test_a_worker_that_was_frozen_for_too_long_sends_nothing_more_of_what_
 ) -> None:
     one, two, three = await all_at_work(machines, shelf, VERY_SLOW)
     one.signal(signal.SIGSTOP)
-    await asyncio.sleep(7.0)  # longer than its lease: the others take its shards over
+    before = len(shelf.recipients)
+    shelf.waits["dot"] = 0.15
+    # longer than its lease, and until each of the others has needed further shards
+    await until(lambda: len(shelf.recipients) > before + 300, "the others take its shards over")
     served = len(shelf.recipients)
     one.signal(signal.SIGCONT)
     await until(lambda: "It goes on with other shards" in one.talk, "it has noticed")
@@ -189,8 +195,10 @@ async def test_a_run_is_cancelled_from_any_machine(machines: list[Stand], shelf:
 
 
 async def test_doubts_are_settled_by_hand_on_any_machine(machines: list[Stand], shelf: Shelf) -> None:
-    one, *_ = await all_at_work(machines[:1], shelf)
+    one, *_ = await all_at_work(machines[:1], shelf, VERY_SLOW)
+    await until(lambda: len(shelf.recipients) > 4, "letters wait for the reply to their dots")
     await one.kill()
+    shelf.waits["dot"] = SLOW
     # the next command takes over the shards of the dead once their lease has run out
     (await machines[1].send()).ends(4)
     with (machines[1].run / "in-doubt.csv").open() as file:
