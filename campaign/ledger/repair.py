@@ -28,7 +28,7 @@ from campaign.ledger.journal.journal_records import (
     encode,
 )
 from campaign.ledger.journal.journal_writer import LARGEST_BLOCK
-from campaign.ledger.postgres.copy_mark import refuse_in_copies
+from campaign.ledger.postgres.copy_mark import refuse_copy
 from campaign.ledger.run_folder import locked
 from campaign.ledger.shards.shard_reader import FOLDER, ShardSpan, shard_journals
 from campaign.ledger.state.recipient_states import BY_NAME, is_date
@@ -182,7 +182,7 @@ def repair(path: Path) -> Salvage:
     Holds the locks of the edition, the run and its shards: a process that began to send meanwhile would write into the
     replaced file.
     """
-    refuse_in_copies(path.parent.parent, "repair")
+    refuse_copy(path.parent, "repair")
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(JournalFile(path)))
         stack.enter_context(locked(path.parent.resolve().parent))

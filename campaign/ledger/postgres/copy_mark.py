@@ -68,8 +68,18 @@ def refuse_copies(folder: Path) -> None:
 def refuse_in_copies(folder: Path, command: str) -> None:
     """Raise ConfigError if any run below ``folder`` is a copy: ``command`` would change it, and not what is stored."""
     if mark := next(iter(sorted(folder.rglob(MARK))), None):
-        raise ConfigError(
-            f"campaign {command} is not supported yet for runs in a store.",
-            evidence=f"the runs in {mark.parent} are copies",
-            next_step="docs/scale.md says what a store's administrator can do",
-        )
+        raise _unsupported(command, mark.parent)
+
+
+def refuse_copy(run: Path, command: str) -> None:
+    """As `refuse_in_copies`, of one run."""
+    if is_copy(run):
+        raise _unsupported(command, run.parent)
+
+
+def _unsupported(command: str, folder: Path) -> ConfigError:
+    return ConfigError(
+        f"campaign {command} is not supported yet for runs in a store.",
+        evidence=f"the runs in {folder} are copies",
+        next_step="docs/scale.md says what a store's administrator can do",
+    )

@@ -1,0 +1,56 @@
+"""Runs on files and copies of a store's runs are never mixed, and nothing changes a copy alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from campaign.errors import ConfigError
+from campaign.ledger import checkpoint
+from campaign.ledger.journal.journal_records import Opened
+from campaign.ledger.postgres.copy_mark import (
+    campaign_file,
+    is_copy,
+    mark_edition,
+    refuse_copies,
+    refuse_copy,
+    refuse_in_copies,
+    refuse_other_ledgers,
+)
+from campaign.ledger.repair import repair
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    run = tmp_path / "runs" / "gazette" / "20261124T080000Z"
+    run.mkdir(parents=True)
+    checkpoint.create(run, Opened("gazette", "", run.name, 1, 3, "plan", {}, "shape", 1.0, "trace"))
+    return run
+
+
+def test_a_copy_is_not_changed_by_what_changes_files_alone(run: Path, tmp_path: Path) -> None:
+    mark_edition(run.parent, "postgresql://db/x", tmp_path / "gazette.toml")
+    assert is_copy(run)
+    assert campaign_file(run) == tmp_path / "gazette.toml"
+    for change in (
+        lambda: refuse_in_copies(tmp_path / "runs", "forget"),
+        lambda: refuse_copy(run, "repair"),
+        lambda: repair(run / "checkpoint.journal"),
+    ):
+        with pytest.raises(ConfigError, match="is not supported yet for runs in a store"):
+            change()
+    with pytest.raises(ConfigError, match="kept in a store"):
+        refuse_copies(run.parent)
+    refuse_other_ledgers(run.parent)
+
+
+def test_a_run_on_files_is_no_copy_and_is_not_continued_in_a_store(run: Path, tmp_path: Path) -> None:
+    beside = tmp_path / "runs" / "another"
+    beside.mkdir()
+    mark_edition(beside, "postgresql://db/x", tmp_path / "another.toml")
+    refuse_copy(run, "repair")
+    refuse_copies(run.parent)
+    assert campaign_file(run) is None
+    with pytest.raises(ConfigError, match="served twice"):
+        refuse_other_ledgers(run.parent)
