@@ -417,6 +417,28 @@ def test_a_copy_is_the_run_as_it_was_made(place: Place) -> None:
     assert (found.stamp, found.open) == ("first", True)
 
 
+async def test_a_copy_lacks_nothing_that_was_committed_late(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        await one.send(0)
+    late = connect(place.address)
+    late.autocommit = False
+    # a segment whose number is given out before another's, and which is committed after it
+    late.execute(
+        "INSERT INTO campaign.segment (run, shard, seq, token, data) SELECT run, shard, seq + 1, token, data "
+        "FROM campaign.segment WHERE shard = 1 ORDER BY seq DESC LIMIT 1"
+    )
+    async with place.worker() as two:
+        await two.take()
+        await two.session.writer.flush()
+    before = refresh_copy(place.connection, place.run, place.folder / "copy")
+    late.commit()
+    late.close()
+    after = refresh_copy(place.connection, place.run, place.folder / "copy")
+    assert (after.segment, after.segments) == (before.segment, before.segments + 1)
+    assert after.octets > before.octets
+
+
 # -- the server
 
 

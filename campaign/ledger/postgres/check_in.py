@@ -17,7 +17,7 @@ from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Intent, Opened, VerdictRecord
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
-from campaign.ledger.postgres.run_copies import RunCopy, note_copy, run_records
+from campaign.ledger.postgres.run_copies import RunCopy, last_segment, note_copy, run_records
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack, records_of
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.recipient_states import DEFERRED, IN_DOUBT, VERDICTS, WAITING
@@ -101,8 +101,7 @@ def check_in(
                     "run": number,
                 },
             )
-            row = connection.execute("SELECT max(id) FROM campaign.segment WHERE run = %s", (number,)).fetchone()
-            changed[run] = RunCopy(number, int(row[0]) if row and row[0] else 0, octets)
+            changed[run] = RunCopy(number, *last_segment(connection, number), octets)
     return {**copies, **{run.name: note_copy(run, copy) for run, copy in changed.items()}}
 
 
@@ -111,7 +110,10 @@ def _take_over(connection: StoreConnection, lease: EditionLease, span: StoredSha
     place = (span.run, span.shard)
     with connection.transaction():
         lease.confirm(connection)
-        connection.execute("SELECT FROM campaign.shard WHERE run = %s AND shard = %s FOR UPDATE", place)
+        connection.execute(
+            "UPDATE campaign.shard SET holder = NULL, token = 0, until = '-infinity' WHERE run = %s AND shard = %s",
+            place,
+        )
         rows = connection.execute(
             "SELECT seq, token, data FROM campaign.segment WHERE run = %s AND shard = %s ORDER BY seq", place
         ).fetchall()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from campaign.errors import ConfigError, StorageError
 from campaign.ledger import run_folder
+from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import write_whole
 
 #: In an edition's folder; and in a run's, what it is a copy of.
@@ -45,14 +46,20 @@ def campaign_file(run: Path) -> Path | None:
 
 def refuse_other_ledgers(folder: Path) -> None:
     """Raise ConfigError if this edition has runs on files: whoever they served would be served again."""
-    if (folder / MARK).exists():
-        return
-    if kept := [run for run in run_folder.runs(folder) if run_folder.has_journal(run)]:
+    if kept := [run for run in run_folder.runs(folder) if not (run / COPY).exists() and _has_begun(run)]:
         raise ConfigError(
             "This edition has runs on files, which the store does not know, so people would be served twice.",
             evidence=str(kept[-1]),
             next_step="give the campaign another edition, or leave ledger.store out for this one",
         )
+
+
+def _has_begun(run: Path) -> bool:
+    """Whether a run was served: its journal has more than the line with which it was made."""
+    if not run_folder.has_journal(run):
+        return False
+    with (run / journal_reader.NAME).open("rb") as journal:
+        return bool(journal.readline() and journal.readline())
 
 
 def refuse_copies(folder: Path) -> None:

@@ -17,7 +17,7 @@ from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import unwritable
-from campaign.ledger.postgres.copy_mark import COPY, mark_edition
+from campaign.ledger.postgres.copy_mark import COPY, mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.segments import StoredShard, records_of, unpack
 from campaign.ledger.shards.shard_reader import FOLDER as SHARDS
@@ -28,10 +28,15 @@ from campaign.system.atomic_file import atomic_file, write_atomically
 
 @dataclass(frozen=True, slots=True)
 class RunCopy:
-    """A run of the store and its copy here: the store's number, the last segment copied, and the journal's octets."""
+    """A run of the store and its copy here: the store's number, what was copied, and the journal's octets.
+
+    ``segment`` is the highest id and ``segments`` how many there were: ids are given out before they are committed, so
+    a lower one may come later.
+    """
 
     run: int
     segment: int
+    segments: int
     octets: int
 
 
@@ -76,11 +81,21 @@ def stored_tally(connection: StoreConnection, run: int) -> dict[str, int]:
     return {verdict.value: int(total) for verdict, (total,) in zip(VERDICTS, rows, strict=True)}
 
 
+def last_segment(connection: StoreConnection, run: int) -> tuple[int, int]:
+    """The highest id of a run's segments, and how many there are."""
+    row = connection.execute(
+        "SELECT coalesce(max(id), 0), count(*) FROM campaign.segment WHERE run = %s", (run,)
+    ).fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
 def mark_copies(folder: Path, store: str, file: Path) -> None:
     """Mark an edition's folder, and remove runs in it that are in no store; the caller holds the edition.
 
-    Such a run was being made when its process was killed, and has served nobody.
+    Such a run was being made when its process was killed, and has served nobody. One that has served is on files:
+    ConfigError.
     """
+    refuse_other_ledgers(folder)
     mark_edition(folder, store, file)
     try:
         for run in run_folder.runs(folder):
@@ -115,10 +130,9 @@ def refresh_copy(connection: StoreConnection, run: int, folder: Path) -> RunCopy
     fetch_files(connection, run, folder)
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        row = connection.execute("SELECT max(id) FROM campaign.segment WHERE run = %s", (run,)).fetchone()
-        segment, before = int(row[0] or 0) if row else 0, copied(folder)
-        journal = folder / journal_reader.NAME
-        if before and before.segment == segment and journal.exists() and journal.stat().st_size == before.octets:
+        last, before, journal = last_segment(connection, run), copied(folder), folder / journal_reader.NAME
+        same = before is not None and (before.run, before.segment, before.segments) == (run, *last)
+        if before and same and journal.exists() and journal.stat().st_size == before.octets:
             return before
         try:
             with atomic_file(journal) as file:
@@ -126,7 +140,7 @@ def refresh_copy(connection: StoreConnection, run: int, folder: Path) -> RunCopy
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
         except OSError as error:
             raise unwritable(journal, error) from error
-    return note_copy(folder, RunCopy(run, segment, octets))
+    return note_copy(folder, RunCopy(run, *last, octets))
 
 
 def fetch_files(connection: StoreConnection, run: int, folder: Path) -> None:

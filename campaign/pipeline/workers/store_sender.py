@@ -36,7 +36,7 @@ END_SECONDS = 15.0
 
 
 class StoreSender:
-    """The sender of one worker, as `serve_loop.LetterSenders` describes it. ``standing`` is the run's, a moment ago."""
+    """The sender of one worker, as `serve_loop.LetterSenders` describes it."""
 
     def __init__(
         self,
@@ -63,7 +63,6 @@ class StoreSender:
         self._heeded = 0
         self._control: Control
         self._note: Callable[[str], None]
-        self.standing: StoreStanding | None = None
 
     @contextlib.asynccontextmanager
     async def opened(self, control: Control, note: Callable[[str], None]) -> AsyncIterator[None]:
@@ -186,11 +185,8 @@ class StoreSender:
         return self._session
 
     def _open(self, lease: Lease) -> Shard:
-        return self._session_of(lease).open_shard(lease)
-
-    def _session_of(self, _lease: Lease) -> WorkerSession:
         assert self._session is not None  # noqa: S101 - shards are taken within a session only
-        return self._session
+        return self._session.open_shard(lease)
 
     def _finished(self, shard: Shard) -> None:
         if self._session is not None:
@@ -228,7 +224,6 @@ class StoreSender:
 
     def _heed(self, found: StoreStanding) -> None:
         """Take what an operator asked for on any machine into this machine's control file."""
-        self.standing = found
         if found.changed != self._heeded:
             self._heeded = found.changed
             write_control(self._folder, state=found.state, rate=found.rates, connections=found.connections)

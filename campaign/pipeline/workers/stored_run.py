@@ -12,7 +12,7 @@ from campaign.config.units import Rate
 from campaign.delivery.control_file import State
 from campaign.errors import StorageError
 from campaign.ledger import run_folder
-from campaign.ledger.postgres.copy_mark import is_copy, mark_edition
+from campaign.ledger.postgres.copy_mark import is_copy, mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.run_copies import copied, newest_stored, refresh_copy, stored_tally
 from campaign.pipeline.command_context import Job
@@ -97,6 +97,7 @@ def fetch_newest(job: Job) -> None:
     with _store(job) as connection, folder_to_itself(job.folder):
         found = newest_stored(connection, job.settings.campaign.name, job.edition)
         if found:
+            refuse_other_ledgers(job.folder)
             mark_edition(job.folder, job.settings.ledger.store, job.settings.file)
         if found and copied(job.folder / found.stamp) is None:
             refresh_copy(connection, found.run, job.folder / found.stamp)

@@ -18,6 +18,7 @@ from campaign.ledger.postgres.copy_mark import (
     refuse_in_copies,
     refuse_other_ledgers,
 )
+from campaign.ledger.postgres.run_copies import mark_copies
 from campaign.ledger.repair import repair
 
 
@@ -42,7 +43,16 @@ def test_a_copy_is_not_changed_by_what_changes_files_alone(run: Path, tmp_path: 
             change()
     with pytest.raises(ConfigError, match="kept in a store"):
         refuse_copies(run.parent)
+
+
+def test_a_run_that_was_only_made_may_give_way_and_one_that_was_served_never(run: Path, tmp_path: Path) -> None:
+    mark_edition(run.parent, "postgresql://db/x", tmp_path / "gazette.toml")
     refuse_other_ledgers(run.parent)
+    served = checkpoint.Checkpoint(run)
+    served.close()
+    with pytest.raises(ConfigError, match="served twice"):
+        mark_copies(run.parent, "postgresql://db/x", tmp_path / "gazette.toml")
+    assert run.is_dir()
 
 
 def test_a_run_on_files_is_no_copy_and_is_not_continued_in_a_store(run: Path, tmp_path: Path) -> None:
@@ -52,5 +62,6 @@ def test_a_run_on_files_is_no_copy_and_is_not_continued_in_a_store(run: Path, tm
     refuse_copy(run, "repair")
     refuse_copies(run.parent)
     assert campaign_file(run) is None
+    checkpoint.Checkpoint(run).close()
     with pytest.raises(ConfigError, match="served twice"):
         refuse_other_ledgers(run.parent)
