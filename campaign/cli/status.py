@@ -17,8 +17,8 @@ from campaign.exit_codes import ExitCode
 if TYPE_CHECKING:  # the module is loaded when the command runs
     from collections.abc import Iterator
 
+    from campaign.ledger.postgres.stored_runs import StoredStanding
     from campaign.pipeline.operate.run_standing import Standing
-    from campaign.pipeline.workers.stored_run import StoredStanding
 
 
 @click.command(

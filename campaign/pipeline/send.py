@@ -20,7 +20,7 @@ from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.pipeline.serve.live_metrics import Observer
 from campaign.pipeline.serve.open_run import OpenRun, open_run
 from campaign.pipeline.serve.pass_loop import PassLoop
-from campaign.pipeline.serve.serve_loop import Ending
+from campaign.pipeline.serve.serve_loop import Ending, logged, progress_of
 from campaign.pipeline.start.campaign_time import refuse_late, wait_for_start
 from campaign.pipeline.start.changed_inputs import accept_changed_inputs, refuse_changed_inputs
 from campaign.pipeline.start.choose_run import (
@@ -30,11 +30,9 @@ from campaign.pipeline.start.choose_run import (
 from campaign.pipeline.start.run_announcement import announce, nobody_left
 from campaign.pipeline.start.unfinished_editions import FINISHED, unfinished_edition
 from campaign.report.live.console import Console
-from campaign.report.live.event_log import open_log
 from campaign.report.live.live_state import LiveState, remove_live_state, write_live_state
-from campaign.report.live.logging_handler import passed_on
-from campaign.report.live.progress import Counts, Progress
-from campaign.report.telemetry.tracing import span, traced
+from campaign.report.live.progress import Counts
+from campaign.report.telemetry.tracing import traced
 from campaign.system.own_files import refuse_foreign
 
 
@@ -88,30 +86,19 @@ def serve(run: OpenRun, options: Options, console: Console) -> Ending:
     if job.settings.ledger.in_doubt == "resend":
         history.reopen_doubts()
     counts = counts_of(run)
-    progress = Progress(
+    progress = progress_of(
+        job,
+        options,
+        console,
         counts,
-        stream=console.stream,
-        is_terminal=console.is_terminal,
-        label=f"{job.settings.campaign.name} {job.edition}".strip(),
-        interval=job.settings.report.interval,
-        quiet=options.quiet,
-        events=console.events,
-        publish=lambda pace: write_live_state(chosen.folder, LiveState(round(pace, 2), counts.waiting)),
+        lambda pace: write_live_state(chosen.folder, LiveState(round(pace, 2), counts.waiting)),
     )
-    with open_log(
-        chosen.folder,
-        history.opened.trace,
-        secrets=[job.secret],
-        show_addresses=job.settings.report.show_addresses,
-    ) as log:
+    with logged(job, chosen.folder, history.opened.trace, progress) as log:
         log.event("run started", run=str(chosen.folder), recipients=counts.total, done_before=counts.done_before)
-        progress.start()
         try:
-            with passed_on(log, progress.note), span("serve"):
-                passes = PassLoop(run, options, progress, counts, log)
-                return asyncio.run(Observer(run).beside(passes.serve()))
+            passes = PassLoop(run, options, progress, counts, log)
+            return asyncio.run(Observer(run).beside(passes.serve()))
         finally:
-            progress.finish()
             remove_live_state(chosen.folder)
             log.event("run left", tally=history.tally())
 

@@ -24,7 +24,7 @@ from campaign.system.postgres import StoreAddress, connect, store_address
 from tests.support.pacing_simulation import EPOCH, Simulation, fullest
 from tests.support.servers.store_server import StoreServer, store_server
 
-PACE = Path(slots.__file__).parents[2] / "ledger" / "postgres" / "pace.sql"
+PACE = Path(slots.__file__).parents[2] / "ledger" / "postgres" / "sql" / "pace.sql"
 ACCOUNT = "user@relay.example"
 
 

@@ -107,19 +107,20 @@ async def test_one_makes_the_run_the_others_join_and_each_letter_leaves_once(
 
 
 async def test_a_worker_that_is_killed_leaves_its_doubts_and_the_others_take_its_shards(
-    machines: list[Stand], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    machines: list[Stand], shelf: Shelf
 ) -> None:
     one, two, _ = await all_at_work(machines, shelf, VERY_SLOW)
     await until(lambda: len(shelf.recipients) > 12, "letters wait for the reply to their dots")
     await one.kill()
     shelf.waits["dot"] = SLOW
-    (await two.end()).ends(4, "in doubt")
+    ended = await two.end()
     listed = sum(
         len((machine.run / "in-doubt.csv").read_text().splitlines()) - 1
         for machine in machines
         if (machine.run / "in-doubt.csv").exists()
     )
-    assert 0 < listed <= 4
+    assert listed <= 4  # most often all of them; none if it was killed just between two letters
+    assert ended.code == (4 if listed else 0)
     arrived = Counter(shelf.recipients)
     assert max(arrived.values()) == 1
     assert PEOPLE - listed <= len(arrived) <= PEOPLE

@@ -78,7 +78,7 @@ DOORS = {
     "pandas": {"campaign.audience", "campaign.pipeline.operate.edition_stats"},
     "premailer": {"campaign.compose.html.css.rule_matching"},
     "prometheus_client": {"campaign.report.telemetry.metrics"},
-    "psycopg": {"campaign.system.postgres", "campaign.ledger.postgres", "campaign.delivery.pacing.slots"},
+    "psycopg": {"campaign.system.postgres", "campaign.ledger.postgres"},
     "pydantic": {"campaign.config"},
     "selectolax": {"campaign.compose.html.html_parser"},
     "sqlalchemy": {"campaign.audience.sources.database"},

@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Ramp, Rate
@@ -177,16 +178,18 @@ def open_throttle(
 
     Raises ConfigError (warm-up file, a limit too large to keep) and StorageError.
     """
-    return SharedThrottle(
-        directory,
-        account,
-        settings.rate,
-        {domain_name(name): limits for name, limits in settings.domain_rate.items()},
-        groups=domain_groups(settings),
-        ramp=settings.ramp,
-        warmup=read_warmup(base / settings.warmup_file) if settings.warmup_file else (),
-        clock=clock,
-    )
+    return SharedThrottle(directory, account, **account_limits(settings, base), clock=clock)
+
+
+def account_limits(settings: DeliverySection, base: Path) -> dict[str, Any]:
+    """What every throttle of an account is told of ``settings``. Raises ConfigError (warm-up file)."""
+    return {
+        "limits": settings.rate,
+        "domain_limits": {domain_name(name): limits for name, limits in settings.domain_rate.items()},
+        "groups": domain_groups(settings),
+        "ramp": settings.ramp,
+        "warmup": read_warmup(base / settings.warmup_file) if settings.warmup_file else (),
+    }
 
 
 def read_warmup(file: Path) -> tuple[int, ...]:

@@ -20,9 +20,8 @@ from typing import Any
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Ramp, Rate
-from campaign.delivery.pacing.domain_groups import domain_groups, domain_name
 from campaign.delivery.pacing.server_clock import ServerClock
-from campaign.delivery.pacing.shared_throttle import read_warmup
+from campaign.delivery.pacing.shared_throttle import account_limits
 from campaign.delivery.pacing.sliding_window import BASE, FACTOR, NEXT, SLOWED
 from campaign.delivery.pacing.slot_lanes import Ask, SlotBook, SlotLane
 from campaign.delivery.pacing.throttle import ACCOUNT, Throttle
@@ -296,13 +295,4 @@ def open_slots(
 
     Raises ConfigError (warm-up file).
     """
-    return SlotThrottle(
-        address,
-        account,
-        settings.rate,
-        {domain_name(name): limits for name, limits in settings.domain_rate.items()},
-        groups=domain_groups(settings),
-        ramp=settings.ramp,
-        warmup=read_warmup(base / settings.warmup_file) if settings.warmup_file else (),
-        clock=clock,
-    )
+    return SlotThrottle(address, account, **account_limits(settings, base), clock=clock)

@@ -15,10 +15,11 @@ from pathlib import Path
 from campaign.errors import UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.journal.journal_records import Intent, Opened, VerdictRecord
+from campaign.ledger.journal.journal_records import Intent, VerdictRecord
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
-from campaign.ledger.postgres.run_copies import RunCopy, last_segment, note_copy, run_records
+from campaign.ledger.postgres.run_copies import RunCopy, note_copy
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack, records_of
+from campaign.ledger.postgres.stored_runs import last_segment, run_records
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.recipient_states import DEFERRED, IN_DOUBT, VERDICTS, WAITING
 from campaign.ledger.state.run_state import RunState
@@ -89,7 +90,7 @@ def check_in(
                 continue
             history = read_history(run)
             number = before.run if before else _new_run(connection, lease, run, history)
-            _add_tail(connection, lease, number, history.opened, journal, before.octets if before else 0)
+            _add_tail(connection, lease, number, journal, before.octets if before else 0)
             serve = run.name == to_serve or not history.finished
             _set_shards(connection, number, history, resend=resend and run.name == to_serve)
             connection.execute(
@@ -162,14 +163,12 @@ def _parts(path: Path) -> Iterator[bytes]:
             yield data
 
 
-def _add_tail(
-    connection: StoreConnection, lease: EditionLease, run: int, opened: Opened, journal: Path, octets: int
-) -> None:
+def _add_tail(connection: StoreConnection, lease: EditionLease, run: int, journal: Path, octets: int) -> None:
     """Append what a journal says after so many octets: each line to its shard's journal, in order."""
     with journal.open("rb") as file:
         file.seek(octets)
         lines = file.read()
-    size = shard_size(opened.recipients)
+    size = int(connection.execute("SELECT shard_size FROM campaign.run WHERE run = %s", (run,)).fetchall()[0][0])
     seqs: dict[int, int] = dict(
         connection.execute(
             "SELECT shard, max(seq) FROM campaign.segment WHERE run = %s GROUP BY shard", (run,)

@@ -19,10 +19,9 @@ from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import unwritable
 from campaign.ledger.postgres.copy_mark import COPY, mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import StoreConnection
-from campaign.ledger.postgres.segments import StoredShard, records_of, unpack
+from campaign.ledger.postgres.segments import unpack
+from campaign.ledger.postgres.stored_runs import last_segment
 from campaign.ledger.shards.shard_reader import FOLDER as SHARDS
-from campaign.ledger.state.recipient_states import VERDICTS
-from campaign.ledger.state.run_state import RunState
 from campaign.system.atomic_file import atomic_file, write_atomically
 
 
@@ -38,55 +37,6 @@ class RunCopy:
     segment: int
     segments: int
     octets: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRun:
-    """A run as the store lists it."""
-
-    run: int
-    stamp: str
-    open: bool
-    exit_code: int | None
-    shard_size: int
-    server: str
-
-
-def newest_stored(connection: StoreConnection, name: str, label: str) -> StoredRun | None:
-    """The newest run of an edition; None if there is none."""
-    row = connection.execute(
-        "SELECT r.run, r.stamp, r.open, r.exit_code, r.shard_size, r.server FROM campaign.run r "
-        "JOIN campaign.edition e USING (edition) WHERE e.name = %s AND e.label = %s ORDER BY r.run DESC LIMIT 1",
-        (name, label),
-    ).fetchone()
-    return None if row is None else StoredRun(*row)
-
-
-def run_records(connection: StoreConnection, run: int) -> RunState:
-    """The state of a run by its own records alone (inputs, changes, endings), not those of its shards."""
-    rows = connection.execute(
-        "SELECT data FROM campaign.segment WHERE run = %s AND shard = 0 ORDER BY seq", (run,)
-    ).fetchall()
-    lines = b"".join(unpack(row[0]) for row in rows)
-    return RunState.replay(record for _, record in records_of(StoredShard(run, 0, 0, 0), lines))
-
-
-def stored_tally(connection: StoreConnection, run: int) -> dict[str, int]:
-    """How many recipients of a run have each verdict, as its workers told within the last seconds."""
-    rows = connection.execute(
-        "SELECT sum(tally[n]) FROM campaign.shard, generate_series(1, %s) n "
-        "WHERE run = %s AND shard > 0 GROUP BY n ORDER BY n",
-        (len(VERDICTS), run),
-    ).fetchall()
-    return {verdict.value: int(total) for verdict, (total,) in zip(VERDICTS, rows, strict=True)}
-
-
-def last_segment(connection: StoreConnection, run: int) -> tuple[int, int]:
-    """The highest id of a run's segments, and how many there are."""
-    row = connection.execute(
-        "SELECT coalesce(max(id), 0), count(*) FROM campaign.segment WHERE run = %s", (run,)
-    ).fetchone()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 def mark_copies(folder: Path, store: str, file: Path) -> None:

@@ -38,4 +38,4 @@ def _exists(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
 
 
 def _script(name: str) -> bytes:
-    return resources.files(__package__).joinpath(f"{name}.sql").read_bytes()
+    return resources.files(__package__).joinpath("sql", f"{name}.sql").read_bytes()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
 import psycopg
 
@@ -23,6 +22,7 @@ from campaign.ledger.postgres.segment_writer import SegmentWriter, lease_lost
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack
 from campaign.ledger.postgres.session_connection import SessionConnection, StoreAwayError
 from campaign.ledger.postgres.store_shard import StoreShard
+from campaign.ledger.postgres.stored_runs import Wanted
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_ledger import Shard
 from campaign.ledger.state.run_state import RunState
@@ -75,9 +75,6 @@ SELECT array(SELECT sum(tally[n])::bigint FROM campaign.shard, generate_series(1
 """
 
 
-State = Literal["run", "pause", "stop", "cancel"]
-
-
 @dataclass(frozen=True, slots=True)
 class StoreStanding:
     """Where a run stands in the store. ``left``: shards not done; ``held``: shards held by a worker.
@@ -87,7 +84,7 @@ class StoreStanding:
 
     open: bool
     exit_code: int | None
-    state: State
+    state: Wanted
     rate: str | None
     connections: int | None
     changed: int

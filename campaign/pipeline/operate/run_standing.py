@@ -17,7 +17,7 @@ from campaign.model import Verdict
 from campaign.report.live.live_state import LiveState, read_live_state
 
 if TYPE_CHECKING:  # loaded only for runs in a store
-    from campaign.pipeline.workers.stored_run import StoredStanding
+    from campaign.ledger.postgres.stored_runs import StoredStanding
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from campaign.delivery.control_file import Control
@@ -19,8 +20,11 @@ from campaign.errors import CampaignError, InternalError, RelayError
 from campaign.exit_codes import ExitCode, of_error
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.stop_triggers import Stopping, StopTriggers
-from campaign.report.live.event_log import Log
+from campaign.report.live.console import Console
+from campaign.report.live.event_log import Log, open_log
+from campaign.report.live.logging_handler import passed_on
 from campaign.report.live.progress import Counts, Progress
+from campaign.report.telemetry.tracing import span
 
 WATCH_SECONDS = 0.25
 #: A pass without any verdict is followed by this pause, and this many such passes end the run.
@@ -145,3 +149,32 @@ class ServeLoop:
         self._triggers.look()
         self._counts.paused = self._control.state == "pause"
         self._counts.waiting = self._sending.waiting
+
+
+def progress_of(
+    job: Job, options: Options, console: Console, counts: Counts, publish: Callable[[float], None] = lambda _: None
+) -> Progress:
+    """The progress of a session, as this command shows it."""
+    return Progress(
+        counts,
+        stream=console.stream,
+        is_terminal=console.is_terminal,
+        label=f"{job.settings.campaign.name} {job.edition}".strip(),
+        interval=job.settings.report.interval,
+        quiet=options.quiet,
+        events=console.events,
+        publish=publish,
+    )
+
+
+@contextlib.contextmanager
+def logged(job: Job, folder: Path, trace: str, progress: Progress) -> Iterator[Log]:
+    """The event log of a run while a session serves it, with its progress shown and warnings passed on."""
+    report = job.settings.report
+    with open_log(folder, trace, secrets=[job.secret], show_addresses=report.show_addresses) as log:
+        progress.start()
+        try:
+            with passed_on(log, progress.note), span("serve"):
+                yield log
+        finally:
+            progress.finish()

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from campaign.delivery.control_file import State, write_control
+from campaign.delivery.control_file import write_control
 from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.check_in import check_in, check_out, server_identity
 from campaign.ledger.postgres.copy_mark import mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
-from campaign.ledger.postgres.run_copies import (
-    RunCopy,
-    StoredRun,
-    copied,
-    mark_copies,
-    newest_stored,
-    refresh_copies,
-    refresh_copy,
-    run_records,
-    stored_tally,
-)
+from campaign.ledger.postgres.run_copies import RunCopy, copied, mark_copies, refresh_copies, refresh_copy
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.segment_writer import AGAIN_SECONDS
+from campaign.ledger.postgres.stored_runs import (
+    StoredRun,
+    Wanted,
+    newest_stored,
+    requests_of,
+    run_records,
+    shards_left_and_held,
+    stored_tally,
+)
 from campaign.model import Books
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.open_run import open_run
@@ -98,29 +96,18 @@ class OpenStore:
         with store_errors(self.address):
             return newest_stored(self.connection, self.job.settings.campaign.name, self.job.edition)
 
-    def how_it_stands(self, joined: JoinedRun) -> tuple[State, int, int]:
-        """What an operator asked for, how many shards are not done, and how many are held by workers."""
+    def shards_left_and_held(self, joined: JoinedRun) -> tuple[int, int]:
+        """How many shards are not done, and how many are held by workers."""
         with store_errors(self.address):
-            row = self.connection.execute(
-                "SELECT state, (SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND NOT s.done), "
-                "(SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND s.until > clock_timestamp()) "
-                "FROM campaign.run r WHERE run = %s",
-                (joined.run,),
-            ).fetchone()
-        return row or ("run", 0, 0)
+            return shards_left_and_held(self.connection, joined.run)
 
-    def heed_requests(self, joined: JoinedRun) -> State:
+    def heed_requests(self, joined: JoinedRun) -> Wanted:
         """Take an operator's requests into this machine's control file; returns the state asked for."""
         with store_errors(self.address):
-            row = self.connection.execute(
-                "SELECT state, rate, connections, changed FROM campaign.run WHERE run = %s", (joined.run,)
-            ).fetchone()
-        if row is None or not row[3]:
-            return "run"
-        rates = json.loads(row[1]) if row[1] else None
-        write_control(joined.chosen.folder, state=row[0], rate=rates, connections=row[2])
-        state: State = row[0]
-        return state
+            asked = requests_of(self.connection, joined.run)
+        if asked.changed:
+            write_control(joined.chosen.folder, state=asked.state, rate=asked.rates, connections=asked.connections)
+        return asked.state
 
     @contextlib.contextmanager
     def checked_out(self, lease: EditionLease) -> Iterator[dict[str, RunCopy]]:

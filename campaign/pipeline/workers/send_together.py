@@ -19,7 +19,7 @@ from campaign.pipeline.finish.close_run import close_run
 from campaign.pipeline.finish.settle_rest import settle_the_rest
 from campaign.pipeline.serve.open_run import open_run
 from campaign.pipeline.serve.pass_order import Allowance
-from campaign.pipeline.serve.serve_loop import Ending
+from campaign.pipeline.serve.serve_loop import Ending, logged, progress_of
 from campaign.pipeline.start.campaign_time import is_late
 from campaign.pipeline.start.run_announcement import nobody_left
 from campaign.pipeline.workers.campaign_store import refuse_unsuited, store_of
@@ -27,10 +27,7 @@ from campaign.pipeline.workers.join_run import JoinedRun, OpenStore, join_run, o
 from campaign.pipeline.workers.store_sender import StoreSender
 from campaign.pipeline.workers.worker_loop import WorkerLoop
 from campaign.report.live.console import Console
-from campaign.report.live.event_log import open_log
-from campaign.report.live.logging_handler import passed_on
-from campaign.report.live.progress import Counts, Progress
-from campaign.report.telemetry.tracing import span
+from campaign.report.live.progress import Counts
 
 #: Seconds for which a worker that ends a run waits for others to leave it, and between two looks.
 LEAVE_SECONDS, LOOK_SECONDS = 60.0, 0.3
@@ -64,15 +61,7 @@ def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: 
     address, chosen, me = store_of(job.settings), joined.chosen, worker_name()
     counts, allowance = Counts(total=chosen.plan.size), Allowance(options.limit)
     resend = job.settings.ledger.in_doubt == "resend"
-    progress = Progress(
-        counts,
-        stream=console.stream,
-        is_terminal=console.is_terminal,
-        label=f"{job.settings.campaign.name} {job.edition}".strip(),
-        interval=job.settings.report.interval,
-        quiet=options.quiet,
-        events=console.events,
-    )
+    progress = progress_of(job, options, console, counts)
 
     def session(history: RunState, activity: Callable[[], tuple[int, str]]) -> WorkerSession:
         return WorkerSession(address, joined.run, joined.opened, me, history, resend=resend, activity=activity)
@@ -82,19 +71,11 @@ def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: 
         loop = WorkerLoop(job, options, Control(chosen.folder), sender, allowance, progress, counts, log)
         return await loop.serve()
 
-    with open_log(
-        chosen.folder,
-        joined.opened.trace,
-        secrets=[job.secret],
-        show_addresses=job.settings.report.show_addresses,
-    ) as log:
+    with logged(job, chosen.folder, joined.opened.trace, progress) as log:
         log.event("worker started", run=str(chosen.folder), worker=me)
-        progress.start()
         try:
-            with passed_on(log, progress.note), span("serve"):
-                return asyncio.run(serve())
+            return asyncio.run(serve())
         finally:
-            progress.finish()
             log.event("worker left", worker=me)
 
 
@@ -124,8 +105,8 @@ def _await_others(store: OpenStore, joined: JoinedRun) -> None:
     """If the run ends for all workers, wait a moment until the others have left it, so that the last one closes it."""
     patience = time.monotonic() + LEAVE_SECONDS
     while time.monotonic() < patience:
-        state, left, held = store.how_it_stands(joined)
-        ends = not left or state == "cancel" or is_late(store.job.settings)
+        left, held = store.shards_left_and_held(joined)
+        ends = not left or store.heed_requests(joined) == "cancel" or is_late(store.job.settings)
         if not ends or not held:
             return
         time.sleep(LOOK_SECONDS)
