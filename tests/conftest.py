@@ -1,8 +1,8 @@
 """What holds for all circles of tests.
 
 Whatever installs from a package index runs only when asked for by name, and where ``CAMPAIGN_CI`` is set, a test whose
-server is missing fails instead of being skipped. What the caller's shell says of campaigns, databases, proxies and
-spans reaches no test. The header says how long all tests will take: as long as last time on this machine.
+server is missing fails instead of being skipped. What the caller's shell says of campaigns, databases, proxies, spans
+and its terminal reaches no test. The header says how long all tests will take: as long as last time on this machine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ MAY_BE_MISSING = ("CPython", "systemd-analyze", "prometheus", "promtool", "Pushg
 
 #: How the names begin of what a person may have set for programs of their own; the tests set what they are about.
 CALLERS_OWN = ("CAMPAIGN_", "COLUMNS", "GIT_", "LINES", "MYSQL_", "OTEL_", "PG", "PYTHONIOENCODING", "SSL_CERT_")
+TERMINAL = {"CI", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"}
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
 KEPT = ("CAMPAIGN_CI",)
 
@@ -28,8 +29,10 @@ FIRST_GUESS = 15 * 60
 
 def forget_callers_variables() -> None:
     for name in [*os.environ]:
-        if (name.startswith(CALLERS_OWN) or name.lower() in PROXIES) and name not in KEPT:
+        callers = name.startswith(CALLERS_OWN) or name in TERMINAL or name.lower() in PROXIES
+        if callers and name not in KEPT:
             del os.environ[name]
+    os.environ["TERM"] = "xterm"
 
 
 def takes_all(config: pytest.Config) -> bool:
