@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,10 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
+#: Two commands that share nothing but the machine: what its two cores give at best.
+APART = "two runs"
+
+
 class Field:
     """A folder per sender that lasts over the rounds, so that its list is written once."""
 
@@ -108,15 +113,22 @@ class Field:
         """Run once and see that all letters arrived."""
         folder = self.folder(key)
         core = measure.hash_microseconds()
-        before = server.messages()
+        before, taken = server.messages(), server.cpu()
         usage = measure.run(command, cwd=folder)
         sending = _sending_seconds(folder)
         shutil.rmtree(folder / "runs", ignore_errors=True)
-        arrived = server.messages() - before
+        arrived, taken = server.messages() - before, server.cpu() - taken
         if usage.code or arrived != count:
             raise SystemExit(f"{key}: exit code {usage.code}, {arrived} of {count} letters\n{usage.talk[-1000:]}")
         say(f"  {key}: {count / usage.wall:,.0f}/s, {usage.cpu / count * 1e6:,.0f} us CPU each")
-        figures = {"rows": count, "wall": usage.wall, "cpu": usage.cpu, "memory": usage.memory, "hash": core}
+        figures = {
+            "rows": count,
+            "wall": usage.wall,
+            "cpu": usage.cpu,
+            "memory": usage.memory,
+            "hash": core,
+            "sink": taken,
+        }
         return {**figures, "sending": sending} if sending else figures
 
 
@@ -208,6 +220,41 @@ def variants(chosen: Sequence[messages.Variant], count: int, rounds: int) -> dic
     return found
 
 
+def processes(count: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """One process, two that share a run, and two senders of half the list each that share nothing; interleaved."""
+    found: dict[str, list[dict[str, Any]]] = {"1": [], "2": [], APART: []}
+    with field() as ground, sink.smtp_sink() as server:
+        for _ in range(rounds):
+            for title in ("1", "2"):
+                file = Setup(delivery={"processes": title}).lay_out(ground.folder(title), server.port, count)
+                found[title].append(ground.one_run(title, send_command(file), server, count))
+            found[APART].append(_apart(ground, server, count))
+    return found
+
+
+def _apart(ground: Field, server: sink.Sink, count: int) -> dict[str, Any]:
+    folders = [ground.folder(f"apart-{name}") for name in "ab"]
+    files = [Setup().lay_out(folder, server.port, count // 2) for folder in folders]
+    before, began = server.cpu(), time.perf_counter()
+    with ThreadPoolExecutor() as threads:
+        used = list(threads.map(lambda file: measure.run(send_command(file), cwd=file.parent), files))
+    wall, sending = time.perf_counter() - began, max(map(_sending_seconds, folders))
+    for folder, one in zip(folders, used, strict=True):
+        shutil.rmtree(folder / "runs", ignore_errors=True)
+        if one.code:
+            raise SystemExit(f"{folder.name}: exit code {one.code}\n{one.talk[-1000:]}")
+    cpu, memory = sum(one.cpu for one in used), max(one.memory for one in used)
+    say(f"  {APART}: {count / wall:,.0f}/s, {cpu / count * 1e6:,.0f} us CPU each")
+    return {
+        "rows": count,
+        "wall": wall,
+        "cpu": cpu,
+        "memory": memory,
+        "sending": sending,
+        "sink": server.cpu() - before,
+    }
+
+
 def letter_octets(chosen: Sequence[messages.Variant]) -> dict[str, int]:
     """How large one letter of each variant is on the wire."""
     found = {}
@@ -265,7 +312,7 @@ def everything(scale: Scale, chosen: Sequence[str]) -> dict[str, Any]:
         "kills": lambda: kills(scale.kill),
         "resume": lambda: resume.seconds_to_first_letter(scale.resume),
         "sizes": lambda: sizes(scale.sizes),
-        "processes": lambda: variants(messages.PROCESSES, scale.processes_rows, scale.options_rounds),
+        "processes": lambda: processes(scale.processes_rows, scale.options_rounds),
     }
     for name, step in steps.items():
         if not chosen or name in chosen:

@@ -98,8 +98,6 @@ OPTIONS = (
     Variant('durability = "power"', Setup(ledger={"durability": '"power"'})),
     Variant("no inlining", Setup(compose={"inline_css": "false"})),
 )
-#: One process that sends, and two that share a run.
-PROCESSES = (Variant("1", Setup()), Variant("2", Setup(delivery={"processes": "2"})))
 MESSAGES = (
     Variant("small: text alone", Setup(html="", text="small.txt.j2"), small),
     Variant("reference", Setup()),

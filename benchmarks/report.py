@@ -27,7 +27,7 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]], right: int = 1) -
 
 
 def middle(runs: Sequence[Found], what: str) -> float:
-    """The median over runs of: ``rate`` (a second), ``cpu`` (µs a message), ``scaled`` (the same on the standard core),
+    """The median over runs of: ``rate`` (a second), ``cpu``, ``sink`` (µs a message), ``scaled`` (on a standard core),
     ``memory`` (MB), ``wall`` (s)."""
     return statistics.median(values(runs, what))
 
@@ -37,6 +37,7 @@ def values(runs: Sequence[Found], what: str) -> list[float]:
     make = {
         "rate": lambda run: run["rows"] / run["wall"],
         "cpu": lambda run: run["cpu"] / run["rows"] * 1e6,
+        "sink": lambda run: run["sink"] / run["rows"] * 1e6,
         "scaled": lambda run: run["cpu"] / run["rows"] * 1e6 * STANDARD / run["hash"],
     }
     return [make.get(what, lambda run: run[what])(run) for run in runs]
@@ -124,19 +125,23 @@ def variants(runs: dict[str, list[Found]], octets: dict[str, int] | None = None)
 
 
 def processes(found: Found) -> str:
-    """One run sent by one process, and by several."""
+    """One run sent by one process, and by two; and two runs at once, which is what two cores give at best."""
     base = found["processes"]["1"]
     lines = []
     for title, runs in found["processes"].items():
         sending = [run["rows"] / run["sending"] for run in runs]
         faster = times(ratios([run["sending"] for run in runs], [run["sending"] for run in base]))
         cells = [f"{middle(runs, 'rate'):,.0f}", f"{statistics.median(sending):,.0f}", f"{middle(runs, 'cpu'):,.0f} µs"]
-        lines.append([title, *cells, f"{middle(runs, 'memory'):.0f} MB", faster if runs is not base else ""])
+        sink = statistics.median(run["sink"] / run["rows"] * 1e6 for run in runs)
+        lines.append(
+            [title, *cells, f"{sink:,.0f} µs", f"{middle(runs, 'memory'):.0f} MB", faster if runs is not base else ""]
+        )
     head = [
         "processes",
         "messages/s, start to end",
         "while sending",
         "CPU each",
+        "CPU of the sink",
         "largest process",
         "sending, against 1",
     ]

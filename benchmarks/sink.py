@@ -55,6 +55,12 @@ class Sink:
 
     port: int
     _counter: Path
+    _process: int
+
+    def cpu(self) -> float:
+        """CPU seconds that it has taken since it was started; the system counts in hundredths."""
+        fields = Path(f"/proc/{self._process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def messages(self) -> int:
         """How many letters it has taken since it was started."""
@@ -78,7 +84,7 @@ def smtp_sink() -> Iterator[Sink]:
             process = subprocess.Popen([place, "-c", *user, f"127.0.0.1:{port}", "1000"], stdout=out, cwd=folder)
         try:
             await_port(port)
-            yield Sink(port, counter)
+            yield Sink(port, counter, process.pid)
         finally:
             process.kill()
             process.wait()
