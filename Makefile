@@ -29,7 +29,7 @@ demo: $(VENV)/installed ## Send the sample newsletter to a mailbox in this folde
 	 if [ $$code -eq 3 ]; then printf '\nExit code 3 is right: one row of the sample cannot be made into a letter, on purpose (sample_data/ABOUT.md).\n'; \
 	 elif [ $$code -ne 0 ]; then printf '\ncampaign exited with %s; docs/contract.md says what that means. Run make demo again to continue.\n' $$code; exit 1; fi
 
-demo-feedback: $(VENV)/installed ## Send an edition, let some of it bounce, and see who is left out of the next
+demo-feedback: $(VENV)/with-bounces ## Send an edition, let some of it bounce, and see who is left out of the next
 	@$(BIN)/python sample_data/feedback_demo.py
 
 demo-workers: $(VENV)/with-store ## Four workers share 20,000 letters, one is killed half-way (STORE=url: your own PostgreSQL)
@@ -49,7 +49,7 @@ send: $(VENV)/installed ## Send; again after any stop, it continues
 workers: $(VENV)/with-store ## N=4 senders of one run on this machine, over the campaign's store
 	@$(BIN)/python deploy/start_workers.py '$(N)' '$(CAMPAIGN)' $(ARGS) || { code=$$?; printf '\ncampaign exited with %s; docs/contract.md says what that means.\n' $$code >&2; exit $$code; }
 
-collect: $(VENV)/installed ## Read bounces, complaints and unsubscribes, and act on them
+collect: $(VENV)/with-bounces ## Read bounces, complaints and unsubscribes, and act on them
 	@$(call run,collect $(CAMPAIGN))
 
 status: $(VENV)/installed ## Where the newest run stands
@@ -123,6 +123,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/with-store: $(VENV)/installed
 	@$(BIN)/python -c 'import psycopg' 2> /dev/null || $(PIP) install --constraint constraints.txt --editable '.[postgresql]'
+	@touch $@
+
+$(VENV)/with-bounces: $(VENV)/installed
+	@$(BIN)/python -c 'import flufl.bounce' 2> /dev/null || $(PIP) install --constraint constraints.txt --editable '.[bounces]'
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed

@@ -32,8 +32,10 @@ from campaign.compose.composer import Composer
 from campaign.errors import InputError
 from campaign.model import Books
 from campaign.pipeline.command_context import Job
+from campaign.pipeline.operate.publish_metrics import refuse_unpublishable
 from campaign.pipeline.start.already_served_count import nobody_left_note, served_earlier, unfinished
 from campaign.report.live.console import Console, path_text
+from campaign.report.telemetry.tracing import refuse_untraceable
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def check(job: Job, console: Console, wishes: CheckOptions) -> tuple[Findings, D
     """Run all checks. Raises CampaignError if checking itself is impossible."""
     began, findings = time.monotonic(), Findings()
     ignored = ignored_findings(job)
+    refuse_unpublishable(job)
+    refuse_untraceable(job.settings.report)
     with frozen(job, console) as plan:
         check_settings(job, plan, findings)
         check_feedback(job, findings)

@@ -73,7 +73,7 @@ def _server(settings: FeedbackSourceSection, around: SourceSurroundings) -> Feed
         return Pop3Mailbox(where, settings, trust, secret, progress_file=progress_file, read=_reader(around))
     from campaign.feedback.mailboxes.servers.imap_mailbox import ImapMailbox
 
-    return ImapMailbox(where, settings, trust, secret, progress_file=progress_file, read=_reader(around))
+    return ImapMailbox(where, settings, trust, secret, progress_file=progress_file, read=_reader(around, "imap"))
 
 
 def _maildir(settings: FeedbackSourceSection, around: SourceSurroundings, name: str) -> FeedbackSource:
@@ -124,9 +124,12 @@ _OTHERS: dict[str, Callable[[FeedbackSourceSection, SourceSurroundings, str], Fe
 }
 
 
-def _reader(around: SourceSurroundings) -> Reader:
+def _reader(around: SourceSurroundings, extra: str = "bounces") -> Reader:
+    """What reads a message; ``extra`` has the libraries for it. Raises ConfigError if they are not installed."""
     if around.read is not None:
         return around.read
+    from campaign.feedback.messages.bounce_text import require_bounce_library
     from campaign.feedback.messages.read_message import read_message
 
+    require_bounce_library(extra)
     return read_message

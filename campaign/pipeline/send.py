@@ -15,7 +15,7 @@ from campaign.model import Books
 from campaign.pipeline.command_context import Options, lay_over, prepare
 from campaign.pipeline.finish.close_run import close_run
 from campaign.pipeline.finish.settle_rest import held, over, settle_the_rest
-from campaign.pipeline.operate.publish_metrics import publish_idle
+from campaign.pipeline.operate.publish_metrics import publish_idle, refuse_unpublishable
 from campaign.pipeline.serve.gc_tuning import seldom
 from campaign.pipeline.serve.live_metrics import Observer
 from campaign.pipeline.serve.open_run import OpenRun, open_run
@@ -42,6 +42,7 @@ def send(settings: Settings, options: Options, console: Console) -> ExitCode:
     settings = lay_over(settings, options)
     wait_for_start(settings, options, console)
     job = prepare(settings)
+    refuse_unpublishable(job)
     if settings.ledger.store:
         from campaign.pipeline.workers.send_together import send_together  # with its library
 

@@ -35,7 +35,12 @@ _ESCAPED = re.compile("[^ !#-\\[\\]-~\ud800-\udfff]")  # all that Rust's {:?} ma
 
 def markdown() -> Convert:
     """CommonMark with tables and strike-through; raw HTML and style elements are kept, ``<address>`` becomes a link."""
-    from markdown_it import MarkdownIt
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError:
+        raise ConfigError(
+            "compose.markdown needs a library that is not installed.", next_step=install_extra("markdown")
+        ) from None
 
     reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     return lambda text: _PAGE.format(reader.render(text))

@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 from email.message import Message
 from functools import cached_property
+from importlib.util import find_spec
 
+from campaign.errors import ConfigError, install_extra
 from campaign.feedback.messages.diagnosis import diagnosis
 from campaign.feedback.messages.message_keys import ADDRESS, addresses_in, first_ones
 from campaign.feedback.messages.message_parts import HeaderBlock
@@ -185,6 +187,14 @@ _PHRASES = re.compile(
     r"|i'?m (sorry|afraid)|please|you (can|need)|thank|if you|your (message|mail)|for further|delete your"
     r"|there was an error delivering|$)"
 )
+
+
+def require_bounce_library(extra: str) -> None:
+    """Raise ConfigError, which names ``extra``, if the library for bounces is not installed."""
+    if find_spec("flufl") is None:
+        raise ConfigError(
+            "Reading bounces from messages needs a library that is not installed.", next_step=install_extra(extra)
+        )
 
 
 def _lines(story: str) -> list[str]:

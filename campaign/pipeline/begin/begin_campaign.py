@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.audience.sources.kept_lists.https_list import is_web_address
-from campaign.compose.html.markdown_mjml import mjml
+from campaign.compose.html.markdown_mjml import markdown, mjml
 from campaign.config import SCHEMA
 from campaign.errors import ConfigError
 from campaign.ledger.journal.journal_file import unwritable
@@ -33,8 +33,8 @@ class Begun:
 def begin_campaign(new: NewCampaign, folder: Path) -> Begun:
     """Write the files of ``new`` into ``folder``. Raises ConfigError if the campaign or its template is there."""
     file, template = folder / f"{new.name}.toml", folder / f"{new.name}{SUFFIXES[new.form]}.j2"
-    if new.form == "mjml":
-        mjml()  # so that a missing library is told before anything is written
+    if convert := {"markdown": markdown, "mjml": mjml}.get(new.form):
+        convert()  # so that a missing library is told before anything is written
     own = {
         file: campaign_file_text(new, template.name),
         template: starter_text(new.starter, new.form, new.found, new.mailbox),

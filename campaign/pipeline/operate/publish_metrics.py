@@ -18,7 +18,14 @@ from campaign.report.facts import RunFacts
 from campaign.report.live.console import Console
 from campaign.report.live.event_log import open_log
 from campaign.report.live.logging_handler import passed_on
-from campaign.report.telemetry.metrics import Snapshot, exposition, note_success, success, write_metrics
+from campaign.report.telemetry.metrics import (
+    Snapshot,
+    exposition,
+    note_success,
+    require_metrics_library,
+    success,
+    write_metrics,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +35,18 @@ def is_asked_for(job: Job) -> bool:
     return bool(job.settings.report.metrics_file or job.settings.report.push_url)
 
 
+def refuse_unpublishable(job: Job) -> None:
+    """Raise ConfigError if the campaign asks for metrics and their library is not installed."""
+    if is_asked_for(job):
+        require_metrics_library()
+
+
 def publish(job: Job, numbers: Snapshot) -> list[str]:
     """Write and push; returns failures as sentences. Blocks for seconds at worst, so not in an event loop."""
+    try:
+        refuse_unpublishable(job)
+    except ConfigError as error:  # installed when the run began, and gone since
+        return [f"{error.what} {error.next_step}"]
     return _put(job, lambda path: write_metrics(path, numbers), lambda: exposition(numbers))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from campaign.errors import ConfigError, install_extra
 from campaign.model import FINAL, FeedbackOutcome, Verdict
 from campaign.report.facts import RunFacts
 from campaign.report.feedback.feedback_facts import FeedbackFacts, FeedbackLevel, feedback_alarms
@@ -98,6 +99,18 @@ class Earlier:
     def began_later(self, numbers: Snapshot) -> bool:
         """Whether the previous file is of another run that began after this one."""
         return bool(self.run) and self.run != numbers.run and self.started > numbers.started
+
+
+def require_metrics_library() -> None:
+    """Raise ConfigError if the extra ``metrics`` is not installed."""
+    try:
+        import prometheus_client  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "Metrics need a library that is not installed.",
+            evidence="metrics_file or push_url under [report] asks for them",
+            next_step=install_extra("metrics"),
+        ) from None
 
 
 def write_metrics(path: Path, facts: RunFacts | Snapshot) -> str:

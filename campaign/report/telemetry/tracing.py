@@ -200,11 +200,21 @@ def _open(settings: ReportSection, environment: Mapping[str, str], exporter: Spa
     try:
         return Traces(exporter or _otlp(environment))
     except ModuleNotFoundError:
-        if settings.traces:
-            raise ConfigError("report.traces needs libraries that are not installed.", next_step=INSTALL) from None
+        refuse_untraceable(settings)
         # The variable may be set for whole machines and clusters, which is no reason to refuse a newsletter.
         log.warning("No spans: %s is set, and it takes %s (or report.traces = 'off')", ENDPOINTS[0], INSTALL)
         return None
+
+
+def refuse_untraceable(settings: ReportSection) -> None:
+    """Raise ConfigError if the settings ask for spans and the extra ``otel`` is not installed."""
+    if settings.traces != "otlp":
+        return
+    try:
+        import opentelemetry.exporter.otlp.proto.http.trace_exporter
+        import opentelemetry.sdk.trace  # noqa: F401
+    except ModuleNotFoundError:
+        raise ConfigError("report.traces needs libraries that are not installed.", next_step=INSTALL) from None
 
 
 def _otlp(environment: Mapping[str, str]) -> SpanExporter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -71,6 +73,22 @@ def test_a_form_without_a_path_is_told(url: str, tmp_path: Path) -> None:
 def test_messages_are_not_moved_to_where_they_are_read(keys: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be moved to the folder"):
         open_feedback_source(FeedbackSourceSection(url="imaps://b@h.example", **keys), around(tmp_path))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "extra"), [("maildir:Mail", "bounces"), ("-", "bounces"), ("imaps://b@h.example", "imap")]
+)
+def test_a_missing_library_for_bounces_is_told_before_anything_is_read(
+    url: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "flufl", None)
+    with pytest.raises(ConfigError, match=rf"pip install '\.\[{extra}\]'"):
+        open_feedback_source(FeedbackSourceSection(url=url), replace(around(tmp_path), read=None))
+
+
+def test_a_log_needs_no_library_for_bounces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "flufl", None)
+    open_feedback_source(FeedbackSourceSection(url="postfix-log:l"), replace(around(tmp_path), read=None)).close()
 
 
 def test_a_missing_file_of_authorities_is_told(tmp_path: Path) -> None:

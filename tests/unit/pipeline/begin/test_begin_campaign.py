@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -341,3 +342,14 @@ def test_a_pipe_in_place_of_a_list_is_not_waited_for() -> None:
     os.mkfifo("people.csv")
     with pytest.raises(InputError, match="not a regular file"):
         init("--list", "people.csv", *FROM)
+
+
+@pytest.mark.parametrize(("form", "library"), [("markdown", "markdown_it"), ("mjml", "mjml")])
+def test_a_missing_library_is_told_before_anything_is_written(
+    form: str, library: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "people.csv").write_text("email\nada@example.com\n", encoding="utf-8")
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigError, match=rf"pip install '\.\[{form}\]'"):
+        init("--yes", "--format", form)
+    assert [path.name for path in here.iterdir()] == ["people.csv"]
