@@ -19,7 +19,7 @@ from campaign.pipeline.begin.answers import (
     usable_sender,
     wanted_list,
 )
-from campaign.pipeline.begin.begin_campaign import source_from
+from campaign.pipeline.begin.begin_campaign import source_from, uninstalled_forms
 from campaign.pipeline.begin.campaign_file_text import NewCampaign
 from campaign.pipeline.begin.found_list import FoundList, look_at_list, needs_query
 from campaign.report.formatting import counted
@@ -48,7 +48,7 @@ class Questions:
         source = self._source(folder)
         found = self._list(source)
         starter = self._one_of("starter", "What kind of letter", STARTERS)
-        form = self._one_of("form", "Written in", FORMS)
+        form = self._form()
         return NewCampaign(
             name=self._name(folder, starter),
             starter=starter,
@@ -115,8 +115,16 @@ class Questions:
 
         return self._answer("name", "Name of the campaign", starter, free)
 
+    def _form(self) -> Any:
+        """What the template is written in; on a terminal, only what is installed is offered."""
+        lacking = uninstalled_forms() if self._asks and not self._given["form"] else {}
+        offered = {form: meaning for form, meaning in FORMS.items() if form not in lacking}
+        for form, command in lacking.items():
+            self._say(f"  for a letter in {form}, first: {command}")
+        return self._one_of("form", "Written in", offered)
+
     def _one_of(self, key: str, question: str, choices: Mapping[str, str]) -> Any:
-        if self._given[key] or not self._asks:
+        if self._given[key] or not self._asks or len(choices) == 1:
             return self._given[key] or next(iter(choices))
         return self._numbered(choices, question)
 
@@ -160,7 +168,7 @@ def told(source: str, found: FoundList) -> str:
         parts.append(f"the header in row {found.settings.header_row}")
     if found.settings.header:
         parts.append("no header")
-    aside = sum(found.aside.values())
-    left = f", {aside:,} left out" if aside else ""
+    why = ", ".join(f"{count:,} {kind}" for kind, count in found.aside.items() if count)
+    left = f", {sum(found.aside.values()):,} left out ({why})" if why else ""
     least = "at least " if found.more else ""
     return f"{source}: {least}{counted(found.planned, 'recipient')}{left}; {', '.join(parts)}"

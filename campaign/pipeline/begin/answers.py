@@ -67,7 +67,7 @@ def usable_list(text: str) -> str:
     try:
         wanted_list(text, "", "", "")
     except InputError as error:
-        raise ValueError(" ".join([error.what, *error.evidence])) from None
+        raise ValueError(_in_one_line(error.what, *error.evidence)) from None
     return text
 
 
@@ -90,5 +90,9 @@ def usable_relay(text: str) -> str:
         try:
             find(text)
         except ConfigError as error:
-            raise ValueError(" ".join([error.what, *error.evidence, error.next_step])) from None
+            raise ValueError(_in_one_line(error.what, *error.evidence, error.next_step)) from None
     return text
+
+
+def _in_one_line(sentence: str, *more: str) -> str:
+    return "; ".join([sentence.removesuffix("."), *more])

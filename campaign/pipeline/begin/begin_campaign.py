@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from campaign.system.atomic_file import make_folders, write_atomically
 #: What a repository should not keep: the secret, and the runs with their addresses.
 IGNORED = ("campaign.secret", "runs/")
 READABLE = 0o644
+#: What a form of template is converted by; each needs a library of its own.
+CONVERTERS: Mapping[str, Callable[[], object]] = {"markdown": markdown, "mjml": mjml}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Begun:
 def begin_campaign(new: NewCampaign, folder: Path) -> Begun:
     """Write the files of ``new`` into ``folder``. Raises ConfigError if the campaign or its template is there."""
     file, template = folder / f"{new.name}.toml", folder / f"{new.name}{SUFFIXES[new.form]}.j2"
-    if convert := {"markdown": markdown, "mjml": mjml}.get(new.form):
+    if convert := CONVERTERS.get(new.form):
         convert()  # so that a missing library is told before anything is written
     own = {
         file: campaign_file_text(new, template.name),
@@ -49,6 +51,17 @@ def begin_campaign(new: NewCampaign, folder: Path) -> Begun:
     texts = {**own, **{path: text for path, text in shared.items() if path not in kept}}
     _write_all(folder, texts)
     return Begun(tuple(texts), kept)
+
+
+def uninstalled_forms() -> dict[str, str]:
+    """The forms of templates whose library is not installed, each with the command that installs it."""
+    lacking = {}
+    for form, convert in CONVERTERS.items():
+        try:
+            convert()
+        except ConfigError as error:
+            lacking[form] = error.next_step
+    return lacking
 
 
 def lacks_ignored(file: Path) -> list[str]:

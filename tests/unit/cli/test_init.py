@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import tomllib
 from contextlib import closing
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_what_is_typed_is_taken(terminal: None) -> None:
     answers = ["peple.csv", "people.csv", "2", "3", "members", "Ada <ada@example.com>", "gmail"]
     found = typed(answers="\n".join(answers) + "\n")
     assert found.exit_code == 0, found.output
-    assert "There is no list peple.csv. there is: people.csv" in found.stderr
+    assert "There is no list peple.csv; there is: people.csv" in found.stderr
     assert written("members.toml")["campaign"] == {"name": "members", "from": "Ada <ada@example.com>"}
     assert written("members.toml")["compose"]["mjml"] == "members.mjml.j2"
     assert written("members.toml")["delivery"] == {"relay": "gmail"}
@@ -89,7 +90,7 @@ def test_an_answer_that_cannot_be_is_asked_again(terminal: None) -> None:
     assert "newsletter.toml is already there; choose another name" in found.stderr
     assert "'my news' is no name of a campaign" in found.stderr
     assert "'nobody' is not a mailbox; write one such as" in found.stderr
-    assert "There is no relay preset 'smtp.example.com'." in found.stderr
+    assert "There is no relay preset 'smtp.example.com'; known presets: " in found.stderr
     assert Path("newsletter.toml").read_text() == "mine"
 
 
@@ -181,3 +182,28 @@ def test_a_file_of_a_database_is_read_by_a_statement(name: str) -> None:
     assert written()["audience"]["query"] == "SELECT * FROM people"
     assert written()["audience"]["source"] == name
     assert "1 recipient" in found.stderr
+
+
+def test_only_forms_that_are_installed_are_offered(terminal: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "markdown_it", None)
+    found = typed(answers="\n\n2\n" + "\n" * 3)
+    assert found.exit_code == 0, found.output
+    assert "mjml" in written()["compose"]
+    assert "for a letter in markdown, first: " in found.stderr
+    assert "[markdown]'" in found.stderr
+    assert "2  mjml" in found.stderr
+
+
+def test_html_alone_needs_no_question(terminal: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("markdown_it", "mjml"):
+        monkeypatch.setitem(sys.modules, library, None)
+    found = typed(answers="\n" * 5)
+    assert found.exit_code == 0, found.output
+    assert "Written in" not in found.stderr
+    assert "html" in written()["compose"]
+
+
+def test_rows_that_are_left_out_are_counted_by_the_reason() -> None:
+    Path("people.csv").write_text('email\nada@example.com\nADA@example.com\nbob\n""\n', encoding="utf-8")
+    found = typed("--yes")
+    assert "people.csv: 1 recipient, 3 left out (1 duplicate, 2 invalid)" in found.stderr
