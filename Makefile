@@ -115,7 +115,7 @@ endef
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { printf 'campaign needs Python 3.11 or later, and $(PYTHON) is not one.\nNext: make demo PYTHON=python3.12, or whatever yours is called\n' >&2; exit 1; }
-	@printf 'Setting up %s (once; about 60 MB of libraries from PyPI, 320 MB on disk; a minute or so) ...\n' '$(VENV)'
+	@printf 'Setting up %s (once; about 60 MB of libraries from PyPI, 310 MB on disk; a minute or so) ...\n' '$(VENV)'
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --constraint constraints.txt --editable .
