@@ -55,4 +55,5 @@ def settle_the_rest(run: OpenRun, ending: Ending) -> None:
         run.checkpoint.settle(number, verdict, reason)
     ending.codes -= {ExitCode.HELD, ExitCode.UNFINISHED}  # stopped earlier: nothing is held or left now
     if control.state == "cancel":
+        run.checkpoint.sync()  # else a loss of power could take the verdicts back, and not the request's end
         write_control(run.folder, state="run")
