@@ -66,7 +66,7 @@ class Family:
         member.dead = True
         loop: Any = asyncio.get_running_loop()
         loop.call_soon(loop.bury, member, context=NOBODY)
-        for link in self.links:
+        for link in self.living:
             link.to_sender.send(END)
         self.gone()
 
