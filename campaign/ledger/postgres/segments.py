@@ -15,7 +15,7 @@ import msgspec
 
 from campaign.errors import DamageError
 from campaign.ledger.journal.journal_records import Intent, Leased, Opened, Record, VerdictRecord, decode, encode
-from campaign.ledger.shards.lease import Lease
+from campaign.ledger.shards.lease import Lease, ages_of
 from campaign.ledger.shards.shard_reader import ShardSpan
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
@@ -113,6 +113,7 @@ class ShardJournal:
             attempts=bytes(history.attempts[number] for number in due),
             dates=array("I", (history.dates[number] for number in due)),
             not_before=array("I", (history.not_before[number] for number in due)),
+            ages=ages_of(history, due),
             digests={number + first: history.digests[number] for number in doubtful},
             shaped_by={},  # only a letter whose digest is unknown would need it
         )

@@ -1,4 +1,4 @@
-"""The state of each recipient of a run, in ten octets: verdict, attempts and dates; and which are due."""
+"""The state of each recipient of a run, in fourteen octets: verdict, attempts and times; and which are due."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ TO_GO = frozenset({WAITING, DEFERRED})
 #: Verdicts that end an attempt, as opposed to those that needed none.
 ATTEMPT_CODES = frozenset({CODE[Verdict.ACCEPTED], CODE[Verdict.DEFERRED], CODE[Verdict.REJECTED], IN_DOUBT})
 BY_NAME = {verdict.value: code for verdict, code in CODE.items()}
+#: In `RecipientStates.first_put_off`: never.
+NEVER = -(1 << 31)
 #: The last POSIX second that four octets hold, in February 2106.
 LATEST = 0xFFFFFFFF
 
@@ -27,8 +29,9 @@ class RecipientStates:
     """The recipients of one run, by their number in the plan.
 
     ``state`` holds a verdict code, ``attempts`` how often it was tried (saturating), ``dates`` the Date of the letter
-    and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 if there is none. ``counts`` has the number
-    of recipients with each code.
+    and ``not_before`` the earliest next attempt, both in POSIX seconds, 0 if there is none. ``first_put_off`` is when a
+    relay first put it off, in seconds of the run's clock, or `NEVER`. ``counts`` has the number of recipients with each
+    code.
     """
 
     def __init__(self, size: int) -> None:
@@ -36,6 +39,7 @@ class RecipientStates:
         self.attempts = bytearray(size)
         self.dates = array("I", bytes(4)) * size
         self.not_before = array("I", bytes(4)) * size
+        self.first_put_off = array("i", [NEVER]) * size
         self.counts = [size] + [0] * (len(VERDICTS) - 1)
 
     def verdict(self, number: int) -> Verdict:

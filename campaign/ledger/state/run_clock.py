@@ -18,7 +18,7 @@ OUT_OF_ORDER = 2.0
 
 
 class RunClock:
-    """Adds up the time of one run. Give it each record's time in order, and the date of each pass.
+    """Adds up the time of one run. Give it each record's time in order.
 
     ``at`` is the time of the last record. While records are in regular order, setting it is enough.
     """
@@ -26,7 +26,6 @@ class RunClock:
     def __init__(self, at: float) -> None:
         self.at = at
         self._offset = -at
-        self._passes: dict[int, float] = {}
         self._steady: Callable[[], float] | None = None
         self._zero = 0.0
 
@@ -47,10 +46,6 @@ class RunClock:
         self._offset -= step - min(max(step, 0.0), LONGEST_GAP)
         return step < -SET_BACK
 
-    def begin_pass(self, date: int) -> None:
-        """Record that a pass begins; letters first tried in it have this date."""
-        self._passes[date] = self.elapsed
-
     def go_by(self, steady: Callable[[], float]) -> None:
         """Measure time by ``steady`` from now on, as this process now writes the records."""
         self._zero = steady() - self.elapsed
@@ -59,10 +54,5 @@ class RunClock:
     def snapshot(self) -> RunClock:
         """A copy for another process, whose time stands still until `go_by`."""
         copy = RunClock(self.at)
-        copy._offset, copy._passes = self.elapsed - self.at, dict(self._passes)
+        copy._offset = self.elapsed - self.at
         return copy
-
-    def age(self, date: int, now: float) -> float:
-        """Seconds since the pass of this date began; by the clock alone if no such pass is recorded."""
-        began = self._passes.get(date)
-        return max(0.0, now - date) if began is None else self.elapsed - began

@@ -30,6 +30,7 @@ from campaign.ledger.state.recipient_states import (
     BY_NAME,
     DEFERRED,
     IN_DOUBT,
+    NEVER,
     TO_GO,
     WAITING,
     RecipientStates,
@@ -72,6 +73,8 @@ class RunState(RecipientStates):
         #: Longest wait before a next try so far, in seconds; and how many waits were shortened when the clock was set
         #: back.
         self.longest_wait, self.drawn_in = 0.0, 0
+        #: Recipients put off beyond the current pass whose wait was shortened since it began.
+        self._later_than_pass: set[int] = set()
         #: Recipients whom `settle_interrupted` found in doubt and who are not recorded as such yet.
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
@@ -109,13 +112,19 @@ class RunState(RecipientStates):
         self._apply[type(record)](record)  # type: ignore[operator] # as above
 
     def look_at_clock(self, at: float) -> None:
-        """Record that the clock reads ``at``. If it was set back, cap all waits at the longest one given before."""
+        """Record that the clock reads ``at``. If it was set back, cap all waits at the longest one given before.
+
+        The pass goes by the clock as it was: whoever had to wait beyond it does not become due in it.
+        """
         if self.run_clock.tick(at):
+            later = [n for n in self.numbers(Verdict.DEFERRED) if self.not_before[n] > self.pass_at]
+            self._later_than_pass.update(later)
             self.drawn_in += self._draw_in(max(0, int(at + self.longest_wait + 1)))
 
-    def age(self, number: int, now: float) -> float:
-        """Seconds since this recipient was first tried, the current pass included; a clock that jumps adds little."""
-        return self.run_clock.age(self.dates[number] or self.pass_at, now)
+    def age(self, number: int) -> float:
+        """Seconds since a relay first put this recipient off, 0 if none did; a clock that jumps adds little."""
+        first = self.first_put_off[number]
+        return 0.0 if first == NEVER else max(0.0, self.run_clock.elapsed - first)
 
     def settle_interrupted(self, *, power_lost: bool, taken: Iterable[int] = ()) -> list[int]:
         """Mark recipients in doubt after the last record of a process that ended; returns their numbers.
@@ -124,7 +133,8 @@ class RunState(RecipientStates):
         """
         doubtful = dict.fromkeys(self.pending) | dict.fromkeys(taken)
         if power_lost and self.durability == "process":
-            doubtful.update(dict.fromkeys(number for number in self.due(self.pass_at) if number < self.frontier))
+            due = (number for number in self.due(self.pass_at) if number not in self._later_than_pass)
+            doubtful.update(dict.fromkeys(number for number in due if number < self.frontier))
         for number in doubtful:
             intent = self.pending.pop(number, None)
             self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
@@ -185,7 +195,7 @@ class RunState(RecipientStates):
     def _passed(self, record: Pass) -> None:
         self.look_at_clock(record.at)
         self.passes, self.pass_at, self.frontier = record.number, int(record.at), 0
-        self.run_clock.begin_pass(self.pass_at)
+        self._later_than_pass.clear()
         self.notes, self.settings = (), {}  # they were about an earlier process
 
     def _reached(self, record: ReservedUpTo) -> None:
@@ -219,6 +229,8 @@ class RunState(RecipientStates):
             clock.at = record.at
         else:
             self.look_at_clock(record.at)
+        if code == DEFERRED and record.relay and self.first_put_off[number] == NEVER:
+            self.first_put_off[number] = int(clock.elapsed)
         if record.not_before:
             self.not_before[number] = int(record.not_before + 0.999)
             self.longest_wait = max(self.longest_wait, record.not_before - record.at)

@@ -66,7 +66,7 @@ class LedgerRecorder:
         decision = decide_retry(
             outcome,
             history.attempts[number] + outcome.counted,
-            now - history.age(number, now),
+            now - history.age(number),
             now,
             limit=delivery.attempts,
             give_up_after=delivery.give_up_after,

@@ -20,6 +20,7 @@ from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
 OPENED = Opened("gazette", "", "run", 1, 6, "plan", {"a": "1"}, "shape", 1.0, "trace")
+DAY = 86400.0
 BOOT = Started(2.0, "boot", 7, "process")
 
 
@@ -58,6 +59,23 @@ def test_after_a_power_loss_whoever_may_have_been_drawn_is_in_doubt_under_proces
     history = replay(Pass(1, 50), ReservedUpTo(4), VerdictRecord(0, "accepted", 3.0))
     assert history.settle_interrupted(power_lost=True) == [1, 2, 3]
     assert history.verdict(4) is Verdict.WAITING
+
+
+def test_whoever_was_put_off_in_a_pass_is_not_in_doubt_when_the_clock_is_set_back_and_the_power_fails() -> None:
+    put_off = VerdictRecord(0, "deferred", 52.0 + DAY, 451, relay="relay", not_before=400.0 + DAY)
+    history = replay(Pass(1, 50.0 + DAY), ReservedUpTo(3), put_off, VerdictRecord(1, "accepted", 55.0))
+    assert history.not_before[0] < DAY
+    assert history.settle_interrupted(power_lost=True) == [2]
+    history.apply(Started(60.0, "another boot", 8, "process"))
+    assert history.verdict(0) is Verdict.DEFERRED
+
+
+def test_whoever_was_due_in_a_pass_may_have_been_taken_though_its_wait_was_shortened_since() -> None:
+    put_off = VerdictRecord(0, "deferred", 20.0 + DAY, 451, relay="relay", not_before=40.0 + DAY)
+    history = replay(
+        Pass(1, 10.0 + DAY), put_off, Pass(2, 50.0 + DAY), ReservedUpTo(1), VerdictRecord(1, "accepted", 5.0)
+    )
+    assert history.settle_interrupted(power_lost=True) == [0]
 
 
 def test_after_a_power_loss_only_synced_intents_are_in_doubt_under_power() -> None:

@@ -18,6 +18,7 @@ from campaign.ledger.state.recipient_states import CODE
 from campaign.model import Outcome, Verdict
 from campaign.pipeline.serve.outcome_recorder import LedgerRecorder
 from campaign.report.live.progress import Counts
+from campaign.system.boot import boot_clock
 
 DAY = 86400.0
 YEARS = 10 * 365 * DAY
@@ -48,11 +49,17 @@ def test_who_waits_for_a_limit_of_ours_is_never_given_up(recorder: LedgerRecorde
     assert checkpoint.history.not_before[1] == pytest.approx(time.time() + 3 * DAY, abs=5)
 
 
-def test_its_age_counts_from_its_first_try(recorder: LedgerRecorder, checkpoint: Checkpoint) -> None:
-    recorder.verdict(postponed(DAY))
-    assert not checkpoint.history.dates[1]
+def test_a_letter_whose_turn_comes_late_in_a_long_pass_is_not_given_up_at_its_first_try(
+    recorder: LedgerRecorder, checkpoint: Checkpoint
+) -> None:
+    seconds = boot_clock() + 2 * DAY
+    checkpoint.history.run_clock.go_by(lambda: seconds)
+    checkpoint.history.pass_at -= int(2 * DAY)
     recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
-    assert checkpoint.history.dates[1] == checkpoint.history.pass_at
+    assert checkpoint.history.verdict(1) is Verdict.DEFERRED
+    seconds += DAY
+    recorder.verdict(Outcome(1, Verdict.DEFERRED, "later", 451, relay="relay"))
+    assert checkpoint.history.verdict(1) is Verdict.REJECTED
 
 
 @pytest.mark.parametrize("jump", [YEARS, -YEARS])
@@ -79,7 +86,7 @@ def test_a_letter_held_back_goes_at_once_and_again_only_after_a_while(
 
 def test_a_letter_held_back_for_a_day_is_given_up(recorder: LedgerRecorder, checkpoint: Checkpoint) -> None:
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
-    checkpoint.history.dates[1] -= int(DAY)
+    checkpoint.history.first_put_off[1] -= int(DAY)
     recorder.verdict(recipient_outcome.held_back(1, "not sent: the relay spoke out of turn", "relay"))
     assert checkpoint.history.verdict(1) is Verdict.REJECTED
 
