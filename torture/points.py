@@ -132,7 +132,7 @@ def _at_sync(when: str, passed: _Passages) -> None:
 
 
 def _at_suppressed(when: str, passed: _Passages) -> None:
-    from campaign.ledger.feedback_store import FeedbackStore
+    from campaign.ledger.feedback.feedback_store import FeedbackStore
 
     original = FeedbackStore.append
 

@@ -106,7 +106,7 @@ def _at_check_out(when: str, due: Callable[[], bool]) -> None:
 
 
 def _at_check_in(when: str, due: Callable[[], bool], *, closing: bool) -> None:
-    from campaign.ledger.postgres import check_in as product
+    from campaign.ledger.postgres.runs import check_in as product
     from campaign.pipeline.workers import join_run, send_together
 
     original: Any = join_run.check_in

@@ -17,7 +17,7 @@ from campaign.exit_codes import ExitCode
 if TYPE_CHECKING:  # the module is loaded when the command runs
     from collections.abc import Iterator
 
-    from campaign.ledger.postgres.stored_runs import StoredStanding
+    from campaign.ledger.postgres.runs.stored_runs import StoredStanding
     from campaign.pipeline.operate.run_standing import Standing
 
 

@@ -12,6 +12,7 @@ from campaign.explain.message_match import Fit, fit
 
 SENTENCES = ("message", "symptom")
 MOST = 5  #: messages explained at once; if more begin with a text, it says too little
+MOST_HAVING = 8  #: names listed of which the text is a part
 _NUMBERED = re.compile(r"\.\d+(?=\.|$)")
 
 
@@ -28,11 +29,13 @@ def names() -> list[str]:
 
 
 def closest(typed: str) -> list[str]:
-    """At most three names, or messages, that ``typed`` may stand for."""
+    """Names of which ``typed`` is a part, or at most three names, or messages, that it may stand for."""
     sentences = [one.name for one in explanations() if one.kind in SENTENCES]
     if " " in typed.strip():
         begun = [one for one in sentences if fit(typed, one)]
         return begun[:3] or _close(typed, sentences, lambda one: one.casefold()[: len(typed)])
+    if having := [one for one in names() if plain(typed) in re.split("[.-]", plain(one))]:
+        return having[:MOST_HAVING]
     by_last_part = {path.rpartition(".")[2]: path for path in campaign_keys()}
     ends = [by_last_part[one] for one in _close(typed, by_last_part, plain) if "." not in typed]
     return list(dict.fromkeys([*_close(typed, names(), plain), *ends]))[:3]

@@ -28,7 +28,7 @@ from campaign.ledger.journal.journal_records import (
     encode,
 )
 from campaign.ledger.journal.journal_writer import LARGEST_BLOCK
-from campaign.ledger.postgres.copy_mark import refuse_copy
+from campaign.ledger.postgres.runs.copy_mark import refuse_copy
 from campaign.ledger.run_folder import locked
 from campaign.ledger.shards.shard_reader import FOLDER, ShardSpan, shard_journals
 from campaign.ledger.state.recipient_states import BY_NAME, is_date

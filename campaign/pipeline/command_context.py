@@ -19,8 +19,9 @@ from campaign.config.feedback import OTHERS, FeedbackSection
 from campaign.config.ledger import InDoubt
 from campaign.delivery.relays.relay_rewrites import idempotency_header, rewritten
 from campaign.errors import ConfigError, StorageError
-from campaign.ledger import feedback_store, run_folder, suppressed_csv
-from campaign.ledger.postgres.copy_mark import campaign_file
+from campaign.ledger import run_folder
+from campaign.ledger.feedback import feedback_store, suppressed_csv
+from campaign.ledger.postgres.runs.copy_mark import campaign_file
 from campaign.ledger.recovery import read_history
 from campaign.model import Identity
 from campaign.pipeline.operate.suppression_view import told_entries

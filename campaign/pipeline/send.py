@@ -10,7 +10,7 @@ from campaign.config import Settings
 from campaign.delivery.pacing.effective_rate import pace_of
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
-from campaign.ledger.postgres.copy_mark import refuse_copies
+from campaign.ledger.postgres.runs.copy_mark import refuse_copies
 from campaign.model import Books
 from campaign.pipeline.command_context import Options, lay_over, prepare
 from campaign.pipeline.finish.close_run import close_run

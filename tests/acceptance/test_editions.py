@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from campaign.ledger.feedback_store import FeedbackStore
+from campaign.ledger.feedback.feedback_store import FeedbackStore
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from tests.support.servers.shelf import STALL, Shelf, say
 from tests.support.stand import Stand, message_id, recipient, until

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from tests.support.bounces import Maildir, attached, bounce, complaint, plain_mail
 from tests.support.servers import certificates

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from campaign.compose.tokens.recipient_token import NOBODY, Purpose, RecipientTokens
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.model import FeedbackOutcome
 from tests.support.bounces import Maildir, plain_mail
 from tests.support.servers.shelf import STALL, Shelf

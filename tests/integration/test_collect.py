@@ -27,7 +27,7 @@ import pytest
 from campaign.config import load
 from campaign.errors import CampaignError
 from campaign.exit_codes import ExitCode, of_error
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.ledger.recovery import read_history
 from campaign.model import Verdict
 from campaign.pipeline.collect import collect as module

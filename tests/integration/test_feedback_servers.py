@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from tests.support.bounces import Maildir
 from tests.support.servers.real import exim, opensmtpd, postfix_in_folder, program

@@ -20,7 +20,7 @@ from campaign.exit_codes import ExitCode
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Received
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_file import JournalFile
 from campaign.ledger.recovery import read_history
 from campaign.ledger.repair import repair

@@ -16,7 +16,7 @@ from campaign.audience.plan.plan_reader import Plan
 from campaign.errors import UnfinishedError
 from campaign.exit_codes import ExitCode
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.feedback_store import FeedbackStore
+from campaign.ledger.feedback.feedback_store import FeedbackStore
 from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Letter, Outcome, Verdict
 from campaign.pipeline.operate import manage

@@ -16,13 +16,13 @@ from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.ledger import checkpoint
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres import segment_writer, worker_session
-from campaign.ledger.postgres.check_in import WorkersError, check_in, check_out
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
-from campaign.ledger.postgres.run_copies import refresh_copy
+from campaign.ledger.postgres.runs.check_in import WorkersError, check_in, check_out
+from campaign.ledger.postgres.runs.run_copies import refresh_copy
+from campaign.ledger.postgres.runs.stored_runs import newest_stored, run_records
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.segment_writer import LeaseLostError, StoreLostError
 from campaign.ledger.postgres.session_connection import StoreAwayError
-from campaign.ledger.postgres.stored_runs import newest_stored, run_records
 from campaign.ledger.postgres.worker_session import WorkerSession
 from campaign.ledger.recovery import read_history
 from campaign.ledger.shards.lease import nobody_due

@@ -18,11 +18,11 @@ import psycopg
 from campaign.errors import CampaignError, InternalError, StorageError
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.edition_lease import new_token
+from campaign.ledger.postgres.runs.stored_runs import Wanted
 from campaign.ledger.postgres.segment_writer import SegmentWriter, lease_lost
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack
 from campaign.ledger.postgres.session_connection import SessionConnection, StoreAwayError
 from campaign.ledger.postgres.store_shard import StoreShard
-from campaign.ledger.postgres.stored_runs import Wanted
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_ledger import Shard
 from campaign.ledger.state.run_state import RunState

@@ -17,7 +17,7 @@ from campaign.delivery.replies.classify import Rules
 from campaign.errors import CampaignError, ConfigError
 from campaign.exit_codes import ExitCode, first_of, of_error
 from campaign.feedback.feedback_source import FeedbackSource
-from campaign.ledger.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.collect.collect_tally import CollectTally
 from campaign.pipeline.collect.find_recipient import RecipientFinder
@@ -148,7 +148,7 @@ def follow_up(job: Job, tally: CollectTally, *, piped: bool) -> None:
     """
     if piped:
         return
-    from campaign.ledger.suppressed_csv import read_list
+    from campaign.ledger.feedback.suppressed_csv import read_list
     from campaign.pipeline.collect.settle_doubts import settle_doubts, taken_letters
     from campaign.pipeline.operate.suppressed_export import export_suppressed
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from campaign.audience.plan.plan_reader import Plan
 from campaign.delivery.pacing.domain_groups import domain_groups
 from campaign.feedback.suppression_rules import is_trusted
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.state.run_state import RunState
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict

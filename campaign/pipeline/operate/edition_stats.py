@@ -21,7 +21,7 @@ from campaign.config import Settings
 from campaign.errors import CampaignError, ConfigError, DamageError
 from campaign.feedback.suppression_rules import is_trusted
 from campaign.ledger import run_folder
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import REHEARSAL, Opened
 from campaign.ledger.recovery import read_history

@@ -16,7 +16,7 @@ from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.postgres.copy_mark import is_copy
+from campaign.ledger.postgres.runs.copy_mark import is_copy
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict

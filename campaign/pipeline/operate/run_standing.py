@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from campaign.delivery.control_file import Control, State
 from campaign.ledger.journal import journal_reader
-from campaign.ledger.postgres.copy_mark import is_copy
+from campaign.ledger.postgres.runs.copy_mark import is_copy
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.report.live.live_state import LiveState, read_live_state
 
 if TYPE_CHECKING:  # loaded only for runs in a store
-    from campaign.ledger.postgres.stored_runs import StoredStanding
+    from campaign.ledger.postgres.runs.stored_runs import StoredStanding
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from campaign.audience.plan.plan_reader import Plan
 from campaign.delivery.replies.classify import Rules, Stage
 from campaign.ledger import run_folder
-from campaign.ledger.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_records import Opened, VerdictRecord
 from campaign.ledger.state.run_state import RunState
 from campaign.model import FeedbackEvent, FeedbackOutcome, Reply

@@ -10,10 +10,10 @@ from pathlib import Path
 from campaign.config import Settings
 from campaign.errors import UnfinishedError
 from campaign.feedback.suppression_rules import BY_PERSON, SuppressedFor, SuppressionEntry
-from campaign.ledger import suppressed_csv
-from campaign.ledger.feedback_store import NAME as STORE
-from campaign.ledger.feedback_store import FeedbackStore
-from campaign.ledger.suppressed_csv import ListedLine, SuppressedRow
+from campaign.ledger.feedback import suppressed_csv
+from campaign.ledger.feedback.feedback_store import NAME as STORE
+from campaign.ledger.feedback.feedback_store import FeedbackStore
+from campaign.ledger.feedback.suppressed_csv import ListedLine, SuppressedRow
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.operate.suppression_view import BY_HAND, derive_suppression, listed_address, reason_words
 from campaign.report.live.console import path_text

@@ -14,9 +14,9 @@ from campaign.audience.screening.suppression_list import Suppression, address_ha
 from campaign.errors import InputError
 from campaign.feedback.event_weight import weights_in_words
 from campaign.feedback.suppression_rules import BY_PERSON, SuppressionEntry, suppressed
-from campaign.ledger import suppressed_csv
-from campaign.ledger.feedback_store import FeedbackStore, read_events
-from campaign.ledger.suppressed_csv import ListedLine, SuppressedRow
+from campaign.ledger.feedback import suppressed_csv
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback.suppressed_csv import ListedLine, SuppressedRow
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppressed_export import export_suppressed, reason_text

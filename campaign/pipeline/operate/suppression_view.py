@@ -25,9 +25,10 @@ from campaign.feedback.suppression_rules import (
     happened,
     suppressed,
 )
-from campaign.ledger import run_folder, suppressed_csv
-from campaign.ledger.feedback_store import read_events
-from campaign.ledger.suppressed_csv import ListedLine
+from campaign.ledger import run_folder
+from campaign.ledger.feedback import suppressed_csv
+from campaign.ledger.feedback.feedback_store import read_events
+from campaign.ledger.feedback.suppressed_csv import ListedLine
 from campaign.model import FeedbackEvent
 
 #: `FeedbackEvent.reason` of a line without a reason.

@@ -12,13 +12,11 @@ from campaign.delivery.control_file import write_control
 from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.postgres.check_in import check_in, check_out, server_identity
-from campaign.ledger.postgres.copy_mark import mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
-from campaign.ledger.postgres.run_copies import RunCopy, copied, mark_copies, refresh_copies, refresh_copy
-from campaign.ledger.postgres.schema import ensure_schema
-from campaign.ledger.postgres.segment_writer import AGAIN_SECONDS
-from campaign.ledger.postgres.stored_runs import (
+from campaign.ledger.postgres.runs.check_in import check_in, check_out, server_identity
+from campaign.ledger.postgres.runs.copy_mark import mark_edition, refuse_other_ledgers
+from campaign.ledger.postgres.runs.run_copies import RunCopy, copied, mark_copies, refresh_copies, refresh_copy
+from campaign.ledger.postgres.runs.stored_runs import (
     StoredRun,
     Wanted,
     newest_stored,
@@ -27,6 +25,8 @@ from campaign.ledger.postgres.stored_runs import (
     shards_left_and_held,
     stored_tally,
 )
+from campaign.ledger.postgres.schema import ensure_schema
+from campaign.ledger.postgres.segment_writer import AGAIN_SECONDS
 from campaign.model import Books
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.open_run import open_run

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from campaign.delivery.control_file import Control
 from campaign.exit_codes import ExitCode, first_of
-from campaign.ledger.postgres.check_in import WorkersError
 from campaign.ledger.postgres.edition_lease import worker_name
+from campaign.ledger.postgres.runs.check_in import WorkersError
 from campaign.ledger.postgres.segment_writer import PATIENCE_SECONDS
 from campaign.ledger.postgres.worker_session import WorkerSession
 from campaign.ledger.state.run_state import RunState

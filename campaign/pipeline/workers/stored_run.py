@@ -10,10 +10,10 @@ from campaign.config.units import Rate
 from campaign.delivery.control_file import State
 from campaign.errors import StorageError
 from campaign.ledger import run_folder
-from campaign.ledger.postgres.copy_mark import is_copy, mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import StoreConnection
-from campaign.ledger.postgres.run_copies import copied, refresh_copy
-from campaign.ledger.postgres.stored_runs import (
+from campaign.ledger.postgres.runs.copy_mark import is_copy, mark_edition, refuse_other_ledgers
+from campaign.ledger.postgres.runs.run_copies import copied, refresh_copy
+from campaign.ledger.postgres.runs.stored_runs import (
     StoredStanding,
     newest_stored,
     record_request,

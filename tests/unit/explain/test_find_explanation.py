@@ -85,6 +85,12 @@ def test_a_wrong_name_leads_to_the_closest(typed: str, first: str) -> None:
     assert len(closest(typed)) <= 3
 
 
+def test_a_part_of_names_leads_to_those_that_have_it() -> None:
+    assert find_explanations("spf") == []
+    assert set(closest("spf")) == {one for one in names() if one.startswith("spf-")}
+    assert "dmarc-policy" in closest("DMARC")
+
+
 def test_names_are_listed_without_sentences_and_once() -> None:
     listed = names()
     assert {"spf-missing", "accepted", "75", "delivery", "delivery.rate"} <= set(listed)

@@ -16,7 +16,12 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import DamageError, StorageError
-from campaign.ledger.feedback_store import LONGEST_TEXT, NAME, FeedbackStore, LeanEvent, StoredEvent, read_events
+from campaign.ledger.feedback.feedback_store import (
+    NAME,
+    FeedbackStore,
+    read_events,
+)
+from campaign.ledger.feedback.stored_event import LONGEST_TEXT, LeanEvent, StoredEvent
 from campaign.model import FeedbackEvent, FeedbackOutcome
 
 
@@ -210,7 +215,9 @@ def test_texts_of_strangers_are_bounded_and_valid(tmp_path: Path, store: Feedbac
 
 def test_a_short_write_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
-    monkeypatch.setattr("campaign.ledger.feedback_store.os.write", lambda descriptor, data: real(descriptor, data[:7]))
+    monkeypatch.setattr(
+        "campaign.ledger.feedback.feedback_store.os.write", lambda descriptor, data: real(descriptor, data[:7])
+    )
     added(tmp_path, "a", "b")
     monkeypatch.undo()
     assert ids(tmp_path) == ["a", "b"]
@@ -227,7 +234,7 @@ def test_nothing_is_left_behind_of_what_a_full_disk_refused(tmp_path: Path, monk
         return real(descriptor, data[:150])
 
     with FeedbackStore(tmp_path) as store:
-        monkeypatch.setattr("campaign.ledger.feedback_store.os.write", full)
+        monkeypatch.setattr("campaign.ledger.feedback.feedback_store.os.write", full)
         with pytest.raises(StorageError, match="ENOSPC"):
             store.add([event("b"), event("c")])
         monkeypatch.undo()
@@ -299,7 +306,7 @@ def test_threads_that_add_the_same_at_once_leave_each_event_once(tmp_path: Path)
 def test_a_process_killed_while_it_appends_leaves_whole_events(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from campaign.ledger.feedback_store import FeedbackStore\n"
+        "from campaign.ledger.feedback.feedback_store import FeedbackStore\n"
         "from campaign.model import FeedbackEvent, FeedbackOutcome\n"
         "with FeedbackStore(Path(sys.argv[1])) as store:\n"
         "    for n in range(10**9):\n"

@@ -14,8 +14,8 @@ import pytest
 from campaign.audience.screening.suppression_list import Suppression
 from campaign.config.audience import AudienceSection
 from campaign.errors import StorageError
-from campaign.ledger import suppressed_csv
-from campaign.ledger.suppressed_csv import (
+from campaign.ledger.feedback import suppressed_csv
+from campaign.ledger.feedback.suppressed_csv import (
     NAME,
     SuppressedRow,
     is_as_drawn_up,

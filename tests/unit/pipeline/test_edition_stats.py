@@ -17,7 +17,7 @@ from campaign.config import load
 from campaign.errors import ConfigError, DamageError
 from campaign.exit_codes import ExitCode
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.feedback_store import FeedbackStore
+from campaign.ledger.feedback.feedback_store import FeedbackStore
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.operate.edition_stats import EditionStats, distinct_recipients, edition_stats
 from campaign.pipeline.operate.manage import report

@@ -11,7 +11,7 @@ import pytest
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.ledger import run_folder
-from campaign.ledger.feedback_store import FeedbackStore
+from campaign.ledger.feedback.feedback_store import FeedbackStore
 from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.finish.close_run import gather_facts, walk

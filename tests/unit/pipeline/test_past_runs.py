@@ -15,7 +15,7 @@ from campaign.config.delivery import DeliverySection
 from campaign.errors import ConfigError
 from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint, create
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL, Opened
 from campaign.ledger.recovery import read_history
 from campaign.model import Books, Outcome, Verdict

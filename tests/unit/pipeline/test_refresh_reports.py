@@ -11,7 +11,7 @@ import pytest
 
 from campaign.errors import CampaignError, StorageError
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.collect.collect_tally import CollectTally
 from campaign.pipeline.finish.refresh_reports import events_of_runs, refresh_reports, shown_events

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from campaign.config import load
-from campaign.ledger import feedback_store, run_folder, suppressed_csv
+from campaign.ledger import run_folder
 from campaign.ledger.checkpoint import Checkpoint
-from campaign.ledger.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback import feedback_store, suppressed_csv
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_records import Ended, VerdictRecord, encode
 from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Outcome, Verdict

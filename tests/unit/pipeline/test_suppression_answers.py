@@ -16,8 +16,8 @@ from campaign.audience.screening.suppression_list import address_hash
 from campaign.cli.main import cli
 from campaign.config import load
 from campaign.errors import DamageError, InputError, UnfinishedError
-from campaign.ledger import suppressed_csv
-from campaign.ledger.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback import suppressed_csv
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL, Opened, encode
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.command_context import Job, prepare

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from campaign.errors import StorageError
-from campaign.ledger import run_folder, suppressed_csv
-from campaign.ledger.feedback_store import FeedbackStore
+from campaign.ledger import run_folder
+from campaign.ledger.feedback import suppressed_csv
+from campaign.ledger.feedback.feedback_store import FeedbackStore
 from campaign.ledger.journal.journal_file import JournalFile
 from campaign.pipeline.operate.manage import steer
 from campaign.system.own_files import open_own, refuse_foreign

@@ -25,7 +25,7 @@ from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode, first_of
 from campaign.ledger import run_folder
 from campaign.ledger.forget_recipient import finish_replacing, mask_journal, replace_plan
-from campaign.ledger.postgres.copy_mark import refuse_in_copies
+from campaign.ledger.postgres.runs.copy_mark import refuse_in_copies
 from campaign.ledger.recovery import read_history
 from campaign.ledger.shards.shard_reader import shard_journals
 from campaign.ledger.state.run_state import RunState

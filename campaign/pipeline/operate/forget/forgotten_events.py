@@ -13,8 +13,8 @@ from pathlib import Path
 from campaign.audience.screening.suppression_list import address_hash
 from campaign.config import Settings
 from campaign.feedback.suppression_rules import SuppressionEntry
-from campaign.ledger import suppressed_csv
-from campaign.ledger.feedback_store import NAME, FeedbackStore, read_events, rewrite_events
+from campaign.ledger.feedback import suppressed_csv
+from campaign.ledger.feedback.feedback_store import NAME, FeedbackStore, read_events, rewrite_events
 from campaign.model import FeedbackEvent
 from campaign.pipeline.operate.forget.known_person import KnownPerson
 from campaign.pipeline.operate.suppressed_export import export_suppressed

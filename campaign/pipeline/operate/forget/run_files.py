@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from campaign.audience.plan.plan_codec import SCREENED
-from campaign.ledger import feedback_store, run_folder, suppressed_csv
+from campaign.ledger import run_folder
+from campaign.ledger.feedback import feedback_store, suppressed_csv
 from campaign.ledger.forget_recipient import mask_lines
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import unwritable

@@ -9,7 +9,7 @@ import pytest
 from campaign.errors import ConfigError
 from campaign.ledger import checkpoint
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.postgres.copy_mark import (
+from campaign.ledger.postgres.runs.copy_mark import (
     campaign_file,
     is_copy,
     mark_edition,
@@ -18,7 +18,7 @@ from campaign.ledger.postgres.copy_mark import (
     refuse_in_copies,
     refuse_other_ledgers,
 )
-from campaign.ledger.postgres.run_copies import mark_copies
+from campaign.ledger.postgres.runs.run_copies import mark_copies
 from campaign.ledger.repair import repair
 
 

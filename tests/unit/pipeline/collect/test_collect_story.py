@@ -17,7 +17,7 @@ from campaign.config import load
 from campaign.config.feedback import FeedbackSourceSection
 from campaign.errors import ConfigError
 from campaign.exit_codes import ExitCode
-from campaign.ledger.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.collect.collect import Collected, collect

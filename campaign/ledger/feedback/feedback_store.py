@@ -10,73 +10,37 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
-import math
 import os
 from binascii import crc32
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from sys import intern
 from typing import Self, TypeVar
 
 import msgspec
 
 from campaign.errors import DamageError, StorageError
+from campaign.ledger.feedback.stored_event import (
+    CRC_OCTETS,
+    bounded,
+    event_decoder,
+    event_of,
+    lean_decoder,
+    lean_event_of,
+    line_is_whole,
+    line_of,
+)
 from campaign.ledger.journal.journal_file import lock, unwritable, write_whole
-from campaign.model import FeedbackEvent, FeedbackOutcome
+from campaign.model import FeedbackEvent
 from campaign.system.atomic_file import atomic_file, make_folders, sync_folder
 from campaign.system.own_files import open_own
 
 T = TypeVar("T")
 
 NAME = "feedback.jsonl"
-#: Longest text field that is stored, in characters: feedback is untrusted input of any length.
-LONGEST_TEXT = 1_000
 #: Octets at the end of the file that are searched first for its last complete line.
 _TAIL = 1 << 16
 _CHUNK = 1 << 20
-#: ``,"crc":"01234567"}``
-_CRC = len(b',"crc":"01234567"}')
-
-
-class StoredEvent(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
-    """A line of the file: `FeedbackEvent`, field by field."""
-
-    id: str
-    source: str
-    outcome: FeedbackOutcome
-    at: float
-    seen: float
-    address: str = ""
-    matched_by: str = ""
-    campaign: str = ""
-    run: str = ""
-    number: int = 0
-    message_id: str = ""
-    reason: str = ""
-    code: int = 0
-    enhanced: str = ""
-    diagnostic: str = ""
-    mta: str = ""
-
-
-class LeanEvent(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a line that the suppression rules need."""
-
-    outcome: FeedbackOutcome
-    at: float
-    seen: float
-    address: str = ""
-    matched_by: str = ""
-    campaign: str = ""
-    run: str = ""
-    reason: str = ""
-
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(StoredEvent)
-_lean_decoder = msgspec.json.Decoder(LeanEvent)
 
 
 class FeedbackStore:
@@ -106,7 +70,7 @@ class FeedbackStore:
         self._learn()  # most of the file, while others may append
         with self._locked() as end:
             self._learn()
-            new = {event.id: event for event in map(_bounded, events) if _mark(event.id) not in self._known}
+            new = {event.id: event for event in map(bounded, events) if _mark(event.id) not in self._known}
             self._write([*new.values()], end)
             return len(new)
 
@@ -114,7 +78,7 @@ class FeedbackStore:
         """Append all of these, or none; the caller ensures that none is stored already. Raises the errors of `add`."""
         self._open()
         with self._locked() as end:
-            self._write([*map(_bounded, events)], end)
+            self._write([*map(bounded, events)], end)
 
     def sync(self) -> None:
         """Sync everything that was added. After one failure it always refuses (fsyncgate)."""
@@ -189,7 +153,7 @@ class FeedbackStore:
         if not events:
             return
         lacking = b"" if not end or os.pread(self._descriptor, 1, end - 1) == b"\n" else b"\n"
-        data, written = lacking + b"".join(map(_line, events)), 0
+        data, written = lacking + b"".join(map(line_of, events)), 0
         try:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
@@ -215,9 +179,9 @@ def rewrite_events(directory: Path, change: Callable[[FeedbackEvent], FeedbackEv
             raise BlockingIOError(errno.EAGAIN, "another process holds it")
         with atomic_file(path) as file:
             for event in _events(descriptor, path, 0, sound_end(descriptor, path)):
-                changed = _bounded(change(event))
+                changed = bounded(change(event))
                 count += changed != event
-                file.write(_line(changed))
+                file.write(line_of(changed))
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -271,9 +235,9 @@ def sound_end(descriptor: int, path: Path) -> int:
         begin = size + 1  # as if a line feed followed the last octet
         for line in reversed(tail.split(b"\n")):
             end, begin = begin, begin - len(line) - 1
-            if _is_whole(line):
+            if line_is_whole(line):
                 return min(end, size)
-            if line.startswith(b'{"id":"') and line[-_CRC:].startswith(b',"crc":"') and b"\0" not in line:
+            if line.startswith(b'{"id":"') and line[-CRC_OCTETS:].startswith(b',"crc":"') and b"\0" not in line:
                 raise _damage(path, _line_number(descriptor, begin))
         if not start:
             if b"\n" in tail:
@@ -296,45 +260,18 @@ def _events(descriptor: int, path: Path, start: int, end: int, *, lean: bool = F
         if rest and at >= end:
             lines, rest = [*lines, rest], b""
         if lean:
-            yield from map(_lean_event, _decoded(lines, descriptor, path, at - len(rest), _lean_decoder))
+            yield from map(lean_event_of, _decoded(lines, descriptor, path, at - len(rest), lean_decoder))
         else:
-            yield from (_event(*fields(one)) for one in _decoded(lines, descriptor, path, at - len(rest), _decoder))
-
-
-def _event(
-    name: str,
-    source: str,
-    outcome: FeedbackOutcome,
-    at: float,
-    seen: float,
-    address: str,
-    matched_by: str,
-    campaign: str,
-    run: str,
-    number: int,
-    message_id: str,
-    reason: str,
-    code: int,
-    enhanced: str,
-    diagnostic: str,
-    mta: str,
-) -> FeedbackEvent:
-    """The event; texts that many events share are one object in memory."""
-    whom = intern(matched_by), intern(campaign), intern(run), number, message_id
-    said = intern(reason), code, intern(enhanced), diagnostic, intern(mta)
-    return tuple.__new__(FeedbackEvent, (name, intern(source), outcome, at, seen, address, *whom, *said))
-
-
-def _lean_event(one: LeanEvent) -> FeedbackEvent:
-    known = one.address, intern(one.matched_by), intern(one.campaign), intern(one.run), 0, "", intern(one.reason)
-    return tuple.__new__(FeedbackEvent, ("", "", one.outcome, one.at, one.seen, *known, 0, "", "", ""))
+            yield from (
+                event_of(*fields(one)) for one in _decoded(lines, descriptor, path, at - len(rest), event_decoder)
+            )
 
 
 def _decoded(
     lines: Sequence[bytes], descriptor: int, path: Path, upto: int, decoder: msgspec.json.Decoder[T]
 ) -> list[T]:
     """These lines, which end at octet ``upto``, decoded. Raises DamageError."""
-    if all(line[-_CRC:] == b',"crc":"%08x"}' % crc32(line[:-_CRC]) for line in lines):
+    if all(line[-CRC_OCTETS:] == b',"crc":"%08x"}' % crc32(line[:-CRC_OCTETS]) for line in lines):
         try:
             return decoder.decode_lines(b"\n".join(lines))
         except ValueError:  # not an event (msgspec's errors are ValueErrors)
@@ -348,18 +285,9 @@ def _line_number(descriptor: int, start: int) -> int:
     return 1 + sum(os.pread(descriptor, min(_CHUNK, start - at), at).count(b"\n") for at in range(0, start, _CHUNK))
 
 
-def _line(event: FeedbackEvent) -> bytes:
-    body = _encoder.encode(StoredEvent(*event))[:-1]
-    return b'%b,"crc":"%08x"}\n' % (body, crc32(body))
-
-
-def _is_whole(line: bytes) -> bool:
-    return line[-_CRC:] == b',"crc":"%08x"}' % crc32(line[:-_CRC])
-
-
 def _is_event(line: bytes) -> bool:
     try:
-        return _is_whole(line) and _decoder.decode(line) is not None
+        return line_is_whole(line) and event_decoder.decode(line) is not None
     except ValueError:
         return False
 
@@ -367,20 +295,6 @@ def _is_event(line: bytes) -> bool:
 def _mark(event_id: str) -> int:
     """64 bits that represent an id in memory. Python's hash is keyed per process, so a collision cannot be forced."""
     return hash(event_id)
-
-
-def _bounded(event: FeedbackEvent) -> FeedbackEvent:
-    """The event with texts of at most `LONGEST_TEXT` characters, all valid Unicode, and times that are numbers."""
-    texts = {name: value for name, value in event._asdict().items() if type(value) is str}
-    changed: dict[str, object] = {name: _clean(value) for name, value in texts.items() if _clean(value) != value}
-    if len(event.id) > LONGEST_TEXT:
-        changed["id"] = "sha256:" + hashlib.sha256(event.id.encode("utf-8", "replace")).hexdigest()
-    changed |= {name: 0.0 for name in ("at", "seen") if not math.isfinite(getattr(event, name))}
-    return event._replace(**changed) if changed else event  # type: ignore[arg-type] # each has the type of its field
-
-
-def _clean(text: str) -> str:
-    return text[:LONGEST_TEXT].encode("utf-8", "replace").decode()
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:

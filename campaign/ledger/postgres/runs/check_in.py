@@ -17,9 +17,9 @@ from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Intent, VerdictRecord
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
-from campaign.ledger.postgres.run_copies import RunCopy, note_copy
+from campaign.ledger.postgres.runs.run_copies import RunCopy, note_copy
+from campaign.ledger.postgres.runs.stored_runs import last_segment, run_records
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack, records_of
-from campaign.ledger.postgres.stored_runs import last_segment, run_records
 from campaign.ledger.recovery import read_history
 from campaign.ledger.state.recipient_states import DEFERRED, IN_DOUBT, VERDICTS, WAITING
 from campaign.ledger.state.run_state import RunState

@@ -17,10 +17,10 @@ from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import unwritable
-from campaign.ledger.postgres.copy_mark import COPY, mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.edition_lease import StoreConnection
+from campaign.ledger.postgres.runs.copy_mark import COPY, mark_edition, refuse_other_ledgers
+from campaign.ledger.postgres.runs.stored_runs import last_segment
 from campaign.ledger.postgres.segments import unpack
-from campaign.ledger.postgres.stored_runs import last_segment
 from campaign.ledger.shards.shard_reader import FOLDER as SHARDS
 from campaign.system.atomic_file import atomic_file, write_atomically
 

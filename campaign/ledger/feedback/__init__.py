@@ -1,0 +1,1 @@
+"""What came back about letters, durably: the events, and the list of addresses that follows from them."""
