@@ -1,0 +1,1 @@
+"""Events of mail providers, as their webhooks send them: one module for each provider."""
