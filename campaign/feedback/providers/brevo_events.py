@@ -9,7 +9,7 @@ from campaign.feedback.providers.record_fields import (
     classed,
     event_identity,
     event_type,
-    filled,
+    nonempty,
     stated_reply,
     text_at,
     time_at,
@@ -50,8 +50,8 @@ def brevo_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         classed(stated_reply(text_at(record, "reason")), enhanced),
         permanent,
         time_at(record, "ts_epoch", "ts_event", "date"),  # `ts` is in the zone of the account
-        message_ids=filled(letter),
-        reply_ids=filled(letter),
-        addresses=filled(text_at(record, "email")),
+        message_ids=nonempty(letter),
+        reply_ids=nonempty(letter),
+        addresses=nonempty(text_at(record, "email")),
     )
     return event_identity("brevo", kind, letter, text_at(record, "email"), str(notice.at)), notice

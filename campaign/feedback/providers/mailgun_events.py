@@ -11,7 +11,7 @@ from campaign.feedback.providers.record_fields import (
     classed,
     event_identity,
     event_type,
-    filled,
+    nonempty,
     object_at,
     stated_reply,
     text_at,
@@ -58,8 +58,8 @@ def mailgun_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         permanent,
         time_at(record, "timestamp"),
         text_at(record, "delivery-status", "mx-host"),
-        message_ids=filled(text_at(object_at(record, "message"), "headers", "message-id").strip("<>")),
-        addresses=filled(text_at(record, "recipient")),
+        message_ids=nonempty(text_at(object_at(record, "message"), "headers", "message-id").strip("<>")),
+        addresses=nonempty(text_at(record, "recipient")),
     )
     named = text_at(record, "id")
     parts = (named,) if named else (kind, *notice.message_ids, *notice.addresses, str(notice.at))

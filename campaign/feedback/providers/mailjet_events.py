@@ -11,7 +11,7 @@ from campaign.feedback.providers.record_fields import (
     classed,
     event_identity,
     event_type,
-    filled,
+    nonempty,
     stated_reply,
     text_at,
     time_at,
@@ -57,8 +57,8 @@ def mailjet_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         _reply(record, permanent is True),
         permanent,
         time_at(record, "time"),
-        reply_ids=filled(*letter),
-        addresses=filled(text_at(record, "email")),
+        reply_ids=nonempty(*letter),
+        addresses=nonempty(text_at(record, "email")),
     )
     return event_identity("mailjet", kind, text_at(record, "MessageID"), *notice.addresses, str(notice.at)), notice
 

@@ -11,7 +11,7 @@ from campaign.feedback.providers.record_fields import (
     classed,
     event_identity,
     event_type,
-    filled,
+    nonempty,
     stated_reply,
     text_at,
     time_at,
@@ -66,8 +66,8 @@ def postmark_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         classed(reply, enhanced),
         permanent,
         time_at(record, "BouncedAt", "DeliveredAt", "ChangedAt"),
-        reply_ids=filled(letter if letter != _NO_LETTER else ""),
-        addresses=filled(text_at(record, "Email") or text_at(record, "Recipient")),
+        reply_ids=nonempty(letter if letter != _NO_LETTER else ""),
+        addresses=nonempty(text_at(record, "Email") or text_at(record, "Recipient")),
     )
     named = text_at(record, "ID")
     parts = (named,) if named not in ("", "0") else (letter, *notice.addresses, str(notice.at))

@@ -83,10 +83,10 @@ def texts_at(record: Record, key: str) -> tuple[str, ...]:
     """The texts in the array under ``key``, or the text that stands alone there."""
     found = record.get(key)
     items = found[:MOST_ADDRESSES] if isinstance(found, list) else [found]
-    return filled(*(plain_text(one) for one in items if isinstance(one, str)))
+    return nonempty(*(plain_text(one) for one in items if isinstance(one, str)))
 
 
-def filled(*texts: str) -> tuple[str, ...]:
+def nonempty(*texts: str) -> tuple[str, ...]:
     """The texts that are not empty."""
     return tuple(one for one in texts if one)
 

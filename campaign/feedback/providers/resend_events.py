@@ -11,7 +11,7 @@ from campaign.feedback.providers.record_fields import (
     classed,
     event_identity,
     event_type,
-    filled,
+    nonempty,
     object_at,
     stated_reply,
     text_at,
@@ -51,8 +51,8 @@ def resend_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         reply,
         permanent,
         time_at(record, "created_at"),
-        message_ids=filled(text_at(data, "message_id").strip("<>")),
-        reply_ids=filled(letter),
+        message_ids=nonempty(text_at(data, "message_id").strip("<>")),
+        reply_ids=nonempty(letter),
         addresses=texts_at(data, "to"),
     )
     return event_identity("resend", kind, letter, *notice.addresses, text_at(record, "created_at")), notice

@@ -10,7 +10,7 @@ from campaign.feedback.providers.record_fields import (
     classed,
     event_identity,
     event_type,
-    filled,
+    nonempty,
     stated_reply,
     text_at,
     time_at,
@@ -61,9 +61,9 @@ def sendgrid_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         reply,
         permanent,
         time_at(record, "timestamp"),
-        message_ids=filled(text_at(record, "smtp-id").strip("<>")),
-        reply_ids=filled(text_at(record, "sg_message_id")),
-        addresses=filled(text_at(record, "email")),
+        message_ids=nonempty(text_at(record, "smtp-id").strip("<>")),
+        reply_ids=nonempty(text_at(record, "sg_message_id")),
+        addresses=nonempty(text_at(record, "email")),
     )
     named = text_at(record, "sg_event_id")
     parts = (named,) if named else (kind, text_at(record, "sg_message_id"), *notice.addresses, str(notice.at))

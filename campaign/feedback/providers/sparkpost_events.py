@@ -11,7 +11,7 @@ from campaign.feedback.providers.record_fields import (
     classed,
     event_identity,
     event_type,
-    filled,
+    nonempty,
     stated_reply,
     text_at,
     time_at,
@@ -81,8 +81,8 @@ def sparkpost_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         reply,
         permanent,
         time_at(record, "timestamp"),
-        reply_ids=filled(text_at(record, "transmission_id"), text_at(record, "message_id")),
-        addresses=filled(text_at(record, "raw_rcpt_to") or text_at(record, "rcpt_to")),
+        reply_ids=nonempty(text_at(record, "transmission_id"), text_at(record, "message_id")),
+        addresses=nonempty(text_at(record, "raw_rcpt_to") or text_at(record, "rcpt_to")),
     )
     named = text_at(record, "event_id")
     parts = (named,) if named else (kind, *notice.reply_ids, *notice.addresses, str(notice.at))
