@@ -47,6 +47,17 @@ class ReportSection(Section):
     )
     show_addresses: bool = Field(False, description="write whole addresses to log.jsonl; by default only the domain")
 
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _each_with_a_reason(cls, value: object) -> object:
+        """Show a bare name with the reason that it lacks."""
+        bare = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+        if bare:
+            raise ValueError(
+                f'each has a reason: ignore = [{{ finding = "{bare[0]}", reason = "why it does not count" }}]'
+            )
+        return value
+
     @field_validator("push_url")
     @classmethod
     def _no_secret_in_clear(cls, value: str) -> str:

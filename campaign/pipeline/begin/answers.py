@@ -32,6 +32,11 @@ def lists_in(folder: Path) -> list[Path]:
 
 def wanted_list(source: str, query: str, address: str, encoding: str) -> AudienceSection:
     """The section of the campaign file that was asked for. Raises InputError if there is no such file."""
+    if source == "-":
+        raise InputError(
+            "init cannot look at a list on standard input.",
+            next_step=f'save it to a file, name that with {OPTION} FILE, and write source = "-" afterwards',
+        )
     if not is_database(source) and "://" not in source and not Path(source).exists() and not is_set(source):
         others = ", ".join(map(str, lists_in(Path(source).parent)))
         raise InputError(

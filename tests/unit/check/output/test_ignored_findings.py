@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_an_ignored_finding_is_shown_with_its_reason_and_counts_no_more() -> Non
         ("link-local", [2], "all readers\nare in the building"),
         ("link-local", [3], "all readers\nare in the building"),
     ]
+
+
+def test_a_bare_name_is_shown_with_the_reason_that_it_lacks(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text(encoding="utf-8").replace("ignore = []", 'ignore = ["free-mail"]'), encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape('ignore = [{ finding = "free-mail", reason = "why')):
+        load(file, {})
 
 
 def test_what_is_all_ignored_is_not_nothing() -> None:

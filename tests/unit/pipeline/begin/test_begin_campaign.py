@@ -265,6 +265,11 @@ def test_a_list_that_is_not_there_leads_to_one_that_is() -> None:
     assert caught.value.evidence == ("there is: people.csv",)
 
 
+def test_a_list_on_standard_input_cannot_be_looked_at() -> None:
+    with pytest.raises(InputError, match="cannot look at a list on standard input"):
+        init("--list", "-", *FROM)
+
+
 def test_the_column_of_addresses_may_be_named() -> None:
     Path("people.csv").write_text("private,work\nada@example.com,ada@example.org\n")
     init("--list", "people.csv", *FROM, "--address", "work")
