@@ -1,0 +1,1 @@
+"""The web service `campaign listen`: takes unsubscribes and providers' webhooks, and stores them."""

@@ -1,0 +1,1 @@
+"""Verifies that a webhook's request comes from the provider: one module for each scheme."""
