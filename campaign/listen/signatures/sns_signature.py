@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from campaign.config.listen_webhook import TOPIC
+from campaign.config.listen.listen_webhook import TOPIC
 from campaign.listen.signatures.amazon_fetch import FetchError
 from campaign.listen.signatures.webhook_request import WebhookRefused, WebhookRequest, refuse_old
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from campaign.config.listen_webhook import BY_SECRET, ListenWebhookSection
+from campaign.config.listen.listen_webhook import BY_SECRET, ListenWebhookSection
 from campaign.listen.signatures.amazon_fetch import fetch_document
 from campaign.listen.signatures.ecdsa_signature import EcdsaSignature
 from campaign.listen.signatures.hmac_token import HmacToken
