@@ -113,6 +113,11 @@ define run
 $(BIN)/campaign $(1) $(ARGS) || { code=$$?; printf '\ncampaign exited with %s; docs/contract.md says what that means.\n' $$code >&2; exit $$code; }
 endef
 
+# $(call extra,NAME): adds the libraries of an extra.
+define extra
+{ printf 'Adding the extra %s (once; some seconds) ...\n' '$(1)'; $(PIP) install --constraint constraints.txt --editable '.[$(1)]'; }
+endef
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { printf 'campaign needs Python 3.11 or later, and $(PYTHON) is not one.\nNext: make demo PYTHON=python3.12, or whatever yours is called\n' >&2; exit 1; }
 	@printf 'Setting up %s (once; about 60 MB of libraries from PyPI, 310 MB on disk; a minute or so) ...\n' '$(VENV)'
@@ -122,11 +127,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/with-store: $(VENV)/installed
-	@$(BIN)/python -c 'import psycopg' 2> /dev/null || $(PIP) install --constraint constraints.txt --editable '.[postgresql]'
+	@$(BIN)/python -c 'import psycopg' 2> /dev/null || $(call extra,postgresql)
 	@touch $@
 
 $(VENV)/with-bounces: $(VENV)/installed
-	@$(BIN)/python -c 'import flufl.bounce' 2> /dev/null || $(PIP) install --constraint constraints.txt --editable '.[bounces]'
+	@$(BIN)/python -c 'import flufl.bounce' 2> /dev/null || $(call extra,bounces)
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
