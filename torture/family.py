@@ -24,7 +24,7 @@ def living_below(folder: Path) -> list[int]:
 
 def senders(folder: Path) -> list[int]:
     """The sender processes of the command that works in ``folder``."""
-    return [pid for pid in living_in(folder) if b"spawn_main" in _command_line(pid)]
+    return [pid for pid in living_in(folder) if b"sender_process" in _command_line(pid)]
 
 
 def kill(pids: Sequence[int], number: int = signal.SIGKILL) -> None:

@@ -52,7 +52,7 @@ def senders(running: Running) -> list[int]:
     pid = running.process.pid
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        return [int(one) for one in children if b"sender_process" in Path(f"/proc/{one}/cmdline").read_bytes()]
     except FileNotFoundError:  # one has ended meanwhile
         return []
 

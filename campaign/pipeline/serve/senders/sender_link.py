@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from multiprocessing.connection import Pipe
 
 from campaign.pipeline.serve.senders import sender_messages as messages
-from campaign.pipeline.serve.senders.sender_process import NOT_FOR_SENDERS, run_sender
+from campaign.pipeline.serve.senders.sender_process import NOT_FOR_SENDERS
+
+#: What a sender process runs. Its arguments are the descriptor of its end of the pipe, and the paths of our imports.
+PROGRAM = """\
+import sys
+sys.path[:] = sys.argv[2:]
+from campaign.pipeline.serve.senders.sender_process import main
+main(int(sys.argv[1]))
+"""
 
 
 class SenderLink:
     """A running sender process. ``take`` gets each of its messages, ``ended`` is called once, after the last.
 
-    Processes are spawned, not forked: they inherit no lock, no socket and no thread.
+    The process begins anew instead of being forked, so it inherits no lock, no socket and no thread.
     """
 
     def __init__(
         self, start: messages.Start, take: Callable[[messages.FromSender], None], ended: Callable[[], None]
     ) -> None:
-        context = multiprocessing.get_context("spawn")
         self._take, self._ended = take, ended
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=run_sender, args=(theirs, start), name="campaign sender", daemon=True)
+        self._pipe, theirs = Pipe()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_SENDERS)  # which it inherits until it ignores them
         try:
-            self._process.start()
+            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+                [sys.executable, "-c", PROGRAM, str(theirs.fileno()), *sys.path],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            theirs.close()
+        self.send(start)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pipe.fileno(), self._read)
         self.closed = False
@@ -38,10 +51,10 @@ class SenderLink:
     @property
     def end(self) -> str:
         """How it ended, in words: ``signal 9`` or ``exit code 1``."""
-        code = self._process.exitcode or 0
+        code = self._process.returncode or 0
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def send(self, message: messages.ToSender) -> None:
+    def send(self, message: messages.ToSender | messages.Start) -> None:
         """Send a message; to a process that has ended it is lost."""
         with contextlib.suppress(OSError):
             self._pipe.send(message)
@@ -60,6 +73,6 @@ class SenderLink:
     def _close(self) -> None:
         self._loop.remove_reader(self._pipe.fileno())
         self._pipe.close()
-        self._process.join()
+        self._process.wait()
         self.closed = True
         self._ended()

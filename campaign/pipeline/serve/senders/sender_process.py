@@ -13,6 +13,7 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
@@ -235,11 +236,21 @@ def state_of_leases(start: messages.Start) -> RunState:
     return history
 
 
-@seldom()
-def run_sender(pipe: Pipe, start: messages.Start) -> None:
-    """The main function of a sender process."""
+def main(descriptor: int) -> None:
+    """The main function of a sender process, whose end of the pipe is this open descriptor."""
     for number in NOT_FOR_SENDERS:
         signal.signal(number, signal.SIG_IGN)
+    pipe = Connection(descriptor)
+    try:
+        start = pipe.recv()
+    except (EOFError, OSError):  # the parent has ended already
+        return
+    run_sender(pipe, start)
+
+
+@seldom()
+def run_sender(pipe: Pipe, start: messages.Start) -> None:
+    """Serve what the parent leases, until it or the pipe ends."""
     logger = logging.getLogger("campaign")
     logger.addHandler(Forward(pipe))
     logger.setLevel(logging.INFO)
