@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from campaign.pipeline.begin.found_list import FoundList, look_at_list, needs_qu
 from campaign.report.formatting import counted
 
 Check = Callable[[str], str]
+#: Lists of a folder that an error names.
+MOST_NAMED = 5
 
 STARTERS = {
     "newsletter": "news to many, every month or so",
@@ -75,7 +77,7 @@ class Questions:
         if not missing:
             return
         hint = ", or --yes for the defaults" if not self._yes and missing != ["--query"] else ""
-        why = f"{place_text(folder)} has {counted(len(offered), 'list')}" if self._yes and "--list" in missing else ""
+        why = lists_text(folder, offered) if self._yes and "--list" in missing else ""
         raise click.UsageError(f"Give {' and '.join(missing)}{hint}: {why or 'there is no terminal to ask on'}.")
 
     def _source(self, folder: Path) -> str:
@@ -156,6 +158,13 @@ def checked(text: str, check: Check) -> str:
 def place_text(folder: Path) -> str:
     """The folder as a message names it."""
     return "this folder" if folder == Path() else str(folder)
+
+
+def lists_text(folder: Path, offered: Sequence[Path]) -> str:
+    """How many lists there are in the folder, with the first few names."""
+    names = ", ".join(path.name for path in offered[:MOST_NAMED])
+    more = ", …" if len(offered) > MOST_NAMED else ""
+    return f"{place_text(folder)} has {counted(len(offered), 'list')}" + (f": {names}{more}" if names else "")
 
 
 def told(source: str, found: FoundList) -> str:

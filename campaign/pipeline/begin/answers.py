@@ -100,4 +100,4 @@ def usable_relay(text: str) -> str:
 
 
 def _in_one_line(sentence: str, *more: str) -> str:
-    return "; ".join([sentence.removesuffix("."), *more])
+    return "; ".join([sentence.removesuffix("."), *more]).replace("?; ", "? ")

@@ -138,7 +138,7 @@ def test_two_lists_are_not_chosen_from_by_chance(here: Path) -> None:
     Path("others.xlsx").write_bytes(b"")
     found = typed("--yes")
     assert found.exit_code == 2
-    assert "Give --list: this folder has 2 lists." in found.output
+    assert "Give --list: this folder has 2 lists: others.xlsx, people.csv." in found.output
 
 
 def test_the_only_list_of_a_folder_is_taken_with_yes() -> None:
@@ -207,3 +207,14 @@ def test_rows_that_are_left_out_are_counted_by_the_reason() -> None:
     Path("people.csv").write_text('email\nada@example.com\nADA@example.com\nbob\n""\n', encoding="utf-8")
     found = typed("--yes")
     assert "people.csv: 1 recipient, 3 left out (1 duplicate, 2 invalid)" in found.stderr
+
+
+def test_a_mistyped_relay_is_one_readable_line(terminal: None) -> None:
+    found = typed("--yes", "--relay", "gmial")
+    assert "'gmial'; did you mean 'gmail'? or write a URL such as" in found.output
+
+
+def test_only_the_first_lists_of_a_full_folder_are_named() -> None:
+    for number in range(9):
+        Path(f"list{number}.csv").write_text("email\n", encoding="utf-8")
+    assert "has 10 lists: list0.csv, list1.csv, list2.csv, list3.csv, list4.csv, …" in typed("--yes").output
