@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -35,6 +34,6 @@ class EcdsaSignature:
             self._key.verify(
                 base64.b64decode(signature, validate=True), stamp.encode() + body, ec.ECDSA(hashes.SHA256())
             )
-        except (InvalidSignature, binascii.Error, ValueError):
+        except (InvalidSignature, ValueError):
             raise WebhookRefused(HTTPStatus.UNAUTHORIZED, "Its signature does not fit our verification key.") from None
         return WebhookRequest(body_identity(body, stamp))

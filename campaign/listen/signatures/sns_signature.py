@@ -7,14 +7,13 @@ request after 4xx, so what may pass, such as a certificate out of reach, is answ
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import re
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -84,12 +83,12 @@ class SnsSignature:
         try:
             signature = base64.b64decode(message.get("Signature", ""), validate=True)
             key.verify(signature, _signed_text(message), padding.PKCS1v15(), algorithm)
-        except (InvalidSignature, binascii.Error, ValueError):
+        except (InvalidSignature, ValueError):
             raise WebhookRefused(HTTPStatus.FORBIDDEN, "Its signature does not fit Amazon's certificate.") from None
 
     def _certificate(self, url: str, now: float) -> Certificate:
         """The certificate at ``url``, fetched once, if it is valid now."""
-        parts = urlsplit(url) if url.isascii() and url.isprintable() else urlsplit("")
+        parts = _address(url)
         if parts.scheme != "https" or parts.netloc != self._host or not _CERTIFICATE.fullmatch(parts.path):
             raise WebhookRefused(HTTPStatus.FORBIDDEN, "Its certificate is not at Amazon SNS in the topic's region.")
         with self._lock:
@@ -114,7 +113,7 @@ class SnsSignature:
 
     def _confirm(self, url: str) -> None:
         """Confirm the subscription by fetching ``url``, if it does that and nothing else."""
-        parts = urlsplit(url) if url.isascii() and url.isprintable() else urlsplit("")
+        parts = _address(url)
         asked = parse_qs(parts.query)
         if (
             parts.scheme != "https"
@@ -128,6 +127,14 @@ class SnsSignature:
             self._fetch(f"https://{self._host}/?{parts.query}")
         except FetchError:
             raise WebhookRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The subscription cannot be confirmed.") from None
+
+
+def _address(url: str) -> SplitResult:
+    """The parts of a URL; empty ones if it is none."""
+    try:
+        return urlsplit(url if url.isascii() and url.isprintable() else "")
+    except ValueError:
+        return urlsplit("")
 
 
 def _texts(body: bytes) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -42,7 +41,7 @@ def _signing_key(path: Path, line: int, secret: str) -> bytes:
     try:
         text = secret.removeprefix("whsec_").rstrip("=")
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) < SHORTEST_SIGNING_KEY:
         raise ConfigError(
