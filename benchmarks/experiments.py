@@ -223,7 +223,7 @@ def variants(chosen: Sequence[messages.Variant], count: int, rounds: int) -> dic
 def processes(count: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """One process, two that share a run, and two senders of half the list each that share nothing; interleaved."""
     found: dict[str, list[dict[str, Any]]] = {"1": [], "2": [], APART: []}
-    with field() as ground, sink.smtp_sink() as server:
+    with field() as ground, sink.light_sink() as server:
         for _ in range(rounds):
             for title in ("1", "2"):
                 file = Setup(delivery={"processes": title}).lay_out(ground.folder(title), server.port, count)

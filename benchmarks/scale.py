@@ -141,7 +141,7 @@ def forecast(mailing: Mailing) -> Forecast:
         mailing.letters / total / 3600,
         mailing.letters * (cost("replay") + cost("report")) / 3600,
         mailing.workers * mailing.connections,
-        mailing.workers * (3 if mailing.rate else 2) + 2,
+        mailing.workers * (4 if mailing.rate else 3) + 2,
         mailing.letters * octets / 1e9,
         mailing.letters * cost("plan_file") / 1e9,
         total * sender_cpu(together),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import socket
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from benchmarks import charts, killtest, measure, messages, peers, profiling, report, rows, targets, verify
 from benchmarks.ours import Setup
-from benchmarks.sink import Delivery, Witness
+from benchmarks.sink import Delivery, Witness, light_sink
 
 
 def run(count: int, wall: float, cpu: float, memory: float = 80.0) -> dict[str, float]:
@@ -206,6 +207,22 @@ def test_the_witness_remembers_who_got_what() -> None:
         assert [one.recipient for one in witness.deliveries] == ["b@example.com"]
         assert witness.message_ids() == ["<x@example.com>"]
         assert verify.unstuffed(witness.deliveries[0].content).endswith(b"\r\n\r\n.dot\r\n")
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+def test_the_light_sink_counts_letters_however_they_are_cut(piece: int) -> None:
+    envelope = b"MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n"
+    talk = b"EHLO x\r\n" + envelope + b"..\r\n.x\r\n\r\n.\r\n" + envelope + b".\r\n" + b"QUIT\r\n"
+    with light_sink() as sink, socket.create_connection(("127.0.0.1", sink.port), timeout=10) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(talk), piece):
+            line.sendall(talk[at : at + piece])
+        answers = b""
+        while some := line.recv(4096):
+            answers += some
+        assert sink.messages() == 2
+    codes = [answer[:3] for answer in answers.splitlines() if answer[3:4] == b" "]
+    assert codes == [b"220", b"250", *[b"250", b"250", b"354", b"250"] * 2, b"221"]
 
 
 def test_a_campaign_file_says_what_a_setup_changes() -> None:
