@@ -27,7 +27,8 @@ NEWEST = 10
         "campaign suppression newsletter.toml --why ada@example.com",
         "campaign suppression newsletter.toml --release ada@example.com",
         "campaign suppression newsletter.toml --export left-out.csv",
-        codes="0 shown or done, 65 ADDRESS is invalid or not left out, 74 the store of feedback is damaged",
+        codes="0 shown or done, 65 ADDRESS is invalid or not left out, 73 the store cannot be used, "
+        "74 the record of what came back is damaged",
         more="docs/ledger.md",
     ),
 )
@@ -45,6 +46,7 @@ def suppression_command(
     """
     from campaign.config import load
     from campaign.pipeline.command_context import prepare
+    from campaign.pipeline.workers.shared_feedback import feedback_shared
 
     if sum(option is not None for option in (asked, release, export)) > 1:
         raise click.UsageError("Use one of --why, --release and --export at a time.")
@@ -52,11 +54,13 @@ def suppression_command(
         raise click.UsageError("Use one of --json and --export - at a time: both print to standard output.")
     job, now = prepare(load(file)), time.time()
     if export is not None:
-        _export(job, export, now)
+        with feedback_shared(job):
+            _export(job, export, now)
         if as_json:
             print_json({"written": export})
         return ExitCode.DONE
-    lines, facts = _answer(job, asked, release, now)
+    with feedback_shared(job):
+        lines, facts = _answer(job, asked, release, now)
     if as_json:
         print_json(facts)
     else:

@@ -14,7 +14,8 @@ import pytest
 
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.system.postgres import connect, store_address
-from tests.support.servers.shelf import Shelf
+from tests.support.bounces import Maildir, bounce
+from tests.support.servers.shelf import FIN, Shelf
 from tests.support.servers.store_server import StoreServer, store_server
 from tests.support.stand import Running, Stand, until
 
@@ -269,3 +270,71 @@ async def test_what_a_store_does_not_go_with_is_refused(
 async def test_a_store_that_is_not_there_is_said(machines: list[Stand]) -> None:
     machines[0].set(ledger__store="postgresql://ada@127.0.0.1:1/x")
     (await machines[0].send()).tells(73, "refused", step="see that the server runs")
+
+
+def bounced(shelf: Shelf, address: str) -> bytes:
+    sender, content = next((sender, content) for sender, whom, content in shelf.letters if whom == address)
+    return bounce(sender, content, recipient=address)
+
+
+async def test_a_bounce_that_one_machine_collects_keeps_workers_on_others_from_writing_there(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    last = f"p{PEOPLE - 1}@example.com"
+    for machine in machines:
+        machine.set(campaign__edition="one", campaign__return_path="bounce+{token}@example.com")
+        machine.set(feedback__source=[{"url": "maildir:bounces"}])
+        machine.people(range(PEOPLE - 3, PEOPLE))
+    (await machines[0].send()).ends(0)
+    for machine in machines:
+        machine.set(campaign__edition="two").people(range(PEOPLE))
+    one, two = await all_at_work(machines[:2], shelf, VERY_SLOW)
+    Maildir(machines[2].folder / "bounces").put(bounced(shelf, last))
+    (await machines[2].campaign("collect", machines[2].file)).ends(0, "1 new event")
+    found = [machine.folder / "runs" / "feedback.jsonl" for machine in machines]
+    await until(lambda: all(one.exists() and last in one.read_text() for one in found), "all machines know of it")
+    assert shelf.recipients.count(last) == 1
+    assert len(shelf.recipients) < PEOPLE // 2
+    shelf.waits["dot"] = 0.0
+    for running in (one, two):
+        (await running.end()).ends(0)
+    assert shelf.recipients.count(last) == 1
+    assert (await status(machines[2]))["verdicts"]["withdrawn"] == 1
+    table = (await machines[1].campaign("suppression", machines[1].file, "--export", "-")).ends(0).out
+    assert last in table
+    assert last in (machines[2].folder / "runs" / "suppressed.csv").read_text()
+
+
+async def test_who_is_dead_to_one_machine_is_left_out_by_all_until_any_of_them_releases_the_address(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    for machine in machines:
+        machine.set(campaign__edition="one").people(range(20))
+    dead = "p5@example.com"
+    shelf.refuse[dead] = "550 5.1.1 no such user"
+    (await machines[0].send()).ends(3)
+    two, three = machines[1:]
+    assert "no such user" in (await two.campaign("suppression", two.file, "--why", dead)).ends(0).out
+    (await two.set(campaign__edition="two").send()).ends(0, "19 recipients planned")
+    (await three.campaign("suppression", three.file, "--release", dead)).ends(0)
+    shelf.refuse.clear()
+    (await two.set(campaign__edition="three").send()).ends(0, "20 recipients planned")
+    two.write("runs/suppressed.csv", "address\np7@example.com\n")
+    (await two.campaign("suppression", two.file)).ends(0)
+    (await three.set(campaign__edition="four").send()).ends(0, "19 recipients planned")
+
+
+async def test_a_doubt_is_settled_by_a_bounce_that_another_machine_collects(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    for machine in machines:
+        machine.set(campaign__return_path="bounce+{token}@example.com").people(range(20))
+        machine.set(feedback__source=[{"url": "maildir:bounces"}])
+    shelf.break_at("dot", FIN, after=5)
+    (await machines[0].send()).ends(4)
+    with (machines[0].run / "in-doubt.csv").open() as file:
+        doubtful = file.read().splitlines()[1].split(",")[1]
+    Maildir(machines[2].folder / "bounces").put(bounced(shelf, doubtful))
+    (await machines[2].campaign("collect", machines[2].file)).ends(0, "1 new event")
+    now = await status(machines[1])
+    assert (now["verdicts"]["in_doubt"], now["verdicts"]["accepted"]) == (0, 20)

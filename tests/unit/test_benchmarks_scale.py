@@ -29,7 +29,7 @@ def test_a_limit_holds_whatever_the_number_of_workers() -> None:
     for workers in (1, 5, 50):
         found = forecast(replace(MAILING, workers=workers, rate=500.0))
         assert (found.letters_a_second, found.bound) == (pytest.approx(500), "rate")
-        assert found.store_connections == 3 * workers + 2
+        assert found.store_connections == 4 * workers + 2
 
 
 def test_many_connections_are_bound_by_the_processor_and_few_by_the_round_trip() -> None:

@@ -189,11 +189,14 @@ def rewrite_events(directory: Path, change: Callable[[FeedbackEvent], FeedbackEv
     return count
 
 
-def read_events(directory: Path, *, evidence: bool = True) -> Iterator[FeedbackEvent]:
+def read_events(
+    directory: Path, *, evidence: bool = True, start: int = 0, end: int | None = None
+) -> Iterator[FeedbackEvent]:
     """All events, in the order in which they were added, in constant memory; none if there is no file.
 
     Events added meanwhile may be missing; a torn end is skipped. Without ``evidence`` reading takes less time and
-    memory, and only the fields of `LeanEvent` are filled in. Raises StorageError, DamageError with file and line.
+    memory, and only the fields of `LeanEvent` are filled in. ``start`` and ``end``, from `stored_end`, choose a part of
+    the file. Raises StorageError, DamageError with file and line.
     """
     path = directory / NAME
     try:
@@ -203,9 +206,27 @@ def read_events(directory: Path, *, evidence: bool = True) -> Iterator[FeedbackE
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        yield from _events(descriptor, path, 0, _sound_end_at_rest(descriptor, path), lean=not evidence)
+        end = _sound_end_at_rest(descriptor, path) if end is None else end
+        if start and os.pread(descriptor, 1, start) == b"\n":  # the line before it had lacked its line feed
+            start += 1
+        yield from _events(descriptor, path, start, end, lean=not evidence)
     except OSError as error:
         raise _unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def stored_end(directory: Path) -> int:
+    """The octets that the complete lines of the file take now; 0 if there is no file. Raises as `read_events`."""
+    path = directory / NAME
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        return _sound_end_at_rest(descriptor, path)
     finally:
         os.close(descriptor)
 

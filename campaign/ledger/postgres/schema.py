@@ -1,4 +1,4 @@
-"""The schema of the store: made at first use, and refused if a later release has changed it."""
+"""The schema of the store: made at first use, brought up to date, and refused if a later release has changed it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ import psycopg
 from campaign.errors import ConfigError
 from campaign.system.postgres import refuse_unsafe
 
-VERSION = 1
+VERSION = 2
+#: What each number of the schema added to the one before; it takes nothing away from workers of an earlier release.
+_ADDED = {2: "feedback"}
 #: Held while the schema is made, so that two first commands do not both make it.
 _LOCK = 0x63616D70
 
 
 def ensure_schema(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Make what is missing. Raises ConfigError if the server or the schema does not suit, else psycopg's errors."""
+    """Make what is missing, also in the schema of an earlier release.
+
+    Raises ConfigError if the server or the schema does not suit, else psycopg's errors.
+    """
     refuse_unsafe(connection)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if not _exists(connection):
             connection.execute(_script("schema"))
             connection.execute(_script("pace"))
-            connection.execute("INSERT INTO campaign.meta (version) VALUES (%s)", (VERSION,))
+            connection.execute("INSERT INTO campaign.meta (version) VALUES (1)")
         row = connection.execute("SELECT version FROM campaign.meta").fetchone()
+        for number in range(row[0] + 1, VERSION + 1) if row else ():
+            connection.execute(_script(_ADDED[number]))
+            row = connection.execute("UPDATE campaign.meta SET version = %s RETURNING version", (number,)).fetchone()
     if row is None or row[0] != VERSION:
         raise ConfigError(
             "The store belongs to another release of this program, so nothing is done with it.",

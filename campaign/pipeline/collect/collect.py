@@ -17,22 +17,23 @@ from campaign.delivery.replies.classify import Rules
 from campaign.errors import CampaignError, ConfigError
 from campaign.exit_codes import ExitCode, first_of, of_error
 from campaign.feedback.feedback_source import FeedbackSource
-from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
+from campaign.ledger.feedback.feedback_store import read_events
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.collect.collect_tally import CollectTally
 from campaign.pipeline.collect.find_recipient import RecipientFinder
 from campaign.pipeline.collect.judge_notice import Judge
 from campaign.pipeline.collect.open_sources import (
     STANDARD_INPUT,
+    believed_as,
     opened_source,
     tells_of_all_mail,
-    written_by_own_program,
 )
 from campaign.pipeline.collect.read_source import SourceReader
 from campaign.pipeline.collect.sent_runs import sent_runs
 from campaign.pipeline.collect.why_unrecognised import WhyUnrecognised
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.serve.gc_tuning import seldom
+from campaign.pipeline.workers.shared_feedback import collecting_alone, event_store, share_feedback
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.step_progress import StepProgress
 
@@ -58,7 +59,9 @@ def collect(settings: Settings, urls: tuple[str, ...], console: Console) -> Coll
     began, job = time.monotonic(), prepare(settings)
     sources = chosen_sources(job, urls)
     piped = [one.url for one in sources] == [STANDARD_INPUT]
-    with collecting(job.directory, patience=PIPE_PATIENCE if piped else 0.0) as folder:
+    patience = PIPE_PATIENCE if piped else 0.0
+    with collecting(job.directory, patience=patience) as folder, collecting_alone(job, patience):
+        fetch_runs(job, refresh=not piped)
         tally = read_all(job, sources, folder, console)
         follow_up(job, tally, piped=piped)
     if not piped:  # without the lock, so that no other message waits for it
@@ -90,21 +93,29 @@ def chosen_sources(job: Job, urls: tuple[str, ...]) -> tuple[FeedbackSourceSecti
     return tuple(known[url] for url in urls) if urls else job.settings.feedback.source
 
 
+def fetch_runs(job: Job, *, refresh: bool) -> None:
+    """With a store, have copies of the campaign's runs here, in which the recipients are found."""
+    if job.settings.ledger.store:
+        from campaign.pipeline.workers.stored_run import fetch_copies
+
+        fetch_copies(job, refresh=refresh)
+
+
 def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path, console: Console) -> CollectTally:
     """Read all sources into the store. Raises StorageError or DamageError of the store."""
     tally = CollectTally(sources=len(sources))
     finder, rehearsals = recipient_finder(job), cache(partial(recipient_finder, job, rehearsals=True))
     rules = Rules.load(job.settings.delivery.reply_rules)
     meaning = lru_cache(SAME_WORDS)(partial(bounce_meaning, rules))
-    with FeedbackStore(job.directory) as store:
+    with event_store(job) as store:
         for section in sources:
             theirs = tells_of_all_mail(section)
-            own = written_by_own_program(section)
-            find = partial(finder.find, relays_own=theirs, own_program=own)
+            believed = believed_as(section)
+            find = partial(finder.find, relays_own=theirs, believed=bool(believed))
             with open_for_reading(section, job, folder, tally) as source:
                 if source is not None:
                     explain = WhyUnrecognised(section, rehearsals).explain
-                    judge = Judge(source.name, meaning, find, time.time, not theirs, own, explain)
+                    judge = Judge(source.name, meaning, find, time.time, not theirs, believed, explain)
                     with StepProgress(console, size_of(source), "read", "message") as meter:
                         SourceReader(store, judge.judged, tally, meter.at).read(source)
     return tally
@@ -155,6 +166,7 @@ def follow_up(job: Job, tally: CollectTally, *, piped: bool) -> None:
     tally.settled, failures = settle_doubts(job.directory, taken_letters(read_events(job.directory)))
     tally.failures += failures
     export_suppressed(job.directory, job.settings)
+    share_feedback(job)  # also the lines that people added to the list
     tally.left_out = sum(1 for _ in read_list(job.directory))
 
 

@@ -19,7 +19,7 @@ from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Verdict
 from campaign.pipeline.collect.find_recipient import MESSAGE_ID, RETURN_PATH
 from campaign.pipeline.finish.close_run import verdict_codes
-from campaign.pipeline.operate.manage import checkpoint_of, report
+from campaign.pipeline.operate.manage import alone, checkpoint_of, report
 from campaign.pipeline.operate.run_standing import is_running
 
 KEYED = frozenset({RETURN_PATH, MESSAGE_ID})
@@ -82,7 +82,7 @@ def _settle(run: Path, taken: frozenset[int]) -> int:
     """Settle the run's letters in doubt among ``taken``; without any, nothing is written."""
     if taken.isdisjoint(read_history(run).numbers(Verdict.IN_DOUBT)):
         return 0
-    with run_folder.locked(run.resolve().parent), checkpoint_of(run) as checkpoint:
+    with alone(run), checkpoint_of(run) as checkpoint:
         history = checkpoint.history
         doubtful = [number for number in history.numbers(Verdict.IN_DOUBT) if number in taken]
         for number in doubtful:

@@ -19,10 +19,15 @@ class FreshSuppression:
     def __init__(self, load: Callable[[], Suppression]) -> None:
         self._load = load
         self._lists, self._read_at = load(), time.monotonic()
+        self._newer: Suppression | None = None
 
     def covers(self, address: str) -> str:
         """The reason why nothing may be sent to this address now; empty if it may."""
-        return self._lists.covers(address)
+        return self._lists.covers(address) or (self._newer.covers(address) if self._newer else "")
+
+    def heed(self, newer: Suppression) -> None:
+        """Leave out these too, who were not in the lists when they were last read; replaces what was said before."""
+        self._newer = newer
 
     async def look(self) -> None:
         """Read the lists again if they are out of date."""

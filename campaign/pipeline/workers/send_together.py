@@ -24,6 +24,7 @@ from campaign.pipeline.start.campaign_time import is_late
 from campaign.pipeline.start.run_announcement import nobody_left
 from campaign.pipeline.workers.campaign_store import refuse_unsuited, store_of
 from campaign.pipeline.workers.join_run import JoinedRun, OpenStore, join_run, open_store
+from campaign.pipeline.workers.shared_feedback import feedback_shared, share_feedback
 from campaign.pipeline.workers.store_sender import StoreSender
 from campaign.pipeline.workers.worker_loop import WorkerLoop
 from campaign.report.live.console import Console
@@ -36,6 +37,7 @@ LEAVE_SECONDS, LOOK_SECONDS = 60.0, 0.3
 def send_together(job: Job, options: Options, console: Console) -> ExitCode:
     """Serve the edition's run in the store, beside whoever serves it already. Raises CampaignError."""
     refuse_unsuited(job)
+    share_feedback(job)
     with open_store(job, console) as store:
         joined = join_run(store, options)
         if isinstance(joined, Books):
@@ -44,7 +46,8 @@ def send_together(job: Job, options: Options, console: Console) -> ExitCode:
         ending = over_or_stopped(store, joined)
     if ending is None:
         ending = serve_beside_others(job, joined, options, console)
-    with open_store(job, console, PATIENCE_SECONDS) as store:  # the first connection may have been lost meanwhile
+    # the first connection may have been lost meanwhile
+    with open_store(job, console, PATIENCE_SECONDS) as store, feedback_shared(job):
         return leave(store, joined, ending, console)
 
 

@@ -27,6 +27,7 @@ from campaign.pipeline.serve.pass_order import Allowance
 from campaign.pipeline.serve.senders.sender import Sender
 from campaign.pipeline.serve.senders.sender_process import ask_at
 from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.workers.feedback_watch import FeedbackWatch
 from campaign.report.live.progress import Counts
 
 #: Seconds between two looks at an operator's requests, at the progress of all, and at shards to hand back.
@@ -49,6 +50,7 @@ class StoreSender:
     ) -> None:
         self._folder, self._plan, self._counts, self._allowance = chosen.folder, chosen.plan, counts, allowance
         self._new_session = new_session
+        self._watch = FeedbackWatch(job)
         self._ledger = ShardLedger(nobody_due(opened), self._open, self._finished)
         self._sender = Sender(job, chosen, self._ledger, Counts(), allowance.refund)
         self._granted: deque[Lease] = deque()
@@ -70,7 +72,8 @@ class StoreSender:
         self._control, self._note = control, note
         await self._begin()
         try:
-            yield
+            async with self._watch.working(self._sender.suppression):
+                yield
         finally:
             with contextlib.suppress(CampaignError):
                 await self.count()
@@ -109,6 +112,8 @@ class StoreSender:
 
     async def look(self) -> None:
         """Look at the suppression lists, an operator's requests, and the progress; called a few times a second."""
+        if self._watch.failure:
+            raise self._watch.failure
         await self._sender.suppression.look()
         now = time.monotonic()
         if self._session is None or now - self._looked < LOOK_SECONDS:

@@ -17,11 +17,13 @@ from campaign.ledger.postgres.runs.stored_runs import (
     StoredStanding,
     newest_stored,
     record_request,
+    runs_of_campaign,
     shards_left_and_held,
     standing_of,
 )
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.workers.join_run import folder_to_itself, open_store
+from campaign.pipeline.workers.shared_feedback import share_feedback
 from campaign.system.postgres import store_errors
 
 
@@ -60,6 +62,7 @@ def workers_serve(job: Job, run: Path) -> bool:
 
 def refresh_stored(job: Job, run: Path) -> None:
     """Bring the copy of a run up to date."""
+    share_feedback(job)
     with _store(job) as connection, folder_to_itself(run.parent):
         refresh_copy(connection, _number(run), run)
 
@@ -73,6 +76,19 @@ def fetch_newest(job: Job) -> None:
             mark_edition(job.folder, job.settings.ledger.store, job.settings.file)
         if found and copied(job.folder / found.stamp) is None:
             refresh_copy(connection, found.run, job.folder / found.stamp)
+
+
+def fetch_copies(job: Job, *, refresh: bool) -> None:
+    """Make copies of all runs of the campaign, of all its editions; with ``refresh`` bring those here up to date."""
+    name, ledger = job.settings.campaign.name, job.settings.ledger
+    with _store(job) as connection:
+        for label, number, stamp in runs_of_campaign(connection, name):
+            folder = run_folder.edition_folder(job.directory, name, label)
+            with folder_to_itself(folder):
+                refuse_other_ledgers(folder)
+                mark_edition(folder, ledger.store, job.settings.file)
+                if refresh or copied(folder / stamp) is None:
+                    refresh_copy(connection, number, folder / stamp)
 
 
 def stored_standing(job: Job, run: Path) -> StoredStanding:

@@ -39,6 +39,15 @@ def newest_stored(connection: StoreConnection, name: str, label: str) -> StoredR
     return None if row is None else StoredRun(*row)
 
 
+def runs_of_campaign(connection: StoreConnection, name: str) -> list[tuple[str, int, str]]:
+    """All runs of a campaign, oldest first: the edition's label, the run's number, and its stamp."""
+    return connection.execute(
+        "SELECT e.label, r.run, r.stamp FROM campaign.run r JOIN campaign.edition e USING (edition) "
+        "WHERE e.name = %s ORDER BY r.run",
+        (name,),
+    ).fetchall()
+
+
 def run_records(connection: StoreConnection, run: int) -> RunState:
     """The state of a run by its own records alone (inputs, changes, endings), not those of its shards."""
     rows = connection.execute(
