@@ -23,11 +23,17 @@ SHORTEST_SIGNING_KEY = 16
 def webhook_secrets(path: Path) -> tuple[str, ...]:
     """The secrets in a file, one a line. Raises ConfigError."""
     found = tuple(line.strip() for line in read_private(path, "webhook secret").splitlines() if line.strip())
-    if not 1 <= len(found) <= MOST_SECRETS:
+    if not found:
         raise ConfigError(
-            f"{path} holds no webhook secret, or too many." if found else f"{path} holds no webhook secret.",
-            evidence=f"it has {len(found)} lines; {MOST_SECRETS} are allowed" if found else "the file is empty",
+            f"{path} holds no webhook secret.",
+            evidence="the file is empty",
             next_step=f"put the secret on the first line of {path}, then start again",
+        )
+    if len(found) > MOST_SECRETS:
+        raise ConfigError(
+            f"{path} holds too many webhook secrets.",
+            evidence=f"it has {len(found)} lines; {MOST_SECRETS} are allowed, while secrets are exchanged",
+            next_step=f"keep the secrets that are in use in {path}, one a line, then start again",
         )
     return found
 

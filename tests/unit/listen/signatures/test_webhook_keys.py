@@ -32,7 +32,7 @@ def test_a_file_has_a_secret_a_line_while_secrets_are_exchanged(file: Path) -> N
 @pytest.mark.parametrize("content", ["", "\n \n", "x\n" * (MOST_SECRETS + 1)])
 def test_a_file_without_a_secret_or_with_too_many_is_named(file: Path, content: str) -> None:
     file.write_text(content)
-    with pytest.raises(ConfigError, match="holds no webhook secret"):
+    with pytest.raises(ConfigError, match="webhook secret"):
         webhook_secrets(file)
 
 
