@@ -22,6 +22,7 @@ from campaign.pipeline.begin.answers import (
 from campaign.pipeline.begin.begin_campaign import source_from, uninstalled_forms
 from campaign.pipeline.begin.campaign_file_text import NewCampaign
 from campaign.pipeline.begin.found_list import FoundList, look_at_list, needs_query
+from campaign.pipeline.begin.table_names import select_all, tables_in
 from campaign.report.formatting import counted
 
 Check = Callable[[str], str]
@@ -72,12 +73,15 @@ class Questions:
             if not self._given[key] and not (self._yes and default)
         ]
         source = self._given["source"] or (str(offered[0]) if len(offered) == 1 else "")
-        if needs_query(source) and not self._given["query"]:
+        tables = tables_in(source)
+        if needs_query(source) and not self._given["query"] and not (self._yes and len(tables) == 1):
             missing.append("--query")
         if not missing:
             return
-        hint = ", or --yes for the defaults" if not self._yes and missing != ["--query"] else ""
+        hint = ", or --yes for the defaults" if not self._yes and (missing != ["--query"] or len(tables) == 1) else ""
         why = lists_text(folder, offered) if self._yes and "--list" in missing else ""
+        if self._yes and len(tables) > 1:
+            why = f"{source} has the tables {', '.join(tables)}"
         raise click.UsageError(f"Give {' and '.join(missing)}{hint}: {why or 'there is no terminal to ask on'}.")
 
     def _source(self, folder: Path) -> str:
@@ -88,11 +92,17 @@ class Questions:
         )
 
     def _list(self, source: str) -> FoundList:
-        query = self._answer("query", "Its select statement") if needs_query(source) else ""
+        query = self._query(source) if needs_query(source) else ""
         encoding = self._encoding(source)
         found = look_at_list(wanted_list(source, query, self._given["address"], encoding), Path())
         self._say(told(source, found))
         return found
+
+    def _query(self, source: str) -> str:
+        tables = [] if self._given["query"] else tables_in(source)
+        if len(tables) > 1:
+            self._say(f"its tables: {', '.join(tables)}")
+        return self._answer("query", "Its select statement", select_all(tables[0]) if len(tables) == 1 else None)
 
     def _encoding(self, source: str) -> str:
         """The encoding that was given, or chosen among those in which the file makes sense; empty for UTF-8."""

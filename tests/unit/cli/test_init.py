@@ -171,12 +171,13 @@ def test_a_file_of_a_database_is_read_by_a_statement(name: str) -> None:
     with closing(module.connect(name)) as file:
         file.execute("CREATE TABLE people (email TEXT, name TEXT)")
         file.execute("INSERT INTO people VALUES ('ada@example.com', 'Ada')")
+        file.execute('CREATE VIEW "old ones" AS SELECT * FROM people')
         file.commit()
     without = typed("--list", name, "--yes", *FROM)
     Path("people.csv").unlink()
     for found in (without, typed("--yes", *FROM)):
         assert found.exit_code == 2
-        assert "Give --query" in found.stderr
+        assert f"Give --query: {name} has the tables old ones, people." in found.stderr
     found = typed("--list", name, "--query", "SELECT * FROM people", "--yes", *FROM)
     assert found.exit_code == 0, found.output
     assert written()["audience"]["query"] == "SELECT * FROM people"
@@ -218,3 +219,33 @@ def test_only_the_first_lists_of_a_full_folder_are_named() -> None:
     for number in range(9):
         Path(f"list{number}.csv").write_text("email\n", encoding="utf-8")
     assert "has 10 lists: list0.csv, list1.csv, list2.csv, list3.csv, list4.csv, …" in typed("--yes").output
+
+
+@pytest.mark.parametrize("name", ["people.sqlite", "people.duckdb"])
+@pytest.mark.parametrize(("table", "statement"), [("people", "people"), ('"our ""dear"" ones"', '"our ""dear"" ones"')])
+def test_the_only_table_of_a_file_is_read_whole(name: str, table: str, statement: str, terminal: None) -> None:
+    module = pytest.importorskip("duckdb") if name.endswith("duckdb") else sqlite3
+    with closing(module.connect(name)) as file:
+        file.execute(f"CREATE TABLE {table} AS SELECT 'ada@example.com' AS email")
+        file.commit()
+    found = typed("--list", name, answers="\n" * 6)
+    assert found.exit_code == 0, found.output
+    assert f"Its select statement [SELECT * FROM {statement}]" in found.stderr
+    assert written()["audience"]["query"] == f"SELECT * FROM {statement}"
+    assert typed("--list", name, "--yes", "--name", "second", *FROM).exit_code == 0
+
+
+def test_several_tables_of_a_file_are_named_before_the_question(terminal: None) -> None:
+    with closing(sqlite3.connect("shop.sqlite")) as file:
+        file.execute("CREATE TABLE people (email TEXT)")
+        file.execute("CREATE TABLE orders (email TEXT)")
+    found = typed("--list", "shop.sqlite", answers="SELECT * FROM people\n" + "\n" * 6)
+    assert "its tables: orders, people" in found.stderr
+    assert "Its select statement: " in found.stderr
+
+
+def test_one_table_alone_needs_only_yes() -> None:
+    with closing(sqlite3.connect("shop.sqlite")) as file:
+        file.execute("CREATE TABLE people (email TEXT)")
+    found = typed("--list", "shop.sqlite", *FROM)
+    assert "Give --query, or --yes for the defaults: there is no terminal" in found.output
