@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from campaign.feedback.feedback_notice import FeedbackNotice
@@ -33,15 +34,17 @@ _DROPPED: dict[str, tuple[FeedbackOutcome | None, str]] = {
     "unsubscribed address": (FeedbackOutcome.UNSUBSCRIBE, ""),
     "spam reporting address": (FeedbackOutcome.COMPLAINT, ""),
 }
-#: ``bounce_classification``, in lower case, for bounces that quote no code.
+#: ``bounce_classification``, in lower case -> enhanced code without its class, for bounces that quote no code.
 _CLASSES = {
-    "invalid address": "5.1.1",
-    "mailbox unavailable": "5.2.1",
-    "content": "5.7.1",
-    "reputation": "5.7.1",
-    "frequency or volume too high": "4.7.1",
-    "technical": "4.4.1",
+    "invalid address": "1.1",
+    "mailbox unavailable": "2.1",
+    "content": "7.1",
+    "reputation": "7.1",
+    "frequency or volume too high": "7.1",
+    "technical": "4.1",
 }
+#: What SendGrid appends to its id of a letter, which its reply to us does not have.
+_APPENDED = re.compile(r"\.(?:filter|recvd)")
 
 
 def sendgrid_event(record: Any) -> tuple[str, FeedbackNotice] | None:
@@ -52,7 +55,8 @@ def sendgrid_event(record: Any) -> tuple[str, FeedbackNotice] | None:
     outcome, permanent, reply = _OUTCOMES[kind], None, _reply(record)
     if kind == "bounce":
         permanent = text_at(record, "type") != "blocked"
-        reply = classed(reply, _CLASSES.get(text_at(record, "bounce_classification").lower(), ""))
+        detail = _CLASSES.get(text_at(record, "bounce_classification").lower(), "")
+        reply = classed(reply, f"{5 if permanent else 4}.{detail}" if detail else "")
     elif kind == "dropped":
         outcome, enhanced = _DROPPED.get(text_at(record, "reason").lower(), (outcome, ""))
         permanent, reply = True if outcome is None else None, classed(reply, enhanced)
@@ -62,7 +66,7 @@ def sendgrid_event(record: Any) -> tuple[str, FeedbackNotice] | None:
         permanent,
         time_at(record, "timestamp"),
         message_ids=nonempty(text_at(record, "smtp-id").strip("<>")),
-        reply_ids=nonempty(text_at(record, "sg_message_id")),
+        reply_ids=nonempty(_APPENDED.split(text_at(record, "sg_message_id"))[0]),
         addresses=nonempty(text_at(record, "email")),
     )
     named = text_at(record, "sg_event_id")
