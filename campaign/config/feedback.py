@@ -13,7 +13,17 @@ from campaign.config.units import Duration
 
 #: Prefixes of a source's ``url``: mailboxes on a server first, then files and queues.
 SERVERS = ("imaps://", "imap://", "pop3s://", "pop3://")
-OTHERS = ("maildir:", "mbox:", "postfix-log:", "events:", "sqs://")
+OTHERS = ("maildir:", "mbox:", "postfix-log:", "events:", "listen:", "sqs://")
+#: Forms of a ``url`` that names lists of a provider, and how each is written.
+PROVIDER_LISTS = {
+    "sendgrid:": (r"(eu)?", "sendgrid: or sendgrid:eu"),
+    "mailgun:": (r"(eu:)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", "mailgun:DOMAIN or mailgun:eu:DOMAIN"),
+    "postmark:": (r"[A-Za-z0-9_.-]{0,100}", "postmark: or postmark:STREAM"),
+    "brevo:": (r"", "brevo:"),
+    "sparkpost:": (r"(eu)?", "sparkpost: or sparkpost:eu"),
+    "mailjet:": (r"", "mailjet:"),
+    "resend:": (r"", "resend:"),
+}
 
 
 class FeedbackSourceSection(Section):
@@ -21,11 +31,15 @@ class FeedbackSourceSection(Section):
 
     url: str = Field(
         description="imaps://user@host/FOLDER, imap:// (STARTTLS), pop3s://user@host, pop3://, maildir:PATH, "
-        "mbox:PATH, postfix-log:PATH, sqs://HOST/ACCOUNT/QUEUE, events:PATH, or - for one message on standard input",
-        json_schema_extra={"pattern": rf"^(-$|{'|'.join((*SERVERS, *OTHERS))})"},
+        "mbox:PATH, postfix-log:PATH, sqs://HOST/ACCOUNT/QUEUE, events:PATH, listen:PATH, listen:https://HOST, "
+        "a provider's lists (sendgrid:, mailgun:DOMAIN, postmark:, brevo:, sparkpost:, mailjet:, resend:), "
+        "or - for one message on standard input",
+        json_schema_extra={"pattern": rf"^(-$|{'|'.join((*SERVERS, *OTHERS, *PROVIDER_LISTS))})"},
     )
-    password_file: Path | None = Field(None, description="file with the mailbox's password, mode 0600")
-    password_command: str = Field("", description="command that prints the mailbox's password")
+    password_file: Path | None = Field(
+        None, description="file with the mailbox's password or the provider's key, mode 0600"
+    )
+    password_command: str = Field("", description="command that prints the mailbox's password or the provider's key")
     oauth: OauthSection | None = Field(
         None, description="provider and file, for access tokens that are renewed automatically"
     )
@@ -41,7 +55,14 @@ class FeedbackSourceSection(Section):
             if re.match(r"[a-z0-9]+://[^/@]*:[^/@]*@", url):
                 raise ValueError("no password stands in the URL; write password_file or password_command")
             return url
-        raise ValueError(f"{url!r} is no source of feedback; write {', '.join((*SERVERS, *OTHERS))} or -")
+        name, colon, place = url.partition(":")
+        if colon and name + colon in PROVIDER_LISTS:
+            pattern, form = PROVIDER_LISTS[name + colon]
+            if not re.fullmatch(pattern, place):
+                raise ValueError(f"{url!r} names no list of this provider; write {form}")
+            return url
+        forms = ", ".join((*SERVERS, *OTHERS, *PROVIDER_LISTS))
+        raise ValueError(f"{url!r} is no source of feedback; write {forms} or -")
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> FeedbackSourceSection:

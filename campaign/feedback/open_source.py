@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from campaign.config.feedback import SERVERS, FeedbackSourceSection
+from campaign.config.feedback import PROVIDER_LISTS, SERVERS, FeedbackSourceSection
 from campaign.errors import ConfigError
 from campaign.feedback.feedback_source import FeedbackSource
 from campaign.feedback.mailboxes.incoming_message import Reader
@@ -21,7 +21,7 @@ class SourceSurroundings:
 
     ``base`` is the campaign file's folder, to which paths are relative; ``progress`` is the folder of progress files.
     ``password`` and ``access_token`` are called just before a login and may raise ConfigError; at most one is given.
-    ``environment`` is for queues; ``stdin`` and ``read`` replace standard input and `read_message`.
+    ``environment`` is for queues and lists; ``stdin`` and ``read`` replace standard input and `read_message`.
     """
 
     base: Path
@@ -49,6 +49,8 @@ def open_feedback_source(settings: FeedbackSourceSection, around: SourceSurround
         from campaign.feedback.mailboxes.files.standard_input import StandardInput
 
         return StandardInput(around.stdin or sys.stdin.buffer, _reader(around))
+    if settings.url.startswith(tuple(PROVIDER_LISTS)):
+        return _provider_list(settings, around)
     form, _, name = settings.url.partition(":")
     if not name.strip("/"):
         raise ConfigError(
@@ -103,6 +105,20 @@ def _events(_: FeedbackSourceSection, around: SourceSurroundings, name: str) -> 
     return EventLines(path, around.progress_file("events", str(path)))
 
 
+def _listen(settings: FeedbackSourceSection, around: SourceSurroundings, name: str) -> FeedbackSource:
+    from campaign.feedback.listened.listened_files import ListenedFolder
+    from campaign.feedback.listened.listened_https import ListenedHost
+    from campaign.feedback.listened.listened_source import ListenedSource
+    from campaign.feedback.mailboxes.servers.server_trust import server_trust
+
+    if name.startswith("https://"):
+        trust = server_trust(around.path(str(settings.tls_ca_file)) if settings.tls_ca_file is not None else None)
+        host = ListenedHost(name, around.password, trust)
+        return ListenedSource(host, around.progress_file("listen", name))
+    path = around.path(name)
+    return ListenedSource(ListenedFolder(path), around.progress_file("listen", str(path)))
+
+
 def _queue(settings: FeedbackSourceSection, around: SourceSurroundings, _: str) -> FeedbackSource:
     from campaign.feedback.event_feeds.ses_queue import SesQueue
 
@@ -115,11 +131,25 @@ def _queue(settings: FeedbackSourceSection, around: SourceSurroundings, _: str) 
     )
 
 
+def _provider_list(settings: FeedbackSourceSection, around: SourceSurroundings) -> FeedbackSource:
+    from campaign.feedback.provider_lists.open_provider_list import open_provider_list
+
+    return open_provider_list(
+        settings.url,
+        around.base,
+        around.environment,
+        around.progress_file("list", settings.url),
+        password=around.password,
+        tls_ca_file=settings.tls_ca_file,
+    )
+
+
 _OTHERS: dict[str, Callable[[FeedbackSourceSection, SourceSurroundings, str], FeedbackSource]] = {
     "maildir": _maildir,
     "mbox": _mbox,
     "postfix-log": _postfix_log,
     "events": _events,
+    "listen": _listen,
     "sqs": _queue,
 }
 

@@ -28,7 +28,7 @@ def read_mailbox_progress(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise StorageError(
-            f"{path}, which says how far a mailbox was read, cannot be read.",
+            f"{path}, which says how far a source of feedback was read, cannot be read.",
             evidence=error.strerror or str(error),
             next_step=f"see to the rights of {path}, then run the same command again",
         ) from None
@@ -42,7 +42,7 @@ def write_mailbox_progress(path: Path, noted: dict[str, Any]) -> None:
         write_atomically(path, json.dumps(noted, separators=(",", ":")).encode("ascii"))
     except OSError as error:
         raise StorageError(
-            f"{path}, which says how far a mailbox was read, cannot be written.",
+            f"{path}, which says how far a source of feedback was read, cannot be written.",
             evidence=error.strerror or str(error),
             next_step=f"{look_at_folder(path.parent)}; then run the same command again: nothing is counted twice",
         ) from None

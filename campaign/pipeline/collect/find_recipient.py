@@ -71,13 +71,13 @@ class RecipientFinder:
         self._traces = tuple(self._by_trace)
         self._opened = lru_cache(SAME_KEYS)(self._search)
 
-    def find(self, notice: FeedbackNotice, *, relays_own: bool, own_program: bool = False) -> FoundRecipient | None:
+    def find(self, notice: FeedbackNotice, *, relays_own: bool, believed: bool = False) -> FoundRecipient | None:
         """The recipient of ``notice``, by its best key.
 
         ``relays_own``: the notice is from a relay's log or queue, not from a message. These also report other mail to
-        our recipients, so an address suffices only if the letter itself is not named, or for our ``own_program``.
+        our recipients, so an address suffices only if the letter itself is not named, or if the source is ``believed``.
         """
-        strange = relays_own and not own_program and (notice.message_ids or notice.outcome in _ALSO_OF_OTHER_MAIL)
+        strange = relays_own and not believed and (notice.message_ids or notice.outcome in _ALSO_OF_OTHER_MAIL)
         return (
             self._by_return_path(notice)
             or self._by_mail_token(notice)

@@ -38,8 +38,9 @@ _GRAVITY = {
         )
     )
 }
-#: ``matched_by`` of an address that the operator's own program named: only it can write that file.
-OWN_PROGRAM = "own-program"
+#: ``matched_by`` of an address named where nobody else can name one: in the file that only the operator's own program
+#: writes, and in the provider's lists that only it keeps.
+OWN_PROGRAM, PROVIDER_LIST = "own-program", "provider-list"
 _WISHES = frozenset({FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE})
 
 #: Replaces the recipient's address in a reply: a mailbox's name must not influence the result, and the same text for
@@ -65,8 +66,8 @@ class Judged:
 class Judge:
     """Makes events of the items of ``source``. ``ours``: all of them were sent to us, as in a mailbox.
 
-    ``own_program``: the operator's own program wrote them, so an address in them counts. ``explain`` says why an item
-    was not recognised.
+    ``believed_as``, unless it is empty: an address in them counts, and is noted as found by this. ``explain`` says why
+    an item was not recognised.
     """
 
     source: str
@@ -74,7 +75,7 @@ class Judge:
     find: Find = field(repr=False)
     clock: Callable[[], float]
     ours: bool
-    own_program: bool = False
+    believed_as: str = ""
     explain: Explain | None = field(default=None, repr=False)
 
     def judged(self, received: Received) -> Judged:
@@ -146,7 +147,7 @@ class Judge:
         return tuple(numbered(events))
 
     def _matched_by(self, found: str) -> str:
-        return OWN_PROGRAM if self.own_program and found in (ADDRESS, "") else found
+        return self.believed_as or found if found in (ADDRESS, "") else found
 
 
 def nameless(reply: Reply, addresses: Iterable[str]) -> Reply:

@@ -8,22 +8,25 @@ from pathlib import Path
 from typing import BinaryIO
 
 from campaign.config import Settings
-from campaign.config.feedback import SERVERS, FeedbackSourceSection
+from campaign.config.feedback import PROVIDER_LISTS, SERVERS, FeedbackSourceSection
 from campaign.feedback.feedback_source import FeedbackSource
 from campaign.feedback.open_source import SourceSurroundings, open_feedback_source
+from campaign.pipeline.collect.judge_notice import OWN_PROGRAM, PROVIDER_LIST
 
 STANDARD_INPUT = "-"
 _MAILBOXES = (*SERVERS, "maildir:", "mbox:")
 
 
 def tells_of_all_mail(section: FeedbackSourceSection) -> bool:
-    """Whether it is a log, a queue or a file of events: trusted, but also about other mail."""
+    """Whether it is a log, a queue, a provider's list or a file of events: trusted, but also about other mail."""
     return section.url != STANDARD_INPUT and not section.url.startswith(_MAILBOXES)
 
 
-def written_by_own_program(section: FeedbackSourceSection) -> bool:
-    """Whether only the operator's own program can write to it."""
-    return section.url.startswith("events:")
+def believed_as(section: FeedbackSourceSection) -> str:
+    """What an address in it is noted as found by, if nobody else can name one there; else ``""``."""
+    if section.url.startswith(tuple(PROVIDER_LISTS)):
+        return PROVIDER_LIST
+    return OWN_PROGRAM if section.url.startswith("events:") else ""
 
 
 def opened_source(

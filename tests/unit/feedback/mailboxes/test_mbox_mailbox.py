@@ -232,7 +232,7 @@ def test_a_note_that_cannot_be_understood_means_reading_from_the_beginning(mbox:
 def test_a_note_that_cannot_be_written_is_told(mbox: Path) -> None:
     append(mbox, message(1))
     (mbox.parent / "progress").write_bytes(b"a file where the folder should be")
-    with pytest.raises(StorageError, match="how far a mailbox was read"):
+    with pytest.raises(StorageError, match="how far a source of feedback was read"):
         collect(mailbox(mbox))
 
 

@@ -90,7 +90,7 @@ def test_an_address_alone_counts_last_and_only_where_the_campaign_planned_it(gaz
 
 
 @pytest.mark.parametrize(
-    ("outcome", "message_ids", "own_program", "known"),
+    ("outcome", "message_ids", "believed", "known"),
     [
         (None, (), False, True),
         (None, ("1@example.net",), False, False),
@@ -104,11 +104,11 @@ def test_a_log_that_tells_of_other_mail_to_our_recipients_is_not_about_our_lette
     gazette: SentCampaign,
     outcome: FeedbackOutcome | None,
     message_ids: tuple[str, ...],
-    own_program: bool,
+    believed: bool,
     known: bool,
 ) -> None:
     notice = FeedbackNotice(outcome, message_ids=message_ids, addresses=(ADA,))
-    found = finder(gazette).find(notice, relays_own=True, own_program=own_program)
+    found = finder(gazette).find(notice, relays_own=True, believed=believed)
     assert (found is not None) is known
 
 

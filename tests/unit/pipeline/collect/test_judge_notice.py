@@ -147,14 +147,17 @@ def test_a_strangers_words_are_one_short_line_that_steers_no_terminal() -> None:
     assert len(event.diagnostic) == 500
 
 
-@pytest.mark.parametrize(("own_program", "matched_by"), [(True, ["own-program"] * 2), (False, ["address", ""])])
-def test_an_address_counts_where_only_the_operators_own_program_can_have_named_it(
-    own_program: bool, matched_by: list[str]
+@pytest.mark.parametrize(
+    ("believed_as", "matched_by"),
+    [("own-program", ["own-program"] * 2), ("provider-list", ["provider-list"] * 2), ("", ["address", ""])],
+)
+def test_an_address_counts_where_only_the_operators_own_program_or_the_provider_can_have_named_it(
+    believed_as: str, matched_by: list[str]
 ) -> None:
     planned = FoundRecipient("ada@example.com", "address", RUN, 3)
     kept = []
     for found in (planned, None):
-        judge = Judge("events:x", Rules.load(), lambda _, one=found: one, lambda: NOW, False, own_program)
+        judge = Judge("events:x", Rules.load(), lambda _, one=found: one, lambda: NOW, False, believed_as)
         kept += judge.judged(Received("1", (notice(outcome=FeedbackOutcome.UNSUBSCRIBE, addresses=("eve@x",)),))).events
     assert [event.matched_by for event in kept] == matched_by
 

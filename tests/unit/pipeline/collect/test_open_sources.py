@@ -14,7 +14,7 @@ from campaign.delivery.credentials.token_refresh import Token
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.feedback.open_source import SourceSurroundings
 from campaign.pipeline.collect import open_sources as module
-from campaign.pipeline.collect.open_sources import opened_source, tells_of_all_mail
+from campaign.pipeline.collect.open_sources import believed_as, opened_source, tells_of_all_mail
 from tests.support.sent import SentCampaign
 
 
@@ -31,10 +31,27 @@ from tests.support.sent import SentCampaign
         ("postfix-log:/var/log/mail.log", True),
         ("sqs://sqs.eu-west-1.amazonaws.com/123456789012/q", True),
         ("events:events.jsonl", True),
+        ("sendgrid:", True),
+        ("mailgun:eu:example.com", True),
     ],
 )
 def test_a_mailbox_is_ours_and_a_log_or_queue_tells_of_all_mail(url: str, all_mail: bool) -> None:
     assert tells_of_all_mail(FeedbackSourceSection(url=url)) is all_mail
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("events:events.jsonl", "own-program"),
+        ("sendgrid:", "provider-list"),
+        ("postmark:broadcast", "provider-list"),
+        ("sqs://sqs.eu-west-1.amazonaws.com/123456789012/q", ""),
+        ("imaps://a@mail.example.com/INBOX", ""),
+        ("-", ""),
+    ],
+)
+def test_an_address_is_believed_where_nobody_else_can_write_one(url: str, name: str) -> None:
+    assert believed_as(FeedbackSourceSection(url=url)) == name
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Lists of bounces, complaints and unsubscribes that mail providers keep, read through their APIs."""
