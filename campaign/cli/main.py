@@ -37,6 +37,7 @@ COMMANDS = {
     "stop": ("control", "Finish letters in flight and hold the run."),
     "cancel": ("control", "Finish letters in flight and end the run permanently."),
     "collect": ("collect", "Read bounces, complaints and unsubscribes."),
+    "listen": ("listen", "Take unsubscribes and webhooks on a public host."),
     "suppression": ("suppression", "Show which addresses are left out, and why."),
     "forget": ("forget", "Erase a person from everything that the ledger keeps."),
     "resolve": ("resolve", "Settle letters in doubt from the relay's log."),

@@ -40,6 +40,7 @@ ARROWS = {
         "ledger",
         "compose",
         "explain",
+        "listen",
         "",
     },
     "explain": {"config"},
@@ -84,8 +85,10 @@ DOORS = {
     "pydantic": {"campaign.config"},
     "selectolax": {"campaign.compose.html.html_parser"},
     "sqlalchemy": {"campaign.audience.sources.database"},
+    "starlette": {"campaign.listen"},
     "structlog": {"campaign.report.live.event_log"},
     "tqdm": {"campaign.report.live.progress"},
+    "uvicorn": {"campaign.listen.serve"},
 }
 LONGEST_FILE, LONGEST_CLASS, LONGEST_FUNCTION = 400, 200, 50
 MOST_ENTRIES = 12  #: of a folder; the package's own and `cli`, one file a command, may have more

@@ -6,8 +6,8 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-#: Ids that are remembered; then the oldest is forgotten. About 200 octets each.
-MOST_REMEMBERED = 100_000
+#: Ids that are remembered; then the oldest is forgotten. About 400 octets each, so 20 MB at most.
+MOST_REMEMBERED = 50_000
 
 
 class ReplayMemory:

@@ -1,0 +1,1 @@
+"""What `campaign listen` stores, and how `campaign collect` fetches it: a JSON object a line."""

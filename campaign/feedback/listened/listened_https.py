@@ -1,0 +1,113 @@
+"""Stored requests of a `campaign listen` on another host, fetched over https with a bearer token."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import msgspec
+
+from campaign.errors import ConfigError, InputError, LoginError, UnfinishedError
+from campaign.feedback.event_feeds.quoted_reply import plain_text
+from campaign.feedback.listened.listened_store import CHUNK, StoredFile, is_file_name
+
+#: Seconds without an octet.
+STEP = 30.0
+#: Largest answer in octets: a part of a file.
+LARGEST = CHUNK
+_AGAIN = "run the same command again later: what is stored already counts once"
+
+
+class ListenedHost:
+    """A `ListenedStore` behind ``https://HOST[:PORT]``. ``token`` is called before the first request."""
+
+    def __init__(self, url: str, token: Callable[[], str] | None, context: ssl.SSLContext) -> None:
+        self.name = f"listen:{url}"
+        parts = urlsplit(url)
+        if token is None or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+            raise ConfigError(
+                f"The feedback source listen:{url} is not complete.",
+                evidence="it needs password_file with the token" if token is None else "it is no https://HOST",
+                next_step='write url = "listen:https://HOST"; password_file is a copy of that fetch_token_file',
+            )
+        self._host, self._port = parts.hostname, parts.port or 443
+        self._find_token, self._token, self._context = token, "", context
+        self._connection: http.client.HTTPSConnection | None = None
+
+    def files(self) -> list[StoredFile]:
+        """The files, oldest first."""
+        try:
+            found = msgspec.json.decode(self._asked("GET", "/events"), type=list[StoredFile])
+        except (msgspec.MsgspecError, RecursionError):
+            raise self._stranger("its answer is no list of files") from None
+        return [one for one in found if is_file_name(one.name)]
+
+    def read(self, name: str, offset: int) -> bytes:
+        """A part of a file."""
+        return self._asked("GET", f"/events/{name}?from={offset}")
+
+    def remove(self, name: str) -> None:
+        """Remove a file that is closed."""
+        self._asked("DELETE", f"/events/{name}")
+
+    def close(self) -> None:
+        """Close the connection. Never raises."""
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.close()
+        self._connection = None
+
+    def _asked(self, method: str, target: str) -> bytes:
+        self._token = self._token or self._find_token().strip()
+        for again in (True, False):
+            try:
+                status, content = self._once(method, target)
+                break
+            except ssl.SSLCertVerificationError as error:
+                raise InputError(
+                    f"{self._host} shows a certificate that is not to be trusted.",
+                    evidence=error.verify_message,
+                    next_step="name the authority that signed it as tls_ca_file, if it is one of your own",
+                ) from None
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.close()
+                if not again:
+                    said = plain_text(str(error)) or type(error).__name__
+                    raise UnfinishedError(
+                        f"{self._host} cannot be asked now.", evidence=said, next_step=_AGAIN
+                    ) from None
+        if status == HTTPStatus.OK:
+            return content
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise LoginError(
+                f"{self._host} refuses this token.",
+                evidence=f"it answers {status}",
+                next_step="put the first line of that host's fetch_token_file into password_file",
+            )
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise UnfinishedError(
+                f"{self._host} cannot be asked now.", evidence=f"it answers {status}", next_step=_AGAIN
+            )
+        raise self._stranger(f"it answers {status} to {method} {target.partition('?')[0]}")
+
+    def _once(self, method: str, target: str) -> tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = http.client.HTTPSConnection(self._host, self._port, timeout=STEP, context=self._context)
+        headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "campaign"}
+        self._connection.request(method, target, headers=headers)
+        answer = self._connection.getresponse()
+        content = answer.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise http.client.HTTPException("its answer is too large")
+        return answer.status, content
+
+    def _stranger(self, why: str) -> InputError:
+        return InputError(
+            f"{self._host} does not answer as campaign listen does.",
+            evidence=why,
+            next_step="see that it passes /events on to campaign listen, and that fetch_token_file is set there",
+        )
