@@ -69,8 +69,10 @@ def json_text(facts: Mapping[str, Any], encoding: str | None, *, indent: int | N
 
 
 def print_failure(error: CampaignError, exit_code: int, arguments: Sequence[str]) -> None:
-    """Print why the command failed as JSON, if the command line ``arguments`` asks for JSON."""
+    """Print why the command failed in the form that the command line ``arguments`` asks for, JSON or an annotation."""
     if not wants_json(arguments):
+        if asks_for("github", arguments):
+            print_annotation(error)
         return
     from campaign.report.live.event_console import error_facts, stamp
 
@@ -80,10 +82,26 @@ def print_failure(error: CampaignError, exit_code: int, arguments: Sequence[str]
         print_json({"at": stamp(), "event": "error", "error": facts} if in_lines else {"error": facts})
 
 
+def print_annotation(error: CampaignError) -> None:
+    """Print the error as a workflow command of GitHub Actions."""
+    from campaign.check.output.github_annotations import failure_annotation
+
+    with contextlib.suppress(OSError, ValueError):  # whoever read stdout has gone
+        click.echo(failure_annotation(error))
+
+
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line asks for JSON; also of one that is wrong, as its error is JSON too."""
+    return "--json" in before_dashes(arguments) or asks_for("json", arguments)
+
+
+def asks_for(form: str, arguments: Sequence[str]) -> bool:
+    """Whether the command line asks for this form with --format."""
+    options = before_dashes(arguments)
+    return f"--format={form}" in options or ("--format", form) in pairwise(options)
+
+
+def before_dashes(arguments: Sequence[str]) -> list[str]:
+    """The words in front of ``--``, behind which there are no options."""
     options = list(arguments)
-    if "--" in options:
-        options = options[: options.index("--")]
-    pairs = pairwise(options)
-    return "--json" in options or "--format=json" in options or ("--format", "json") in pairs
+    return options[: options.index("--")] if "--" in options else options

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from campaign.check.findings import Finding, Findings
 from campaign.check.output.finding_place import finding_place, finding_text
 from campaign.config import Settings
+from campaign.errors import CampaignError
+from campaign.report.printed_commands import typeable
 
 KINDS = {"error": "error", "warning": "warning", "unverified": "notice"}
 
@@ -17,6 +19,12 @@ def github_annotations(findings: Findings, settings: Settings, everybody: int) -
         yield _command(KINDS[one.severity], one, settings, finding_text(one, everybody))
     for one, reason in findings.ignored:
         yield _command("notice", one, settings, f"ignored ({reason}): {finding_text(one, everybody)}")
+
+
+def failure_annotation(error: CampaignError) -> str:
+    """The line of an error that ended the check before there were findings."""
+    parts = [error.what, *error.evidence, f"Next: {error.next_step}" if error.next_step else ""]
+    return f"::error title=campaign check::{_data(' · '.join(filter(None, map(typeable, parts))))}"
 
 
 def _command(kind: str, one: Finding, settings: Settings, text: str) -> str:

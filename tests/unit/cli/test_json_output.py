@@ -295,3 +295,19 @@ def test_json_fits_any_stdout() -> None:
         text = json_text({"file": f"bücher 😀 {name}"}, encoding)
         text.encode(encoding or "ascii")
         assert json.loads(text)["file"].startswith("bücher 😀")
+
+
+def test_a_check_that_cannot_begin_is_an_annotation_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.toml").write_text("[campaign]\nnme = 1\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for form in (["--format", "github"], ["--format=github"], ["--format", "sarif"], ["--format", "github", "--json"]):
+        monkeypatch.setattr(sys, "argv", ["campaign", "check", "bad.toml", *form])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == ExitCode.BAD_CONFIG
+        said = capsys.readouterr().out
+        assert said.startswith("::error title=campaign check::bad.toml has ") == ("github" in form[-1])
+        assert said.count("\n") == (form[-1] != "sarif")
+        assert "did you mean 'name'?" in said or form[-1] == "sarif"
