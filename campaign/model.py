@@ -98,9 +98,10 @@ class FeedbackEvent(NamedTuple):
     it happened and when it was read. ``address`` is the planned address, or the one the feedback names if no recipient
     was found. ``matched_by``: ``return-path``, ``message-id``, ``unsubscribe-token``, ``reply-id``, ``address`` (only
     named, which anyone can forge), ``own-program`` (named by the operator's own program), ``provider-list`` (named in a
-    provider's own list), ``reply`` (a relay's own reply), ``person`` (said by a person here) or ``""``. ``number`` is
-    the recipient's number in the plan of ``run``, which is ``CAMPAIGN[/EDITION]/RUN`` below the ledger's directory.
-    ``reason`` is the class of the event, such as ``no_such_user``; the remaining fields are evidence.
+    provider's own list), ``webhook`` (named in a provider's verified request), ``reply`` (a relay's own reply),
+    ``person`` (said by a person here) or ``""``. ``number`` is the recipient's number in the plan of ``run``, which is
+    ``CAMPAIGN[/EDITION]/RUN`` below the ledger's directory. ``reason`` is the class of the event, such as
+    ``no_such_user``; the remaining fields are evidence.
     """
 
     id: str

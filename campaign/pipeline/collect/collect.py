@@ -21,7 +21,7 @@ from campaign.ledger.feedback.feedback_store import read_events
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.collect.collect_tally import CollectTally
 from campaign.pipeline.collect.find_recipient import RecipientFinder
-from campaign.pipeline.collect.judge_notice import Judge
+from campaign.pipeline.collect.judge_notice import WEBHOOK, Judge
 from campaign.pipeline.collect.open_sources import (
     STANDARD_INPUT,
     believed_as,
@@ -111,7 +111,8 @@ def read_all(job: Job, sources: tuple[FeedbackSourceSection, ...], folder: Path,
         for section in sources:
             theirs = tells_of_all_mail(section)
             believed = believed_as(section)
-            find = partial(finder.find, relays_own=theirs, believed=bool(believed))
+            only_ours = believed not in ("", WEBHOOK)  # a webhook also reports all other mail of its account
+            find = partial(finder.find, relays_own=theirs, believed=only_ours)
             with open_for_reading(section, job, folder, tally) as source:
                 if source is not None:
                     explain = WhyUnrecognised(section, rehearsals).explain

@@ -39,8 +39,8 @@ _GRAVITY = {
     )
 }
 #: ``matched_by`` of an address named where nobody else can name one: in the file that only the operator's own program
-#: writes, and in the provider's lists that only it keeps.
-OWN_PROGRAM, PROVIDER_LIST = "own-program", "provider-list"
+#: writes, in the provider's lists that only it keeps, and in its webhooks, which are verified when they arrive.
+OWN_PROGRAM, PROVIDER_LIST, WEBHOOK = "own-program", "provider-list", "webhook"
 _WISHES = frozenset({FeedbackOutcome.COMPLAINT, FeedbackOutcome.UNSUBSCRIBE})
 
 #: Replaces the recipient's address in a reply: a mailbox's name must not influence the result, and the same text for
@@ -141,10 +141,15 @@ class Judge:
             return (self._evidence(name, notice, 0.0, seen)._replace(outcome=FeedbackOutcome.UNKNOWN),)
         wishes = [one for one in received.notices if one.outcome in _WISHES and one.addresses]
         events = [
-            self._evidence(name, one, 0.0, seen)._replace(address=one.addresses[0], matched_by=self._matched_by(""))
+            self._evidence(name, one, 0.0, seen)._replace(address=one.addresses[0], matched_by=self._wished_by(one))
             for one in wishes
         ]
         return tuple(numbered(events))
+
+    def _wished_by(self, notice: FeedbackNotice) -> str:
+        """Why a wish about no letter of ours counts; a webhook also reports wishes about other letters, which do not."""
+        other = self.believed_as == WEBHOOK and (notice.message_ids or notice.reply_ids)
+        return "" if other else self._matched_by("")
 
     def _matched_by(self, found: str) -> str:
         return self.believed_as or found if found in (ADDRESS, "") else found

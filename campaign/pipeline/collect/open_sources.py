@@ -11,7 +11,7 @@ from campaign.config import Settings
 from campaign.config.feedback import PROVIDER_LISTS, SERVERS, FeedbackSourceSection
 from campaign.feedback.feedback_source import FeedbackSource
 from campaign.feedback.open_source import SourceSurroundings, open_feedback_source
-from campaign.pipeline.collect.judge_notice import OWN_PROGRAM, PROVIDER_LIST
+from campaign.pipeline.collect.judge_notice import OWN_PROGRAM, PROVIDER_LIST, WEBHOOK
 
 STANDARD_INPUT = "-"
 _MAILBOXES = (*SERVERS, "maildir:", "mbox:")
@@ -26,6 +26,8 @@ def believed_as(section: FeedbackSourceSection) -> str:
     """What an address in it is noted as found by, if nobody else can name one there; else ``""``."""
     if section.url.startswith(tuple(PROVIDER_LISTS)):
         return PROVIDER_LIST
+    if section.url.startswith("listen:"):
+        return WEBHOOK
     return OWN_PROGRAM if section.url.startswith("events:") else ""
 
 

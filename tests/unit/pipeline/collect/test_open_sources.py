@@ -45,6 +45,7 @@ def test_a_mailbox_is_ours_and_a_log_or_queue_tells_of_all_mail(url: str, all_ma
         ("events:events.jsonl", "own-program"),
         ("sendgrid:", "provider-list"),
         ("postmark:broadcast", "provider-list"),
+        ("listen:events", "webhook"),
         ("sqs://sqs.eu-west-1.amazonaws.com/123456789012/q", ""),
         ("imaps://a@mail.example.com/INBOX", ""),
         ("-", ""),
