@@ -147,7 +147,7 @@ class Judge:
         return tuple(numbered(events))
 
     def _wished_by(self, notice: FeedbackNotice) -> str:
-        """Why a wish about no letter of ours counts; a webhook also reports wishes about other letters, which do not."""
+        """Why a wish about no letter of ours counts; one about other mail, which a webhook reports too, does not."""
         other = self.believed_as == WEBHOOK and (notice.message_ids or notice.reply_ids)
         return "" if other else self._matched_by("")
 
