@@ -428,6 +428,9 @@ def test_prometheus_answers_every_question_of_the_dashboard(prometheus: str) -> 
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             expression = target["expr"].replace("$campaign", "gazette").replace("$__rate_interval", "1m")
+            if panel["description"].startswith("With a store only."):
+                asked(prometheus, "/api/v1/query", query=expression)  # understood, though this run has no store
+                continue
             found[panel["title"]] = eventually(prometheus, expression)
             assert found[panel["title"]], f"{panel['title']}: {expression}"
     values = {title: answer[0]["value"][1] for title, answer in found.items()}

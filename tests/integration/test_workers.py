@@ -338,3 +338,47 @@ async def test_a_doubt_is_settled_by_a_bounce_that_another_machine_collects(
     (await machines[2].campaign("collect", machines[2].file)).ends(0, "1 new event")
     now = await status(machines[1])
     assert (now["verdicts"]["in_doubt"], now["verdicts"]["accepted"]) == (0, 20)
+
+
+def metrics(machine: Stand) -> dict[str, float]:
+    lines = (machine.folder / "gazette.prom").read_text().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+async def test_metrics_and_log_tell_of_workers_and_shards(machines: list[Stand], shelf: Shelf) -> None:
+    for machine in machines:
+        machine.set(report__metrics_file="gazette.prom", report__metrics_interval="1s")
+    one, two = await all_at_work(machines[:2], shelf, VERY_SLOW)
+    machine = machines[0]
+
+    def both_are_counted() -> bool:
+        return metrics(machine).get('campaign_workers{campaign="gazette"}') == 2
+
+    await until(both_are_counted, "the metrics know of both workers")
+    now = metrics(machine)
+    assert now['campaign_running{campaign="gazette"}'] == 1
+    assert now['campaign_planned{campaign="gazette"}'] == PEOPLE
+    assert now['campaign_shards{campaign="gazette",state="held"}'] == 2
+    assert now['campaign_shards{campaign="gazette",state="silent"}'] == 0
+    assert now['campaign_shards{campaign="gazette",state="open"}'] == 9
+    assert now['campaign_store_append_seconds{campaign="gazette"}'] > 0
+    shelf.waits["dot"] = 0.0
+    for running in (one, two):
+        (await running.end()).ends(0)
+    for machine in machines[:2]:
+        ended = metrics(machine)
+        assert ended['campaign_running{campaign="gazette"}'] == 0
+        assert ended['campaign_exit_code{campaign="gazette"}'] == 0
+        assert 'campaign_workers{campaign="gazette"}' not in ended
+        assert ended['campaign_messages_total{campaign="gazette",outcome="accepted"}'] == PEOPLE
+    served = set[int]()
+    for machine in machines[:2]:
+        lines = [json.loads(line) for line in (machine.run / "log.jsonl").read_text().splitlines()]
+        mine = [line for line in lines if "worker" in line]
+        assert {line["run"] for line in mine} == {machine.run.name}
+        assert len({line["worker"] for line in mine}) == 1
+        assert [mine[0]["event"], mine[-1]["event"]] == ["worker started", "worker left"]
+        leased = [line["shard"] for line in mine if line["event"] == "shard leased"]
+        assert sorted(leased) == sorted(line["shard"] for line in mine if line["event"] == "shard served")
+        served |= set(leased)
+    assert served == set(range(1, 10))

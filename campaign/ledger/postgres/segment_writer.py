@@ -36,7 +36,9 @@ _FOUND = "SELECT token, data FROM campaign.segment WHERE run = %s AND shard = %s
 
 
 class LeaseLostError(StorageError):
-    """Another worker has a shard that this process held. What this one knows goes to it as late testimony."""
+    """Another worker has ``shard``, which this process held. What this one knows goes to it as late testimony."""
+
+    shard = 0
 
 
 class StoreLostError(DamageError):
@@ -251,11 +253,13 @@ class SegmentWriter:
 
 def lease_lost(span: StoredShard) -> LeaseLostError:
     """The error of a worker whose shard another one has taken over."""
-    return LeaseLostError(
+    lost = LeaseLostError(
         "Another worker has taken over a shard that this one held, as nothing was heard of it for too long.",
         evidence=f"shard {span.shard} of run {span.run}",
         next_step="see whether this machine was asleep or cut off; the run goes on",
     )
+    lost.shard = span.shard
+    return lost
 
 
 def _forgotten(span: StoredShard, seq: int) -> StoreLostError:

@@ -14,9 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from campaign.errors import StorageError
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Started, VerdictRecord, decode
 from campaign.model import Verdict
+from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.publish_metrics import is_asked_for, publish
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.report.telemetry.metrics import Snapshot
@@ -28,12 +30,11 @@ CHUNK = 1 << 20  #: octets of the journal read at a time
 T = TypeVar("T")
 
 
-class Observer:
-    """Publishes the numbers of one process's session on a run, at its beginning and each ``metrics_interval``."""
+class MetricsLoop:
+    """Publishes numbers at the beginning of a session and each ``metrics_interval``. A subclass takes them."""
 
-    def __init__(self, run: OpenRun) -> None:
-        self._job, self._run = run.job, run
-        self._tail = Tail(run.folder / journal_reader.NAME)
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._said: list[str] = []
 
     async def beside(self, work: Coroutine[object, object, T]) -> T:
@@ -52,7 +53,7 @@ class Observer:
 
     async def _keep_fresh(self, over: asyncio.Event) -> None:
         while not over.is_set():
-            self._say(await asyncio.to_thread(self._publish, self._run.history.tally(), time.time()))
+            self._say(await asyncio.to_thread(self._publish, self._tally(), time.time()))
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), self._job.settings.report.metrics_interval)
 
@@ -64,9 +65,35 @@ class Observer:
         self._said = complaints
 
     def _publish(self, tally: Mapping[str, int], now: float) -> list[str]:
+        try:
+            return publish(self._job, self._numbers(tally, now))
+        except StorageError as error:  # they come from a store that is away
+            return [error.what]
+
+    def _tally(self) -> Mapping[str, int]:
+        """The recipients by verdict, as far as the event loop alone may count them."""
+        return {}
+
+    def _numbers(self, tally: Mapping[str, int], now: float) -> Snapshot:
+        """The numbers at ``now``; called in a thread."""
+        raise NotImplementedError
+
+
+class Observer(MetricsLoop):
+    """Publishes the numbers of one process's session on a run."""
+
+    def __init__(self, run: OpenRun) -> None:
+        super().__init__(run.job)
+        self._run = run
+        self._tail = Tail(run.folder / journal_reader.NAME)
+
+    def _tally(self) -> Mapping[str, int]:
+        return self._run.history.tally()
+
+    def _numbers(self, tally: Mapping[str, int], now: float) -> Snapshot:
         self._tail.advance()
         opened = self._run.history.opened
-        numbers = Snapshot(
+        return Snapshot(
             campaign=opened.campaign,
             edition=opened.edition,
             run=opened.run,
@@ -80,7 +107,6 @@ class Observer:
             latency_sum=self._tail.times.sum,
             seconds=self._tail.active + max(0.0, now - (self._tail.latest or now)),
         )
-        return publish(self._job, numbers)
 
 
 class Tail:

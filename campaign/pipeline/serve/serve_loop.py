@@ -168,10 +168,13 @@ def progress_of(
 
 
 @contextlib.contextmanager
-def logged(job: Job, folder: Path, trace: str, progress: Progress) -> Iterator[Log]:
-    """The event log of a run while a session serves it, with its progress shown and warnings passed on."""
+def logged(job: Job, folder: Path, trace: str, progress: Progress, **always: str) -> Iterator[Log]:
+    """The event log of a run while a session serves it, with its progress shown and warnings passed on.
+
+    ``always`` are facts of every line.
+    """
     report = job.settings.report
-    with open_log(folder, trace, secrets=[job.secret], show_addresses=report.show_addresses) as log:
+    with open_log(folder, trace, secrets=[job.secret], show_addresses=report.show_addresses, always=always) as log:
         progress.start()
         try:
             with passed_on(log, progress.note), span("serve"):

@@ -24,9 +24,11 @@ from campaign.pipeline.start.campaign_time import is_late
 from campaign.pipeline.start.run_announcement import nobody_left
 from campaign.pipeline.workers.campaign_store import refuse_unsuited, store_of
 from campaign.pipeline.workers.join_run import JoinedRun, OpenStore, join_run, open_store
+from campaign.pipeline.workers.logged_session import LoggedSession
 from campaign.pipeline.workers.shared_feedback import feedback_shared, share_feedback
 from campaign.pipeline.workers.store_sender import StoreSender
 from campaign.pipeline.workers.worker_loop import WorkerLoop
+from campaign.pipeline.workers.worker_metrics import WorkerObserver, note_left
 from campaign.report.live.console import Console
 from campaign.report.live.progress import Counts
 
@@ -67,19 +69,20 @@ def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: 
     progress = progress_of(job, options, console, counts)
 
     def session(history: RunState, activity: Callable[[], tuple[int, str]]) -> WorkerSession:
-        return WorkerSession(address, joined.run, joined.opened, me, history, resend=resend, activity=activity)
+        place = address, joined.run, joined.opened, me, history
+        return LoggedSession(log, *place, resend=resend, activity=activity)
 
     async def serve() -> Ending:
         sender = StoreSender(job, chosen, joined.opened, session, counts, allowance)
         loop = WorkerLoop(job, options, Control(chosen.folder), sender, allowance, progress, counts, log)
-        return await loop.serve()
+        return await WorkerObserver(job, joined).beside(loop.serve())
 
-    with logged(job, chosen.folder, joined.opened.trace, progress) as log:
-        log.event("worker started", run=str(chosen.folder), worker=me)
+    with logged(job, chosen.folder, joined.opened.trace, progress, run=joined.opened.run, worker=me) as log:
+        log.event("worker started")
         try:
             return asyncio.run(serve())
         finally:
-            log.event("worker left", worker=me)
+            log.event("worker left")
 
 
 def leave(store: OpenStore, joined: JoinedRun, ending: Ending, console: Console) -> ExitCode:
@@ -89,7 +92,7 @@ def leave(store: OpenStore, joined: JoinedRun, ending: Ending, console: Console)
         newest = store.newest()
         if newest and newest.run == joined.run and not newest.open and not ending.codes:
             store.say("the run is over; another worker has written its report")
-            return first_of(code for code in ExitCode if code == newest.exit_code)
+            return _left(store, joined, first_of(code for code in ExitCode if code == newest.exit_code))
         try:
             with store.checked_out(lease) as copies:
                 store.heed_requests(joined)
@@ -101,7 +104,12 @@ def leave(store: OpenStore, joined: JoinedRun, ending: Ending, console: Console)
                 return code
         except WorkersError:
             store.say("this worker has left; others go on with the run")
-            return first_of(ending.codes or {ExitCode.UNFINISHED})
+            return _left(store, joined, first_of(ending.codes or {ExitCode.UNFINISHED}))
+
+
+def _left(store: OpenStore, joined: JoinedRun, code: ExitCode) -> ExitCode:
+    note_left(store.job, joined, code, time.time())
+    return code
 
 
 def _await_others(store: OpenStore, joined: JoinedRun) -> None:

@@ -50,7 +50,7 @@ class WorkerLoop(ServeLoop):
                     return
             except LeaseLostError as lost:
                 self._progress.note(f"{lost.what} It goes on with other shards.")
-                self._log.event("lease lost", evidence=list(lost.evidence))
+                self._log.event("lease lost", shard=lost.shard, evidence=list(lost.evidence))
                 await self._sender.begin_anew()
             except StoreAwayError as away:
                 await self._wait_for_store(away)

@@ -24,7 +24,14 @@ NAME = "log.jsonl"
 class Log:
     """An open log. Each line has ``at`` (ISO 8601 UTC), ``event``, ``trace_id`` and the event's own facts."""
 
-    def __init__(self, stream: TextIO, trace_id: str, redactor: Redactor, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        trace_id: str,
+        redactor: Redactor,
+        clock: Callable[[], float],
+        always: Mapping[str, str] | None = None,
+    ) -> None:
         import structlog  # a fifth of a second; only a run needs it
 
         self._stream, self._clock, self._redactor = stream, clock, redactor
@@ -34,7 +41,7 @@ class Log:
             processors=[self._stamp, self._redact, structlog.processors.JSONRenderer(ensure_ascii=False)],
             wrapper_class=structlog.BoundLogger,
             trace_id=trace_id,
-        )
+        ).bind(**(always or {}))
 
     def event(self, name: str, **facts: object) -> None:
         """Append one line; the names ``at``, ``event`` and ``trace_id`` are reserved.
@@ -84,10 +91,12 @@ def open_log(
     secrets: Iterable[str | bytes] = (),
     show_addresses: bool = False,
     clock: Callable[[], float] = time.time,
+    always: Mapping[str, str] | None = None,
 ) -> Log:
     """Open ``log.jsonl`` in ``folder`` (0600) to append; a resumed run continues the same file.
 
-    ``secrets`` are the exact passwords, keys and tokens in use. ``clock`` gives POSIX seconds. Raises StorageError.
+    ``secrets`` are the exact passwords, keys and tokens in use. ``clock`` gives POSIX seconds. ``always`` are
+    facts of every line. Raises StorageError.
     """
     path = folder / NAME
     try:
@@ -101,7 +110,7 @@ def open_log(
             next_step=f"correct {folder} and run again",
         ) from error
     stream = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace", newline="\n")
-    return Log(stream, trace_id, Redactor(secrets, addresses=show_addresses), clock)
+    return Log(stream, trace_id, Redactor(secrets, addresses=show_addresses), clock, always)
 
 
 def _end_torn_line(descriptor: int) -> None:

@@ -32,12 +32,27 @@ SUCCESS = "campaign_last_success_timestamp_seconds"
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """How a run that several workers serve stands.
+
+    ``shards`` counts its shards by state: open, of these held by a worker, of these silent (their holder has not been
+    heard of), and finished. ``workers`` have been heard of within the last seconds; ``append_seconds`` is what the
+    slowest of them waits for the store.
+    """
+
+    shards: Mapping[str, int]
+    workers: int
+    append_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A run's numbers at one moment.
 
     ``at`` and ``started`` are POSIX seconds, ``verdicts`` counts recipients, ``deferrals`` counts the replies that
     deferred a letter. ``latency_buckets`` and ``latency_sum`` are as in `RunFacts`. ``exit_code`` is None while the run
-    is at work. ``seconds``: how long processes have served it. ``feedback`` is as in `RunFacts`.
+    is at work. ``seconds``: how long processes have served it. ``feedback`` is as in `RunFacts`. ``workers``
+    only while a run in a store is at work.
     """
 
     campaign: str
@@ -54,6 +69,7 @@ class Snapshot:
     exit_code: int | None = None
     seconds: float | None = None
     feedback: FeedbackFacts | None = None
+    workers: WorkerFigures | None = None
 
     @classmethod
     def of(cls, facts: RunFacts) -> Snapshot:
@@ -174,6 +190,8 @@ class _Collector:
         yield _send_seconds(self._numbers)
         if self._numbers.feedback:
             yield from _feedback(self._numbers.campaign, self._numbers.feedback)
+        if self._numbers.workers:
+            yield from _workers(self._numbers.campaign, self._numbers.workers)
 
 
 def _messages_total(numbers: Snapshot, earlier: Earlier) -> Any:
@@ -277,6 +295,22 @@ def _feedback(campaign: str, facts: FeedbackFacts) -> Iterator[Any]:
         shares.add_metric([campaign, alarm.kind], alarm.share)
         levels.add_metric([campaign, alarm.kind], LEVELS.get(alarm.level, 0))
     yield from (events, shares, levels)
+
+
+def _workers(campaign: str, figures: WorkerFigures) -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    text = "Shards of the run by state; held and silent ones are open, too."
+    shards = GaugeMetricFamily("campaign_shards", text, labels=["campaign", "state"])
+    for state, count in figures.shards.items():
+        shards.add_metric([campaign, state], count)
+    text = "Workers of the run that were heard of within the last seconds."
+    alive = GaugeMetricFamily("campaign_workers", text, labels=["campaign"])
+    alive.add_metric([campaign], figures.workers)
+    text = "How long the slowest worker waits for the store to append."
+    append = GaugeMetricFamily("campaign_store_append_seconds", text, labels=["campaign"])
+    append.add_metric([campaign], figures.append_seconds)
+    yield from (shards, alive, append)
 
 
 def _cumulative(buckets: Mapping[float, int]) -> list[tuple[str, float]]:

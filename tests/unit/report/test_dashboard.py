@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from campaign.exit_codes import ExitCode
 from campaign.report.feedback.feedback_facts import FeedbackFacts
-from campaign.report.telemetry.metrics import Snapshot, exposition
+from campaign.report.telemetry.metrics import Snapshot, WorkerFigures, exposition
 
 GRAFANA = Path(__file__).parents[3] / "deploy/grafana"
 DASHBOARD = json.loads((GRAFANA / "campaign.json").read_text(encoding="utf-8"))
@@ -61,6 +61,7 @@ def written() -> dict[str, dict[str, set[str]]]:
     numbers = Snapshot(
         "gazette", "2026-11", "R1", "1" * 32, 20.0, 10.0, 5, {"accepted": 5}, 1, {0.1: 5}, 0.2, 0,
         feedback=FeedbackFacts(0, 5),
+        workers=WorkerFigures({"open": 2, "held": 1, "silent": 1, "finished": 3}, 2, 0.006),
     )  # fmt: skip
     found: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(exposition(numbers)):
@@ -151,6 +152,9 @@ def test_no_panel_covers_another() -> None:
         "Last success",
         "What came back",
         "Complaints and bounces, share",
+        "Shards",
+        "Workers",
+        "Store append time",
     ],
 )
 def test_the_dashboard_shows_what_an_operator_looks_for(about: str) -> None:
@@ -188,7 +192,9 @@ def test_every_expression_names_a_metric_and_labels_that_a_run_writes(where: str
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))
 def test_no_expression_holds_a_word_that_is_neither_a_metric_nor_promql(where: str, expression: str) -> None:
-    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\((?:le|outcome|campaign|kind)\)|label_values\(\w+, \w+\)", "", expression)
+    bare = re.sub(
+        r"\{[^}]*\}|\[[^]]*\]|\((?:le|outcome|campaign|kind|state)\)|label_values\(\w+, \w+\)", "", expression
+    )
     words = set(re.findall(r"[A-Za-z_]\w*", bare))
     assert {word for word in words if not word.startswith("campaign_")} <= WORDS, where
 

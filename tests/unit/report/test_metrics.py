@@ -317,6 +317,16 @@ FORMS = {
 }
 
 
+def test_what_every_line_of_the_log_has_is_said_once_at_its_opening(tmp_path):
+    with open_log(tmp_path, "abc", always={"worker": "mail-1:7"}) as log:
+        log.event("shard leased", shard=3)
+        log.event("worker left")
+    assert [(line["trace_id"], line["worker"], line.get("shard")) for line in logged(tmp_path)] == [
+        ("abc", "mail-1:7", 3),
+        ("abc", "mail-1:7", None),
+    ]
+
+
 @pytest.mark.parametrize("text", FORMS.values(), ids=FORMS.keys())
 def test_a_secret_reaches_the_log_in_no_form(tmp_path, text):
     with open_log(tmp_path, "abc", secrets=[SECRET]) as log:
