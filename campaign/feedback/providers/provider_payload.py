@@ -13,6 +13,7 @@ import msgspec
 
 from campaign.feedback.event_feeds.amazon.ses_event import read_ses_event
 from campaign.feedback.event_feeds.event_object import EventError, parse_event
+from campaign.feedback.event_feeds.quoted_reply import plain_text
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.providers.brevo_events import brevo_event
 from campaign.feedback.providers.mailgun_events import mailgun_event, mailgun_payload
@@ -66,6 +67,8 @@ def provider_notices(provider: str, body: bytes) -> Iterator[tuple[str, Feedback
     if provider == "ses":
         yield from _ses_notices(body)
         return
+    if provider not in _READERS:
+        raise EventError(f"{plain_text(provider)[:40]!r} is no provider; known: {', '.join(PROVIDERS)}")
     read, bad = _READERS[provider], ""
     items = records_in(decoded_body(body))
     for number, item in enumerate(items, start=1):

@@ -115,6 +115,11 @@ def test_an_odd_body_is_named_as_what_it_is(provider: str, body: bytes, why: str
         list(provider_notices(provider, body))
 
 
+def test_a_provider_that_is_none_is_named() -> None:
+    with pytest.raises(EventError, match="'sendmail' is no provider; known: ses, sendgrid"):
+        list(provider_notices("sendmail", b"{}"))
+
+
 def test_too_many_events_are_refused_before_they_are_read() -> None:
     with pytest.raises(EventError, match="are allowed"):
         next(provider_notices("sendgrid", b"[" + b"{}," * MOST_EVENTS + b"{}]"))
