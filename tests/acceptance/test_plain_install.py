@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -73,6 +75,15 @@ class PlainRun:
     imported: set[str]
 
 
+def all_of(terminal: int) -> str:
+    """What is written to a terminal until its other end is closed."""
+    parts = []
+    with suppress(OSError):
+        while part := os.read(terminal, 1 << 16):
+            parts.append(part)
+    return b"".join(parts).decode(errors="replace")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> PlainRun:
     """A run without the libraries of any extra."""
@@ -82,15 +93,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> PlainRun:
     blocked = [module for module, names in owners.items() if {bare(name) for name in names} <= EXTRAS]
     assert {"prometheus_client", "markdown_it", "imapclient"} <= set(blocked)
     ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, ",".join(blocked), "check plain.toml;preview plain.toml;send plain.toml"],
-        cwd=folder, env=clean_environment(), stderr=theirs, stdout=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
-    os.close(theirs)
-    shown = os.read(ours, 1 << 16).decode(errors="replace")
+    with ThreadPoolExecutor(1) as reader:
+        shown = reader.submit(all_of, ours)
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, ",".join(blocked), "check plain.toml;preview plain.toml;send plain.toml"],
+            cwd=folder, env=clean_environment(), stderr=theirs, stdout=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        os.close(theirs)
     os.close(ours)
     modules = done.stdout.rpartition("IMPORTED ")[2].split()
-    return PlainRun(done.returncode, shown, {bare(name) for module in modules for name in owners.get(module, ())})
+    return PlainRun(
+        done.returncode, shown.result(), {bare(name) for module in modules for name in owners.get(module, ())}
+    )
 
 
 def test_check_preview_and_send_need_no_extra(run: PlainRun) -> None:
