@@ -18,7 +18,7 @@ OTHERS = ("maildir:", "mbox:", "postfix-log:", "events:", "listen:", "sqs://")
 PROVIDER_LISTS = {
     "sendgrid:": (r"(eu)?", "sendgrid: or sendgrid:eu"),
     "mailgun:": (r"(eu:)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", "mailgun:DOMAIN or mailgun:eu:DOMAIN"),
-    "postmark:": (r"[A-Za-z0-9_.-]{0,100}", "postmark: or postmark:STREAM"),
+    "postmark:": (r"([A-Za-z0-9][A-Za-z0-9_.-]{0,99})?", "postmark: or postmark:STREAM"),
     "brevo:": (r"", "brevo:"),
     "sparkpost:": (r"(eu)?", "sparkpost: or sparkpost:eu"),
     "mailjet:": (r"", "mailjet:"),
