@@ -50,6 +50,7 @@ def test_a_token_is_a_bearer_token_or_in_a_header_of_its_own() -> None:
     assert token_secret("", ["hunter"]).verify({"authorization": "Bearer hunter"}, b"{}", 0).id
     assert token_secret("x-webhook-token", ["hunter"]).verify({"x-webhook-token": "hunter"}, b"{}", 0).id
     assert refusal(token_secret("", ["hunter"]), {"authorization": "Bearer hunter2"}) == 401
+    assert refusal(token_secret("", ["hunter"]), {"authorization": "Digest hunter"}) == 401
     assert refusal(token_secret("x-webhook-token", ["hunter"]), {"authorization": "Bearer hunter"}) == 401
 
 
