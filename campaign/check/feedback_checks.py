@@ -40,8 +40,8 @@ def _relays_that_take_no_token(relays: Mapping[str, ReturnPath | None], findings
                 "return-path-rewritten",
                 f"{host} puts a return path of its own into each letter, so bounces do not come back to {TOKEN}",
                 where=RETURN_PATH,
-                remedy=f"leave {TOKEN} out, and name what this relay reports to (sqs:, events: or a mailbox) "
-                "under [[feedback.source]]",
+                remedy=f"leave {TOKEN} out, and name what this relay reports to (a queue, a provider's list, events: "
+                "or a mailbox) under [[feedback.source]]",
             )
         elif habit == "own":
             findings.add(

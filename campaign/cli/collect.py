@@ -17,8 +17,8 @@ from campaign.exit_codes import ExitCode
         "campaign collect newsletter.toml",
         "campaign collect newsletter.toml maildir:bounces",
         "campaign collect newsletter.toml - < bounce.eml",
-        codes="0 all was read, 65 a source cannot be read, 75 one cannot be reached or another collect is at work, "
-        "77 a mailbox refused our login",
+        codes="0 all was read, 65 a source cannot be read, 75 one cannot be reached or was asked just now, or another "
+        "collect is at work, 77 a mailbox or a provider refused our login",
         more="docs/feedback.md",
     ),
 )

@@ -17,7 +17,7 @@ from campaign.feedback.feedback_source import Handled
 from campaign.feedback.provider_lists import open_provider_list as module
 from campaign.feedback.provider_lists.list_client import ListEndpoint
 from campaign.feedback.provider_lists.list_source import ProviderListSource
-from campaign.ledger.feedback.feedback_store import read_events
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.ledger.feedback.suppressed_csv import read_list
 from campaign.model import FeedbackEvent
 from campaign.pipeline.collect.collect import Collected, collect
@@ -97,6 +97,26 @@ def test_whom_a_providers_list_names_gets_no_more_letters(office: Office, url: s
     }
     assert all(one.run for one in office.events)
     assert office.left_out == {f"{number}@example.org" for number in range(5)}
+
+
+@pytest.mark.parametrize("url", SOURCES)
+def test_a_kill_before_anything_is_stored_loses_nothing(
+    office: Office, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.names(url)
+    fill(office, url, range(PEOPLE))
+
+    def killed(_: FeedbackStore, events: Sequence[FeedbackEvent]) -> int:
+        raise Killed(len(events))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeedbackStore, "add", killed)
+        with pytest.raises(Killed):
+            office.collect()
+    assert office.events == []
+    office.provider.now += 86_400
+    office.collect()
+    assert len(office.events) == len(office.left_out) == PEOPLE
 
 
 @pytest.mark.parametrize("url", SOURCES)
