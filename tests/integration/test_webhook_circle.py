@@ -84,8 +84,8 @@ def resend() -> Sent:
     return "/webhooks/resend/0123456789abcdef0123456789abcdef", body, headers
 
 
-def postmark() -> Sent:
-    body = {"RecordType": "Delivery", "MessageID": IDS[3], "Recipient": PEOPLE[3]}
+def postmark(letter: str = IDS[3], reader: str = PEOPLE[3]) -> Sent:
+    body = {"RecordType": "Delivery", "MessageID": letter, "Recipient": reader}
     pair = base64.b64encode(b"postmark:hunter2").decode()
     return "/webhooks/postmark", json.dumps(body).encode(), {"authorization": f"Basic {pair}"}
 
@@ -150,7 +150,8 @@ def collected(gazette: SentCampaign) -> dict[str, tuple[str, str]]:
 async def test_what_providers_send_comes_home_and_counts_once(gazette: SentCampaign) -> None:
     host = Host(gazette.folder)
     sent = [sendgrid(), mailgun(gazette.message_id(gazette.newest(), PEOPLE[1])), resend(), postmark()]
-    assert [await host.post(*one) for one in sent] == [200] * 4
+    sent.append(postmark("of-other-mail-of-the-account-1", PEOPLE[0]))
+    assert [await host.post(*one) for one in sent] == [200] * 5
     expected = {
         PEOPLE[0]: ("complaint", "reply-id"),
         PEOPLE[1]: ("unsubscribe", "message-id"),
@@ -159,7 +160,7 @@ async def test_what_providers_send_comes_home_and_counts_once(gazette: SentCampa
     }
     assert collected(gazette) == expected
     again = Host(gazette.folder)  # started again, it remembers nothing
-    assert [await again.post(*one) for one in sent] == [200] * 4
+    assert [await again.post(*one) for one in sent] == [200] * 5
     assert collected(gazette) == expected
 
 
