@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign.errors import DamageError, UnfinishedError
+from campaign.errors import ConfigError, DamageError, UnfinishedError
 from campaign.ledger.feedback import feedback_store
 from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.ledger.feedback.stored_event import LONGEST_TEXT
 from campaign.ledger.postgres.edition_lease import StoreConnection
-from campaign.ledger.postgres.feedback_exchange import FOLDER, MARK, FeedbackExchange, one_collect
+from campaign.ledger.postgres.feedback_exchange import FeedbackExchange, one_collect
+from campaign.ledger.postgres.runs.copy_mark import EXCHANGED, refuse_in_copies
 from campaign.ledger.postgres.schema import VERSION, ensure_schema
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.system.postgres import StoreAddress, connect, store_address
@@ -111,7 +112,7 @@ def test_an_exchange_reads_only_what_was_added_since_the_last(
     size = (one / feedback_store.NAME).stat().st_size
     assert exchange(address, one) == 0
     assert starts == [size]
-    mark = json.loads((one / FOLDER / MARK).read_text())
+    mark = json.loads((one / EXCHANGED).read_text())
     assert mark["seq"] == 2
 
 
@@ -123,7 +124,7 @@ def test_an_exchange_that_was_killed_before_it_noted_how_far_it_was_doubles_noth
     exchange(address, two)
     add(one, "a")
     exchange(address, one)
-    (one / FOLDER / MARK).unlink()
+    (one / EXCHANGED).unlink()
     assert exchange(address, one) == 0
     assert sorted(ids(one)) == ["a", "x", "y"]
 
@@ -202,3 +203,14 @@ def test_a_store_of_the_release_before_is_brought_up_to_date(address: StoreAddre
         found = connection.execute("SELECT version, lease::text, uid IS NULL FROM campaign.meta").fetchall()
         assert found == [(VERSION, "00:00:07", False)]
         assert stored(connection) == 0
+
+
+def test_nobody_is_forgotten_in_a_file_that_the_store_would_fill_again(
+    tmp_path: Path, address: StoreAddress, connection: StoreConnection
+) -> None:
+    add(tmp_path, "a")
+    refuse_in_copies(tmp_path, "forget")
+    exchange(address, tmp_path)
+    with pytest.raises(ConfigError, match="campaign forget is not supported yet") as refused:
+        refuse_in_copies(tmp_path, "forget")
+    assert refused.value.evidence == (f"the events in {tmp_path} are copies",)

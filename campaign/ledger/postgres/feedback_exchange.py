@@ -26,14 +26,15 @@ from campaign.ledger.feedback.stored_event import event_decoder, event_of, line_
 from campaign.ledger.journal.journal_file import unwritable
 from campaign.ledger.postgres.edition_lease import TRY_SECONDS, StoreConnection
 from campaign.ledger.postgres.runs.check_in import server_identity
+from campaign.ledger.postgres.runs.copy_mark import EXCHANGED
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.model import FeedbackEvent
 from campaign.system.atomic_file import make_folders, write_atomically
 from campaign.system.own_files import open_own, refuse_foreign
 from campaign.system.postgres import StoreAddress, connect, store_errors
 
-#: Below the ledger's directory: the folder, and in it the mark and the lock of an exchange.
-FOLDER, MARK, _LOCK = "feedback", "store.json", "store.lock"
+#: Beside the mark: the lock of an exchange.
+_LOCK = "store.lock"
 #: Events sent, or fetched, with one statement.
 BATCH = 1_000
 #: Advisory locks of the store: while events are added, and while a `campaign collect` is at work.
@@ -60,7 +61,8 @@ class FeedbackExchange:
     """
 
     def __init__(self, address: StoreAddress, directory: Path) -> None:
-        self._address, self._directory, self._folder = address, directory, directory / FOLDER
+        self._address, self._directory = address, directory
+        self._mark_at, self._folder = directory / EXCHANGED, (directory / EXCHANGED).parent
         self._connection: StoreConnection | None = None
 
     def __enter__(self) -> Self:
@@ -111,7 +113,7 @@ class FeedbackExchange:
         uid = connection.execute("SELECT uid::text FROM campaign.meta").fetchone()
         store = f"{server_identity(connection).rpartition('/')[0]}/{uid[0] if uid else ''}"
         try:
-            mark = msgspec.json.decode((self._folder / MARK).read_bytes(), type=ExchangeMark)
+            mark = msgspec.json.decode(self._mark_at.read_bytes(), type=ExchangeMark)
         except (OSError, msgspec.MsgspecError):
             mark = ExchangeMark()
         same = (mark.store, mark.inode) == (store, self._inode()) and mark.octets <= stored_end(self._directory)
@@ -156,8 +158,7 @@ class FeedbackExchange:
         return end if end == before + sum(len(line_of(event)) for event in events) else before
 
     def _note(self, mark: ExchangeMark) -> None:
-        path = self._folder / MARK
-        data = msgspec.json.encode(asdict(mark))
+        path, data = self._mark_at, msgspec.json.encode(asdict(mark))
         try:
             if not path.exists() or path.read_bytes() != data:
                 write_atomically(path, data)

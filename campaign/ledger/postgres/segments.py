@@ -44,8 +44,11 @@ def pack(lines: bytes) -> bytes:
 
 
 def unpack(data: bytes) -> bytes:
-    """The lines of a segment."""
-    return zlib.decompress(data) if data[:1] == _ZLIB else bytes(data)
+    """The lines of a segment. Raises DamageError."""
+    try:
+        return zlib.decompress(data) if data[:1] == _ZLIB else bytes(data)
+    except zlib.error as error:
+        raise _damaged(str(error)) from None
 
 
 def records_of(span: StoredShard, lines: bytes) -> Iterable[tuple[bytes, Record]]:
@@ -53,12 +56,16 @@ def records_of(span: StoredShard, lines: bytes) -> Iterable[tuple[bytes, Record]
     for line in lines.splitlines(keepends=True):
         record = decode(line[:-1])
         if record is None:
-            raise DamageError(
-                "The journal in the store is damaged, so nothing is sent.",
-                evidence=f"run {span.run}, shard {span.shard}",
-                next_step="restore the database from a backup, and ask the relay's log who was served since",
-            )
+            raise _damaged(f"run {span.run}, shard {span.shard}")
         yield line, record
+
+
+def _damaged(evidence: str) -> DamageError:
+    return DamageError(
+        "The journal in the store is damaged, so nothing is sent.",
+        evidence=evidence,
+        next_step="restore the database from a backup, and ask the relay's log who was served since",
+    )
 
 
 class ShardJournal:

@@ -16,6 +16,8 @@ from campaign.ledger.journal.journal_file import write_whole
 
 #: In an edition's folder; and in a run's, what it is a copy of.
 MARK, COPY = ".store", "store.json"
+#: Below the ledger's directory: how far its feedback is the same as a store's.
+EXCHANGED = Path("feedback") / "store.json"
 
 
 def is_copy(run: Path) -> bool:
@@ -73,20 +75,22 @@ def refuse_copies(folder: Path) -> None:
 
 
 def refuse_in_copies(folder: Path, command: str) -> None:
-    """Raise ConfigError if any run below ``folder`` is a copy: ``command`` would change it, and not what is stored."""
+    """Raise ConfigError if a run, or the feedback, below ``folder`` is a copy: what is stored would stay as it is."""
     if mark := next(iter(sorted(folder.rglob(MARK))), None):
-        raise _unsupported(command, mark.parent)
+        raise _unsupported(command, f"the runs in {mark.parent} are copies")
+    if (folder / EXCHANGED).exists():
+        raise _unsupported(command, f"the events in {folder} are copies")
 
 
 def refuse_copy(run: Path, command: str) -> None:
     """As `refuse_in_copies`, of one run."""
     if is_copy(run):
-        raise _unsupported(command, run.parent)
+        raise _unsupported(command, f"the runs in {run.parent} are copies")
 
 
-def _unsupported(command: str, folder: Path) -> ConfigError:
+def _unsupported(command: str, evidence: str) -> ConfigError:
     return ConfigError(
         f"campaign {command} is not supported yet for runs in a store.",
-        evidence=f"the runs in {folder} are copies",
+        evidence=evidence,
         next_step="docs/scale.md says what a store's administrator can do",
     )

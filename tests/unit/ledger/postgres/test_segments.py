@@ -105,3 +105,10 @@ def test_doubts_are_due_only_if_they_are_to_be_sent_again_and_keep_date_and_dige
 def test_a_damaged_segment_is_refused() -> None:
     with pytest.raises(DamageError, match="damaged"):
         journal((MINE, verdict(205).replace(b"accepted", b"rejected")))
+
+
+def test_a_compressed_segment_that_was_altered_is_refused_in_a_sentence() -> None:
+    data = bytearray(pack(b"a line\n" * SMALL))
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(DamageError, match="The journal in the store is damaged"):
+        unpack(bytes(data))
