@@ -54,7 +54,7 @@ class SnsSignature:
         suffix = ".cn" if found[1] == "aws-cn" else ""
         self._topic, self._host = topic, f"sns.{found[2]}.amazonaws.com{suffix}"
         self._fetch = fetch
-        self._lock = threading.Lock()
+        self._fetching = threading.Lock()
         self._certificates: dict[str, Certificate] = {}
         self._next_fetch = 0.0
 
@@ -91,21 +91,22 @@ class SnsSignature:
         parts = _address(url)
         if parts.scheme != "https" or parts.netloc != self._host or not _CERTIFICATE.fullmatch(parts.path):
             raise WebhookRefused(HTTPStatus.FORBIDDEN, "Its certificate is not at Amazon SNS in the topic's region.")
-        with self._lock:
-            found = self._certificates.get(parts.path) or self._fetched_certificate(parts.path, now)
+        found = self._certificates.get(parts.path) or self._fetched_certificate(parts.path, now)
         at = dt.datetime.fromtimestamp(now, dt.UTC)
         if not found.not_valid_before_utc <= at <= found.not_valid_after_utc:
             raise WebhookRefused(HTTPStatus.FORBIDDEN, "Amazon's certificate is not valid now.")
         return found
 
     def _fetched_certificate(self, path: str, now: float) -> Certificate:
-        if now < self._next_fetch:
-            raise WebhookRefused(HTTPStatus.SERVICE_UNAVAILABLE, "Amazon's certificate could not be fetched just now.")
+        if now < self._next_fetch or not self._fetching.acquire(blocking=False):  # no thread waits for another's fetch
+            raise WebhookRefused(HTTPStatus.SERVICE_UNAVAILABLE, "Amazon's certificate is not here yet.")
         try:
             found = load_pem_x509_certificate(self._fetch(f"https://{self._host}{path}"))
         except (FetchError, ValueError):
             self._next_fetch = now + FETCH_PAUSE
             raise WebhookRefused(HTTPStatus.SERVICE_UNAVAILABLE, "Amazon's certificate cannot be fetched.") from None
+        finally:
+            self._fetching.release()
         if len(self._certificates) >= MOST_CERTIFICATES:
             self._certificates.clear()
         self._certificates[path] = found

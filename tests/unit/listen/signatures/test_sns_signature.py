@@ -173,6 +173,21 @@ def test_a_certificate_out_of_reach_is_for_later_and_strangers_cannot_make_us_as
     assert scheme.verify({}, octets(signed()), NOW + FETCH_PAUSE).id
 
 
+def test_a_request_does_not_wait_while_another_one_has_the_certificate_fetched(
+    scheme: SnsSignature, fake: Amazon
+) -> None:
+    meanwhile = []
+
+    def slow(_: str) -> bytes:
+        meanwhile.append(refusal(scheme, signed(MessageId="another")))
+        return amazon()[1]
+
+    fake.serves = slow
+    assert scheme.verify({}, octets(signed()), NOW).id
+    assert meanwhile == [503]
+    assert scheme.verify({}, octets(signed(MessageId="another")), NOW).id == "another"
+
+
 def test_a_document_that_is_no_certificate_is_for_later(scheme: SnsSignature, fake: Amazon) -> None:
     fake.serves = lambda _: b"<html>"
     assert refusal(scheme, signed()) == 503
