@@ -36,7 +36,7 @@ class ListEndpoint(NamedTuple):
     context: ssl.SSLContext
 
 
-class _Answer(NamedTuple):
+class _ListAnswer(NamedTuple):
     status: int
     retry_after: str
     content: bytes
@@ -118,7 +118,7 @@ class ListClient:
                 break
         raise UnfinishedError(f"{self._api.title} cannot be asked now.", evidence=trouble, next_step=_AGAIN)
 
-    def _answer(self, target: str) -> _Answer:
+    def _answer(self, target: str) -> _ListAnswer:
         """One request and its answer. Raises OSError and HTTPException; the connection is then unusable."""
         headers = {
             "Host": self._api.host,
@@ -129,7 +129,7 @@ class ListClient:
         connection = self._connected()
         connection.request("GET", target, None, headers)
         response = connection.getresponse()
-        return _Answer(response.status, response.headers.get("Retry-After", ""), self._body(response))
+        return _ListAnswer(response.status, response.headers.get("Retry-After", ""), self._body(response))
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         ends, expected, content = self._now() + ANSWER_LIMIT, response.length, bytearray()
@@ -150,7 +150,7 @@ class ListClient:
             self._connection = http.client.HTTPSConnection(host, port, timeout=STEP_LIMIT, context=context)
         return self._connection
 
-    def _refused(self, answer: _Answer) -> CampaignError:
+    def _refused(self, answer: _ListAnswer) -> CampaignError:
         title, said = self._api.title, self._without_key(answer.said)
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return LoginError(
