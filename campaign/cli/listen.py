@@ -39,7 +39,7 @@ def listen_command(file: Path, host: str | None, port: int | None, as_json: bool
     settings = load_listen(file, changes)
     try:
         from campaign.listen.listen_state import open_state
-        from campaign.listen.serve import serve
+        from campaign.listen.serve import run_service
     except ModuleNotFoundError as error:
         raise ConfigError(
             "campaign listen needs Starlette and uvicorn.",
@@ -58,7 +58,7 @@ def listen_command(file: Path, host: str | None, port: int | None, as_json: bool
             with contextlib.suppress(OSError):
                 click.echo(f"listening on http://{at}:{bound}, storing in {events}", err=True)
 
-    serve(settings.listen, state, began)
+    run_service(settings.listen, state, began)
     return ExitCode.DONE
 
 

@@ -20,7 +20,7 @@ MOST_AT_ONCE, IDLE, LONGEST_END = 4000, 20, 30
 BACKLOG = 4096
 
 
-def serve(section: ListenSection, state: ListenState, began: Callable[[str, int], None]) -> None:
+def run_service(section: ListenSection, state: ListenState, began: Callable[[str, int], None]) -> None:
     """Answer requests until a signal ends it; ``began`` gets host and port. Raises StorageError."""
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends, then sends the signal again
         signal.signal(number, lambda *_: None)

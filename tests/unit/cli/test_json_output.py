@@ -18,6 +18,7 @@ from campaign.cli.main import COMMANDS, cli, main
 from campaign.config import load
 from campaign.exit_codes import ExitCode
 from campaign.ledger.journal import journal_reader
+from campaign.listen import serve
 from campaign.model import Outcome, Verdict
 from campaign.pipeline import preview
 from campaign.pipeline.command_context import Options
@@ -48,6 +49,7 @@ SUCCEEDS = {
     "collect": ["collect", "gazette.toml"],
     "suppression": ["suppression", "gazette.toml"],
     "forget": ["forget", "gazette.toml", "nobody@example.com"],
+    "listen": ["listen", "listen.toml"],
     "resolve": ["resolve", "gazette.toml", "--accepted", "accepted.txt"],
     "repair": ["repair", "gazette.toml"],
     "report": ["report", "gazette.toml"],
@@ -80,6 +82,7 @@ def sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SentCampaign:
     left = {"eve@example.com": Verdict.DEFERRED, "bob@example.com": Verdict.REJECTED}
     campaign.send("ada@example.com", "bob@example.com", "eve@example.com", verdicts=left)
     campaign.job(more=FEEDBACK)
+    (tmp_path / "listen.toml").write_text("[listen]\n", encoding="utf-8")
     (tmp_path / "accepted.txt").write_text("<id@example.com>\n", encoding="utf-8")
     return campaign
 
@@ -92,6 +95,7 @@ def called(sent: SentCampaign, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         return [Outcome(one.number, Verdict.ACCEPTED, "for me@example.com", 250, "2.0.0", "r") for one in letters]
 
     monkeypatch.setattr(preview, "_deliver", accepted)
+    monkeypatch.setattr(serve, "run_service", lambda _section, _state, began: began("127.0.0.1", 8025))
     token = sent.unsubscribe_token(sent.newest(), "ada@example.com")
     before = signal.getsignal(signal.SIGTERM)
 
