@@ -58,6 +58,7 @@ class FakeProvider:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for the client
 
             def do_GET(self) -> None:
                 self.reply(provider.answered(self.path, self.headers))
