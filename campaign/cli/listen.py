@@ -24,14 +24,15 @@ from campaign.exit_codes import ExitCode
         more="docs/listen.md",
     ),
 )
-@click.argument("file", type=click.Path(readable=False, path_type=Path), metavar="LISTEN.toml")
+@click.argument("file", type=click.Path(readable=False, path_type=Path), metavar="FILE")
 @click.option("--host", metavar="ADDRESS", help="Listen on this address instead of the file's.")
 @click.option("--port", metavar="N", type=click.IntRange(0, 65535), help="Listen on this port; 0 chooses a free one.")
 @json_option()
 def listen_command(file: Path, host: str | None, port: int | None, as_json: bool) -> ExitCode:
     """Answer unsubscribe links and webhooks, and store each durably before the answer, until a signal ends it.
 
-    `campaign collect` fetches what was stored. This host needs no campaign file and no secret of a campaign.
+    FILE is a listen file, as docs/listen.md shows it. `campaign collect` fetches what was stored. This host needs no
+    campaign file and no secret of a campaign.
     """
     from campaign.config.listen.listen_file import load_listen
 

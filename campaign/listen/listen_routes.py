@@ -20,7 +20,7 @@ from campaign.listen.signatures.webhook_request import WebhookRefused
 
 #: Seconds after which a request that could not be stored, or came too often, may come again.
 RETRY_AFTER = "60"
-#: A header by which `campaign check --probe` recognises this program.
+#: A header by which a probe from outside recognises this program.
 SERVICE = {"X-Campaign": "listen"}
 
 _PLAIN = "text/plain; charset=utf-8"

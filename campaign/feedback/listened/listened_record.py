@@ -12,7 +12,7 @@ VERSION = 1
 #: Longest body of a webhook in octets, and longest line: a body in base64, and the rest of its record.
 LONGEST_BODY = 1 << 20
 LONGEST_RECORD = 2 << 20
-#: Stands for no recipient. `campaign check --probe` may ask for it; nothing is stored.
+#: Stands for no recipient, for probes from outside: it is answered as any other, and never stored.
 RESERVED_TOKEN = "campaign-check-" + "0" * 40
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{47,2000}")

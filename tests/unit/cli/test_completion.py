@@ -14,7 +14,7 @@ from campaign.cli.options import lesson
 from campaign.exit_codes import ExitCode
 
 ROOT = Path(__file__).parents[3]
-NO_FILE = {"init", "schema", "explain"}  #: commands that concern no campaign
+NO_FILE = {"init", "schema", "explain", "listen"}  #: commands that concern no campaign
 
 
 @pytest.fixture(autouse=True)
