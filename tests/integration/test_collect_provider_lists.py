@@ -160,6 +160,16 @@ def test_a_collect_that_comes_too_early_says_so_and_reads_the_other_sources(offi
     assert len(office.provider.asked) == asked
 
 
+def test_a_letter_that_mailgun_names_by_its_message_id_is_found_by_it(office: Office) -> None:
+    office.names("mailgun:example.com")
+    fill(office, "mailgun:", range(1))
+    [event] = office.provider.records["events"]
+    letter = office.gazette.message_id(office.gazette.newest(), "7@example.org")
+    event |= {"recipient": "forwarded@example.net", "message": {"headers": {"message-id": letter}}}
+    office.collect()
+    assert [(one.address, one.matched_by) for one in office.events] == [("7@example.org", "message-id")]
+
+
 def test_an_entry_that_cannot_be_read_is_told_and_holds_up_no_other(office: Office) -> None:
     office.names("mailgun:example.com")
     fill(office, "mailgun:", range(2))
