@@ -82,12 +82,11 @@ async def stored_file(request: Request, state: ListenState) -> Response:
     """A part of a file, or its removal if it is closed."""
     if refused := _not_allowed(request, state):
         return refused
-    name, offset = request.path_params["name"], request.query_params.get("from", "0")
-    if not is_file_name(name) or not offset.isdecimal() or len(offset) > 12:
+    deletes = request.method == "DELETE"
+    name, number = request.path_params["name"], request.query_params.get("size" if deletes else "from", "")
+    if not is_file_name(name) or not number.isdecimal() or len(number) > 12:
         return _told(HTTPStatus.NOT_FOUND)
-    if request.method == "DELETE":
-        return await _file_answer(_removed, state, name)
-    return await _file_answer(_part, state, name, int(offset))
+    return await _file_answer(_removed if deletes else _part, state, name, int(number))
 
 
 async def health(_request: Request, _state: ListenState) -> Response:
@@ -106,8 +105,8 @@ def _part(state: ListenState, name: str, offset: int) -> bytes:
     return state.folder.read(name, offset)
 
 
-def _removed(state: ListenState, name: str) -> bytes:
-    state.folder.remove(name)
+def _removed(state: ListenState, name: str, size: int) -> bytes:
+    state.folder.remove(name, size)
     return b""
 
 

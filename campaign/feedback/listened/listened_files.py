@@ -111,12 +111,17 @@ class ListenedFolder:
             file.seek(offset)
             return file.read(CHUNK)
 
-    def remove(self, name: str) -> None:
-        """Remove the file, unless a process holds its lock."""
+    def remove(self, name: str, size: int) -> None:
+        """Remove the file if it still has this size, unless a process holds its lock."""
         path = self._folder / name
-        with suppress(FileNotFoundError):
-            if self._looked_at(path).closed:
-                path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, BlockingIOError):
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:  # with the lock, so that a writer that has just made the file sees that it is gone
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file).st_size == size:
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(file)
 
     def close(self) -> None:
         """Nothing is kept open."""

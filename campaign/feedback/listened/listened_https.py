@@ -50,9 +50,9 @@ class ListenedHost:
         """A part of a file."""
         return self._asked("GET", f"/events/{name}?from={offset}")
 
-    def remove(self, name: str) -> None:
-        """Remove a file that is closed."""
-        self._asked("DELETE", f"/events/{name}")
+    def remove(self, name: str, size: int) -> None:
+        """Remove a file that is closed and has this size."""
+        self._asked("DELETE", f"/events/{name}?size={size}")
 
     def close(self) -> None:
         """Close the connection. Never raises."""

@@ -37,7 +37,7 @@ class _End(NamedTuple):
 
     told: int
     offset: int
-    closed: bool
+    file: StoredFile
 
 
 class ListenedSource:
@@ -95,7 +95,7 @@ class ListenedSource:
                     yield item
                     told = item.receipt[1]
                 offset += len(line) + 1
-        self._ends[file.name] = _End(told, offset, file.closed)
+        self._ends[file.name] = _End(told, offset, file)
 
     def _items(self, name: str, line: bytes, start: int) -> Iterator[Received]:
         """The items of one record; only the last one's receipt is behind the record."""
@@ -129,11 +129,11 @@ class ListenedSource:
             state = self._progress[name]
             if state.offset >= end.told:
                 state.offset = end.offset
-                if end.closed and not state.kept:
-                    done.append(name)
+                if end.file.closed and not state.kept:
+                    done.append(end.file)
         self._save()
-        for name in done:
-            self._remove(name)
+        for file in done:
+            self._remove(file)
 
     def _files(self) -> Sequence[StoredFile]:
         try:
@@ -147,9 +147,10 @@ class ListenedSource:
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, file: StoredFile) -> None:
+        name = file.name
         try:
-            self._store.remove(name)
+            self._store.remove(name, file.size)
         except OSError as error:
             raise StorageError(
                 f"{self.name} cannot be cleared of what was collected.",

@@ -31,8 +31,8 @@ class ListenedStore(Protocol):
     def read(self, name: str, offset: int) -> bytes:
         """At most `CHUNK` octets of a file from ``offset``."""
 
-    def remove(self, name: str) -> None:
-        """Remove a closed file; none is there if it was removed before."""
+    def remove(self, name: str, size: int) -> None:
+        """Remove a closed file, if it still has this size; none is there if it was removed before."""
 
     def close(self) -> None:
         """Close connections. Never raises."""

@@ -137,12 +137,17 @@ def test_an_old_file_is_closed_and_another_begun(folder: Path) -> None:
 
 
 def test_a_file_that_a_process_writes_is_not_removed(folder: Path) -> None:
-    ListenedFolder(folder.parent).remove("0000000000000-0000000000000000.jsonl")
+    ListenedFolder(folder.parent).remove("0000000000000-0000000000000000.jsonl", 0)
     writer = ListenedWriter(folder)
     writer.append([clicked(TOKEN, 1.0).line()])
     (file,) = ListenedFolder(folder).files()
-    ListenedFolder(folder).remove(file.name)
+    ListenedFolder(folder).remove(file.name, file.size)
     assert (folder / file.name).exists()
+    writer.close()
+    ListenedFolder(folder).remove(file.name, file.size - 1)  # more was appended than was read
+    assert (folder / file.name).exists()
+    ListenedFolder(folder).remove(file.name, file.size)
+    assert not (folder / file.name).exists()
 
 
 def test_a_webhook_gives_the_events_in_its_body(folder: Path) -> None:
