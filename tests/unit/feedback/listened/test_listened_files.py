@@ -123,8 +123,9 @@ def test_a_full_disk_takes_nothing_and_the_next_record_begins_a_new_file(folder:
         writer.append([clicked("U" * 60, 1.0).line()])
     full = False
     writer.append([clicked("V" * 60, 1.0).line()])
-    assert tokens(taken(source(folder))) == [TOKEN, "V" * 60]
+    assert [file.read_bytes().count(b"\n") for file in folder.iterdir()] == [1, 1]
     assert all(file.read_bytes().endswith(b"\n") for file in folder.iterdir())
+    assert tokens(taken(source(folder))) == [TOKEN, "V" * 60]
 
 
 def test_an_old_file_is_closed_and_another_begun(folder: Path) -> None:
