@@ -7,7 +7,8 @@ last sync, which the frontier bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from campaign.ledger.journal.journal_records import (
     REHEARSAL,
@@ -79,18 +80,6 @@ class RunState(RecipientStates):
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
         self.replayed = 0
-        self._apply = {
-            Started: self._started,
-            Changed: self._changed,
-            Pass: self._passed,
-            ReservedUpTo: self._reached,
-            Intent: self._intended,
-            VerdictRecord: self._settled,
-            Synced: self._synced,
-            Ended: self._left,
-            Merged: self._merged,
-            Leased: lambda record: self._passed(Pass(self.passes + 1, record.pass_at)),
-        }
 
     @classmethod
     def replay(cls, records: Iterable[Record]) -> RunState:
@@ -102,14 +91,13 @@ class RunState(RecipientStates):
         if opened.version > VERSION:
             raise ValueError(f"it is written in format {opened.version} of a later release; this one knows {VERSION}")
         history = cls(opened)
-        apply = history._apply
         for record in stream:
-            apply[type(record)](record)  # type: ignore[operator] # each handler takes its own kind
+            _APPLY[type(record)](history, record)
         return history
 
     def apply(self, record: Record) -> None:
         """Apply one more record. Raises ValueError or LookupError if it is inconsistent."""
-        self._apply[type(record)](record)  # type: ignore[operator] # as above
+        _APPLY[type(record)](self, record)
 
     def look_at_clock(self, at: float) -> None:
         """Record that the clock reads ``at``. If it was set back, cap all waits at the longest one given before.
@@ -251,3 +239,21 @@ class RunState(RecipientStates):
         if record.remembered:
             self.dead.clear()
         self.frontier = 0  # this line exists, so all before it do: no other recipient was taken
+
+    def _leased(self, record: Leased) -> None:
+        self._passed(Pass(self.passes + 1, record.pass_at))
+
+
+#: What each kind of record does to the state.
+_APPLY: dict[type[Record], Callable[[RunState, Any], None]] = {
+    Started: RunState._started,
+    Changed: RunState._changed,
+    Pass: RunState._passed,
+    ReservedUpTo: RunState._reached,
+    Intent: RunState._intended,
+    VerdictRecord: RunState._settled,
+    Synced: RunState._synced,
+    Ended: RunState._left,
+    Merged: RunState._merged,
+    Leased: RunState._leased,
+}

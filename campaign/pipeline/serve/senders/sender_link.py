@@ -17,8 +17,8 @@ from campaign.pipeline.serve.senders.sender_process import NOT_FOR_SENDERS
 PROGRAM = """\
 import sys
 sys.path[:] = sys.argv[2:]
-from campaign.pipeline.serve.senders.sender_process import main
-main(int(sys.argv[1]))
+from campaign.pipeline.serve.senders.sender_process import begin_sender
+begin_sender(int(sys.argv[1]))
 """
 
 

@@ -236,7 +236,7 @@ def state_of_leases(start: messages.Start) -> RunState:
     return history
 
 
-def main(descriptor: int) -> None:
+def begin_sender(descriptor: int) -> None:
     """The main function of a sender process, whose end of the pipe is this open descriptor."""
     for number in NOT_FOR_SENDERS:
         signal.signal(number, signal.SIG_IGN)
