@@ -7,8 +7,7 @@ last sync, which the frontier bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from campaign.ledger.journal.journal_records import (
     REHEARSAL,
@@ -26,6 +25,7 @@ from campaign.ledger.journal.journal_records import (
     Synced,
     VerdictRecord,
 )
+from campaign.ledger.state.letters_in_doubt import LettersInDoubt
 from campaign.ledger.state.recipient_states import (
     ATTEMPT_CODES,
     BY_NAME,
@@ -34,33 +34,26 @@ from campaign.ledger.state.recipient_states import (
     NEVER,
     TO_GO,
     WAITING,
-    RecipientStates,
 )
 from campaign.ledger.state.run_clock import LONGEST_GAP, RunClock
 from campaign.model import Verdict
 from campaign.system.boot import power_lost
 
 
-class RunState(RecipientStates):
+class RunState(LettersInDoubt):
     """The state of the run and each of its recipients, by the records so far.
 
-    ``pending`` maps recipients between dot and reply to their intents. ``digests`` maps those who may have an
-    unanswered letter to its SHA-256 (hex, empty if unknown), ``domains`` to that of its Message-ID, ``shaped_by`` to
-    the fingerprints of its run then. ``abandoned``: a fresh run replaced it, whatever is written later. ``notes`` and
-    ``settings`` are those of the last process to send. ``rehearsal``: all its letters went into the embedded mailbox (a
-    run that ever lacked this mark counts as one through a relay). ``dead``: verdicts ``suppressed.csv`` may lack.
+    ``pending`` maps recipients between dot and reply to their intents. ``abandoned``: a fresh run replaced it, whatever
+    is written later. ``notes`` and ``settings`` are those of the last process to send. ``rehearsal``: all its letters
+    went into the embedded mailbox (a run that ever lacked this mark counts as one through a relay). ``dead``: verdicts
+    ``suppressed.csv`` may lack.
     """
 
     def __init__(self, opened: Opened) -> None:
-        super().__init__(opened.recipients)
+        super().__init__(opened.recipients, opened.domain, dict(opened.fingerprints))
         self.opened = opened
-        self.fingerprints = dict(opened.fingerprints)
         self.rehearsal = REHEARSAL in self.fingerprints
         self.pending: dict[int, Intent] = {}
-        self.digests: dict[int, str] = {}
-        self.domain = opened.domain
-        self.domains: dict[int, str] = {}
-        self.shaped_by: dict[int, dict[str, str]] = {}
         self.notes: tuple[str, ...] = ()
         self.settings: dict[str, str] = {}
         self.passes = self.pass_at = self.frontier = self.synced = 0
@@ -80,6 +73,18 @@ class RunState(RecipientStates):
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
         self.replayed = 0
+        self._apply = {
+            Started: self._started,
+            Changed: self._changed,
+            Pass: self._passed,
+            ReservedUpTo: self._reached,
+            Intent: self._intended,
+            VerdictRecord: self._settled,
+            Synced: self._synced,
+            Ended: self._left,
+            Merged: self._merged,
+            Leased: lambda record: self._passed(Pass(self.passes + 1, record.pass_at)),
+        }
 
     @classmethod
     def replay(cls, records: Iterable[Record]) -> RunState:
@@ -91,13 +96,14 @@ class RunState(RecipientStates):
         if opened.version > VERSION:
             raise ValueError(f"it is written in format {opened.version} of a later release; this one knows {VERSION}")
         history = cls(opened)
+        apply = history._apply
         for record in stream:
-            _APPLY[type(record)](history, record)
+            apply[type(record)](record)  # type: ignore[operator] # each handler takes its own kind
         return history
 
     def apply(self, record: Record) -> None:
         """Apply one more record. Raises ValueError or LookupError if it is inconsistent."""
-        _APPLY[type(record)](self, record)
+        self._apply[type(record)](record)  # type: ignore[operator] # as above
 
     def look_at_clock(self, at: float) -> None:
         """Record that the clock reads ``at``. If it was set back, cap all waits at the longest one given before.
@@ -132,28 +138,6 @@ class RunState(RecipientStates):
         self.interrupted += doubtful
         return list(doubtful)
 
-    def reopen_doubts(self) -> None:
-        """Let those in doubt wait again, in memory only: in the journal each is in doubt until its next verdict."""
-        for number in list(self.numbers(Verdict.IN_DOUBT)):
-            self.digests.setdefault(number, "")
-            self._move(number, WAITING)
-
-    def close_doubts(self) -> None:
-        """Put recipients who were reopened and have no verdict back in doubt."""
-        for number in self.digests:
-            if self.state[number] == WAITING:
-                self._move(number, IN_DOUBT)
-
-    def may_go(self, number: int, sha256: bytes) -> bool:
-        """Whether this letter may be sent: if the recipient may have one already, only with the same bytes.
-
-        If its SHA-256 is unknown, they are the same only if nothing that shapes letters has changed since.
-        """
-        if number not in self.digests:
-            return True
-        known = self.digests[number]
-        return known == sha256.hex() if known else self.shaped_by.get(number) == self.fingerprints
-
     def is_due(self, number: int) -> bool:
         """Whether the current pass serves this recipient."""
         code = self.state[number]
@@ -163,11 +147,6 @@ class RunState(RecipientStates):
     def finished(self) -> bool:
         """Whether nothing is left that a pass could serve."""
         return self.abandoned or not (self.counts[WAITING] or self.counts[DEFERRED])
-
-    def _shaped(self, number: int) -> None:
-        """Record the present domain and fingerprints for a letter in doubt, unless it was in doubt before."""
-        self.domains.setdefault(number, self.domain)
-        self.shaped_by.setdefault(number, self.fingerprints)
 
     def _started(self, record: Started) -> None:
         self.look_at_clock(record.at)
@@ -239,21 +218,3 @@ class RunState(RecipientStates):
         if record.remembered:
             self.dead.clear()
         self.frontier = 0  # this line exists, so all before it do: no other recipient was taken
-
-    def _leased(self, record: Leased) -> None:
-        self._passed(Pass(self.passes + 1, record.pass_at))
-
-
-#: What each kind of record does to the state.
-_APPLY: dict[type[Record], Callable[[RunState, Any], None]] = {
-    Started: RunState._started,
-    Changed: RunState._changed,
-    Pass: RunState._passed,
-    ReservedUpTo: RunState._reached,
-    Intent: RunState._intended,
-    VerdictRecord: RunState._settled,
-    Synced: RunState._synced,
-    Ended: RunState._left,
-    Merged: RunState._merged,
-    Leased: RunState._leased,
-}
