@@ -46,6 +46,7 @@ class CheckOptions:
     links: bool = False
     dns: DnsWishes | None = None
     spam: str = ""
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,10 @@ def samples_of(plan: Plan) -> tuple[str, ...]:
 
 def check_elsewhere(looked: Looked, wishes: CheckOptions, findings: Findings) -> None:
     """Checks that contact other servers than DNS, only on request: web servers, a spam filter."""
+    if wishes.probe:
+        from campaign.check.letters.unsubscribe_probe import probe_unsubscribe
+
+        probe_unsubscribe(looked.samples, findings)
     if wishes.links:
         from campaign.check.letters.links import check_links
 
@@ -183,6 +188,8 @@ def list_unverified(
 
     unless(rendered, "letters", "no letter could be rendered")
     unless(wishes.links, "links", "whether links lead somewhere", "--links")
+    linked = leaves and bool(job.settings.compose.unsubscribe)
+    unless(wishes.probe or not linked, "unsubscribe-link", "whether unsubscribe links work", "--probe")
     unless(bool(wishes.spam), "spam-score", "what a spam filter says", "--spam")
     unless(bool(wishes.dns) or not leaves, "dns", "the DNS: who may send as you, and which domains take mail", "--dns")
     unless(bool(relays) or not leaves, "greeting", "what the relay says of itself")

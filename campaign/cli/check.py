@@ -78,6 +78,11 @@ def address(context: click.Context, parameter: click.Parameter, values: tuple[st
 @json_option("The same as --format json: findings and figures, one object.")
 @click.option("--links", is_flag=True, help="Request the links to see whether they work (at most 200).")
 @click.option(
+    "--probe",
+    is_flag=True,
+    help="Ask the server of the unsubscribe links whether they work, with a token that stands for nobody.",
+)
+@click.option(
     "--dns",
     is_flag=True,
     help="Look up SPF, DKIM key, DMARC and MX of the sending domains, and each domain of the list.",
@@ -101,6 +106,7 @@ def check_command(
     form: str,
     as_json: bool,
     links: bool,
+    probe: bool,
     dns: bool,
     addresses: tuple[str, ...],
     resolver: tuple[str, int] | None,
@@ -119,11 +125,11 @@ def check_command(
     from campaign.report.live.console import Console
 
     job = prepare(lay_over(load(file), Options(relay=relay)))
-    flags = {"--links": links, "--dns": dns, "--no-relay": no_relay}
+    flags = {"--links": links, "--probe": probe, "--dns": dns, "--no-relay": no_relay}
     looking = [name for name, given in flags.items() if given] + [f"--ip={one}" for one in addresses]
     looking += [f"--resolver={host_and_port(resolver)}"] if resolver else []
     looking += [f"--spam={spam}"] if spam else []
-    wishes = CheckOptions(not no_relay, links, DnsWishes(resolver, addresses) if dns else None, spam)
+    wishes = CheckOptions(not no_relay, links, DnsWishes(resolver, addresses) if dns else None, spam, probe)
     findings, digest = check(job, Console(), wishes)
     form = "json" if as_json else form
     if form == "text":

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from campaign.check.findings import Findings
+from campaign.check.letters.unsubscribe_probe import probe_unsubscribe
 from campaign.config.listen.listen_file import load_listen
 from campaign.errors import ConfigError, InputError, LoginError, UnfinishedError
 from campaign.feedback.feedback_source import Handled
@@ -26,6 +28,7 @@ from campaign.feedback.listened.listened_source import ListenedSource
 from campaign.listen import bounded_body
 from campaign.listen.app import create_app
 from campaign.listen.listen_state import ListenState, open_state
+from campaign.model import Letter
 from tests.support.servers.certificates import authority
 
 TOKEN = "T" * 60
@@ -108,6 +111,16 @@ async def test_looking_stores_nothing_and_the_answers_are_safe(tmp_path: Path) -
         assert (await asked(port, post("short")))[0] == 404
         assert (await asked(port, request("GET", "/health")))[0] == 200
         assert (await asked(port, request("GET", "/events")))[0] == 404
+    assert stored(tmp_path) == []
+
+
+def test_a_probe_from_home_finds_it_sound_and_leaves_nothing(tmp_path: Path) -> None:
+    findings = Findings()
+    with serving(opened(tmp_path)) as port:
+        header = f"List-Unsubscribe: <http://127.0.0.1:{port}/u/{TOKEN}>\r\n\r\nHello\r\n"
+        letter = Letter(0, "<1@x>", "n@example.com", "a@example.com", header.encode(), b"")
+        probe_unsubscribe([letter], findings, public=lambda _: True)
+    assert not list(findings)
     assert stored(tmp_path) == []
 
 

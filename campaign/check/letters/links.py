@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from email.message import Message
 from urllib.parse import quote, urljoin, urlsplit
 
 from campaign.check.findings import Findings
@@ -88,7 +89,7 @@ def ask(link: str, public: Callable[[str], bool]) -> Answer:
             status, location = _request(target, public)
         except (OSError, http.client.HTTPException, ValueError) as error:
             host = urlsplit(target).hostname or ""
-            return Answer(link, "link-silent", f"does not answer: {_words(error)}", host)
+            return Answer(link, "link-silent", f"does not answer: {why_silent(error)}", host)
         if 300 <= status < 400 and location:
             target = urljoin(target, location)
             continue
@@ -100,14 +101,18 @@ def ask(link: str, public: Callable[[str], bool]) -> Answer:
 
 
 def _request(target: str, public: Callable[[str], bool]) -> tuple[int, str]:
-    status, location = _once("HEAD", target, public)
+    status, head = ask_server("HEAD", target, public)
     if status in _TRY_GET:
-        status, location = _once("GET", target, public)
-    return status, location
+        status, head = ask_server("GET", target, public)
+    return status, head.get("Location", "")
 
 
-def _once(method: str, target: str, public: Callable[[str], bool]) -> tuple[int, str]:
-    """One request. The address is resolved once and then dialled, so that no second look-up can change it."""
+def ask_server(method: str, target: str, public: Callable[[str], bool], form: str = "") -> tuple[int, Message]:
+    """The status and the header of the answer to one request, which may send a ``form``.
+
+    The address is resolved once and then dialled, so that no second look-up can change it. Raises OSError,
+    HTTPException, ValueError.
+    """
     parts = urlsplit(target)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it leads to something that is no web page")
@@ -119,9 +124,10 @@ def _once(method: str, target: str, public: Callable[[str], bool]) -> tuple[int,
         connection = http.client.HTTPConnection(parts.hostname, port, timeout=PATIENCE)
         connection.sock = line
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, quote(path, safe=_SAFE), headers=HEADERS)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+        connection.request(method, quote(path, safe=_SAFE), form or None, {**HEADERS, **kind})
         answer = connection.getresponse()
-        return answer.status, answer.getheader("Location", "")
+        return answer.status, answer.headers
     finally:
         line.close()
 
@@ -139,7 +145,8 @@ def is_public(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_global
 
 
-def _words(error: Exception) -> str:
+def why_silent(error: Exception) -> str:
+    """Why a server gave no answer, in words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
     if isinstance(error, socket.gaierror):
