@@ -79,6 +79,7 @@ def test_a_verification_key_is_base64_as_it_is_shown_or_pem(file: Path, encoding
         (base64.b64encode(public(ec.generate_private_key(ec.SECP384R1()), serialization.Encoding.DER)), "another kind"),
         (base64.b64encode(public(ed25519.Ed25519PrivateKey.generate(), serialization.Encoding.DER)), "another kind"),
     ],
+    ids=["nothing", "an API key", "a cut PEM", "another curve", "another algorithm"],
 )
 def test_what_is_no_verification_key_is_named(file: Path, content: bytes, why: str) -> None:
     file.write_bytes(content)
