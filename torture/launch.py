@@ -22,6 +22,8 @@ import sys
 import time
 from typing import Any
 
+from campaign.pipeline.serve.senders import sender_link
+
 from torture import points
 
 #: Imported before anybody is born. Whatever the product imports late is listed here only to save time.
@@ -34,17 +36,25 @@ FIRST = (
     "cryptography.fernet",
 )  # fmt: skip
 
-#: The variable that holds the orders of senders.
+#: The variable that holds the orders of senders, and the line of their program that obeys them.
 SENDERS = "TORTURE_SENDERS"
+ORDERED = "from torture.launch import settle_sender; settle_sender()"
 
 
 def run(orders: dict[str, Any], arguments: list[str]) -> None:
     """Patch as ordered, then be the command line. Leaves by SystemExit."""
     points.settle(orders)
+    if SENDERS in os.environ:
+        sender_link.PROGRAM = sender_link.PROGRAM.replace("from campaign", f"{ORDERED}\nfrom campaign", 1)
     sys.argv = ["campaign", *arguments]
     from campaign.cli.main import main
 
     main()
+
+
+def settle_sender() -> None:
+    """Patch a sender as the environment orders, before it does anything."""
+    points.settle(json.loads(os.environ[SENDERS]))
 
 
 def nursery() -> None:
@@ -117,8 +127,6 @@ def _bear(wish: dict[str, Any], born: dict[int, float], *pipes: int) -> None:
     run(wish["orders"], wish["arguments"])
 
 
-if __name__ == "__mp_main__" and SENDERS in os.environ:  # imported by a sender, before it does anything
-    points.settle(json.loads(os.environ[SENDERS]))
 if __name__ == "__main__":
     if sys.argv[1] == "--nursery":
         nursery()
