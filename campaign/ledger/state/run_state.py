@@ -7,7 +7,7 @@ last sync, which the frontier bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from campaign.ledger.journal.journal_records import (
     REHEARSAL,
@@ -127,8 +127,7 @@ class RunState(LettersInDoubt):
         """
         doubtful = dict.fromkeys(self.pending) | dict.fromkeys(taken)
         if power_lost and self.durability == "process":
-            due = (number for number in self.due(self.pass_at) if number not in self._later_than_pass)
-            doubtful.update(dict.fromkeys(number for number in due if number < self.frontier))
+            doubtful.update(dict.fromkeys(number for number in self.due(self.pass_at) if number < self.frontier))
         for number in doubtful:
             intent = self.pending.pop(number, None)
             self.digests[number] = intent.sha256 if intent else self.digests.get(number, "")
@@ -140,8 +139,15 @@ class RunState(LettersInDoubt):
 
     def is_due(self, number: int) -> bool:
         """Whether the current pass serves this recipient."""
+        if number in self._later_than_pass:
+            return False
         code = self.state[number]
         return code == WAITING or (code == DEFERRED and self.not_before[number] <= self.pass_at)
+
+    def due(self, now: float, start: int = 0) -> Iterator[int]:
+        """As `RecipientStates.due`, for the current pass, which begins at ``now``."""
+        later = self._later_than_pass
+        return (number for number in super().due(now, start) if number not in later)
 
     @property
     def finished(self) -> bool:

@@ -65,9 +65,14 @@ def test_whoever_was_put_off_in_a_pass_is_not_in_doubt_when_the_clock_is_set_bac
     put_off = VerdictRecord(0, "deferred", 52.0 + DAY, 451, relay="relay", not_before=400.0 + DAY)
     history = replay(Pass(1, 50.0 + DAY), ReservedUpTo(3), put_off, VerdictRecord(1, "accepted", 55.0))
     assert history.not_before[0] < DAY
+    assert not history.is_due(0)
+    assert 0 not in history.due(history.pass_at)
     assert history.settle_interrupted(power_lost=True) == [2]
     history.apply(Started(60.0, "another boot", 8, "process"))
     assert history.verdict(0) is Verdict.DEFERRED
+    history.apply(Pass(2, 500.0))
+    assert history.is_due(0)
+    assert 0 in history.due(history.pass_at)
 
 
 def test_whoever_was_due_in_a_pass_may_have_been_taken_though_its_wait_was_shortened_since() -> None:
