@@ -46,7 +46,7 @@ def suppression_command(
     """
     from campaign.config import load
     from campaign.pipeline.command_context import prepare
-    from campaign.pipeline.workers.shared_feedback import feedback_shared
+    from campaign.pipeline.workers.feedback.shared_feedback import feedback_shared
 
     if sum(option is not None for option in (asked, release, export)) > 1:
         raise click.UsageError("Use one of --why, --release and --export at a time.")

@@ -33,7 +33,7 @@ from campaign.pipeline.collect.sent_runs import sent_runs
 from campaign.pipeline.collect.why_unrecognised import WhyUnrecognised
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.serve.gc_tuning import seldom
-from campaign.pipeline.workers.shared_feedback import collecting_alone, event_store, share_feedback
+from campaign.pipeline.workers.feedback.shared_feedback import collecting_alone, event_store, share_feedback
 from campaign.report.live.console import Console, path_text
 from campaign.report.live.step_progress import StepProgress
 

@@ -23,9 +23,9 @@ from campaign.pipeline.serve.serve_loop import Ending, logged, progress_of
 from campaign.pipeline.start.campaign_time import is_late
 from campaign.pipeline.start.run_announcement import nobody_left
 from campaign.pipeline.workers.campaign_store import refuse_unsuited, store_of
+from campaign.pipeline.workers.feedback.shared_feedback import feedback_shared, share_feedback
 from campaign.pipeline.workers.join_run import JoinedRun, OpenStore, join_run, open_store
 from campaign.pipeline.workers.logged_session import LoggedSession
-from campaign.pipeline.workers.shared_feedback import feedback_shared, share_feedback
 from campaign.pipeline.workers.store_sender import StoreSender
 from campaign.pipeline.workers.worker_loop import WorkerLoop
 from campaign.pipeline.workers.worker_metrics import WorkerObserver, note_left

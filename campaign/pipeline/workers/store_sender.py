@@ -27,7 +27,7 @@ from campaign.pipeline.serve.pass_order import Allowance
 from campaign.pipeline.serve.senders.sender import Sender
 from campaign.pipeline.serve.senders.sender_process import ask_at
 from campaign.pipeline.start.choose_run import ChosenRun
-from campaign.pipeline.workers.feedback_watch import FeedbackWatch
+from campaign.pipeline.workers.feedback.feedback_watch import FeedbackWatch
 from campaign.report.live.progress import Counts
 
 #: Seconds between two looks at an operator's requests, at the progress of all, and at shards to hand back.

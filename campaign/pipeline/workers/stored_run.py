@@ -22,8 +22,8 @@ from campaign.ledger.postgres.runs.stored_runs import (
     standing_of,
 )
 from campaign.pipeline.command_context import Job
+from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
 from campaign.pipeline.workers.join_run import folder_to_itself, open_store
-from campaign.pipeline.workers.shared_feedback import share_feedback
 from campaign.system.postgres import store_errors
 
 

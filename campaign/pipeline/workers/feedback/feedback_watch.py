@@ -15,7 +15,7 @@ from campaign.model import FeedbackEvent
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppression_view import entry_in_words, key_function, runs_in
 from campaign.pipeline.serve.fresh_suppression import FreshSuppression
-from campaign.pipeline.workers.shared_feedback import exchange_of
+from campaign.pipeline.workers.feedback.shared_feedback import exchange_of
 
 #: Seconds between two exchanges: what one machine adds is on all others after two of them, at most.
 EXCHANGE_SECONDS = 3.0
