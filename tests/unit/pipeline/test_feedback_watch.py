@@ -13,7 +13,7 @@ from campaign.errors import DamageError, StorageError
 from campaign.ledger.feedback.feedback_store import NAME, FeedbackStore
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.serve.fresh_suppression import FreshSuppression
-from campaign.pipeline.workers import feedback_watch
+from campaign.pipeline.workers.feedback import feedback_watch
 from campaign.pipeline.workers.feedback.feedback_watch import FeedbackWatch
 from tests.support.sent import SentCampaign
 
