@@ -15,13 +15,13 @@ from campaign.config import load
 from campaign.exit_codes import ExitCode
 from campaign.feedback.feedback_source import Handled
 from campaign.feedback.provider_lists import open_provider_list as module
-from campaign.feedback.provider_lists.list_client import ListEndpoint
 from campaign.feedback.provider_lists.list_source import ProviderListSource
 from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
 from campaign.ledger.feedback.suppressed_csv import read_list
 from campaign.model import FeedbackEvent
 from campaign.pipeline.collect.collect import Collected, collect
 from campaign.report.live.console import Console
+from campaign.system.https_client import HttpsEndpoint
 from tests.support.sent import SentCampaign
 from tests.support.servers import certificates
 from tests.support.servers.provider_lists import KEY, SECRET, FakeProvider, bounces_of
@@ -73,7 +73,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
             module.open_provider_list,
             now=lambda: provider.now,
             sleep=provider.sleep,
-            endpoint=ListEndpoint("127.0.0.1", provider.port, trust),
+            endpoint=HttpsEndpoint("127.0.0.1", provider.port, trust),
         )
         monkeypatch.setattr(module, "open_provider_list", here)
         yield Office(tmp_path, provider)

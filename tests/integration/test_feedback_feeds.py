@@ -12,13 +12,13 @@ import pytest
 import trustme
 
 from campaign.errors import ConfigError, InputError, LoginError, UnfinishedError
-from campaign.feedback.event_feeds.amazon import sqs_client
-from campaign.feedback.event_feeds.amazon.sqs_client import QueueEndpoint
 from campaign.feedback.event_feeds.postfix_log import PostfixLog
 from campaign.feedback.event_feeds.ses_queue import LAST_WAIT, SesQueue
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Handled, Received
 from campaign.model import FeedbackOutcome, Recipient
+from campaign.system import https_client
+from campaign.system.https_client import HttpsEndpoint
 from tests.support.servers import certificates
 from tests.support.servers.real import PATIENCE, postfix_in_folder
 from tests.support.servers.sending import make_letter, send
@@ -56,7 +56,7 @@ def queue(sqs: FakeSqs, tmp_path: Path) -> Iterator[SesQueue]:
 def open_queue(
     sqs: FakeSqs, tmp_path: Path, *, url: str = URL, environment: dict[str, str] = ENVIRONMENT, **more: object
 ) -> SesQueue:
-    endpoint = QueueEndpoint("127.0.0.1", sqs.port, trusting(tmp_path))
+    endpoint = HttpsEndpoint("127.0.0.1", sqs.port, trusting(tmp_path))
     clocks = {"now": lambda: sqs.now, "sleep": sqs.sleep}
     return SesQueue(url, tmp_path, environment, endpoint=endpoint, **clocks, **more)  # type: ignore[arg-type]
 
@@ -147,7 +147,7 @@ def test_a_busy_queue_is_asked_again_after_growing_pauses(
 
 
 def test_an_answer_without_an_end_is_given_up(sqs: FakeSqs, queue: SesQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqs_client, "LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(https_client, "LARGEST", 1 << 20)
     sqs.faults = [b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (2 << 20)] * 5
     with pytest.raises(UnfinishedError, match="larger than 1 MiB"):
         [*queue.receive()]
@@ -245,7 +245,7 @@ def test_a_certificate_of_another_authority_is_not_trusted(sqs: FakeSqs, tmp_pat
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
     context = ssl.create_default_context(cafile=tmp_path / "other.pem")
     source = SesQueue(
-        URL, tmp_path, ENVIRONMENT, sleep=sqs.sleep, endpoint=QueueEndpoint("127.0.0.1", sqs.port, context)
+        URL, tmp_path, ENVIRONMENT, sleep=sqs.sleep, endpoint=HttpsEndpoint("127.0.0.1", sqs.port, context)
     )
     with pytest.raises(InputError, match="certificate that is not to be trusted"):
         [*source.receive()]

@@ -13,9 +13,10 @@ import pytest
 from campaign.errors import CampaignError, ConfigError, InputError, LoginError, UnfinishedError
 from campaign.feedback.feedback_source import Handled, Received
 from campaign.feedback.provider_lists import list_client, postmark_lists
-from campaign.feedback.provider_lists.list_client import ListEndpoint
 from campaign.feedback.provider_lists.list_source import ProviderListSource
 from campaign.feedback.provider_lists.open_provider_list import open_provider_list
+from campaign.system import https_client
+from campaign.system.https_client import HttpsEndpoint
 from tests.support.servers import certificates
 from tests.support.servers.provider_lists import (
     ENDLESS,
@@ -74,7 +75,7 @@ class Reader:
             self.folder / "progress" / f"{kind}.json",
             now=lambda: self.provider.now,
             sleep=self.provider.sleep,
-            endpoint=ListEndpoint("127.0.0.1", self.provider.port, trust),
+            endpoint=HttpsEndpoint("127.0.0.1", self.provider.port, trust),
             **given,
         )
 
@@ -350,7 +351,7 @@ def test_a_fault_that_lasts_ends_the_reading_for_now(reader: Reader, provider: F
 def test_an_answer_without_an_end_is_cut_off(
     reader: Reader, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_client, "LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(https_client, "LARGEST", 1 << 20)
     provider.faults = [ENDLESS] * list_client.TRIES
     with pytest.raises(UnfinishedError) as caught:
         reader.read("postmark")
@@ -360,7 +361,7 @@ def test_an_answer_without_an_end_is_cut_off(
 def test_an_answer_that_takes_too_long_is_cut_off(
     reader: Reader, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_client, "ANSWER_LIMIT", -1.0)
+    monkeypatch.setattr(https_client, "WHOLE", -1.0)
     with pytest.raises(UnfinishedError) as caught:
         reader.read("postmark")
     assert "its answer takes longer than" in caught.value.evidence[0]

@@ -13,8 +13,9 @@ from typing import Any
 from campaign.errors import ConfigError, InputError, UnfinishedError
 from campaign.feedback.event_feeds.amazon.aws_credentials import find_aws_credentials
 from campaign.feedback.event_feeds.amazon.ses_event import read_ses_event
-from campaign.feedback.event_feeds.amazon.sqs_client import QueueAddress, QueueEndpoint, SqsClient
+from campaign.feedback.event_feeds.amazon.sqs_client import QueueAddress, SqsClient
 from campaign.feedback.feedback_source import Handled, Received
+from campaign.system.https_client import HttpsEndpoint
 
 #: Messages per answer and per delete request; Amazon's maximum.
 BATCH = 10
@@ -52,14 +53,14 @@ class SesQueue:
         wait: int = LAST_WAIT,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
-        endpoint: QueueEndpoint | None = None,
+        endpoint: HttpsEndpoint | None = None,
     ) -> None:
         address = _address(url)
         credentials = functools.cache(lambda: find_aws_credentials(environment, password))
         if password is None:
             credentials()
         if endpoint is None:
-            endpoint = QueueEndpoint(address.host, 443, _trust(base / tls_ca_file if tls_ca_file else None))
+            endpoint = HttpsEndpoint(address.host, 443, _trust(base / tls_ca_file if tls_ca_file else None))
         self.name = url
         self._wait = wait
         self._client = SqsClient(address, credentials, endpoint, now=now, sleep=sleep)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -13,12 +13,9 @@ import msgspec
 
 from campaign.errors import ConfigError, InputError, LoginError, UnfinishedError
 from campaign.feedback.event_feeds.quoted_reply import plain_text
-from campaign.feedback.listened.listened_store import CHUNK, StoredFile, is_file_name
+from campaign.feedback.listened.listened_store import StoredFile, is_file_name
+from campaign.system.https_client import HttpsClient, HttpsEndpoint
 
-#: Seconds without an octet.
-STEP = 30.0
-#: Largest answer in octets: a part of a file.
-LARGEST = CHUNK
 _AGAIN = "run the same command again later: what is stored already counts once"
 
 
@@ -34,9 +31,9 @@ class ListenedHost:
                 evidence="it needs password_file with the token" if token is None else "it is no https://HOST",
                 next_step='write url = "listen:https://HOST"; password_file is a copy of that fetch_token_file',
             )
-        self._host, self._port = parts.hostname, parts.port or 443
-        self._find_token, self._token, self._context = token, "", context
-        self._connection: http.client.HTTPSConnection | None = None
+        self._host = parts.hostname
+        self._https = HttpsClient(HttpsEndpoint(parts.hostname, parts.port or 443, context), time.monotonic)
+        self._find_token, self._token = token, ""
 
     def files(self) -> list[StoredFile]:
         """The files, oldest first."""
@@ -56,16 +53,14 @@ class ListenedHost:
 
     def close(self) -> None:
         """Close the connection. Never raises."""
-        if self._connection is not None:
-            with suppress(OSError):
-                self._connection.close()
-        self._connection = None
+        self._https.close()
 
     def _asked(self, method: str, target: str) -> bytes:
         self._token = self._token or self._find_token().strip()
         for again in (True, False):
             try:
-                status, content = self._once(method, target)
+                headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "campaign"}
+                status, _, content = self._https.ask(method, target, headers)
                 break
             except ssl.SSLCertVerificationError as error:
                 raise InputError(
@@ -74,7 +69,7 @@ class ListenedHost:
                     next_step="name the authority that signed it as tls_ca_file, if it is one of your own",
                 ) from None
             except (OSError, http.client.HTTPException, ValueError) as error:
-                self.close()
+                self.close()  # also after a token that cannot be sent
                 if not again:
                     said = plain_text(str(error)) or type(error).__name__
                     raise UnfinishedError(
@@ -93,17 +88,6 @@ class ListenedHost:
                 f"{self._host} cannot be asked now.", evidence=f"it answers {status}", next_step=_AGAIN
             )
         raise self._stranger(f"it answers {status} to {method} {target.partition('?')[0]}")
-
-    def _once(self, method: str, target: str) -> tuple[int, bytes]:
-        if self._connection is None:
-            self._connection = http.client.HTTPSConnection(self._host, self._port, timeout=STEP, context=self._context)
-        headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "campaign"}
-        self._connection.request(method, target, headers=headers)
-        answer = self._connection.getresponse()
-        content = answer.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise http.client.HTTPException("its answer is too large")
-        return answer.status, content
 
     def _stranger(self, why: str) -> InputError:
         return InputError(

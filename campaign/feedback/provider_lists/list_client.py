@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -15,25 +14,13 @@ import msgspec
 from campaign.errors import CampaignError, InputError, LoginError, UnfinishedError
 from campaign.feedback.event_feeds.quoted_reply import plain_text
 from campaign.feedback.provider_lists.provider_api import ProviderApi
+from campaign.system.https_client import HttpsClient, HttpsEndpoint
 
-#: Largest answer, in octets.
-LARGEST_ANSWER = 32 << 20
-#: Seconds without an octet, and seconds for a whole answer.
-STEP_LIMIT, ANSWER_LIMIT = 30.0, 180.0
 #: Tries of one request, and the pause before the second of them, in seconds; it doubles.
 TRIES, FIRST_PAUSE = 5, 1.0
 #: Longest time in seconds that a provider may ask to wait; whoever asks for more is asked at another time.
 LONGEST_WAIT = 60.0
-_BLOCK = 1 << 16
 _AGAIN = "run the same command again later: what is stored already counts once"
-
-
-class ListEndpoint(NamedTuple):
-    """The host to connect to: the provider's own, or another one in tests; ``context`` verifies its certificate."""
-
-    host: str
-    port: int
-    context: ssl.SSLContext
 
 
 class _ListAnswer(NamedTuple):
@@ -63,15 +50,14 @@ class ListClient:
         self,
         api: ProviderApi,
         key: Callable[[], str],
-        endpoint: ListEndpoint,
+        endpoint: HttpsEndpoint,
         *,
         now: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
-        self._api, self._find_key, self._endpoint = api, key, endpoint
-        self._now, self._sleep = now, sleep
+        self._api, self._find_key, self._sleep = api, key, sleep
+        self._https = HttpsClient(endpoint, now)
         self._key = ""
-        self._connection: http.client.HTTPSConnection | None = None
         self._asked = False
 
     def get(self, path: str, **query: str | float) -> Any:
@@ -89,10 +75,7 @@ class ListClient:
 
     def close(self) -> None:
         """Close the connection. Never raises."""
-        if self._connection is not None:
-            with suppress(OSError):
-                self._connection.close()
-            self._connection = None
+        self._https.close()
 
     def _tried(self, target: str) -> Any:
         trouble, wait = "", 0.0
@@ -107,7 +90,7 @@ class ListClient:
             except ssl.SSLCertVerificationError as error:
                 raise self._untrusted(error) from None
             except (OSError, http.client.HTTPException) as error:
-                self.close()
+                self.close()  # also if the answer was whole, but no JSON
                 trouble = plain_text(str(error)) or type(error).__name__
                 continue
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -119,36 +102,15 @@ class ListClient:
         raise UnfinishedError(f"{self._api.title} cannot be asked now.", evidence=trouble, next_step=_AGAIN)
 
     def _answer(self, target: str) -> _ListAnswer:
-        """One request and its answer. Raises OSError and HTTPException; the connection is then unusable."""
+        """One request and its answer. Raises OSError and HTTPException."""
         headers = {
             "Host": self._api.host,
             "Accept": "application/json",
             "User-Agent": "campaign",
             **self._api.headers(self._key),
         }
-        connection = self._connected()
-        connection.request("GET", target, None, headers)
-        response = connection.getresponse()
-        return _ListAnswer(response.status, response.headers.get("Retry-After", ""), self._body(response))
-
-    def _body(self, response: http.client.HTTPResponse) -> bytes:
-        ends, expected, content = self._now() + ANSWER_LIMIT, response.length, bytearray()
-        while block := response.read1(_BLOCK):
-            content += block
-            if len(content) > LARGEST_ANSWER:
-                raise http.client.HTTPException(f"its answer is larger than {LARGEST_ANSWER >> 20} MiB")
-            if self._now() > ends:
-                raise http.client.HTTPException(f"its answer takes longer than {ANSWER_LIMIT:.0f} seconds")
-        response.close()  # which keeps the connection
-        if expected is not None and len(content) != expected:
-            raise http.client.IncompleteRead(bytes(content[:1]), expected - len(content))
-        return bytes(content)
-
-    def _connected(self) -> http.client.HTTPSConnection:
-        if self._connection is None:
-            host, port, context = self._endpoint
-            self._connection = http.client.HTTPSConnection(host, port, timeout=STEP_LIMIT, context=context)
-        return self._connection
+        found = self._https.ask("GET", target, headers)
+        return _ListAnswer(found.status, found.headers.get("Retry-After", ""), found.content)
 
     def _refused(self, answer: _ListAnswer) -> CampaignError:
         title, said = self._api.title, self._without_key(answer.said)

@@ -11,7 +11,7 @@ from pathlib import Path
 from campaign.errors import ConfigError
 from campaign.feedback.mailboxes.servers.server_trust import server_trust
 from campaign.feedback.provider_lists.brevo_event_list import brevo_event_list
-from campaign.feedback.provider_lists.list_client import ListClient, ListEndpoint
+from campaign.feedback.provider_lists.list_client import ListClient
 from campaign.feedback.provider_lists.list_source import ProviderListSource
 from campaign.feedback.provider_lists.mailgun_event_list import mailgun_event_list
 from campaign.feedback.provider_lists.mailjet_message_list import mailjet_message_list
@@ -20,6 +20,7 @@ from campaign.feedback.provider_lists.provider_api import ProviderApi
 from campaign.feedback.provider_lists.resend_suppressions import resend_suppressions
 from campaign.feedback.provider_lists.sendgrid_lists import sendgrid_lists
 from campaign.feedback.provider_lists.sparkpost_event_list import sparkpost_event_list
+from campaign.system.https_client import HttpsEndpoint
 
 #: Name in the ``url`` -> the lists, of what stands behind the colon.
 LISTS_OF: dict[str, Callable[[str], ProviderApi]] = {
@@ -44,7 +45,7 @@ def open_provider_list(
     tls_ca_file: Path | None = None,
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-    endpoint: ListEndpoint | None = None,
+    endpoint: HttpsEndpoint | None = None,
 ) -> ProviderListSource:
     """The lists of ``url``. ``password`` returns the key, else it is in ``environment``; it is read before it is used.
 
@@ -53,7 +54,7 @@ def open_provider_list(
     name, _, place = url.partition(":")
     api = LISTS_OF[name](place)
     if endpoint is None:
-        endpoint = ListEndpoint(api.host, 443, server_trust(base / tls_ca_file if tls_ca_file else None))
+        endpoint = HttpsEndpoint(api.host, 443, server_trust(base / tls_ca_file if tls_ca_file else None))
     key = functools.partial(find_list_key, api, environment, password)
     return ProviderListSource(url, api, ListClient(api, key, endpoint, now=now, sleep=sleep), progress_file, now)
 

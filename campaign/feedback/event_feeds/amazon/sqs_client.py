@@ -6,7 +6,6 @@ import http.client
 import random
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,13 +14,10 @@ import msgspec
 from campaign.errors import CampaignError, InputError, LoginError, UnfinishedError
 from campaign.feedback.event_feeds.quoted_reply import plain_text
 from campaign.system.aws_signature import AwsCredentials, SigningScope, sign_request
+from campaign.system.https_client import HttpsClient, HttpsEndpoint
 
-#: Largest answer, in octets: ten messages of 1 MiB, and JSON's overhead.
-LARGEST_ANSWER = 32 << 20
 #: Tries of one call, and the longest pause before the second of them, in seconds; it doubles.
 TRIES, FIRST_PAUSE = 5, 1.0
-#: Seconds without an answer, in addition to the wait that was requested.
-ANSWER_LIMIT = 30.0
 
 _REFUSED = (
     "AccessDenied",
@@ -54,14 +50,6 @@ class QueueAddress(NamedTuple):
     host: str
     region: str
     url: str
-
-
-class QueueEndpoint(NamedTuple):
-    """The host to connect to: the queue's own, or another one in tests; ``context`` verifies its certificate."""
-
-    host: str
-    port: int
-    context: ssl.SSLContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +89,14 @@ class SqsClient:
         self,
         address: QueueAddress,
         credentials: Callable[[], AwsCredentials],
-        endpoint: QueueEndpoint,
+        endpoint: HttpsEndpoint,
         *,
         now: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
-        self._address, self._credentials, self._endpoint = address, credentials, endpoint
+        self._address, self._credentials = address, credentials
         self._now, self._sleep = now, sleep
-        self._connection: http.client.HTTPSConnection | None = None
+        self._https = HttpsClient(endpoint, now)
 
     def call(self, action: str, request: Mapping[str, Any], wait: float = 0.0) -> dict[str, Any]:
         """The answer to ``AmazonSQS.ACTION``, for which the queue may take ``wait`` seconds.
@@ -126,7 +114,7 @@ class SqsClient:
             except ssl.SSLCertVerificationError as error:
                 raise self._untrusted(error) from None
             except (OSError, http.client.HTTPException) as error:
-                self.close()
+                self.close()  # also if the answer was whole, but no JSON
                 trouble = plain_text(str(error)) or type(error).__name__
                 continue
             if answer.status == http.HTTPStatus.OK:
@@ -142,13 +130,10 @@ class SqsClient:
 
     def close(self) -> None:
         """Close the connection. Never raises."""
-        if self._connection is not None:
-            with suppress(OSError):
-                self._connection.close()
-            self._connection = None
+        self._https.close()
 
     def _post(self, action: str, body: bytes, wait: float) -> _Answer:
-        """One request and its answer. Raises OSError and HTTPException; the connection is then unusable."""
+        """One request and its answer. Raises OSError and HTTPException."""
         headers = {
             "Host": self._address.host,
             "Content-Type": "application/x-amz-json-1.0",
@@ -156,26 +141,11 @@ class SqsClient:
         }
         scope = SigningScope(self._address.region, "sqs")
         signed = sign_request(headers, body, self._credentials(), scope, self._now())
-        connection = self._connected(wait)
-        connection.request("POST", "/", body, signed)
-        response = connection.getresponse()
-        content = response.read(LARGEST_ANSWER + 1)
-        if len(content) > LARGEST_ANSWER:
-            raise http.client.HTTPException(f"its answer is larger than {LARGEST_ANSWER >> 20} MiB")
-        if response.length:
-            raise http.client.IncompleteRead(content, response.length)
-        answer = _Answer(response.status, content)
+        found = self._https.ask("POST", "/", signed, body, wait=wait)
+        answer = _Answer(found.status, found.content)
         if answer.status == http.HTTPStatus.OK and answer.json() is None:
             raise http.client.HTTPException("its answer is not JSON: something else answers in its place")
         return answer
-
-    def _connected(self, wait: float) -> http.client.HTTPSConnection:
-        if self._connection is None:
-            host, port, context = self._endpoint
-            self._connection = http.client.HTTPSConnection(host, port, timeout=ANSWER_LIMIT, context=context)
-            self._connection.connect()
-        self._connection.sock.settimeout(ANSWER_LIMIT + wait)
-        return self._connection
 
     def _refused(self, answer: _Answer) -> CampaignError:
         said, key = answer.said, self._credentials()
