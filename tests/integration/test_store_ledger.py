@@ -17,8 +17,10 @@ from campaign.ledger import checkpoint
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres import segment_writer, worker_session
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
+from campaign.ledger.postgres.runs import run_copies
 from campaign.ledger.postgres.runs.check_in import WorkersError, check_in, check_out
-from campaign.ledger.postgres.runs.run_copies import refresh_copy
+from campaign.ledger.postgres.runs.copy_mark import is_copy
+from campaign.ledger.postgres.runs.run_copies import RunCopy, copied, refresh_copy
 from campaign.ledger.postgres.runs.stored_runs import newest_stored, run_records
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.segment_writer import LeaseLostError, StoreLostError
@@ -438,6 +440,29 @@ async def test_a_copy_lacks_nothing_that_was_committed_late(place: Place) -> Non
     after = refresh_copy(place.connection, place.run, place.folder / "copy")
     assert (after.segment, after.segments) == (before.segment, before.segments + 1)
     assert after.octets > before.octets
+
+
+async def test_a_copy_whose_making_was_killed_is_no_run_on_files_and_is_made_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.worker() as one:
+        await one.take()
+        await one.send(0)
+    folder, note = place.folder / "copy", run_copies.note_copy
+
+    def killed(run: Path, copy: RunCopy) -> RunCopy:
+        if copy.octets > 0:
+            raise KeyboardInterrupt
+        return note(run, copy)
+
+    monkeypatch.setattr(run_copies, "note_copy", killed)
+    with pytest.raises(KeyboardInterrupt):
+        refresh_copy(place.connection, place.run, folder)
+    monkeypatch.undo()
+    assert (folder / "checkpoint.journal").read_bytes().count(b"\n") > 1
+    assert is_copy(folder)  # otherwise the next command takes it for a run on files, and refuses the edition
+    assert copied(folder) is None
+    assert refresh_copy(place.connection, place.run, folder) == copied(folder)
 
 
 # -- the server

@@ -24,6 +24,9 @@ from campaign.ledger.postgres.segments import unpack
 from campaign.ledger.shards.shard_reader import FOLDER as SHARDS
 from campaign.system.atomic_file import atomic_file, write_atomically
 
+#: The octets of a copy that is being made.
+UNFINISHED = -1
+
 
 @dataclass(frozen=True, slots=True)
 class RunCopy:
@@ -56,15 +59,16 @@ def mark_copies(folder: Path, store: str, file: Path) -> None:
 
 
 def copied(run: Path) -> RunCopy | None:
-    """Of which run of the store this folder is a copy."""
+    """Of which run of the store this folder is a copy; None also for a copy that is not finished."""
     if not (run / COPY).exists():
         return None
     try:
-        return msgspec.json.decode(_read(run / COPY), type=RunCopy)
+        copy = msgspec.json.decode(_read(run / COPY), type=RunCopy)
     except msgspec.MsgspecError as error:
         raise StorageError(
             f"The copy {run} is damaged.", evidence=str(error), next_step=f"delete {run}: it is made again"
         ) from None
+    return None if copy.octets == UNFINISHED else copy
 
 
 def refresh_copies(connection: StoreConnection, edition: int, folder: Path) -> dict[str, RunCopy]:
@@ -84,6 +88,8 @@ def refresh_copy(connection: StoreConnection, run: int, folder: Path) -> RunCopy
         same = before is not None and (before.run, before.segment, before.segments) == (run, *last)
         if before and same and journal.exists() and journal.stat().st_size == before.octets:
             return before
+        if before is None:  # first: a journal beside which there is no such note is a run on files
+            note_copy(folder, RunCopy(run, 0, 0, UNFINISHED))
         try:
             with atomic_file(journal) as file:
                 octets = _write_segments(connection, run, file)
