@@ -8,13 +8,14 @@ argument.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from campaign.compose.campaign_files import CampaignFiles
+from campaign.compose.files.campaign_files import CampaignFiles
 from campaign.compose.html.shape_cache import Inlining
 from campaign.compose.html.tree_diff import difference
 from campaign.compose.mime import header_values
@@ -24,24 +25,25 @@ from campaign.compose.mime.from_and_reply_to import templated
 from campaign.compose.mime.letter_headers import LetterHeaders
 from campaign.compose.mime.multipart import assembled
 from campaign.compose.portion.draft import Draft
+from campaign.compose.portion.usual_letters import LetterPlan, UsualLetters
 from campaign.compose.portion.usual_writer import UsualWriter
+from campaign.compose.row_variables import EXTRAS, RowVariables
 from campaign.compose.template.filters import known_locale
 from campaign.compose.template.operation_limits import TooMuch
 from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.static_dynamic_split import RenderedTemplate
-from campaign.compose.template.template import LOCALE, Page, RowRefused, Statics, TemplateOutput
+from campaign.compose.template.template import Page, RowRefused, Statics, TemplateOutput
 from campaign.compose.tokens.recipient_token import Purpose, token_filler
-from campaign.compose.tokens.unsubscribe_token import UnsubscribeTokens
 from campaign.compose.value_positions import in_places
 from campaign.config.campaign_secret import secret_fingerprint
 from campaign.config.compose import ComposeSection, DkimSection
 from campaign.errors import ConfigError
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 
+log = logging.getLogger(__name__)
+
 #: The output of templates: for each its constant text with ``None`` for each value, and the values.
 Printed = list[tuple[Statics, list[Any]]]
-#: The variables of templates besides the row's columns.
-EXTRAS = ("campaign", "edition", "unsubscribe_token", "unsubscribe_url")
 #: The rendering version. Raise it whenever the same recipient, template and settings give other bytes: no run continues
 #: under another version unless the operator asks for it.
 RENDERING = 2
@@ -113,11 +115,10 @@ class Composer:
             mailto_row=brief.filler(brief.settings.unsubscribe_mailto, "unsubscribe by mail"),
         )
         self._envelope_sender = _envelope_senders(brief)
-        self._tokens = UnsubscribeTokens(brief.identity.secret)
+        self._variables = RowVariables(brief.identity, self._files, brief.settings.unsubscribe_id, brief.columns)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
         self._message_id = header_values.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
-        self._usual = UsualWriter(self._files, self._watch)
-        _check_unsubscribe_id(brief)
+        self._usual: UsualWriter | None = UsualWriter(self._files, self._watch, self._usual_letters())
 
     @property
     def warnings(self) -> list[str]:
@@ -169,11 +170,21 @@ class Composer:
         drafts = [Draft(recipient, date) for recipient, date in wanted]
         self._watch.start()
         self._take_all(self._begin, drafts)
-        if self.inlining == "shape":
-            self._usual.write(drafts)
-        for step in (self._write_text, self._write_html, self._finish):
-            self._take_all(step, drafts)
+        fresh = self._usual.write(drafts) if self._usual and self.inlining == "shape" else []
+        self._take_all(self._compose, drafts)
+        if any(self._alone(draft).made != draft.made for draft in fresh):
+            log.warning("letters made together differ from those made one by one, so no more are made together")
+            self._usual = None
+            return list(map(self._alone, drafts))
         return drafts
+
+    def _alone(self, draft: Draft) -> Draft:
+        """The letter of ``draft`` again, made without any other."""
+        alone = Draft(draft.recipient, draft.date)
+        self._watch.start()
+        for step in (self._begin, self._compose):
+            self._take_all(step, [alone])
+        return alone
 
     def _take_all(self, step: Callable[[Draft], None], drafts: Sequence[Draft]) -> None:
         for draft in drafts:
@@ -208,7 +219,7 @@ class Composer:
         for recipient in sample:
             self._watch.start()
             try:
-                variables = self._variables(recipient)
+                variables = self._variables.of(recipient)
                 rendered = shapes.render(variables, "shape")
                 by_shape = shapes.html(rendered, "shape")
                 alike[rendered.statics] += 1
@@ -221,8 +232,16 @@ class Composer:
                 return "row", f"line {recipient.line}: {found}"
         return "shape", ""
 
+    def _usual_letters(self) -> UsualLetters | None:
+        """What finishes letters together; None if none of this campaign's is usual."""
+        if self._signer or self._files.attachments or not self._head.by_column:
+            return None
+        files, longest = self._files, self.brief.settings.max_letter_size
+        parts = files.text is not None, files.shapes is not None
+        return UsualLetters(self._head, LetterPlan(*parts, longest, self._message_id, self._envelope_sender))
+
     def _begin(self, draft: Draft) -> None:
-        draft.variables = self._variables(draft.recipient)
+        draft.variables = self._variables.of(draft.recipient)
 
     def _write_text(self, draft: Draft) -> None:
         if self._files.text and draft.text is None:
@@ -237,6 +256,11 @@ class Composer:
             body = self._files.shapes.body(rendered, self.inlining)
             draft.text, draft.html = draft.text or body.text, body.html
             draft.images = [image.part for image in body.images]
+
+    def _compose(self, draft: Draft) -> None:
+        self._write_text(draft)
+        self._write_html(draft)
+        self._finish(draft)
 
     def _finish(self, draft: Draft) -> None:
         recipient, variables = draft.recipient, draft.variables
@@ -262,26 +286,6 @@ class Composer:
         names = [page.text(variables).strip() for page in self._files.attachments]
         return [self._resources.attachment(name) for name in names if name]
 
-    def _variables(self, recipient: Recipient) -> dict[str, Any]:
-        identity = self.brief.identity
-        variables: dict[str, Any] = {**recipient.row, "campaign": identity.campaign, "edition": identity.edition}
-        variables["unsubscribe_token"] = self._tokens.token(identity, self._subject_of(recipient))
-        variables[LOCALE] = self._files.locale_of(variables)
-        page = self._files.unsubscribe
-        variables["unsubscribe_url"] = url = page.text(variables).strip() if page else ""
-        if page and not url.startswith("https://"):
-            raise RowRefused(f"compose.unsubscribe gives {url[:60]!r} for this row, which is no https link")
-        return variables
-
-    def _subject_of(self, recipient: Recipient) -> str:
-        """The recipient's ID in the unsubscribe token. Raises RowRefused if its column is empty."""
-        column = self.brief.settings.unsubscribe_id
-        found = recipient.row.get(column) if column else recipient.address
-        value = "" if found is None else str(found)
-        if not value.strip():
-            raise RowRefused(f"the column {column} is empty, and the unsubscribe token stands for it")
-        return value
-
 
 def _brief_fingerprints(brief: Brief) -> dict[str, str]:
     """What settings and names contribute to the fingerprints of a campaign's letters."""
@@ -305,16 +309,6 @@ def _envelope_senders(brief: Brief) -> Callable[[int, Mailbox | None], str]:
     if filler is not None:
         return lambda number, _: filler(number)
     return lambda _, sender: brief.return_path or (sender or brief.sender).address
-
-
-def _check_unsubscribe_id(brief: Brief) -> None:
-    column = brief.settings.unsubscribe_id
-    if column and column not in brief.columns:
-        raise ConfigError(
-            f"compose.unsubscribe_id names the column {column!r}, which no row has.",
-            evidence=f"columns: {', '.join(brief.columns)}",
-            next_step="name one of these, or leave unsubscribe_id out: then the token stands for the address",
-        )
 
 
 def _text(value: Any) -> str:

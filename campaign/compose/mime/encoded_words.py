@@ -6,8 +6,8 @@ forbidden characters before.
 
 from __future__ import annotations
 
-from binascii import b2a_base64
-from collections.abc import Iterator
+from binascii import b2a_base64, b2a_qp
+from collections.abc import Iterator, Sequence
 
 LINE = 76  #: columns of a header line that holds an encoded word (RFC 2047, section 2)
 FRAME = len("=?utf-8?q??=")
@@ -15,7 +15,7 @@ FOLD = "\r\n "
 
 #: The alphabet that is safe in text and in display names (RFC 2047, section 5, rule 3); all else is =XX.
 _PLAIN = b" ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
-_QUOTED = ["_" if byte == 0x20 else chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256)]
+_WRITTEN = _PLAIN + b"=_\n"  #: besides these, `b2a_qp` leaves signs as they are that it should not
 _MIDDLE_OF_A_CHARACTER = frozenset({"=8", "=9", "=A", "=B"})
 
 
@@ -26,11 +26,26 @@ def encoded_words(text: str, column: int) -> str:
     two words (RFC 2047, section 5). Raises UnicodeEncodeError for lone surrogates.
     """
     octets = text.encode("utf-8")
-    escapes = len(octets.translate(None, delete=_PLAIN))
-    if len(octets) + 2 * escapes <= (len(octets) + 2) // 3 * 4:
-        quoted = "".join(map(_QUOTED.__getitem__, octets))
-        return FOLD.join(f"=?utf-8?q?{piece}?=" for piece in _quoted_pieces(quoted, column))
+    (quoted,) = q_encoded([text])
+    if len(quoted) <= (len(octets) + 2) // 3 * 4:
+        return quoted_words(quoted, column)
     return FOLD.join(f"=?utf-8?b?{piece}?=" for piece in _base64_pieces(octets, column))
+
+
+def q_encoded(texts: Sequence[str]) -> list[str]:
+    """Each text in Q encoding, in one operation for all. None may contain a control character."""
+    octets = b2a_qp("\n".join(texts).encode("utf-8"), header=True)
+    quoted = octets.decode("ascii").replace("=\n", "").replace("=20", "_")  # a header has no soft line breaks
+    for sign in set(octets.translate(None, delete=_WRITTEN)):
+        quoted = quoted.replace(chr(sign), f"={sign:02X}")
+    return quoted.split("\n")
+
+
+def quoted_words(quoted: str, column: int) -> str:
+    """As `encoded_words`, for a text in Q encoding."""
+    if len(quoted) <= LINE - column - FRAME:
+        return f"=?utf-8?q?{quoted}?="
+    return FOLD.join([f"=?utf-8?q?{piece}?=" for piece in _quoted_pieces(quoted, column)])
 
 
 def _quoted_pieces(quoted: str, column: int) -> Iterator[str]:

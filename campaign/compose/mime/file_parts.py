@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from campaign.compose.files.read_under_root import kept_back, read_beneath
 from campaign.compose.lru_cache import LruCache
 from campaign.compose.mime.header_values import HeaderRefused, block, disposition, refuse_controls
 from campaign.compose.mime.media_types import attachment_type, image_type, is_svg
-from campaign.compose.read_under_root import kept_back, read_beneath
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 

@@ -41,11 +41,12 @@ COLUMNS = 78  #: a line should not be longer (RFC 5322, section 2.1.1)
 LONGEST_WORD = 900  #: octets without a blank that stay unencoded
 LONGEST_TEXT = 10_000  #: characters of one value
 LONGEST_NAME = 500  #: characters of a display name
+LONGEST_PLAIN_NAME = 60  #: characters of one that is written without encoded words
 FIRST_SECOND, LAST_SECOND = -2_208_988_800, 253_402_300_800  #: POSIX: the years 1900 (RFC 5322) to 9999
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _BREAK = re.compile(r"(?<=[^ ]) (?=[^ ])")
-_ATOMS = re.compile(r"[A-Za-z0-9'_-]+(?: [A-Za-z0-9'_-]+)*")
+ATOMS = re.compile(r"[A-Za-z0-9'_-]+(?: [A-Za-z0-9'_-]+)*")
 _ATOM = r"[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -188,10 +189,10 @@ def _folded(column: int, value: str) -> str:
 
 def _phrase(name: str) -> str:
     """A display name as atoms, as a quoted string (RFC 5322, section 3.2.4) or as encoded words."""
-    if _ATOMS.fullmatch(name) and len(name) <= 60:
+    if ATOMS.fullmatch(name) and len(name) <= LONGEST_PLAIN_NAME:
         return name
     refuse_controls("display name", name, LONGEST_NAME)
-    if name.isascii() and "=?" not in name and len(name) <= 60:
+    if name.isascii() and "=?" not in name and len(name) <= LONGEST_PLAIN_NAME:
         return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return encoded_words(name, len("Reply-To: "))
 

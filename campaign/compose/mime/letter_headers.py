@@ -24,7 +24,7 @@ class LetterHeaders:
     ``from_row`` and ``reply_to_row`` replace ``sender`` and ``reply_to`` if those are templates;
     ``mailto_row`` returns a recipient's own address for unsubscribing, by number, if each has one.
     ``idempotency_header`` names a header whose value is unique to the letter, and the same each time it is sent.
-    Raises ConfigError.
+    ``single`` and ``multi`` are the gates of letters with one part and with several. Raises ConfigError.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class LetterHeaders:
         idempotency_header: str = "",
     ) -> None:
         self._from, self._reply_to = from_row, reply_to_row
-        self._subject, self._custom = subject, dict(custom)
-        self._mailto, self._mailto_row = settings.unsubscribe_mailto, mailto_row
+        self.subject, self.custom = subject, dict(custom)
+        self.mailto, self._mailto_row = settings.unsubscribe_mailto, mailto_row
         own = {name.lower() for name in custom}
-        self._idempotency = idempotency_header if idempotency_header.lower() not in own else ""
+        self.idempotency = idempotency_header if idempotency_header.lower() not in own else ""
         for name in custom:
             header_values.check_custom_name(name)
         if trace[0]:
             header_values.check_custom_name(trace[0], "report.trace_header")
         try:
             fields = self._fields(sender, reply_to, settings, trace)
-            self._single = header_values.HeaderGate([*fields, ("Content-Transfer-Encoding", None)])
-            self._multi = header_values.HeaderGate(fields)
+            self.single = header_values.HeaderGate([*fields, ("Content-Transfer-Encoding", None)])
+            self.multi = header_values.HeaderGate(fields)
         except header_values.HeaderRefused as refused:
             raise ConfigError(
                 f"A header of every letter cannot be written: {refused}.",
@@ -71,17 +71,22 @@ class LetterHeaders:
             answers = None if self._reply_to else header_values.mailbox_header(reply_to.name, reply_to.address)
             fields.append(("Reply-To", answers))
         fields += [("Subject", None), ("Date", None), ("Message-ID", None)]
-        if self._idempotency:
-            fields.append((self._idempotency, None))
+        if self.idempotency:
+            fields.append((self.idempotency, None))
         for name, value in list_unsubscribe(
             "https://example.com/" if settings.unsubscribe else "",
-            self._mailto_row(0) if self._mailto_row else self._mailto,
+            self._mailto_row(0) if self._mailto_row else self.mailto,
         ):
             fields.append((name, None if name == "List-Unsubscribe" else value))
-        fields += [(name, None) for name in self._custom]
+        fields += [(name, None) for name in self.custom]
         if trace[0]:
             fields.append((trace[0], header_values.custom(*trace)))
         return [*fields, ("MIME-Version", "1.0"), ("Content-Type", None)]
+
+    @property
+    def by_column(self) -> bool:
+        """Whether no field but To, Subject, List-Unsubscribe and the user's own comes from the row."""
+        return not (self._from or self._reply_to or self._mailto_row)
 
     def sender(self, variables: Mapping[str, Any]) -> Mailbox | None:
         """The sender of this row's letter, if that is a template. Raises RowRefused."""
@@ -106,18 +111,18 @@ class LetterHeaders:
         if self._reply_to:
             values.append(header_values.mailbox_header(*self._reply_to.of(variables)))
         values += [
-            header_values.encode_text("Subject", self._subject.text(variables)),
+            header_values.encode_text("Subject", self.subject.text(variables)),
             date,
             message_id,
         ]
-        if self._idempotency:
+        if self.idempotency:
             values.append(message_id[1:].partition("@")[0])
         unsubscribe = variables["unsubscribe_url"]
-        if unsubscribe or self._mailto:
-            mailto = self._mailto_row(to.number) if self._mailto_row else self._mailto
+        if unsubscribe or self.mailto:
+            mailto = self._mailto_row(to.number) if self._mailto_row else self.mailto
             values.append(list_unsubscribe(unsubscribe, mailto)[0][1])
-        values += [header_values.custom(name, page.text(variables)) for name, page in self._custom.items()]
+        values += [header_values.custom(name, page.text(variables)) for name, page in self.custom.items()]
         values.append(letter.content_type)
         if letter.encoding:
-            return self._single.fill(*values, letter.encoding, smtputf8=smtputf8)
-        return self._multi.fill(*values, smtputf8=smtputf8)
+            return self.single.fill(*values, letter.encoding, smtputf8=smtputf8)
+        return self.multi.fill(*values, smtputf8=smtputf8)

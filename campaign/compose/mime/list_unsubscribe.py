@@ -9,7 +9,7 @@ from campaign.compose.mime.header_gate import HeaderRefused
 from campaign.compose.mime.header_values import ADDRESS, DOMAIN
 
 LONGEST_URL = 900  #: octets; List-Unsubscribe stays on one line of less than 998
-_URL = re.compile(rf"https://{DOMAIN.pattern}(?::[0-9]{{1,5}})?(?:[/?#][A-Za-z0-9._~:/?#@!$&'()*+;=%\[\]-]*)?")
+URL = re.compile(rf"https://{DOMAIN.pattern}(?::[0-9]{{1,5}})?(?:[/?#][A-Za-z0-9._~:/?#@!$&'()*+;=%\[\]-]*)?")
 _MAILTO = re.compile(rf"{ADDRESS.pattern}(?:\?[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?")
 
 
@@ -35,7 +35,7 @@ def list_unsubscribe(url: str, mailto: str = "") -> list[tuple[str, str]]:
 def _refuse_url(url: str) -> None:
     if len(url) > LONGEST_URL:
         raise HeaderRefused(f"the unsubscribe link is {len(url):,} characters long; at most {LONGEST_URL} are possible")
-    if "=?" in url or not _URL.fullmatch(url):
+    if "=?" in url or not URL.fullmatch(url):
         raise HeaderRefused(
             f"the unsubscribe link {url[:120]!r} is not an https link in plain ASCII "
             "(write commas, blanks, quotes and other scripts as %XX)"

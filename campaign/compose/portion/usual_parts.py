@@ -9,10 +9,9 @@ from campaign.compose.html.shape_cache import HtmlBody, Shape, ShapeCache
 from campaign.compose.html.value_escaping import ValueEscaping, check_scheme, filled
 from campaign.compose.mime.transfer_encoding import Encoded
 from campaign.compose.portion.encoded_parts import PortionColumns, SameWay
+from campaign.compose.portion.row_paths import SamePath
 from campaign.compose.template.template import RowRefused, TemplateOutput
 from campaign.compose.text.text_from_template import TextPart
-
-Outputs = Sequence[TemplateOutput | None]
 
 
 class UsualParts:
@@ -21,19 +20,19 @@ class UsualParts:
     def __init__(self, variables: Sequence[Mapping[str, Any]]) -> None:
         self._portion = PortionColumns(variables)
 
-    def texts(self, part: TextPart, outputs: Outputs) -> dict[int, Encoded]:
-        """Text parts by the position of their row, for the output of their template."""
+    def texts(self, part: TextPart, paths: Sequence[SamePath]) -> dict[int, Encoded]:
+        """Text parts by the position of their row, for the paths through their template."""
         found: dict[int, Encoded] = {}
-        for output, way in self._ways(outputs):
+        for output, way in map(self._way, paths):
             if output.order is not None:
                 parts = way.encoded(part.template(output.statics), output.order.places, "text")
                 found.update(_usual(way, parts))
         return found
 
-    def bodies(self, shapes: ShapeCache, outputs: Outputs) -> dict[int, HtmlBody]:
+    def bodies(self, shapes: ShapeCache, paths: Sequence[SamePath]) -> dict[int, HtmlBody]:
         """HTML parts, with what belongs to them, by the position of their row."""
         found: dict[int, HtmlBody] = {}
-        for output, way in self._ways(outputs):
+        for output, way in map(self._way, paths):
             if known := shapes.usual(output.statics):
                 outline, shape = known
                 bodies = dict(self._of_shape(way, outline, shape, outline.numbers(output.order)))
@@ -53,18 +52,8 @@ class UsualParts:
             if row in html and (text is None or row in text) and _links_hold(outline, numbers, way, at, bound):
                 yield row, HtmlBody(html[row], text[row] if text else None, shape.images)
 
-    def _ways(self, outputs: Outputs) -> Iterator[tuple[TemplateOutput, SameWay]]:
-        """Rows that took the same way, with the output of one of them."""
-        groups: dict[int, list[int]] = {}
-        for row, output in enumerate(outputs):
-            if output is not None and output.columns is not None:
-                groups.setdefault(id(output.statics), []).append(row)
-        for rows in groups.values():
-            some = [outputs[row] for row in rows]
-            one: TemplateOutput = some[0]  # type: ignore[assignment]  # those without an output are in no group
-            names = one.columns or ()
-            printed = [output.values[len(names) :] for output in some if output is not None]
-            yield one, SameWay(self._portion, names, rows, printed)
+    def _way(self, path: SamePath) -> tuple[TemplateOutput, SameWay]:
+        return path.output, SameWay(self._portion, path.output.columns or (), path.rows, path.printed)
 
 
 def _usual(way: SameWay, parts: Iterator[Encoded | None]) -> Iterator[tuple[int, Encoded]]:

@@ -93,7 +93,7 @@ def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: C
     if any(tree.find(kind) for kind in _UNFIT) or any(map(_holds_marks, (tree, *others))):
         return None
     names: list[str] = []
-    _mark_all(tree.body, frozenset(columns) - _bound(tree), names)
+    _mark_all(tree.body, frozenset(columns) - bound_names(tree), names)
     return RenderPaths(names) if names else None
 
 
@@ -125,7 +125,7 @@ def _holds_marks(tree: nodes.Template) -> bool:
     return any(START in text.data or END in text.data for text in tree.find_all(nodes.TemplateData))
 
 
-def _bound(tree: nodes.Template) -> set[str]:
+def bound_names(tree: nodes.Template) -> set[str]:
     """Names that the template binds to something other than a column, at least in one place."""
     bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"} | _SPECIAL
     bound |= {macro.name for macro in tree.find_all(nodes.Macro)} | {one.target for one in tree.find_all(nodes.Import)}

@@ -23,9 +23,18 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from campaign.compose.template.deciding_names import deciding_names
-from campaign.compose.template.direct_columns import RenderPaths, Statics, Straight, captures, shortened, straight
+from campaign.compose.template.direct_columns import (
+    RenderPaths,
+    Statics,
+    Straight,
+    bound_names,
+    captures,
+    shortened,
+    straight,
+)
 from campaign.compose.template.filters import FILTERS
 from campaign.compose.template.operation_limits import LARGEST, TooMuch, printed, texts
+from campaign.compose.template.plain_branches import PlainBranches, plain_branches
 from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.sandbox import MOST_EVENTS, Sandbox
 from campaign.compose.template.template_loader import Loader
@@ -65,6 +74,7 @@ class Page:
         self.name, self.constant, self._straight = name, constant, straight
         self.captures = False  #: whether it captures text before printing it, as macros do
         self.shortcut: tuple[Template, RenderPaths, Context] | None = None
+        self.branches: PlainBranches | None = None  #: its code, if the shortcut's is nothing but plain branches
         self._environment, self._template = environment, template
         self._globals = environment.globals
 
@@ -258,19 +268,21 @@ class Templates:
         alone = None if html else straight(closure.parts[name].tree)
         page = Page(environment, template, name, constant=constant, straight=alone)
         page.captures = any(map(captures, (part.tree for part in closure.parts.values())))
-        page.shortcut = self._shortcut(environment, closure, source, name, path)
+        self._shorten(page, environment, closure, source, path)
         return page
 
-    def _shortcut(
-        self, environment: Sandbox, closure: Closure, source: str, name: str, path: Path | None
-    ) -> tuple[Template, RenderPaths, Context] | None:
+    def _shorten(self, page: Page, environment: Sandbox, closure: Closure, source: str, path: Path | None) -> None:
+        """Give ``page`` its shortcut, if it can have one."""
+        name = page.name
         tree = environment.parse(source, name, str(path) if path else name)
-        ways = shortened(tree, [part.tree for part in closure.parts.values()], {*self._columns, *self._extras})
+        columns = {*self._columns, *self._extras}
+        ways = shortened(tree, [part.tree for part in closure.parts.values()], columns)
         if ways is None:
-            return None
+            return
+        page.branches = plain_branches(tree, columns - bound_names(tree))
         code = environment.compile(tree, name, str(path) if path else name)
         template = environment.template_class.from_code(environment, code, environment.globals)
-        return template, ways, template.new_context()
+        page.shortcut = template, ways, template.new_context()
 
 
 def _not_found(error: TemplateNotFound, name: str, folders: Iterable[Path]) -> ConfigError:

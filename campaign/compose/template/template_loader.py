@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound
 
-from campaign.compose.read_under_root import kept_back
+from campaign.compose.files.read_under_root import kept_back
 from campaign.errors import ConfigError
 
 

@@ -405,7 +405,7 @@ def test_a_template_that_works_on_what_a_macro_printed_is_inlined_per_row(tmp_pa
     found, why = Composer(given).choose_inlining([recipient()])
     if found == "row":
         assert why.startswith("line 2: ")
-    plain = rendered_html(Composer(given, found), Composer(given)._variables(recipient()), "row")
+    plain = rendered_html(Composer(given, found), Composer(given)._variables.of(recipient()), "row")
     by_choice = html_of(letter(Composer(given, found)))
     assert by_choice.strip() == plain.strip()
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from campaign.compose.files.read_under_root import read_beneath
 from campaign.compose.mime import file_parts as room
 from campaign.compose.mime.file_parts import ResourceError, Resources
 from campaign.compose.mime.media_types import attachment_type
-from campaign.compose.read_under_root import read_beneath
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 

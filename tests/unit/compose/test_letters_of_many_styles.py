@@ -65,7 +65,7 @@ def test_by_shape_and_per_row_give_the_same_tree(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_readers_depend_on_survives(name):
     made = composer(name)
-    html = rendered_html(made, made._variables(people()[0]))
+    html = rendered_html(made, made._variables.of(people()[0]))
     assert [piece for piece in SURVIVE[name] if piece not in html] == []
 
 
@@ -82,7 +82,7 @@ def test_every_row_becomes_a_sound_letter(name, inliner):
         html, text = (message.get_body((kind,)).get_content() for kind in ("html", "plain"))
         assert "<script>" not in html
         assert "{%" not in html
-        shown = rendered_html(made, made._variables(one))
+        shown = rendered_html(made, made._variables.of(one))
         assert difference(html.rstrip(), shown.rstrip()) == ""
         assert one.row["amount"] in text.replace("\r\n", "\n")
         assert letter.content.isascii()

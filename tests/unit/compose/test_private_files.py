@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from campaign.compose.composer import Brief, Composer
-from campaign.compose.read_under_root import kept_back
+from campaign.compose.files.read_under_root import kept_back
 from campaign.config import load
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError

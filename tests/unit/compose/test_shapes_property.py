@@ -109,7 +109,7 @@ def printable(row: dict[str, Any]) -> dict[str, Any]:
 def test_the_tree_by_shape_is_the_tree_per_row(tmp_path_factory, rules, parts, rows):
     made = composer(tmp_path_factory.mktemp("shape"), page(rules, parts))
     for row in rows:
-        variables = made._variables(recipient(row))
+        variables = made._variables.of(recipient(row))
         assert difference(rendered_html(made, variables, "row"), rendered_html(made, variables)) == ""
 
 
@@ -125,7 +125,7 @@ def test_the_tree_is_that_of_plain_jinja_inlined_whole(tmp_path_factory, rules, 
     inliner = Styles(Path("/nowhere"), (), "premailer")
     plain = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
     for row in map(printable, rows):
-        variables = made._variables(recipient(row))
+        variables = made._variables.of(recipient(row))
         ours = rendered_html(made, variables)
         assert difference(inliner.inline(plain.render(**variables)), ours) == ""
 
@@ -151,7 +151,7 @@ def test_no_value_can_add_an_element_or_an_attribute(tmp_path_factory, parts, on
     mild = {"one": "1", "two": "a", "three": "3", "words": ["w", "w"], "size": 3}
     for inlining in ("shape", "row"):
         bones = [
-            skeleton(rendered_html(made, made._variables(recipient(row)), inlining))
+            skeleton(rendered_html(made, made._variables.of(recipient(row)), inlining))
             for row in (mild, {**mild, "one": one, "three": three, "words": words})
         ]
         assert bones[0] == bones[1]

@@ -9,8 +9,8 @@ from functools import partial
 from html import unescape
 from pathlib import Path
 
+from campaign.compose.files.read_under_root import kept_back, read_beneath
 from campaign.compose.html.css.css_rules import Reader
-from campaign.compose.read_under_root import kept_back, read_beneath
 from campaign.errors import ConfigError
 
 LONGEST_SHEET = 1_000_000  #: octets

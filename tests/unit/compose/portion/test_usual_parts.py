@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from campaign.compose.composer import Brief, Composer
 from campaign.compose.portion.prepared_column import prepared_column
+from campaign.compose.portion.usual_letters import UsualLetters
 from campaign.compose.portion.usual_parts import UsualParts
 from campaign.config.compose import ComposeSection
 from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
@@ -27,6 +28,8 @@ BODIES = {
     "a class": STYLE + '<p class="{{ y }}">{{ x }}</p>',
     "a branch": STYLE + "{% if y == 'pro' %}<p>{{ x }}</p>{% else %}<ul><li>{{ x }} {{ y }}</li></ul>{% endif %}",
     "a loop": STYLE + "<ul>{% for one in z %}<li>{{ one }}: {{ x }}</li>{% endfor %}</ul>{{ y }}",
+    "conditions": STYLE + "{% if x and not y == 'pro' %}<p>{{ x }}</p>{% elif y > 1 %}<b>{{ y }}</b>{% endif %}{{ y }}",
+    "fields of items": STYLE + "{{ y }}<ul>{% for one in z %}<li>{{ one.k }}: {{ x }}</li>{% endfor %}</ul>",
     "a filter": STYLE + "<p>{{ x|upper }} {{ y|default('none') }} {{ x|safe }}</p>",
     "a macro": "{% macro bold(text) %}<b>{{ text }}</b>{% endmacro %}<p>{{ bold(x) }} {{ y }}</p>",
     "a long line": "<p>" + "word " * 14 + "{{ x }}{{ y }} " + "word " * 20 + "{{ y }}</p>",
@@ -44,7 +47,8 @@ ODD: list[Any] = [
     "a\x00b", "<b>bold</b>", "&amp;", "'\"", "javascript:alert(1)", "mailto:a@example.com", "https://a.example/?a=b c",
     "https://example.com/" + "p" * 90, "https://example.com/?q=" + "é" * 40, "w" * 75, "w" * 76, "w " * 40, "." * 80,
     "你好" * 20, "\N{PILE OF POO}" * 9, "\u2028", "\ud800", "\x85", "a" * 31, "b" * 15, 0, -1.5, True, None,
-    Decimal("1.10"), Markup("<i>x</i>"), ["a", "b"], {"k": "v"}, "ü" * 30, "x y", "\t", "e\u0301", "\u200b", "A" * 999,
+    Decimal("1.10"), Markup("<i>x</i>"), ["a", "b"], {"k": "v"}, {"k": "ü<"}, "ü" * 30, "x y", "\t", "e\u0301",
+    "\u200b", "A" * 999,
 ]  # fmt: skip
 cells = st.one_of(st.sampled_from(ODD), st.text(max_size=90), st.text("abc.=<& é", max_size=40))
 rows = st.lists(st.tuples(cells, cells, st.lists(cells, max_size=3)), min_size=2, max_size=9)
@@ -56,7 +60,8 @@ def composer(folder: Path, body: str, text: str = "", **more: Any) -> Composer:
     if text:
         (folder / "body.txt").write_text(text, encoding="utf-8")
         more["text"] = "body.txt"
-    found = ComposeSection(**{"subject": "{{ y }} for you", "html": "body.html", **more})
+    own = {"subject": "{{ y }} for you", "html": "body.html", "headers": {"X-Own": "own: {{ x }}"}}
+    found = ComposeSection(**{**own, "unsubscribe": "https://example.com/u/{{ unsubscribe_token }}", **more})
     brief = Brief(
         Identity("gazette", "", 1, b"0123456789abcdef"), Mailbox("", "news@example.com"), None, None, found, folder,
         ("x", "y", "z"),
@@ -66,7 +71,17 @@ def composer(folder: Path, body: str, text: str = "", **more: Any) -> Composer:
 
 def people(values: list[Any]) -> list[tuple[Recipient, float]]:
     return [
-        (Recipient(at, f"r{at}@example.com", f"r{at}", "", at + 2, {"x": x, "y": y, "z": z}), 1.7e9)
+        (
+            Recipient(
+                at,
+                f"r{at}@example.com",
+                f"r{at}",
+                y if at % 2 and type(y) is str else "",
+                at + 2,
+                {"x": x, "y": y, "z": z},
+            ),
+            1.7e9,
+        )
         for at, (x, y, z) in enumerate(values)
     ]
 
@@ -113,8 +128,21 @@ def test_usual_rows_are_made_by_columns(tmp_path: Path, body: str, text: str, mo
     assert letters == [made.compose(*one) for one in asked]
 
 
+def test_letters_that_differ_from_those_made_alone_are_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = composer(tmp_path, f"{BODIES['a loop']}<p>{ENOUGH}</p>")
+    asked = people([(x.replace(" ", "-"), "pro", z) for x, _, z in plain(20)])
+    alone = [made.compose(*one) for one in asked]
+    right = UsualLetters._letter
+    monkeypatch.setattr(UsualLetters, "_letter", lambda *given: right(*given)._replace(content=b"another"))
+    assert made.compose_all(asked) == alone
+    assert made.compose_all(asked) == alone
+    assert "letters made together differ" in caplog.text
+
+
 def test_one_odd_row_leaves_the_others_of_its_portion_by_columns(tmp_path: Path) -> None:
-    made = composer(tmp_path, BODIES["values"], TEXTS["lines"])
+    made = composer(tmp_path, BODIES["values"], TEXTS["lines"], headers={})
     values: list[Any] = plain(12)
     values[5] = ("two\nlines", "x", [])
     values[7] = ("\ud800", "x", [])

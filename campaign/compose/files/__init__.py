@@ -1,0 +1,1 @@
+"""The files of letters: opened once, and only from under the root."""
