@@ -103,6 +103,7 @@ def cli(context: click.Context) -> None:
 def main() -> None:
     """Run the command line and exit with the contract's code."""
     open_standard_streams()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for some takes longer than most commands
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(standalone_mode=False)

@@ -7,26 +7,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from campaign.audience.columns.template_names import column_of
-from campaign.audience.screening.screen_rows import Suppression
-from campaign.audience.sources.file_set import matching_files
 from campaign.audience.sources.kept_lists.https_list import keep_lists_in
-from campaign.compose.composer import Brief
 from campaign.config import Settings, load
 from campaign.config.campaign_secret import load_secret
 from campaign.config.feedback import OTHERS, FeedbackSection
 from campaign.config.ledger import InDoubt
-from campaign.delivery.relays.relay_rewrites import idempotency_header, rewritten
 from campaign.errors import ConfigError, StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.feedback import feedback_store, suppressed_csv
 from campaign.ledger.postgres.runs.copy_mark import campaign_file
 from campaign.ledger.recovery import read_history
 from campaign.model import Identity
-from campaign.pipeline.operate.suppression_view import told_entries
 from campaign.report.live.console import path_text
 from campaign.report.printed_commands import command_text
+
+if TYPE_CHECKING:  # loaded by the commands that use them
+    from campaign.audience.screening.suppression_list import Suppression
+    from campaign.compose.composer import Brief
 
 #: The trace id of letters that no run sends: previews, tests, checks (W3C Trace Context calls it invalid).
 NO_TRACE = "0" * 32
@@ -79,6 +78,10 @@ class Job:
 
     def brief(self, columns: tuple[str, ...], generation: int, *, test: bool = False, trace: str = NO_TRACE) -> Brief:
         """Everything that rendering needs; ``trace`` is the run's trace id, if the letters belong to a run."""
+        from campaign.audience.columns.template_names import column_of
+        from campaign.compose.composer import Brief
+        from campaign.delivery.relays.relay_rewrites import idempotency_header, rewritten
+
         campaign, compose = self.settings.campaign, self.settings.compose
         token = column_of(compose.unsubscribe_id, columns) if compose.unsubscribe_id else None
         return Brief(
@@ -98,12 +101,17 @@ class Job:
 
     def suppression(self) -> Suppression:
         """The suppressed addresses, read again: the campaign's own lists, and those derived from feedback."""
+        from campaign.audience.screening.suppression_list import Suppression
+        from campaign.pipeline.operate.suppression_view import told_entries
+
         told = told_entries(self.directory, self.settings)
         return Suppression.load(self.settings.audience, self.settings.base, told=told)
 
 
 def private_files(settings: Settings) -> Iterator[Path]:
     """Files that no letter may contain, whatever a row names: the campaign file, lists, secrets, and the runs."""
+    from campaign.audience.sources.file_set import matching_files
+
     base, audience, delivery = settings.base, settings.audience, settings.delivery
     passwords = (
         audience.password_file,

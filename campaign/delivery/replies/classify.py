@@ -167,8 +167,12 @@ def _with_hint(decision: Decision, text: str) -> Decision:
 
 @cache
 def _own_rules(tiers: tuple[str, ...]) -> tuple[Rule, ...]:
-    data = tomllib.loads(resources.files(__package__).joinpath("replies.toml").read_text(encoding="utf-8"))
-    return read_rules([table for tier in tiers for table in data[tier]])
+    return read_rules([table for tier in tiers for table in _own_tables()[tier]])
+
+
+@cache
+def _own_tables() -> Mapping[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("replies.toml").read_text(encoding="utf-8"))
 
 
 @cache
