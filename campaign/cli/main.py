@@ -40,6 +40,7 @@ COMMANDS = {
     "listen": ("listen", "Take unsubscribes and webhooks on a public host."),
     "suppression": ("suppression", "Show which addresses are left out, and why."),
     "forget": ("forget", "Erase a person from everything that the ledger keeps."),
+    "move": ("move", "Bring the runs from files into a store."),
     "resolve": ("resolve", "Settle letters in doubt from the relay's log."),
     "repair": ("repair", "Save what can be saved of a damaged journal."),
     "report": ("report", "Write the HTML report and the summary again."),

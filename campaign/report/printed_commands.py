@@ -23,7 +23,7 @@ from campaign.errors import install_extra
 NAME = "campaign"
 _VERBS = (
     "init|check|preview|test|send|retry|status|set|pause|resume|stop|cancel|collect|suppression|resolve|repair|report|stats|"
-    "forget|unsubscribe-token|schema|explain|listen"
+    "forget|unsubscribe-token|schema|explain|listen|move"
 )
 _COMMAND = re.compile(rf"(?<![\w./-])(?<!-m ){NAME}(?= (?:{_VERBS})\b)")
 _INSTALL = re.compile(re.escape(install_extra("*")).replace(r"\*", r"([a-z-]+)"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from campaign.config import Settings
 from campaign.errors import ConfigError, install_extra
 from campaign.pipeline.command_context import Job
+from campaign.report.live.console import path_text
 from campaign.system.private_file import read_private
 
 if TYPE_CHECKING:  # loaded only by who has a store
@@ -33,6 +34,17 @@ def store_of(settings: Settings, environment: Mapping[str, str] | None = None) -
     if not password and settings.ledger.store_password_file:
         password = read_private(settings.base / settings.ledger.store_password_file, "password").partition("\n")[0]
     return store_address(settings.ledger.store, password.strip())
+
+
+def needed_store(settings: Settings) -> StoreAddress:
+    """As `store_of`, for a command that needs a store. Raises ConfigError if none is set."""
+    if not settings.ledger.store:
+        raise ConfigError(
+            "This command is for a campaign with a store, and ledger.store is not set.",
+            evidence=path_text(settings.file),
+            next_step="set store under [ledger], as docs/scale.md says, then run the same command again",
+        )
+    return store_of(settings)
 
 
 def refuse_unsuited(job: Job) -> None:

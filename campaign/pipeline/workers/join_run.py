@@ -114,7 +114,7 @@ class OpenStore:
         """The copies of the edition's runs, up to date, with every shard taken over."""
         with store_errors(self.address):
             check_out(self.connection, lease)
-            mark_copies(self.job.folder, self.address.text, self.job.settings.file)
+            mark_copies(self.job.folder, self.address.text, self.job.settings.file, self.job.command("move"))
             copies = refresh_copies(self.connection, lease.edition, self.job.folder)
         yield copies
 
@@ -149,7 +149,7 @@ def _connected(address: StoreAddress, until: float) -> StoreConnection:
 
 def join_run(store: OpenStore, options: Options) -> JoinedRun | Books:
     """The run that this command serves; the row counts if nobody is left. Raises CampaignError if it cannot begin."""
-    refuse_other_ledgers(store.job.folder)
+    refuse_other_ledgers(store.job.folder, store.job.command("move"))
     while True:
         if joined := _join(store, options):
             return joined

@@ -11,7 +11,12 @@ from campaign.delivery.control_file import State
 from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.postgres.edition_lease import StoreConnection
-from campaign.ledger.postgres.runs.copy_mark import is_copy, mark_edition, refuse_other_ledgers
+from campaign.ledger.postgres.runs.copy_mark import (
+    campaign_file,
+    is_copy,
+    mark_edition,
+    refuse_other_ledgers,
+)
 from campaign.ledger.postgres.runs.run_copies import copied, refresh_copy
 from campaign.ledger.postgres.runs.stored_runs import (
     StoredStanding,
@@ -24,6 +29,8 @@ from campaign.ledger.postgres.runs.stored_runs import (
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
 from campaign.pipeline.workers.join_run import folder_to_itself, open_store
+from campaign.report.live.console import path_text
+from campaign.report.printed_commands import command_text
 from campaign.system.postgres import store_errors
 
 
@@ -72,7 +79,7 @@ def fetch_newest(job: Job) -> None:
     with _store(job) as connection, folder_to_itself(job.folder):
         found = newest_stored(connection, job.settings.campaign.name, job.edition)
         if found:
-            refuse_other_ledgers(job.folder)
+            refuse_other_ledgers(job.folder, job.command("move"))
             mark_edition(job.folder, job.settings.ledger.store, job.settings.file)
         if found and copied(job.folder / found.stamp) is None:
             refresh_copy(connection, found.run, job.folder / found.stamp)
@@ -85,7 +92,7 @@ def fetch_copies(job: Job, *, refresh: bool) -> None:
         for label, number, stamp in runs_of_campaign(connection, name):
             folder = run_folder.edition_folder(job.directory, name, label)
             with folder_to_itself(folder):
-                refuse_other_ledgers(folder)
+                refuse_other_ledgers(folder, job.command("move"))
                 mark_edition(folder, ledger.store, job.settings.file)
                 if refresh or copied(folder / stamp) is None:
                     refresh_copy(connection, number, folder / stamp)
@@ -109,6 +116,8 @@ def _store(job: Job) -> Iterator[StoreConnection]:
 def _number(run: Path) -> int:
     if copy := copied(run):
         return copy.run
+    if file := campaign_file(run):  # a move into the store was killed, or this run served before there was a store
+        refuse_other_ledgers(run.parent, command_text("move", path_text(file)))
     raise _gone(run)
 
 

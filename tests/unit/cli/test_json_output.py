@@ -23,6 +23,8 @@ from campaign.model import Outcome, Verdict
 from campaign.pipeline import preview
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
+from campaign.pipeline.workers.upkeep import move_campaign
+from campaign.pipeline.workers.upkeep.move_campaign import MovedEdition, MoveResult
 from campaign.report.live.event_console import EventConsole
 from campaign.report.live.redaction import Redactor
 from campaign.report.printed_commands import typeable
@@ -50,6 +52,7 @@ SUCCEEDS = {
     "suppression": ["suppression", "gazette.toml"],
     "forget": ["forget", "gazette.toml", "nobody@example.com"],
     "listen": ["listen", "listen.toml"],
+    "move": ["move", "stored.toml"],
     "resolve": ["resolve", "gazette.toml", "--accepted", "accepted.txt"],
     "repair": ["repair", "gazette.toml"],
     "report": ["report", "gazette.toml"],
@@ -83,6 +86,8 @@ def sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SentCampaign:
     campaign.send("ada@example.com", "bob@example.com", "eve@example.com", verdicts=left)
     campaign.job(more=FEEDBACK)
     (tmp_path / "listen.toml").write_text("[listen]\n", encoding="utf-8")
+    stored = '[ledger]\nstore = "postgresql://campaign@127.0.0.1/campaign"\n'
+    (tmp_path / "stored.toml").write_text((tmp_path / "gazette.toml").read_text("utf-8") + stored, encoding="utf-8")
     (tmp_path / "accepted.txt").write_text("<id@example.com>\n", encoding="utf-8")
     return campaign
 
@@ -94,7 +99,12 @@ def called(sent: SentCampaign, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     async def accepted(_job: Any, letters: Any, _recipients: Any) -> list[Outcome]:
         return [Outcome(one.number, Verdict.ACCEPTED, "for me@example.com", 250, "2.0.0", "r") for one in letters]
 
+    def moved(settings: Any, *, dry_run: bool) -> MoveResult:
+        edition = MovedEdition("two", 1, "20261124T080000Z", dict.fromkeys(Verdict, 1))
+        return MoveResult(settings.file, settings.ledger.store, dry_run, 3, [edition])
+
     monkeypatch.setattr(preview, "_deliver", accepted)
+    monkeypatch.setattr(move_campaign, "move", moved)
     monkeypatch.setattr(serve, "run_service", lambda _section, _state, began: began("127.0.0.1", 8025))
     token = sent.unsubscribe_token(sent.newest(), "ada@example.com")
     before = signal.getsignal(signal.SIGTERM)

@@ -28,8 +28,9 @@ from campaign.ledger.state.run_state import RunState
 LARGEST_SHARD, SMALLEST_SHARD, SHARDS = 5_000, 100, 64
 #: Octets of a file in one row of the store.
 PART = 1 << 22
-#: Files of a run's folder that belong to this machine alone.
-_OWN = frozenset({journal_reader.NAME, "store.json", "log.jsonl", "control.json", "live.json", "ballast"})
+#: Files of a run's folder that all machines need; any other belongs to one machine alone.
+_SHARED = frozenset({run_folder.PLAN, "screened.csv", "sample.eml"})
+_ADD = "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)"
 
 
 class WorkersError(UnfinishedError):
@@ -43,6 +44,20 @@ def shard_size(recipients: int) -> int:
 
 def check_out(connection: StoreConnection, lease: EditionLease) -> None:
     """Take over all shards of the edition's runs. Raises WorkersError if a worker holds one."""
+    refuse_held(connection, lease)
+    rows = connection.execute(
+        "SELECT s.run, s.shard, s.first, s.beyond FROM campaign.shard s JOIN campaign.run r USING (run) "
+        "WHERE r.edition = %s AND s.shard > 0 AND EXISTS (SELECT FROM campaign.segment g "
+        "WHERE g.run = s.run AND g.shard = s.shard) AND (NOT s.done OR EXISTS (SELECT FROM campaign.late l "
+        "WHERE l.run = s.run AND l.shard = s.shard AND NOT l.merged))",
+        (lease.edition,),
+    ).fetchall()
+    for row in rows:
+        _take_over(connection, lease, StoredShard(*row))
+
+
+def refuse_held(connection: StoreConnection, lease: EditionLease) -> None:
+    """Raise WorkersError if a worker holds a shard of the edition's runs."""
     held = connection.execute(
         "SELECT DISTINCT s.holder FROM campaign.shard s JOIN campaign.run r USING (run) "
         "WHERE r.edition = %s AND s.until > clock_timestamp()",
@@ -54,15 +69,6 @@ def check_out(connection: StoreConnection, lease: EditionLease) -> None:
             evidence=[str(row[0]) for row in held],
             next_step="campaign stop RUN ends them in good order; then the same command again",
         )
-    rows = connection.execute(
-        "SELECT s.run, s.shard, s.first, s.beyond FROM campaign.shard s JOIN campaign.run r USING (run) "
-        "WHERE r.edition = %s AND s.shard > 0 AND EXISTS (SELECT FROM campaign.segment g "
-        "WHERE g.run = s.run AND g.shard = s.shard) AND (NOT s.done OR EXISTS (SELECT FROM campaign.late l "
-        "WHERE l.run = s.run AND l.shard = s.shard AND NOT l.merged))",
-        (lease.edition,),
-    ).fetchall()
-    for row in rows:
-        _take_over(connection, lease, StoredShard(*row))
 
 
 def check_in(
@@ -78,32 +84,49 @@ def check_in(
 
     ``to_serve`` is the run that workers are to serve next, with ``resend`` also its doubts.
     """
-    changed: dict[Path, RunCopy] = {}
     with connection.transaction():
         lease.confirm(connection)
-        for run in run_folder.runs(folder):
-            journal, before = run / journal_reader.NAME, copies.get(run.name)
-            if not run_folder.has_journal(run):
-                continue
-            octets = journal.stat().st_size
-            if before is not None and before.octets == octets and run.name != to_serve:
-                continue
-            history = read_history(run)
-            number = before.run if before else _new_run(connection, lease, run, history)
-            _add_tail(connection, lease, number, journal, before.octets if before else 0)
-            serve = run.name == to_serve or not history.finished
-            _set_shards(connection, number, history, resend=resend and run.name == to_serve)
-            connection.execute(
-                "UPDATE campaign.run SET open = %(open)s, exit_code = %(code)s, "
-                "state = CASE WHEN %(open)s THEN state ELSE 'run' END WHERE run = %(run)s",
-                {
-                    "open": serve and not history.abandoned,
-                    "code": history.ended.exit_code if history.ended else None,
-                    "run": number,
-                },
-            )
-            changed[run] = RunCopy(number, *last_segment(connection, number), octets)
+        changed = add_changes(connection, lease, folder, copies, to_serve=to_serve, resend=resend)
     return {**copies, **{run.name: note_copy(run, copy) for run, copy in changed.items()}}
+
+
+def add_changes(
+    connection: StoreConnection,
+    lease: EditionLease,
+    folder: Path,
+    copies: Mapping[str, RunCopy],
+    *,
+    to_serve: str = "",
+    resend: bool = False,
+) -> dict[Path, RunCopy]:
+    """Add what `check_in` adds, inside its transaction; returns the copies that have changed.
+
+    A rehearsal, which only a move brings here, is never open to be served.
+    """
+    changed: dict[Path, RunCopy] = {}
+    for run in run_folder.runs(folder):
+        journal, before = run / journal_reader.NAME, copies.get(run.name)
+        if not run_folder.has_journal(run):
+            continue
+        octets = journal.stat().st_size
+        if before is not None and before.octets == octets and run.name != to_serve:
+            continue
+        history = read_history(run)
+        number = before.run if before else _new_run(connection, lease, run, history)
+        _add_tail(connection, lease, number, journal, before.octets if before else 0)
+        serve = run.name == to_serve or not history.finished
+        _set_shards(connection, number, history, resend=resend and run.name == to_serve)
+        connection.execute(
+            "UPDATE campaign.run SET open = %(open)s, exit_code = %(code)s, "
+            "state = CASE WHEN %(open)s THEN state ELSE 'run' END WHERE run = %(run)s",
+            {
+                "open": serve and not history.abandoned and not history.rehearsal,
+                "code": history.ended.exit_code if history.ended else None,
+                "run": number,
+            },
+        )
+        changed[run] = RunCopy(number, *last_segment(connection, number), octets)
+    return changed
 
 
 def _take_over(connection: StoreConnection, lease: EditionLease, span: StoredShard) -> None:
@@ -128,10 +151,7 @@ def _take_over(connection: StoreConnection, lease: EditionLease, span: StoredSha
 
 
 def _insert(connection: StoreConnection, lease: EditionLease, run: int, shard: int, seq: int, lines: bytes) -> None:
-    connection.execute(
-        "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)",
-        (run, shard, seq, lease.token, pack(lines)),
-    )
+    connection.execute(_ADD, (run, shard, seq, lease.token, pack(lines)))
 
 
 def _new_run(connection: StoreConnection, lease: EditionLease, folder: Path, history: RunState) -> int:
@@ -151,7 +171,7 @@ def _new_run(connection: StoreConnection, lease: EditionLease, folder: Path, his
                 copy.write_row((run, shard, first, beyond, False, [0] * len(VERDICTS)))
         with cursor.copy("COPY campaign.file (run, name, part, data) FROM STDIN") as copy:
             for path in sorted(folder.iterdir()):
-                if path.is_file() and path.name not in _OWN and not path.name.startswith("."):
+                if path.is_file() and path.name in _SHARED:
                     for part, data in enumerate(_parts(path)):
                         copy.write_row((run, path.name, part, pack(data)))
     return run
@@ -179,9 +199,13 @@ def _add_tail(connection: StoreConnection, lease: EditionLease, run: int, journa
         record = line[1]
         return record.number // size + 1 if isinstance(record, Intent | VerdictRecord) else 0
 
-    for shard, found in groupby(records_of(StoredShard(run, 0, 0, 0), lines), key=shard_of):
-        seqs[shard] = seqs.get(shard, 0) + 1
-        _insert(connection, lease, run, shard, seqs[shard], b"".join(line for line, _ in found))
+    def segments() -> Iterator[tuple[int, int, int, int, bytes]]:
+        for shard, found in groupby(records_of(StoredShard(run, 0, 0, 0), lines), key=shard_of):
+            seqs[shard] = seqs.get(shard, 0) + 1
+            yield run, shard, seqs[shard], lease.token, pack(b"".join(line for line, _ in found))
+
+    with connection.cursor() as cursor:  # one journal may be cut into many segments
+        cursor.executemany(_ADD, segments())
 
 
 def _set_shards(connection: StoreConnection, run: int, history: RunState, *, resend: bool) -> None:

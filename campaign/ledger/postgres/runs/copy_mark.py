@@ -46,20 +46,26 @@ def campaign_file(run: Path) -> Path | None:
         ) from None
 
 
-def refuse_other_ledgers(folder: Path) -> None:
-    """Raise ConfigError if this edition has runs on files: whoever they served would be served again."""
-    if kept := [run for run in run_folder.runs(folder) if not (run / COPY).exists() and _has_begun(run)]:
+def refuse_other_ledgers(folder: Path, move: str) -> None:
+    """Raise ConfigError if this edition has runs on files: whoever they served would be served again.
+
+    ``move`` is the command that brings them into the store.
+    """
+    if kept := [run for run in runs_on_files(folder) if has_begun(run)]:
         raise ConfigError(
             "This edition has runs on files, which the store does not know, so people would be served twice.",
             evidence=str(kept[-1]),
-            next_step="give the campaign another edition, or leave ledger.store out for this one",
+            next_step=f"bring them into the store: {move} --dry-run",
         )
 
 
-def _has_begun(run: Path) -> bool:
+def runs_on_files(folder: Path) -> list[Path]:
+    """The runs in an edition's folder that are no copies, oldest first; those without a journal are left out."""
+    return [run for run in run_folder.runs(folder) if run_folder.has_journal(run) and not (run / COPY).exists()]
+
+
+def has_begun(run: Path) -> bool:
     """Whether a run was served: its journal has more than the line with which it was made."""
-    if not run_folder.has_journal(run):
-        return False
     with (run / journal_reader.NAME).open("rb") as journal:
         return bool(journal.readline() and journal.readline())
 

@@ -42,13 +42,13 @@ class RunCopy:
     octets: int
 
 
-def mark_copies(folder: Path, store: str, file: Path) -> None:
+def mark_copies(folder: Path, store: str, file: Path, move: str) -> None:
     """Mark an edition's folder, and remove runs in it that are in no store; the caller holds the edition.
 
     Such a run was being made when its process was killed, and has served nobody. One that has served is on files:
-    ConfigError.
+    ConfigError, with the command ``move`` as the next step.
     """
-    refuse_other_ledgers(folder)
+    refuse_other_ledgers(folder, move)
     mark_edition(folder, store, file)
     try:
         for run in run_folder.runs(folder):

@@ -21,6 +21,8 @@ from campaign.ledger.postgres.runs.copy_mark import (
 from campaign.ledger.postgres.runs.run_copies import mark_copies
 from campaign.ledger.repair import repair
 
+MOVE = "campaign move gazette.toml"
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
@@ -47,11 +49,11 @@ def test_a_copy_is_not_changed_by_what_changes_files_alone(run: Path, tmp_path: 
 
 def test_a_run_that_was_only_made_may_give_way_and_one_that_was_served_never(run: Path, tmp_path: Path) -> None:
     mark_edition(run.parent, "postgresql://db/x", tmp_path / "gazette.toml")
-    refuse_other_ledgers(run.parent)
+    refuse_other_ledgers(run.parent, MOVE)
     served = checkpoint.Checkpoint(run)
     served.close()
     with pytest.raises(ConfigError, match="served twice"):
-        mark_copies(run.parent, "postgresql://db/x", tmp_path / "gazette.toml")
+        mark_copies(run.parent, "postgresql://db/x", tmp_path / "gazette.toml", MOVE)
     assert run.is_dir()
 
 
@@ -63,5 +65,6 @@ def test_a_run_on_files_is_no_copy_and_is_not_continued_in_a_store(run: Path, tm
     refuse_copies(run.parent)
     assert campaign_file(run) is None
     checkpoint.Checkpoint(run).close()
-    with pytest.raises(ConfigError, match="served twice"):
-        refuse_other_ledgers(run.parent)
+    with pytest.raises(ConfigError, match="served twice") as refused:
+        refuse_other_ledgers(run.parent, MOVE)
+    assert refused.value.next_step == f"bring them into the store: {MOVE} --dry-run"

@@ -1,0 +1,1 @@
+"""Changing a store as a whole: runs moved into it, and damaged ones repaired."""
