@@ -19,7 +19,7 @@ from campaign.exit_codes import ExitCode
     epilog=lesson(
         "campaign listen listen.toml",
         "campaign listen listen.toml --host 0.0.0.0 --port 8025",
-        codes="0 ended by SIGTERM or SIGINT, 73 the folder cannot be written or the port is in use, "
+        codes="0 ended by SIGTERM or SIGINT, 73 nothing can be stored there or the port is in use, "
         "78 the listen file is wrong",
         more="docs/listen.md",
     ),
@@ -50,14 +50,13 @@ def listen_command(file: Path, host: str | None, port: int | None, as_json: bool
 
     campaign = settings.listen.campaign
     state = open_state(settings, knows=known_tokens(settings.path(campaign)) if campaign else None)
-    events = settings.path(settings.listen.events)
 
     def began(at: str, bound: int) -> None:
         if as_json:
-            print_json({"host": at, "port": bound, "events": str(events)})
+            print_json({"host": at, "port": bound, "events": settings.place})
         else:
             with contextlib.suppress(OSError):
-                click.echo(f"listening on http://{at}:{bound}, storing in {events}", err=True)
+                click.echo(f"listening on http://{at}:{bound}, storing in {settings.place}", err=True)
 
     run_service(settings.listen, state, began)
     return ExitCode.DONE

@@ -32,8 +32,8 @@ class FeedbackSourceSection(Section):
     url: str = Field(
         description="imaps://user@host/FOLDER, imap:// (STARTTLS), pop3s://user@host, pop3://, maildir:PATH, "
         "mbox:PATH, postfix-log:PATH, sqs://HOST/ACCOUNT/QUEUE, events:PATH, listen:PATH, listen:https://HOST, "
-        "a provider's lists (sendgrid:, mailgun:DOMAIN, postmark:, brevo:, sparkpost:, mailjet:, resend:), "
-        "or - for one message on standard input",
+        "listen:s3://BUCKET/PREFIX, a provider's lists (sendgrid:, mailgun:DOMAIN, postmark:, brevo:, sparkpost:, "
+        "mailjet:, resend:), or - for one message on standard input",
         json_schema_extra={"pattern": rf"^(-$|{'|'.join((*SERVERS, *OTHERS, *PROVIDER_LISTS))})"},
     )
     password_file: Path | None = Field(

@@ -111,10 +111,14 @@ def _listen(settings: FeedbackSourceSection, around: SourceSurroundings, name: s
     from campaign.feedback.listened.listened_source import ListenedSource
     from campaign.feedback.mailboxes.servers.server_trust import server_trust
 
-    if name.startswith("https://"):
+    if name.startswith(("https://", "s3://")):
         trust = server_trust(around.path(str(settings.tls_ca_file)) if settings.tls_ca_file is not None else None)
-        host = ListenedHost(name, around.password, trust)
-        return ListenedSource(host, around.progress_file("listen", name))
+        progress_file = around.progress_file("listen", name)
+        if name.startswith("https://"):
+            return ListenedSource(ListenedHost(name, around.password, trust), progress_file)
+        from campaign.feedback.listened.listened_bucket import open_listened_bucket
+
+        return ListenedSource(open_listened_bucket(name, around.environment, around.password, trust), progress_file)
     path = around.path(name)
     return ListenedSource(ListenedFolder(path), around.progress_file("listen", str(path)))
 

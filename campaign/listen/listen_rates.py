@@ -1,4 +1,4 @@
-"""Limits for refused requests: per network, and for all together. Requests with a token are not counted per network."""
+"""Limits of requests: of refused ones per network and for all together, and of unsubscribes for all together."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ PER_NETWORK, IN_SUM = 60, 6000
 #: Networks that are remembered; then the one that was seen first is forgotten.
 MOST_NETWORKS = 10_000
 MINUTE = 60.0
+#: A token counts once more for each of so many characters that it is long; ours have fewer, unless addresses are long.
+LONG_TOKEN = 500
 
 
 @dataclass(slots=True)
@@ -18,12 +20,12 @@ class _Bucket:
     left: float
     at: float
 
-    def take(self, most: int, now: float) -> bool:
+    def take(self, most: int, now: float, cost: int = 1) -> bool:
         self.left = min(most, self.left + max(0.0, now - self.at) * most / MINUTE)
         self.at = now
-        if self.left < 1:
+        if self.left < cost:
             return False
-        self.left -= 1
+        self.left -= cost
         return True
 
 
@@ -45,6 +47,18 @@ class ListenRates:
         if len(self._networks) > MOST_NETWORKS:
             self._networks.popitem(last=False)
         return bucket.take(self._per_network, now) and self._sum.take(self._in_sum, now)
+
+
+class ClickRate:
+    """Counts unsubscribes that are to be stored, ``most`` a minute, so that invented ones do not fill the disk."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._bucket = _Bucket(most, 0.0)
+
+    def allows(self, token: str, now: float) -> bool:
+        """Count an unsubscribe; whether it may be stored."""
+        return self._bucket.take(self._most, now, 1 + len(token) // LONG_TOKEN)
 
 
 def network_of(address: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from campaign.feedback.listened.listened_files import ListenedFolder
 from campaign.feedback.listened.listened_record import LONGEST_BODY, clicked, hooked
 from campaign.feedback.listened.listened_store import is_file_name
 from campaign.listen.bounded_body import BodyRefused, read_body
@@ -47,7 +49,7 @@ async def unsubscribe_link(request: Request, state: ListenState) -> Response:
         answer = ClickAnswer(HTTPStatus.NOT_FOUND, "broken")
     if answer.status >= HTTPStatus.BAD_REQUEST and not _in_time(request, state):
         answer = ClickAnswer(HTTPStatus.TOO_MANY_REQUESTS, "busy")
-    elif answer.store and not await state.stored(clicked(token, state.clock())):
+    elif answer.store and not (_click_in_time(token, state) and await state.stored(clicked(token, state.clock()))):
         answer = ClickAnswer(HTTPStatus.SERVICE_UNAVAILABLE, "busy")
     return _page(request, state, answer)
 
@@ -94,26 +96,25 @@ async def health(_request: Request, _state: ListenState) -> Response:
     return _told(HTTPStatus.OK)
 
 
-def _listed(state: ListenState) -> bytes:
+def _listed(folder: ListenedFolder) -> bytes:
     try:
-        return msgspec.json.encode(state.folder.files())
+        return msgspec.json.encode(folder.files())
     except FileNotFoundError:
         return b"[]"  # nothing was stored yet
 
 
-def _part(state: ListenState, name: str, offset: int) -> bytes:
-    return state.folder.read(name, offset)
+def _part(folder: ListenedFolder, name: str, offset: int) -> bytes:
+    return folder.read(name, offset)
 
 
-def _removed(state: ListenState, name: str, size: int) -> bytes:
-    state.folder.remove(name, size)
+def _removed(folder: ListenedFolder, name: str, size: int) -> bytes:
+    folder.remove(name, size)
     return b""
 
 
-async def _file_answer(work: object, state: ListenState, *arguments: object) -> Response:
-    assert callable(work)  # noqa: S101 - one of the three above
+async def _file_answer(work: Callable[..., bytes], state: ListenState, *arguments: object) -> Response:
     try:
-        content = await asyncio.to_thread(work, state, *arguments)
+        content = await asyncio.to_thread(work, state.folder, *arguments)
     except FileNotFoundError:
         return _told(HTTPStatus.NOT_FOUND)
     except OSError as error:
@@ -124,7 +125,7 @@ async def _file_answer(work: object, state: ListenState, *arguments: object) -> 
 
 def _not_allowed(request: Request, state: ListenState) -> Response | None:
     """An answer for whoever does not have the token."""
-    if not state.fetch_tokens:
+    if not state.fetch_tokens or state.folder is None:
         return _told(HTTPStatus.NOT_FOUND)
     word, _, given = request.headers.get("authorization", "").partition(" ")
     octets = given.strip().encode("utf-8", "surrogateescape") if word.lower() == "bearer" else b""
@@ -136,6 +137,14 @@ def _not_allowed(request: Request, state: ListenState) -> Response | None:
 def _in_time(request: Request, state: ListenState) -> bool:
     """Whether a refused request is within the limits."""
     return state.rates.allows(request.client.host if request.client else "", state.clock())
+
+
+def _click_in_time(token: str, state: ListenState) -> bool:
+    """Whether an unsubscribe is within the limit for all together."""
+    if state.clicks.allows(token, state.clock()):
+        return True
+    state.troubles.report("an unsubscribe was put off", "more came than clicks_per_minute in the listen file allows")
+    return False
 
 
 def _page(request: Request, state: ListenState, answer: ClickAnswer, *, closing: bool = False) -> Response:

@@ -25,7 +25,7 @@ class HttpsAnswer(NamedTuple):
     """A whole answer; names in ``headers`` are found in any case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     content: bytes
 
 

@@ -300,7 +300,7 @@ def test_the_key_may_come_from_the_campaign_file(sqs: FakeSqs, tmp_path: Path) -
 )
 def test_a_password_that_is_no_key_says_what_one_looks_like(sqs: FakeSqs, tmp_path: Path, held: str) -> None:
     source = open_queue(sqs, tmp_path, environment={}, password=lambda: held)
-    with pytest.raises(ConfigError, match=r"(?s)no access key for Amazon.*KEYID:SECRET") as raised:
+    with pytest.raises(ConfigError, match=r"(?s)no access key for the queue at Amazon.*KEYID:SECRET") as raised:
         [*source.receive()]
     assert not held or held not in str(raised.value)
     source.close()

@@ -167,6 +167,22 @@ async def test_strangers_are_told_to_wait_and_posts_with_a_token_are_not(tmp_pat
         assert (await asked(port, post()))[0] == 200
 
 
+async def test_invented_tokens_from_everywhere_fill_no_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = opened(tmp_path, "clicks_per_minute = 60\n")
+    state.clock = lambda: 1000.0
+    with serving(state) as port:
+        found = [await asked(port, post(f"{n:060d}")) for n in range(70)]
+        assert [status for status, _ in found] == [200] * 60 + [503] * 10
+        assert "retry-after: 60" in found[-1][1].lower()
+        assert (await asked(port, post(RESERVED_TOKEN)))[0] == 200
+        assert (await asked(port, request("GET", f"/u/{TOKEN}")))[0] == 200
+        state.clock = lambda: 1002.5
+        assert [(await asked(port, post(TOKEN)))[0] for _ in range(3)] == [200, 200, 503]
+    assert len(stored(tmp_path)) == 62
+    (told,) = [one.getMessage() for one in caplog.records if one.name == "campaign.listen"]
+    assert told.startswith("an unsubscribe was put off (1 times): ")
+
+
 async def test_with_the_secret_here_a_link_of_somebody_else_is_answered_404(tmp_path: Path) -> None:
     with serving(opened(tmp_path, knows=lambda token: token == TOKEN)) as port:
         assert (await asked(port, post("U" * 60)))[0] == 404

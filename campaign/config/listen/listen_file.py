@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from campaign.config.base_section import Section
 from campaign.config.listen.listen_webhook import ListenWebhookSection
@@ -20,7 +20,21 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 class ListenSection(Section):
     """Where requests come in, where they are stored, and how the page looks."""
 
-    events: Path = Field(Path("events"), description="folder of the stored requests")
+    events: str = Field(
+        "events",
+        min_length=1,
+        description="folder of the stored requests, or a bucket: s3://BUCKET/PREFIX?region=REGION, with "
+        "endpoint=https://HOST in place of region if it is not Amazon's",
+    )
+    bucket_key_file: Path | None = Field(
+        None, description="file with the bucket's access key, KEYID:SECRET, mode 0600, if it is not in the environment"
+    )
+    bucket_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the certificate of the bucket's server"
+    )
+    clicks_per_minute: int = Field(
+        60_000, ge=60, description="unsubscribes that are stored in a minute; what is above is answered 503"
+    )
     host: str = Field("127.0.0.1", description="address to listen on; a web server with TLS passes requests on to it")
     port: int = Field(8025, ge=0, le=65535, description="port to listen on; 0 chooses a free one")
     proxies: str = Field(
@@ -38,6 +52,11 @@ class ListenSection(Section):
     privacy: str = Field("", description="https address of a privacy page, linked from the page")
     imprint: str = Field("", description="https address of an imprint, linked from the page")
     webhook: tuple[ListenWebhookSection, ...] = Field((), description="providers whose webhooks are taken")
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether requests are stored in a bucket."""
+        return self.events.startswith("s3://")
 
     @field_validator("colour")
     @classmethod
@@ -62,6 +81,14 @@ class ListenSection(Section):
                 raise ValueError(f"two webhooks have the address {one}; give one of them a path")
         return webhooks
 
+    @model_validator(mode="after")
+    def _one_place(self) -> ListenSection:
+        if self.in_bucket and self.fetch_token_file:
+            raise ValueError("fetch_token_file has no meaning with a bucket; collect fetches from the bucket itself")
+        if not self.in_bucket and (self.bucket_key_file or self.bucket_ca_file):
+            raise ValueError('bucket_key_file and bucket_ca_file need a bucket: events = "s3://BUCKET/PREFIX"')
+        return self
+
 
 class ListenFile(Section):
     """The sections of a listen file."""
@@ -78,6 +105,11 @@ class ListenSettings(ListenFile):
     def path(self, name: Path) -> Path:
         """The absolute form of a path in the file."""
         return self.base / name
+
+    @property
+    def place(self) -> str:
+        """Where requests are stored: a folder, or a bucket."""
+        return self.listen.events if self.listen.in_bucket else str(self.path(Path(self.listen.events)))
 
 
 def load_listen(file: Path, changes: Mapping[str, Any] | None = None) -> ListenSettings:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from campaign.feedback.listened.listened_store import CHUNK, StoredFile, is_file_name
+from campaign.feedback.listened.listened_store import CHUNK, StoredFile, is_file_name, new_file_name
 from campaign.system.atomic_file import make_folders, sync_folder
 
 #: A file of this size in octets, or of this age in seconds, is closed, so that it can be removed once it is collected.
@@ -66,7 +65,7 @@ class ListenedWriter:
         make_folders(self._folder)
         while True:
             now = self._clock()
-            path = self._folder / f"{int(now * 1000):013d}-{secrets.token_hex(8)}.jsonl"
+            path = self._folder / new_file_name(now)
             file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file).st_nlink:
@@ -111,8 +110,8 @@ class ListenedFolder:
             file.seek(offset)
             return file.read(CHUNK)
 
-    def remove(self, name: str, size: int) -> None:
-        """Remove the file if it still has this size, unless a process holds its lock."""
+    def remove(self, name: str, size: int) -> bool:
+        """Remove the file if it still has this size, unless a process holds its lock; whether it is gone."""
         path = self._folder / name
         with suppress(FileNotFoundError, BlockingIOError):
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -122,6 +121,7 @@ class ListenedFolder:
                     path.unlink(missing_ok=True)
             finally:
                 os.close(file)
+        return not path.exists()
 
     def close(self) -> None:
         """Nothing is kept open."""

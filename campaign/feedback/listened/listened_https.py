@@ -47,9 +47,10 @@ class ListenedHost:
         """A part of a file."""
         return self._asked("GET", f"/events/{name}?from={offset}")
 
-    def remove(self, name: str, size: int) -> None:
+    def remove(self, name: str, size: int) -> bool:
         """Remove a file that is closed and has this size."""
         self._asked("DELETE", f"/events/{name}?size={size}")
+        return True
 
     def close(self) -> None:
         """Close the connection. Never raises."""

@@ -150,19 +150,22 @@ class ListenedSource:
     def _remove(self, file: StoredFile) -> None:
         name = file.name
         try:
-            self._store.remove(name, file.size)
+            gone = self._store.remove(name, file.size)
         except OSError as error:
             raise StorageError(
                 f"{self.name} cannot be cleared of what was collected.",
                 evidence=f"{name}: {error.strerror or error}",
                 next_step="let this user write there, then run the same command again: nothing counts twice",
             ) from None
-        del self._progress[name], self._ends[name]
+        del self._ends[name]
+        if gone:
+            del self._progress[name]
 
     def _save(self) -> None:
         try:
             make_folders(self._progress_file.parent)
-            write_atomically(self._progress_file, msgspec.json.encode(self._progress))
+            read = {name: one for name, one in self._progress.items() if one.offset or one.kept}
+            write_atomically(self._progress_file, msgspec.json.encode(read))
         except OSError as error:
             raise StorageError(
                 f"How far {self.name} has been read cannot be written down.",

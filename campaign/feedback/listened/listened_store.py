@@ -1,8 +1,9 @@
-"""The interface of a place that holds files of stored requests: a folder here, or another host's over https."""
+"""The interfaces of a place that holds files of stored requests: a folder here or at another host, or a bucket."""
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -31,11 +32,26 @@ class ListenedStore(Protocol):
     def read(self, name: str, offset: int) -> bytes:
         """At most `CHUNK` octets of a file from ``offset``."""
 
-    def remove(self, name: str, size: int) -> None:
-        """Remove a closed file, if it still has this size; none is there if it was removed before."""
+    def remove(self, name: str, size: int) -> bool:
+        """Remove a closed file, if it still has this size; whether it is gone."""
 
     def close(self) -> None:
         """Close connections. Never raises."""
+
+
+class RecordWriter(Protocol):
+    """Appends records durably. Used by one thread at a time."""
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Make these lines durable, all of them at once. None of them counts if it raises OSError."""
+
+    def close(self) -> None:
+        """Close what is open: all that was appended is durable already."""
+
+
+def new_file_name(now: float) -> str:
+    """The name of a new file of records: when it began, and what no other file has."""
+    return f"{int(now * 1000):013d}-{secrets.token_hex(8)}.jsonl"
 
 
 def is_file_name(text: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from campaign.config.listen.listen_file import ListenSection, load_listen
 from campaign.errors import ConfigError
 from campaign.feedback.listened.listened_record import RESERVED_TOKEN
-from campaign.listen.listen_rates import MOST_NETWORKS, ListenRates, network_of
+from campaign.listen.listen_rates import MOST_NETWORKS, ClickRate, ListenRates, network_of
 from campaign.listen.one_click import answer_click
 from campaign.listen.seldom_log import SeldomLog
 from campaign.listen.unsubscribe_page import STATES, WORDS, UnsubscribePage, preferred_language, text_colour
@@ -167,3 +167,41 @@ def test_options_replace_keys_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "listen.toml"
     file.write_text("[listen]\nport = 1\n")
     assert load_listen(file, {"port": 2}).listen.port == 2
+
+
+def test_unsubscribes_are_limited_in_sum_and_a_thousand_a_second_are_within_the_default() -> None:
+    rate = ClickRate(ListenSection().clicks_per_minute)
+    seconds = [sum(rate.allows("T" * 120, 1000.0 + second) for _ in range(1000)) for second in range(180)]
+    assert seconds == [1000] * 180
+    flood = sum(rate.allows("T" * 120, 1180.0) for _ in range(200_000))
+    assert 60_000 <= flood <= 61_000
+    assert not rate.allows("T" * 120, 1180.0)
+    assert rate.allows("T" * 120, 1180.1)
+
+
+def test_a_long_token_counts_for_several() -> None:
+    rate = ClickRate(100)
+    assert sum(rate.allows("T" * 2000, 1.0) for _ in range(100)) == 20
+
+
+def test_a_clock_that_is_set_back_gives_nothing_away() -> None:
+    rate = ClickRate(60)
+    assert sum(rate.allows("T" * 60, 1000.0) for _ in range(100)) == 60
+    assert not rate.allows("T" * 60, 10.0)
+    assert rate.allows("T" * 60, 11.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('events = "s3://events"\nfetch_token_file = "t"', "fetch_token_file has no meaning with a bucket"),
+        ('bucket_key_file = "k"', "need a bucket"),
+        ('events = ""', "at least 1 character"),
+        ("clicks_per_minute = 0", "greater than or equal to 60"),
+    ],
+)
+def test_a_listen_file_has_one_place_for_what_is_stored(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "listen.toml").write_text(f"[listen]\n{text}\n")
+    with pytest.raises(ConfigError) as told:
+        load_listen(tmp_path / "listen.toml")
+    assert why in str(told.value)

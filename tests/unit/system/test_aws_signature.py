@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.system.aws_signature import AwsCredentials, SigningScope, sign_request
+from campaign.system.aws_signature import AwsCredentials, SigningScope, sign_request, signed_query
 
 KEY = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 EXAMPLE_TIME = dt.datetime(2015, 8, 30, 12, 36, tzinfo=dt.UTC).timestamp()
@@ -84,6 +84,34 @@ def by_botocore(headers: dict[str, str], body: bytes, key: Credentials, region: 
     text = signer.string_to_sign(request, signer.canonical_request(request))
     signer._inject_signature_to_request(request, signer.signature(text, request))
     return request.headers["Authorization"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    method=st.sampled_from(["GET", "PUT", "DELETE"]),
+    body=st.binary(max_size=50),
+    query=st.dictionaries(st.sampled_from(["prefix", "list-type", "continuation-token"]), st.text(max_size=20)),
+)
+def test_amazons_own_library_signs_requests_to_a_bucket_the_same(
+    method: str, body: bytes, query: dict[str, str]
+) -> None:
+    now, path = 1_795_000_000, "/events/news/0000000000001-0a.jsonl"
+    headers = {"Host": "s3.eu-west-1.amazonaws.com", "Range": "bytes=0-9"}
+    ours = sign_request(headers, body, KEY, SigningScope("eu-west-1", "s3"), now, method=method, path=path, query=query)
+    request = AWSRequest(method, f"https://{headers['Host']}{path}", dict(headers), body, params=query)
+    stamp = ours["X-Amz-Date"]
+    request.context["timestamp"] = stamp
+    request.headers["X-Amz-Date"] = stamp
+    signer = auth.S3SigV4Auth(Credentials(KEY.key_id, KEY.secret), "s3", "eu-west-1")
+    request.headers["X-Amz-Content-SHA256"] = ours["X-Amz-Content-SHA256"]
+    expected = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    assert ours["Authorization"].endswith(f"Signature={expected}")
+
+
+def test_a_query_is_sent_in_the_form_that_is_signed() -> None:
+    assert (
+        signed_query({"prefix": "a/b c~", "list-type": "2", "x": "+é"}) == "list-type=2&prefix=a%2Fb%20c~&x=%2B%C3%A9"
+    )
 
 
 def test_a_key_is_printed_without_its_secrets() -> None:
