@@ -57,7 +57,7 @@ class InlineRenderer:
         return made
 
     def _make(self, first: Recipient, most: int) -> Letter | Unrenderable:
-        """The letter of ``first``. Those that follow are rendered with it, ``most`` in all, in portions, as time allows."""
+        """The letter of ``first``, rendered with those that follow, ``most`` in all, in portions, as time allows."""
         until, octets_left, rest = self._began + LONGEST, HEAVIEST, most
         made: list[Letter | Unrenderable] = []
         recipients = [first, *self._following(first, self._portion(most) - 1)]
