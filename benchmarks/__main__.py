@@ -16,7 +16,19 @@ import time
 
 from benchmarks import experiments, profiling, report, sink
 
-PARTS = ("loopback", "start_up", "far", "stages", "options", "messages", "kills", "resume", "sizes", "processes")
+PARTS = (
+    "loopback",
+    "start_up",
+    "far",
+    "stages",
+    "options",
+    "messages",
+    "kills",
+    "resume",
+    "sizes",
+    "lengths",
+    "processes",
+)
 
 
 def main() -> None:

@@ -30,6 +30,9 @@ CONNECTIONS = 20
 class Scale:
     """How much is measured. ``rows`` by key of the peer; slow ones serve the first of the same rows.
 
+    ``sizes`` and ``lengths`` have the rounds for each number of rows, of ours alone and of every sender; a slow one
+    takes part up to the number of its ``rows``.
+
     Nodemailer serves as many as we do, so that starting and warming up weigh alike in its ratios, which are goals.
     """
 
@@ -38,6 +41,7 @@ class Scale:
     far_rounds: int
     far_rows: dict[str, int]
     sizes: dict[int, int]
+    lengths: dict[int, int]
     options_rows: int
     options_rounds: int
     processes_rows: int
@@ -47,10 +51,20 @@ class Scale:
 
 QUICK = Scale(
     rounds=3,
-    rows={"campaign": 20_000, "nodemailer": 20_000, "plain": 2_000, "smtplib": 800, "mailmerge": 800, "emails": 300},
+    rows={
+        "campaign": 20_000,
+        "nodemailer": 20_000,
+        "go": 20_000,
+        "go_one": 20_000,
+        "plain": 2_000,
+        "smtplib": 800,
+        "mailmerge": 800,
+        "emails": 300,
+    },
     far_rounds=2,
     far_rows={"campaign": 6_000, "ready": 1_500, "nodemailer": 2_000},
     sizes={1_000: 3, 10_000: 3, 100_000: 1},
+    lengths={10: 3, 100: 3, 1_000: 3},
     options_rows=3_000,
     options_rounds=3,
     processes_rows=60_000,
@@ -62,6 +76,8 @@ FULL = Scale(
     rows={
         "campaign": 20_000,
         "nodemailer": 20_000,
+        "go": 20_000,
+        "go_one": 20_000,
         "plain": 5_000,
         "smtplib": 2_000,
         "mailmerge": 2_000,
@@ -70,6 +86,7 @@ FULL = Scale(
     far_rounds=3,
     far_rows={"campaign": 20_000, "ready": 3_000, "nodemailer": 4_000, "plain": 1_500},
     sizes={1_000: 7, 10_000: 5, 100_000: 2, 1_000_000: 1},
+    lengths={10: 5, 100: 5, 1_000: 5, 10_000: 3},
     options_rows=5_000,
     options_rounds=3,
     processes_rows=200_000,
@@ -78,10 +95,20 @@ FULL = Scale(
 )
 TINY = Scale(
     rounds=2,
-    rows={"campaign": 500, "nodemailer": 200, "plain": 60, "smtplib": 60, "mailmerge": 60, "emails": 40},
+    rows={
+        "campaign": 500,
+        "nodemailer": 200,
+        "go": 500,
+        "go_one": 500,
+        "plain": 60,
+        "smtplib": 60,
+        "mailmerge": 60,
+        "emails": 40,
+    },
     far_rounds=1,
     far_rows={"campaign": 300, "ready": 100, "nodemailer": 100},
     sizes={200: 1, 1_000: 1},
+    lengths={10: 1, 100: 1},
     options_rows=200,
     options_rounds=1,
     processes_rows=2_000,
@@ -206,6 +233,21 @@ def sizes(wanted: dict[int, int]) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
+def lengths(senders: Sequence[Peer], scale: Scale) -> dict[int, dict[str, list[dict[str, Any]]]]:
+    """Every sender over lists of several lengths, from start to end, interleaved."""
+    found: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    with sink.smtp_sink() as server:
+        for count, rounds in scale.lengths.items():
+            able = [peer for peer in senders if count <= scale.rows[peer.key]]
+            found[count] = {peer.key: [] for peer in able}
+            with field() as ground:
+                for _ in range(rounds):
+                    for peer in able:
+                        command = peer.command(ground.folder(peer.key), server.port, count)
+                        found[count][peer.key].append(ground.one_run(peer.key, command, server, count))
+    return found
+
+
 def variants(chosen: Sequence[messages.Variant], count: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Our own settings or messages beside each other, interleaved; ``octets`` is the size of a letter."""
     found: dict[str, list[dict[str, Any]]] = {one.title: [] for one in chosen}
@@ -312,6 +354,7 @@ def everything(scale: Scale, chosen: Sequence[str]) -> dict[str, Any]:
         "kills": lambda: kills(scale.kill),
         "resume": lambda: resume.seconds_to_first_letter(scale.resume),
         "sizes": lambda: sizes(scale.sizes),
+        "lengths": lambda: lengths(senders, scale),
         "processes": lambda: processes(scale.processes_rows, scale.options_rounds),
     }
     for name, step in steps.items():

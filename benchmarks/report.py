@@ -112,6 +112,24 @@ def sizes(found: Found) -> str:
     return table(["rows", "runs", "from start to end", "messages/s", "CPU each", "peak memory"], lines) + "\n"
 
 
+def lengths(found: Found) -> str:
+    """Seconds from start to end of every sender, by length of the list; and how these compare with ours."""
+    by_length = {int(count): runs for count, runs in found["lengths"].items()}
+    lines = []
+    for key, (title, _) in found["titles"].items():
+        cells = []
+        for runs in by_length.values():
+            own, other = runs["campaign"], runs.get(key)
+            more = (
+                f" ({times(ratios(values(other, 'wall'), values(own, 'wall')))})" if other and other is not own else ""
+            )
+            cells.append(f"{middle(other, 'wall'):,.2f} s{more}" if other else "")
+        if any(cells):
+            lines.append([title, *cells])
+    head = ["sender", *(f"{count:,} rows" for count in by_length)]
+    return table(head, lines) + "\n\nIn brackets: what campaign takes of that.\n"
+
+
 def variants(runs: dict[str, list[Found]], octets: dict[str, int] | None = None) -> str:
     """Settings or messages beside each other; the first one, or the reference, is what the others are compared with."""
     base = runs.get("reference") or next(iter(runs.values()))
@@ -202,6 +220,7 @@ SECTIONS = (
     ("What ten kills cost", "kills", kills),
     ("By stage", "stages", stages),
     ("By length of the list", "sizes", sizes),
+    ("Short lists", "lengths", lengths),
     ("Going on with a large run", "resume", resumed),
     ("Settings", "options", lambda found: variants(found["options"])),
     ("Several processes", "processes", processes),

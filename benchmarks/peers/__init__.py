@@ -7,8 +7,10 @@ its reason. Nothing is measured here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks import ours, rows
+from campaign.compose.html.css.css_inliner import Styles
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "campaign-benchmarks"
@@ -77,6 +80,20 @@ def node() -> tuple[str, Path]:
     return program, place
 
 
+@cache
+def go() -> Path:
+    """The sender in Go, built at first use, with the toolchain's standard library alone. Raises Missing."""
+    program, source = shutil.which("go"), HERE / "go" / "main.go"
+    if not program:
+        raise Missing("go is not installed")
+    place = CACHE / "go" / hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    sender = place / "sender"
+    if not sender.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        _do([program, "build", "-o", str(sender), str(source)])
+    return sender
+
+
 def _do(command: Command, folder: Path | None = None) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -98,6 +115,9 @@ def versions() -> dict[str, str]:
         found["node"] = subprocess.run(
             [program, "--version"], capture_output=True, text=True, check=False
         ).stdout.strip()
+    if program := shutil.which("go"):
+        said = subprocess.run([program, "version"], capture_output=True, text=True, check=False).stdout.split()
+        found["go"] = " ".join(said[2:3]).removeprefix("go")
     return found
 
 
@@ -121,6 +141,35 @@ def _python_emails(folder: Path, port: int, count: int) -> Command:
 def _nodemailer(folder: Path, port: int, count: int) -> Command:
     program, place = node()
     return [program, str(place / "send.mjs"), str(_csv(folder, count)), str(ours.REFERENCE), str(port)]
+
+
+def _go(*environment: str) -> Callable[[Path, int, int], Command]:
+    def command(folder: Path, port: int, count: int) -> Command:
+        sender = go()
+        write_go_templates(folder)
+        return ["env", *environment, str(sender), str(_csv(folder, count)), str(folder), str(port)]
+
+    return command
+
+
+def write_go_templates(folder: Path) -> None:
+    """The reference templates in Go's syntax, with the styles inlined beforehand, as one writes them for listmonk."""
+    for name in ("newsletter.html", "newsletter.txt"):
+        source = (ours.REFERENCE / f"{name}.j2").read_text(encoding="utf-8")
+        if name.endswith("html"):
+            source = Styles(ours.REFERENCE, (ours.REFERENCE,), "premailer").inline(source)
+        for jinja, its in _GO_SYNTAX.items():
+            source = re.sub(jinja, its, source)
+        (folder / f"{name}.tpl").write_text(source, encoding="utf-8")
+
+
+_GO_SYNTAX = {  # in this order: what the later ones write looks like a value
+    r"\{\{ (?:item\.)?(\w+) \}\}": r"{{ .\1 }}",
+    r'\{% if (\w+) == ("\w+") %\}': r"{{ if eq .\1 \2 }}",
+    r"\{% else %\}": "{{ else }}",
+    r"\{% for item in (\w+) %\}": r"{{ range .\1 }}",
+    r"\{% end(?:if|for) %\}": "{{ end }}",
+}
 
 
 def _mailmerge(folder: Path, port: int, count: int) -> Command:
@@ -165,6 +214,9 @@ MAILMERGE = Peer(
     inlines=False,
 )
 EMAILS = Peer("emails", "python-emails, premailer per row", "no resume, no record, one connection", _python_emails)
+GO_LACKS = "no resume, no record, no inlining while it runs"
+GO = Peer("go", "Go's standard library, as listmonk sends, pool of 20", GO_LACKS, _go())
+GO_ONE = Peer("go_one", "the same Go on one core (GOMAXPROCS=1)", GO_LACKS, _go("GOMAXPROCS=1"))
 REMEMBERING = Peer("remembering", "plain Python with a file of the delivered", "", _plain("aiosmtplib", "delivered"))
 READY = Peer("ready", "aiosmtplib alone, one ready letter, 20 connections", "renders nothing", _plain("ready"))
-PEERS = (NODEMAILER, AIOSMTPLIB, SMTPLIB, MAILMERGE, EMAILS)
+PEERS = (NODEMAILER, GO, GO_ONE, AIOSMTPLIB, SMTPLIB, MAILMERGE, EMAILS)
