@@ -49,7 +49,7 @@ Printed = list[tuple[Statics, list[Any]]]
 RENDERING = 2
 #: Its name among the fingerprints. Journals of release 0.1.0 lack it: their letters have rendering version 1.
 WAY_OF_RENDERING, FIRST_RENDERING = "way of rendering", "1"
-MOST_ALIKE = 8  #: rows with the same path through the template that are compared between the two modes of inlining
+MOST_ALIKE = 4  #: rows with the same path through the template that are compared between the two modes of inlining
 _UNSHAPING = {"row_timeout", "dkim"}  # settings without effect on letters, or added separately below
 
 

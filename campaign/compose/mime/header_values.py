@@ -11,7 +11,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import floor
 from typing import Literal
 from urllib.parse import quote
@@ -51,7 +51,6 @@ _ATOM = r"[-A-Za-z0-9!#$%&'*+/=?^_`{|}~]"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 ADDRESS = re.compile(rf"{_ATOM}+(?:\.{_ATOM}+)*@{DOMAIN.pattern}")
-_ADDRESS_UTF8 = re.compile(ADDRESS.pattern.replace(_ATOM, f"{_ATOM[:-1]}\u00a1-\U0010ffff]"))
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+(][A-Za-z0-9 ._+()-]{0,59}")
 _FOLDERS = re.compile(r"[/\\]")
 _CUSTOM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")
@@ -238,8 +237,14 @@ def _describe(character: str) -> str:
     return f"{kind} (U+{point:04X})"
 
 
+@cache
+def _address_utf8() -> re.Pattern[str]:
+    """`ADDRESS` with characters beyond ASCII in the local part, which takes long to compile and is seldom needed."""
+    return re.compile(ADDRESS.pattern.replace(_ATOM, f"{_ATOM[:-1]}\u00a1-\U0010ffff]"))
+
+
 def _refuse_address(address: str, smtputf8: bool) -> None:
-    if not (_ADDRESS_UTF8 if smtputf8 else ADDRESS).fullmatch(address) or "=?" in address:
+    if not (_address_utf8() if smtputf8 else ADDRESS).fullmatch(address) or "=?" in address:
         raise HeaderRefused(f"{address[:260]!r} is not a bare address")
     if smtputf8 or len(address) > 254:
         refuse_controls("address", address, 254)
