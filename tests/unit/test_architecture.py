@@ -82,6 +82,7 @@ DOORS = {
     "premailer": {"campaign.compose.html.css.rule_matching"},
     "prometheus_client": {"campaign.report.telemetry.metrics"},
     "psycopg": {"campaign.system.postgres", "campaign.ledger.postgres"},
+    "pybase64": {"campaign.compose.mime.transfer_encoding"},
     "pydantic": {"campaign.config"},
     "selectolax": {"campaign.compose.html.html_parser"},
     "sqlalchemy": {"campaign.audience.sources.database"},

@@ -19,6 +19,7 @@ from campaign.compose.files.read_under_root import kept_back, read_beneath
 from campaign.compose.lru_cache import LruCache
 from campaign.compose.mime.header_values import HeaderRefused, block, disposition, refuse_controls
 from campaign.compose.mime.media_types import attachment_type, image_type, is_svg
+from campaign.compose.mime.transfer_encoding import base64_lines
 from campaign.config.compose import ComposeSection
 from campaign.errors import ConfigError
 
@@ -145,20 +146,20 @@ def _image(name: str, content: bytes) -> Image:
     if kind is None:
         raise _no_image(name, content)
     digest = hashlib.sha256(content).hexdigest()
-    encoded = b2a_base64(content, newline=False)
     cid = f"{digest[:32]}@image"
-    part = _part(name, kind, encoded, [("Content-ID", f"<{cid}>")], "inline")
-    return Image(cid, part, f"data:{kind};base64,{encoded.decode('ascii')}", len(content))
+    part = _part(name, kind, content, [("Content-ID", f"<{cid}>")], "inline")
+    encoded = b2a_base64(content, newline=False).decode("ascii")
+    return Image(cid, part, f"data:{kind};base64,{encoded}", len(content))
 
 
 def _attachment(name: str, content: bytes) -> bytes:
     if b"PRIVATE KEY-----" in content:
         raise _kept_back(name)
     kind = attachment_type(content, Path(name).suffix)
-    return _part(name, kind, b2a_base64(content, newline=False), [], "attachment")
+    return _part(name, kind, content, [], "attachment")
 
 
-def _part(name: str, kind: str, encoded: bytes, extra: list[tuple[str, str]], use: str) -> bytes:
+def _part(name: str, kind: str, content: bytes, extra: list[tuple[str, str]], use: str) -> bytes:
     try:
         where = disposition("inline" if use == "inline" else "attachment", Path(name).name)
     except HeaderRefused as refused:
@@ -173,8 +174,7 @@ def _part(name: str, kind: str, encoded: bytes, extra: list[tuple[str, str]], us
             ("Content-Disposition", where),
         ]
     )
-    lines = [encoded[start : start + 76] for start in range(0, len(encoded), 76)]
-    return b"\r\n".join([head, *lines, b""])
+    return b"\r\n".join([head, base64_lines(content), b""] if content else [head, b""])
 
 
 def _refuse_name(name: str) -> None:

@@ -9,7 +9,7 @@ Escaping for HTML has been done before.
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64, b2a_qp
+from binascii import b2a_qp
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import compress, count, repeat
@@ -17,6 +17,7 @@ from operator import contains, gt, le, not_
 from typing import Protocol
 
 import msgspec
+from pybase64 import encodebytes
 
 from campaign.compose.value_positions import Pick
 
@@ -216,8 +217,12 @@ class EncodedTemplate:
     def _base64(self, values: Sequence[str], pick: Pick | None = None) -> Encoded:
         text = self.plain(pick(values) if pick else values)
         octets = (text.replace("\n", "\r\n") if "\n" in text else text).encode("utf-8")
-        encoded = b2a_base64(octets, newline=False)
-        return Encoded(b"\r\n".join([encoded[at : at + 76] for at in range(0, len(encoded), 76)]), "base64", True)
+        return Encoded(base64_lines(octets), "base64", True)
+
+
+def base64_lines(octets: bytes) -> bytes:
+    """``octets`` in base64, in lines of 76 columns with CRLF between them (RFC 2045, section 6.8)."""
+    return encodebytes(octets)[:-1].replace(b"\n", b"\r\n")
 
 
 def _length(values: Sequence[str], pick: Pick | None) -> int:
