@@ -60,6 +60,8 @@ class Typing:
 
 def text_cell(cell: Value) -> Value:
     """Any plain value as text; dates in ISO form."""
+    if type(cell) is str:  # nearly all of them
+        return cell
     if cell is None:
         return ""
     if isinstance(cell, bool):

@@ -90,7 +90,7 @@ def shortened(tree: nodes.Template, others: Iterable[nodes.Template], columns: C
 
     ``others`` are the templates it includes.
     """
-    if any(tree.find(kind) for kind in _UNFIT) or any(map(_holds_marks, (tree, *others))):
+    if next(tree.find_all(_UNFIT), None) or any(map(_holds_marks, (tree, *others))):
         return None
     names: list[str] = []
     _mark_all(tree.body, frozenset(columns) - bound_names(tree), names)
@@ -116,9 +116,9 @@ def straight(tree: nodes.Template) -> Straight | None:
 
 def captures(tree: nodes.Template) -> bool:
     """Whether text is captured in ``tree`` before it is printed, as in macros."""
-    kinds = (nodes.Macro, nodes.CallBlock, nodes.AssignBlock, nodes.FilterBlock)
-    calls = any(name.name in ("super", "self") for name in tree.find_all(nodes.Name))
-    return calls or any(True for _ in tree.find_all(kinds))
+    kinds = (nodes.Macro, nodes.CallBlock, nodes.AssignBlock, nodes.FilterBlock, nodes.Name)
+    found = tree.find_all(kinds)
+    return any(not isinstance(one, nodes.Name) or one.name in ("super", "self") for one in found)
 
 
 def _holds_marks(tree: nodes.Template) -> bool:
@@ -127,10 +127,15 @@ def _holds_marks(tree: nodes.Template) -> bool:
 
 def bound_names(tree: nodes.Template) -> set[str]:
     """Names that the template binds to something other than a column, at least in one place."""
-    bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"} | _SPECIAL
-    bound |= {macro.name for macro in tree.find_all(nodes.Macro)} | {one.target for one in tree.find_all(nodes.Import)}
-    for one in tree.find_all(nodes.FromImport):
-        bound |= {name if isinstance(name, str) else name[1] for name in one.names}
+    bound = set(_SPECIAL)
+    for node in tree.find_all((nodes.Name, nodes.Macro, nodes.Import, nodes.FromImport)):
+        match node:
+            case nodes.Name(name=name, ctx=use) if use != "load":
+                bound.add(name)
+            case nodes.Macro(name=name) | nodes.Import(target=name):
+                bound.add(name)
+            case nodes.FromImport(names=names):
+                bound |= {name if isinstance(name, str) else name[1] for name in names}
     return bound
 
 
