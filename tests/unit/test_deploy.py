@@ -147,6 +147,36 @@ def test_systemd_reads_the_units(tmp_path: Path) -> None:
     assert verified(tmp_path, "campaign-worker@x-1") == (0, "")
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_systemd_reads_the_unit_of_the_listener_and_finds_it_shut_off(tmp_path: Path) -> None:
+    unit = (DEPLOY / "listen/campaign-listen.service").read_text()
+    program = re.search(r"^ExecStart=(\S+)", unit, re.MULTILINE)
+    assert program is not None
+    file = tmp_path / "campaign-listen.service"
+    file.write_text(unit.replace(program[1], "/bin/true"))
+    assert verified(tmp_path, "campaign-listen") == (0, "")
+    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(file)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0  # 2.0 of 10
+
+
+def test_in_lambda_the_function_may_only_store_and_the_user_only_fetch() -> None:
+    class Tagged(yaml.SafeLoader):
+        """Takes what CloudFormation works out as plain text."""
+
+    Tagged.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))
+    text = (DEPLOY / "listen/lambda/listen.yaml").read_text()
+    resources = yaml.load(text, Tagged)["Resources"]
+
+    def rights(name: str) -> set[str]:
+        (policy,) = resources[name]["Properties"]["Policies"]
+        found = [one["Action"] for one in policy["PolicyDocument"]["Statement"]]
+        return {right for one in found for right in ([one] if isinstance(one, str) else one)}
+
+    assert rights("Role") == {"s3:PutObject"}
+    assert rights("Collector") == {"s3:ListBucket", "s3:GetObject", "s3:DeleteObject"}
+    assert resources["Function"]["Properties"]["ReservedConcurrentExecutions"] > 0
+
+
 #: Notes what it is told, and fails at the one command that is named in FAILS.
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> "$TOLD"
