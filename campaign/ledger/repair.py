@@ -28,7 +28,6 @@ from campaign.ledger.journal.journal_records import (
     encode,
 )
 from campaign.ledger.journal.journal_writer import LARGEST_BLOCK
-from campaign.ledger.postgres.runs.copy_mark import refuse_copy
 from campaign.ledger.run_folder import locked
 from campaign.ledger.shards.shard_reader import FOLDER, ShardSpan, shard_journals
 from campaign.ledger.state.recipient_states import BY_NAME, is_date
@@ -59,6 +58,20 @@ class Salvage:
     def lost(self) -> list[str]:
         """All lost lines, as the operator is told of them."""
         return [*map(str, self.lost_lines), *self.lost_in_shards]
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """The outcome of a repair, or of a look before it: how many lines are sound, which are lost, who is in doubt.
+
+    ``failed_over``: the run is in a store that failed over, so that more may be lost than can be seen.
+    """
+
+    folder: Path
+    lines: int
+    lost: list[str]
+    in_doubt: int
+    failed_over: bool = False
 
 
 def inspect_journal(path: Path) -> Salvage:
@@ -108,7 +121,7 @@ class _Inspection:
             self._salvage.lost_lines.append(number)
             return
         self._note(record)
-        if _is_possible(record, len(self._history.state)):
+        if is_possible(record, len(self._history.state)):
             self._history.apply(record)
             self._salvage.lines.append(line)
             return
@@ -132,7 +145,7 @@ class _Inspection:
         *lines, _ = path.read_bytes().split(b"\n")  # after the last line feed is a torn line, or nothing
         for number, line in enumerate(lines, 1):
             record = decode(line)
-            if isinstance(record, Intent | VerdictRecord) and _is_possible(record, len(self._history.state)):
+            if isinstance(record, Intent | VerdictRecord) and is_possible(record, len(self._history.state)):
                 if encode(record) not in merged:
                     self._history.apply(record)
                     self._salvage.lines.append(line)
@@ -166,7 +179,7 @@ class _Inspection:
             self._salvage.last_time = max(self._salvage.last_time, record.at)
 
 
-def _is_possible(record: Record, recipients: int) -> bool:
+def is_possible(record: Record, recipients: int) -> bool:
     """Whether a run of so many recipients can have this record: a known verdict, dates that fit."""
     if isinstance(record, Intent):
         return 0 <= record.number < recipients and is_date(record.date)
@@ -182,7 +195,6 @@ def repair(path: Path) -> Salvage:
     Holds the locks of the edition, the run and its shards: a process that began to send meanwhile would write into the
     replaced file.
     """
-    refuse_copy(path.parent, "repair")
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(JournalFile(path)))
         stack.enter_context(locked(path.parent.resolve().parent))
@@ -200,14 +212,14 @@ def _repaired(path: Path) -> Salvage:
         encode(VerdictRecord(n, Verdict.IN_DOUBT.value, at=at, reason=REASON, date=float(date), counted=False))
         for n, date in salvage.doubtful.items()
     ]
-    write_whole(_kept(path), path.read_bytes())
+    write_whole(kept_name(path), path.read_bytes())
     write_whole(path, b"".join([line + b"\n" for line in salvage.lines] + doubts))
     shards = path.parent / FOLDER
     if shards.is_dir():  # all that it tells is in the journal now
-        shards.rename(_kept(shards))
+        shards.rename(kept_name(shards))
     return salvage
 
 
-def _kept(path: Path) -> Path:
+def kept_name(path: Path) -> Path:
     """A free name beside ``path``, to keep what it was."""
     return next(name for n in range(1, 10_000) if not (name := path.with_name(f"{path.name}.damaged-{n}")).exists())

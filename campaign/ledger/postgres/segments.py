@@ -23,9 +23,10 @@ from campaign.model import Verdict
 #: Octets from which on a segment is compressed.
 SMALL = 400
 TAKEN_OVER = "the dot was sent and the worker was gone before a reply was recorded"
+#: How compressed data begins, and no journal's line.
+ZLIB = b"\x78"
 #: What a lease's line says of how intents are kept: durably, all of them.
 DURABILITY = "store"
-_ZLIB = b"\x78"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def pack(lines: bytes) -> bytes:
 def unpack(data: bytes) -> bytes:
     """The lines of a segment. Raises DamageError."""
     try:
-        return zlib.decompress(data) if data[:1] == _ZLIB else bytes(data)
+        return zlib.decompress(data) if data[:1] == ZLIB else bytes(data)
     except zlib.error as error:
         raise _damaged(str(error)) from None
 
@@ -64,7 +65,7 @@ def _damaged(evidence: str) -> DamageError:
     return DamageError(
         "The journal in the store is damaged, so nothing is sent.",
         evidence=evidence,
-        next_step="restore the database from a backup, and ask the relay's log who was served since",
+        next_step="see what can be saved: campaign repair FILE --dry-run",
     )
 
 
@@ -76,13 +77,21 @@ class ShardJournal:
         self.history = RunState(msgspec.structs.replace(opened, recipients=span.beyond - span.first))
         #: The token under which each recipient's last intent was recorded.
         self._intended: dict[int, int] = {}
-        for self.seq, token, data in segments:
+        for seq, token, data in segments:
+            if seq != self.seq + 1:
+                raise _damaged(f"run {span.run}, shard {span.shard}: segment {self.seq + 1} is gone")
+            self.seq = seq
             for _, record in records_of(span, unpack(data)):
                 self._apply(record, token)
 
     def interrupted(self, at: float) -> bytes:
         """Record in doubt whoever is between dot and reply; returns the lines that say so."""
-        return b"".join(self._say(self._doubt(number, at)) for number in list(self.history.pending))
+        return b"".join(self._say(self._doubt(number, at, TAKEN_OVER)) for number in list(self.history.pending))
+
+    def doubt_open_ones(self, at: float, reason: str) -> bytes:
+        """Record in doubt whoever may still have to be served; returns the lines that say so."""
+        open_ones = [number for number in range(len(self.history.state)) if self.history.is_open(number)]
+        return b"".join(self._say(self._doubt(number, at, reason)) for number in open_ones)
 
     def testify(self, late: Sequence[tuple[int, bytes]]) -> bytes:
         """Believe verdicts that came late, each with its token; returns the lines of those that count.
@@ -122,17 +131,17 @@ class ShardJournal:
             not_before=array("I", (history.not_before[number] for number in due)),
             ages=ages_of(history, due),
             digests={number + first: history.digests[number] for number in doubtful},
-            shaped_by={},  # only a letter whose digest is unknown would need it
+            shaped_by={number + first: history.shaped_by[number] for number in doubtful},
         )
 
     def _in_doubt_by(self, number: int, token: int) -> bool:
         doubtful = self.history.verdict(number - self.span.first) is Verdict.IN_DOUBT
         return doubtful and self._intended.get(number - self.span.first) == token
 
-    def _doubt(self, number: int, at: float) -> VerdictRecord:
-        date = float(self.history.dates[number])
+    def _doubt(self, number: int, at: float, reason: str) -> VerdictRecord:
+        date = float(self.history.dates[number] or self.history.pass_at)
         return VerdictRecord(
-            number + self.span.first, Verdict.IN_DOUBT.value, round(at, 3), reason=TAKEN_OVER, date=date, counted=False
+            number + self.span.first, Verdict.IN_DOUBT.value, round(at, 3), reason=reason, date=date, counted=False
         )
 
     def _say(self, record: Record) -> bytes:

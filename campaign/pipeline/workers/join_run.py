@@ -13,7 +13,7 @@ from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
-from campaign.ledger.postgres.runs.check_in import check_in, check_out, server_identity
+from campaign.ledger.postgres.runs.check_in import check_in, check_out, failed_over, server_identity
 from campaign.ledger.postgres.runs.copy_mark import mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.runs.run_copies import RunCopy, copied, mark_copies, refresh_copies, refresh_copy
 from campaign.ledger.postgres.runs.stored_runs import (
@@ -156,6 +156,8 @@ def join_run(store: OpenStore, options: Options) -> JoinedRun | Books:
         with store.held() as lease:
             found = store.newest()
             if found is None or not _may_join(store, found, options):
+                if found and found.open:
+                    refuse_forgetful(store, found)
                 return _make(store, options, lease)
 
 
@@ -218,13 +220,13 @@ def _accept_changes(job: Job, options: Options, chosen: ChosenRun) -> None:
 
 def refuse_forgetful(store: OpenStore, found: StoredRun) -> None:
     """Raise DamageError if the store failed over to a standby for which its commits had not waited."""
-    now = server_identity(store.connection)
-    before, _, waited = found.server.rpartition("/")
-    if now.rpartition("/")[0] != before and waited != "synchronous":
+    with store_errors(store.address):
+        now = server_identity(store.connection)
+    if failed_over(found.server, now):
         raise DamageError(
             "The store is another server, or has failed over, and what it had confirmed may be missing in it.",
             evidence=f"run {found.stamp} began on {found.server}, and this is {now}",
-            next_step="docs/scale.md says how to take stock; from now on have commits wait for a standby",
+            next_step=f"bring the old server back, or see who may be in doubt: {store.job.command('repair')} --dry-run",
         )
 
 

@@ -103,6 +103,8 @@ def leave(store: OpenStore, joined: JoinedRun, ending: Ending, console: Console)
                 store.check_in(lease, copies)
                 return code
         except WorkersError:
+            if ending.error:
+                console.tell(str(ending.error))
             store.say("this worker has left; others go on with the run")
             return _left(store, joined, first_of(ending.codes or {ExitCode.UNFINISHED}))
 

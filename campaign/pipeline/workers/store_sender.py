@@ -27,6 +27,7 @@ from campaign.pipeline.serve.pass_order import Allowance
 from campaign.pipeline.serve.senders.sender import Sender
 from campaign.pipeline.serve.senders.sender_process import ask_at
 from campaign.pipeline.start.choose_run import ChosenRun
+from campaign.pipeline.start.past_runs import fingerprints
 from campaign.pipeline.workers.feedback.feedback_watch import FeedbackWatch
 from campaign.report.live.progress import Counts
 
@@ -51,7 +52,9 @@ class StoreSender:
         self._folder, self._plan, self._counts, self._allowance = chosen.folder, chosen.plan, counts, allowance
         self._new_session = new_session
         self._watch = FeedbackWatch(job)
-        self._ledger = ShardLedger(nobody_due(opened), self._open, self._finished)
+        history = nobody_due(opened)
+        history.fingerprints = dict(fingerprints(job, chosen.composer))  # as the operator may have accepted them since
+        self._ledger = ShardLedger(history, self._open, self._finished)
         self._sender = Sender(job, chosen, self._ledger, Counts(), allowance.refund)
         self._granted: deque[Lease] = deque()
         self._needs, self._enough = asyncio.Event(), asyncio.Event()

@@ -103,7 +103,7 @@ def stored_standing(job: Job, run: Path) -> StoredStanding:
     with _store(job) as connection:
         found = standing_of(connection, _number(run))
     if found is None:
-        raise _gone(run)
+        raise gone_run(run)
     return found
 
 
@@ -118,10 +118,11 @@ def _number(run: Path) -> int:
         return copy.run
     if file := campaign_file(run):  # a move into the store was killed, or this run served before there was a store
         refuse_other_ledgers(run.parent, command_text("move", path_text(file)))
-    raise _gone(run)
+    raise gone_run(run)
 
 
-def _gone(run: Path) -> StorageError:
+def gone_run(run: Path) -> StorageError:
+    """The error for a copy of a run that the store does not have."""
     return StorageError(
         f"{run} is the copy of a run that the store does not have.",
         next_step="name the campaign file instead; campaign status FILE looks in its store",

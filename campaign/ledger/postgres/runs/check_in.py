@@ -235,3 +235,9 @@ def server_identity(connection: StoreConnection) -> str:
         "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'alone' ELSE 'synchronous' END"
     ).fetchone()
     return str(row[0]) if row else ""
+
+
+def failed_over(began: str, now: str) -> bool:
+    """Whether what the server had confirmed on which a run ``began`` may be missing in the one that it is ``now``."""
+    before, _, waited = began.rpartition("/")
+    return now.rpartition("/")[0] != before and waited != "synchronous"

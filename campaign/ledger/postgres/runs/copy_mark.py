@@ -88,12 +88,6 @@ def refuse_in_copies(folder: Path, command: str) -> None:
         raise _unsupported(command, f"the events in {folder} are copies")
 
 
-def refuse_copy(run: Path, command: str) -> None:
-    """As `refuse_in_copies`, of one run."""
-    if is_copy(run):
-        raise _unsupported(command, f"the runs in {run.parent} are copies")
-
-
 def _unsupported(command: str, evidence: str) -> ConfigError:
     return ConfigError(
         f"campaign {command} is not supported yet for runs in a store.",

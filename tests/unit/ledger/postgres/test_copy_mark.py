@@ -14,12 +14,10 @@ from campaign.ledger.postgres.runs.copy_mark import (
     is_copy,
     mark_edition,
     refuse_copies,
-    refuse_copy,
     refuse_in_copies,
     refuse_other_ledgers,
 )
 from campaign.ledger.postgres.runs.run_copies import mark_copies
-from campaign.ledger.repair import repair
 
 MOVE = "campaign move gazette.toml"
 
@@ -36,13 +34,8 @@ def test_a_copy_is_not_changed_by_what_changes_files_alone(run: Path, tmp_path: 
     mark_edition(run.parent, "postgresql://db/x", tmp_path / "gazette.toml")
     assert is_copy(run)
     assert campaign_file(run) == tmp_path / "gazette.toml"
-    for change in (
-        lambda: refuse_in_copies(tmp_path / "runs", "forget"),
-        lambda: refuse_copy(run, "repair"),
-        lambda: repair(run / "checkpoint.journal"),
-    ):
-        with pytest.raises(ConfigError, match="is not supported yet for runs in a store"):
-            change()
+    with pytest.raises(ConfigError, match="is not supported yet for runs in a store"):
+        refuse_in_copies(tmp_path / "runs", "forget")
     with pytest.raises(ConfigError, match="kept in a store"):
         refuse_copies(run.parent)
 
@@ -61,7 +54,6 @@ def test_a_run_on_files_is_no_copy_and_is_not_continued_in_a_store(run: Path, tm
     beside = tmp_path / "runs" / "another"
     beside.mkdir()
     mark_edition(beside, "postgresql://db/x", tmp_path / "another.toml")
-    refuse_copy(run, "repair")
     refuse_copies(run.parent)
     assert campaign_file(run) is None
     checkpoint.Checkpoint(run).close()

@@ -112,3 +112,21 @@ def test_a_compressed_segment_that_was_altered_is_refused_in_a_sentence() -> Non
     data[len(data) // 2] ^= 0xFF
     with pytest.raises(DamageError, match="The journal in the store is damaged"):
         unpack(bytes(data))
+
+
+def test_a_segment_that_is_missing_between_two_others_is_damage() -> None:
+    with pytest.raises(DamageError, match="damaged") as found:
+        ShardJournal(SPAN, OPENED, [(1, MINE, pack(intent(205))), (3, MINE, pack(verdict(205)))])
+    assert found.value.evidence == ("run 1, shard 3: segment 2 is gone",)
+
+
+def test_whoever_is_open_can_be_put_in_doubt_with_the_date_of_the_pass_and_is_sent_the_same_letter_only() -> None:
+    leased = encode(Leased(3, 200, 300, 140, 140.0, "", "store"))
+    found = journal((MINE, leased + verdict(205) + verdict(206, "deferred")))
+    records = [one for one in said(found.doubt_open_ones(170.0, "lost")) if isinstance(one, VerdictRecord)]
+    assert {(one.verdict, one.reason, one.date) for one in records} == {("in_doubt", "lost", 140.0)}
+    assert {one.number for one in records} == set(range(200, 300)) - {205}
+    assert found.doubt_open_ones(170.0, "lost") == b""
+    lease = found.lease(1, resend=True)
+    assert lease.digests == dict.fromkeys((one.number for one in records), "")
+    assert lease.shaped_by == dict.fromkeys(lease.digests, OPENED.fingerprints)
