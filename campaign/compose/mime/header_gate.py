@@ -39,12 +39,12 @@ class HeaderGate:
     that order (`slots` names them) and checks the whole block with the gate, constants included.
     """
 
-    __slots__ = ("_form", "_gate", "_gate_utf8", "names", "slots")
+    __slots__ = ("_form", "_gate", "names", "slots")
 
     def __init__(self, pairs: Sequence[tuple[str, str | None]]) -> None:
         self.names = tuple(name for name, _ in pairs)
         self.slots = tuple(name for name, value in pairs if value is None)
-        self._gate, self._gate_utf8 = _gate(self.names, smtputf8=False), _gate(self.names, smtputf8=True)
+        self._gate = _gate(self.names, smtputf8=False)
         self._form = "".join(
             f"{name}: {'%s' if value is None else value.replace('%', '%%')}\r\n" for name, value in pairs
         )
@@ -55,7 +55,8 @@ class HeaderGate:
         whole = "\0".join((*values, ""))
         if not smtputf8 and whole.count("\0") == len(values) and _VALUES.fullmatch(whole):
             return (self._form % values).encode("ascii")  # the constant fields passed the gate before
-        return _gated(self._form % values, self._gate_utf8 if smtputf8 else self._gate, self.names)
+        gate = _gate(self.names, smtputf8=True) if smtputf8 else self._gate
+        return _gated(self._form % values, gate, self.names)
 
     def fill_all(self, rows: Sequence[tuple[str, ...]]) -> list[str] | None:
         """The finished blocks of several rows, as text; None if one needs a closer look, which `fill` has."""

@@ -63,19 +63,17 @@ _NO_REPLY = Decision(Action.BACK_OFF, "there was no well-formed reply", "", None
 
 
 class Rules:
-    """All rules: those of the campaign file before the built-in ones."""
+    """All rules: those of the campaign file before the built-in ones, which are read when a reply first needs them."""
 
-    def __init__(self, user: Sequence[Rule], own: Sequence[Rule], bounced: Sequence[Rule] = ()) -> None:
-        self._rules = (*user, *own)
+    def __init__(self, user: Sequence[Rule]) -> None:
         self._user = tuple(user)
-        self._bounce_rules = (*user, *bounced, *own)
         self._fitting: dict[tuple[Stage, int, str], list[tuple[Rule, Decision]]] = {}
-        self._plain = {stage: self._decide(stage, Reply(250, "", ""), "", "") for stage in Stage}
+        self._plain: dict[Stage, Decision] = {}
 
     @classmethod
     def load(cls, extra: Sequence[Mapping[str, Any]] = ()) -> Rules:
         """The built-in rules and the campaign file's. Raises ConfigError naming a wrong rule."""
-        return cls(read_user_rules(extra), _own_rules(TIERS), _own_rules(("bounce",)))
+        return cls(read_user_rules(extra))
 
     def decide(
         self,
@@ -94,6 +92,8 @@ class Rules:
         Every code is decided, including unknown ones; a code of 0 stands for no well-formed reply.
         """
         if reply.code == 250:
+            if stage not in self._plain:
+                self._plain[stage] = self._decide(stage, Reply(250, "", ""), "", "")
             return self._plain[stage]
         decision = self._decide(stage, reply, recipient_domain, relay, gateway)
         if resent and decision.rule == "exchange-duplicate":
@@ -106,7 +106,7 @@ class Rules:
 
     def names(self) -> list[str]:
         """The names of all rules, in order."""
-        return [rule.name for rule in self._rules]
+        return [rule.name for rule in self.rules_for()]
 
     def _decide(self, stage: Stage, reply: Reply, domain: str, relay: str, said_by: str = "") -> Decision:
         code, text = reply.code, reply.text
@@ -126,16 +126,17 @@ class Rules:
         if found is None:
             found = [
                 (rule, _decision(rule, stage, code))
-                for rule in self._rules_for(said_by)
+                for rule in self.rules_for(said_by)
                 if (rule.stages is None or stage in rule.stages) and (rule.codes is None or code in rule.codes)
             ]
             self._fitting[stage, code, said_by] = found
         return found
 
-    def _rules_for(self, said_by: str) -> tuple[Rule, ...]:
-        if not said_by:
-            return self._rules
-        return self._bounce_rules if said_by == BOUNCED else (*self._user, *_gateway_rules(said_by))
+    def rules_for(self, said_by: str = "") -> tuple[Rule, ...]:
+        """The rules for what a relay says, or for what a gateway or a bounce says, in the order in which they are tried."""
+        if said_by == BOUNCED:
+            return (*self._user, *_own_rules(("bounce",)), *_own_rules(TIERS))
+        return (*self._user, *(_gateway_rules(said_by) if said_by else _own_rules(TIERS)))
 
 
 _WAITING = frozenset({Action.RETRY, Action.BACK_OFF, Action.STOP, Action.NEXT_RELAY})

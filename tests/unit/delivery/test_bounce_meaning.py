@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.delivery.replies.bounce_meaning import OUR_FAULT, bounce_meaning
-from campaign.delivery.replies.classify import Rules, Stage
+from campaign.delivery.replies.classify import BOUNCED, Rules, Stage
 from campaign.delivery.replies.rule_parser import MEANINGS, pattern
 from campaign.errors import ConfigError
 from campaign.model import FeedbackOutcome, Reply
@@ -144,7 +144,7 @@ def test_an_unknown_class_is_named_with_what_was_meant() -> None:
 
 
 def test_every_rule_for_bounces_decides_some_row() -> None:
-    names = {rule.name for rule in RULES._bounce_rules} - {rule.name for rule in RULES._rules}
+    names = {rule.name for rule in RULES.rules_for(BOUNCED)} - {rule.name for rule in RULES.rules_for()}
     idle = names - {
         RULES.decide_bounced(stage, Reply(code or 550, enhanced, text), domain).rule
         for code, enhanced, text, *_ in TABLE
@@ -155,7 +155,7 @@ def test_every_rule_for_bounces_decides_some_row() -> None:
 
 
 def test_every_rule_has_a_class_of_its_own_choice() -> None:
-    for rule in RULES._bounce_rules:
+    for rule in RULES.rules_for(BOUNCED):
         assert rule.means in MEANINGS
         assert (rule.means == "accepted") == (str(rule.action) == "accept"), rule.name
         for expression in (rule.enhanced, rule.text):
@@ -164,7 +164,9 @@ def test_every_rule_has_a_class_of_its_own_choice() -> None:
 
 
 def test_nothing_that_is_our_fault_suppresses() -> None:
-    assert not [rule.name for rule in RULES._bounce_rules if str(rule.action) == "suppress" and rule.means in OUR_FAULT]
+    assert not [
+        rule.name for rule in RULES.rules_for(BOUNCED) if str(rule.action) == "suppress" and rule.means in OUR_FAULT
+    ]
 
 
 @given(

@@ -130,5 +130,5 @@ def test_a_limit_counts_the_domains_of_its_group() -> None:
 
 
 def test_the_rule_for_outlook_covers_the_whole_group() -> None:
-    (rule,) = [rule for rule in Rules.load()._rules if rule.name == "outlook-unknown-recipient"]
+    (rule,) = [rule for rule in Rules.load().rules_for() if rule.name == "outlook-unknown-recipient"]
     assert rule.domains == set(SHIPPED["microsoft"])

@@ -297,7 +297,7 @@ def test_the_table_has_enough_rows() -> None:
 
 
 def test_every_rule_of_ours_holds_regular_expressions() -> None:
-    for rule in Rules.load()._rules:
+    for rule in Rules.load().rules_for():
         for expression in (rule.enhanced, rule.text):
             assert expression is None or pattern(expression)
 
