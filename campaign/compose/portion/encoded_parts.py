@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise, repeat
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any, Literal
 
 from campaign.compose.mime.transfer_encoding import Encoded, EncodedTemplate
@@ -26,12 +26,22 @@ class PortionColumns:
     def __init__(self, variables: Sequence[Mapping[str, Any]]) -> None:
         self._variables = variables
         self._columns: dict[str, PreparedColumn] = {}
+        self._others: list[tuple[list[Any], PreparedColumn]] = []
 
     def column(self, name: str) -> PreparedColumn:
         """The column of this name."""
         column = self._columns.get(name)
         if column is None:
             column = self._columns[name] = prepared_column([row.get(name) for row in self._variables])
+        return column
+
+    def prepared(self, values: list[Any]) -> PreparedColumn:
+        """Further values, prepared once even if several templates print the very same ones."""
+        for known, column in self._others:
+            if len(known) == len(values) and all(map(is_, known, values)):
+                return column
+        column = prepared_column(values)
+        self._others.append((values, column))
         return column
 
 
@@ -47,7 +57,7 @@ class SameWay:
         self.rows = rows
         self._columns = [portion.column(name) for name in names]
         flat = list(chain.from_iterable(printed))
-        self._printed = prepared_column(flat) if flat else None
+        self._printed = portion.prepared(flat) if flat else None
         self._ends = [0]
         for values in printed:
             self._ends.append(self._ends[-1] + len(values))

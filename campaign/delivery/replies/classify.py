@@ -133,7 +133,7 @@ class Rules:
         return found
 
     def rules_for(self, said_by: str = "") -> tuple[Rule, ...]:
-        """The rules for what a relay says, or for what a gateway or a bounce says, in the order in which they are tried."""
+        """The rules in the order in which they are tried, for what a relay, a gateway or a bounce says."""
         if said_by == BOUNCED:
             return (*self._user, *_own_rules(("bounce",)), *_own_rules(TIERS))
         return (*self._user, *(_gateway_rules(said_by) if said_by else _own_rules(TIERS)))
