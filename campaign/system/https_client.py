@@ -21,7 +21,7 @@ class HttpsEndpoint(NamedTuple):
     context: ssl.SSLContext
 
 
-class HttpsAnswer(NamedTuple):
+class WholeAnswer(NamedTuple):
     """A whole answer; names in ``headers`` are found in any case."""
 
     status: int
@@ -38,7 +38,7 @@ class HttpsClient:
 
     def ask(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None, *, wait: float = 0.0
-    ) -> HttpsAnswer:
+    ) -> WholeAnswer:
         """One request and its answer, which may take ``wait`` seconds longer.
 
         Raises OSError and HTTPException; the connection is closed then.
@@ -47,7 +47,7 @@ class HttpsClient:
             connection = self._connected(wait)
             connection.request(method, target, body, headers)
             response = connection.getresponse()
-            return HttpsAnswer(response.status, response.headers, self._content(response, wait))
+            return WholeAnswer(response.status, response.headers, self._content(response, wait))
         except (OSError, http.client.HTTPException):
             self.close()
             raise

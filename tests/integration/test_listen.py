@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
 import json
 import os
@@ -21,7 +22,7 @@ from campaign.check.letters.unsubscribe_probe import probe_unsubscribe
 from campaign.config.listen.listen_file import load_listen
 from campaign.errors import ConfigError, InputError, LoginError, UnfinishedError
 from campaign.feedback.feedback_source import Handled
-from campaign.feedback.listened.listened_files import ListenedWriter
+from campaign.feedback.listened.listened_files import ListenedFolder, ListenedWriter
 from campaign.feedback.listened.listened_https import ListenedHost
 from campaign.feedback.listened.listened_record import RESERVED_TOKEN
 from campaign.feedback.listened.listened_source import ListenedSource
@@ -201,6 +202,22 @@ async def test_a_webhook_is_stored_only_if_it_is_verified(tmp_path: Path) -> Non
         assert [(await asked(port, right))[0] for _ in range(2)] == [200, 200]
         assert (await asked(port, request("POST", "/webhooks/other", body)))[0] == 404
     assert stored(tmp_path) == [""]
+
+
+async def test_a_webhook_is_not_looked_at_and_a_trial_of_sparkpost_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hush-hush-hush-hush\n")
+    (tmp_path / "secret").chmod(0o600)
+    text = '[[listen.webhook]]\nprovider = "sparkpost"\nuser = "u"\npassword_file = "secret"\n'
+    with serving(opened(tmp_path, text)) as port:
+        for method in ("GET", "HEAD"):
+            status, answer = await asked(port, request(method, "/webhooks/sparkpost"))
+            assert status == 405
+            assert "allow: post" in answer.lower()
+        credentials = base64.b64encode(b"u:hush-hush-hush-hush").decode()
+        trial = request("POST", "/webhooks/sparkpost", b'[{"msys":{}}]', f"Authorization: Basic {credentials}")
+        assert (await asked(port, trial))[0] == 200
+    one = ListenedSource(ListenedFolder(tmp_path / "events"), tmp_path / "progress.json")
+    assert list(one.receive()) == []
 
 
 @pytest.fixture

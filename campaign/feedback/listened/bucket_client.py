@@ -16,7 +16,7 @@ from campaign.feedback.event_feeds.quoted_reply import plain_text
 from campaign.feedback.listened.bucket_address import BucketAddress
 from campaign.feedback.listened.bucket_answer import BucketError, BucketObject, read_bucket_error, read_page
 from campaign.system.aws_signature import AwsCredentials, SigningScope, sign_request, signed_query
-from campaign.system.https_client import HttpsAnswer, HttpsClient, HttpsEndpoint
+from campaign.system.https_client import HttpsClient, HttpsEndpoint, WholeAnswer
 
 #: The pause before the second try in seconds, at most; it doubles.
 FIRST_PAUSE = 1.0
@@ -104,7 +104,7 @@ class BucketClient:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-    ) -> HttpsAnswer:
+    ) -> WholeAnswer:
         """The answer if it is a good one, or if an object is not there, or may not be deleted.
 
         Raises LoginError (the key is refused), InputError (no such bucket here, a certificate that is not trusted) and
@@ -133,7 +133,7 @@ class BucketClient:
 
     def _once(
         self, method: str, name: str, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]
-    ) -> HttpsAnswer:
+    ) -> WholeAnswer:
         key = quote(self.address.prefix + name, safe="/-_.~") if name else ""
         path, address = self.address.path + key, self.address
         signed = sign_request(
@@ -149,14 +149,14 @@ class BucketClient:
         target = f"{path}?{signed_query(query)}" if query else path
         return self._https.ask(method, target, signed, body if method == "PUT" else None)
 
-    def _said(self, answer: HttpsAnswer, error: BucketError) -> str:
+    def _said(self, answer: WholeAnswer, error: BucketError) -> str:
         said = f"{answer.status} {plain_text(error.code)[:100]}: {plain_text(error.message)[:300]}"
         key = self._credentials()
         for secret in filter(None, (key.secret, key.session_token)):
             said = said.replace(secret, "…")
         return said.rstrip(": ")
 
-    def _refused(self, answer: HttpsAnswer, error: BucketError) -> CampaignError:
+    def _refused(self, answer: WholeAnswer, error: BucketError) -> CampaignError:
         said = self._said(answer, error)
         region = plain_text(answer.headers.get("x-amz-bucket-region", "") or error.region)[:40]
         if answer.status in _ELSEWHERE or error.code in _OTHER_REGION:

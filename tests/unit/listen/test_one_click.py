@@ -205,3 +205,9 @@ def test_a_listen_file_has_one_place_for_what_is_stored(tmp_path: Path, text: st
     with pytest.raises(ConfigError) as told:
         load_listen(tmp_path / "listen.toml")
     assert why in str(told.value)
+
+
+def test_every_key_of_a_listen_file_is_described() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "listen.md").read_text()
+    described = set(re.findall(r"`(\w+)`", "".join(re.findall(r"(?m)^\|([^|]+)\|", page))))
+    assert set(ListenSection.model_fields) - described == {"webhook"}
