@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.support.servers import certificates
 from tests.support.servers.clicking_browser import clicking_browser
+from tests.support.servers.s3 import ENVIRONMENT, FakeS3
 from tests.support.servers.shelf import Shelf
 from tests.support.stand import Running, Stand
 
@@ -115,6 +116,42 @@ async def test_a_token_that_is_none_is_fetched_and_counts_for_nobody(stand: Stan
     await listening.process.wait()
     (await stand.campaign("collect", stand.file)).ends(0, "collected 0 messages")
     assert not list((stand.folder / "events").iterdir())
+
+
+async def test_a_click_in_a_bucket_counts_once_although_collect_is_killed_before_it_deletes(
+    stand: Stand, shelf: Shelf
+) -> None:
+    stand.variables |= ENVIRONMENT
+    authority = certificates.ca_file(stand.folder)
+    with FakeS3() as s3:
+        listening, port = await begin_listening(stand, f"events = '{s3.url('news')}'\nbucket_ca_file = '{authority}'\n")
+        stand.set(
+            campaign__edition="one",
+            compose__unsubscribe="https://example.com/u/{{ unsubscribe_token }}",
+            feedback__source=[{"url": f"listen:{s3.url('news')}", "tls_ca_file": str(authority)}],
+        )
+        (await stand.send()).ends(0)
+        found = (re.search(rb"List-Unsubscribe:\s+<https://example.com/u/([\w-]+)>", one[2]) for one in shelf.letters)
+        (real,) = [one[1].decode() for one in found if one][:1]
+        assert await one_click(port)(real) == 200
+        listening.signal(signal.SIGTERM)
+        (await listening.end()).ends(0)
+        assert len(s3.objects) == 2
+        collecting = await stand.begin("collect", stand.file)
+
+        def killed() -> None:
+            collecting.process.kill()
+            raise ConnectionAbortedError
+
+        s3.before_delete = killed
+        assert await collecting.process.wait() == -signal.SIGKILL
+        s3.before_delete = lambda: None
+        assert len(s3.objects) == 2
+        (await stand.campaign("collect", stand.file)).ends(0, "collected 0 messages")
+        assert [*s3.objects] == ["news/campaign-listen.txt"]
+    shelf.letters.clear()
+    (await stand.set(campaign__edition="two").send()).ends(0)
+    assert len(shelf.recipients) == 19
 
 
 async def test_with_the_campaign_file_a_link_of_another_campaign_is_answered_404(stand: Stand, shelf: Shelf) -> None:

@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -43,6 +44,7 @@ class FakeS3:
     session_token: str = ""
     now: float | None = None
     paused: list[float] = field(default_factory=list)
+    before_delete: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Requests", (BucketRequests,), {"s3": self}))
@@ -153,6 +155,7 @@ class BucketRequests(BaseHTTPRequestHandler):
         self.answer(200, b"")
 
     def delete_object(self, key: str, *_: Any) -> None:
+        self.s3.before_delete()
         if self.s3.keeps:
             self.error(403, "AccessDenied")
         else:
