@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import email
 import json
 import os
 import shutil
@@ -101,9 +102,11 @@ async def status(machine: Stand) -> Any:
     return json.loads((await machine.campaign("status", machine.file, "--json")).ends(0).out)
 
 
+@pytest.mark.parametrize("durability", ["process", "power"])
 async def test_an_unfinished_run_goes_on_over_a_store_and_nobody_is_lost_or_served_twice(
-    machine: Stand, shelf: Shelf, url: str
+    machine: Stand, shelf: Shelf, url: str, durability: str
 ) -> None:
+    machine.set(ledger__durability=durability)
     await half_sent(machine, shelf)
     before = read_history(on_files(machine)).tally()
     machine.set(ledger__store=url)
@@ -190,6 +193,24 @@ async def test_letters_that_a_kill_left_in_doubt_stay_so(machine: Stand, shelf: 
     assert sum(Counter(shelf.recipients).values()) == PEOPLE + 4  # as was asked for
 
 
+async def test_what_killed_sending_processes_left_is_moved_with_the_run(machine: Stand, shelf: Shelf, url: str) -> None:
+    shelf.waits["dot"] = 0.2
+    running = await machine.set(delivery__processes=2).sending()
+    await until(lambda: len(shelf.recipients) > 20, "it sends")
+    await running.kill()
+    machine.set(ledger__store=url)
+    (await machine.campaign("move", machine.file)).tells(78, "each command is one sender")
+    del machine.settings["delivery"]["processes"]
+    shelf.waits["dot"] = 0.0
+    await moved(machine, url)  # once the orphans have ended
+    assert not (on_files(machine) / "shards").exists()
+    before = len(shelf.recipients)
+    now = (await status(another(machine)))["verdicts"]
+    assert now["accepted"] + now["in_doubt"] == before
+    (await machine.send()).ends(4 if now["in_doubt"] else 0)
+    assert everybody(shelf)
+
+
 async def test_a_move_is_refused_while_a_process_works_on_the_campaign(machine: Stand, shelf: Shelf, url: str) -> None:
     shelf.waits["dot"] = 0.05
     running = await machine.sending()
@@ -253,6 +274,39 @@ async def test_what_came_back_is_moved_and_new_feedback_finds_its_letters(
     (await other.campaign("collect", other.file)).ends(0, "1 new event")
     assert whom in (await machine.campaign("suppression", machine.file, "--why", whom)).ends(0).out
     (await machine.set(campaign__edition="three").send()).ends(0, f"{PEOPLE - 1} recipients planned")
+
+
+async def test_over_kills_on_files_a_move_kills_of_workers_and_damage_nobody_is_lost_or_served_twice(
+    machine: Stand, shelf: Shelf, url: str
+) -> None:
+    shelf.waits["dot"] = 0.05
+    running = await machine.sending()
+    await until(lambda: len(shelf.recipients) > 40, "it sends from files")
+    await running.kill()
+    await moved(machine, url)
+    others = [another(machine, name) for name in ("two", "three")]
+    workers = [await one.sending() for one in others]
+    await until(lambda: len(shelf.recipients) > 110, "they send over the store")
+    for one in workers:
+        await one.kill()
+    shelf.waits["dot"] = 0.0
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE campaign.shard SET until = '-infinity', holder = NULL")
+        connection.execute(
+            "UPDATE campaign.segment SET data = substr(data, 1, length(data) / 2) WHERE id = "
+            "(SELECT id FROM campaign.segment WHERE shard = 1 AND length(data) > 100 ORDER BY seq LIMIT 1 OFFSET 2)"
+        )
+    told = json.loads((await others[0].campaign("repair", others[0].file, "--json")).ends(0).out)
+    assert told["lost"]
+    (await others[1].send()).ends(4)
+    assert max(Counter(shelf.recipients).values()) == 1
+    listed = (await status(others[1]))["verdicts"]["in_doubt"]
+    assert PEOPLE - len(shelf.recipients) <= listed <= told["in_doubt"] + 12  # who has no letter is in doubt
+    ids = [str(email.message_from_bytes(content)["Message-ID"]) for _, _, content in shelf.letters]
+    log = machine.write("relay.log", "\n".join(ids) + "\n")
+    (await machine.campaign("resolve", on_files(machine), "--accepted", log))
+    (await others[0].campaign("retry", others[0].file, "--in-doubt")).ends(0)
+    assert everybody(shelf)
 
 
 # -- kills
