@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from campaign.feedback.listened.listened_files import ListenedFolder
 from campaign.feedback.listened.listened_record import LONGEST_BODY, clicked, hooked
-from campaign.feedback.listened.listened_store import is_file_name
+from campaign.feedback.listened.listened_store import StoredFile, is_file_name
 from campaign.listen.bounded_body import BodyRefused, read_body
 from campaign.listen.listen_state import ListenState
 from campaign.listen.one_click import LONGEST_FORM, ClickAnswer, answer_click
@@ -108,7 +108,7 @@ def _part(folder: ListenedFolder, name: str, offset: int) -> bytes:
 
 
 def _removed(folder: ListenedFolder, name: str, size: int) -> bytes:
-    folder.remove(name, size)
+    folder.remove([StoredFile(name, size, closed=True)])
     return b""
 
 

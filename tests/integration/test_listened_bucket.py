@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import ssl
 import threading
@@ -83,7 +84,7 @@ def client(s3: FakeS3, trust: ssl.SSLContext) -> Iterator[Callable[..., BucketCl
 
 @pytest.fixture
 def source(client: Callable[..., BucketClient], tmp_path: Path) -> Callable[[], ListenedSource]:
-    return lambda: ListenedSource(ListenedBucket(client()), tmp_path / "progress.json")
+    return lambda: ListenedSource(ListenedBucket([client() for _ in range(3)]), tmp_path / "progress.json")
 
 
 def put(s3: FakeS3, number: int, *tokens: str, prefix: str = "news/") -> str:
@@ -171,6 +172,41 @@ def test_what_may_not_be_deleted_is_remembered_until_it_is_gone(
     put(s3, 9, "N" * 60)
     assert tokens(taken(source())) == ["N" * 60]
     assert len(json.loads((tmp_path / "progress.json").read_bytes())) == 3
+
+
+def test_many_objects_are_fetched_ahead_over_several_connections_and_come_in_order(
+    s3: FakeS3, source: Callable[[], ListenedSource]
+) -> None:
+    s3.page = 1000
+    for number in range(200):
+        put(s3, number, f"{number:060d}")
+    together = threading.Barrier(3)  # passes only if three are asked for at the same time
+    calls = itertools.count()
+
+    def wait_for_two_more() -> None:
+        if next(calls) < 3:
+            together.wait(10)
+
+    s3.before_get = wait_for_two_more
+    assert tokens(taken(source())) == [f"{number:060d}" for number in range(200)]
+    assert not together.broken
+    assert s3.objects == {}
+
+
+def test_a_refusal_of_what_is_fetched_ahead_is_told_where_it_would_be_read(
+    s3: FakeS3, source: Callable[[], ListenedSource]
+) -> None:
+    for number in range(3):
+        put(s3, number, f"{number:060d}")
+    one = source()
+    s3.faults_of = {[*s3.objects][1]: (403, "AccessDenied", {})}
+    reading, items = one.receive(), []
+    items.append(next(reading))
+    with pytest.raises(LoginError):
+        next(reading)
+    one.acknowledge([Handled(item.receipt, recognised=True) for item in items])
+    one.close()
+    assert len(s3.objects) == 2
 
 
 def test_an_object_that_is_gone_meanwhile_is_passed_over(s3: FakeS3, client: Callable[..., BucketClient]) -> None:

@@ -104,15 +104,20 @@ class ListenedFolder:
                     found.append(self._looked_at(path))
         return found
 
+    def expect(self, names: Sequence[str]) -> None:
+        """Nothing is fetched ahead."""
+
     def read(self, name: str, offset: int) -> bytes:
         """At most `CHUNK` octets from ``offset``."""
         with (self._folder / name).open("rb") as file:
             file.seek(offset)
             return file.read(CHUNK)
 
-    def remove(self, name: str, size: int) -> bool:
-        """Remove the file if it still has this size, unless a process holds its lock; whether it is gone."""
-        path = self._folder / name
+    def remove(self, files: Sequence[StoredFile]) -> set[str]:
+        """Remove those that still have these sizes, unless a process holds their lock; the names of those gone."""
+        return {one.name for one in files if self._removed(self._folder / one.name, one.size)}
+
+    def _removed(self, path: Path, size: int) -> bool:
         with suppress(FileNotFoundError, BlockingIOError):
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:  # with the lock, so that a writer that has just made the file sees that it is gone

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -43,14 +43,18 @@ class ListenedHost:
             raise self._stranger("its answer is no list of files") from None
         return [one for one in found if is_file_name(one.name)]
 
+    def expect(self, names: Sequence[str]) -> None:
+        """Nothing is fetched ahead."""
+
     def read(self, name: str, offset: int) -> bytes:
         """A part of a file."""
         return self._asked("GET", f"/events/{name}?from={offset}")
 
-    def remove(self, name: str, size: int) -> bool:
-        """Remove a file that is closed and has this size."""
-        self._asked("DELETE", f"/events/{name}?size={size}")
-        return True
+    def remove(self, files: Sequence[StoredFile]) -> set[str]:
+        """Remove files that are closed and have these sizes."""
+        for one in files:
+            self._asked("DELETE", f"/events/{one.name}?size={one.size}")
+        return {one.name for one in files}
 
     def close(self) -> None:
         """Close the connection. Never raises."""

@@ -59,6 +59,7 @@ class ListenedSource:
         files = self._files()
         loaded = _load(self._progress_file)
         self._progress = {one.name: loaded.get(one.name, _Progress()) for one in files}
+        self._store.expect([one.name for one in files if one.size and not self._progress[one.name].offset])
         for file in files:
             yield from self._file(file)
         self._settle()
@@ -132,8 +133,7 @@ class ListenedSource:
                 if end.file.closed and not state.kept:
                     done.append(end.file)
         self._save()
-        for file in done:
-            self._remove(file)
+        self._remove(done)
 
     def _files(self) -> Sequence[StoredFile]:
         try:
@@ -147,19 +147,19 @@ class ListenedSource:
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def _remove(self, file: StoredFile) -> None:
-        name = file.name
+    def _remove(self, files: Sequence[StoredFile]) -> None:
         try:
-            gone = self._store.remove(name, file.size)
+            gone = self._store.remove(files)
         except OSError as error:
             raise StorageError(
                 f"{self.name} cannot be cleared of what was collected.",
-                evidence=f"{name}: {error.strerror or error}",
+                evidence=error.strerror or str(error),
                 next_step="let this user write there, then run the same command again: nothing counts twice",
             ) from None
-        del self._ends[name]
-        if gone:
-            del self._progress[name]
+        for file in files:
+            del self._ends[file.name]
+            if file.name in gone:
+                del self._progress[file.name]
 
     def _save(self) -> None:
         try:

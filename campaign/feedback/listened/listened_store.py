@@ -29,11 +29,14 @@ class ListenedStore(Protocol):
     def files(self) -> Sequence[StoredFile]:
         """The files, oldest first."""
 
+    def expect(self, names: Sequence[str]) -> None:
+        """Hear which files will be read from their beginning, in this order, so as to fetch some ahead."""
+
     def read(self, name: str, offset: int) -> bytes:
         """At most `CHUNK` octets of a file from ``offset``."""
 
-    def remove(self, name: str, size: int) -> bool:
-        """Remove a closed file, if it still has this size; whether it is gone."""
+    def remove(self, files: Sequence[StoredFile]) -> set[str]:
+        """Remove closed files that still have these sizes; the names of those that are gone."""
 
     def close(self) -> None:
         """Close connections. Never raises."""

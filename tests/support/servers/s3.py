@@ -44,6 +44,8 @@ class FakeS3:
     session_token: str = ""
     now: float | None = None
     paused: list[float] = field(default_factory=list)
+    faults_of: dict[str, tuple[int, str, dict[str, str]]] = field(default_factory=dict)
+    before_get: Callable[[], None] = lambda: None
     before_delete: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
@@ -133,6 +135,8 @@ class BucketRequests(BaseHTTPRequestHandler):
                 self.error(*fault)
         elif why := self.s3.refusal(self.command, self.path, dict(self.headers.items()), body):
             self.error(403, why)
+        elif key in self.s3.faults_of:
+            self.error(*self.s3.faults_of[key])
         elif not path.startswith(f"/{BUCKET}/"):
             self.error(404, "NoSuchBucket")
         else:
@@ -143,7 +147,9 @@ class BucketRequests(BaseHTTPRequestHandler):
     def get_object(self, key: str, query: str, _: bytes) -> None:
         if not key:
             self.answer(200, self.s3.listed({name: values[0] for name, values in parse_qs(query).items()}))
-        elif key not in self.s3.objects:
+            return
+        self.s3.before_get()
+        if key not in self.s3.objects:
             self.error(404, "NoSuchKey")
         elif self.s3.ranges and (found := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))):
             self.answer(206, self.s3.objects[key][int(found[1]) : int(found[2]) + 1])

@@ -13,6 +13,7 @@ from campaign.feedback.feedback_source import Handled, Received
 from campaign.feedback.listened.listened_files import OLDEST_FILE, ListenedFolder, ListenedWriter
 from campaign.feedback.listened.listened_record import RecordError, clicked, hooked, parse_record
 from campaign.feedback.listened.listened_source import ListenedSource
+from campaign.feedback.listened.listened_store import StoredFile
 from campaign.model import FeedbackOutcome
 
 TOKEN = "T" * 60
@@ -138,16 +139,16 @@ def test_an_old_file_is_closed_and_another_begun(folder: Path) -> None:
 
 
 def test_a_file_that_a_process_writes_is_not_removed(folder: Path) -> None:
-    ListenedFolder(folder.parent).remove("0000000000000-0000000000000000.jsonl", 0)
+    ListenedFolder(folder.parent).remove([StoredFile("0000000000000-0000000000000000.jsonl", 0, closed=True)])
     writer = ListenedWriter(folder)
     writer.append([clicked(TOKEN, 1.0).line()])
     (file,) = ListenedFolder(folder).files()
-    ListenedFolder(folder).remove(file.name, file.size)
+    ListenedFolder(folder).remove([file])
     assert (folder / file.name).exists()
     writer.close()
-    ListenedFolder(folder).remove(file.name, file.size - 1)  # more was appended than was read
+    ListenedFolder(folder).remove([file._replace(size=file.size - 1)])  # more was appended than was read
     assert (folder / file.name).exists()
-    ListenedFolder(folder).remove(file.name, file.size)
+    ListenedFolder(folder).remove([file])
     assert not (folder / file.name).exists()
 
 
