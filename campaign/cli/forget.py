@@ -17,8 +17,8 @@ from campaign.exit_codes import ExitCode
     epilog=lesson(
         "campaign forget newsletter.toml ada@example.com --dry-run",
         "campaign forget newsletter.toml ada@example.com",
-        codes="0 forgotten, or found nowhere, 65 ADDRESS is invalid, 74 a journal is damaged, "
-        "75 a process is at work, or something is left",
+        codes="0 forgotten, or found nowhere, 65 ADDRESS is invalid, 73 the store cannot be used, "
+        "74 a journal is damaged, 75 a process is at work, or something is left",
         more="docs/privacy.md",
     ),
 )
@@ -31,6 +31,7 @@ def forget_command(file: Path, address: str, dry_run: bool, as_json: bool) -> Ex
 
     The person is erased from plans, journals, reports, tables, letters of rehearsals and feedback. A letter that still
     waits is withdrawn; no one else is affected. A suppressed person stays so, by a hash. Your own list is not changed.
+    With a store the person is erased there, too, and other machines erase their copies at their next command.
     """
     from campaign.config import load
     from campaign.pipeline.operate.forget.forget_person import forget

@@ -75,7 +75,17 @@ def mask_journal(
     numbered ``own``. Records of the campaign's settings stay: a run whose settings differ is not continued. With
     ``dry_run`` nothing is written.
     """
-    path, numbers = run / journal_reader.NAME, frozenset(own)
+    path, change = run / journal_reader.NAME, _masking(masked, masked_reply, own)
+    return _rewrite_lines(path, change, dry_run=True) if dry_run else _rewrite(path, change)
+
+
+def masked_record(line: bytes, masked: Masked, masked_reply: Callable[[str], str], own: Collection[int] = ()) -> bytes:
+    """One line of a journal, masked as by `mask_journal`, with a checksum that fits."""
+    return _sealed(line, _masking(masked, masked_reply, own)(line))
+
+
+def _masking(masked: Masked, masked_reply: Callable[[str], str], own: Collection[int]) -> Masked:
+    numbers = frozenset(own)
 
     def change(line: bytes) -> bytes:
         if line.startswith(_SETTINGS, 9):
@@ -83,7 +93,7 @@ def mask_journal(
         line = masked(line)
         return _with_reply(line, numbers, masked_reply) if line.startswith(_VERDICT, 9) else line
 
-    return _rewrite_lines(path, change, dry_run=True) if dry_run else _rewrite(path, change)
+    return change
 
 
 def mask_lines(path: Path, masked: Masked, *, dry_run: bool = False) -> int:

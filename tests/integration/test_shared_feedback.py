@@ -196,7 +196,8 @@ def test_one_machine_collects_at_a_time(address: StoreAddress, connection: Store
 def test_a_store_of_the_release_before_is_brought_up_to_date(address: StoreAddress) -> None:
     with connect(address) as connection:
         ensure_schema(connection)
-        connection.execute("DROP TABLE campaign.feedback_event")
+        connection.execute("DROP TABLE campaign.forgotten_recipient, campaign.forgotten, campaign.feedback_event")
+        connection.execute("ALTER TABLE campaign.run DROP erased")
         connection.execute("ALTER TABLE campaign.meta DROP uid")
         connection.execute("UPDATE campaign.meta SET version = 1, lease = '7 s'")
         ensure_schema(connection)
@@ -209,8 +210,8 @@ def test_nobody_is_forgotten_in_a_file_that_the_store_would_fill_again(
     tmp_path: Path, address: StoreAddress, connection: StoreConnection
 ) -> None:
     add(tmp_path, "a")
-    refuse_in_copies(tmp_path, "forget")
+    refuse_in_copies(tmp_path)
     exchange(address, tmp_path)
-    with pytest.raises(ConfigError, match="campaign forget is not supported yet") as refused:
-        refuse_in_copies(tmp_path, "forget")
-    assert refused.value.evidence == (f"the events in {tmp_path} are copies",)
+    with pytest.raises(ConfigError, match="copies of what a store keeps") as refused:
+        refuse_in_copies(tmp_path)
+    assert refused.value.evidence == (str(tmp_path / EXCHANGED),)

@@ -19,7 +19,8 @@ from campaign.ledger.checkpoint import Checkpoint
 from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.command_context import Job, Options, lay_over, prepare
 from campaign.pipeline.operate.forget.address_spellings import AddressMask
-from campaign.pipeline.operate.forget.forget_person import ForgetResult, forget
+from campaign.pipeline.operate.forget.erase_person import ForgetResult
+from campaign.pipeline.operate.forget.forget_person import forget
 from campaign.pipeline.operate.run_standing import run_standing
 from campaign.pipeline.send import retry, send
 from campaign.pipeline.start.choose_run import ChosenRun, choose

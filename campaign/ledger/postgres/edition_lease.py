@@ -11,8 +11,9 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import psycopg
@@ -39,13 +40,27 @@ def new_token() -> int:
 
 
 class EditionLease:
-    """An edition that this process holds. ``edition`` is its number; `hold_edition` makes one."""
+    """An edition that this process holds. ``edition`` is its number; `hold_edition` makes one.
 
-    def __init__(self, address: StoreAddress, edition: int, token: int) -> None:
-        self.edition, self.token = edition, token
+    ``others`` are editions that it holds besides, under the same token.
+    """
+
+    def __init__(self, address: StoreAddress, edition: int, token: int, others: Sequence[int] = ()) -> None:
+        self.edition, self.token, self._all = edition, token, [edition, *others]
         self._address, self._over = address, threading.Event()
         self._beating = threading.Thread(target=self._beat, name="edition lease", daemon=True)
         self._beating.start()
+
+    @property
+    def editions(self) -> list[EditionLease]:
+        """This lease as that of each of its editions; all of them end with it."""
+        return [self.of(edition) for edition in self._all]
+
+    def of(self, edition: int) -> EditionLease:
+        """This lease as that of one of its editions."""
+        other = copy(self)
+        other.edition = edition
+        return other
 
     def confirm(self, connection: StoreConnection) -> None:
         """Check, inside a transaction, that this process still holds the edition; nobody takes it until the commit."""
@@ -63,8 +78,8 @@ class EditionLease:
         self._over.set()
         self._beating.join()
         connection.execute(
-            "UPDATE campaign.edition SET until = '-infinity' WHERE edition = %s AND token = %s",
-            (self.edition, self.token),
+            "UPDATE campaign.edition SET until = '-infinity' WHERE edition = ANY(%s) AND token = %s",
+            (self._all, self.token),
         )
 
     def _beat(self) -> None:
@@ -75,8 +90,8 @@ class EditionLease:
                 connection = connection or connect(self._address)
                 connection.execute(
                     "UPDATE campaign.edition SET until = clock_timestamp() + make_interval(secs => %s) "
-                    "WHERE edition = %s AND token = %s",
-                    (LEASE_SECONDS, self.edition, self.token),
+                    "WHERE edition = ANY(%s) AND token = %s",
+                    (LEASE_SECONDS, self._all, self.token),
                 )
             except (psycopg.Error, StorageError):
                 connection = None
@@ -118,6 +133,39 @@ def hold_edition(
     finally:
         with store_errors(address):
             lease.release(connection)
+
+
+@contextmanager
+def hold_every_edition(address: StoreAddress, connection: StoreConnection) -> Iterator[EditionLease | None]:
+    """Hold all editions of the store while the block runs; None if there is none.
+
+    Raises UnfinishedError if another command holds one.
+    """
+    me, token = worker_name(), new_token()
+    with store_errors(address), connection.transaction():
+        rows = connection.execute("SELECT edition FROM campaign.edition ORDER BY edition FOR UPDATE").fetchall()
+        taken = connection.execute(
+            "UPDATE campaign.edition SET holder = %s, token = %s, "
+            "until = clock_timestamp() + make_interval(secs => %s) WHERE until < clock_timestamp() RETURNING edition",
+            (me, token, LEASE_SECONDS),
+        ).fetchall()
+        if len(taken) < len(rows):
+            holders = connection.execute(
+                "SELECT DISTINCT holder FROM campaign.edition WHERE token <> %s AND until > clock_timestamp()", (token,)
+            ).fetchall()
+            raise UnfinishedError(
+                "Another command is at work on this edition.",
+                evidence=[str(row[0]) for row in holders],
+                next_step="run the same command again when that one is through",
+            )
+    editions = sorted(int(row[0]) for row in taken)
+    lease = EditionLease(address, editions[0], token, editions[1:]) if editions else None
+    try:
+        yield lease
+    finally:
+        if lease:
+            with store_errors(address):
+                lease.release(connection)
 
 
 def _try(connection: StoreConnection, name: str, label: str, me: str, token: int) -> int | None:

@@ -25,6 +25,7 @@ from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events, 
 from campaign.ledger.feedback.stored_event import event_decoder, event_of, line_is_whole, line_of
 from campaign.ledger.journal.journal_file import unwritable
 from campaign.ledger.postgres.edition_lease import TRY_SECONDS, StoreConnection
+from campaign.ledger.postgres.forgotten.forgotten_mark import is_behind
 from campaign.ledger.postgres.runs.check_in import server_identity
 from campaign.ledger.postgres.runs.copy_mark import EXCHANGED
 from campaign.ledger.postgres.schema import ensure_schema
@@ -38,7 +39,7 @@ _LOCK = "store.lock"
 #: Events sent, or fetched, with one statement.
 BATCH = 1_000
 #: Advisory locks of the store: while events are added, and while a `campaign collect` is at work.
-_ADDING, _COLLECTING = 0x63616D71, 0x63616D72
+ADDING, _COLLECTING = 0x63616D71, 0x63616D72
 _ADD = """
 INSERT INTO campaign.feedback_event (id, event) SELECT * FROM unnest(%s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING
 """
@@ -57,13 +58,15 @@ class ExchangeMark:
 class FeedbackExchange:
     """Exchanges events between ``feedback.jsonl`` in ``directory`` and the store. Close it, or use it with ``with``.
 
-    Methods raise StorageError if the store or the file cannot be used, and DamageError.
+    Methods raise StorageError if the store or the file cannot be used, and DamageError. While this machine has yet to
+    erase somebody who was forgotten, it is ``behind``: it takes events and gives none.
     """
 
     def __init__(self, address: StoreAddress, directory: Path) -> None:
         self._address, self._directory = address, directory
         self._mark_at, self._folder = directory / EXCHANGED, (directory / EXCHANGED).parent
         self._connection: StoreConnection | None = None
+        self.behind = False
 
     def __enter__(self) -> Self:
         return self
@@ -74,11 +77,12 @@ class FeedbackExchange:
     def exchange(self) -> int:
         """Add to the store what only the file has, then to the file what only the store has; how many came."""
         with self._locked(), store_errors(self._address):
-            connection = self._connected()
+            connection = self.connected()
             mark = self._mark(connection)
             end = stored_end(self._directory)
             ours = self._give(connection, mark.octets, end)
-            return self._take(connection, replace(mark, octets=end, inode=self._inode()), ours)
+            octets = mark.octets if self.behind else end
+            return self._take(connection, replace(mark, octets=octets, inode=self._inode()), ours)
 
     def close(self) -> None:
         """Close the connection."""
@@ -87,7 +91,8 @@ class FeedbackExchange:
                 self._connection.close()
             self._connection = None
 
-    def _connected(self) -> StoreConnection:
+    def connected(self) -> StoreConnection:
+        """The connection to the store, whose schema is made if need be."""
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._address)
             ensure_schema(self._connection)
@@ -126,11 +131,14 @@ class FeedbackExchange:
     def _give(self, connection: StoreConnection, start: int, end: int) -> set[str]:
         """Add the file's events from ``start`` to ``end`` to the store; returns their ids."""
         ours, found = set[str](), read_events(self._directory, start=start, end=end)
+        self.behind = False
         while events := list(islice(found, BATCH)):
             ids = [hashlib.sha256(event.id.encode()).digest() for event in events]
             with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ADDING,))
-                connection.execute(_ADD, (ids, [line_of(event).rstrip(b"\n") for event in events]))
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADDING,))
+                self.behind = is_behind(connection, self._directory)
+                if not self.behind:
+                    connection.execute(_ADD, (ids, [line_of(event).rstrip(b"\n") for event in events]))
             ours.update(event.id for event in events)
         return ours
 
@@ -141,7 +149,7 @@ class FeedbackExchange:
             while rows := connection.execute(
                 "SELECT seq, event FROM campaign.feedback_event WHERE seq > %s ORDER BY seq LIMIT %s", (mark.seq, BATCH)
             ).fetchall():
-                events = [event for row in rows if (event := _event(*row)).id not in ours]
+                events = [event for row in rows if (event := event_of_row(*row)).id not in ours]
                 if events:
                     file.append(events)
                     file.sync()
@@ -166,7 +174,7 @@ class FeedbackExchange:
             raise unwritable(path, error) from error
 
 
-def _event(seq: int, line: bytes) -> FeedbackEvent:
+def event_of_row(seq: int, line: bytes) -> FeedbackEvent:
     """The event of a row. Raises DamageError."""
     try:
         if line_is_whole(line):

@@ -15,7 +15,7 @@ from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
 from campaign.ledger.postgres.runs.check_in import check_in, check_out, failed_over, server_identity
 from campaign.ledger.postgres.runs.copy_mark import mark_edition, refuse_other_ledgers
-from campaign.ledger.postgres.runs.run_copies import RunCopy, copied, mark_copies, refresh_copies, refresh_copy
+from campaign.ledger.postgres.runs.run_copies import RunCopy, is_current_copy, mark_copies, refresh_copies, refresh_copy
 from campaign.ledger.postgres.runs.stored_runs import (
     StoredRun,
     Wanted,
@@ -35,6 +35,7 @@ from campaign.pipeline.start.changed_inputs import accept_changed_inputs, refuse
 from campaign.pipeline.start.choose_run import ChosenRun, choose, continue_run, continues
 from campaign.pipeline.start.run_announcement import planned_facts
 from campaign.pipeline.workers.campaign_store import store_of
+from campaign.pipeline.workers.forgotten.erase_copies import erase_forgotten
 from campaign.report.formatting import counted
 from campaign.report.live.console import Console, path_text
 from campaign.system.postgres import StoreAddress, connect, store_errors
@@ -85,11 +86,15 @@ class OpenStore:
             return self.console is not None
 
         job = self.job
-        with (
-            hold_edition(self.address, self.connection, job.settings.campaign.name, job.edition, wait) as lease,
-            folder_to_itself(job.folder),
-        ):
-            yield lease
+        with hold_edition(self.address, self.connection, job.settings.campaign.name, job.edition, wait) as lease:
+            self.erase_forgotten()  # nobody else is forgotten while the edition is held
+            with folder_to_itself(job.folder):
+                yield lease
+
+    def erase_forgotten(self) -> None:
+        """Erase from this machine's copies whoever was forgotten on another one."""
+        with store_errors(self.address):
+            erase_forgotten(self.job, self.connection)
 
     def newest(self) -> StoredRun | None:
         """The newest run of the edition in the store."""
@@ -134,7 +139,9 @@ def open_store(job: Job, console: Console | None = None, patience: float = 0.0) 
     with _connected(address, time.monotonic() + patience) as connection:
         with store_errors(address):
             ensure_schema(connection)
-        yield OpenStore(job, address, connection, console)
+        store = OpenStore(job, address, connection, console)
+        store.erase_forgotten()
+        yield store
 
 
 def _connected(address: StoreAddress, until: float) -> StoreConnection:
@@ -180,7 +187,7 @@ def _join(store: OpenStore, options: Options) -> JoinedRun | None:
     folder = job.folder / found.stamp
     with folder_to_itself(job.folder), store_errors(store.address):
         mark_edition(job.folder, store.address.text, job.settings.file)
-        if copied(folder) is None:
+        if not is_current_copy(store.connection, folder):
             refresh_copy(store.connection, found.run, folder)
     chosen = continue_run(job, folder, history)
     refuse_changed_inputs(job, options, chosen)

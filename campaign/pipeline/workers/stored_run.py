@@ -17,7 +17,7 @@ from campaign.ledger.postgres.runs.copy_mark import (
     mark_edition,
     refuse_other_ledgers,
 )
-from campaign.ledger.postgres.runs.run_copies import copied, refresh_copy
+from campaign.ledger.postgres.runs.run_copies import copied, is_current_copy, refresh_copy
 from campaign.ledger.postgres.runs.stored_runs import (
     StoredStanding,
     newest_stored,
@@ -81,7 +81,7 @@ def fetch_newest(job: Job) -> None:
         if found:
             refuse_other_ledgers(job.folder, job.command("move"))
             mark_edition(job.folder, job.settings.ledger.store, job.settings.file)
-        if found and copied(job.folder / found.stamp) is None:
+        if found and not is_current_copy(connection, job.folder / found.stamp):
             refresh_copy(connection, found.run, job.folder / found.stamp)
 
 
@@ -94,7 +94,7 @@ def fetch_copies(job: Job, *, refresh: bool) -> None:
             with folder_to_itself(folder):
                 refuse_other_ledgers(folder, job.command("move"))
                 mark_edition(folder, ledger.store, job.settings.file)
-                if refresh or copied(folder / stamp) is None:
+                if refresh or not is_current_copy(connection, folder / stamp):
                     refresh_copy(connection, number, folder / stamp)
 
 

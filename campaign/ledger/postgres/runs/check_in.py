@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 from campaign.errors import UnfinishedError
 from campaign.ledger import run_folder
@@ -125,7 +126,8 @@ def add_changes(
                 "run": number,
             },
         )
-        changed[run] = RunCopy(number, *last_segment(connection, number), octets)
+        erased = before.erased if before else 0
+        changed[run] = RunCopy(number, *last_segment(connection, number), octets, erased)
     return changed
 
 
@@ -185,9 +187,6 @@ def _parts(path: Path) -> Iterator[bytes]:
 
 def _add_tail(connection: StoreConnection, lease: EditionLease, run: int, journal: Path, octets: int) -> None:
     """Append what a journal says after so many octets: each line to its shard's journal, in order."""
-    with journal.open("rb") as file:
-        file.seek(octets)
-        lines = file.read()
     size = int(connection.execute("SELECT shard_size FROM campaign.run WHERE run = %s", (run,)).fetchall()[0][0])
     seqs: dict[int, int] = dict(
         connection.execute(
@@ -199,13 +198,15 @@ def _add_tail(connection: StoreConnection, lease: EditionLease, run: int, journa
         record = line[1]
         return record.number // size + 1 if isinstance(record, Intent | VerdictRecord) else 0
 
-    def segments() -> Iterator[tuple[int, int, int, int, bytes]]:
-        for shard, found in groupby(records_of(StoredShard(run, 0, 0, 0), lines), key=shard_of):
+    def segments(file: BinaryIO) -> Iterator[tuple[int, int, int, int, bytes]]:
+        records = (one for line in file for one in records_of(StoredShard(run, 0, 0, 0), line))
+        for shard, found in groupby(records, key=shard_of):
             seqs[shard] = seqs.get(shard, 0) + 1
             yield run, shard, seqs[shard], lease.token, pack(b"".join(line for line, _ in found))
 
-    with connection.cursor() as cursor:  # one journal may be cut into many segments
-        cursor.executemany(_ADD, segments())
+    with journal.open("rb") as file, connection.cursor() as cursor:
+        file.seek(octets)
+        cursor.executemany(_ADD, segments(file))  # one after the other: a journal may be cut into many segments
 
 
 def _set_shards(connection: StoreConnection, run: int, history: RunState, *, resend: bool) -> None:

@@ -36,14 +36,7 @@ def campaign_file(run: Path) -> Path | None:
     """The campaign file of a copy on this machine; None if the run is no copy."""
     if not (run.parent / MARK).exists():
         return None
-    try:
-        return Path(json.loads((run.parent / MARK).read_text(encoding="utf-8"))["file"])
-    except (OSError, ValueError, KeyError) as error:
-        raise StorageError(
-            f"{run.parent / MARK} cannot be read.",
-            evidence=str(error),
-            next_step="run campaign send for this campaign, which writes it again",
-        ) from None
+    return Path(_marked(run.parent / MARK)["file"])
 
 
 def refuse_other_ledgers(folder: Path, move: str) -> None:
@@ -80,17 +73,35 @@ def refuse_copies(folder: Path) -> None:
         )
 
 
-def refuse_in_copies(folder: Path, command: str) -> None:
+def refuse_in_copies(folder: Path) -> None:
     """Raise ConfigError if a run, or the feedback, below ``folder`` is a copy: what is stored would stay as it is."""
-    if mark := next(iter(sorted(folder.rglob(MARK))), None):
-        raise _unsupported(command, f"the runs in {mark.parent} are copies")
-    if (folder / EXCHANGED).exists():
-        raise _unsupported(command, f"the events in {folder} are copies")
+    mark = next(iter(sorted(folder.rglob(MARK))), folder / EXCHANGED)
+    if mark.exists():
+        raise ConfigError(
+            "This ledger directory has copies of what a store keeps, and ledger.store is not set.",
+            evidence=str(mark),
+            next_step="set ledger.store as it was when they were made, then run the same command again",
+        )
 
 
-def _unsupported(command: str, evidence: str) -> ConfigError:
-    return ConfigError(
-        f"campaign {command} is not supported yet for runs in a store.",
-        evidence=evidence,
-        next_step="docs/scale.md says what a store's administrator can do",
-    )
+def refuse_other_stores(folder: Path, store: str) -> None:
+    """Raise ConfigError if runs below ``folder`` are copies of another store's, which would keep what is erased."""
+    for mark in sorted(folder.rglob(MARK)):
+        if (named := _marked(mark)["store"]) != store:
+            raise ConfigError(
+                "This ledger directory has copies of another store's runs, so nothing is erased.",
+                evidence=f"{mark} names {named}",
+                next_step="see that ledger.store is the store's address; delete copies of a store that you left",
+            )
+
+
+def _marked(mark: Path) -> dict[str, str]:
+    try:
+        found = json.loads(mark.read_text(encoding="utf-8"))
+        return {"store": str(found["store"]), "file": str(found["file"])}
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(
+            f"{mark} cannot be read.",
+            evidence=str(error),
+            next_step="run campaign send for this campaign, which writes it again",
+        ) from None

@@ -18,6 +18,7 @@ from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_file import unwritable
 from campaign.ledger.postgres.edition_lease import StoreConnection
+from campaign.ledger.postgres.forgotten.forgotten_mark import refuse_behind
 from campaign.ledger.postgres.runs.copy_mark import COPY, mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.runs.stored_runs import last_segment
 from campaign.ledger.postgres.segments import unpack
@@ -33,13 +34,14 @@ class RunCopy:
     """A run of the store and its copy here: the store's number, what was copied, and the journal's octets.
 
     ``segment`` is the highest id and ``segments`` how many there were: ids are given out before they are committed, so
-    a lower one may come later.
+    a lower one may come later. ``erased`` is the last forgetting of a person that changed the run.
     """
 
     run: int
     segment: int
     segments: int
     octets: int
+    erased: int = 0
 
 
 def mark_copies(folder: Path, store: str, file: Path, move: str) -> None:
@@ -79,32 +81,58 @@ def refresh_copies(connection: StoreConnection, edition: int, folder: Path) -> d
     return {stamp: refresh_copy(connection, run, folder / stamp) for run, stamp in rows}
 
 
-def refresh_copy(connection: StoreConnection, run: int, folder: Path) -> RunCopy:
-    """Bring the copy of one run up to date, journal included. Raises StorageError."""
-    fetch_files(connection, run, folder)
+def refresh_copy(connection: StoreConnection, run: int, folder: Path, *, heeded: bool = False) -> RunCopy:
+    """Bring the copy of one run up to date, journal included. Raises StorageError.
+
+    ``heeded``: this machine is erasing whoever was forgotten; otherwise UnfinishedError if it has yet to.
+    """
+    run_folder.make_folder(folder)
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         last, before, journal = last_segment(connection, run), copied(folder), folder / journal_reader.NAME
-        same = before is not None and (before.run, before.segment, before.segments) == (run, *last)
+        erased = _erased(connection, run)
+        anew = before is not None and before.erased != erased
+        if anew and not heeded:
+            refuse_behind(connection, folder)
+        fetch_files(connection, run, folder, anew=anew)
+        same = before is not None and (before.run, before.segment, before.segments, before.erased) == (
+            run,
+            *last,
+            erased,
+        )
         if before and same and journal.exists() and journal.stat().st_size == before.octets:
             return before
         if before is None:  # first: a journal beside which there is no such note is a run on files
-            note_copy(folder, RunCopy(run, 0, 0, UNFINISHED))
+            note_copy(folder, RunCopy(run, 0, 0, UNFINISHED, erased))
         try:
             with atomic_file(journal) as file:
                 octets = _write_segments(connection, run, file)
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
         except OSError as error:
             raise unwritable(journal, error) from error
-    return note_copy(folder, RunCopy(run, *last, octets))
+    return note_copy(folder, RunCopy(run, *last, octets, erased))
 
 
-def fetch_files(connection: StoreConnection, run: int, folder: Path) -> None:
-    """Fetch the plan and what else belongs to a run's folder, unless it is here. Raises StorageError."""
+def is_current_copy(connection: StoreConnection, run: Path) -> bool:
+    """Whether a folder is a copy, with the plan that the store has now; its journal may lack what came later."""
+    copy = copied(run)
+    return copy is not None and copy.erased == _erased(connection, copy.run)
+
+
+def _erased(connection: StoreConnection, run: int) -> int:
+    row = connection.execute("SELECT erased FROM campaign.run WHERE run = %s", (run,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def fetch_files(connection: StoreConnection, run: int, folder: Path, *, anew: bool = False) -> None:
+    """Fetch the plan and what else belongs to a run's folder, unless it is here; ``anew`` even then.
+
+    Raises StorageError.
+    """
     run_folder.make_folder(folder)
     names = connection.execute("SELECT DISTINCT name FROM campaign.file WHERE run = %s", (run,)).fetchall()
     for (name,) in names:
-        if (folder / name).exists():
+        if (folder / name).exists() and not anew:
             continue
         try:
             with atomic_file(folder / name) as file, connection.transaction(), connection.cursor("parts") as parts:

@@ -1,222 +1,45 @@
 """Forgetting a person, on one page: what a ledger directory keeps about them is erased, and nobody else notices.
 
-In this order, so that after a kill at any point the same command completes it: events (suppression first becomes one by
-a hash), then in each run the withdrawal of letters that still wait and the replies in the journal, then all other
-files, and last the plans, by which the person is found. A plan's line keeps its number and keyed digests of its key,
-so books balance, others keep their numbers, and the edition does not serve the person again.
+After a kill at any point the same command completes it; `erase_person.py` says in which order.
 """
 
 from __future__ import annotations
 
-import io
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import BinaryIO
+from contextlib import nullcontext
 
-from campaign.audience.plan.forgotten_rows import PlanErasure, kept_digests, write_forgetful
-from campaign.audience.plan.plan_reader import Plan
-from campaign.audience.screening.addresses import address_key
 from campaign.config import Settings
-from campaign.errors import ConfigError
-from campaign.exit_codes import ExitCode, first_of
-from campaign.ledger import run_folder
-from campaign.ledger.forget_recipient import finish_replacing, mask_journal, replace_plan
+from campaign.ledger.forget_recipient import finish_replacing
 from campaign.ledger.postgres.runs.copy_mark import refuse_in_copies
-from campaign.ledger.recovery import read_history
-from campaign.ledger.shards.shard_reader import shard_journals
-from campaign.ledger.state.run_state import RunState
-from campaign.model import Verdict
-from campaign.pipeline.command_context import Job, prepare
-from campaign.pipeline.finish.close_run import verdict_codes
-from campaign.pipeline.operate.forget.forgotten_events import erase_events
+from campaign.pipeline.command_context import prepare
+from campaign.pipeline.operate.forget.erase_ledger import erase_ledger
+from campaign.pipeline.operate.forget.erase_person import ForgetResult
 from campaign.pipeline.operate.forget.held_ledger import held_ledger, ledger_runs
-from campaign.pipeline.operate.forget.known_person import KnownPerson, PlannedLine, find_person
+from campaign.pipeline.operate.forget.known_person import find_person
 from campaign.pipeline.operate.forget.remaining_traces import listed_lines, traces_left
-from campaign.pipeline.operate.forget.run_files import erase_from_files
-from campaign.pipeline.operate.forget.run_secrets import RunSecrets
-from campaign.pipeline.operate.manage import checkpoint_of, report
-
-REASON = "erased by campaign forget"
-
-
-@dataclass(slots=True)
-class ForgetResult:
-    """What was or, if ``dry_run``, would be erased.
-
-    ``counts`` is by kind of thing. ``suppressed``: a hash of the address goes on suppressing it. ``in_doubt``: letters
-    that stay in doubt. ``listed``: places (file, line) of the campaign's own list. ``left``: files below the ledger's
-    directory that still name the person, and why. ``notes`` are sentences.
-    """
-
-    address: str
-    dry_run: bool
-    counts: Counter[str] = field(default_factory=Counter)
-    suppressed: bool = False
-    in_doubt: int = 0
-    listed: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def code(self) -> ExitCode:
-        """UNFINISHED if something is left that the same command may erase another time."""
-        return ExitCode.UNFINISHED if self.left and not self.dry_run else ExitCode.DONE
 
 
 def forget(settings: Settings, text: str, *, dry_run: bool = False) -> ForgetResult:
-    """Erase the person with the address ``text`` from the ledger directory of ``settings``.
+    """Erase the person with the address ``text`` from the ledger directory of ``settings``, and from its store.
 
     Raises InputError if it is no address, UnfinishedError if a process is at work there, DamageError and StorageError;
     then nothing is lost, and the same command continues.
     """
     job = prepare(settings)
     directory = job.directory
-    refuse_in_copies(directory, "forget")
+    if settings.ledger.store:
+        from campaign.pipeline.workers.forgotten.forget_stored import forget_in_store  # with its library
+
+        return forget_in_store(job, text, dry_run=dry_run)
+    refuse_in_copies(directory)
     with nullcontext() if dry_run else held_ledger(directory):
         runs = ledger_runs(directory)
         for run in runs if not dry_run else ():
             finish_replacing(run)
         person = find_person(text, settings.audience.provider_rules, runs)
-        erasing = _Erasing(job, person, ForgetResult(person.address, dry_run))
-        erasing.all_of(runs)
-        result = erasing.result
+        result = ForgetResult(person.address, dry_run)
+        waiting = erase_ledger(job, person, runs, result)
         result.counts = +result.counts
         result.listed = list(listed_lines(job, person, result.notes))
         if not dry_run:
-            result.left = traces_left(directory, person, erasing.waiting, result.notes)
+            result.left = traces_left(directory, person, waiting, result.notes)
     return result
-
-
-class _Erasing:
-    """The steps, and what they found. ``waiting`` are plans with lines of others that must stay as they are."""
-
-    def __init__(self, job: Job, person: KnownPerson, result: ForgetResult) -> None:
-        self.result, self.waiting = result, set[Path]()
-        self._job, self._person, self._dry_run = job, person, result.dry_run
-        self._mask = person.mask
-        self._secrets = RunSecrets(job, result.notes)
-        self._histories: dict[Path, RunState] = {}
-        self._withdrawn: list[Path] = []
-
-    def all_of(self, runs: list[Path]) -> None:
-        """Every step, in order."""
-        for run in self._person.lines:
-            self._history(run)  # a damaged journal is refused before anything changes
-        for run in runs:
-            if shard_journals(run) and not self._dry_run:
-                with checkpoint_of(run):  # merges what killed senders left, so that one journal holds all
-                    self._histories.pop(run, None)
-        counts, directory = self.result.counts, self._job.directory
-        kept = {run: self._kept(run, lines) for run, lines in self._person.lines.items()}
-        counts["events"], self.result.suppressed = erase_events(
-            directory, self._job.settings, self._person, dry_run=self._dry_run
-        )
-        for run in runs:
-            if run_folder.has_journal(run):
-                self._journal(run)
-        counts.update(erase_from_files(directory, self._person, dry_run=self._dry_run))
-        for run in runs:
-            if (run / run_folder.PLAN).exists():
-                self._plan(run, kept.get(run, {}))
-        for run in self._withdrawn:
-            with suppress(ConfigError):  # the campaign file is gone; status tells the same from the journal
-                report(run)
-
-    def _history(self, run: Path) -> RunState | None:
-        if not run_folder.has_journal(run):
-            return None
-        if run not in self._histories:
-            self._histories[run] = read_history(run)
-        return self._histories[run]
-
-    def _kept(self, run: Path, lines: list[PlannedLine]) -> dict[int, str]:
-        """What stands in place of each line's key: how a later row of the person is recognised, and a doubt named."""
-        history = self._history(run)
-        secret = self._secrets.of(history.opened if history else None)
-        kept = {}
-        for line in lines:
-            doubtful = history is not None and line.number in _doubtful(history)
-            name = self._secrets.message_id(history.opened, line.key) if history and doubtful else ""
-            kept[line.number] = kept_digests(secret, _keys(line), name)
-            self.result.in_doubt += doubtful
-        return kept
-
-    def _journal(self, run: Path) -> None:
-        numbers = [line.number for line in self._person.lines.get(run, ())]
-        history = self._history(run) if numbers else None
-        waiting = [number for number in numbers if history is not None and history.is_open(number)]
-        self.result.counts["letters withdrawn"] += len(waiting)
-        if waiting and not self._dry_run:
-            withdraw(run, waiting)
-            self._histories.pop(run)
-            self._withdrawn.append(run)
-        self.result.counts["journal records"] += mask_journal(
-            run, self._mask.masked_line, self._mask.masked_reply, numbers, dry_run=self._dry_run
-        )
-
-    def _plan(self, run: Path, kept: dict[int, str]) -> None:
-        plan = Plan.open(run / run_folder.PLAN)
-        done = PlanErasure()
-        if kept or _names_them(plan.path, self._person):
-            write = partial(self._write_plan, run, plan, kept, done)
-            write(_Nowhere())
-            if (done.forgotten or done.masked) and not self._dry_run:
-                replace_plan(run, write)
-        self.result.counts["planned letters"] += done.forgotten
-        self.result.counts["values of others"] += done.masked
-        if done.left:
-            self.waiting.add(plan.path)
-
-    def _write_plan(self, run: Path, plan: Plan, kept: dict[int, str], done: PlanErasure, target: BinaryIO) -> None:
-        found = write_forgetful(plan, target, kept, self._mask.masked, partial(self._may_change, run))
-        done.forgotten, done.masked, done.left = found.forgotten, found.masked, found.left
-
-    def _may_change(self, run: Path, number: int) -> bool:
-        """Whether this letter of somebody else will not be rendered again."""
-        history = self._history(run)
-        if history is None or history.abandoned:
-            return True
-        return not (history.is_open(number) or number in _doubtful(history))
-
-
-def withdraw(run: Path, numbers: list[int]) -> None:
-    """Settle recipients that still wait as withdrawn; one who may have a letter already stays in doubt."""
-    with checkpoint_of(run) as checkpoint:
-        history = checkpoint.history
-        ended = history.ended
-        for number in numbers:
-            if history.is_open(number):
-                checkpoint.settle(number, Verdict.WITHDRAWN, REASON)
-        codes = verdict_codes(history, "hold")
-        if ended and ended.exit_code == ExitCode.HELD and not history.finished:
-            codes.add(ExitCode.HELD)
-        checkpoint.end(int(first_of(codes)), abandoned=history.abandoned)
-
-
-def _doubtful(history: RunState) -> set[int]:
-    """Recipients who may have a letter that is not recorded as accepted."""
-    return {*history.digests, *history.pending, *history.numbers(Verdict.IN_DOUBT)}
-
-
-def _keys(line: PlannedLine) -> Iterator[str]:
-    """The line's key, and the keys that it would have under other settings of the audience."""
-    by_address = address_key(line.address)
-    yield from (line.key, by_address, address_key(line.address, provider_rules=True))
-    yield line.key.removesuffix(f" {by_address}")
-
-
-def _names_them(path: Path, person: KnownPerson) -> bool:
-    mask = person.mask
-    with path.open("rb") as file:
-        return any(map(mask.found, file))
-
-
-class _Nowhere(io.BytesIO):
-    """A file that keeps nothing of what is written to it."""
-
-    def write(self, data: object) -> int:
-        return len(data) if isinstance(data, bytes) else 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from campaign.pipeline.operate.forget.forget_person import ForgetResult
+from campaign.pipeline.operate.forget.erase_person import ForgetResult
 from campaign.report.formatting import counted
 
 #: Kind of thing -> its singular and plural, in the order in which they are told.
@@ -20,6 +21,7 @@ KINDS = {
     "leftovers": ("leftover of a killed process", "leftovers of killed processes"),
 }
 LISTED = 10
+ELSEWHERE = "every other machine erases its own copies at its next command that asks the store"
 
 
 def forget_lines(result: ForgetResult) -> list[str]:
@@ -43,7 +45,8 @@ def forget_facts(result: ForgetResult) -> dict[str, Any]:
     """The same for JSON; it does not repeat the address."""
     return {
         "dry_run": result.dry_run,
-        "changed": {kind.replace(" ", "_"): result.counts[kind] for kind in KINDS},
+        "changed": _changed(result.counts),
+        "stored": None if result.stored is None else _changed(result.stored),
         "suppressed": result.suppressed,
         "in_doubt": result.in_doubt,
         "listed": result.listed,
@@ -52,8 +55,19 @@ def forget_facts(result: ForgetResult) -> dict[str, Any]:
     }
 
 
+def _changed(counts: Mapping[str, int]) -> dict[str, int]:
+    return {kind.replace(" ", "_"): counts.get(kind, 0) for kind in KINDS}
+
+
 def _done_lines(result: ForgetResult) -> list[str]:
-    told = [counted(result.counts[kind], *words) for kind, words in KINDS.items() if result.counts[kind]]
-    if not told:
+    done = "would be erased" if result.dry_run else "erased"
+    here = [f"{done} on this machine:" if result.stored else f"{done}:", *_told(result.counts)]
+    stored = [f"{done} in the store:", *_told(result.stored or {})]
+    lines = (stored if len(stored) > 1 else []) + (here if len(here) > 1 else [])
+    if not lines:
         return ["Nothing that this ledger keeps names this address."]
-    return ["would be erased:" if result.dry_run else "erased:", *(f"  {one}" for one in told)]
+    return [*lines, *([ELSEWHERE] if len(stored) > 1 else [])]
+
+
+def _told(counts: Mapping[str, int]) -> list[str]:
+    return [f"  {counted(counts[kind], *words)}" for kind, words in KINDS.items() if counts.get(kind)]

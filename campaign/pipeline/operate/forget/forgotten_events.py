@@ -21,15 +21,18 @@ from campaign.pipeline.operate.suppressed_export import export_suppressed
 from campaign.pipeline.operate.suppression_view import derive_suppression, listed_address
 
 
-def erase_events(directory: Path, settings: Settings, person: KnownPerson, *, dry_run: bool) -> tuple[int, bool]:
+def erase_events(
+    directory: Path, settings: Settings, person: KnownPerson, *, suppressed: bool = False, dry_run: bool
+) -> tuple[int, bool]:
     """Rewrite the store, then ``suppressed.csv`` from it; returns how many events change, and whether a hash is kept.
 
-    With ``dry_run`` nothing is written. Raises StorageError, DamageError, UnfinishedError.
+    ``suppressed``: a hash is kept even if nothing here suppresses the person. With ``dry_run`` nothing is written.
+    Raises StorageError, DamageError, UnfinishedError.
     """
     if not dry_run:
         _cut_torn_end(directory)
         export_suppressed(directory, settings)  # takes in what people wrote into the list
-    suppressed = suppressing_entry(directory, settings, person) is not None
+    suppressed = suppressed or suppressing_entry(directory, settings, person) is not None
     eraser = EventEraser(person, keep_hash=suppressed)
     if dry_run:
         return sum(eraser.erased(event) != event for event in read_events(directory)), suppressed

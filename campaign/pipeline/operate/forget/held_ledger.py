@@ -8,6 +8,7 @@ from pathlib import Path
 
 from campaign.errors import UnfinishedError
 from campaign.ledger import run_folder
+from campaign.ledger.postgres.runs.copy_mark import is_copy
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.operate.run_standing import is_running
 from campaign.report.live.console import path_text
@@ -25,7 +26,7 @@ def ledger_runs(directory: Path) -> list[Path]:
 def held_ledger(directory: Path) -> Iterator[None]:
     """Hold the locks of all editions below ``directory``, and that of `campaign collect`.
 
-    Raises UnfinishedError if a process holds one of them, StorageError.
+    Raises UnfinishedError if a process holds one of them, StorageError. Workers of a store are left to the caller.
     """
     with ExitStack() as stack:
         stack.enter_context(collecting(directory))
@@ -36,7 +37,7 @@ def held_ledger(directory: Path) -> Iterator[None]:
             except UnfinishedError:
                 raise _at_work(folder) from None
         for run in ledger_runs(directory):
-            if is_running(run):
+            if not is_copy(run) and is_running(run):
                 raise _at_work(run)
         yield
 

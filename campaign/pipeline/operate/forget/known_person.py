@@ -66,10 +66,17 @@ def find_person(text: str, provider_rules: bool, runs: Sequence[Path]) -> KnownP
 
     person = KnownPerson(address, key_of, {address})
     for run in runs:
-        if (run / PLAN).exists() and (lines := list(_lines(Plan.open(run / PLAN), person))):
-            person.lines[run] = lines
-            person.addresses.update(line.address for line in lines)
+        look_for_lines(run, person)
     return person
+
+
+def look_for_lines(run: Path, person: KnownPerson) -> bool:
+    """Add to ``person`` the lines about them in a run's plan; whether there are any. Raises StorageError."""
+    lines = list(_lines(Plan.open(run / PLAN), person)) if (run / PLAN).exists() else []
+    if lines:
+        person.lines[run] = lines
+        person.addresses.update(line.address for line in lines)
+    return bool(lines)
 
 
 def _lines(plan: Plan, person: KnownPerson) -> Iterator[PlannedLine]:

@@ -12,7 +12,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from campaign.audience.plan.plan_codec import SCREENED
@@ -35,15 +35,19 @@ _PREVIEW, _MAILBOX = "preview", "mailbox"
 _LARGEST_CELL = 1 << 27
 
 
-def erase_from_files(directory: Path, person: KnownPerson, *, dry_run: bool) -> Counter[str]:
+def erase_from_files(
+    directory: Path, person: KnownPerson, *, dry_run: bool, leave: Collection[Path] = ()
+) -> Counter[str]:
     """Rid the files below ``directory`` of the person; returns how many of each kind changed.
 
     The kinds are ``table rows``, ``letters``, ``texts`` (files) and ``leftovers`` (of killed processes). With
-    ``dry_run`` nothing is written. Raises StorageError.
+    ``dry_run`` nothing is written. What lies below ``leave`` is not touched. Raises StorageError.
     """
     done: Counter[str] = Counter()
     eraser = _Eraser(person, dry_run)
     for path in own_files(directory):
+        if any(folder in path.parents for folder in leave):
+            continue
         try:
             kind, count = eraser.erase(path, directory)
         except OSError as error:

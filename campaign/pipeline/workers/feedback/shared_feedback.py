@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from campaign.errors import UnfinishedError
 from campaign.ledger.feedback.feedback_store import FeedbackStore
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.workers.campaign_store import store_of
@@ -22,9 +23,15 @@ class SharedFeedbackStore(FeedbackStore):
         self._exchange = exchange
 
     def sync(self) -> None:
-        """Sync, and exchange with the store. Raises StorageError."""
+        """Sync, and exchange with the store. Raises StorageError, UnfinishedError."""
         super().sync()
         self._exchange.exchange()
+        if self._exchange.behind:
+            raise UnfinishedError(
+                "Somebody was forgotten on another machine a moment ago, so nothing is added to the store yet.",
+                evidence=str(self.path),
+                next_step="run the same command again; it erases this machine's copies first",
+            )
 
 
 @contextmanager
@@ -48,9 +55,14 @@ def feedback_shared(job: Job) -> Iterator[None]:
 
 
 def share_feedback(job: Job) -> None:
-    """Exchange events with the store once. Raises StorageError."""
+    """Exchange events with the store once, after erasing whoever was forgotten on another machine."""
     if job.settings.ledger.store:
+        from campaign.pipeline.workers.forgotten.erase_copies import erase_forgotten
+        from campaign.system.postgres import store_errors
+
         with exchange_of(job) as exchange:
+            with store_errors(store_of(job.settings)):
+                erase_forgotten(job, exchange.connected())
             exchange.exchange()
 
 

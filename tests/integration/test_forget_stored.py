@@ -1,0 +1,331 @@
+"""`campaign forget` with a store: erased there, here, and by the next command of every other machine."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from campaign.audience.plan.plan_reader import Plan
+from campaign.cli.main import cli
+from campaign.config import load
+from campaign.errors import ConfigError, UnfinishedError
+from campaign.exit_codes import ExitCode
+from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
+from campaign.ledger.postgres.edition_lease import StoreConnection, hold_edition
+from campaign.ledger.postgres.feedback_exchange import FeedbackExchange, one_collect
+from campaign.ledger.postgres.forgotten.forgotten_mark import HEEDED
+from campaign.ledger.postgres.schema import VERSION, ensure_schema
+from campaign.ledger.recovery import read_history
+from campaign.model import FeedbackEvent, FeedbackOutcome
+from campaign.pipeline.find_run import find_run
+from campaign.pipeline.operate import manage
+from campaign.pipeline.start.choose_run import refuse_changed_plan
+from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
+from campaign.system.postgres import StoreAddress, connect, store_address
+from tests.support.forget_place import ADA, GREETING, Place, named_in, relay
+from tests.support.servers.store_server import StoreServer, store_server
+from torture import store_books
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StoreServer]:
+    with store_server() as server:
+        yield server
+
+
+@pytest.fixture
+def address(server: StoreServer) -> StoreAddress:
+    return store_address(server.database())
+
+
+class Machine(Place):
+    """A machine with the same campaign, a ledger directory of its own, and the store."""
+
+    def __init__(self, folder: Path, url: str, store: str) -> None:
+        folder.mkdir()
+        self.store = store
+        super().__init__(folder, url)
+
+    def settings(self, audience: str = "", head: str = "") -> None:
+        super().settings(audience, f'secret_file = "../secret"\n{head}')
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(f'[ledger]\nstore = "{self.store}"\n')
+
+    def mailed(self) -> list[str]:
+        self_folder, self.folder = self.folder, self.folder.parent
+        try:
+            return super().mailed()
+        finally:
+            self.folder = self_folder
+
+    def look(self) -> Path:
+        """As `campaign report` looks at the newest run."""
+        run = find_run(str(self.file), lambda _: None)
+        manage.report(run)
+        return run
+
+    @property
+    def events(self) -> list[FeedbackEvent]:
+        return list(read_events(self.runs))
+
+
+@pytest.fixture
+def machines(tmp_path: Path, address: StoreAddress) -> Iterator[tuple[Machine, Machine]]:
+    secret = tmp_path / "secret"
+    secret.write_text("one secret for all machines, of some length\n", encoding="utf-8")
+    secret.chmod(0o600)
+    with relay(tmp_path / "relay") as url:
+        yield Machine(tmp_path / "one", url, address.text), Machine(tmp_path / "two", url, address.text)
+
+
+@pytest.fixture
+def connection(address: StoreAddress) -> Iterator[StoreConnection]:
+    with connect(address) as connection:
+        ensure_schema(connection)
+        yield connection
+
+
+def stored_names(connection: StoreConnection, *words: bytes) -> list[str]:
+    """The tables whose rows name Ada: each column, compressed or not."""
+    found = []
+    words = words or (b"ada@example.com", b"ada lovelace")
+    columns = connection.execute(
+        "SELECT table_name, string_agg(column_name, ', ') FROM information_schema.columns "
+        "WHERE table_schema = 'campaign' AND data_type NOT LIKE 'timestamp%%' GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    for table, names in columns:
+        rows = connection.execute(f"SELECT {names} FROM campaign.{table}").fetchall()  # type: ignore[arg-type]
+        for row in rows:
+            for cell in row:
+                data = bytes(cell) if isinstance(cell, bytes | memoryview) else str(cell).encode()
+                text = (zlib.decompress(data) if data[:1] == b"\x78" else data).lower()
+                found += [str(table)] if any(word in text for word in words) else []
+    return found
+
+
+def complain(machine: Machine, name: str = "1", address: str = "Ada@example.com") -> None:
+    with FeedbackStore(machine.runs) as store:
+        event = FeedbackEvent(name, "imap:b", FeedbackOutcome.COMPLAINT, 1.7e9, 1.7e9, address, "message-id")
+        store.add([event])
+        store.sync()
+
+
+def test_the_person_is_erased_from_the_store_from_here_and_from_the_other_machine_at_its_next_command(
+    machines: tuple[Machine, Machine], connection: StoreConnection, address: StoreAddress
+) -> None:
+    one, two = machines
+    assert one.send() is ExitCode.DONE
+    complain(one)
+    share_feedback(one.job)
+    run = two.look()
+    (run / "log.jsonl").write_text('{"to": "ADA@example.com"}\n', encoding="utf-8")
+    assert stored_names(connection) != []
+    assert named_in(two.runs) != []
+    result = one.forget()
+    assert (result.code, result.left, result.suppressed) == (ExitCode.DONE, {}, True)
+    assert result.stored is not None
+    assert (result.stored["planned letters"], result.stored["events"]) == (1, 1)
+    assert stored_names(connection) == []
+    assert named_in(one.runs) == []
+    assert named_in(two.runs) != []
+    two.look()
+    assert named_in(two.runs) == []
+    assert [len(event.address) for event in two.events] == [64]
+    assert (two.runs / HEEDED).read_bytes() == (one.runs / HEEDED).read_bytes()
+    for machine in machines:
+        copy = find_run(str(machine.file), lambda _: None)
+        refuse_changed_plan(copy, read_history(copy), Plan.open(copy / "plan.jsonl"))
+    found = store_books.read(address.text)
+    assert (found.faults, found.pending, found.left, found.open) == ([], 0, 0, [])
+    two.people("p0", "p1", "Ada", "p3", "p4", "p5", "new")
+    assert two.send() is ExitCode.DONE
+    assert two.mailed().count(ADA) == 1
+    assert len(two.mailed()) == 7
+
+
+def test_a_letter_that_waits_is_withdrawn_and_the_other_machine_sends_to_the_rest(
+    machines: tuple[Machine, Machine], connection: StoreConnection, address: StoreAddress
+) -> None:
+    one, two = machines
+    assert one.send(limit=1) is ExitCode.UNFINISHED
+    assert two.send(limit=1) is ExitCode.UNFINISHED
+    result = two.forget()
+    assert result.stored is not None
+    assert (result.stored["letters withdrawn"], result.left) == (1, {})
+    assert one.send() is ExitCode.DONE
+    assert one.mailed() == [f"p{number}@example.com" for number in (0, 1, 3, 4, 5)]
+    assert named_in(one.runs) == named_in(two.runs) == stored_names(connection) == []
+    found = store_books.read(address.text)
+    assert found.faults == []
+    assert sorted(found.runs[0].verdicts.values()) == ["accepted"] * 5 + ["withdrawn"]
+
+
+def test_a_dry_run_says_what_is_where_and_changes_nothing(
+    machines: tuple[Machine, Machine], connection: StoreConnection
+) -> None:
+    one, _ = machines
+    one.send(limit=2)
+    complain(one)
+    share_feedback(one.job)
+    before = {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file()}
+    rows = connection.execute("SELECT * FROM campaign.segment ORDER BY id").fetchall()
+    result = one.forget(dry_run=True)
+    assert result.stored is not None
+    wanted = {"planned letters": 1, "letters withdrawn": 1, "events": 1}
+    assert {kind: result.stored[kind] for kind in wanted} == wanted
+    assert result.counts["planned letters"] == 1
+    assert result.suppressed
+    assert {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file()} == before
+    assert connection.execute("SELECT * FROM campaign.segment ORDER BY id").fetchall() == rows
+    assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (0,)
+
+
+def test_what_another_machine_had_not_given_yet_comes_without_the_address(
+    machines: tuple[Machine, Machine], connection: StoreConnection
+) -> None:
+    one, two = machines
+    one.send()
+    two.look()
+    complain(two, "not given yet")
+    assert not one.forget().suppressed
+    exchange = FeedbackExchange(store_address(two.store), two.runs)
+    with exchange:
+        exchange.exchange()
+        assert exchange.behind
+    assert connection.execute("SELECT count(*) FROM campaign.feedback_event").fetchone() == (0,)
+    share_feedback(two.job)
+    assert connection.execute("SELECT count(*) FROM campaign.feedback_event").fetchone() == (1,)
+    assert stored_names(connection) == named_in(two.runs) == []
+    assert [len(event.address) for event in two.events] == [64]  # what was known here alone suppresses them
+
+
+def test_a_suppressed_person_stays_so_on_a_machine_that_had_not_heard_of_it(
+    machines: tuple[Machine, Machine], connection: StoreConnection
+) -> None:
+    one, two = machines
+    with FeedbackStore(two.runs) as store:
+        store.add([FeedbackEvent("soft", "imap:b", FeedbackOutcome.SOFT, 1.7e9, 1.7e9, ADA, "message-id")])
+        store.sync()
+    share_feedback(two.job)
+    complain(one)
+    assert one.forget().suppressed
+    share_feedback(two.job)
+    assert named_in(two.runs) == stored_names(connection) == []
+    two.send()
+    assert ADA not in two.mailed()
+    assert len(two.mailed()) == 5
+
+
+def test_nobody_is_forgotten_while_another_command_holds_an_edition_collects_or_serves(
+    machines: tuple[Machine, Machine], connection: StoreConnection, address: StoreAddress
+) -> None:
+    one, _ = machines
+    one.send(limit=1)
+    with (
+        hold_edition(address, connection, "gazette", "", lambda _: False),
+        pytest.raises(UnfinishedError, match="Commands are at work on this store"),
+    ):
+        one.forget()
+    with one_collect(address), pytest.raises(UnfinishedError, match="Commands are at work"):
+        one.forget()
+    connection.execute("INSERT INTO campaign.worker (name, run) SELECT 'elsewhere:1:a', run FROM campaign.run")
+    with pytest.raises(UnfinishedError, match="Commands are at work") as refused:
+        one.forget()
+    assert refused.value.evidence == ("elsewhere:1:a",)
+    connection.execute("DELETE FROM campaign.worker")
+    connection.execute("UPDATE campaign.shard SET holder = 'w', until = 'infinity' WHERE shard > 0")
+    with pytest.raises(UnfinishedError, match="Commands are at work"):
+        one.forget()
+    assert stored_names(connection) != []
+    connection.execute("UPDATE campaign.shard SET holder = NULL, until = '-infinity'")
+    assert one.forget().left == {}
+
+
+def test_copies_wait_while_a_worker_of_this_machine_is_alive(
+    machines: tuple[Machine, Machine], connection: StoreConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = machines
+    one.send()
+    two.look()
+    one.forget()
+    monkeypatch.setattr("socket.gethostname", lambda: "two")
+    connection.execute("INSERT INTO campaign.worker (name, run) SELECT 'two:1:a', run FROM campaign.run")
+    with pytest.raises(UnfinishedError, match="a worker on this one still has its copies in use"):
+        share_feedback(two.job)
+    assert named_in(two.runs) != []
+    connection.execute("DELETE FROM campaign.worker")
+    share_feedback(two.job)
+    assert named_in(two.runs) == []
+
+
+def test_the_same_command_again_finds_nothing_and_tells_other_machines_nothing_new(
+    machines: tuple[Machine, Machine], connection: StoreConnection
+) -> None:
+    one, two = machines
+    one.send()
+    one.forget()
+    mark = (one.runs / HEEDED).read_bytes()
+    again = two.forget()
+    assert (again.stored, again.left) == ({}, {})
+    assert named_in(two.runs) == []
+    assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (1,)
+    assert (two.runs / HEEDED).read_bytes() == mark
+
+
+def test_a_store_of_the_release_before_has_forgotten_nobody(address: StoreAddress) -> None:
+    with connect(address) as connection:
+        ensure_schema(connection)
+        connection.execute("DROP TABLE campaign.forgotten_recipient")
+        connection.execute("DROP TABLE campaign.forgotten")
+        connection.execute("ALTER TABLE campaign.run DROP erased")
+        connection.execute("UPDATE campaign.meta SET version = 2")
+        ensure_schema(connection)
+        assert connection.execute("SELECT version FROM campaign.meta").fetchone() == (VERSION,)
+        assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (0,)
+
+
+def test_copies_without_the_setting_and_copies_of_another_store_are_refused(
+    machines: tuple[Machine, Machine], server: StoreServer
+) -> None:
+    one, _ = machines
+    one.send()
+    Place.settings(one)
+    with pytest.raises(ConfigError, match=r"copies of what a store keeps"):
+        one.forget()
+    one.store = server.database()
+    one.settings()
+    with pytest.raises(ConfigError, match="copies of another store's runs"):
+        one.forget()
+
+
+def test_the_answer_says_what_was_erased_where(machines: tuple[Machine, Machine]) -> None:
+    from click.testing import CliRunner
+
+    one, _ = machines
+    one.send(limit=1)
+    told = CliRunner(env=GREETING).invoke(cli, ["forget", str(one.file), ADA, "--dry-run"], standalone_mode=False)
+    assert told.stdout.splitlines()[:4] == [
+        "would be erased in the store:",
+        "  1 planned letter",
+        "  1 letter that waited, withdrawn",
+        "would be erased on this machine:",
+    ]
+    assert "every other machine erases its own copies at its next command" in " ".join(told.stdout.split())
+    facts = json.loads(
+        CliRunner(env=GREETING).invoke(cli, ["forget", str(one.file), ADA, "--json"], standalone_mode=False).stdout
+    )
+    assert (facts["stored"]["planned_letters"], facts["changed"]["planned_letters"]) == (1, 1)
+
+
+def test_a_forgetting_names_nobody(machines: tuple[Machine, Machine], connection: StoreConnection) -> None:
+    one, _ = machines
+    load(one.file, GREETING)
+    one.send()
+    one.forget()
+    [(seals,)] = connection.execute("SELECT seals FROM campaign.forgotten").fetchall()
+    assert [len(seal) for seal in seals] == [32]
+    assert connection.execute("SELECT recipient FROM campaign.forgotten_recipient").fetchall() == [(2,)]
