@@ -126,8 +126,7 @@ def add_changes(
                 "run": number,
             },
         )
-        erased = before.erased if before else 0
-        changed[run] = RunCopy(number, *last_segment(connection, number), octets, erased)
+        changed[run] = RunCopy(number, *last_segment(connection, number), octets)
     return changed
 
 
