@@ -126,7 +126,8 @@ def add_changes(
                 "run": number,
             },
         )
-        changed[run] = RunCopy(number, *last_segment(connection, number), octets)
+        erased = before.erased if before else 0
+        changed[run] = RunCopy(number, *last_segment(connection, number), octets, erased)
     return changed
 
 
