@@ -263,7 +263,14 @@ def test_each_refusal_is_one_plain_sentence_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "fault", [(503, "SlowDown", {}), (500, "InternalError", {}), (429, "TooManyRequests", {}), b"HTTP/1.1 2"]
+    "fault",
+    [
+        (503, "SlowDown", {}),
+        (500, "InternalError", {}),
+        (429, "TooManyRequests", {}),
+        (400, "RequestTimeout", {}),
+        b"HTTP/1.1 2",
+    ],
 )
 def test_what_passes_is_tried_again_with_longer_pauses_and_then_told(
     s3: FakeS3, client: Callable[..., BucketClient], fault: object
