@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from campaign.compose.files.campaign_files import CampaignFiles
+from campaign.compose.html.inlining_mode import inlining_mode
 from campaign.compose.html.shape_cache import Inlining
-from campaign.compose.html.tree_diff import difference
 from campaign.compose.mime import header_values
 from campaign.compose.mime.dkim_signature import Signer
 from campaign.compose.mime.file_parts import Resources
@@ -49,7 +48,6 @@ Printed = list[tuple[Statics, list[Any]]]
 RENDERING = 2
 #: Its name among the fingerprints. Journals of release 0.1.0 lack it: their letters have rendering version 1.
 WAY_OF_RENDERING, FIRST_RENDERING = "way of rendering", "1"
-MOST_ALIKE = 4  #: rows with the same path through the template that are compared between the two modes of inlining
 _UNSHAPING = {"row_timeout", "dkim"}  # settings without effect on letters, or added separately below
 
 
@@ -170,13 +168,23 @@ class Composer:
         drafts = [Draft(recipient, date) for recipient, date in wanted]
         self._watch.start()
         self._take_all(self._begin, drafts)
-        fresh = self._usual.write(drafts) if self._usual and self.inlining == "shape" else []
-        self._take_all(self._compose, drafts)
-        if any(self._alone(draft).made != draft.made for draft in fresh):
-            log.warning("letters made together differ from those made one by one, so no more are made together")
+        if self._usual and self.inlining == "shape" and (fault := self._make_together(self._usual, drafts)):
+            log.warning("%s, so no more letters are made together", fault)
             self._usual = None
             return list(map(self._alone, drafts))
+        self._take_all(self._compose, drafts)
         return drafts
+
+    def _make_together(self, usual: UsualWriter, drafts: Sequence[Draft]) -> str:
+        """Make as many of these letters as are usual; returns what is wrong with them, if anything is."""
+        try:
+            fresh = usual.write(drafts)
+        except Exception as fault:  # noqa: BLE001 - as for one row: the run goes on, whatever the exception
+            return f"letters cannot be made together ({type(fault).__name__}: {fault})"
+        self._take_all(self._compose, fresh)
+        if any(self._alone(draft).made != draft.made for draft in fresh):
+            return "letters made together differ from those made one by one"
+        return ""
 
     def _alone(self, draft: Draft) -> Draft:
         """The letter of ``draft`` again, made without any other."""
@@ -212,25 +220,9 @@ class Composer:
 
     def choose_inlining(self, sample: Sequence[Recipient]) -> tuple[Inlining, str]:
         """The mode of inlining: "shape" if it gives the same as "row" for all of ``sample``, else "row" and why."""
-        shapes = self._files.shapes
-        if shapes is None or not self.brief.settings.inline_css:
+        if self._files.shapes is None or not self.brief.settings.inline_css:
             return "shape", ""
-        alike = Counter[Statics]()
-        for recipient in sample:
-            self._watch.start()
-            try:
-                variables = self._variables.of(recipient)
-                rendered = shapes.render(variables, "shape")
-                by_shape = shapes.html(rendered, "shape")
-                alike[rendered.statics] += 1
-                if alike[rendered.statics] > MOST_ALIKE:
-                    continue
-                found = difference(shapes.html(shapes.render(variables, "row"), "row"), by_shape)
-            except Exception:  # noqa: BLE001, S112 - `compose` will give this row's reason; other rows decide here
-                continue
-            if found:
-                return "row", f"line {recipient.line}: {found}"
-        return "shape", ""
+        return inlining_mode(self._files.shapes, sample, self._variables.of, self._watch)
 
     def _usual_letters(self) -> UsualLetters | None:
         """What finishes letters together; None if none of this campaign's is usual."""

@@ -19,7 +19,7 @@ from campaign.compose.mime.multipart import assembled
 from campaign.compose.mime.transfer_encoding import Encoded
 from campaign.compose.portion import header_columns
 from campaign.compose.portion.draft import Draft
-from campaign.compose.template.template import Page, RowRefused
+from campaign.compose.template.template import Page
 from campaign.compose.value_positions import Pick, picker
 from campaign.model import Letter, Mailbox
 
@@ -123,7 +123,7 @@ def _texts(name: str, page: Page, drafts: Sequence[Draft]) -> header_columns.Val
     for draft in drafts:
         try:
             found.append(page.text(draft.variables))
-        except RowRefused:
+        except Exception:  # noqa: BLE001 - the composer finds the reason
             found.append(None)
     if None in found:
         encoded = iter(header_columns.encoded_texts(name, [text for text in found if text is not None] or [""]))

@@ -141,6 +141,17 @@ def test_letters_that_differ_from_those_made_alone_are_not_sent(
     assert "letters made together differ" in caplog.text
 
 
+def test_a_fault_in_making_letters_together_costs_no_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = composer(tmp_path, f"{BODIES['a loop']}<p>{ENOUGH}</p>")
+    asked = people([(x.replace(" ", "-"), "pro", z) for x, _, z in plain(20)])
+    alone = [made.compose(*one) for one in asked]
+    monkeypatch.setattr(UsualLetters, "_letter", lambda *_: 1 / 0)
+    assert made.compose_all(asked) == alone
+    assert "letters cannot be made together (ZeroDivisionError: division by zero)" in caplog.text
+
+
 def test_one_odd_row_leaves_the_others_of_its_portion_by_columns(tmp_path: Path) -> None:
     made = composer(tmp_path, BODIES["values"], TEXTS["lines"], headers={})
     values: list[Any] = plain(12)
