@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.cli.main import cli
+from campaign.compose.mime.header_values import message_id
 from campaign.config import load
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.exit_codes import ExitCode
 from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events
+from campaign.ledger.journal.journal_records import Intent, VerdictRecord, decode, encode
 from campaign.ledger.postgres.edition_lease import StoreConnection, hold_edition
 from campaign.ledger.postgres.feedback_exchange import FeedbackExchange, one_collect
 from campaign.ledger.postgres.forgotten.forgotten_mark import HEEDED
@@ -23,9 +28,12 @@ from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.find_run import find_run
 from campaign.pipeline.operate import manage
+from campaign.pipeline.operate.forget.remaining_traces import WAITS
 from campaign.pipeline.start.choose_run import refuse_changed_plan
 from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
+from campaign.pipeline.workers.forgotten import forget_stored, stored_erasure
 from campaign.system.postgres import StoreAddress, connect, store_address
+from tests.integration.test_forget_killed import killed_at
 from tests.support.forget_place import ADA, GREETING, Place, named_in, relay
 from tests.support.servers.store_server import StoreServer, store_server
 from torture import store_books
@@ -329,3 +337,167 @@ def test_a_forgetting_names_nobody(machines: tuple[Machine, Machine], connection
     [(seals,)] = connection.execute("SELECT seals FROM campaign.forgotten").fetchall()
     assert [len(seal) for seal in seals] == [32]
     assert connection.execute("SELECT recipient FROM campaign.forgotten_recipient").fetchall() == [(2,)]
+
+
+def test_what_a_worker_handed_in_late_about_the_person_is_erased(
+    machines: tuple[Machine, Machine], connection: StoreConnection
+) -> None:
+    one, _ = machines
+    one.send(limit=1)
+    lines = b"".join(
+        encode(VerdictRecord(number, "rejected", 1.7e9, 550, reason=f"5.1.1 <{name}@example.com> {name} is gone"))
+        for number, name in ((2, "ada"), (3, "p3"))
+    )
+    connection.execute(
+        "INSERT INTO campaign.late (run, shard, token, data, merged) SELECT run, 1, 5, %s, true FROM campaign.run",
+        (lines,),
+    )
+    one.forget()
+    [(found,)] = connection.execute("SELECT data FROM campaign.late").fetchall()
+    assert len(found) == len(lines)
+    records = [decode(line) for line in bytes(found).splitlines()]
+    said = [one.reason for one in records if isinstance(one, VerdictRecord)]
+    assert said == ["5.1.1 <***************> *** is gone", "5.1.1 <p3@example.com> p3 is gone"]
+
+
+def test_a_letter_of_somebody_else_that_waits_keeps_the_address_until_it_is_sent(
+    machines: tuple[Machine, Machine], connection: StoreConnection
+) -> None:
+    one, two = machines
+    for machine in machines:
+        (machine.folder / "letter.txt").write_text("Dear {{ name }}, ask {{ friend }}\n", encoding="utf-8")
+        machine.people("p0", "p1", "p2", heading="email,name,friend", row="{0}@example.com,{0},ada@example.com")
+    one.send(limit=1)
+    two.send(limit=1)
+    result = one.forget()
+    assert result.code is ExitCode.UNFINISHED
+    assert [why for place, why in result.left.items() if place.endswith("in the store")] == [WAITS]
+    assert two.send() is ExitCode.DONE
+    assert [b"ask ada@example.com" in path.read_bytes() for path in two.folder.parent.glob("relay/new/*")] == [True] * 3
+    assert one.forget().left == {}
+    assert stored_names(connection) == named_in(one.runs) == []
+    two.look()
+    assert named_in(two.runs / "gazette") == []
+
+
+def test_a_doubt_stays_one_and_is_settled_from_any_machine(
+    machines: tuple[Machine, Machine], connection: StoreConnection, tmp_path: Path
+) -> None:
+    one, two = machines
+    one.send(limit=1)
+    run = two.look()
+    composed = two.job
+    identity = composed.identity(read_history(run).opened.generation)
+    wanted = message_id(identity, "example.com", Plan.open(run / "plan.jsonl").recipient(2).key)
+    doubt = encode(VerdictRecord(2, "in_doubt", 1.7e9, reason="no reply", date=1.7e9))
+    intent = encode(Intent(2, "0" * 64, 1.7e9))
+    connection.execute(
+        "INSERT INTO campaign.segment (run, shard, seq, token, data) "
+        "SELECT run, shard, max(seq) + 1, 7, %s FROM campaign.segment WHERE shard = 1 GROUP BY run, shard",
+        (intent + doubt,),
+    )
+    result = one.forget()
+    assert (result.in_doubt, result.left) == (1, {})
+    assert stored_names(connection) == []
+    log = tmp_path / "relay.log"
+    log.write_text(f"message-id={wanted}\n", encoding="utf-8")
+    assert manage.resolve(two.look(), log) == (1, 0)
+    assert named_in(two.runs) == stored_names(connection) == []
+    assert two.send() is ExitCode.DONE
+    assert ADA not in two.mailed()
+
+
+def dies(*points: tuple[object, str]) -> None:
+    """In a process of its own: end it where it would call one of these."""
+    for home, name in points:
+        setattr(home, name, lambda *_, **__: os._exit(9))
+
+
+@pytest.mark.parametrize(
+    ("point", "done"),
+    [
+        ((stored_erasure, "record_forgetting"), 0),
+        ((stored_erasure, "add_changes"), 0),
+        ((forget_stored, "erase_ledger"), 1),
+        ((forget_stored, "fetch_changed"), 1),
+        ((forget_stored, "note_heeded"), 1),
+        ((forget_stored, "clear_dead_rows"), 1),
+    ],
+)
+def test_it_can_be_killed_before_and_after_the_commit(
+    machines: tuple[Machine, Machine], connection: StoreConnection, point: tuple[object, str], done: int
+) -> None:
+    one, two = machines
+    one.send(limit=1)
+    complain(one)
+    two.look()
+    if (child := os.fork()) == 0:
+        dies(point)
+        with suppress(BaseException):
+            one.forget()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (done,)
+    assert (stored_names(connection) == []) is bool(done)
+    with pytest.raises(UnfinishedError, match="Commands are at work"):
+        one.forget()  # until the lease of the killed one is over
+    connection.execute("UPDATE campaign.edition SET until = '-infinity'")
+    two.look()
+    assert (named_in(two.runs) == []) is bool(done)
+    result = one.forget()
+    assert result.left == {}
+    assert not list((one.runs / "feedback").glob("forgetting-*"))
+    two.look()
+    assert stored_names(connection) == named_in(one.runs) == named_in(two.runs) == []
+    assert {len(event.address) for machine in machines for event in machine.events} == {64}
+    assert two.send() is ExitCode.DONE
+    assert two.mailed() == [f"p{number}@example.com" for number in (0, 1, 3, 4, 5)]
+
+
+def test_the_other_machine_can_be_killed_at_every_step_of_erasing_its_copies(
+    machines: tuple[Machine, Machine], tmp_path: Path
+) -> None:
+    one, two = machines
+    one.send()
+    run = two.look()
+    complain(one)
+    with FeedbackStore(two.runs) as store:
+        store.add([FeedbackEvent("b", "imap:b", FeedbackOutcome.SOFT, 1.7e9, 1.7e9, ADA, "message-id")])
+    (run / "log.jsonl").write_text('{"to": "ADA@example.com"}\n', encoding="utf-8")
+    one.forget()
+    shutil.copytree(two.runs, tmp_path / "before")
+    step = 1
+    while True:
+        shutil.rmtree(two.runs)
+        shutil.copytree(tmp_path / "before", two.runs)
+        if not killed_at(step, lambda: share_feedback(two.job)):
+            break
+        share_feedback(two.job)
+        assert named_in(two.runs) == [], step
+        assert {len(event.address) for event in two.events} == {64}, step
+        refuse_changed_plan(run, read_history(run), Plan.open(run / "plan.jsonl"))
+        step += 1
+    assert step > 10
+    assert named_in(two.runs) == []
+
+
+def test_who_is_known_to_the_other_machine_by_an_event_alone_is_erased_there(
+    machines: tuple[Machine, Machine], connection: StoreConnection, tmp_path: Path
+) -> None:
+    one, two = machines
+    for machine in machines:
+        complain(machine, f"of {machine.folder.name}", "nobody@example.com")
+    note = two.runs / "feedback" / "imap.json"
+    one.forget("nobody@example.com")
+    note.parent.mkdir(exist_ok=True)
+    note.write_text('{"last": "nobody@example.com"}', encoding="utf-8")
+    shutil.copytree(two.runs, tmp_path / "before")
+    step = 1
+    while killed_at(step, lambda: share_feedback(two.job)):
+        share_feedback(two.job)
+        assert named_in(two.runs, "nobody@example.com") == [], step
+        shutil.rmtree(two.runs)
+        shutil.copytree(tmp_path / "before", two.runs)
+        step += 1
+    assert named_in(two.runs, "nobody@example.com") == []
+    assert stored_names(connection, b"nobody@") == []

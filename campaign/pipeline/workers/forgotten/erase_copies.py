@@ -39,6 +39,7 @@ from campaign.pipeline.collect.sent_runs import earlier_secrets
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.forget.erase_person import ForgetResult, PersonErasure
 from campaign.pipeline.operate.forget.known_person import find_person
+from campaign.pipeline.operate.forget.run_files import erase_from_files
 from campaign.pipeline.operate.suppression_view import listed_address
 from campaign.system.atomic_file import make_folders
 from campaign.system.own_files import open_own
@@ -92,6 +93,8 @@ def _erase(
 
     for address in sorted(_addresses(job, connection, one, copies, is_theirs)):
         person = find_person(address, one.provider_rules, copies)
+        # before the events, too: after a kill the address is found there again, if no plan has it
+        erase_from_files(job.directory, person, dry_run=False, leave=leave)
         erasure = PersonErasure(job, person, ForgetResult(address, dry_run=False))
         erasure.from_everything(copies, suppressed=one.suppressed, leave=leave)
 
