@@ -209,8 +209,8 @@ class BucketClient:
         return InputError(
             f"{self.address.host} shows a certificate that is not to be trusted.",
             evidence=error.verify_message,
-            next_step="name the authority that signed it, if it is one of your own, as tls_ca_file, or in a listen file "
-            "as bucket_ca_file",
+            next_step="name the authority that signed it, if it is one of your own, as tls_ca_file, or in a listen "
+            "file as bucket_ca_file",
         )
 
 
