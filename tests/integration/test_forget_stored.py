@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -161,6 +162,8 @@ def test_a_letter_that_waits_is_withdrawn_and_the_other_machine_sends_to_the_res
     one, two = machines
     assert one.send(limit=1) is ExitCode.UNFINISHED
     assert two.send(limit=1) is ExitCode.UNFINISHED
+    with (find_run(str(one.file), lambda _: None) / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write('{"event": "a note", "to": "ADA@example.com"}\n')
     result = two.forget()
     assert result.stored is not None
     assert (result.stored["letters withdrawn"], result.left) == (1, {})
@@ -180,7 +183,10 @@ def test_a_dry_run_says_what_is_where_and_changes_nothing(
     complain(one)
     share_feedback(one.job)
     before = {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file()}
-    rows = connection.execute("SELECT * FROM campaign.segment ORDER BY id").fetchall()
+    tables = (
+        "SELECT id, data FROM campaign.segment UNION ALL SELECT seq, event FROM campaign.feedback_event ORDER BY 1, 2"
+    )
+    rows = connection.execute(tables).fetchall()
     result = one.forget(dry_run=True)
     assert result.stored is not None
     wanted = {"planned letters": 1, "letters withdrawn": 1, "events": 1}
@@ -188,7 +194,7 @@ def test_a_dry_run_says_what_is_where_and_changes_nothing(
     assert result.counts["planned letters"] == 1
     assert result.suppressed
     assert {path: path.read_bytes() for path in one.folder.rglob("*") if path.is_file()} == before
-    assert connection.execute("SELECT * FROM campaign.segment ORDER BY id").fetchall() == rows
+    assert connection.execute(tables).fetchall() == rows
     assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (0,)
 
 
@@ -211,18 +217,27 @@ def test_what_another_machine_had_not_given_yet_comes_without_the_address(
     assert [len(event.address) for event in two.events] == [64]  # what was known here alone suppresses them
 
 
-def test_a_suppressed_person_stays_so_on_a_machine_that_had_not_heard_of_it(
+def test_a_suppressed_person_stays_so_on_a_machine_that_knew_less(
     machines: tuple[Machine, Machine], connection: StoreConnection
 ) -> None:
     one, two = machines
-    with FeedbackStore(two.runs) as store:
-        store.add([FeedbackEvent("soft", "imap:b", FeedbackOutcome.SOFT, 1.7e9, 1.7e9, ADA, "message-id")])
-        store.sync()
+    day = 86_400.0
+
+    def soft(machine: Machine, run: int) -> None:
+        at = time.time() - (10 - 4 * run) * day
+        event = FeedbackEvent(f"soft {run}", "imap:b", FeedbackOutcome.SOFT, at, at, ADA, "message-id")
+        with FeedbackStore(machine.runs) as store:
+            store.add([event._replace(campaign="gazette", run=f"gazette/{run}")])
+            store.sync()
+
+    soft(two, 0)
     share_feedback(two.job)
-    complain(one)
+    soft(one, 1)
+    soft(one, 2)
     assert one.forget().suppressed
     share_feedback(two.job)
     assert named_in(two.runs) == stored_names(connection) == []
+    assert {len(event.address) for event in two.events} == {64}
     two.send()
     assert ADA not in two.mailed()
     assert len(two.mailed()) == 5
