@@ -19,7 +19,6 @@ from campaign.compose.html.inlining_mode import inlining_mode
 from campaign.compose.html.shape_cache import Inlining
 from campaign.compose.mime import header_values
 from campaign.compose.mime.dkim_signature import Signer
-from campaign.compose.mime.file_parts import Resources
 from campaign.compose.mime.from_and_reply_to import templated
 from campaign.compose.mime.letter_headers import LetterHeaders
 from campaign.compose.mime.multipart import assembled
@@ -29,7 +28,6 @@ from campaign.compose.portion.usual_writer import UsualWriter
 from campaign.compose.row_variables import EXTRAS, RowVariables
 from campaign.compose.template.filters import known_locale
 from campaign.compose.template.operation_limits import TooMuch
-from campaign.compose.template.row_timeout import RowTimer
 from campaign.compose.template.static_dynamic_split import RenderedTemplate
 from campaign.compose.template.template import Page, RowRefused, Statics, TemplateOutput
 from campaign.compose.tokens.recipient_token import Purpose, token_filler
@@ -86,60 +84,57 @@ class Brief:
 class Composer:
     """Composes the letters of one campaign. ``inlining`` is the result of `choose_inlining`, now or earlier.
 
+    ``files`` are those of another composer of the same templates, with the shapes known so far; else they are opened.
     Raises ConfigError for every mistake that affects all rows: templates, variables, pictures, keys.
     """
 
-    def __init__(self, brief: Brief, inlining: Inlining = "shape") -> None:
+    def __init__(self, brief: Brief, inlining: Inlining = "shape", files: CampaignFiles | None = None) -> None:
         self.brief, self.inlining = brief, inlining
         dkim = brief.settings.dkim
         keys = [dkim] if isinstance(dkim, DkimSection) else list(dkim or ())
         private = (*brief.private, *(brief.base / key.key_file for key in keys))
-        self._resources = Resources(brief.root, brief.settings, private)
-        self._watch = RowTimer(brief.settings.row_timeout)
-        self._files = CampaignFiles(
-            brief.settings, brief.base, brief.root, brief.columns, EXTRAS, self._resources, self._watch, private
-        )
+        self.files = files or CampaignFiles(brief.settings, brief.base, brief.root, brief.columns, EXTRAS, private)
         trace = brief.trace_header, brief.trace_id
         self._head = LetterHeaders(
             brief.sender,
             brief.reply_to,
             brief.settings,
-            self._files.subject,
-            self._files.custom,
+            self.files.subject,
+            self.files.custom,
             trace,
-            from_row=templated(brief.sender, "campaign.from", self._files.templates.source),
-            reply_to_row=templated(brief.reply_to, "campaign.reply_to", self._files.templates.source),
+            from_row=templated(brief.sender, "campaign.from", self.files.templates.source),
+            reply_to_row=templated(brief.reply_to, "campaign.reply_to", self.files.templates.source),
             idempotency_header=brief.idempotency_header,
             mailto_row=brief.filler(brief.settings.unsubscribe_mailto, "unsubscribe by mail"),
         )
         self._envelope_sender = _envelope_senders(brief)
-        self._variables = RowVariables(brief.identity, self._files, brief.settings.unsubscribe_id, brief.columns)
+        self._variables = RowVariables(brief.identity, self.files, brief.settings.unsubscribe_id, brief.columns)
         self._signer = Signer(keys, brief.base, brief.rewritten) if keys else None
         self._message_id = header_values.message_ids(brief.identity, brief.sender.address.rpartition("@")[2])
-        self._usual: UsualWriter | None = UsualWriter(self._files, self._watch, self._usual_letters())
+        self._usual: UsualWriter | None = UsualWriter(self.files, self.files.watch, self._usual_letters())
 
     @property
     def warnings(self) -> list[str]:
         """Sentences for the operator; more may come as letters are composed."""
-        shapes = self._files.shapes
+        shapes = self.files.shapes
         remark = shapes.remark() if shapes and self.inlining == "shape" else ""
         signer = self._signer.warnings if self._signer else []
-        return [*signer, *self._files.warnings, *([remark] if remark else [])]
+        return [*signer, *self.files.warnings, *([remark] if remark else [])]
 
     @property
     def shapes(self) -> int:
         """How many shapes have been built so far."""
-        return self._files.shapes.built if self._files.shapes else 0
+        return self.files.shapes.built if self.files.shapes else 0
 
     @property
     def inliner_runs(self) -> int:
         """How often the inliner has run so far."""
-        return self._files.shapes.runs if self._files.shapes else 0
+        return self.files.shapes.runs if self.files.shapes else 0
 
     @property
     def deciding(self) -> list[str]:
         """The names used in conditions and loops of the templates."""
-        return list(self._files.templates.deciding)
+        return list(self.files.templates.deciding)
 
     def compose(self, recipient: Recipient, date: float) -> Letter | Unrenderable:
         """The letter of ``recipient``, dated ``date`` (POSIX seconds). The same input gives the same bytes.
@@ -155,7 +150,7 @@ class Composer:
         if not isinstance(draft.made, Letter):
             return cast("Unrenderable", draft.made), []
         outputs: tuple[TemplateOutput | RenderedTemplate, ...] = (
-            self._files.subject.render(draft.variables),
+            self.files.subject.render(draft.variables),
             *draft.rendered,
         )
         return draft.made, [(one.statics, in_places(one.values, one.order)) for one in outputs]
@@ -166,7 +161,7 @@ class Composer:
 
     def _drafted(self, wanted: Iterable[tuple[Recipient, float]]) -> list[Draft]:
         drafts = [Draft(recipient, date) for recipient, date in wanted]
-        self._watch.start()
+        self.files.watch.start()
         self._take_all(self._begin, drafts)
         if self._usual and self.inlining == "shape" and (fault := self._make_together(self._usual, drafts)):
             log.warning("%s, so no more letters are made together", fault)
@@ -189,7 +184,7 @@ class Composer:
     def _alone(self, draft: Draft) -> Draft:
         """The letter of ``draft`` again, made without any other."""
         alone = Draft(draft.recipient, draft.date)
-        self._watch.start()
+        self.files.watch.start()
         for step in (self._begin, self._compose):
             self._take_all(step, [alone])
         return alone
@@ -200,7 +195,7 @@ class Composer:
                 self._take(step, draft)
 
     def _take(self, step: Callable[[Draft], None], draft: Draft) -> None:
-        self._watch.go_on(draft.used)
+        self.files.watch.go_on(draft.used)
         try:
             step(draft)
         except ConfigError as error:  # a missing attachment or picture
@@ -211,24 +206,24 @@ class Composer:
             draft.refuse("a value holds half of a surrogate pair, which no letter can")
         except Exception as fault:  # noqa: BLE001 - one row must not end the run, whatever the exception
             draft.refuse(f"it cannot be made into a letter: {type(fault).__name__}: {fault}")
-        draft.used = self._watch.used()
+        draft.used = self.files.watch.used()
 
     def fingerprints(self) -> dict[str, str]:
         """Everything that affects letters, by name: hashes of files, texts of settings."""
-        hashes = {**self._files.fingerprints(), **self._resources.fingerprints()}
+        hashes = {**self.files.fingerprints(), **self.files.resources.fingerprints()}
         return {**_brief_fingerprints(self.brief), **hashes, WAY_OF_RENDERING: str(RENDERING)}
 
     def choose_inlining(self, sample: Sequence[Recipient]) -> tuple[Inlining, str]:
         """The mode of inlining: "shape" if it gives the same as "row" for all of ``sample``, else "row" and why."""
-        if self._files.shapes is None or not self.brief.settings.inline_css:
+        if self.files.shapes is None or not self.brief.settings.inline_css:
             return "shape", ""
-        return inlining_mode(self._files.shapes, sample, self._variables.of, self._watch)
+        return inlining_mode(self.files.shapes, sample, self._variables.of, self.files.watch)
 
     def _usual_letters(self) -> UsualLetters | None:
         """What finishes letters together; None if none of this campaign's is usual."""
-        if self._signer or self._files.attachments or not self._head.by_column:
+        if self._signer or self.files.attachments or not self._head.by_column:
             return None
-        files, longest = self._files, self.brief.settings.max_letter_size
+        files, longest = self.files, self.brief.settings.max_letter_size
         parts = files.text is not None, files.shapes is not None
         return UsualLetters(self._head, LetterPlan(*parts, longest, self._message_id, self._envelope_sender))
 
@@ -236,16 +231,16 @@ class Composer:
         draft.variables = self._variables.of(draft.recipient)
 
     def _write_text(self, draft: Draft) -> None:
-        if self._files.text and draft.text is None:
-            rendered = self._files.text.render(draft.variables, draft.printed[0])
+        if self.files.text and draft.text is None:
+            rendered = self.files.text.render(draft.variables, draft.printed[0])
             draft.rendered.append(rendered)
-            draft.text = self._files.text.encode(rendered)
+            draft.text = self.files.text.encode(rendered)
 
     def _write_html(self, draft: Draft) -> None:
-        if self._files.shapes and draft.html is None:
-            rendered = self._files.shapes.render(draft.variables, self.inlining, draft.printed[1])
+        if self.files.shapes and draft.html is None:
+            rendered = self.files.shapes.render(draft.variables, self.inlining, draft.printed[1])
             draft.rendered.append(rendered)
-            body = self._files.shapes.body(rendered, self.inlining)
+            body = self.files.shapes.body(rendered, self.inlining)
             draft.text, draft.html = draft.text or body.text, body.html
             draft.images = [image.part for image in body.images]
 
@@ -273,10 +268,10 @@ class Composer:
         draft.made = Letter(recipient.number, message_id, *envelope, content, digest, wide, sound)
 
     def _attachments(self, variables: Mapping[str, Any]) -> Sequence[bytes]:
-        if not self._files.attachments:
+        if not self.brief.settings.attachments:
             return ()
-        names = [page.text(variables).strip() for page in self._files.attachments]
-        return [self._resources.attachment(name) for name in names if name]
+        names = [page.text(variables).strip() for page in self.files.attachments]
+        return [self.files.resources.attachment(name) for name in names if name]
 
 
 def _brief_fingerprints(brief: Brief) -> dict[str, str]:

@@ -9,6 +9,6 @@ from campaign.compose.html.shape_cache import Inlining
 
 def rendered_html(composer: Composer, variables: Mapping[str, Any], inlining: Inlining = "shape") -> str:
     """What stands in the letter of a row with these variables."""
-    shapes = composer._files.shapes
+    shapes = composer.files.shapes
     assert shapes is not None
     return shapes.html(shapes.render(variables, inlining), inlining)

@@ -30,7 +30,7 @@ _UNESCAPED = re.compile(r"\|\s*safe\b|\{%-?\s*autoescape\s+false")
 
 
 class CampaignFiles:
-    """Opened templates and resources. Raises ConfigError."""
+    """Opened templates and resources; ``watch`` limits the time of each row. Raises ConfigError."""
 
     def __init__(
         self,
@@ -39,15 +39,14 @@ class CampaignFiles:
         root: Path,
         columns: Iterable[str],
         extras: Iterable[str],
-        resources: Resources,
-        watch: RowTimer,
         private: Sequence[Path] = (),
     ) -> None:
-        self._settings, self._base, self._resources, self._watch = settings, base, resources, watch
+        self._settings, self._base = settings, base
+        self.resources, self.watch = Resources(root, settings, private), RowTimer(settings.row_timeout)
         kind, name = _body(settings)
         body = (base / (name or settings.text)).resolve()
         self._folder = body.parent
-        self.templates = Templates(root, self._folder, columns, extras, watch, private)
+        self.templates = Templates(root, self._folder, columns, extras, self.watch, private)
         open_source = self.templates.source
         self.subject = open_source(settings.subject, "compose.subject")
         self.custom = {key: open_source(value, f"compose.headers.{key}") for key, value in settings.headers.items()}
@@ -56,7 +55,7 @@ class CampaignFiles:
         self._locale, self._constant_locale = open_source(settings.locale, "compose.locale"), ENGLISH
         folders = tuple(dict.fromkeys((self._folder, root)))
         inlined = bool(kind) and settings.inline_css
-        self._styles = Styles(root, folders, settings.inliner, private, watch.check) if inlined else None
+        self._styles = Styles(root, folders, settings.inliner, private, self.watch.check) if inlined else None
         self.text = TextPart(self._file(settings.text, html=False)) if settings.text else None
         self.shapes = self._shapes(kind, body) if kind else None
         self.warnings: list[str] = []
@@ -104,7 +103,7 @@ class CampaignFiles:
             inline=self._styles.inline if self._styles else None,
             images=settings.images,
             picture=self._picture,
-            watch=self._watch,
+            watch=self.watch,
         )
         return ShapeCache(
             page,
@@ -114,14 +113,14 @@ class CampaignFiles:
         )
 
     def _picture(self, reference: str) -> Image:
-        self._watch.check()
-        return self._resources.image(reference, self._folder)
+        self.watch.check()
+        return self.resources.image(reference, self._folder)
 
     def _look_through(self) -> None:
         """Check the sheets, pictures, attachments and locale that do not depend on a row. Raises ConfigError."""
         for page in self.attachments:
             if page.constant:
-                self._resources.attachment(page.text({}).strip(), constant=True)
+                self.resources.attachment(page.text({}).strip(), constant=True)
         if self._locale.constant:
             try:
                 self._constant_locale = self._locale.text({}).strip() or ENGLISH
@@ -146,7 +145,7 @@ class CampaignFiles:
         def look(reference: str) -> str:
             if "{{" not in reference and "{%" not in reference:
                 try:
-                    self._resources.image(unescape(reference), self._folder)
+                    self.resources.image(unescape(reference), self._folder)
                 except ResourceError as error:
                     line = source.count("\n", 0, max(0, source.find(reference))) + 1
                     raise ResourceError(

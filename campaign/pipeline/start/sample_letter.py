@@ -34,7 +34,7 @@ def write_sample(folder: Path, plan: Plan, composer: Composer, at: float) -> Non
     settings = brief.settings.model_copy(update={"attachments": [], "dkim": None})
     identity = replace(brief.identity, test=True)
     with contextlib.suppress(ConfigError):
-        plain = Composer(replace(brief, settings=settings, identity=identity), composer.inlining)
+        plain = Composer(replace(brief, settings=settings, identity=identity), composer.inlining, composer.files)
         for read_cells in (False, True):
             letter = plain.compose(made_up(plan.recipient(0), read_cells=read_cells), float(int(at)))
             if isinstance(letter, Letter):

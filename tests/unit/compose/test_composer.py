@@ -344,7 +344,7 @@ def test_the_number_of_shapes_kept_is_bounded_and_a_new_shape_for_each_row_is_to
     composer = Composer(brief(tmp_path, "<p id='{{ name }}'>x</p>", inline_css=False))
     for number in range(MOST_SHAPES + 50):
         letter(composer, recipient(number, name=f"N{number}"))
-    assert len(composer._files.shapes._shapes) == MOST_SHAPES
+    assert len(composer.files.shapes._shapes) == MOST_SHAPES
     assert "class or id" in composer.warnings[0]
 
 

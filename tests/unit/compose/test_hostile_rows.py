@@ -212,7 +212,7 @@ def test_what_is_kept_of_large_letters_is_bounded(tmp_path):
     made = composer(tmp_path, "<p>{{ y|safe }}</p><i>{{ x }}</i>", inline_css=False)
     for number in range(40):
         assert isinstance(compose(made, "x", f"<b>{number}</b>" + "y" * 1_900_000), Letter)
-    shapes = made._files.shapes
+    shapes = made.files.shapes
     assert shapes._shapes._weight <= HEAVIEST
     assert shapes._outlines._weight <= HEAVIEST
     assert len(shapes._shapes) < 20
