@@ -32,7 +32,8 @@ OTHERS = ("content before", "content after", "dot before", "dot after", "reply a
           "report after", "ended before", "ended torn", "ended after")  # fmt: skip
 POINTS = store_points.ALL + OTHERS
 FREEZES, STOPS, CUT_WIRES, FAILOVERS, ORDERS = 20, 10, 5, 5, 6
-MANY, SOME, FEW = 2000, 800, 200
+#: Few are three shards: one of two workers has two of them.
+MANY, SOME, FEW = 2000, 800, 300
 
 
 def cases(kills: int) -> list[Case]:
