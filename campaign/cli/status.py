@@ -90,6 +90,7 @@ def _stored_facts(stored: StoredStanding) -> dict[str, object]:
             "held": stored.held,
             "silent": stored.silent,
         },
+        "canary": stored.canary or None,
         "workers": [
             {
                 "name": one.name,
@@ -131,6 +132,8 @@ def _stored_lines(stored: StoredStanding) -> Iterator[str]:
 
     silent = f", {stored.silent:,} of them silent: taken over when 30 s are up" if stored.silent else ""
     yield f"  shards        {stored.done:>10,} of {stored.shards:,} done, {stored.held:,} held{silent}"
+    if stored.canary:
+        yield f"  canary        {stored.canary:>10,} go first, the rest waits"
     for one in stored.workers:
         told = f"waiting: {one.waiting}" if one.waiting else formatting.rate_text(one.rate)
         yield f"  worker {one.name}: {formatting.counted(one.shards, 'shard')}, {told}, store {one.append_ms:.0f} ms"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from campaign.ledger.postgres.runs import run_copies
 from campaign.ledger.postgres.runs.check_in import WorkersError, check_in, check_out
 from campaign.ledger.postgres.runs.copy_mark import is_copy
 from campaign.ledger.postgres.runs.run_copies import RunCopy, copied, refresh_copy
-from campaign.ledger.postgres.runs.stored_runs import newest_stored, run_records
+from campaign.ledger.postgres.runs.stored_runs import newest_stored, record_request, run_records
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.segment_writer import LeaseLostError, StoreLostError
 from campaign.ledger.postgres.session_connection import StoreAwayError
@@ -490,3 +491,74 @@ def test_two_first_commands_make_the_schema_once(server: StoreServer) -> None:
         ensure_schema(two)
         with suppress(psycopg.Error):
             assert one.execute("SELECT count(*) FROM campaign.meta").fetchone() == (1,)
+
+
+async def test_a_shard_whose_recipients_were_put_off_for_different_times_is_due_when_the_next_of_them_is(
+    place: Place,
+) -> None:
+    place.alone(3)
+    async with place.worker() as one:
+        numbers = await one.take()
+        await one.send(*numbers[2:])
+        for number, after in zip(numbers[:2], (-5.0, 3600.0), strict=True):
+            await one.dot(number)
+            one.ledger.verdict(Outcome(number, Verdict.DEFERRED, "later", 451), time.time() + after)
+        await one.session.hand_back()
+        assert await one.take() == numbers[:1]
+        await one.send(*numbers[:1])
+        await one.session.hand_back()
+        assert await one.take() == []  # and not at once a shard with nobody due
+        due = place.value(
+            "SELECT extract(epoch FROM due - clock_timestamp())::float8 FROM campaign.shard WHERE shard = 3"
+        )
+        assert isinstance(due, float)
+        assert 3500 < due <= 3601
+
+
+# -- the canary
+
+
+async def test_the_rest_is_free_only_once_the_canary_has_been_tried_and_released(place: Place) -> None:
+    place.connection.execute("UPDATE campaign.run SET canary = 2")  # 0 and 125: none in the third shard
+    async with place.worker() as one, place.worker() as two:
+        canary = one.session.canary
+        assert await one.take() == [0]
+        assert await two.take() == [125]
+        assert await one.take() == []
+        await one.send(0)
+        await two.dot(125)
+        assert await canary.hold("pause") is False  # some are under way
+        two.answer(125, Verdict.REJECTED)
+        for worker in (one, two):
+            await worker.session.hand_back()
+        found = await canary.standing()
+        assert found is not None
+        assert (found.out, found.held, found.share) == (False, False, 0.5)
+        assert await canary.release(0.0) is False  # nothing was held yet
+        assert [await worker.session.canary.hold("pause") for worker in (one, two)] == [True, False]
+        assert await canary.release(None) is False
+        assert await canary.release(3600.0) is False
+        assert await one.take() == []
+        assert await two.session.canary.release(0.0) is True
+        assert await canary.standing() is None
+        served = [await one.take(), await two.take(), await one.take()]
+        assert sorted(itertools.chain(*served)) == sorted(set(range(PEOPLE)) - {0, 125})
+
+
+async def test_somebody_of_the_canary_who_was_put_off_waits_for_its_end_like_the_rest(place: Place) -> None:
+    place.connection.execute("UPDATE campaign.run SET canary = 1")
+    async with place.worker() as one:
+        assert await one.take() == [0]
+        await one.dot(0)
+        one.ledger.verdict(Outcome(0, Verdict.DEFERRED, "later", 451), time.time() - 5.0)
+        await one.session.hand_back()
+        assert await one.take() == []
+        found = await one.session.canary.standing()
+        assert found is not None
+        assert (found.out, found.share) == (False, 0.0)
+        assert await one.session.canary.hold("stop") is True
+        standing = await one.session.standing()
+        assert (standing.state, standing.failed) == ("stop", True)
+        record_request(place.connection, place.run, "run", None, None)
+        assert await one.session.canary.release(None) is True
+        assert 0 in await one.take()

@@ -255,7 +255,6 @@ async def test_runs_on_files_and_runs_in_a_store_are_never_mixed(machines: list[
     [
         ({"delivery__relay": "mailbox"}, "rehearsal"),
         ({"delivery__processes": 2}, "one sender"),
-        ({"delivery__canary": 5}, "canary"),
         ({"ledger__store": "postgresql://ada:secret@127.0.0.1/x"}, "password"),
         ({"ledger__store": "postgresql://ada@db.example.com/x?sslmode=require"}, "verify-full"),
         ({"ledger__store": "mysql://ada@127.0.0.1/x"}, "PostgreSQL"),

@@ -12,7 +12,7 @@ from campaign.system.postgres import refuse_unsafe
 
 VERSION = 3
 #: What each number of the schema added to the one before; it takes nothing away from workers of an earlier release.
-_ADDED = {2: "feedback", 3: "forgotten"}
+_ADDED = {2: ("feedback",), 3: ("forgotten", "canary")}
 #: Held while the schema is made, so that two first commands do not both make it.
 _LOCK = 0x63616D70
 
@@ -31,7 +31,8 @@ def ensure_schema(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
             connection.execute("INSERT INTO campaign.meta (version) VALUES (1)")
         row = connection.execute("SELECT version FROM campaign.meta").fetchone()
         for number in range(row[0] + 1, VERSION + 1) if row else ():
-            connection.execute(_script(_ADDED[number]))
+            for name in _ADDED[number]:
+                connection.execute(_script(name))
             row = connection.execute("UPDATE campaign.meta SET version = %s RETURNING version", (number,)).fetchone()
     if row is None or row[0] != VERSION:
         raise ConfigError(

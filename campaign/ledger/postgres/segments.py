@@ -6,6 +6,7 @@ the shard alone, whose recipients are then numbered from 0.
 
 from __future__ import annotations
 
+import math
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,8 @@ from campaign.errors import DamageError
 from campaign.ledger.journal.journal_records import Intent, Leased, Opened, Record, VerdictRecord, decode, encode
 from campaign.ledger.shards.lease import Lease, ages_of
 from campaign.ledger.shards.shard_reader import ShardSpan
+from campaign.ledger.state.canary_members import CanaryMembers
+from campaign.ledger.state.recipient_states import DEFERRED, WAITING
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
@@ -112,12 +115,17 @@ class ShardJournal:
         span = self.span
         return self._say(Leased(span.shard, span.first, span.beyond, int(at), round(at, 3), "", DURABILITY))
 
-    def lease(self, passes: int, *, resend: bool) -> Lease:
-        """What a sender needs to serve whoever is due; with ``resend`` also whoever is in doubt."""
+    def lease(self, passes: int, *, resend: bool, canary: CanaryMembers | None = None) -> Lease:
+        """What a sender needs to serve whoever is due; with ``resend`` also whoever is in doubt.
+
+        While a ``canary`` is out, its members alone are served, and tried once.
+        """
         history, first = self.history, self.span.first
         if resend:
             history.reopen_doubts()
         due = list(history.due(history.pass_at))
+        if canary is not None:
+            due = [one for one in due if history.state[one] == WAITING and canary.includes(one + first)]
         doubtful = history.digests.keys() & set(due) if history.digests else ()
         return Lease(
             ShardSpan(self.span.shard, first, self.span.beyond),
@@ -133,6 +141,16 @@ class ShardJournal:
             digests={number + first: history.digests[number] for number in doubtful},
             shaped_by={number + first: history.shaped_by[number] for number in doubtful},
         )
+
+    def due_later(self, lease: Lease) -> float:
+        """When the first is due of those who wait and are not in the lease, in POSIX seconds; infinite if nobody is."""
+        history, leased, first = self.history, set(lease.numbers), self.span.first
+        waits = (
+            history.not_before[number] if history.state[number] == DEFERRED else 0
+            for number in range(len(history.state))
+            if history.is_open(number) and number + first not in leased
+        )
+        return min(waits, default=math.inf)
 
     def _in_doubt_by(self, number: int, token: int) -> bool:
         doubtful = self.history.verdict(number - self.span.first) is Verdict.IN_DOUBT

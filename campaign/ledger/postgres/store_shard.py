@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable
 
@@ -17,7 +18,8 @@ class StoreShard(LetterRecorder):
     """One shard, as `shard_ledger.Shard` describes it. Every intent is in the store before its dot leaves.
 
     ``counts`` are the shard's recipients by verdict when it was leased; ``ahead`` is how many seconds the store's clock
-    is ahead of this machine's.
+    is ahead of this machine's. ``later`` is when the first is due who waits and is not in the lease, by the store's
+    clock; while a canary is out it is None: then the others wait for its end, and so do those of it who were put off.
     """
 
     def __init__(
@@ -28,10 +30,11 @@ class StoreShard(LetterRecorder):
         writer: SegmentWriter,
         history: RunState,
         ahead: float,
+        later: float | None = math.inf,
     ) -> None:
         super().__init__(lines, history, lambda: time.time() + ahead)
         self.span, self.open, self.lines = lease.span, set(lease.numbers), lines
-        self._lease, self._counts, self._writer, self._ahead = lease, counts, writer, ahead
+        self._lease, self._counts, self._writer, self._ahead, self._later = lease, counts, writer, ahead, later
 
     def date_of(self, number: int) -> int:
         """As `LetterRecorder.date_of`, by the moment of the lease."""
@@ -50,16 +53,18 @@ class StoreShard(LetterRecorder):
         return counts
 
     def seconds_to_next(self) -> float | None:
-        """Seconds until somebody in it is due; None if nobody ever is."""
+        """Seconds until somebody in it is due: infinite before the canary is over, None if nobody ever is."""
         if not self._to_go():
             return None
         history = self.history
+        due = (WAITING,) if self._later is None else (WAITING, DEFERRED)
         waits = [
             history.not_before[number] if history.state[number] == DEFERRED else 0
             for number in self._lease.numbers
-            if history.state[number] in (WAITING, DEFERRED)
+            if history.state[number] in due
         ]
-        return max(0.0, min(waits, default=0) - time.time() - self._ahead)
+        first = min([*waits, math.inf if self._later is None else self._later])
+        return max(0.0, first - time.time() - self._ahead)
 
     def _to_go(self) -> int:
         tally = self.tally()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,9 +23,11 @@ from campaign.ledger.postgres.runs.stored_runs import Wanted
 from campaign.ledger.postgres.segment_writer import SegmentWriter, lease_lost
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack
 from campaign.ledger.postgres.session_connection import SessionConnection, StoreAwayError
+from campaign.ledger.postgres.store_canary import StoreCanary
 from campaign.ledger.postgres.store_shard import StoreShard
 from campaign.ledger.shards.lease import Lease
 from campaign.ledger.shards.shard_ledger import Shard
+from campaign.ledger.state.canary_members import CanaryMembers
 from campaign.ledger.state.run_state import RunState
 from campaign.system.postgres import StoreAddress
 
@@ -34,7 +37,8 @@ _LEASE = """
 UPDATE campaign.shard s SET holder = %(me)s, token = %(token)s,
     until = clock_timestamp() + (SELECT lease FROM campaign.meta)
 FROM (
-    SELECT s.run, s.shard FROM campaign.shard s JOIN campaign.run r USING (run) JOIN campaign.edition e USING (edition)
+    SELECT s.run, s.shard, r.canary
+    FROM campaign.shard s JOIN campaign.run r USING (run) JOIN campaign.edition e USING (edition)
     WHERE s.run = %(run)s AND NOT s.done AND s.until < clock_timestamp() AND s.due <= clock_timestamp()
       AND (s.holder IS NULL OR pg_postmaster_start_time() + (SELECT lease FROM campaign.meta) < clock_timestamp())
       AND r.open AND r.state IN ('run', 'pause') AND e.until < clock_timestamp()
@@ -42,7 +46,7 @@ FROM (
     FOR UPDATE OF s SKIP LOCKED FOR SHARE OF e
 ) free
 WHERE s.run = free.run AND s.shard = free.shard
-RETURNING s.shard, s.first, s.beyond, extract(epoch FROM clock_timestamp())::float8,
+RETURNING s.shard, s.first, s.beyond, free.canary, extract(epoch FROM clock_timestamp())::float8,
     (SELECT extract(epoch FROM lease)::float8 FROM campaign.meta)
 """
 _RENEW = """
@@ -58,7 +62,8 @@ ON CONFLICT (name) DO UPDATE SET beat = clock_timestamp(), rate = excluded.rate,
 """
 _RELEASE = """
 UPDATE campaign.shard s SET holder = NULL, until = '-infinity', tally = %(tally)s,
-    due = clock_timestamp() + make_interval(secs => %(after)s),
+    due = CASE WHEN %(never)s AND EXISTS (SELECT FROM campaign.run r WHERE r.run = s.run AND r.canary > 0)
+        THEN 'infinity' ELSE clock_timestamp() + make_interval(secs => %(after)s) END,
     done = %(done)s AND NOT EXISTS (
         SELECT FROM campaign.late l WHERE l.run = s.run AND l.shard = s.shard AND NOT l.merged)
 WHERE run = %(run)s AND shard = %(shard)s AND token = %(token)s
@@ -66,7 +71,8 @@ WHERE run = %(run)s AND shard = %(shard)s AND token = %(token)s
 _STANDING = """
 SELECT r.open, r.exit_code, r.state, r.rate, r.connections, r.changed,
     (SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND NOT s.done),
-    (SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND s.until > clock_timestamp())
+    (SELECT count(*) FROM campaign.shard s WHERE s.run = r.run AND s.until > clock_timestamp()),
+    r.canary, r.canary_held IS NOT DISTINCT FROM '-infinity' AND r.state = 'stop'
 FROM campaign.run r WHERE r.run = %s
 """
 _TALLY = """
@@ -79,7 +85,8 @@ SELECT array(SELECT sum(tally[n])::bigint FROM campaign.shard, generate_series(1
 class StoreStanding:
     """Where a run stands in the store. ``left``: shards not done; ``held``: shards held by a worker.
 
-    ``state``, ``rate`` and ``connections`` are an operator's requests, which ``changed`` counts.
+    ``state``, ``rate`` and ``connections`` are an operator's requests, which ``changed`` counts. ``canary`` is how many
+    go first, 0 once the rest may go; ``failed``: too few of them were accepted, so the run is held.
     """
 
     open: bool
@@ -90,6 +97,8 @@ class StoreStanding:
     changed: int
     left: int
     held: int
+    canary: int
+    failed: bool
 
     @property
     def rates(self) -> list[str] | None:
@@ -126,25 +135,32 @@ class WorkerSession:
         self._left: list[StoreShard] = []
         self._passes, self._lease_seconds = 0, 0.0
         self.failure: CampaignError | None = None
+        self.canary, self.canary_is_out = StoreCanary(self._store, run), False
 
     # -- leases
 
     async def lease(self) -> Lease | None:
         """The next shard that is free and due; None if there is none now. It counts as held from now on."""
-        token, asked = new_token(), self._clock()
-        wanted = {"me": self._me, "token": token, "run": self._run}
-        row = await self._store.one(_LEASE, wanted)
-        if row is None:
-            return None
-        shard, first, beyond, now, self._lease_seconds = row
-        span = StoredShard(self._run, shard, first, beyond)
-        journal = await self._take_over(span, token, now)
-        self._passes += 1
-        lease = journal.lease(self._passes, resend=self._resend)
-        lines = self.writer.open(span, token, journal.seq, asked + self._lease_seconds)
-        counts, ahead = list(journal.history.counts), now - time.time()
-        self._held[shard] = StoreShard(lease, counts, lines, self.writer, self._history, ahead)
-        return lease
+        while True:
+            token, asked = new_token(), self._clock()
+            row = await self._store.one(_LEASE, {"me": self._me, "token": token, "run": self._run})
+            if row is None:
+                return None
+            shard, first, beyond, size, now, self._lease_seconds = row
+            canary = CanaryMembers(size, self._opened.recipients) if size else None
+            self.canary_is_out = canary is not None
+            journal = await self._take_over(StoredShard(self._run, shard, first, beyond), token, now)
+            self._passes += 1
+            lease = journal.lease(self._passes, resend=self._resend, canary=canary)
+            lines = self.writer.open(journal.span, token, journal.seq, asked + self._lease_seconds)
+            counts, ahead = list(journal.history.counts), now - time.time()
+            later = journal.due_later(lease) if canary is None else None
+            held = StoreShard(lease, counts, lines, self.writer, self._history, ahead, later)
+            self._held[shard] = held
+            if lease.numbers or canary is None:
+                return lease
+            self._left.append(held)  # whoever of it goes first has a verdict already
+            await self.hand_back()
 
     def open_shard(self, lease: Lease) -> Shard:
         """The shard of a lease, to record in."""
@@ -166,7 +182,8 @@ class WorkerSession:
                 "token": shard.lines.token,
                 "tally": shard.tally(),
                 "done": after is None,
-                "after": after or 0.0,
+                "never": after == math.inf,
+                "after": after if after and after != math.inf else 0.0,
             }
             await self._store.execute(_RELEASE, values)
             self._left.remove(shard)  # not before: a shard that is not handed back would be renewed for ever

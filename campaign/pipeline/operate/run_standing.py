@@ -58,9 +58,9 @@ def _of_stored(run: Path) -> Standing:
     found, history = stored_standing(job_of(run), run), read_history(run, running=True)
     history.counts = list(found.tally.values())
     waiting = next((worker.waiting for worker in found.workers if worker.waiting), "")
-    state, reason = state_of(history, found.state, running=found.held > 0, waiting=waiting)
+    state, reason = state_of(history, found.state, running=found.served, waiting=waiting)
     rate = sum(worker.rate for worker in found.workers if worker.shards)
-    return Standing(run, history, found.held > 0, state, reason, rate, found.next_due, found)
+    return Standing(run, history, found.served, state, reason, rate, found.next_due, found)
 
 
 def state_of(history: RunState, wish: State, *, running: bool, waiting: str = "") -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, hold_for_canary, withdraw_canary_hold
+from campaign.ledger.state.canary_members import CanaryMembers
 from campaign.ledger.state.recipient_states import ATTEMPT_CODES, CODE
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
@@ -22,6 +23,7 @@ Step = Literal["go", "canary", "wait", "stop"]
 Note = Callable[[str], None]
 #: Seconds between two looks of a held run for its release.
 LOOK_SECONDS = 0.25
+RELEASED = "the rest goes out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,12 @@ class Canary:
         return cls(size, recipients, settings.canary_hold, settings.canary_min_accepted)
 
     def includes(self, number: int) -> bool:
-        """Whether this recipient goes first: every ``recipients / size``-th does."""
-        return bool(self.size) and (number * self.size) % self.recipients < self.size
+        """Whether this recipient goes first."""
+        return self._members.includes(number)
 
     def numbers(self) -> list[int]:
         """The numbers of all who go first, ascending."""
-        return [-(-one * self.recipients // self.size) for one in range(self.size)]
+        return list(self._members.numbers())
 
     def step(self, history: RunState, *, since: float | None, released: bool) -> Step:
         """What to do now.
@@ -53,7 +55,7 @@ class Canary:
         ``since`` is how many seconds ago the last of the canary was settled (None: by an earlier process), ``released``
         whether an operator released the rest.
         """
-        if not self.size or released or self._others_served(history):
+        if not self.size or released or self.others_served(history):
             return "go"
         if any(history.verdict(number) is Verdict.WAITING for number in self.numbers()):
             return "canary"
@@ -67,10 +69,31 @@ class Canary:
         answered = [one for one in verdicts if one in {Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DEFERRED}]
         return answered.count(Verdict.ACCEPTED) / len(answered) if answered else 1.0
 
-    def _others_served(self, history: RunState) -> bool:
+    def others_served(self, history: RunState) -> bool:
         """Whether anybody else was tried; one who was cancelled or withdrawn was not."""
         own = sum(CODE[history.verdict(number)] in ATTEMPT_CODES for number in self.numbers())
         return sum(history.counts[code] for code in ATTEMPT_CODES) > own
+
+    def held_words(self, share: float) -> str:
+        """What to say when the canary has been sent and the rest waits; ``share`` of it was accepted."""
+        after = f", or {self.hold:g} s from now by itself" if self.hold is not None else ""
+        return f"the canary is out, {share:.1%} of it accepted; the rest waits for campaign resume{after}"
+
+    @property
+    def _members(self) -> CanaryMembers:
+        return CanaryMembers(self.size, self.recipients)
+
+
+def stored_canary(settings: DeliverySection, folder: Path, history: RunState) -> int:
+    """How many go first in a run that comes from its folder into a store; 0 if that is over, or there is none."""
+    canary, control = Canary.of(settings, history.opened.recipients), Control(folder)
+    control.poll(0.0)
+    return 0 if history.finished or control.released or canary.others_served(history) else canary.size
+
+
+def failed_words(share: float) -> str:
+    """What to say when too few of the canary were accepted."""
+    return f"only {share:.1%} of the canary was accepted, less than canary_min_accepted: the run is held"
 
 
 class Release:
@@ -105,21 +128,19 @@ class Release:
     def _hold(self, history: RunState) -> None:
         self._held_since = time.monotonic()
         share = self.canary.accepted_share(history)
-        after = f", or {self.canary.hold:g} s from now by itself" if self.canary.hold is not None else ""
-        self._note(f"the canary is out, {share:.1%} of it accepted; the rest waits for campaign resume{after}")
+        self._note(self.canary.held_words(share))
         self._wish("pause")
 
     def _ended(self, step: Literal["go", "canary", "stop"], history: RunState) -> Literal["go", "canary", "stop"]:
         if step == "stop":
-            share = self.canary.accepted_share(history)
-            self._note(f"only {share:.1%} of the canary was accepted, less than canary_min_accepted: the run is held")
+            self._note(failed_words(self.canary.accepted_share(history)))
             self._wish("stop")
         elif step == "canary" and self._control.state == "pause":
             # It was held, and then some of it is to be sent again: in doubt, or unwritten when power was lost.
             self._control.state = withdraw_canary_hold(self._folder)
         elif self._held_since is not None:
             self._wish("run")
-            self._note("the rest goes out")
+            self._note(RELEASED)
             self._held_since, self._released = None, True
         return step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -58,13 +59,9 @@ def refuse_unsuited(job: Job) -> None:
         )
     if delivery.processes != 1:
         raise ConfigError(
-            "With a store, each command is one sender.",
+            "With a store, each command is one sender; several are several workers.",
             evidence=f"delivery.processes = {delivery.processes}",
-            next_step="leave delivery.processes out, and start the command as often as you want senders",
-        )
-    if delivery.canary:
-        raise ConfigError(
-            "A canary is not supported yet for runs in a store.",
-            evidence=f"delivery.canary = {delivery.canary}",
-            next_step="leave delivery.canary out; send to a few first with: campaign test",
+            next_step="leave delivery.processes out, then start as many: "
+            f"make workers N={delivery.processes if delivery.processes != 'auto' else os.cpu_count() or 1} "
+            f"CAMPAIGN={shlex.quote(path_text(job.settings.file))}",
         )

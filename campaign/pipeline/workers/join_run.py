@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from campaign.delivery.control_file import write_control
@@ -29,6 +30,7 @@ from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.postgres.segment_writer import AGAIN_SECONDS
 from campaign.model import Books
 from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.serve.canary import stored_canary
 from campaign.pipeline.serve.open_run import open_run
 from campaign.pipeline.start.campaign_time import refuse_late
 from campaign.pipeline.start.changed_inputs import accept_changed_inputs, refuse_changed_inputs
@@ -129,7 +131,8 @@ class OpenStore:
         """As `check_in.check_in`."""
         with store_errors(self.address):
             folder = self.job.folder
-            return check_in(self.connection, lease, folder, copies, to_serve=to_serve, resend=resend)
+            canary = partial(stored_canary, self.job.settings.delivery)
+            return check_in(self.connection, lease, folder, copies, to_serve=to_serve, resend=resend, canary=canary)
 
 
 @contextlib.contextmanager

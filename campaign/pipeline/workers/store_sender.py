@@ -50,7 +50,7 @@ class StoreSender:
         allowance: Allowance,
     ) -> None:
         self._folder, self._plan, self._counts, self._allowance = chosen.folder, chosen.plan, counts, allowance
-        self._new_session = new_session
+        self._new_session, self._connections = new_session, job.settings.delivery.connections
         self._watch = FeedbackWatch(job)
         history = nobody_due(opened)
         history.fingerprints = dict(fingerprints(job, chosen.composer))  # as the operator may have accepted them since
@@ -87,11 +87,12 @@ class StoreSender:
 
         Raises as `Dispatcher.serve_pass`; LeaseLostError once the session has lost a shard.
         """
-        session = self._session_now()
+        session = self.session()
         await session.hand_back()  # what could not be, while the store was away
         if (lease := await session.lease()) is None:
             return None
         self._granted.append(lease)
+        await _lease_canary(session, self._granted, self._connections)
         before = self._sender.recorder.written
         self._enough.clear()
         keeping = asyncio.create_task(self._keep(session))
@@ -130,12 +131,12 @@ class StoreSender:
 
     async def count(self) -> None:
         """Take the progress of the whole run into the counts on the screen."""
-        tally = await self._session_now().tally(len(VERDICTS))
+        tally = await self.session().tally(len(VERDICTS))
         self._counts.take(dict(zip((verdict.value for verdict in VERDICTS), tally, strict=True)))
 
     async def look_again(self) -> StoreStanding:
         """Where the run stands now."""
-        found = await self._session_now().standing()
+        found = await self.session().standing()
         self._heed(found)
         return found
 
@@ -185,7 +186,8 @@ class StoreSender:
         self._rests += self._sender.rests
         await self._accounts.aclose()
 
-    def _session_now(self) -> WorkerSession:
+    def session(self) -> WorkerSession:
+        """The session as it is now. Raises its error if it has failed, StoreAwayError if it is over."""
         if self._session is None:
             raise StoreAwayError("The session with the store is over.", next_step="run the same command again")
         if self._session.failure:
@@ -232,6 +234,15 @@ class StoreSender:
 
     def _heed(self, found: StoreStanding) -> None:
         """Take what an operator asked for on any machine into this machine's control file."""
-        if found.changed != self._heeded:
+        if found.changed != self._heeded and not found.failed:  # else the loop ends it, and says why
             self._heeded = found.changed
             write_control(self._folder, state=found.state, rate=found.rates, connections=found.connections)
+
+
+async def _lease_canary(session: WorkerSession, granted: deque[Lease], connections: int) -> None:
+    """Lease a shard for each connection while the canary is out, as only few of each are to go."""
+    with contextlib.suppress(StoreAwayError):
+        while session.canary_is_out and sum(len(one.numbers) for one in granted) < connections:
+            if (lease := await session.lease()) is None:
+                return
+            granted.append(lease)

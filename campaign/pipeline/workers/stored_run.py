@@ -58,7 +58,8 @@ def steer_stored(
         number = _number(run)
         rates = None if rate is None else [str(one) for one in rate]
         record_request(connection, number, state, rates, connections)
-        return shards_left_and_held(connection, number)[1] > 0
+        found = standing_of(connection, number)
+        return found is not None and found.served
 
 
 def workers_serve(job: Job, run: Path) -> bool:

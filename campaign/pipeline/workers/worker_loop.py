@@ -10,8 +10,10 @@ from campaign.exit_codes import ExitCode
 from campaign.ledger.postgres.segment_writer import PATIENCE_SECONDS, LeaseLostError
 from campaign.ledger.postgres.session_connection import StoreAwayError
 from campaign.pipeline.command_context import Job, Options
+from campaign.pipeline.serve.canary import Canary
 from campaign.pipeline.serve.pass_order import Allowance
 from campaign.pipeline.serve.serve_loop import ServeLoop
+from campaign.pipeline.workers.shared_canary import SharedCanary
 from campaign.pipeline.workers.store_sender import StoreSender
 from campaign.report.live.event_log import Log
 from campaign.report.live.progress import Counts, Progress
@@ -36,6 +38,7 @@ class WorkerLoop(ServeLoop):
     ) -> None:
         super().__init__(job, options, control, sender, progress, counts, log)
         self._sender, self._allowance = sender, allowance
+        self._canary = SharedCanary(Canary.of(job.settings.delivery, counts.total), progress.note)
         self._away_since: float | None = None
 
     async def _passes(self) -> None:
@@ -64,7 +67,15 @@ class WorkerLoop(ServeLoop):
         standing = await self._sender.look_again()
         if not standing.open or not standing.left:
             return True
-        await self._pause(LOOK_AGAIN_SECONDS)
+        if standing.failed:
+            self._canary.stopped()
+            self._halt(ExitCode.HELD)
+            return True
+        step = await self._canary.step(self._sender.session().canary) if standing.canary else "wait"
+        if step == "stop":
+            self._halt(ExitCode.HELD)
+        elif step == "wait":
+            await self._pause(LOOK_AGAIN_SECONDS)
         return False
 
     async def _wait_for_store(self, away: StoreAwayError) -> None:

@@ -10,9 +10,10 @@ import pytest
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, hold_for_canary, write_control
 from campaign.ledger.journal.journal_records import Opened, VerdictRecord
+from campaign.ledger.state.canary_members import CanaryMembers
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
-from campaign.pipeline.serve.canary import Canary, Release
+from campaign.pipeline.serve.canary import Canary, Release, stored_canary
 
 CANARY = Canary(4, 100, None, 0.75)
 
@@ -161,3 +162,30 @@ def test_others_that_were_never_tried_do_not_release_the_rest(verdict: Verdict) 
     for number in range(1, 10):
         found.apply(VerdictRecord(number, verdict.value, 1.0))
     assert CANARY.step(found, since=None, released=False) == "canary"
+
+
+@pytest.mark.parametrize(("size", "recipients"), [(200, 1000), (7, 931), (3, 10), (1, 2), (0, 10)])
+def test_a_part_of_the_plan_has_those_of_the_canary_that_lie_in_it(size: int, recipients: int) -> None:
+    members = CanaryMembers(size, recipients)
+    for first, beyond in itertools.combinations(range(0, recipients + 1, max(recipients // 13, 1)), 2):
+        found = list(members.numbers(first, beyond))
+        assert found == [number for number in range(first, beyond) if members.includes(number)]
+
+
+@pytest.mark.parametrize(
+    ("made", "released", "size"),
+    [
+        (history(), False, 4),
+        (history(A, A), False, 4),
+        (history(A, A, A, A), False, 4),
+        (history(A, A, A, A), True, 0),
+        (history(A, A, A, A, others=1), False, 0),
+    ],
+)
+def test_a_run_that_comes_into_a_store_has_its_canary_unless_that_is_over(
+    tmp_path: Path, made: RunState, released: bool, size: int
+) -> None:
+    if released:
+        hold_for_canary(tmp_path, "pause")
+        write_control(tmp_path, state="run")
+    assert stored_canary(DeliverySection(canary=4), tmp_path, made) == size

@@ -24,13 +24,13 @@ def worker(name: str, silent: float, append_ms: float) -> WorkerStanding:
 
 def test_only_workers_that_were_heard_of_count_and_the_slowest_gives_the_time_of_an_append() -> None:
     workers = [worker("a", 1.0, 5.0), worker("b", 2.0, 8.0), worker("gone", 30.0, 900.0)]
-    found = figures_of(StoredStanding(True, "run", {}, 30, 13, 3, 1, None, workers))
+    found = figures_of(StoredStanding(True, "run", {}, 30, 13, 3, 1, None, 0, workers))
     assert found.shards == {"open": 17, "held": 3, "silent": 1, "finished": 13}
     assert (found.workers, found.append_seconds) == (2, 0.008)
 
 
 def test_a_run_without_workers_has_figures_too() -> None:
-    found = figures_of(StoredStanding(True, "run", {}, 30, 13, 0, 0, None, []))
+    found = figures_of(StoredStanding(True, "run", {}, 30, 13, 0, 0, None, 0, []))
     assert (found.workers, found.append_seconds) == (0, 0.0)
 
 

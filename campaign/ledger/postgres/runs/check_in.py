@@ -8,7 +8,7 @@ was frozen can add to it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +22,7 @@ from campaign.ledger.postgres.runs.run_copies import RunCopy, note_copy
 from campaign.ledger.postgres.runs.stored_runs import last_segment, run_records
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack, records_of
 from campaign.ledger.recovery import read_history
+from campaign.ledger.state.canary_members import CanaryMembers
 from campaign.ledger.state.recipient_states import DEFERRED, IN_DOUBT, VERDICTS, WAITING
 from campaign.ledger.state.run_state import RunState
 
@@ -29,9 +30,19 @@ from campaign.ledger.state.run_state import RunState
 LARGEST_SHARD, SMALLEST_SHARD, SHARDS = 5_000, 100, 64
 #: Octets of a file in one row of the store.
 PART = 1 << 22
+#: How many recipients of a run that comes from its folder go first, by the folder and its state.
+FirstOnes = Callable[[Path, RunState], int]
 #: Files of a run's folder that all machines need; any other belongs to one machine alone.
 _SHARED = frozenset({run_folder.PLAN, "screened.csv", "sample.eml"})
 _ADD = "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)"
+
+#: The others were held, and then some of the canary are to go again: the hold is taken back, not an operator's pause.
+_OUT_AGAIN = """
+UPDATE campaign.run r SET canary_held = NULL, changed = changed + 1,
+    state = CASE WHEN state = 'pause' AND isfinite(canary_held) THEN 'run' ELSE state END
+WHERE run = %s AND canary > 0 AND canary_held IS NOT NULL AND state <> 'run'
+    AND EXISTS (SELECT FROM campaign.shard s WHERE s.run = r.run AND NOT s.done AND s.due < 'infinity')
+"""
 
 
 class WorkersError(UnfinishedError):
@@ -80,14 +91,16 @@ def check_in(
     *,
     to_serve: str = "",
     resend: bool = False,
+    canary: FirstOnes = lambda _, __: 0,
 ) -> dict[str, RunCopy]:
     """Add to the store what was added to the copies, new runs included; returns the copies as they are now.
 
-    ``to_serve`` is the run that workers are to serve next, with ``resend`` also its doubts.
+    ``to_serve`` is the run that workers are to serve next, with ``resend`` also its doubts. ``canary`` says how many of
+    a new run go first.
     """
     with connection.transaction():
         lease.confirm(connection)
-        changed = add_changes(connection, lease, folder, copies, to_serve=to_serve, resend=resend)
+        changed = add_changes(connection, lease, folder, copies, to_serve=to_serve, resend=resend, canary=canary)
     return {**copies, **{run.name: note_copy(run, copy) for run, copy in changed.items()}}
 
 
@@ -99,6 +112,7 @@ def add_changes(
     *,
     to_serve: str = "",
     resend: bool = False,
+    canary: FirstOnes = lambda _, __: 0,
 ) -> dict[Path, RunCopy]:
     """Add what `check_in` adds, inside its transaction; returns the copies that have changed.
 
@@ -113,7 +127,7 @@ def add_changes(
         if before is not None and before.octets == octets and run.name != to_serve:
             continue
         history = read_history(run)
-        number = before.run if before else _new_run(connection, lease, run, history)
+        number = before.run if before else _new_run(connection, lease, run, history, canary(run, history))
         _add_tail(connection, lease, number, journal, before.octets if before else 0)
         serve = run.name == to_serve or not history.finished
         _set_shards(connection, number, history, resend=resend and run.name == to_serve)
@@ -156,13 +170,13 @@ def _insert(connection: StoreConnection, lease: EditionLease, run: int, shard: i
     connection.execute(_ADD, (run, shard, seq, lease.token, pack(lines)))
 
 
-def _new_run(connection: StoreConnection, lease: EditionLease, folder: Path, history: RunState) -> int:
+def _new_run(connection: StoreConnection, lease: EditionLease, folder: Path, history: RunState, canary: int) -> int:
     """A new run with its shards and files; returns its number."""
     size, recipients = shard_size(history.opened.recipients), history.opened.recipients
     row = connection.execute(
-        "INSERT INTO campaign.run (edition, stamp, recipients, shard_size, open, server) "
-        "VALUES (%s, %s, %s, %s, true, %s) RETURNING run",
-        (lease.edition, folder.name, recipients, size, server_identity(connection)),
+        "INSERT INTO campaign.run (edition, stamp, recipients, shard_size, open, server, canary) "
+        "VALUES (%s, %s, %s, %s, true, %s, %s) RETURNING run",
+        (lease.edition, folder.name, recipients, size, server_identity(connection), canary),
     ).fetchone()
     run = int(row[0]) if row else 0
     with connection.cursor() as cursor:
@@ -210,22 +224,27 @@ def _add_tail(connection: StoreConnection, lease: EditionLease, run: int, journa
 
 
 def _set_shards(connection: StoreConnection, run: int, history: RunState, *, resend: bool) -> None:
-    """Set each shard's tally, whether it is done, and when it is due next."""
+    """Set each shard's tally, whether it is done, and when it is due next, as `store_canary` says before its end."""
     rows = connection.execute(
-        "SELECT shard, first, beyond FROM campaign.shard WHERE run = %s AND shard > 0", (run,)
+        "SELECT s.shard, s.first, s.beyond, r.canary FROM campaign.shard s JOIN campaign.run r USING (run) "
+        "WHERE s.run = %s AND s.shard > 0",
+        (run,),
     ).fetchall()
-    now = time.time()
-    for shard, first, beyond in rows:
+    now, doubts = time.time(), (IN_DOUBT,) if resend else ()
+    for shard, first, beyond, canary in rows:
         state = history.state[first:beyond]
         tally = [state.count(code) for code in range(len(VERDICTS))]
         open_ones = tally[WAITING] + tally[DEFERRED] + (tally[IN_DOUBT] if resend else 0)
         waits = [history.not_before[first + at] - now for at, code in enumerate(state) if code == DEFERRED]
         after = 0.0 if open_ones > len(waits) else max(0.0, min(waits, default=0.0))
+        members = CanaryMembers(canary, len(history.state)).numbers(first, beyond)
+        out = not canary or any(history.state[number] in (WAITING, *doubts) for number in members)
         connection.execute(
-            "UPDATE campaign.shard SET tally = %s, done = %s, due = clock_timestamp() + make_interval(secs => %s) "
-            "WHERE run = %s AND shard = %s",
-            (tally, not open_ones or history.abandoned, after, run, shard),
+            "UPDATE campaign.shard SET tally = %s, done = %s, due = CASE WHEN %s THEN clock_timestamp() "
+            "+ make_interval(secs => %s) ELSE 'infinity' END WHERE run = %s AND shard = %s",
+            (tally, not open_ones or history.abandoned, out, 0.0 if canary else after, run, shard),
         )
+    connection.execute(_OUT_AGAIN, (run,))
 
 
 def server_identity(connection: StoreConnection) -> str:

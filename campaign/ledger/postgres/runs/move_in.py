@@ -14,7 +14,7 @@ from campaign.errors import ConfigError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
-from campaign.ledger.postgres.runs.check_in import add_changes
+from campaign.ledger.postgres.runs.check_in import FirstOnes, add_changes
 from campaign.ledger.postgres.runs.copy_mark import COPY, has_begun
 from campaign.ledger.postgres.runs.run_copies import RunCopy, note_copy
 from campaign.ledger.postgres.runs.stored_runs import Requests, record_request
@@ -54,12 +54,15 @@ def runs_to_put(runs: Sequence[Path], stored: Mapping[str, int]) -> list[Path]:
 
 
 def put_runs(
-    connection: StoreConnection, lease: EditionLease, folder: Path, requests: Mapping[str, Requests]
+    connection: StoreConnection, lease: EditionLease, folder: Path, requests: Mapping[str, Requests], canary: FirstOnes
 ) -> Mapping[str, int]:
-    """Put all runs in an edition's folder into the store, with these requests of operators; returns their numbers."""
+    """Put all runs in an edition's folder into the store, with these requests of operators; returns their numbers.
+
+    ``canary`` is as for `check_in.check_in`.
+    """
     with connection.transaction():
         lease.confirm(connection)
-        added = add_changes(connection, lease, folder, {})
+        added = add_changes(connection, lease, folder, {}, canary=canary)
         for run, copy in added.items():
             if asked := requests.get(run.name):
                 record_request(connection, copy.run, asked.state, asked.rates, asked.connections)

@@ -101,7 +101,8 @@ class WorkerStanding:
 class StoredStanding:
     """Where a run in a store stands: verdicts, shards, an operator's last request, and its workers.
 
-    ``silent`` are shards whose holder has not been heard of; another worker takes them when their lease runs out.
+    ``canary`` is how many go first, 0 once the rest may go. ``silent`` are shards whose holder has not been heard of;
+    another worker takes them when their lease runs out.
     """
 
     open: bool
@@ -112,7 +113,13 @@ class StoredStanding:
     held: int
     silent: int
     next_due: float | None
+    canary: int
     workers: Sequence[WorkerStanding]
+
+    @property
+    def served(self) -> bool:
+        """Whether workers are there, also if they have nothing to send now."""
+        return self.held > 0 or any(one.silent < SILENT_SECONDS for one in self.workers)
 
 
 def requests_of(connection: StoreConnection, run: int) -> Requests:
@@ -128,11 +135,17 @@ def requests_of(connection: StoreConnection, run: int) -> Requests:
 def record_request(
     connection: StoreConnection, run: int, state: Wanted | None, rates: Sequence[str] | None, connections: int | None
 ) -> None:
-    """Record a request for all workers; what is None stays as it is."""
+    """Record a request for all workers; what is None stays as it is. A pause outlasts the hold of a canary."""
     connection.execute(
-        "UPDATE campaign.run SET changed = changed + 1, state = coalesce(%s, state), rate = coalesce(%s, rate), "
-        "connections = coalesce(%s, connections) WHERE run = %s",
-        (state, None if rates is None else json.dumps(list(rates)), connections, run),
+        "UPDATE campaign.run SET changed = changed + 1, state = coalesce(%(state)s, state), "
+        "rate = coalesce(%(rate)s, rate), connections = coalesce(%(connections)s, connections), canary_held = CASE "
+        "WHEN %(state)s = 'pause' AND canary_held IS NOT NULL THEN 'infinity' ELSE canary_held END WHERE run = %(run)s",
+        {
+            "state": state,
+            "rate": None if rates is None else json.dumps(list(rates)),
+            "connections": connections,
+            "run": run,
+        },
     )
 
 
@@ -153,15 +166,16 @@ def standing_of(connection: StoreConnection, run: int) -> StoredStanding | None:
         "count(*) FILTER (WHERE s.until > clock_timestamp()), "
         "count(*) FILTER (WHERE NOT s.done AND s.holder IS NOT NULL "
         "AND s.until < clock_timestamp() + m.lease - make_interval(secs => %s)), "
-        "extract(epoch FROM min(s.due) FILTER (WHERE NOT s.done AND s.due > clock_timestamp()))::float8, "
-        "count(*) FILTER (WHERE NOT s.done AND s.due <= clock_timestamp()) "
+        "extract(epoch FROM min(s.due) FILTER (WHERE NOT s.done AND s.due > clock_timestamp() AND isfinite(s.due)))"
+        "::float8, "
+        "count(*) FILTER (WHERE NOT s.done AND s.due <= clock_timestamp()), CASE WHEN r.open THEN r.canary ELSE 0 END "
         "FROM campaign.meta m, campaign.run r JOIN campaign.shard s USING (run) WHERE r.run = %s AND s.shard > 0 "
-        "GROUP BY r.open, r.state",
+        "GROUP BY r.open, r.state, r.canary",
         (SILENT_SECONDS, run),
     ).fetchone()
     if row is None:
         return None
-    is_open, state, shards, done, held, silent, due, free = row
+    is_open, state, shards, done, held, silent, due, free, canary = row
     workers = connection.execute(
         "SELECT w.name, (SELECT count(*) FROM campaign.shard s WHERE s.run = w.run AND s.holder = w.name), "
         "w.rate, w.waiting, extract(epoch FROM clock_timestamp() - w.beat)::float8, w.append_ms "
@@ -171,4 +185,4 @@ def standing_of(connection: StoreConnection, run: int) -> StoredStanding | None:
     ).fetchall()
     tally, next_due = stored_tally(connection, run), 0.0 if free else due
     standing = [WorkerStanding(*one) for one in workers]
-    return StoredStanding(is_open, state, tally, shards, done, held, silent, next_due, standing)
+    return StoredStanding(is_open, state, tally, shards, done, held, silent, next_due, canary, standing)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan
@@ -31,6 +32,7 @@ from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.command_context import Job, prepare
+from campaign.pipeline.serve.canary import stored_canary
 from campaign.pipeline.start.choose_run import refuse_changed_plan
 from campaign.pipeline.workers.campaign_store import needed_store, refuse_unsuited, store_of
 from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
@@ -125,7 +127,8 @@ def _move_edition(store: OpenStore, label: str, folder: Path, runs: Sequence[Pat
         mark_edition(folder, store.address.text, job.settings.file)
         with store_errors(store.address):
             if missing:
-                put_runs(store.connection, lease, folder, {run.name: _requests(run) for run in missing})
+                requests = {run.name: _requests(run) for run in missing}
+                put_runs(store.connection, lease, folder, requests, partial(stored_canary, job.settings.delivery))
                 stored = stored_stamps(store.connection, name, label)
             note_moved(store.connection, runs, stored)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from campaign.errors import DamageError
 from campaign.ledger.journal.journal_records import Intent, Leased, Opened, VerdictRecord, decode, encode
 from campaign.ledger.postgres.segments import SMALL, ShardJournal, StoredShard, pack, unpack
+from campaign.ledger.state.canary_members import CanaryMembers
 from campaign.model import Verdict
 
 OPENED = Opened("gazette", "", "run", 1, 1000, "plan", {}, "shape", 100.0, "trace")
@@ -130,3 +132,25 @@ def test_whoever_is_open_can_be_put_in_doubt_with_the_date_of_the_pass_and_is_se
     lease = found.lease(1, resend=True)
     assert lease.digests == dict.fromkeys((one.number for one in records), "")
     assert lease.shaped_by == dict.fromkeys(lease.digests, OPENED.fingerprints)
+
+
+MEMBERS = CanaryMembers(20, 1000)  # of this shard 200, 250
+
+
+def test_while_the_canary_is_out_only_its_members_are_leased_and_none_who_was_tried() -> None:
+    assert list(journal().lease(1, resend=False, canary=MEMBERS).numbers) == [200, 250]
+    found = journal((MINE, intent(200) + verdict(200, "deferred")))
+    assert list(found.lease(1, resend=False, canary=MEMBERS).numbers) == [250]
+    assert 200 in found.lease(1, resend=False).numbers
+
+
+def test_a_shard_is_due_again_when_the_first_is_who_waits_and_is_not_in_the_lease() -> None:
+    put_off = [
+        encode(VerdictRecord(number, "deferred", 160.0, 451, not_before=900.0 + number)) for number in (205, 206)
+    ]
+    found = journal((MINE, b"".join(put_off)))
+    found.leased(170.0)
+    lease = found.lease(1, resend=False)
+    assert not {205, 206} & set(lease.numbers)
+    assert found.due_later(lease) == 1105.0
+    assert journal().due_later(journal().lease(1, resend=False)) == math.inf
