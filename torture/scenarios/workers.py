@@ -16,6 +16,7 @@ from torture.audit import Tally
 from torture.bench import Bench, dice
 from torture.case import Case
 from torture.crew import CONNECTIONS, LEASE, Crew
+from torture.scene import number_of
 from torture.stores import Store
 from torture.wire import CUTS, Wire
 
@@ -26,12 +27,14 @@ RESTARTS = "workers: the store stopped or killed"
 WIRES = "workers: the wire to the store cut"
 FAILOVER = "workers: a synchronous standby promoted"
 COMMANDS = "workers: commands from two machines"
+CANARIES = "workers: killed while a canary is out"
 BATCH = 10
 #: Beside those of `store_points`: points of any sender that a worker passes, and whether a letter may be in doubt.
 OTHERS = ("content before", "content after", "dot before", "dot after", "reply after", "report before", "report torn",
           "report after", "ended before", "ended torn", "ended after")  # fmt: skip
 POINTS = store_points.ALL + OTHERS
-FREEZES, STOPS, CUT_WIRES, FAILOVERS, ORDERS = 20, 10, 5, 5, 6
+FREEZES, STOPS, CUT_WIRES, FAILOVERS, ORDERS, HELD = 20, 10, 5, 5, 6, 6
+FIRST = 50  # of SOME
 #: Few are three shards: one of two workers has two of them.
 MANY, SOME, FEW = 2000, 800, 300
 
@@ -56,6 +59,7 @@ def cases(kills: int) -> list[Case]:
         *(Case(FAILOVER, f"workers failover {at}", failed_over, {"at": at}, 30.0) for at in so_many(FAILOVERS)),
         *(Case(COMMANDS, f"workers commands {at}", commanded, {"at": at, "steps": steps}, 40.0)
           for at in so_many(ORDERS)),
+        *(Case(CANARIES, f"workers canary {at}", canaried, {"at": at}, 25.0) for at in so_many(HELD)),
     ]  # fmt: skip
 
 
@@ -244,6 +248,48 @@ def _pair() -> Iterator[tuple[Store, Store]]:
     finally:
         standby.close()
         primary.close()
+
+
+def canaried(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> None:
+    """Three workers share a canary; some die while it is out and while the rest is held, and the store may, too."""
+    chance = dice(seed, "workers canary", at)
+    crew = _crew(bench, folder, tally, chance, SOME)
+    for scene in crew.scenes:
+        scene.change("delivery", "canary", str(FIRST))
+    crew.scene(0.02, 0.1)
+    crew.start(0, 1, 2)
+    for _ in range(3):
+        crew.aim(chance.randint(3, 12), 2.0)
+        if crew.at_work:
+            crew.kill(chance.choice(list(crew.at_work)))
+        crew.start(*(one for one in range(3) if one not in crew.at_work))
+    _await_hold(crew)
+    if at % 2:
+        crew.kill(*crew.at_work)
+        bench.store.stop(chance.choice(stores.WAYS))
+        bench.store.start()
+    found = crew.midway()
+    tried = {number for number, verdict in found.runs[-1].verdicts.items() if verdict != "waiting"}
+    reached = {number_of(found) for found in books.read_oracle(crew.log).taken}
+    first = set(range(0, SOME, SOME // FIRST))
+    tally.must(reached <= first, f"{len(reached - first)} of the rest have a letter while they are held")
+    tally.must(tried == first, f"{len(tried & first)} of the canary were tried, and {len(tried - first)} of the rest")
+    _say(crew, chance.randrange(3), "resume")
+    crew.start(*(one for one in range(3) if one not in crew.at_work))
+    crew.close()
+
+
+def _await_hold(crew: Crew, seconds: float = 60.0) -> None:
+    """Wait until the store says that the rest is held."""
+    end = time.monotonic() + seconds
+    held = False
+    while not held and time.monotonic() < end:
+        crew.tend()
+        with psycopg.connect(crew.database) as connection:
+            row = connection.execute("SELECT canary_held IS NOT NULL FROM campaign.run").fetchone()
+        held = bool(row and row[0])
+        time.sleep(0.05)
+    crew.tally.must(held, "the rest was not held once the canary was out")
 
 
 #: What each command may exit with beside 0.
