@@ -1,7 +1,7 @@
 """Usual letters finished together: header blocks by columns, and one join for each letter.
 
-`Composer` defines what a letter is. A letter with pictures, attachments or a signature, or whose header needs more than
-its column does, is left to it.
+`Composer` defines what a letter is. A letter with attachments or a signature, or whose header needs more than its
+column does, is left to it.
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ class UsualLetters:
 
     def finish(self, drafts: Sequence[Draft]) -> None:
         """Finish as many of these drafts, which have their parts, as are usual."""
-        groups: dict[tuple[str, str], list[Draft]] = {}
+        groups: dict[tuple[str, str, tuple[bytes, ...]], list[Draft]] = {}
         for draft in drafts:
-            if self._has_its_parts(draft) and not draft.images and draft.recipient.address.isascii():
-                groups.setdefault((_encoding(draft.text), _encoding(draft.html)), []).append(draft)
-        for encodings, alike in groups.items():
-            self._finish(alike, _frame(*encodings))
+            if self._has_its_parts(draft) and draft.recipient.address.isascii():
+                parts = _encoding(draft.text), _encoding(draft.html), tuple(draft.images)
+                groups.setdefault(parts, []).append(draft)
+        for parts, alike in groups.items():
+            self._finish(alike, _frame(*parts))
 
     def _has_its_parts(self, draft: Draft) -> bool:
         if draft.made is not None:
@@ -136,12 +137,12 @@ def _encoding(part: Encoded | None) -> str:
 
 
 @lru_cache(maxsize=16)
-def _frame(text: str, html: str) -> PartsFrame:
-    """The frame of letters whose parts have these encodings; empty: there is no such part."""
+def _frame(text: str, html: str, images: tuple[bytes, ...]) -> PartsFrame:
+    """The frame of letters with these pictures whose parts have these encodings; empty: there is no such part."""
     whole = assembled(
         Encoded(_TEXT.encode("ascii"), text) if text else None,
         Encoded(_HTML.encode("ascii"), html) if html else None,
-        (),
+        images,
         (),
         _BOUNDARY,
     )

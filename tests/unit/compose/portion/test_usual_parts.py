@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,19 @@ def test_usual_rows_are_made_by_columns(tmp_path: Path, body: str, text: str, mo
     letters = made.compose_all(asked)
     assert found[-1] == 20
     assert letters == [made.compose(*one) for one in asked]
+
+
+def test_letters_with_pictures_are_finished_together_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.gif").write_bytes(base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"))
+    made = composer(tmp_path, f"<img src='a.gif'>{BODIES['a loop']}<p>{ENOUGH}</p>", f"{TEXTS['a loop']}{ENOUGH}")
+    asked = people([(x.replace(" ", "-"), "pro", z) for x, _, z in plain(20)])
+    alone = [made.compose(*one) for one in asked]
+    finished: list[int] = []
+    right = UsualLetters._letter
+    monkeypatch.setattr(UsualLetters, "_letter", lambda *given: finished.append(1) or right(*given))
+    assert made.compose_all(asked) == alone
+    assert len(finished) == 20
+    assert b"multipart/related" in alone[0].content
 
 
 def test_letters_that_differ_from_those_made_alone_are_not_sent(
