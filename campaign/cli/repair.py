@@ -82,4 +82,8 @@ def _told(done: Repaired, *, dry_run: bool) -> Iterator[str]:
     yield f"{done.lines:,} sound lines, {len(done.lost):,} lost{where}"
     yield f"{done.in_doubt:,} recipients {'would be' if dry_run else 'are'} in doubt"
     after = "campaign send FILE serves the others; campaign resolve settles doubts"
+    if done.failed_over:
+        after = (
+            "campaign resolve settles doubts by the relay's log; then campaign retry FILE --in-doubt serves the others"
+        )
     yield f"Next: {f'campaign repair {done.folder}' if dry_run else after}"

@@ -94,8 +94,13 @@ async def settled_by_log(machine: Stand, shelf: Shelf) -> None:
     """Settle doubts by the relay's log, and send to whom it does not have."""
     ids = [str(email.message_from_bytes(content)["Message-ID"]) for _, _, content in shelf.letters]
     machine.write("relay.log", "\n".join(ids) + "\n")
-    (await machine.campaign("resolve", machine.run, "--accepted", machine.folder / "relay.log"))
+    (await machine.campaign("resolve", newest(machine), "--accepted", machine.folder / "relay.log"))
     (await machine.campaign("retry", machine.file, "--in-doubt")).ends(0)
+
+
+def newest(machine: Stand) -> Path:
+    """The folder of the run that began last."""
+    return max((path.parent for path in machine.folder.rglob("runs/**/checkpoint.journal")), key=lambda run: run.name)
 
 
 def everybody(shelf: Shelf) -> bool:
@@ -258,13 +263,44 @@ async def test_after_a_fail_over_whoever_has_no_verdict_is_in_doubt_and_by_the_r
     foreseen = await told(two, "--dry-run")
     assert segments(lagging) == before
     assert (foreseen["failed_over"], foreseen["in_doubt"], foreseen["lost"]) == (True, PEOPLE - SENT, [])
-    (await two.campaign("repair", two.file)).ends(0, "failed over", f"{PEOPLE - SENT} recipients are in doubt")
+    done = (await two.campaign("repair", two.file)).ends(0, "failed over", f"{PEOPLE - SENT} recipients are in doubt")
+    assert "retry FILE --in-doubt serves the others" in done.err
     assert await verdicts(one) == {"accepted": SENT, "in_doubt": PEOPLE - SENT}
     (await one.campaign("repair", one.file)).ends(0, "nothing needs repair")
     (await two.send()).ends(4)
     assert len(shelf.recipients) == SENT + 40
     await settled_by_log(two, shelf)
     assert everybody(shelf)
+
+
+async def test_a_standby_that_lagged_and_was_promoted_costs_nobody_a_letter_and_nobody_gets_two(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    one, two = machines
+    with store_server() as primary:
+        url = primary.database()
+        for machine in machines:
+            machine.set(ledger__store=url, campaign__edition="two")
+        shelf.letters.clear()
+        (await one.send("--limit", SENT)).ends(75)
+        primary.stop()
+        standby = primary.standby()
+        primary.start()
+        (await two.send("--limit", 40)).ends(75)
+        primary.stop("kill")
+        standby.start()
+        try:
+            standby.promote()
+            for machine in machines:
+                machine.set(ledger__store=standby.url(url.rpartition("/")[2]))
+            (await two.send()).tells(74, "/00000001/alone, and this is ", "/00000002/alone")
+            (await two.campaign("repair", two.file)).ends(0, f"{PEOPLE - SENT} recipients are in doubt")
+            (await one.send()).ends(4)
+            assert len(shelf.recipients) == SENT + 40
+            await settled_by_log(one, shelf)
+            assert everybody(shelf)
+        finally:
+            standby.stop("immediate")
 
 
 async def test_a_run_whose_commits_waited_for_a_standby_goes_on(machines: list[Stand], shelf: Shelf, url: str) -> None:

@@ -66,6 +66,19 @@ class StoreServer:
         self._process.wait()
         self._process = None
 
+    def standby(self) -> StoreServer:
+        """A copy of this stopped server, as a standby that gets nothing any more; `promote` it once it is started."""
+        found = StoreServer(self.folder, self._prefix, self._options)
+        found.data = self.folder / "standby"
+        run_program([*self._prefix, "cp", "-a", str(self.data), str(found.data)])
+        run_program([*self._prefix, "touch", str(found.data / "standby.signal")])
+        return found
+
+    def promote(self) -> None:
+        """Make a standby the primary; it begins a timeline of its own."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+
     def url(self, database: str, user: str = "postgres") -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
