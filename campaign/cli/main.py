@@ -18,7 +18,7 @@ from types import FrameType
 import click
 
 from campaign import __version__
-from campaign.errors import CampaignError
+from campaign.errors import CampaignError, ConfigError, install_extra
 from campaign.exit_codes import ExitCode, of_error
 from campaign.report.formatting import printable
 from campaign.report.printed_commands import NAME, program, typeable
@@ -124,6 +124,8 @@ def main() -> None:
 
 def failure_of(error: BaseException) -> tuple[CampaignError, ExitCode]:
     """The error as the user is told it, and its exit code."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "psycopg":  # of a store, whose modules all import it
+        error = ConfigError("A store needs a library that is not installed.", next_step=install_extra("postgresql"))
     if isinstance(error, CampaignError):
         say(str(error))
         return error, of_error(error)

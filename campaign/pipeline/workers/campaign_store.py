@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from campaign.config import Settings
-from campaign.errors import ConfigError, install_extra
+from campaign.errors import ConfigError
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text
 from campaign.system.private_file import read_private
@@ -22,12 +21,6 @@ PASSWORD = "CAMPAIGN_STORE_PASSWORD"  # noqa: S105 - the name of a variable
 
 def store_of(settings: Settings, environment: Mapping[str, str] | None = None) -> StoreAddress:
     """The address of ``ledger.store``. Raises ConfigError."""
-    if find_spec("psycopg") is None:
-        raise ConfigError(
-            "A store needs a library that is not installed.",
-            evidence=f"ledger.store = {settings.ledger.store!r}",
-            next_step=install_extra("postgresql"),
-        )
     from campaign.system.postgres import store_address
 
     environment = os.environ if environment is None else environment

@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from campaign.audience.sources.database import _translated
+from campaign.cli.main import failure_of
 from campaign.config import load
 from campaign.delivery.relays import failover
 from campaign.delivery.smtp.connection import certificate_advice
@@ -116,3 +117,11 @@ def test_nor_is_one_in_a_closed_folder_further_down(file, tmp_path, monkeypatch)
     monkeypatch.setattr(os, "scandir", as_another)
     with pytest.raises(ConfigError, match="gazette is closed to you"):
         find_run("runs", print)
+
+
+def test_a_missing_library_of_stores_is_named_whatever_imports_it(capsys: pytest.CaptureFixture[str]) -> None:
+    told, code = failure_of(ModuleNotFoundError("No module named 'psycopg'", name="psycopg"))
+    assert code == ExitCode.BAD_CONFIG
+    assert "postgresql" in told.next_step
+    assert "Traceback" not in capsys.readouterr().err
+    assert failure_of(ModuleNotFoundError("No module named 'other'", name="other"))[1] == ExitCode.INTERNAL
