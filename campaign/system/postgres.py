@@ -6,6 +6,7 @@ The only module that opens such a connection. What is stored is left to the ledg
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ CONNECT_SECONDS, STATEMENT_SECONDS = 5, 15
 #: A silent connection is given up after about this many seconds (libpq: keepalives, tcp_user_timeout).
 SILENT_SECONDS = 8
 LOWEST_VERSION = 140_000
+
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its warnings would stand between our own sentences
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Sites:
         await until(lambda: len(self.relays[1].recipients) > before, "the other site goes on")
         self.tell("the other site sends again")
         ended = await self.running[1].end()
+        assert "query cancellation" not in ended.err  # the driver's own words
         self.tell(f"the other site has ended with {ended.code}")
         return ended
 
