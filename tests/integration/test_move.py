@@ -293,7 +293,7 @@ async def test_over_kills_on_files_a_move_kills_of_workers_and_damage_nobody_is_
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE campaign.shard SET until = '-infinity', holder = NULL")
         connection.execute(
-            "UPDATE campaign.segment SET data = substr(data, 1, length(data) / 2) WHERE id = "
+            "UPDATE campaign.segment SET data = substr(data, 1, length(data) / 2 + 5) WHERE id = "
             "(SELECT id FROM campaign.segment WHERE shard = 1 AND length(data) > 100 ORDER BY seq LIMIT 1 OFFSET 2)"
         )
     told = json.loads((await others[0].campaign("repair", others[0].file, "--json")).ends(0).out)
