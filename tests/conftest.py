@@ -14,7 +14,7 @@ from collections.abc import Generator
 import pytest
 
 #: What no machine has to have: further interpreters, and what the tests themselves look for.
-MAY_BE_MISSING = ("CPython", "systemd-analyze", "prometheus", "promtool", "Pushgateway")
+MAY_BE_MISSING = ("CPython", "systemd-analyze", "prometheus", "promtool", "Pushgateway", "network namespace")
 
 #: How the names begin of what a person may have set for programs of their own; the tests set what they are about.
 CALLERS_OWN = ("CAMPAIGN_", "COLUMNS", "GIT_", "LINES", "MYSQL_", "OTEL_", "PG", "PYTHONIOENCODING", "SSL_CERT_")
