@@ -11,6 +11,7 @@ from campaign.system.aws_signature import AwsCredentials
 
 ID, SECRET, TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
+
 class KeyPlace(NamedTuple):
     """What a key opens, which setting holds it if the environment does not, and the form of its first part."""
 
