@@ -306,6 +306,7 @@ def test_a_store_of_the_release_before_has_forgotten_nobody(address: StoreAddres
         connection.execute("DROP TABLE campaign.forgotten")
         connection.execute("ALTER TABLE campaign.run DROP erased")
         connection.execute("UPDATE campaign.meta SET version = 2")
+        connection.execute("ALTER TABLE campaign.run DROP canary, DROP canary_held")
         ensure_schema(connection)
         assert connection.execute("SELECT version FROM campaign.meta").fetchone() == (VERSION,)
         assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (0,)

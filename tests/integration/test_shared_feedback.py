@@ -200,6 +200,7 @@ def test_a_store_of_the_release_before_is_brought_up_to_date(address: StoreAddre
         connection.execute("ALTER TABLE campaign.run DROP erased")
         connection.execute("ALTER TABLE campaign.meta DROP uid")
         connection.execute("UPDATE campaign.meta SET version = 1, lease = '7 s'")
+        connection.execute("ALTER TABLE campaign.run DROP canary, DROP canary_held")
         ensure_schema(connection)
         found = connection.execute("SELECT version, lease::text, uid IS NULL FROM campaign.meta").fetchall()
         assert found == [(VERSION, "00:00:07", False)]
