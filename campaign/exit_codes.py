@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
     USAGE = 2, "the command line is wrong"
     SOME_FAILED = 3, "finished; some rejected, unrenderable, cancelled or expired (see failed.csv)"
     IN_DOUBT = 4, "finished; some in doubt: decide (see in-doubt.csv)"
-    HELD = 5, "held: an operator stopped this run; campaign resume RUN releases it"
+    HELD = 5, "held: an operator, or a canary that failed, stopped this run; campaign resume RUN releases it"
     BAD_INPUT = 65, "the input data cannot be read, or too many of its rows are invalid"
     NO_RELAY = 69, "no relay can be used, or the breaker stopped the run"
     INTERNAL = 70, "an internal error; the books do not balance"
