@@ -48,7 +48,7 @@ class StoreServer:
                 psycopg.connect(self.url("postgres"), connect_timeout=5).close()
             except psycopg.OperationalError as error:
                 assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
-                if not any(early in str(error).lower() for early in ("refused", "starting up", "recovery")):
+                if not any(early in str(error).lower() for early in ("refused", "starting up", "recovery", "closed the connection")):
                     raise
             else:
                 return
