@@ -20,6 +20,9 @@ Way = Literal["smart", "fast", "immediate", "kill"]
 QUICK = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
 _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT, "kill": signal.SIGKILL}
 
+#: What a server that is starting answers, or does.
+_NOT_YET = ("refused", "starting up", "recovery", "closed the connection")
+
 
 class StoreServer:
     """One server, trusted on loopback. ``options`` are given to it at each start, as ``name=value``."""
@@ -48,7 +51,7 @@ class StoreServer:
                 psycopg.connect(self.url("postgres"), connect_timeout=5).close()
             except psycopg.OperationalError as error:
                 assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
-                if not any(early in str(error).lower() for early in ("refused", "starting up", "recovery", "closed the connection")):
+                if not any(early in str(error).lower() for early in _NOT_YET):
                     raise
             else:
                 return
