@@ -20,11 +20,9 @@ import click
 from campaign import __version__
 from campaign.errors import CampaignError, ConfigError, install_extra
 from campaign.exit_codes import ExitCode, of_error
+from campaign.pipeline.serve.gc_tuning import THRESHOLDS
 from campaign.report.formatting import printable
 from campaign.report.printed_commands import NAME, program, typeable
-
-#: Objects allocated, net of those freed, before young, middle and old ones are collected.
-SELDOM = 100_000, 20, 100
 
 #: Command -> its module in this folder, and its line in the help, in the order of a campaign's life.
 COMMANDS = {
@@ -109,7 +107,7 @@ def main() -> None:
     """Run the command line and exit with the contract's code."""
     open_standard_streams()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for some takes longer than most commands
-    gc.set_threshold(*SELDOM)  # what is imported and read at the start is not garbage
+    gc.set_threshold(*THRESHOLDS)  # what is imported and read at the start is not garbage
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Writes the parts of usual rows by columns, for a portion's drafts; the composer writes those of the others."""
+"""Makes the letters of usual rows by columns, for a portion's drafts; the composer makes those of the others."""
 
 from __future__ import annotations
 

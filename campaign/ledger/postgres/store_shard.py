@@ -1,4 +1,4 @@
-"""A shard that this worker holds: it records what happens to its letters, and knows where the shard stands."""
+"""A shard that this worker holds: it records what happens to its letters, and says where the shard stands."""
 
 from __future__ import annotations
 
