@@ -36,14 +36,8 @@ from campaign.pipeline.workers.forgotten import forget_stored, stored_erasure
 from campaign.system.postgres import StoreAddress, connect, store_address
 from tests.integration.test_forget_killed import killed_at
 from tests.support.forget_place import ADA, GREETING, Place, named_in, relay
-from tests.support.servers.store_server import StoreServer, store_server
+from tests.support.servers.store_server import StoreServer
 from torture import store_books
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,11 @@ from campaign.pipeline.workers.upkeep.move_campaign import move
 from campaign.system.postgres import connect, store_address
 from tests.support.bounces import Maildir, bounce
 from tests.support.servers.shelf import FIN, Shelf
-from tests.support.servers.store_server import StoreServer, store_server
+from tests.support.servers.store_server import StoreServer
 from tests.support.stand import Stand, toml, until
 
 PEOPLE = 230  # three shards
 KILLED = 9
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def shelf() -> AsyncIterator[Shelf]:
-    async with Shelf() as shelf:
-        yield shelf
 
 
 @pytest.fixture

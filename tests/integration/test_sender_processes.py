@@ -28,12 +28,6 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
-async def shelf() -> AsyncIterator[Shelf]:
-    async with Shelf() as shelf:
-        yield shelf
-
-
-@pytest.fixture
 async def stand(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
     monkeypatch.setattr("tests.support.stand.PATIENCE", 90.0)  # each process takes a second of CPU to begin
     stand = Stand(tmp_path, PEOPLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,11 @@ import pytest
 from campaign.ledger.postgres.schema import ensure_schema
 from campaign.system.postgres import connect, store_address
 from tests.support.servers.shelf import Shelf
-from tests.support.servers.store_server import StoreServer, store_server
+from tests.support.servers.store_server import StoreServer
 from tests.support.stand import Running, Stand, until
 
 PEOPLE, SIZE = 900, 6  # nine shards, six of which have somebody who goes first
 FIRST = [f"p{number}@example.com" for number in range(0, PEOPLE, PEOPLE // SIZE)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def shelf() -> AsyncIterator[Shelf]:
-    async with Shelf() as shelf:
-        yield shelf
 
 
 @pytest.fixture

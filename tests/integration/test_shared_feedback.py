@@ -19,13 +19,7 @@ from campaign.ledger.postgres.runs.copy_mark import EXCHANGED, refuse_in_copies
 from campaign.ledger.postgres.schema import VERSION, ensure_schema
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.system.postgres import StoreAddress, connect, store_address
-from tests.support.servers.store_server import StoreServer, store_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
+from tests.support.servers.store_server import StoreServer
 
 
 @pytest.fixture

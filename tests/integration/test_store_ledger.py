@@ -37,12 +37,6 @@ from tests.support.servers.store_server import StoreServer, store_server
 PEOPLE = 250  # three shards: 100, 100, 50
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
-
-
 @pytest.fixture
 def place(server: StoreServer, tmp_path: Path) -> Iterator[Place]:
     place = Place(server, tmp_path)

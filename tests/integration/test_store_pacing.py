@@ -22,16 +22,10 @@ from campaign.delivery.pacing import slots
 from campaign.delivery.pacing.slots import SlotThrottle, open_slots
 from campaign.system.postgres import StoreAddress, connect, store_address
 from tests.support.pacing_simulation import EPOCH, Simulation, fullest
-from tests.support.servers.store_server import StoreServer, store_server
+from tests.support.servers.store_server import StoreServer
 
 PACE = Path(slots.__file__).parents[2] / "ledger" / "postgres" / "sql" / "pace.sql"
 ACCOUNT = "user@relay.example"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
 
 
 @pytest.fixture

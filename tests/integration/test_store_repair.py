@@ -7,7 +7,7 @@ import email
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,6 @@ from tests.support.stand import Stand, toml, until
 PEOPLE = 430  # five shards: four of 100, and one of 30
 SENT = 120
 KILLED = 9
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def shelf() -> AsyncIterator[Shelf]:
-    async with Shelf() as shelf:
-        yield shelf
 
 
 @pytest.fixture

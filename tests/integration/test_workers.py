@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,11 @@ from campaign.ledger.postgres.schema import ensure_schema
 from campaign.system.postgres import connect, store_address
 from tests.support.bounces import Maildir, bounce
 from tests.support.servers.shelf import FIN, Shelf
-from tests.support.servers.store_server import StoreServer, store_server
+from tests.support.servers.store_server import StoreServer
 from tests.support.stand import Running, Stand, until
 
 PEOPLE = 900  # nine shards
 SLOW, VERY_SLOW = 0.02, 0.3
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreServer]:
-    with store_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def shelf() -> AsyncIterator[Shelf]:
-    async with Shelf() as shelf:
-        yield shelf
 
 
 @pytest.fixture
