@@ -135,6 +135,6 @@ $(VENV)/with-bounces: $(VENV)/installed
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
-	@printf 'Adding what the tests need (about 150 MB more, 800 MB on disk in all) ...\n'
+	@printf 'Adding what the tests need (about 180 MB more, 920 MB on disk in all) ...\n'
 	@$(PIP) install --constraint constraints.txt --editable '.[all]' --group dev
 	@touch $@

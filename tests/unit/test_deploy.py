@@ -14,10 +14,8 @@ import pytest
 import yaml
 
 from campaign.cli.main import cli
-from campaign.delivery.relays.relay import parse_relay
 from campaign.exit_codes import ExitCode
 from campaign.feedback.event_feeds.amazon import ses_event
-from campaign.system.postgres import store_address
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 #: What no further start would correct.
@@ -51,30 +49,6 @@ def test_workers_in_a_cluster_need_no_volume_and_are_started_again_unless_a_pers
         "CAMPAIGN_STORE_PASSWORD",
         "CAMPAIGN_SECRET",
     }
-
-
-def test_the_composed_workers_reach_store_and_relay_without_tls_and_are_not_started_again() -> None:
-    composed = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
-    services, workers = composed["services"], composed["services"]["campaign"]
-    environment = workers["environment"]
-    assert (workers["deploy"]["replicas"], workers["restart"], workers["stop_grace_period"]) == (4, "no", "60s")
-    assert store_address(environment["CAMPAIGN__LEDGER__STORE"]).parameters["host"] == "/var/run/postgresql"
-    assert "socket:/var/run/postgresql" in services["postgres"]["volumes"]
-    assert "socket:/var/run/postgresql" in workers["volumes"]
-    assert workers["network_mode"] == "service:relay"
-    assert parse_relay(environment["CAMPAIGN__DELIVERY__RELAY"]).host == "127.0.0.1"
-    mounted = {volume.partition(":")[0] for one in services.values() for volume in one["volumes"]}
-    assert mounted - {"${CAMPAIGN_HOME"} == set(composed["volumes"])
-    assert set(workers["depends_on"]) == {"postgres", "relay"}
-
-
-def test_the_image_is_built_from_files_that_exist_and_is_the_one_that_is_composed() -> None:
-    build = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"]["campaign"]["build"]
-    assert (DEPLOY / "compose" / build["context"]).resolve() == DEPLOY.parent
-    recipe = (DEPLOY.parent / build["dockerfile"]).read_text()
-    copied = [name for line in re.findall(r"^COPY (.+) \S+$", recipe, re.MULTILINE) for name in line.split()]
-    assert {"campaign", "pyproject.toml", "constraints.txt"} <= set(copied)
-    assert not [name for name in copied if not (DEPLOY.parent / name).exists()]
 
 
 def test_a_worker_unit_takes_its_campaign_from_its_name_and_starts_again_unless_a_person_must_look(
