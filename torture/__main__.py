@@ -41,13 +41,14 @@ from torture.scenarios import (
     servers,
     shards,
     signals,
+    sites,
     workers,
 )
 
 SCENARIOS = (
     kills, processes, points, shards, gateways, dead_addresses, rehearsals,
     signals, servers, late_relay, disks, power, clocks, journals, races, changes, editions, operators,
-    workers,
+    workers, sites,
 )  # fmt: skip
 #: The short form: so many kills, this share of the cases of a scenario, and all cases of these.
 SHORT_KILLS, SHORT_SHARE = 30, 0.2

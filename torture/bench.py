@@ -136,18 +136,58 @@ class Sender:
         return self.said.read_text(encoding="utf-8", errors="replace") if self.said.exists() else ""
 
 
+class OracleProcess:
+    """An oracle, its port, and its counters, which lie in the file ``counters``."""
+
+    def __init__(self, counters: Path) -> None:
+        self._talker = Talker(["torture.oracle", str(counters)])
+        self.port: int = self._ask()["port"]
+        with counters.open("rb") as file:
+            self._shared = mmap.mmap(file.fileno(), COUNTERS.size, prot=mmap.PROT_READ)
+
+    def scene(self, folder: Path, certificate: str = "", **script: Any) -> None:
+        """A new log in ``folder`` and a script for the oracle; earlier conversations end."""
+        self._ask(do="scene", log=str(folder / "oracle.log"), script=script, certificate=certificate)
+
+    def faults(self, **script: Any) -> dict[str, int]:
+        """Another script on the same log; what the one before has struck is not asked for, the new counts begin."""
+        return dict(self._ask(do="faults", script=script)["struck"])
+
+    def struck(self) -> dict[str, int]:
+        """How often each misdeed of the present script was committed."""
+        return dict(self._ask(do="struck")["struck"])
+
+    def counters(self) -> tuple[int, int, int, int]:
+        """Connections open, envelopes open, letters taken in this scene, letters dotted and not answered."""
+        connections, envelopes, taken, dotted = COUNTERS.unpack_from(self._shared)
+        return connections, envelopes, taken, dotted
+
+    def settled(self, seconds: float = 5.0) -> None:
+        """Wait until the oracle has noticed that all connections are gone."""
+        end = time.monotonic() + seconds
+        while self.counters()[0] and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def end(self) -> None:
+        """End it."""
+        self._talker.end()
+
+    def _ask(self, **order: Any) -> dict[str, Any]:
+        if order:
+            self._talker.tell(**order)
+        answer = self._talker.hear()
+        assert answer is not None
+        return answer
+
+
 class Bench:
-    """Everything one worker needs; made once a process."""
+    """Everything one worker needs; made once a process. ``borrowed`` is what a case has taken and must give back."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="bench-", dir=scratch))
-        counters = self.scratch / "counters"
-        self.oracle = Talker(["torture.oracle", str(counters)])
-        greeting = self.oracle.hear()
-        assert greeting is not None
-        with counters.open("rb") as file:
-            self._shared = mmap.mmap(file.fileno(), COUNTERS.size, prot=mmap.PROT_READ)
-        self.port: int = greeting["port"]
+        self.borrowed = contextlib.ExitStack()
+        self.oracle = OracleProcess(self.scratch / "counters")
+        self.port = self.oracle.port
         self._senders: dict[int, Sender] = {}
         self._serial = 0
 
@@ -175,35 +215,24 @@ class Bench:
         return server, trusted
 
     def scene(self, folder: Path, **script: Any) -> None:
-        """A new log in ``folder`` and a script for the oracle; earlier conversations end."""
-        certificate = str(self.certificate[0]) if script.get("starttls") else ""
-        self.oracle.tell(do="scene", log=str(folder / "oracle.log"), script=script, certificate=certificate)
-        assert self.oracle.hear() is not None
+        """As `OracleProcess.scene`."""
+        self.oracle.scene(folder, str(self.certificate[0]) if script.get("starttls") else "", **script)
 
     def faults(self, **script: Any) -> dict[str, int]:
-        """Another script on the same log; what the one before has struck is not asked for, the new counts begin."""
-        self.oracle.tell(do="faults", script=script)
-        answer = self.oracle.hear()
-        assert answer is not None
-        return dict(answer["struck"])
+        """As `OracleProcess.faults`."""
+        return self.oracle.faults(**script)
 
     def struck(self) -> dict[str, int]:
-        """How often each misdeed of the present script was committed."""
-        self.oracle.tell(do="struck")
-        answer = self.oracle.hear()
-        assert answer is not None
-        return dict(answer["struck"])
+        """As `OracleProcess.struck`."""
+        return self.oracle.struck()
 
     def counters(self) -> tuple[int, int, int, int]:
-        """Connections open, envelopes open, letters taken in this scene, letters dotted and not answered."""
-        connections, envelopes, taken, dotted = COUNTERS.unpack_from(self._shared)
-        return connections, envelopes, taken, dotted
+        """As `OracleProcess.counters`."""
+        return self.oracle.counters()
 
     def settled(self, seconds: float = 5.0) -> None:
-        """Wait until the oracle has noticed that all connections are gone."""
-        end = time.monotonic() + seconds
-        while self.counters()[0] and time.monotonic() < end:
-            time.sleep(0.002)
+        """As `OracleProcess.settled`."""
+        self.oracle.settled(seconds)
 
     def start(self, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Sender:
         """The real thing: a new interpreter, ``python -m campaign …``."""
@@ -240,6 +269,7 @@ class Bench:
         """End the helpers and whatever still sends; clear away."""
         for sender in self._senders.values():
             sender.kill()
+        self.borrowed.close()
         self.oracle.end()
         if "nursery" in self.__dict__:
             self.nursery.end()

@@ -34,7 +34,8 @@ def run(case: Case, bench: Bench, seed: int, evidence: Path) -> Tally:
     folder.mkdir(parents=True)
     tally, began = Tally(case.scenario), time.monotonic()
     try:
-        case.act(bench, folder, seed, tally, **case.settings)
+        with bench.borrowed:
+            case.act(bench, folder, seed, tally, **case.settings)
     except Stuck as stuck:
         tally.broken.append(str(stuck))
     except Exception:  # noqa: BLE001 - an error of the torture is a failure of its case, not the end of all

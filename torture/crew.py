@@ -12,7 +12,7 @@ import psycopg
 
 from torture import audit, books, store_books
 from torture.audit import Tally
-from torture.bench import Bench, Sender
+from torture.bench import Bench, OracleProcess, Sender
 from torture.scene import Scene
 from torture.store_books import StoreBooks
 
@@ -26,7 +26,10 @@ ROUNDS = 8
 
 @dataclass
 class Crew:
-    """``database`` is the auditor's way to the store, ``ways`` each machine's. ``bound``: doubts that are explained."""
+    """``database`` is the auditor's way to the store, ``ways`` each machine's. ``bound``: doubts that are explained.
+
+    ``oracles`` and ``sites`` (network namespaces) are each machine's, where they are not the bench's and ours.
+    """
 
     bench: Bench
     folder: Path
@@ -37,11 +40,15 @@ class Crew:
     ways: list[str]
     policy: str = "hold"
     bound: int = 0
+    oracles: list[OracleProcess] = field(default_factory=list)
+    sites: list[str] = field(default_factory=list)
     orders: dict[str, Any] = field(default_factory=dict)
     at_work: dict[int, Sender] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hasten = {"renew": RENEW, "edition": EDITION}
+        self.oracles = self.oracles or [self.bench.oracle] * len(self.ways)
+        self._each = list(dict.fromkeys(self.oracles))
         self.folder.mkdir(parents=True, exist_ok=True)
         secret = self.folder / "secret"
         secret.write_text("one secret for all machines, of some length\n", encoding="utf-8")
@@ -50,7 +57,7 @@ class Crew:
         make_schema(self.database)
 
     def _machine(self, at: int, way: str) -> Scene:
-        scene = Scene(self.folder / f"m{at}", self.bench.port, range(self.people), CONNECTIONS, self.policy)
+        scene = Scene(self.folder / f"m{at}", self.oracles[at].port, range(self.people), CONNECTIONS, self.policy)
         scene.settings = {"campaign": {"secret_file": '"../secret"'}, "ledger": {"store": f'"{way}"'}}
         return scene.write()
 
@@ -60,8 +67,13 @@ class Crew:
         return self.folder / "oracle.log"
 
     def scene(self, low: float, high: float) -> None:
-        """A new log for the oracle, which answers a dot after ``low`` to ``high`` seconds."""
-        self.bench.scene(self.folder, delay=(low, high), seed=self.chance.randrange(1000))
+        """A new log for the oracles, which answer a dot after ``low`` to ``high`` seconds."""
+        for oracle in self._each:
+            oracle.scene(self.folder, delay=(low, high), seed=self.chance.randrange(1000))
+
+    def taken(self) -> int:
+        """How many letters the oracles have."""
+        return sum(oracle.counters()[2] for oracle in self._each)
 
     def start(self, *machines: int, **orders: Any) -> None:
         """A worker on each of these machines, on which there is none."""
@@ -70,6 +82,8 @@ class Crew:
 
     def run(self, at: int, *arguments: str, **orders: Any) -> Sender:
         """Any command on a machine."""
+        if self.sites:
+            orders["site"] = self.sites[at]
         return self.bench.bear(self.scenes[at].folder, *arguments, hasten=self.hasten, **orders)
 
     def command(self, at: int, *arguments: str) -> Sender:
@@ -88,8 +102,8 @@ class Crew:
 
     def aim(self, letters: int, seconds: float = 20.0) -> None:
         """Wait for so many letters more, or until all workers have ended."""
-        wanted, end = self.bench.counters()[2] + letters, time.monotonic() + seconds
-        while self.bench.counters()[2] < wanted and time.monotonic() < end:
+        wanted, end = self.taken() + letters, time.monotonic() + seconds
+        while self.taken() < wanted and time.monotonic() < end:
             self.tend()
             if not self.at_work:
                 return
@@ -99,7 +113,7 @@ class Crew:
     def kill(self, *machines: int) -> None:
         """SIGKILL, all at once; each may leave as many doubts as it has connections."""
         self.tend()
-        open_ones = self.bench.counters()[1]
+        open_ones = sum(oracle.counters()[1] for oracle in self._each)
         doomed = [self.at_work.pop(at) for at in machines if at in self.at_work]
         for sender in doomed:
             sender.kill()
@@ -124,7 +138,8 @@ class Crew:
 
     def to_the_end(self) -> None:
         """Let the workers finish; start others until the store says that nothing is left."""
-        self.bench.faults(delay=(0.0, 0.01))
+        for oracle in self._each:
+            oracle.faults(delay=(0.0, 0.01))
         self._await_all()
         for _ in range(ROUNDS):
             found = store_books.read(self.database)
@@ -185,16 +200,17 @@ class Crew:
     def quiet(self, seconds: float) -> None:
         """While the store is away no letter leaves, but for those whose dot had left or whose intent was durable."""
         time.sleep(0.8)
-        before = self.bench.counters()[2]
+        before = self.taken()
         time.sleep(seconds)
-        more = self.bench.counters()[2] - before
+        more = self.taken() - before
         self.tally.must(not more, f"{more} letters left while the store was away")
 
     def _await_all(self) -> None:
         for sender in self.at_work.values():
             sender.wait()
         self.tend()
-        self.bench.settled()
+        for oracle in self._each:
+            oracle.settled()
 
     def _judge(self, sender: Sender) -> None:
         audit.no_traceback(self.tally, sender.words(), sender.said)

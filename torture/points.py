@@ -218,6 +218,10 @@ def settle(orders: Mapping[str, Any]) -> None:
     """Everything a launch may be ordered to do, in place before the command runs."""
     from torture import clocks, recording, refusing, store_points
 
+    if "site" in orders:
+        from tests.support.servers.sites import enter_site
+
+        enter_site(orders["site"])
     if "hasten" in orders:
         store_points.hasten(**orders["hasten"])
     if orders.get("point") in store_points.ALL:

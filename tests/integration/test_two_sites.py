@@ -9,8 +9,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,8 @@ import trustme
 
 from campaign.ledger.postgres.schema import ensure_schema
 from tests.support.servers.shelf import Shelf
-from tests.support.servers.two_sites import Site, SiteServer, Wire, servers_in, two_sites
+from tests.support.servers.site_servers import SiteServer, address_of_both, servers_in
+from tests.support.servers.sites import NoSitesError, Site, Wire, two_sites
 from tests.support.stand import Ended, Running, Stand, until
 
 PEOPLE, CONNECTIONS, LEASE = 300, 4, 5  # three shards
@@ -98,21 +99,35 @@ async def shelf_in(site: Site, stack: AsyncExitStack) -> Shelf:
 
 
 @pytest.fixture
-async def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sites]:
+def network() -> Iterator[tuple[Site, Site, Wire]]:
+    """Two sites with a wire; the test is skipped where there can be none."""
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(two_sites())
+        except NoSitesError as reason:
+            pytest.skip(str(reason))
+        yield made
+
+
+@pytest.fixture
+async def sites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: tuple[Site, Site, Wire]
+) -> AsyncIterator[Sites]:
+    one, two, wire = network
     monkeypatch.setattr("tests.support.stand.PATIENCE", 90.0)
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    trusted = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(trusted))
     secret = tmp_path / "secret"
     secret.write_text("one secret for all machines, of some length\n")
     secret.chmod(0o600)
-    with two_sites() as (one, two, wire), servers_in(one, two, authority) as (primary, standby):
+    with servers_in(one, two, authority) as (primary, standby):
         await until(lambda: primary.commits_wait_for(standby), "commits wait for the standby")
         primary.ask("CREATE DATABASE campaign ENCODING 'UTF8' TEMPLATE template0")
         with psycopg.connect(primary.from_anywhere("campaign"), autocommit=True) as connection:
             ensure_schema(connection)
             connection.execute(f"UPDATE campaign.meta SET lease = '{LEASE} s'")
-        hosts = f"{one.address}:{primary.port},{two.address}:{standby.port}"
-        store = f"postgresql://postgres@{hosts}/campaign?sslrootcert={tmp_path}/authority.pem"
+        store = address_of_both(primary, standby, trusted)
         async with AsyncExitStack() as stack:
             relays = [await shelf_in(site, stack) for site in (one, two)]
             machines = [

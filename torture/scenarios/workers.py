@@ -208,30 +208,30 @@ def cut_off(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> 
 def failed_over(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> None:
     """The standby lags for a moment, the primary is killed, the standby promoted; both are in the workers' address."""
     chance = dice(seed, "workers failover", at)
-    with _pair() as (primary, standby):
-        database = primary.database()
-        both = primary.url(database, primary.port, standby.port)
-        crew = Crew(
-            bench, folder, tally, chance, SOME, primary.url(database), [both] * 3, chance.choice(("hold", "resend"))
-        )
-        crew.scene(0.01, 0.05)
-        crew.start(0, 1, 2)
-        crew.aim(chance.randint(50, 300))
-        if at % 2 == 0:
-            standby.signal(signal.SIGSTOP)
-            crew.quiet(1.0)
-        primary.stop("kill")
-        standby.signal(signal.SIGCONT)
-        tally.number += 1
-        crew.bound += CONNECTIONS * len(crew.at_work)
-        if chance.random() < 0.5 and crew.at_work:
-            crew.kill(chance.choice(list(crew.at_work)))
-        standby.promote()
-        crew.database = standby.url(database)
-        crew.midway()
-        crew.tend()
-        crew.start(*(one for one in range(3) if one not in crew.at_work))
-        crew.close()
+    primary, standby = bench.borrowed.enter_context(_pair())
+    database = primary.database()
+    both = primary.url(database, primary.port, standby.port)
+    crew = Crew(
+        bench, folder, tally, chance, SOME, primary.url(database), [both] * 3, chance.choice(("hold", "resend"))
+    )
+    crew.scene(0.01, 0.05)
+    crew.start(0, 1, 2)
+    crew.aim(chance.randint(50, 300))
+    if at % 2 == 0:
+        standby.signal(signal.SIGSTOP)
+        crew.quiet(1.0)
+    primary.stop("kill")
+    standby.signal(signal.SIGCONT)
+    tally.number += 1
+    crew.bound += CONNECTIONS * len(crew.at_work)
+    if chance.random() < 0.5 and crew.at_work:
+        crew.kill(chance.choice(list(crew.at_work)))
+    standby.promote()
+    crew.database = standby.url(database)
+    crew.midway()
+    crew.tend()
+    crew.start(*(one for one in range(3) if one not in crew.at_work))
+    crew.close()
 
 
 @contextmanager
