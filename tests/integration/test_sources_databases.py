@@ -23,35 +23,40 @@ from campaign.model import Books
 from tests.support.servers import databases
 
 ROWS = 30_000
+COLUMNS = "(id INT PRIMARY KEY, email VARCHAR(100), name VARCHAR(100), price DECIMAL(8, 2), since DATE)"
 
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[sa.Engine]:
-    yield from databases.postgresql()
+    yield from map(filled, databases.postgresql())
 
 
 @pytest.fixture(scope="module")
 def mariadb() -> Iterator[sa.Engine]:
-    yield from databases.mariadb()
+    yield from map(filled, databases.mariadb())
+
+
+def filled(engine: sa.Engine) -> sa.Engine:
+    """The server with a table ``untouched`` of `ROWS` rows."""
+    rows = [
+        {"id": n, "email": f"p{n}@example.com", "name": "Zoë 你好", "price": n / 4, "since": "2026-01-02"}
+        for n in range(ROWS)
+    ]
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE untouched {COLUMNS}")
+        connection.execute(sa.text("INSERT INTO untouched VALUES (:id, :email, :name, :price, :since)"), rows)
+    return engine
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
-    """A database server with a table ``people`` of `ROWS` rows."""
+    """A database server with a table ``people`` of `ROWS` rows, as a copy made by the server: a test may change it."""
     engine: sa.Engine = request.getfixturevalue(request.param)
     monkeypatch.setenv(PASSWORD, databases.SECRET)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE IF EXISTS people")
-        connection.exec_driver_sql(
-            "CREATE TABLE people"
-            " (id INT PRIMARY KEY, email VARCHAR(100), name VARCHAR(100), price DECIMAL(8, 2), since DATE)"
-        )
-        rows = [
-            {"id": n, "email": f"p{n}@example.com", "name": "Zoë 你好", "price": n / 4, "since": "2026-01-02"}
-            for n in range(ROWS)
-        ]
-        statement = "INSERT INTO people VALUES (:id, :email, :name, :price, :since)"
-        connection.execute(sa.text(statement), rows)
+        connection.exec_driver_sql(f"CREATE TABLE people {COLUMNS}")
+        connection.exec_driver_sql("INSERT INTO people SELECT * FROM untouched")
     return engine
 
 
