@@ -24,7 +24,7 @@ from campaign.ledger.journal.journal_records import Intent, VerdictRecord, decod
 from campaign.ledger.postgres.edition_lease import StoreConnection, hold_edition
 from campaign.ledger.postgres.feedback_exchange import FeedbackExchange, one_collect
 from campaign.ledger.postgres.forgotten.forgotten_mark import HEEDED
-from campaign.ledger.postgres.schema import VERSION, ensure_schema
+from campaign.ledger.postgres.schema import ensure_schema
 from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.find_run import find_run
@@ -291,19 +291,6 @@ def test_the_same_command_again_finds_nothing_and_tells_other_machines_nothing_n
     assert named_in(two.runs) == []
     assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (1,)
     assert (two.runs / HEEDED).read_bytes() == mark
-
-
-def test_a_store_of_the_release_before_has_forgotten_nobody(address: StoreAddress) -> None:
-    with connect(address) as connection:
-        ensure_schema(connection)
-        connection.execute("DROP TABLE campaign.forgotten_recipient")
-        connection.execute("DROP TABLE campaign.forgotten")
-        connection.execute("ALTER TABLE campaign.run DROP erased")
-        connection.execute("UPDATE campaign.meta SET version = 2")
-        connection.execute("ALTER TABLE campaign.run DROP canary, DROP canary_held")
-        ensure_schema(connection)
-        assert connection.execute("SELECT version FROM campaign.meta").fetchone() == (VERSION,)
-        assert connection.execute("SELECT count(*) FROM campaign.forgotten").fetchone() == (0,)
 
 
 def test_copies_without_the_setting_and_copies_of_another_store_are_refused(

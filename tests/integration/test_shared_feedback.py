@@ -16,7 +16,7 @@ from campaign.ledger.feedback.stored_event import LONGEST_TEXT
 from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.feedback_exchange import FeedbackExchange, one_collect
 from campaign.ledger.postgres.runs.copy_mark import EXCHANGED, refuse_in_copies
-from campaign.ledger.postgres.schema import VERSION, ensure_schema
+from campaign.ledger.postgres.schema import ensure_schema
 from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.system.postgres import StoreAddress, connect, store_address
 from tests.support.servers.store_server import StoreServer
@@ -185,20 +185,6 @@ def test_one_machine_collects_at_a_time(address: StoreAddress, connection: Store
     assert waits == [0.5, 0.5]
     with one_collect(address):
         pass
-
-
-def test_a_store_of_the_release_before_is_brought_up_to_date(address: StoreAddress) -> None:
-    with connect(address) as connection:
-        ensure_schema(connection)
-        connection.execute("DROP TABLE campaign.forgotten_recipient, campaign.forgotten, campaign.feedback_event")
-        connection.execute("ALTER TABLE campaign.run DROP erased")
-        connection.execute("ALTER TABLE campaign.meta DROP uid")
-        connection.execute("UPDATE campaign.meta SET version = 1, lease = '7 s'")
-        connection.execute("ALTER TABLE campaign.run DROP canary, DROP canary_held")
-        ensure_schema(connection)
-        found = connection.execute("SELECT version, lease::text, uid IS NULL FROM campaign.meta").fetchall()
-        assert found == [(VERSION, "00:00:07", False)]
-        assert stored(connection) == 0
 
 
 def test_nobody_is_forgotten_in_a_file_that_the_store_would_fill_again(

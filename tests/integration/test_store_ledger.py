@@ -16,7 +16,7 @@ import pytest
 from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.ledger import checkpoint
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.postgres import segment_writer, worker_session
+from campaign.ledger.postgres import schema, segment_writer, worker_session
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
 from campaign.ledger.postgres.runs import run_copies
 from campaign.ledger.postgres.runs.check_in import WorkersError, check_in, check_out
@@ -476,6 +476,35 @@ def test_a_schema_of_a_later_release_is_refused(place: Place) -> None:
     place.connection.execute("UPDATE campaign.meta SET version = 99")
     with pytest.raises(ConfigError, match="another release"):
         ensure_schema(place.connection)
+
+
+@pytest.mark.parametrize("number", range(1, schema.VERSION))
+def test_the_store_of_an_earlier_release_is_brought_up_to_date(
+    server: StoreServer, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    with connect(store_address(server.database())) as connection:
+        with monkeypatch.context() as earlier:
+            earlier.setattr(schema, "VERSION", number)
+            ensure_schema(connection)
+        connection.execute("UPDATE campaign.meta SET lease = '7 s'")
+        ensure_schema(connection)
+        assert connection.execute("SELECT version, lease::text FROM campaign.meta").fetchall() == [
+            (schema.VERSION, "00:00:07")
+        ]
+        for table in ("feedback_event", "forgotten", "segment"):
+            assert connection.execute(f"SELECT count(*) FROM campaign.{table}").fetchone() == (0,)
+
+
+async def test_segments_go_with_the_run_that_is_deleted_and_others_stay(place: Place) -> None:
+    async with place.worker() as one:
+        await one.take()
+        await one.send(0)
+    place.connection.execute(
+        "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, 1, 1, 7, 'x')", (place.run + 1,)
+    )
+    place.connection.execute("DELETE FROM campaign.run WHERE run = %s", (place.run,))
+    left = place.connection.execute("SELECT DISTINCT run FROM campaign.segment").fetchall()
+    assert left == [(place.run + 1,)]
 
 
 def test_two_first_commands_make_the_schema_once(server: StoreServer) -> None:

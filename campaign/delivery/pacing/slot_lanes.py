@@ -137,6 +137,11 @@ class SlotBook:
         self._pause = 0.0
         self._not_before = -math.inf
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether no letter needs a slot."""
+        return not (self.domains or self.account.limited)
+
     def lane(self, group: str) -> SlotLane | None:
         """The lane whose slots a letter to ``group`` needs; ``None`` if it needs none."""
         return self.domains.get(group) or (self.account if self.account.limited else None)

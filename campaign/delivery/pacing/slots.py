@@ -80,6 +80,8 @@ class SlotThrottle(Throttle):
         self._link.start()
         if held := super().wait(domain, now):
             return held
+        if self._book.unlimited:
+            return 0.0
         group = self.group(domain)
         wait = self._book.wait(group, now)
         self._look(group, now)
@@ -90,6 +92,9 @@ class SlotThrottle(Throttle):
         self._link.start()
         if held := super().wait(domain, now):
             return held
+        if self._book.unlimited:
+            super().spend(domain, now)
+            return 0.0
         group = self.group(domain)
         if self._book.take(group, now):
             super().spend(domain, now)

@@ -10,9 +10,9 @@ import psycopg
 from campaign.errors import ConfigError
 from campaign.system.postgres import refuse_unsafe
 
-VERSION = 3
+VERSION = 4
 #: What each number of the schema added to the one before; it takes nothing away from workers of an earlier release.
-_ADDED = {2: ("feedback",), 3: ("forgotten", "canary")}
+_ADDED = {2: ("feedback",), 3: ("forgotten", "canary"), 4: ("segment",)}
 #: Held while the schema is made, so that two first commands do not both make it.
 _LOCK = 0x63616D70
 

@@ -25,10 +25,8 @@ GATHER_SECONDS, ALONE_SECONDS = 0.002, 0.05
 #: Seconds for which a store that is away is asked again, and between two tries. No letter leaves meanwhile.
 PATIENCE_SECONDS, AGAIN_SECONDS = 60.0, 0.3
 _APPEND = (
-    "INSERT INTO campaign.segment (run, shard, seq, token, data) "
-    "SELECT %(run)s, %(shard)s, %(seq)s, %(token)s, %(data)s "
-    "WHERE EXISTS (SELECT FROM campaign.segment WHERE run = %(run)s AND shard = %(shard)s AND seq = %(seq)s - 1 "
-    "AND token = %(token)s)"
+    "INSERT INTO campaign.segment (run, shard, seq, token, data) SELECT run, shard, %(seq)s, token, %(data)b "
+    "FROM campaign.segment WHERE run = %(run)s AND shard = %(shard)s AND seq = %(seq)s - 1 AND token = %(token)s"
 )
 #: Changes nothing, and returns when the standby has everything before it.
 _CONFIRM = "UPDATE campaign.shard SET until = until WHERE run = %s AND shard = %s"
@@ -139,8 +137,9 @@ class SegmentWriter:
         """Append what waits, batch after batch, until cancelled or until the store is lost."""
         while True:
             await self._news.wait()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), ALONE_SECONDS)
+            if not self._hurry.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), ALONE_SECONDS)
             await asyncio.sleep(GATHER_SECONDS)
             self._news.clear()
             self._hurry.clear()

@@ -33,7 +33,7 @@ class SessionConnection:
     async def all(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
         """All rows."""
         async with self._statement() as connection:
-            return await (await connection.execute(statement, values)).fetchall()
+            return await (await connection.execute(statement, values, binary=True)).fetchall()
 
     async def execute(self, statement: str, values: Any) -> None:
         """Carry out a statement that returns nothing."""

@@ -14,7 +14,14 @@ from campaign.errors import DamageError, StorageError, UnfinishedError
 from campaign.ledger import run_folder
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
-from campaign.ledger.postgres.runs.check_in import check_in, check_out, failed_over, server_identity
+from campaign.ledger.postgres.runs.check_in import (
+    NO_STATES,
+    States,
+    check_in,
+    check_out,
+    failed_over,
+    server_identity,
+)
 from campaign.ledger.postgres.runs.copy_mark import mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.runs.run_copies import RunCopy, is_current_copy, mark_copies, refresh_copies, refresh_copy
 from campaign.ledger.postgres.runs.stored_runs import (
@@ -126,13 +133,21 @@ class OpenStore:
         yield copies
 
     def check_in(
-        self, lease: EditionLease, copies: dict[str, RunCopy], *, to_serve: str = "", resend: bool = False
+        self, lease: EditionLease, copies: dict[str, RunCopy], *, to_serve: str = "", states: States = NO_STATES
     ) -> dict[str, RunCopy]:
-        """As `check_in.check_in`."""
+        """As `check_in.check_in`, with the campaign's settings."""
         with store_errors(self.address):
-            folder = self.job.folder
-            canary = partial(stored_canary, self.job.settings.delivery)
-            return check_in(self.connection, lease, folder, copies, to_serve=to_serve, resend=resend, canary=canary)
+            settings = self.job.settings
+            return check_in(
+                self.connection,
+                lease,
+                self.job.folder,
+                copies,
+                to_serve=to_serve,
+                resend=bool(to_serve) and settings.ledger.in_doubt == "resend",
+                canary=partial(stored_canary, settings.delivery),
+                states=states,
+            )
 
 
 @contextlib.contextmanager
@@ -210,8 +225,7 @@ def _make(store: OpenStore, options: Options, lease: EditionLease) -> JoinedRun 
             return chosen
         refuse_changed_inputs(job, options, chosen)
         _accept_changes(job, options, chosen)
-        resend = job.settings.ledger.in_doubt == "resend"
-        copies = store.check_in(lease, copies, to_serve=chosen.folder.name, resend=resend)
+        copies = store.check_in(lease, copies, to_serve=chosen.folder.name)
     copy = copies[chosen.folder.name]
     opened = run_records(store.connection, copy.run).opened
     for note in chosen.notes:

@@ -100,7 +100,7 @@ def leave(store: OpenStore, joined: JoinedRun, ending: Ending, console: Console)
                     run.checkpoint.settle_pending()
                     settle_the_rest(run, ending)
                     code = close_run(run, ending, console)
-                store.check_in(lease, copies)
+                store.check_in(lease, copies, states={run.folder.name: run.history})
                 return code
         except WorkersError:
             if ending.error:

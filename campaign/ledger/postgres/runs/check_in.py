@@ -32,6 +32,9 @@ LARGEST_SHARD, SMALLEST_SHARD, SHARDS = 5_000, 100, 64
 PART = 1 << 22
 #: How many recipients of a run that comes from its folder go first, by the folder and its state.
 FirstOnes = Callable[[Path, RunState], int]
+#: The states of runs by the names of their folders.
+States = Mapping[str, RunState]
+NO_STATES: States = {}
 #: Files of a run's folder that all machines need; any other belongs to one machine alone.
 _SHARED = frozenset({run_folder.PLAN, "screened.csv", "sample.eml"})
 _ADD = "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)"
@@ -92,15 +95,18 @@ def check_in(
     to_serve: str = "",
     resend: bool = False,
     canary: FirstOnes = lambda _, __: 0,
+    states: States = NO_STATES,
 ) -> dict[str, RunCopy]:
     """Add to the store what was added to the copies, new runs included; returns the copies as they are now.
 
     ``to_serve`` is the run that workers are to serve next, with ``resend`` also its doubts. ``canary`` says how many of
-    a new run go first.
+    a new run go first. ``states`` holds the state of runs whose journal need not be read for it.
     """
     with connection.transaction():
         lease.confirm(connection)
-        changed = add_changes(connection, lease, folder, copies, to_serve=to_serve, resend=resend, canary=canary)
+        changed = add_changes(
+            connection, lease, folder, copies, to_serve=to_serve, resend=resend, canary=canary, states=states
+        )
     return {**copies, **{run.name: note_copy(run, copy) for run, copy in changed.items()}}
 
 
@@ -113,6 +119,7 @@ def add_changes(
     to_serve: str = "",
     resend: bool = False,
     canary: FirstOnes = lambda _, __: 0,
+    states: States = NO_STATES,
 ) -> dict[Path, RunCopy]:
     """Add what `check_in` adds, inside its transaction; returns the copies that have changed.
 
@@ -126,7 +133,7 @@ def add_changes(
         octets = journal.stat().st_size
         if before is not None and before.octets == octets and run.name != to_serve:
             continue
-        history = read_history(run)
+        history = states.get(run.name) or read_history(run)
         number = before.run if before else _new_run(connection, lease, run, history, canary(run, history))
         _add_tail(connection, lease, number, journal, before.octets if before else 0)
         serve = run.name == to_serve or not history.finished
@@ -185,7 +192,8 @@ def _new_run(connection: StoreConnection, lease: EditionLease, folder: Path, his
             for shard, first in enumerate(range(0, recipients, size), 1):
                 beyond = min(first + size, recipients)
                 copy.write_row((run, shard, first, beyond, False, [0] * len(VERDICTS)))
-        with cursor.copy("COPY campaign.file (run, name, part, data) FROM STDIN") as copy:
+        with cursor.copy("COPY campaign.file (run, name, part, data) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(("int8", "text", "int4", "bytea"))
             for path in sorted(folder.iterdir()):
                 if path.is_file() and path.name in _SHARED:
                     for part, data in enumerate(_parts(path)):

@@ -135,7 +135,11 @@ def fetch_files(connection: StoreConnection, run: int, folder: Path, *, anew: bo
         if (folder / name).exists() and not anew:
             continue
         try:
-            with atomic_file(folder / name) as file, connection.transaction(), connection.cursor("parts") as parts:
+            with (
+                atomic_file(folder / name) as file,
+                connection.transaction(),
+                connection.cursor("parts", binary=True) as parts,
+            ):
                 parts.itersize = 4
                 parts.execute("SELECT data FROM campaign.file WHERE run = %s AND name = %s ORDER BY part", (run, name))
                 for (data,) in parts:
@@ -156,7 +160,7 @@ def note_copy(folder: Path, copy: RunCopy) -> RunCopy:
 def _write_segments(connection: StoreConnection, run: int, file: BinaryIO) -> int:
     """Write the run's journal: all segments in the order in which they were appended; returns the octets."""
     octets = 0
-    with connection.cursor("segments") as segments:
+    with connection.cursor("segments", binary=True) as segments:
         segments.itersize = 500
         segments.execute("SELECT data FROM campaign.segment WHERE run = %s ORDER BY id", (run,))
         for (data,) in segments:
