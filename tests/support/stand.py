@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from tests.support.forked_command import ForkedCommand, importer
 
 ROOT = Path(__file__).parents[2]
 #: Longest any one command or condition of these tests may take, in seconds; reached only when something is wrong.
@@ -52,7 +54,7 @@ class Ended:
 class Running:
     """A command under way. Its output goes to files, so that it never waits for us to read."""
 
-    def __init__(self, process: asyncio.subprocess.Process, out: Path, err: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedCommand, out: Path, err: Path) -> None:
         self.process, self._out, self._err = process, out, err
 
     @property
@@ -98,7 +100,8 @@ class Stand:
             "ledger": {},
         }
         self.variables: dict[str, str] = {}
-        self.through: list[str] = []
+        self.through: list[str] = []  #: a program, and its words, that starts the command
+        self.from_nothing = False  #: Python and all imports, as at a prompt
         self._begun: list[Running] = []
         self._numbers = count()
         self.write("letter.txt", "Dear {{ name }},\nthe news is good.\n")
@@ -130,14 +133,21 @@ class Stand:
         number = next(self._numbers)
         out, err = (place / f"{number}.{name}" for name in ("out", "err"))
         with out.open("wb") as to_out, err.open("wb") as to_err:
-            process = await asyncio.create_subprocess_exec(
-                *self.through, sys.executable, "-m", "campaign", *map(str, words),
-                cwd=self.folder, stdin=asyncio.subprocess.DEVNULL, stdout=to_out, stderr=to_err,
-                env={**clean_environment(), **self.variables},
-            )  # fmt: skip
+            process = await self._start([str(word) for word in words], to_out, to_err)
         running = Running(process, out, err)
         self._begun.append(running)
         return running
+
+    async def _start(
+        self, words: list[str], out: IO[bytes], err: IO[bytes]
+    ) -> asyncio.subprocess.Process | ForkedCommand:
+        environment = {**clean_environment(), **self.variables}
+        if not self.from_nothing and not self.through and importer().suits(environment):
+            return importer().fork(words, self.folder, environment, out, err)
+        return await asyncio.create_subprocess_exec(
+            *self.through, sys.executable, "-m", "campaign", *words,
+            cwd=self.folder, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err, env=environment,
+        )  # fmt: skip
 
     async def campaign(self, *words: object) -> Ended:
         return await (await self.begin(*words)).end()
