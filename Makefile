@@ -10,6 +10,9 @@ WHEN     ?= Mon *-*-* 08:00
 N        ?= 4
 VENV     := .venv
 BIN      := $(VENV)/bin
+# Three processes for two processors: a quarter of the time of a test is waiting. A process that has no tests left takes
+# half of another's; dealt out in advance, the tests that start servers and commands would all be in one.
+SHARED   := -n 3 --dist worksteal
 PIP      := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 schedule unschedule: export CAMPAIGN := $(CAMPAIGN)
@@ -75,7 +78,7 @@ unschedule: ## Remove that timer
 setup: $(VENV)/developing ## The virtual environment with everything in it
 
 test: $(VENV)/developing ## All tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 lint: $(VENV)/developing ## Style and errors
 	@$(BIN)/ruff format --check campaign tests benchmarks torture sample_data deploy
@@ -101,7 +104,7 @@ fresh: $(VENV)/developing ## The demo in a fresh clone, as a newcomer would
 
 # Real servers and real time on two cores: what failed gets a second look, alone. A fault fails twice.
 test-twice: $(VENV)/developing
-	@$(BIN)/python -m pytest -n 2 || { printf 'Once more, alone: what failed.\n'; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
+	@$(BIN)/python -m pytest $(SHARED) || { printf 'Once more, alone: what failed.\n'; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 # Types are checked while the fresh clone installs: alone, each of the two leaves a processor idle.
 ci: lint ## What decides whether a change lands; simulate and torture come after it
