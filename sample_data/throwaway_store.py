@@ -43,7 +43,7 @@ def throwaway_store() -> Iterator[str]:
             _run([*become, programs[program], *words], folder)
 
         data = str(folder / "data")
-        run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N")
+        run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N", "-E", "UTF8", "--no-locale")
         options = f"-k {folder} -c listen_addresses='' -c max_connections=100"
         run("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(folder / "server.log"), "start")
         try:

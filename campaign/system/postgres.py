@@ -92,12 +92,20 @@ def store_errors(address: StoreAddress) -> Iterator[None]:
 
 
 def refuse_unsafe(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Raise ConfigError if this server is too old, or may lose what it has confirmed."""
+    """Raise ConfigError if this server is too old, may lose what it has confirmed, or cannot hold every character."""
     if connection.info.server_version < LOWEST_VERSION:
         raise ConfigError(
             "The store's PostgreSQL is too old.",
             evidence=f"version {connection.info.server_version // 10_000}; 14 is the oldest that is known to work",
             next_step="upgrade the server, or use another one as the store",
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigError(
+            "The store's database is not in UTF-8, so it cannot hold every name and address.",
+            evidence=f"its encoding is {encoding}",
+            next_step="have another one made: CREATE DATABASE campaign OWNER campaign TEMPLATE template0 "
+            "ENCODING 'UTF8' LOCALE 'C'",
         )
     for name in ("fsync", "full_page_writes"):
         row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
@@ -117,6 +125,7 @@ def _limits() -> dict[str, Any]:
     )
     return {
         "application_name": "campaign",
+        "client_encoding": "UTF8",  # whatever the role's default, or PGCLIENTENCODING
         "connect_timeout": CONNECT_SECONDS,
         "target_session_attrs": "read-write",  # never a standby that follows
         "keepalives_idle": 2,

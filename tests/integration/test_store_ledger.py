@@ -472,6 +472,26 @@ def test_a_server_that_may_lose_what_it_confirmed_is_refused() -> None:
         ensure_schema(connection)
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_character_is_refused(server: StoreServer, encoding: str) -> None:
+    name = f"in_{encoding.lower()}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as administrator:
+        administrator.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")  # type: ignore[arg-type]
+    with (
+        connect(store_address(server.url(name))) as connection,
+        pytest.raises(ConfigError, match="not in UTF-8") as refused,
+    ):
+        ensure_schema(connection)
+    assert refused.value.evidence == (f"its encoding is {encoding}",)
+
+
+def test_a_database_that_would_answer_in_octets_answers_in_text(place: Place) -> None:
+    name = place.value("SELECT current_database()")
+    place.connection.execute(f"ALTER DATABASE {name} SET client_encoding = 'SQL_ASCII'")  # type: ignore[arg-type]
+    with connect(place.address) as connection:
+        assert connection.execute("SELECT current_setting('fsync')").fetchone() == ("on",)
+
+
 def test_a_schema_of_a_later_release_is_refused(place: Place) -> None:
     place.connection.execute("UPDATE campaign.meta SET version = 99")
     with pytest.raises(ConfigError, match="another release"):

@@ -34,9 +34,8 @@ class StoreServer:
         self._names = itertools.count(1)
 
     def initialise(self) -> None:
-        run_program(
-            [*self._prefix, needed_program("initdb"), "-D", str(self.data), "-A", "trust", "-U", "postgres", "-N"]
-        )
+        told = ["-A", "trust", "-U", "postgres", "-N", "-E", "UTF8", "--no-locale"]
+        run_program([*self._prefix, needed_program("initdb"), "-D", str(self.data), *told])
 
     def start(self) -> None:
         """Start, and return when it answers."""
