@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,6 +28,13 @@ CONNECT_SECONDS, STATEMENT_SECONDS = 5, 15
 #: A silent connection is given up after about this many seconds (libpq: keepalives, tcp_user_timeout).
 SILENT_SECONDS = 8
 LOWEST_VERSION = 140_000
+#: Where systems keep the certificates of all authorities in one file: Debian, Red Hat, SUSE, Alpine.
+AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its warnings would stand between our own sentences
 
@@ -157,7 +167,15 @@ def _demand_tls(found: dict[str, Any]) -> None:
             evidence=f"sslmode={mode} in ledger.store; only verify-full checks whom it talks to",
             next_step="leave sslmode out; sslrootcert=FILE names the authority of a certificate of your own",
         )
-    found.setdefault("sslrootcert", "system")
+    found.setdefault("sslrootcert", _authorities())
+
+
+def _authorities() -> str:
+    """What libpq is to take as the system's authorities: the psycopg of PyPI looks for them in a folder of its own."""
+    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return "system"  # which reads these
+    known = (ssl.get_default_verify_paths().cafile, *AUTHORITIES)
+    return next((file for file in known if file and Path(file).is_file()), "system")
 
 
 def _wrong_address(evidence: str) -> ConfigError:

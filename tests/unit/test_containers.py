@@ -6,10 +6,12 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 import zoneinfo
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from kubernetes_validate import ValidationError, utils, validate
@@ -21,6 +23,7 @@ from campaign.system.postgres import store_address
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+PAGE = (DEPLOY / "README.md").read_text(encoding="utf-8")
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 #: From 1.29 on: earlier schemas demand of a rule about exit codes that it names conditions, too.
 RELEASES = [one for one in sorted({*utils.all_versions()}) if tuple(map(int, one.split(".")[:2])) >= (1, 29)]
@@ -43,6 +46,19 @@ def container_of(manifest: Path) -> dict[str, Any]:
     container: dict[str, Any]
     [container] = pod_of(manifest)["containers"]
     return container
+
+
+def composed(text: str = "") -> dict[str, Any]:
+    whole: dict[str, Any] = yaml.safe_load(text or (DEPLOY / "compose/compose.yaml").read_text())
+    return whole
+
+
+def schema_faults(schema: str, file: Path) -> str:
+    """What the published schema of that name says against a file; nothing is fetched."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout if done.returncode else ""
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -76,9 +92,22 @@ def test_a_manifest_keeps_the_rules_that_no_schema_has(manifest: Path) -> None:
     assert mounted == [volume["name"] for volume in pod.get("volumes", [])]
 
 
+def test_the_page_makes_each_secret_that_a_manifest_asks_for_and_names_the_oldest_release() -> None:
+    for manifest in MANIFESTS:
+        given = [one["valueFrom"]["secretKeyRef"] for one in container_of(manifest)["env"] if "valueFrom" in one]
+        assert {one["name"] for one in given} == {"gazette"}
+        told = PAGE if manifest.stem == "workers" else (DEPLOY / "kubernetes/cronjob.yaml").read_text()
+        [making] = re.findall(r"kubectl create secret generic gazette ((?:.*\\\n)?.*)", told)
+        assert {one["key"] for one in given} <= set(re.findall(r"--from-file=([a-z-]+)=", making))
+    assert "Kubernetes 1.29 or later" in PAGE
+    job = yaml.safe_load((DEPLOY / "kubernetes/workers.yaml").read_text())
+    [[name, value]] = job["spec"]["template"]["metadata"]["labels"].items()
+    assert f"kubectl logs -l {name}={value} " in PAGE
+
+
 def commands() -> list[Any]:
-    composed = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"]["campaign"]["command"]
-    found = {path.stem: container_of(path)["command"] for path in MANIFESTS} | {"compose": composed}
+    found = {path.stem: container_of(path)["command"] for path in MANIFESTS}
+    found["compose"] = composed()["services"]["campaign"]["command"]
     for image in DEPLOY.rglob("*[Cc]ontainerfile"):
         if begun := re.search(r'^CMD (\["campaign".*\])$', image.read_text(), re.MULTILINE):
             found[image.parent.name] = json.loads(begun[1])
@@ -100,9 +129,7 @@ def variables() -> list[Any]:
         path.stem: {one["name"]: one.get("value", "a secret") for one in container_of(path)["env"]}
         for path in MANIFESTS
     }
-    found["compose"] = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"]["campaign"][
-        "environment"
-    ]
+    found["compose"] = composed()["services"]["campaign"]["environment"]
     return [pytest.param(one, id=name) for name, one in found.items()]
 
 
@@ -122,14 +149,6 @@ def test_each_variable_of_a_container_is_one_that_this_program_reads(
     assert not [name for name in given if not name.startswith("CAMPAIGN__") and f'"{name}"' not in code]
 
 
-def schema_faults(schema: str, file: Path) -> str:
-    """What the published schema of that name says against a file; nothing is fetched."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout if done.returncode else ""
-
-
 @pytest.mark.parametrize(
     ("schema", "name"), [("compose-spec", "compose/compose.yaml"), ("github-workflows", "github/campaign.yml")]
 )
@@ -143,8 +162,7 @@ def test_the_published_schema_knows_each_key_and_finds_a_misspelt_one(schema: st
 
 
 def test_the_composed_workers_reach_store_and_relay_without_tls_and_are_not_started_again() -> None:
-    composed = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
-    services, workers = composed["services"], composed["services"]["campaign"]
+    services, workers = composed()["services"], composed()["services"]["campaign"]
     environment = workers["environment"]
     assert (workers["deploy"]["replicas"], workers["restart"], workers["stop_grace_period"]) == (4, "no", "60s")
     assert store_address(environment["CAMPAIGN__LEDGER__STORE"]).parameters["host"] == "/var/run/postgresql"
@@ -153,14 +171,68 @@ def test_the_composed_workers_reach_store_and_relay_without_tls_and_are_not_star
     assert workers["network_mode"] == "service:relay"
     assert parse_relay(environment["CAMPAIGN__DELIVERY__RELAY"]).host == "127.0.0.1"
     mounted = {volume.partition(":")[0] for one in services.values() for volume in one["volumes"]}
-    assert mounted - {"${CAMPAIGN_HOME"} == set(composed["volumes"])
+    assert mounted - {"${CAMPAIGN_HOME"} == set(composed()["volumes"])
     assert set(workers["depends_on"]) == {"postgres", "relay"}
 
 
+def test_the_store_is_healthy_only_once_its_last_server_runs() -> None:
+    program, script = composed()["services"]["postgres"]["healthcheck"]["test"]
+    process, _, answer = script.partition(" && ")
+    words = answer.split()
+    given = composed()["services"]["postgres"]["environment"]
+    assert (program, process) == (
+        "CMD-SHELL",
+        "grep -qx postgres /proc/1/comm",
+    )  # before that, it is the image's script
+    assert words == ["pg_isready", "-q", "-U", given["POSTGRES_USER"], "-d", given["POSTGRES_DB"]]
+
+
+def test_the_composed_relay_finds_domains_and_its_log_is_where_workers_read_it() -> None:
+    relay, workers = composed()["services"]["relay"], composed()["services"]["campaign"]
+    recipe = relay["build"]["dockerfile_inline"]
+    assert "postconf -F '*/*/chroot=n'" in recipe  # a chroot without resolv.conf finds no domain
+    log = re.search(r"maillog_file=(\S+)", recipe)
+    assert log is not None
+    assert f"log:{Path(log[1]).parent}" in relay["volumes"]
+    assert f"log:{Path(log[1]).parent}:ro" in workers["volumes"]
+    assert f"--accepted {log[1]}" in PAGE
+
+
+def test_without_the_relay_and_the_lines_that_name_it_compose_still_knows_all(tmp_path: Path) -> None:
+    lines = (DEPLOY / "compose/compose.yaml").read_text().splitlines()
+    first, workers = lines.index("  relay:"), lines.index("  campaign:")
+    naming = [at for at in range(workers, len(lines)) if "relay" in lines[at].partition("#")[0].lower()]
+    assert len(naming) == 3  # as the file says
+    left = tmp_path / "compose.yaml"
+    left.write_text("\n".join(line for at, line in enumerate(lines) if at not in {*range(first, workers), *naming}))
+    assert schema_faults("compose-spec", left) == ""
+    assert "relay" not in str(composed(left.read_text())).lower()
+
+
+def test_what_compose_asks_for_is_set_as_the_page_says() -> None:
+    text = (DEPLOY / "compose/compose.yaml").read_text()
+    asked = set(re.findall(r"\$\{(\w+):\?", text))
+    for telling in (text, PAGE):
+        assert asked == set(re.findall(r"(\w+)=", telling.partition("export ")[2].partition("\n")[0]))
+
+
+@pytest.mark.parametrize(
+    "line", sorted({*re.findall(r"^docker compose .* (campaign \w+ /campaign/.*?)(?: +#.*)?$", PAGE, re.MULTILINE)})
+)
+def test_each_command_of_the_page_in_a_container_is_one_of_this_program(line: str) -> None:
+    _, command, *words = line.split()
+    found = cli.get_command(None, command)  # type: ignore[arg-type]
+    assert found is not None
+    found.make_parser(click.Context(found)).parse_args(words)  # refuses what it does not know
+
+
 def test_the_image_is_built_from_files_that_exist_and_is_the_one_that_is_composed() -> None:
-    build = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"]["campaign"]["build"]
+    build = composed()["services"]["campaign"]["build"]
     assert (DEPLOY / "compose" / build["context"]).resolve() == ROOT
     recipe = (ROOT / build["dockerfile"]).read_text()
     copied = [name for line in re.findall(r"^COPY (.+) \S+$", recipe, re.MULTILINE) for name in line.split()]
     assert {"campaign", "pyproject.toml", "constraints.txt"} <= set(copied)
     assert not [name for name in copied if not (ROOT / name).exists()]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for told in re.findall(r"EXTRAS=(\S+)", recipe):
+        assert {"postgresql", "imap", "metrics"} <= set(told.split(",")) <= set(extras)

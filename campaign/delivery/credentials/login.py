@@ -99,8 +99,8 @@ async def find_password(
 ) -> str:
     """The password, or API key, for relay number ``position`` at ``host``; ``""`` if there is none."""
     for name in (f"CAMPAIGN_RELAY_PASSWORD_{position}", "CAMPAIGN_RELAY_PASSWORD"):
-        if environment.get(name):
-            return environment[name]
+        if given := environment.get(name, "").strip("\r\n"):  # a file that became a variable ends in a line feed
+            return given
     if host in settings.password_files:
         return read_secret(base / settings.password_files[host])
     if settings.password_file is not None:

@@ -34,6 +34,9 @@ async def test_a_password_comes_from_where_it_lies(tmp_path: Path) -> None:
     assert await password(tmp_path, password_file="secret") == "geheim"
     assert await password(tmp_path, password_command=print_it) == "geheim3"
     assert await password(tmp_path, {"CAMPAIGN_RELAY_PASSWORD": "geheim4"}) == "geheim4"
+    assert (
+        await password(tmp_path, {"CAMPAIGN_RELAY_PASSWORD": " geheim4\n"}) == " geheim4"
+    )  # a file of a cluster's secret
     assert await password(tmp_path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "geheim2"
     assert (
         await password(tmp_path, password_files={"smtp.example.com": "relay-password"}, password_file="x") == "geheim2"
