@@ -226,13 +226,25 @@ def test_each_command_of_the_page_in_a_container_is_one_of_this_program(line: st
     found.make_parser(click.Context(found)).parse_args(words)  # refuses what it does not know
 
 
-def test_the_image_is_built_from_files_that_exist_and_is_the_one_that_is_composed() -> None:
-    build = composed()["services"]["campaign"]["build"]
-    assert (DEPLOY / "compose" / build["context"]).resolve() == ROOT
-    recipe = (ROOT / build["dockerfile"]).read_text()
+IMAGES = sorted({*DEPLOY.rglob("Containerfile"), *DEPLOY.rglob("Dockerfile")})
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.parent.name)
+def test_an_image_is_built_from_files_that_exist_and_from_no_others_that_lie_beside_them(image: Path) -> None:
+    recipe = image.read_text()
     copied = [name for line in re.findall(r"^COPY (.+) \S+$", recipe, re.MULTILINE) for name in line.split()]
     assert {"campaign", "pyproject.toml", "constraints.txt"} <= set(copied)
     assert not [name for name in copied if not (ROOT / name).exists()]
+    assert "." not in copied  # a secret, a list or an environment may lie there
+    assert not re.search(r"^ADD ", recipe, re.MULTILINE)
+    told = re.search(rf"-f {re.escape(str(image.relative_to(ROOT)))} -t [a-z-]+ \.$", recipe, re.MULTILINE)
+    assert told is not None  # how it is built: in the folder of the source
+
+
+def test_the_image_that_is_composed_is_that_of_the_page_and_has_extras_that_exist() -> None:
+    build = composed()["services"]["campaign"]["build"]
+    assert (DEPLOY / "compose" / build["context"]).resolve() == ROOT
+    assert f"docker build -f {build['dockerfile']} -t campaign ." in PAGE
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for told in re.findall(r"EXTRAS=(\S+)", recipe):
+    for told in re.findall(r"EXTRAS=(\S+)", (ROOT / build["dockerfile"]).read_text()):
         assert {"postgresql", "imap", "metrics"} <= set(told.split(",")) <= set(extras)
