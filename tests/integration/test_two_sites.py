@@ -87,6 +87,7 @@ class Sites:
 def machine_at(folder: Path, relay: Shelf, store: str) -> Stand:
     folder.mkdir()
     machine = Stand(folder, PEOPLE)
+    machine.from_nothing = True  # a fork would be where the process is that has imported, in no site
     machine.set(campaign__secret_file="../secret", ledger__store=store)
     machine.set(delivery__relay=relay.url, delivery__connections=CONNECTIONS)
     return machine
