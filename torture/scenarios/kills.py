@@ -52,7 +52,7 @@ def until_done(bench: Bench, folder: Path, seed: int, tally: Tally, *, kills: in
     share = people * 0.9 / (kills + 1)
     while tally.kills < kills:
         life = Life(bench, scene, tally, chance, processes)
-        if not one_life(life, share) and not chaos:
+        if not one_life(life, share) and (not chaos or "Nobody is left" in life.sender.words()):
             break
     finish(bench, scene, tally, policy)
 

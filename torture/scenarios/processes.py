@@ -46,7 +46,7 @@ def killed(bench: Bench, folder: Path, seed: int, tally: Tally, *, kills: int, m
         scene.change("delivery", "processes", str(processes))
         deaths = min(chance.choice(DEATHS), kills - tally.kills)
         one_life(Life(bench, scene, tally, chance, processes), share, deaths)
-        if tally.kills == before and not chaos:
+        if tally.kills == before:
             tally.notes["lives that finished before they could be ended"] += 1
             if _is_over(scene):
                 break
