@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
@@ -16,8 +20,8 @@ import pytest
 from campaign.errors import CampaignError, ConfigError, UnfinishedError
 from campaign.ledger import checkpoint
 from campaign.ledger.journal.journal_records import Opened
-from campaign.ledger.postgres import schema, segment_writer, worker_session
-from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition
+from campaign.ledger.postgres import edition_lease, schema, segment_writer, worker_session
+from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, hold_edition, hold_every_edition
 from campaign.ledger.postgres.runs import run_copies
 from campaign.ledger.postgres.runs.check_in import WorkersError, check_in, check_out
 from campaign.ledger.postgres.runs.copy_mark import is_copy
@@ -32,6 +36,7 @@ from campaign.ledger.shards.lease import nobody_due
 from campaign.ledger.shards.shard_ledger import ShardLedger
 from campaign.model import Letter, Outcome, Verdict
 from campaign.system.postgres import StoreAddress, connect, store_address
+from campaign.system.process_name import placed_name, process_name
 from tests.support.servers.store_server import StoreServer, store_server
 
 PEOPLE = 250  # three shards: 100, 100, 50
@@ -359,6 +364,69 @@ def test_a_holder_whose_lease_was_taken_changes_nothing(place: Place) -> None:
         with pytest.raises(UnfinishedError, match="took over its edition"):
             check_in(place.connection, lease, place.folder, {}, to_serve="first")
     assert place.value("SELECT count(*) FROM campaign.run") == 1
+
+
+def holder(place: Place, process: int, *, here: bool = True, edition: str = "") -> str:
+    """Let a process hold an edition for another minute; returns its name, as people see it."""
+    host, _, rest, where = placed_name(process_name()).split(":")
+    name = f"{host}:{process}:{rest}"
+    place.connection.execute(
+        "INSERT INTO campaign.edition (name, label, holder, token, until) "
+        "VALUES ('gazette', %s, %s, %s, clock_timestamp() + interval '60 s') "
+        "ON CONFLICT (name, label) DO UPDATE SET holder = excluded.holder, token = excluded.token, "
+        "until = excluded.until",
+        (edition, f"{name}:{where if here else '0' * 12}", 7 + len(edition)),
+    )
+    return name
+
+
+@pytest.fixture
+def ended() -> int:
+    """The number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_an_edition_whose_holder_was_killed_on_this_machine_is_taken_at_once(place: Place, ended: int) -> None:
+    holder(place, ended)
+    with place.held() as lease:
+        assert place.value("SELECT token FROM campaign.edition") == lease.token
+
+
+def test_a_holder_that_lives_or_that_nothing_is_known_of_keeps_its_edition_and_it_is_said_until_when(
+    place: Place, ended: int
+) -> None:
+    for process, here in ((os.getpid(), True), (ended, False)):
+        name = holder(place, process, here=here)
+        with pytest.raises(UnfinishedError) as refused, place.held():
+            pass
+        assert place.value("SELECT token FROM campaign.edition") == 7
+    seconds = re.fullmatch(rf"{name}; if that was killed, the edition is free in (\d+) s", str(*refused.value.evidence))
+    assert seconds
+    assert 50 < int(seconds[1]) <= 60
+
+
+def test_two_commands_do_not_both_take_the_edition_of_one_that_was_killed(place: Place, ended: int) -> None:
+    holder(place, ended)
+    first = "UPDATE campaign.edition SET token = 8, holder = 'another'"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edition_lease, "has_ended", lambda _: bool(place.connection.execute(first)))
+        with pytest.raises(UnfinishedError), place.held():
+            pass
+    assert place.value("SELECT token FROM campaign.edition") == 8
+
+
+def test_all_editions_are_held_together_or_none_of_them(place: Place, ended: int) -> None:
+    holder(place, ended)
+    name = holder(place, os.getpid(), edition="two")
+    with pytest.raises(UnfinishedError, match=name), hold_every_edition(place.address, place.connection):
+        pass
+    assert place.value("SELECT array_agg(token ORDER BY edition) FROM campaign.edition") == [7, 10]
+    holder(place, ended, edition="two")
+    with hold_every_edition(place.address, place.connection) as lease:
+        assert lease
+        assert place.value("SELECT array_agg(token) FROM campaign.edition") == [lease.token] * 2
 
 
 async def test_nothing_is_checked_out_while_workers_hold_shards(place: Place) -> None:

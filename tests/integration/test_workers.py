@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -370,3 +371,22 @@ async def test_metrics_and_log_tell_of_workers_and_shards(machines: list[Stand],
         assert sorted(leased) == sorted(line["shard"] for line in mine if line["event"] == "shard served")
         served |= set(leased)
     assert served == set(range(1, 10))
+
+
+async def test_a_run_that_was_deleted_in_the_store_is_called_so_and_its_copy_stays_as_it_is(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    machine = machines[0]
+    machine.people(range(3))
+    (await machine.send()).ends(0)
+    with connect(store_address(machine.settings["ledger"]["store"])) as connection:
+        connection.execute("DELETE FROM campaign.run")
+    copy, said = (machine.run / "checkpoint.journal").read_bytes(), "a run that the store does not have"
+    machine.write("relay.log", "")
+    for words in (("status", machine.file), ("report", machine.run), ("set", machine.run, "rate=1/s")):
+        ended = await machine.campaign(*words)
+        ended.tells(73, said, machine.settings["ledger"]["store"], step="delete this folder, too")
+    (await machine.campaign("resolve", machine.run, "--accepted", "relay.log")).tells(73, said)
+    assert (machine.run / "checkpoint.journal").read_bytes() == copy
+    shutil.rmtree(machine.run)
+    (await machine.campaign("status", machine.file)).tells(78, "There is no run", step="makes the first")

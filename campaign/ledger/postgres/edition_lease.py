@@ -1,42 +1,64 @@
 """Holding an edition in the store: one command at a time makes, closes or changes its runs.
 
 A lease says who holds it and until when; a random token decides. Whoever commits a change checks its token in the same
-transaction, so a holder that was frozen past its lease changes nothing.
+transaction, so a holder that was frozen past its lease changes nothing. A holder that has certainly ended, as a killed
+command of this machine, is replaced before its lease is over: by that token, so only one command does it.
 """
 
 from __future__ import annotations
 
-import os
+import math
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 from campaign.errors import StorageError, UnfinishedError
 from campaign.system.postgres import StoreAddress, connect, store_errors
+from campaign.system.process_name import has_ended, placed_name, process_name, short_name
 
 #: Seconds that a lease lasts, and between two renewals.
 LEASE_SECONDS, BEAT_SECONDS = 30.0, 5.0
 #: Seconds between two tries for an edition that another command holds.
 TRY_SECONDS = 0.5
+_HOLDER = """
+SELECT holder, token, greatest(extract(epoch FROM until)::float8 - extract(epoch FROM clock_timestamp())::float8, 0)
+FROM campaign.edition WHERE name = %s AND label = %s
+"""
+_HOLDERS = """
+SELECT holder, token, greatest(extract(epoch FROM until)::float8 - extract(epoch FROM clock_timestamp())::float8, 0)
+FROM campaign.edition ORDER BY edition FOR UPDATE
+"""
 
 StoreConnection = psycopg.Connection[tuple[Any, ...]]
-
-
-def worker_name() -> str:
-    """A name for this process that no other has: host, process, and a few random digits."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 def new_token() -> int:
     """A random token. A counter would be given out twice after a fail-over that forgot it."""
     return secrets.randbits(62) + 1
+
+
+class Holder(NamedTuple):
+    """Who holds an edition, by which token, and for how many seconds more without a sign of life."""
+
+    name: str
+    token: int
+    seconds: float
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has certainly ended."""
+        return has_ended(self.name)
+
+    def words(self) -> str:
+        """Who it is, and until when to wait if that one was killed."""
+        seconds = max(math.ceil(self.seconds), 1)
+        return f"{short_name(self.name)}; if that was killed, the edition is free in {seconds} s"
 
 
 class EditionLease:
@@ -113,19 +135,15 @@ def hold_edition(
 
     While another command holds it, ``wait`` is called with its holder: True waits on, False raises UnfinishedError.
     """
-    me, token = worker_name(), new_token()
+    me, token = placed_name(process_name()), new_token()
     with store_errors(address):
         connection.execute(
             "INSERT INTO campaign.edition (name, label) VALUES (%s, %s) ON CONFLICT DO NOTHING", (name, label)
         )
         while (edition := _try(connection, name, label, me, token)) is None:
             holder = _holder(connection, name, label)
-            if not wait(holder):
-                raise UnfinishedError(
-                    "Another command is at work on this edition.",
-                    evidence=holder,
-                    next_step="run the same command again when that one is through",
-                )
+            if not wait(short_name(holder.name)):
+                raise _at_work([holder])
             pause(TRY_SECONDS)
     lease = EditionLease(address, edition, token)
     try:
@@ -141,23 +159,17 @@ def hold_every_edition(address: StoreAddress, connection: StoreConnection) -> It
 
     Raises UnfinishedError if another command holds one.
     """
-    me, token = worker_name(), new_token()
+    me, token = placed_name(process_name()), new_token()
     with store_errors(address), connection.transaction():
-        rows = connection.execute("SELECT edition FROM campaign.edition ORDER BY edition FOR UPDATE").fetchall()
+        holders = [Holder._make(row) for row in connection.execute(_HOLDERS)]
         taken = connection.execute(
             "UPDATE campaign.edition SET holder = %s, token = %s, "
-            "until = clock_timestamp() + make_interval(secs => %s) WHERE until < clock_timestamp() RETURNING edition",
-            (me, token, LEASE_SECONDS),
+            "until = clock_timestamp() + make_interval(secs => %s) "
+            "WHERE until < clock_timestamp() OR token = ANY(%s) RETURNING edition",
+            (me, token, LEASE_SECONDS, [holder.token for holder in holders if holder.gone]),
         ).fetchall()
-        if len(taken) < len(rows):
-            holders = connection.execute(
-                "SELECT DISTINCT holder FROM campaign.edition WHERE token <> %s AND until > clock_timestamp()", (token,)
-            ).fetchall()
-            raise UnfinishedError(
-                "Another command is at work on this edition.",
-                evidence=[str(row[0]) for row in holders],
-                next_step="run the same command again when that one is through",
-            )
+        if len(taken) < len(holders):
+            raise _at_work([holder for holder in holders if holder.seconds > 0 and not holder.gone])
     editions = sorted(int(row[0]) for row in taken)
     lease = EditionLease(address, editions[0], token, editions[1:]) if editions else None
     try:
@@ -169,16 +181,24 @@ def hold_every_edition(address: StoreAddress, connection: StoreConnection) -> It
 
 
 def _try(connection: StoreConnection, name: str, label: str, me: str, token: int) -> int | None:
+    """Take the edition if its lease is over, or its holder has ended; that one's token must still be there."""
+    holder = _holder(connection, name, label)
     row = connection.execute(
         "UPDATE campaign.edition SET holder = %s, token = %s, until = clock_timestamp() + make_interval(secs => %s) "
-        "WHERE name = %s AND label = %s AND until < clock_timestamp() RETURNING edition",
-        (me, token, LEASE_SECONDS, name, label),
+        "WHERE name = %s AND label = %s AND (until < clock_timestamp() OR token = %s) RETURNING edition",
+        (me, token, LEASE_SECONDS, name, label, holder.token if holder.gone else None),
     ).fetchone()
     return None if row is None else int(row[0])
 
 
-def _holder(connection: StoreConnection, name: str, label: str) -> str:
-    row = connection.execute(
-        "SELECT holder FROM campaign.edition WHERE name = %s AND label = %s", (name, label)
-    ).fetchone()
-    return str(row[0]) if row else ""
+def _holder(connection: StoreConnection, name: str, label: str) -> Holder:
+    row = connection.execute(_HOLDER, (name, label)).fetchone()
+    return Holder._make(row or ("", 0, 0.0))
+
+
+def _at_work(holders: Sequence[Holder]) -> UnfinishedError:
+    return UnfinishedError(
+        "Another command is at work on this edition.",
+        evidence=sorted({holder.words() for holder in holders}),
+        next_step="run the same command again when that one is through",
+    )

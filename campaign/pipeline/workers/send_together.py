@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from campaign.delivery.control_file import Control
 from campaign.exit_codes import ExitCode, first_of
-from campaign.ledger.postgres.edition_lease import worker_name
 from campaign.ledger.postgres.runs.check_in import WorkersError
 from campaign.ledger.postgres.segment_writer import PATIENCE_SECONDS
 from campaign.ledger.postgres.worker_session import WorkerSession
@@ -31,6 +30,7 @@ from campaign.pipeline.workers.worker_loop import WorkerLoop
 from campaign.pipeline.workers.worker_metrics import WorkerObserver, note_left
 from campaign.report.live.console import Console
 from campaign.report.live.progress import Counts
+from campaign.system.process_name import process_name
 
 #: Seconds for which a worker that ends a run waits for others to leave it, and between two looks.
 LEAVE_SECONDS, LOOK_SECONDS = 60.0, 0.3
@@ -63,7 +63,7 @@ def over_or_stopped(store: OpenStore, joined: JoinedRun) -> Ending | None:
 
 def serve_beside_others(job: Job, joined: JoinedRun, options: Options, console: Console) -> Ending:
     """Serve free shards until none is left or this worker is to stop, with progress on the console."""
-    address, chosen, me = store_of(job.settings), joined.chosen, worker_name()
+    address, chosen, me = store_of(job.settings), joined.chosen, process_name()
     counts, allowance = Counts(total=chosen.plan.size), Allowance(options.limit)
     resend = job.settings.ledger.in_doubt == "resend"
     progress = progress_of(job, options, console, counts)

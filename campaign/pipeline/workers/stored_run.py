@@ -20,6 +20,7 @@ from campaign.ledger.postgres.runs.copy_mark import (
 from campaign.ledger.postgres.runs.run_copies import copied, is_current_copy, refresh_copy
 from campaign.ledger.postgres.runs.stored_runs import (
     StoredStanding,
+    is_stored,
     newest_stored,
     record_request,
     runs_of_campaign,
@@ -27,6 +28,7 @@ from campaign.ledger.postgres.runs.stored_runs import (
     standing_of,
 )
 from campaign.pipeline.command_context import Job
+from campaign.pipeline.workers.campaign_store import store_of
 from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
 from campaign.pipeline.workers.join_run import folder_to_itself, open_store
 from campaign.report.live.console import path_text
@@ -39,13 +41,15 @@ def whole_run(job: Job, run: Path) -> Iterator[None]:
     """A run of which nobody else may change anything while the block runs: its edition is held.
 
     In a store it is checked out before, and what was done on the copy is checked in after. Raises UnfinishedError if
-    workers serve it.
+    workers serve it, StorageError if the store does not have it.
     """
     if not is_copy(run):
         with run_folder.locked(run.resolve().parent):
             yield
         return
     with open_store(job) as store, store.held() as lease, store.checked_out(lease) as copies:
+        if run.name not in copies:
+            raise gone_run(job, run)
         yield
         store.check_in(lease, copies)
 
@@ -55,7 +59,7 @@ def steer_stored(
 ) -> bool:
     """Record an operator's requests for all workers; returns whether there is one to heed them."""
     with _store(job) as connection:
-        number = _number(run)
+        number = _number(job, connection, run)
         rates = None if rate is None else [str(one) for one in rate]
         record_request(connection, number, state, rates, connections)
         found = standing_of(connection, number)
@@ -65,14 +69,14 @@ def steer_stored(
 def workers_serve(job: Job, run: Path) -> bool:
     """Whether a worker holds a shard of the run."""
     with _store(job) as connection:
-        return shards_left_and_held(connection, _number(run))[1] > 0
+        return shards_left_and_held(connection, _number(job, connection, run))[1] > 0
 
 
 def refresh_stored(job: Job, run: Path) -> None:
     """Bring the copy of a run up to date."""
     share_feedback(job)
     with _store(job) as connection, folder_to_itself(run.parent):
-        refresh_copy(connection, _number(run), run)
+        refresh_copy(connection, _number(job, connection, run), run)
 
 
 def fetch_newest(job: Job) -> None:
@@ -102,9 +106,9 @@ def fetch_copies(job: Job, *, refresh: bool) -> None:
 def stored_standing(job: Job, run: Path) -> StoredStanding:
     """Where a run stands, by what its workers told within the last seconds."""
     with _store(job) as connection:
-        found = standing_of(connection, _number(run))
+        found = standing_of(connection, _number(job, connection, run))
     if found is None:
-        raise gone_run(run)
+        raise gone_run(job, run)
     return found
 
 
@@ -114,17 +118,21 @@ def _store(job: Job) -> Iterator[StoreConnection]:
         yield store.connection
 
 
-def _number(run: Path) -> int:
+def _number(job: Job, connection: StoreConnection, run: Path) -> int:
+    """The number of the run of which ``run`` is a copy. Raises StorageError if the store does not have it."""
     if copy := copied(run):
+        if not is_stored(connection, copy.run):
+            raise gone_run(job, run)
         return copy.run
     if file := campaign_file(run):  # a move into the store was killed, or this run served before there was a store
         refuse_other_ledgers(run.parent, command_text("move", path_text(file)))
-    raise gone_run(run)
+    raise gone_run(job, run)
 
 
-def gone_run(run: Path) -> StorageError:
+def gone_run(job: Job, run: Path) -> StorageError:
     """The error for a copy of a run that the store does not have."""
     return StorageError(
-        f"{run} is the copy of a run that the store does not have.",
-        next_step="name the campaign file instead; campaign status FILE looks in its store",
+        f"{path_text(run)} is the copy of a run that the store does not have.",
+        evidence=store_of(job.settings).text,
+        next_step="if the run was deleted there, delete this folder, too; if not, let ledger.store name its store",
     )

@@ -39,6 +39,11 @@ def newest_stored(connection: StoreConnection, name: str, label: str) -> StoredR
     return None if row is None else StoredRun(*row)
 
 
+def is_stored(connection: StoreConnection, run: int) -> bool:
+    """Whether the store has a run of this number."""
+    return connection.execute("SELECT FROM campaign.run WHERE run = %s", (run,)).fetchone() is not None
+
+
 def runs_of_campaign(connection: StoreConnection, name: str) -> list[tuple[str, int, str]]:
     """All runs of a campaign, oldest first: the edition's label, the run's number, and its stamp."""
     return connection.execute(

@@ -35,6 +35,7 @@ from campaign.ledger.postgres.forgotten.forgotten_mark import (
 )
 from campaign.ledger.postgres.runs.copy_mark import is_copy
 from campaign.ledger.postgres.runs.run_copies import copied, is_current_copy, refresh_copy
+from campaign.ledger.postgres.runs.stored_runs import is_stored
 from campaign.pipeline.collect.sent_runs import earlier_secrets
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.forget.erase_person import ForgetResult, PersonErasure
@@ -73,7 +74,7 @@ def fetch_changed(connection: StoreConnection, copies: Sequence[Path]) -> None:
     """Fetch those copies again whose runs were changed by a forgetting."""
     for run in copies:
         copy = copied(run)
-        if copy and _is_stored(connection, copy.run) and not is_current_copy(connection, run):
+        if copy and is_stored(connection, copy.run) and not is_current_copy(connection, run):
             refresh_copy(connection, copy.run, run, heeded=True)
 
 
@@ -119,7 +120,7 @@ def _planned(
         copy = copied(run)
         if not (run / run_folder.PLAN).exists():
             continue
-        if copy and _is_stored(connection, copy.run):
+        if copy and is_stored(connection, copy.run):
             plan = Plan.open(run / run_folder.PLAN) if copy.run in one.lines else None
             rows = (plan.recipient(number) for number in one.lines[copy.run]) if plan else ()
             yield from ((row.key, row.address) for row in rows if row.address)
@@ -131,10 +132,6 @@ def _planned(
 def _own_address(key: str, address: str, is_theirs: Matches) -> str:
     """The address by which the person was forgotten: that of the line, unless its key is the one."""
     return key if "@" in key and is_theirs(key) and not is_theirs(address) else address
-
-
-def _is_stored(connection: StoreConnection, run: int) -> bool:
-    return connection.execute("SELECT FROM campaign.run WHERE run = %s", (run,)).fetchone() is not None
 
 
 def _runs_below(directory: Path) -> list[Path]:

@@ -49,7 +49,7 @@ def repair_stored_run(run: Path, *, dry_run: bool) -> Repaired:
         with store_errors(store.address):
             stamps = stored_stamps(store.connection, job.settings.campaign.name, job.edition)
         if run.name not in stamps:
-            raise gone_run(run)
+            raise gone_run(job, run)
         return _repair(store, stamps[run.name], run, dry_run=dry_run)
 
 
