@@ -10,7 +10,7 @@ from campaign.compose.composer import Brief, Composer
 from campaign.config import load
 from campaign.config.compose import ComposeSection
 from campaign.exit_codes import ExitCode
-from campaign.model import Identity, Mailbox, Recipient
+from campaign.model import Identity, Letter, Mailbox, Recipient, Unrenderable
 from campaign.pipeline.command_context import Options
 from campaign.pipeline.send import send
 from campaign.pipeline.serve.render_inline import FEW, MANY, InlineRenderer
@@ -48,34 +48,45 @@ def test_drawing_and_making_run_only_some_recipients_ahead(composer: Composer) -
     stove = InlineRenderer(composer, lambda _: 1, clock=lambda: 0.0)
     source = (taken.append(one.number) or one for one in people(1000))
     stove.compose(next(stove.recipients(source)))
-    assert len(taken) == MANY
-    assert len(stove._done) < MANY
+    assert len(taken) == MANY.letters
+    assert len(stove._done) < MANY.letters
+
+
+class Slowly:
+    """A composer whose letters take ``each`` seconds of the clock ``now``; `renderer` works by it."""
+
+    def __init__(self, composer: Composer, each: float) -> None:
+        self.composer, self.each, self.now = composer, each, 0.0
+        self.renderer = InlineRenderer(self, lambda _: 1, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.recipients = self.renderer.recipients(iter(people(1000)))
+
+    def compose_all(self, wanted: list[tuple[Recipient, float]]) -> list[Letter | Unrenderable]:
+        self.now += self.each * len(wanted)
+        return self.composer.compose_all(wanted)
+
+    def made_in_a_row(self, pause: float) -> tuple[int, float]:
+        """How many letters are made the next time that any are, and in how many seconds, ``pause`` after the last."""
+        self.now += pause
+        while True:
+            began, left = self.now, len(self.renderer._done)
+            self.renderer.compose(next(self.recipients))
+            if self.now > began:
+                return 1 + len(self.renderer._done) - left, self.now - began
 
 
 def test_many_are_made_in_a_row_only_where_nothing_is_waited_for(composer: Composer) -> None:
-    now = [0.0]
+    slowly = Slowly(composer, each=0.0001)
+    assert slowly.made_in_a_row(pause=1.0)[0] == FEW.letters
+    assert slowly.made_in_a_row(pause=1.0)[0] == FEW.letters
+    assert slowly.made_in_a_row(pause=0.0)[0] > FEW.letters
+    assert slowly.made_in_a_row(pause=1.0)[0] == FEW.letters
 
-    def made_in_a_row(pause: float) -> int:
-        now[0] += pause
-        for drawn, one in enumerate(recipients, 1):
-            made_before = len(stove._done)
-            stove.compose(one)
-            if len(stove._done) > made_before:
-                return 1 + len(stove._done)
-            now[0] += pause if drawn % FEW == 0 else 0.0
-        raise AssertionError
 
-    class Slow:
-        def compose_all(self, wanted: list[tuple[Recipient, float]]) -> object:
-            now[0] += 0.0001 * len(wanted)
-            return composer.compose_all(wanted)
-
-    stove = InlineRenderer(Slow(), lambda _: 1, clock=lambda: now[0])  # type: ignore[arg-type]  # all that is asked of it
-    recipients = stove.recipients(iter(people(1000)))
-    assert made_in_a_row(pause=1.0) == FEW
-    assert made_in_a_row(pause=1.0) == FEW
-    assert made_in_a_row(pause=0.0) > FEW
-    assert made_in_a_row(pause=1.0) == FEW
+def test_a_sender_that_waits_for_relays_renders_for_a_shorter_time(composer: Composer) -> None:
+    slowly = Slowly(composer, each=0.001)
+    assert slowly.made_in_a_row(pause=1.0)[1] == pytest.approx(FEW.seconds, rel=0.3)
+    assert slowly.made_in_a_row(pause=1.0)[1] == pytest.approx(FEW.seconds, rel=0.3)
+    assert slowly.made_in_a_row(pause=0.0)[1] == pytest.approx(MANY.seconds, rel=0.3)
 
 
 def test_a_slow_template_holds_up_the_connections_for_one_letter_only(composer: Composer) -> None:

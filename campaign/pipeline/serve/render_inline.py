@@ -12,18 +12,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from campaign.compose.composer import Composer
 from campaign.model import Letter, Recipient, Unrenderable
 
-#: Letters rendered in a row at most: while the sender never waits, and while it waits for relays.
-MANY, FEW = 64, 32
+
+class InARow(NamedTuple):
+    """How many letters are rendered in a row at most, and for how many seconds no further one is begun."""
+
+    letters: int
+    seconds: float
+
+
+#: While the sender never waits, and while it waits for relays.
+MANY, FEW = InARow(64, 0.04), InARow(32, 0.01)
 #: Letters that go through each rendering step together at most; fewer if the latest took long.
 PORTION = 64
 #: The sender counts as never waiting if rendering took at least this share of the time since it last began.
 BUSY = 0.25
-#: Seconds, and octets, after which no further letter is begun, as connections wait meanwhile.
-LONGEST, HEAVIEST = 0.01, 4_000_000
+#: Octets after which no further letter is begun.
+HEAVIEST = 4_000_000
 
 
 class InlineRenderer:
@@ -36,12 +45,12 @@ class InlineRenderer:
         self._raw: deque[Recipient] = deque()
         self._done: dict[int, Letter | Unrenderable] = {}
         self._began = self._ended = 0.0
-        self._each = LONGEST  # seconds that each of the latest letters took
+        self._each = MANY.seconds  # seconds that each of the latest letters took: the first is rendered alone
 
     def recipients(self, source: Iterator[Recipient]) -> Iterator[Recipient]:
         """The recipients of ``source``, in order, taken several at a time."""
         self._done.clear()
-        while batch := tuple(islice(source, MANY)):
+        while batch := tuple(islice(source, MANY.letters)):
             self._raw = deque(batch)
             yield from batch
 
@@ -56,24 +65,25 @@ class InlineRenderer:
             self._ended = self._clock()
         return made
 
-    def _make(self, first: Recipient, most: int) -> Letter | Unrenderable:
-        """The letter of ``first``, rendered with those that follow, ``most`` in all, in portions, as time allows."""
-        until, octets_left, rest = self._began + LONGEST, HEAVIEST, most
+    def _make(self, first: Recipient, most: InARow) -> Letter | Unrenderable:
+        """The letter of ``first``, rendered with those that follow, in portions, as time allows."""
+        until, octets_left, rest = self._began + most.seconds, HEAVIEST, most.letters
         made: list[Letter | Unrenderable] = []
-        recipients = [first, *self._following(first, self._portion(most) - 1)]
+        recipients = [first, *self._following(first, self._portion(rest, most.seconds) - 1)]
         while recipients:
             letters = self._together(recipients)
             made = made or letters[:1]
             self._done.update((one.number, one) for one in letters if one is not made[0])
             rest -= len(letters)
             octets_left -= sum(len(one.content) for one in letters if isinstance(one, Letter))
-            more = rest > 0 and octets_left > 0 and self._clock() < until
-            recipients = self._following(first, self._portion(rest)) if more else []
+            time_left = until - self._clock()
+            more = rest > 0 and octets_left > 0 and time_left > 0
+            recipients = self._following(first, self._portion(rest, time_left)) if more else []
         return made[0]
 
-    def _portion(self, most: int) -> int:
-        """How many letters are rendered together now: as many as take `LONGEST`, if they are as quick as the latest."""
-        return max(1, min(most, PORTION, int(LONGEST / max(self._each, 1e-6))))
+    def _portion(self, most: int, seconds: float) -> int:
+        """How many letters are rendered together now: as many as take ``seconds`` if they are like the latest."""
+        return max(1, min(most, PORTION, int(seconds / max(self._each, 1e-6))))
 
     def _together(self, recipients: list[Recipient]) -> list[Letter | Unrenderable]:
         began = self._clock()
