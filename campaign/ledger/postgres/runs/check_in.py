@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from campaign.errors import UnfinishedError
 from campaign.ledger import run_folder
@@ -239,6 +239,7 @@ def _set_shards(connection: StoreConnection, run: int, history: RunState, *, res
         (run,),
     ).fetchall()
     now, doubts = time.time(), (IN_DOUBT,) if resend else ()
+    found: list[tuple[Any, ...]] = []
     for shard, first, beyond, canary in rows:
         state = history.state[first:beyond]
         tally = [state.count(code) for code in range(len(VERDICTS))]
@@ -247,10 +248,12 @@ def _set_shards(connection: StoreConnection, run: int, history: RunState, *, res
         after = 0.0 if open_ones > len(waits) else max(0.0, min(waits, default=0.0))
         members = CanaryMembers(canary, len(history.state)).numbers(first, beyond)
         out = not canary or any(history.state[number] in (WAITING, *doubts) for number in members)
-        connection.execute(
+        found.append((tally, not open_ones or history.abandoned, out, 0.0 if canary else after, run, shard))
+    with connection.cursor() as cursor:
+        cursor.executemany(
             "UPDATE campaign.shard SET tally = %s, done = %s, due = CASE WHEN %s THEN clock_timestamp() "
             "+ make_interval(secs => %s) ELSE 'infinity' END WHERE run = %s AND shard = %s",
-            (tally, not open_ones or history.abandoned, out, 0.0 if canary else after, run, shard),
+            found,
         )
     connection.execute(_OUT_AGAIN, (run,))
 
