@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,11 +136,24 @@ def test_nothing_is_fetched(tmp_path, offline, css):
     inline(tmp_path, css, "<p>x</p><link rel=stylesheet href='https://example.com/y.css'>")
 
 
-def test_even_the_css_parser_itself_cannot_fetch(tmp_path, offline):
-    import cssutils
+ALONE = """
+import sys
+from pathlib import Path
+from campaign.compose.html.css.css_inliner import Styles
+sheet = "@import url(http://example.com/x.css); p { color: red } p[style] { margin: 0 }"
+page = f"<style>{sheet}</style><p style='top: url(http://example.com/'>x</p>"
+print(Styles(Path(), (Path(),), "premailer").inline(page))
+print(*{"cssutils", "premailer", "requests"} & set(sys.modules))
+import premailer
+print(premailer.transform("<style>i { top: 0 }</style><i>x</i>"))
+"""
 
-    Styles(tmp_path, (tmp_path,), "premailer")
-    cssutils.parseString("@import url(http://example.com/x.css);", validate=False)
+
+def test_no_library_that_could_fetch_is_loaded_and_others_get_a_whole_premailer():
+    found = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True, timeout=60)
+    assert "<p style='color:red; margin:0; top: url(http://example.com/'>x</p>" in found.stdout
+    assert "</p>\n\n<html>" in found.stdout
+    assert '<i style="top:0">x</i>' in found.stdout
 
 
 def test_a_linked_local_sheet_is_inlined_and_a_remote_one_stays_a_link(tmp_path):
