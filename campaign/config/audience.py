@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from campaign.config.base_section import Section
+from campaign.config.base_section import Section, no_entries, no_items
 from campaign.config.units import Duration, Share
 
 _COLUMN_TYPE = re.compile(r"text|boolean|json|(?:integer|number|date)(?::.+)?")
@@ -41,9 +41,11 @@ class AudienceSection(Section):
         "", description="what the file is, if its name does not end in .csv, .jsonl or .json"
     )
     query: str = Field("", description="the select statement, for a database")
-    parameters: dict[str, str | int | float] = Field(default_factory=dict, description="bound values of the query")
+    parameters: dict[str, str | int | float] = Field(
+        default_factory=no_entries, description="bound values of the query"
+    )
     header: list[str] = Field(
-        default_factory=list, description="names of the columns, for a text file without a header line"
+        default_factory=no_items, description="names of the columns, for a text file without a header line"
     )
     header_row: int = Field(
         0, ge=0, le=1000, description="the row that names the columns, if there are lines above it (default: the first)"
@@ -60,12 +62,12 @@ class AudienceSection(Section):
     compression: Literal["", "gzip", "zstd"] = Field("", description="for .csv.gz and .csv.zst")
     sheet: str = Field("", description="the Excel sheet (default: the first)")
     suppress: list[str] = Field(
-        default_factory=list, description="files of addresses, @domains, hashes; or a database URL"
+        default_factory=no_items, description="files of addresses, @domains, hashes; or a database URL"
     )
     suppress_query: str = Field("", description="the select statement for a database in suppress")
     where: str = Field("", description="a filter over columns, such as plan == 'pro' and age >= 18")
     columns: dict[str, ColumnType] = Field(
-        default_factory=dict,
+        default_factory=no_entries,
         description="types of columns other than text: number, date, ..., or with a form number:de, date:%d.%m.%Y",
     )
     locale: str = Field(
@@ -75,7 +77,7 @@ class AudienceSection(Section):
         0.2, description="share of invalid rows above which nothing is sent (if not set, two rows are always allowed)"
     )
     items: list[str] = Field(
-        default_factory=list, description="columns gathered into the list 'items' over all lines with the same key"
+        default_factory=no_items, description="columns gathered into the list 'items' over all lines with the same key"
     )
     provider_rules: bool = Field(False, description="ignore dots and +tags of known providers when comparing addresses")
     password_file: str = Field("", description="file with the database password (or CAMPAIGN_DATABASE_PASSWORD)")

@@ -8,9 +8,24 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """One section of the campaign file, frozen once parsed."""
+    """One section of the campaign file, frozen once parsed.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+    Its validator is built when a value is first parsed: the whole file then needs one, where each section had its own.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True
+    )
+
+
+def no_items() -> list[Any]:
+    """An empty list. Pydantic asks for the parameters of a factory, which takes a millisecond for `list` and `dict`."""
+    return []
+
+
+def no_entries() -> dict[str, Any]:
+    """An empty table."""
+    return {}
 
 
 def one_or_many(schema: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from campaign.config.base_section import Section
+from campaign.config.base_section import Section, no_entries, no_items
 from campaign.config.units import Duration, MailtoText
 
 
@@ -37,7 +37,7 @@ class ComposeSection(Section):
         "cid", description="embed images as parts (cid) or as data URLs (data), or leave links (link)"
     )
     attachments: list[str] = Field(
-        default_factory=list, description="file names under root; templates, so each row can have its own"
+        default_factory=no_items, description="file names under root; templates, so each row can have its own"
     )
     root: Path = Field(Path(), description="nothing outside this folder is ever read into a letter")
     locale: str = Field("en", description="locale of the filters for dates, numbers and money, or {{ column }}")
@@ -49,7 +49,7 @@ class ComposeSection(Section):
     unsubscribe_id: str = Field(
         "", description="column whose value the token stands for (default: the address, encrypted)"
     )
-    headers: dict[str, str] = Field(default_factory=dict, description="further headers; values are templates")
+    headers: dict[str, str] = Field(default_factory=no_entries, description="further headers; values are templates")
     dkim: DkimSection | list[DkimSection] | None = Field(
         None, description="domain, selector, key_file; or a list of these"
     )

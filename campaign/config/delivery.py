@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from campaign.config.base_section import Section, one_or_many
+from campaign.config.base_section import Section, no_entries, no_items, one_or_many
 from campaign.config.units import Duration, RampText, Rates
 
 DsnWish = Literal["never", "success", "failure", "delay"]
@@ -75,7 +75,7 @@ class DeliverySection(Section):
     user: str = Field("", description="user name for the login, if the relay's URL has none, as with relay = 'gmail'")
     password_file: Path | None = Field(None, description="file with the relay's password, mode 0600")
     password_files: dict[str, Path] = Field(
-        default_factory=dict, description="password files by host of the relay, if each has its own"
+        default_factory=no_entries, description="password files by host of the relay, if each has its own"
     )
     password_command: str = Field("", description="command that prints the password (or CAMPAIGN_RELAY_PASSWORD)")
     token_file: Path | None = Field(None, description="file with an OAuth2 access token, for login by XOAUTH2")
@@ -99,9 +99,11 @@ class DeliverySection(Section):
         None, description="file with its private key, mode 0600 (default: the certificate's file)"
     )
     tls_client_certificates: dict[str, Path] = Field(
-        default_factory=dict, description="client certificates by host of the relay, if each has its own"
+        default_factory=no_entries, description="client certificates by host of the relay, if each has its own"
     )
-    tls_client_keys: dict[str, Path] = Field(default_factory=dict, description="their private keys, by the same hosts")
+    tls_client_keys: dict[str, Path] = Field(
+        default_factory=no_entries, description="their private keys, by the same hosts"
+    )
     source_address: str = Field("", description="IPv4 or IPv6 address of this machine that connections come from")
     local_hostname: str = Field(
         "",
@@ -117,10 +119,10 @@ class DeliverySection(Section):
     connection_idle: Duration = Field(30.0, gt=0, description="a connection idle for longer is closed")
     rate: Rates = Field((), description="limits such as '50/s'; each holds in every sliding window of its length")
     domain_rate: dict[str, Rates] = Field(
-        default_factory=dict, description="limits per recipient domain, or per group of domain_groups"
+        default_factory=no_entries, description="limits per recipient domain, or per group of domain_groups"
     )
     domain_groups: dict[str, list[str]] = Field(
-        default_factory=dict,
+        default_factory=no_entries,
         description="domains that count as one, by name of the group; built in are google and microsoft",
     )
     ramp: RampText = Field(
@@ -130,7 +132,7 @@ class DeliverySection(Section):
         None, description="daily maximum for a new account: a file of lines 'day,letters', day 1 first"
     )
     reply_rules: list[dict[str, Any]] = Field(
-        default_factory=list,
+        default_factory=no_items,
         description="rules for replies, applied before the built-in ones: text, code, enhanced, action, ...",
     )
     limit_wait: Duration = Field(
@@ -175,7 +177,9 @@ class DeliverySection(Section):
     )
     stop_window: int = Field(200, ge=10, description="number of letters that stop_share covers")
     drain: Duration = Field(30.0, description="how long letters in flight may take to finish after a first signal")
-    timeouts: Timeouts = Field(Timeouts(), description="time limits of each step: connect, banner, mail, dot, ...")
+    timeouts: Timeouts = Field(
+        Timeouts.model_construct(), description="time limits of each step: connect, banner, mail, dot, ..."
+    )
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ itself is read here; each stage opens the sources, templates and passwords that 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -25,7 +24,7 @@ from campaign.config.delivery import DeliverySection
 from campaign.config.feedback import FeedbackSection
 from campaign.config.ledger import LedgerSection
 from campaign.config.report import ReportSection
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, close_matches
 
 PREFIX = "CAMPAIGN__"
 
@@ -65,10 +64,11 @@ class CampaignFile(Section):
     campaign: CampaignSection
     audience: AudienceSection
     compose: ComposeSection
-    delivery: DeliverySection = DeliverySection()
-    ledger: LedgerSection = LedgerSection()
-    feedback: FeedbackSection = FeedbackSection()
-    report: ReportSection = ReportSection()
+    # What a file leaves out has its defaults, for which nothing is parsed.
+    delivery: DeliverySection = DeliverySection.model_construct()
+    ledger: LedgerSection = LedgerSection.model_construct()
+    feedback: FeedbackSection = FeedbackSection.model_construct()
+    report: ReportSection = ReportSection.model_construct()
 
 
 class Settings(CampaignFile):
@@ -96,7 +96,7 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
             evidence=mistakes,
             next_step=f"correct {file} and run `campaign check {file}`; `campaign explain KEY` explains a key",
         ) from None
-    return Settings(**dict(parsed), base=file.resolve().parent, file=file.resolve())
+    return Settings.model_construct(**dict(parsed), base=file.resolve().parent, file=file.resolve())
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _such_as(file: Path) -> str:
         names = sorted(path.name for path in file.parent.glob("*.toml") if path.name != "pyproject.toml")
     except OSError:
         return ""
-    close = difflib.get_close_matches(file.name, names, n=1, cutoff=0.5) or names[:1]
+    close = close_matches(file.name, names, n=1, cutoff=0.5) or names[:1]
     return f", such as {file.parent / close[0]}" if close else ""
 
 
@@ -217,7 +217,7 @@ def _dotted(path: tuple[str | int, ...]) -> str:
 def _suggestion(path: tuple[str | int, ...]) -> str:
     model = _model_at(path[:-1])
     known = [field.alias or name for name, field in model.model_fields.items()] if model else []
-    close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+    close = close_matches(str(path[-1]), known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}" if known else ""
 
 
