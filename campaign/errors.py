@@ -6,7 +6,7 @@ The exit codes are in `exit_codes.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class CampaignError(Exception):
@@ -35,6 +35,13 @@ def install_extra(extra: str) -> str:
     It must not install this project from a package index: the name there is not ours, so it could be another program.
     """
     return f"pip install '.[{extra}]'"
+
+
+def close_matches(word: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:
+    """At most ``n`` known words that are spelled like ``word``, for an error that suggests them."""
+    from difflib import get_close_matches  # for a mistake only
+
+    return get_close_matches(word, list(known), n, cutoff)
 
 
 def _rebuild(kind: type[CampaignError], what: str, evidence: tuple[str, ...], next_step: str) -> CampaignError:

@@ -6,7 +6,6 @@ Commands return an `ExitCode` or raise a `CampaignError`; the user sees only an 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import gc
 import importlib
 import os
@@ -18,7 +17,7 @@ from types import FrameType
 import click
 
 from campaign import __version__
-from campaign.errors import CampaignError, ConfigError, install_extra
+from campaign.errors import CampaignError, ConfigError, close_matches, install_extra
 from campaign.exit_codes import ExitCode, of_error
 from campaign.pipeline.serve.gc_tuning import THRESHOLDS
 from campaign.report.formatting import printable
@@ -76,7 +75,7 @@ class Commands(click.Group):
         """The command that was typed, or an error that suggests one."""
         typed = args[0]
         if typed not in COMMANDS and not ctx.resilient_parsing:
-            close = difflib.get_close_matches(typed, COMMANDS, n=1, cutoff=0.5)
+            close = close_matches(typed, COMMANDS, n=1, cutoff=0.5)
             meant = f"campaign send {typed}" if typed.endswith(".toml") else f"campaign {close[0]}" if close else ""
             ctx.fail(f"There is no command {typed!r}" + (f"; did you mean: {meant}" if meant else "."))
         return super().resolve_command(ctx, args)

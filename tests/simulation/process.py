@@ -138,10 +138,9 @@ class _Process:
 
     def _launch_in_here(self) -> None:
         """Let senders be members of this process, in place of processes of their own."""
-        from campaign.pipeline.serve import pass_loop
-        from campaign.pipeline.serve.senders.sender_pool import SenderPool
+        from campaign.pipeline.serve.senders import sender_pool
 
-        pass_loop.SenderPool = partial(SenderPool, launch=self.family.launch)  # type: ignore[attr-defined]
+        sender_pool.SenderPool = partial(sender_pool.SenderPool, launch=self.family.launch)  # type: ignore[assignment,misc]
 
     def _serve(self) -> int:
         from campaign.errors import CampaignError

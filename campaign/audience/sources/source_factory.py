@@ -6,7 +6,6 @@ that the settings name.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from campaign.audience.sources.kept_lists.piped_list import SOURCE, kept_input
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, locate
 from campaign.config.audience import AudienceSection
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, close_matches
 
 __all__ = ["CHUNK_ROWS", "BadRow", "Chunk", "Source", "open_source", "template_columns"]
 
@@ -159,4 +158,4 @@ def row_of_names(source: NamedSource) -> int:
 
 def _alike(name: str, columns: Iterable[str]) -> list[str]:
     folded = {column.casefold(): column for column in columns}
-    return [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]
+    return [folded[match] for match in close_matches(name.casefold(), folded, n=1, cutoff=0.6)]

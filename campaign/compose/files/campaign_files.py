@@ -12,7 +12,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from campaign.compose.html import markdown_mjml
 from campaign.compose.html.css.css_inliner import Styles
 from campaign.compose.html.images import replaced
 from campaign.compose.html.shape_builder import ShapeBuilder
@@ -95,11 +94,16 @@ class CampaignFiles:
 
     def _shapes(self, kind: str, body: Path) -> ShapeCache:
         settings = self._settings
-        convert = {"markdown": markdown_mjml.markdown, "mjml": markdown_mjml.mjml}.get(kind)
         page = self.templates.file(body, html=True)
+        convert, shaping = None, None
+        if kind != "html":
+            from campaign.compose.html.markdown_mjml import markdown, mjml, shaping_slots
+
+            convert = markdown() if kind == "markdown" else mjml()
+            shaping = shaping_slots if kind == "mjml" else None
         finisher = ShapeBuilder(
             page.name,
-            convert=convert() if convert else None,
+            convert=convert,
             inline=self._styles.inline if self._styles else None,
             images=settings.images,
             picture=self._picture,
@@ -108,7 +112,7 @@ class CampaignFiles:
         return ShapeCache(
             page,
             finisher,
-            shaping=markdown_mjml.shaping_slots if kind == "mjml" else None,
+            shaping=shaping,
             derive="" if settings.text else "source" if kind == "markdown" else "html",
         )
 

@@ -7,7 +7,6 @@ shows without a row is a ConfigError that names file and line.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +39,7 @@ from campaign.compose.template.sandbox import MOST_EVENTS, Sandbox
 from campaign.compose.template.template_loader import Loader
 from campaign.compose.template.undeclared_names import Closure, undeclared, written_with_blanks
 from campaign.compose.value_positions import SlotOrder, in_places
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, close_matches
 
 _TEXT = {str}
 #: The key in a row's variables for the locale of the filters, which no template can name; the default is English.
@@ -303,7 +302,7 @@ def _invalid(error: TemplateSyntaxError, name: str, environment: Sandbox, names:
     )
     if match := _UNKNOWN.match(what):
         known = environment.filters if match[1] == "filter" else environment.tests
-        close = difflib.get_close_matches(match[2], known, n=1, cutoff=0.6)
+        close = close_matches(match[2], known, n=1, cutoff=0.6)
         ours = f", and {', '.join(FILTERS)}" if match[1] == "filter" else ""
         step += f"; did you mean {close[0]}?" if close else f"; there are those of Jinja{ours}"
     elif meant := written_with_blanks("".join((error.source or "").splitlines()[error.lineno - 1 :][:1]), names):

@@ -6,7 +6,6 @@ Templates are opened through the environment's loader and not rendered. A variab
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from jinja2 import Environment, TemplateNotFound, meta, nodes
 
 from campaign.compose.template.includes import bindings, constants
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, close_matches
 
 MOST_TEMPLATES = 500  #: in one closure
 _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
@@ -201,5 +200,5 @@ def written_with_blanks(line: str, columns: Iterable[str]) -> str:
 def _hint(name: str, columns: tuple[str, ...], extras: tuple[str, ...], alone: bool) -> str:
     if alone and name in columns:
         return " (imported without context: pass it as an argument, or import … with context)"
-    close = difflib.get_close_matches(name, (*columns, *extras), n=1, cutoff=0.6)
+    close = close_matches(name, (*columns, *extras), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""

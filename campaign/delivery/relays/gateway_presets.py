@@ -7,7 +7,6 @@ typing error never sends an access key elsewhere.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 import tomllib
@@ -19,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from campaign.config.units import Rate, rates
 from campaign.delivery.relays.presets import ReturnPath
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, close_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def _on_this_machine(written: str) -> tuple[str, GatewayPreset]:
     kind, _, url = written.partition("+")
     table = _gateways().get(kind)
     if table is None:
-        close = difflib.get_close_matches(kind, gateway_names(), n=1)
+        close = close_matches(kind, gateway_names(), n=1)
         raise ConfigError(
             f"There is no gateway {kind!r}.",
             evidence=f"did you mean {close[0]!r}?" if close else f"known gateways: {', '.join(gateway_names())}",

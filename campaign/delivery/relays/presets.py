@@ -5,7 +5,6 @@ The figures are data in `presets.toml`, each with its source. This module only l
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from campaign.config.units import Rate, rates
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, close_matches
 
 #: What a relay does with our return path.
 ReturnPath = Literal["kept", "rewritten", "own"]
@@ -83,7 +82,7 @@ def known() -> list[str]:
 def suggestion(text: str, others: Sequence[str] = ()) -> str:
     """``"did you mean 'sendgrid'?"``, or the list of names, with those of ``others``."""
     names = sorted([*known(), *others])
-    close = difflib.get_close_matches(text.strip().lower().partition(":")[0], names, n=1)
+    close = close_matches(text.strip().lower().partition(":")[0], names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known presets: {', '.join(names)}"
 
 
@@ -114,7 +113,12 @@ def _preset(name: str, region: str, table: dict[str, Any]) -> Preset:
 
 
 def _at(host: str) -> dict[str, Any]:
-    """The table of the preset to which ``host`` belongs, in any region; empty for other hosts."""
+    """The table of the preset to which ``host`` belongs, in any region; empty for other hosts.
+
+    A region is never one of the last two labels, so the file is parsed only if it has these: that takes milliseconds.
+    """
+    if ".".join(host.lower().split(".")[-2:]) not in _text():
+        return {}
     for table in _tables().values():
         form = re.escape(table["host"]).replace(re.escape("{region}"), table.get("region", ""))
         if re.fullmatch(form, host.lower()):
@@ -124,5 +128,9 @@ def _at(host: str) -> dict[str, Any]:
 
 @cache
 def _tables() -> dict[str, dict[str, Any]]:
-    data = tomllib.loads(resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8"))
-    return {name: table for table in data["preset"] for name in table["names"]}
+    return {name: table for table in tomllib.loads(_text())["preset"] for name in table["names"]}
+
+
+@cache
+def _text() -> str:
+    return resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8")

@@ -15,20 +15,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
-from campaign.delivery.credentials.client_certificate import ClientCertificate, client_certificate
-from campaign.delivery.credentials.gateway_login import gateway_login
 from campaign.delivery.credentials.login import Login, find_login
-from campaign.delivery.credentials.oauth import oauth_login
 from campaign.delivery.embedded_mailbox import CALLER
-from campaign.delivery.relays.gateway_presets import GatewayPreset, find_gateway, gateway_names
 from campaign.delivery.relays.presets import Preset, lookup, suggestion
 from campaign.delivery.relays.source_address import SourceAddress, source_address
 from campaign.errors import ConfigError
+
+if TYPE_CHECKING:  # loaded for the campaigns that use them
+    from campaign.delivery.credentials.client_certificate import ClientCertificate
+    from campaign.delivery.relays.gateway_presets import GatewayPreset
 
 Tls = Literal["implicit", "starttls", "none"]
 
@@ -107,13 +107,21 @@ async def open_relays(
         own, source, caller = None, None, CALLER
         if written != "mailbox":
             caller = hostname
-            own, source = client_certificate(where.host, settings, base), source_address(settings.source_address)
+            own, source = _certificate(where.host, settings, base), source_address(settings.source_address)
         if where.gateway is not None:
             relay = _gateway(where.gateway, login, settings, own)
         else:
             relay = _relay(where, login, caller, preset, settings, own)
         relays.append(replace(relay, weight=weight, source=source))
     return await asyncio.to_thread(_with_contexts, relays, settings, base)
+
+
+def _certificate(host: str, settings: DeliverySection, base: Path) -> ClientCertificate | None:
+    if settings.tls_client_certificate is None and not settings.tls_client_certificates:
+        return None
+    from campaign.delivery.credentials.client_certificate import client_certificate
+
+    return client_certificate(host, settings, base)
 
 
 def _with_contexts(relays: Sequence[Relay], settings: DeliverySection, base: Path) -> list[Relay]:
@@ -132,11 +140,15 @@ async def login_at(
     Raises ConfigError.
     """
     if where.gateway is not None:
+        from campaign.delivery.credentials.gateway_login import gateway_login
+
         return await gateway_login(where.gateway, where.user, position, settings, base, environment)
     user = where.user or (settings.user if written != "mailbox" else "")
     if not user:
         return None
     if settings.oauth is not None:
+        from campaign.delivery.credentials.oauth import oauth_login
+
         return await oauth_login(user, settings.oauth, base)
     return await find_login(user, where.host, position, settings, base, environment)
 
@@ -149,6 +161,10 @@ def find(written: str, mailbox_url: str | None = None) -> tuple[Where, Preset | 
                 'relay = "mailbox" needs the embedded relay, which was not started here.', next_step=FORMS
             )
         return parse_relay(mailbox_url), None
+    if "://" in written and "+http" not in written:
+        return parse_relay(written), None
+    from campaign.delivery.relays.gateway_presets import find_gateway, gateway_names
+
     if found := find_gateway(written):
         user, gateway = found
         return Where("https" if gateway.tls else "http", user, gateway.host, gateway.port, gateway), None

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar, get_args
 
 from campaign.config.units import duration
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, close_matches
 
 
 class Stage(StrEnum):
@@ -161,13 +160,13 @@ def _rule(table: Mapping[str, Any], name: str) -> Rule:
 def _known_keys(table: Mapping[str, Any], name: str) -> None:
     for key in table:
         if key not in _KEYS:
-            close = difflib.get_close_matches(key, _KEYS, n=1)
+            close = close_matches(key, _KEYS, n=1)
             raise _wrong(name, f"{key}: unknown key; {_meant(close, sorted(_KEYS))}")
 
 
 def _meaning(value: object, name: str) -> str:
     if value not in MEANINGS:
-        close = difflib.get_close_matches(str(value), MEANINGS, n=1)
+        close = close_matches(str(value), MEANINGS, n=1)
         raise _wrong(name, f"means: {value!r} is not known; {_meant(close, sorted(MEANINGS))}")
     return str(value)
 
@@ -177,7 +176,7 @@ def _one_of(kind: type[_Word], value: object, name: str, key: str) -> _Word:
         return kind(str(value).lower())
     except ValueError:
         known = [str(one) for one in kind]
-        close = difflib.get_close_matches(str(value).lower(), known, n=1)
+        close = close_matches(str(value).lower(), known, n=1)
         raise _wrong(name, f"{key}: {value!r} is not known; {_meant(close, known)}") from None
 
 

@@ -9,13 +9,13 @@ reporting ``mta``, ``source``, and its ``id`` of the event. Any other key is an 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import math
 import re
 from typing import Any
 
 import msgspec
 
+from campaign.errors import close_matches
 from campaign.feedback.event_feeds.quoted_reply import plain_text
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.model import FeedbackOutcome, Reply
@@ -105,7 +105,7 @@ def _chosen(word: str) -> FeedbackOutcome | None:
 
 
 def _closest(word: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word[:40].lower(), known, n=1, cutoff=0.5)
+    close = close_matches(word[:40].lower(), known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from campaign.delivery.credentials.login import read_secret
 from campaign.errors import CampaignError, ConfigError, StorageError
@@ -18,14 +19,9 @@ from campaign.report.facts import RunFacts
 from campaign.report.live.console import Console
 from campaign.report.live.event_log import open_log
 from campaign.report.live.logging_handler import passed_on
-from campaign.report.telemetry.metrics import (
-    Snapshot,
-    exposition,
-    note_success,
-    require_metrics_library,
-    success,
-    write_metrics,
-)
+
+if TYPE_CHECKING:  # loaded for a campaign that asks for metrics
+    from campaign.report.telemetry.metrics import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +34,8 @@ def is_asked_for(job: Job) -> bool:
 def refuse_unpublishable(job: Job) -> None:
     """Raise ConfigError if the campaign asks for metrics and their library is not installed."""
     if is_asked_for(job):
+        from campaign.report.telemetry.metrics import require_metrics_library
+
         require_metrics_library()
 
 
@@ -47,17 +45,27 @@ def publish(job: Job, numbers: Snapshot) -> list[str]:
         refuse_unpublishable(job)
     except ConfigError as error:  # installed when the run began, and gone since
         return [f"{error.what} {error.next_step}"]
+    from campaign.report.telemetry.metrics import exposition, write_metrics
+
     return _put(job, lambda path: write_metrics(path, numbers), lambda: exposition(numbers))
 
 
 def publish_idle(job: Job, at: float) -> list[str]:
     """Publish that no recipient was left at ``at``, which is a success too; returns failures as sentences."""
+    if not is_asked_for(job):
+        return []
+    from campaign.report.telemetry.metrics import note_success, success
+
     name = job.settings.campaign.name
     return _put(job, lambda path: note_success(path, name, at), lambda: success(name, at))
 
 
 def publish_last(job: Job, folder: Path, facts: RunFacts) -> None:
     """Publish the metrics of a run that has ended; failures go to its log and to stderr."""
+    if not is_asked_for(job):
+        return
+    from campaign.report.telemetry.metrics import Snapshot
+
     complaints = publish(job, Snapshot.of(facts))
     if complaints:
         with suppress(StorageError), open_log(folder, facts.trace_id) as lines, passed_on(lines, Console().tell):

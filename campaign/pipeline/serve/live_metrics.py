@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from campaign.errors import StorageError
 from campaign.ledger.journal import journal_reader
@@ -21,8 +21,10 @@ from campaign.model import Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.publish_metrics import is_asked_for, publish
 from campaign.pipeline.serve.open_run import OpenRun
-from campaign.report.telemetry.metrics import Snapshot
 from campaign.report.telemetry.reply_latency import SendTimes
+
+if TYPE_CHECKING:  # loaded for a campaign that asks for metrics
+    from campaign.report.telemetry.metrics import Snapshot
 
 log = logging.getLogger(__name__)
 CHUNK = 1 << 20  #: octets of the journal read at a time
@@ -91,6 +93,8 @@ class Observer(MetricsLoop):
         return self._run.history.tally()
 
     def _numbers(self, tally: Mapping[str, int], now: float) -> Snapshot:
+        from campaign.report.telemetry.metrics import Snapshot
+
         self._tail.advance()
         opened = self._run.history.opened
         return Snapshot(

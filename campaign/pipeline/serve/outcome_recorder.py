@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.delivery.replies.backoff import GiveUp, decide_retry
-from campaign.ledger.protocol import SenderLedger
 from campaign.model import Letter, Outcome, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.operate.suppress_dead import DeadAddresses
 from campaign.report.live.progress import Counts
+
+if TYPE_CHECKING:  # the interface, and what it names, are for readers and the type checker
+    from campaign.ledger.protocol import SenderLedger
 
 
 class LedgerRecorder:

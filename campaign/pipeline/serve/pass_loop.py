@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from campaign.delivery.control_file import Control
 from campaign.exit_codes import ExitCode
-from campaign.ledger.protocol import RunLedger
 from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.canary import Canary, Release
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.serve.pass_order import Allowance, PassOrder
-from campaign.pipeline.serve.senders.sender_pool import SenderPool
 from campaign.pipeline.serve.senders.single_sender import SingleSender
 from campaign.pipeline.serve.serve_loop import LetterSenders, ServeLoop
 from campaign.report.live.event_log import Log
 from campaign.report.live.progress import Counts, Progress
 from campaign.report.telemetry.tracing import span
+
+if TYPE_CHECKING:  # the interface, and what it names, are for readers and the type checker
+    from campaign.ledger.protocol import RunLedger
 
 LOOK_AT_CLOCK_SECONDS = 60.0
 #: A pass over all who are due.
@@ -100,6 +101,8 @@ def senders_of(run: OpenRun, counts: Counts, allowance: Allowance) -> RunSenders
     """One sender here, or several processes, as ``delivery.processes`` asks. A rehearsal has one."""
     processes = wanted_processes(run.job)
     if processes > 1:
+        from campaign.pipeline.serve.senders.sender_pool import SenderPool  # with all that several processes need
+
         return SenderPool(run, counts, allowance, processes)
     return SingleSender(run, counts, allowance)
 

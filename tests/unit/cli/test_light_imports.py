@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+#: What a plain run of one process has no use for.
+UNUSED = [
+    *("cssutils", "difflib", "multiprocessing", "pandas", "premailer", "requests", "sqlalchemy", "statistics"),
+    *("campaign.compose.html.markdown_mjml", "campaign.delivery.credentials.gateway_login"),
+    *("campaign.delivery.credentials.oauth", "campaign.pipeline.serve.senders.sender_pool"),
+    "campaign.report.telemetry.metrics",
+]
+PLAIN = """
+[campaign]
+name = "plain"
+from = "news@example.com"
+[audience]
+source = "list.csv"
+address = "email"
+[compose]
+subject = "Hello {{ name }}"
+html = "letter.html"
+[delivery]
+relay = "mailbox"
+"""
 SCRIPT = """
 import sys
 from campaign.cli.main import main
@@ -16,6 +37,7 @@ except SystemExit:
     pass
 print(*sorted(set(sys.argv_heavy) & {name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
+WHOLE_NAMES = SCRIPT.replace('{name.partition(".")[0] for name in sys.modules}', "set(sys.modules)")
 HEAVY = ["pydantic", "jinja2", "asyncio", "pandas", "sqlalchemy", "lxml", "premailer", "cryptography", "structlog"]
 
 
@@ -34,3 +56,20 @@ def test_status_imports_nothing_that_renders_or_sends() -> None:
     script = f"import sys, campaign.pipeline.operate.run_standing; sys.exit(repr(set({heavy}) & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
     assert found.stderr.strip() == "set()"
+
+
+def test_a_plain_run_imports_nothing_that_another_run_needs(tmp_path: Path) -> None:
+    (tmp_path / "plain.toml").write_text(PLAIN)
+    (tmp_path / "list.csv").write_text("email,name\nada@example.com,Ada\n")
+    (tmp_path / "letter.html").write_text("<style>p { color: red }</style><p>Hello {{ name }}</p>")
+    script = WHOLE_NAMES.replace("sys.argv_heavy", repr(UNUSED))
+    found = subprocess.run(
+        [sys.executable, "-c", script, "send", "plain.toml", "--quiet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert list(tmp_path.glob("runs/plain/*/mailbox/new/*"))
+    assert found.stderr.strip() == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from campaign.delivery.control_file import Control
 from campaign.delivery.embedded_mailbox import EmbeddedMailbox
@@ -14,7 +15,6 @@ from campaign.delivery.pacing.throttle import Throttle
 from campaign.delivery.relays.relay import Relay, open_relays
 from campaign.delivery.send.connection_pool import Rest
 from campaign.delivery.send.dispatcher import Dispatcher
-from campaign.ledger.protocol import SenderLedger
 from campaign.model import Letter, Recipient, Unrenderable, Verdict
 from campaign.pipeline.command_context import Job
 from campaign.pipeline.serve.fresh_suppression import FreshSuppression
@@ -23,6 +23,9 @@ from campaign.pipeline.serve.render_inline import InlineRenderer
 from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.pipeline.workers.campaign_store import store_of
 from campaign.report.live.progress import Counts
+
+if TYPE_CHECKING:  # the interface, and what it names, are for readers and the type checker
+    from campaign.ledger.protocol import SenderLedger
 
 
 class Sender:
