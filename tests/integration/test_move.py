@@ -221,7 +221,8 @@ async def test_a_move_is_refused_while_a_process_works_on_the_campaign(machine: 
 async def test_an_edition_that_is_in_both_is_not_moved(machine: Stand, shelf: Shelf, url: str) -> None:
     (await machine.send("--limit", 9)).ends(75)
     other = another(machine).set(ledger__store=url)
-    await until(lambda: time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) != on_files(machine).name)  # a run's name
+    begun = on_files(machine).name  # named by its second
+    await until(lambda: time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) != begun, "the next run has another name")
     (await other.send("--limit", 9)).ends(75)
     machine.set(ledger__store=url)
     for options in ((), ("--dry-run",)):
