@@ -41,7 +41,7 @@ class Store:
 
     def initialise(self) -> Store:
         """A new, empty server that runs."""
-        self._tool("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "-N")
+        self._tool("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "-N", "-E", "UTF8", "--no-locale")
         with (self.data / "pg_hba.conf").open("a", encoding="ascii") as file:
             file.write("host replication all 127.0.0.1/32 trust\n")
         self.start()
