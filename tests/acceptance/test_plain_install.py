@@ -41,9 +41,12 @@ unsubscribe = "https://example.com/u/{{ unsubscribe_token }}"
 [delivery]
 relay = "mailbox"
 """
-#: Runs the commands in one process, without the libraries of ``without``; prints what was imported.
+#: Runs the commands in one process, without the libraries of ``without``; prints what was imported, also what the
+#: program took out of ``sys.modules`` again.
 SCRIPT = """
 import sys
+imported = set()
+sys.addaudithook(lambda event, told: imported.add(told[0].partition(".")[0]) if event == "import" else None)
 from campaign.__main__ import main
 for name in sys.argv.pop(1).split(","):
     sys.modules[name] = None
@@ -53,7 +56,7 @@ for command in sys.argv.pop(1).split(";"):
         main()
     except SystemExit as end:
         assert end.code in (None, 0), (command, end.code)
-print("IMPORTED", *sorted({name.partition(".")[0] for name, module in sys.modules.items() if module}))
+print("IMPORTED", *sorted(imported))
 """
 
 

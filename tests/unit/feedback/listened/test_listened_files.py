@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def test_a_full_disk_takes_nothing_and_the_next_record_begins_a_new_file(folder:
         os.write(file, data[:5])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    writer = ListenedWriter(folder, write=write)
+    seconds = itertools.count(1000.0)  # files of one moment have no order
+    writer = ListenedWriter(folder, write=write, clock=lambda: next(seconds))
     writer.append([clicked(TOKEN, 1.0).line()])
     full = True
     with pytest.raises(OSError, match="No space"):
