@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -383,10 +384,34 @@ async def test_a_run_that_was_deleted_in_the_store_is_called_so_and_its_copy_sta
         connection.execute("DELETE FROM campaign.run")
     copy, said = (machine.run / "checkpoint.journal").read_bytes(), "a run that the store does not have"
     machine.write("relay.log", "")
-    for words in (("status", machine.file), ("report", machine.run), ("set", machine.run, "rate=1/s")):
+    commands = (
+        ("status", machine.file),
+        ("send", machine.file),
+        ("report", machine.run),
+        ("set", machine.run, "rate=1/s"),
+    )
+    for words in commands:
         ended = await machine.campaign(*words)
         ended.tells(73, said, machine.settings["ledger"]["store"], step="delete this folder, too")
     (await machine.campaign("resolve", machine.run, "--accepted", "relay.log")).tells(73, said)
     assert (machine.run / "checkpoint.journal").read_bytes() == copy
+    assert len(shelf.recipients) == 3
     shutil.rmtree(machine.run)
     (await machine.campaign("status", machine.file)).tells(78, "There is no run", step="makes the first")
+
+
+async def test_nobody_is_served_by_the_copy_of_another_store_s_run(
+    machines: list[Stand], shelf: Shelf, server: StoreServer
+) -> None:
+    machine, other = machines[0], machines[1]
+    machine.people(range(3))
+    (await machine.send()).ends(0)
+    url = server.database()
+    for stand in (machine, other):
+        stand.set(ledger__store=url)
+    other.people(range(3, 5))
+    await until(lambda: time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) != machine.run.name, "a run's name is a second")
+    (await other.send()).ends(0)  # the first run of that store, too
+    for words in (("status", machine.run), ("send", machine.file), ("report", machine.run)):
+        (await machine.campaign(*words)).tells(73, "a run that the store does not have", url)
+    assert sorted(shelf.recipients) == [f"p{number}@example.com" for number in range(5)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campaign.config import Settings
-from campaign.errors import ConfigError
+from campaign.errors import ConfigError, StorageError
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text
 from campaign.system.private_file import read_private
@@ -58,3 +59,12 @@ def refuse_unsuited(job: Job) -> None:
             f"make workers N={delivery.processes if delivery.processes != 'auto' else os.cpu_count() or 1} "
             f"CAMPAIGN={shlex.quote(path_text(job.settings.file))}",
         )
+
+
+def gone_run(job: Job, run: Path) -> StorageError:
+    """The error for a copy of a run that the store does not have."""
+    return StorageError(
+        f"{path_text(run)} is the copy of a run that the store does not have.",
+        evidence=store_of(job.settings).text,
+        next_step="if the run was deleted there, delete this folder, too; if not, let ledger.store name its store",
+    )

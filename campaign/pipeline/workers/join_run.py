@@ -23,10 +23,18 @@ from campaign.ledger.postgres.runs.check_in import (
     server_identity,
 )
 from campaign.ledger.postgres.runs.copy_mark import mark_edition, refuse_other_ledgers
-from campaign.ledger.postgres.runs.run_copies import RunCopy, is_current_copy, mark_copies, refresh_copies, refresh_copy
+from campaign.ledger.postgres.runs.run_copies import (
+    RunCopy,
+    copied,
+    is_current_copy,
+    mark_copies,
+    refresh_copies,
+    refresh_copy,
+)
 from campaign.ledger.postgres.runs.stored_runs import (
     StoredRun,
     Wanted,
+    is_stored,
     newest_stored,
     requests_of,
     run_records,
@@ -43,7 +51,7 @@ from campaign.pipeline.start.campaign_time import refuse_late
 from campaign.pipeline.start.changed_inputs import accept_changed_inputs, refuse_changed_inputs
 from campaign.pipeline.start.choose_run import ChosenRun, choose, continue_run, continues
 from campaign.pipeline.start.run_announcement import planned_facts
-from campaign.pipeline.workers.campaign_store import store_of
+from campaign.pipeline.workers.campaign_store import gone_run, store_of
 from campaign.pipeline.workers.forgotten.erase_copies import erase_forgotten
 from campaign.report.formatting import counted
 from campaign.report.live.console import Console, path_text
@@ -175,6 +183,7 @@ def _connected(address: StoreAddress, until: float) -> StoreConnection:
 def join_run(store: OpenStore, options: Options) -> JoinedRun | Books:
     """The run that this command serves; the row counts if nobody is left. Raises CampaignError if it cannot begin."""
     refuse_other_ledgers(store.job.folder, store.job.command("move"))
+    _refuse_gone(store)
     while True:
         if joined := _join(store, options):
             return joined
@@ -184,6 +193,14 @@ def join_run(store: OpenStore, options: Options) -> JoinedRun | Books:
                 if found and found.open:
                     refuse_forgetful(store, found)
                 return _make(store, options, lease)
+
+
+def _refuse_gone(store: OpenStore) -> None:
+    """Raise StorageError for a copy whose run the store does not have: it may lack whom other workers served."""
+    for run in run_folder.runs(store.job.folder):
+        with store_errors(store.address):
+            if (copy := copied(run)) and not is_stored(store.connection, copy.run, run.name):
+                raise gone_run(store.job, run)
 
 
 def _may_join(store: OpenStore, found: StoredRun, options: Options) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from campaign.config.units import Rate
 from campaign.delivery.control_file import State
-from campaign.errors import StorageError
 from campaign.ledger import run_folder
 from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.runs.copy_mark import (
@@ -28,7 +27,7 @@ from campaign.ledger.postgres.runs.stored_runs import (
     standing_of,
 )
 from campaign.pipeline.command_context import Job
-from campaign.pipeline.workers.campaign_store import store_of
+from campaign.pipeline.workers.campaign_store import gone_run
 from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
 from campaign.pipeline.workers.join_run import folder_to_itself, open_store
 from campaign.report.live.console import path_text
@@ -121,18 +120,9 @@ def _store(job: Job) -> Iterator[StoreConnection]:
 def _number(job: Job, connection: StoreConnection, run: Path) -> int:
     """The number of the run of which ``run`` is a copy. Raises StorageError if the store does not have it."""
     if copy := copied(run):
-        if not is_stored(connection, copy.run):
+        if not is_stored(connection, copy.run, run.name):
             raise gone_run(job, run)
         return copy.run
     if file := campaign_file(run):  # a move into the store was killed, or this run served before there was a store
         refuse_other_ledgers(run.parent, command_text("move", path_text(file)))
     raise gone_run(job, run)
-
-
-def gone_run(job: Job, run: Path) -> StorageError:
-    """The error for a copy of a run that the store does not have."""
-    return StorageError(
-        f"{path_text(run)} is the copy of a run that the store does not have.",
-        evidence=store_of(job.settings).text,
-        next_step="if the run was deleted there, delete this folder, too; if not, let ledger.store name its store",
-    )

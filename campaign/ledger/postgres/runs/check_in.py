@@ -18,6 +18,7 @@ from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.journal.journal_records import Intent, VerdictRecord
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
+from campaign.ledger.postgres.runs.copy_mark import COPY
 from campaign.ledger.postgres.runs.run_copies import RunCopy, note_copy
 from campaign.ledger.postgres.runs.stored_runs import last_segment, run_records
 from campaign.ledger.postgres.segments import ShardJournal, StoredShard, pack, records_of
@@ -128,8 +129,8 @@ def add_changes(
     changed: dict[Path, RunCopy] = {}
     for run in run_folder.runs(folder):
         journal, before = run / journal_reader.NAME, copies.get(run.name)
-        if not run_folder.has_journal(run):
-            continue
+        if not run_folder.has_journal(run) or (before is None and (run / COPY).exists()):
+            continue  # the copy of a run that was deleted in the store stays what it is
         octets = journal.stat().st_size
         if before is not None and before.octets == octets and run.name != to_serve:
             continue

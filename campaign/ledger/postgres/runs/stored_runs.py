@@ -39,9 +39,10 @@ def newest_stored(connection: StoreConnection, name: str, label: str) -> StoredR
     return None if row is None else StoredRun(*row)
 
 
-def is_stored(connection: StoreConnection, run: int) -> bool:
-    """Whether the store has a run of this number."""
-    return connection.execute("SELECT FROM campaign.run WHERE run = %s", (run,)).fetchone() is not None
+def is_stored(connection: StoreConnection, run: int, stamp: str) -> bool:
+    """Whether the store has a run of this number and stamp; another store may have another run of the number."""
+    found = connection.execute("SELECT FROM campaign.run WHERE run = %s AND stamp = %s", (run, stamp)).fetchone()
+    return found is not None
 
 
 def runs_of_campaign(connection: StoreConnection, name: str) -> list[tuple[str, int, str]]:

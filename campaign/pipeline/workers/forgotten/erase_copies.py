@@ -74,7 +74,7 @@ def fetch_changed(connection: StoreConnection, copies: Sequence[Path]) -> None:
     """Fetch those copies again whose runs were changed by a forgetting."""
     for run in copies:
         copy = copied(run)
-        if copy and is_stored(connection, copy.run) and not is_current_copy(connection, run):
+        if copy and is_stored(connection, copy.run, run.name) and not is_current_copy(connection, run):
             refresh_copy(connection, copy.run, run, heeded=True)
 
 
@@ -120,7 +120,7 @@ def _planned(
         copy = copied(run)
         if not (run / run_folder.PLAN).exists():
             continue
-        if copy and is_stored(connection, copy.run):
+        if copy and is_stored(connection, copy.run, run.name):
             plan = Plan.open(run / run_folder.PLAN) if copy.run in one.lines else None
             rows = (plan.recipient(number) for number in one.lines[copy.run]) if plan else ()
             yield from ((row.key, row.address) for row in rows if row.address)

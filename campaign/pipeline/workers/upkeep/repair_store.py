@@ -22,8 +22,8 @@ from campaign.ledger.postgres.runs.stored_runs import newest_stored
 from campaign.ledger.postgres.runs.stored_salvage import StoredSalvage, salvage_stored, save_stored
 from campaign.ledger.repair import Repaired, kept_name
 from campaign.pipeline.command_context import Job, prepare
+from campaign.pipeline.workers.campaign_store import gone_run
 from campaign.pipeline.workers.join_run import OpenStore, open_store
-from campaign.pipeline.workers.stored_run import gone_run
 from campaign.system.own_files import refuse_foreign
 from campaign.system.postgres import store_errors
 
