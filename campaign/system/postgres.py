@@ -9,13 +9,15 @@ import ipaddress
 import logging
 import os
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 
 from campaign.errors import ConfigError, StorageError
@@ -25,6 +27,8 @@ SCHEMA = "campaign"
 #: Seconds that opening a connection, and one statement, may take. A commit that waits for a standby for longer counts
 #: as not done: the connection is closed, and the statement is sent again.
 CONNECT_SECONDS, STATEMENT_SECONDS = 5, 15
+#: Seconds that a command waits for one answer, a commit included.
+ANSWER_SECONDS = 60.0
 #: A silent connection is given up after about this many seconds (libpq: keepalives, tcp_user_timeout).
 SILENT_SECONDS = 8
 LOWEST_VERSION = 140_000
@@ -35,6 +39,8 @@ AUTHORITIES = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
+
+Waited = TypeVar("Waited")
 
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its warnings would stand between our own sentences
 
@@ -67,10 +73,36 @@ def store_address(url: str, password: str = "") -> StoreAddress:
     return StoreAddress(url, {**_limits(), **found})
 
 
-def connect(address: StoreAddress) -> psycopg.Connection[tuple[Any, ...]]:
+class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that waits no longer than ``limit`` seconds for one answer, then closes and raises OperationalError.
+
+    The server's own limit does not cover a commit that waits for a standby.
+    """
+
+    limit = ANSWER_SECONDS
+
+    def wait(self, gen: PQGen[Waited], *words: Any, **named: Any) -> Waited:
+        """As psycopg's, which looks at ``gen`` ten times a second, within the limit."""
+        return super().wait(self._within_limit(gen), *words, **named)
+
+    def _within_limit(self, gen: PQGen[Waited]) -> PQGen[Waited]:
+        until = time.monotonic() + self.limit
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if time.monotonic() > until:
+                    self.close()
+                    raise psycopg.OperationalError(f"the server has not answered for {self.limit:.0f} s")
+                wanted = gen.send(ready)
+        except StopIteration as ended:
+            return ended.value  # type: ignore[no-any-return]
+
+
+def connect(address: StoreAddress) -> LimitedConnection:
     """An open connection; each statement is a transaction unless a block says otherwise. Raises StorageError."""
     with store_errors(address):
-        return psycopg.connect(autocommit=True, **address.parameters)
+        return LimitedConnection.connect(autocommit=True, **address.parameters)
 
 
 async def connect_async(address: StoreAddress) -> psycopg.AsyncConnection[tuple[Any, ...]]:

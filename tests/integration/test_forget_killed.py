@@ -21,7 +21,7 @@ from campaign.ledger.recovery import read_history
 from campaign.model import FeedbackEvent, FeedbackOutcome, Letter, Outcome, Verdict
 from campaign.pipeline.operate import manage
 from campaign.pipeline.operate.run_standing import run_standing
-from campaign.pipeline.start.choose_run import refuse_changed_plan
+from campaign.pipeline.start.past_runs import refuse_changed_plan
 from tests.support.forget_place import ADA, Place, named_in, relay
 
 KILLED = 9

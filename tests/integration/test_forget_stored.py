@@ -30,7 +30,7 @@ from campaign.model import FeedbackEvent, FeedbackOutcome
 from campaign.pipeline.find_run import find_run
 from campaign.pipeline.operate import manage
 from campaign.pipeline.operate.forget.remaining_traces import WAITS
-from campaign.pipeline.start.choose_run import refuse_changed_plan
+from campaign.pipeline.start.past_runs import refuse_changed_plan
 from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
 from campaign.pipeline.workers.forgotten import forget_stored, stored_erasure
 from campaign.system.postgres import StoreAddress, connect, store_address

@@ -1,7 +1,8 @@
 """Holding an edition in the store: one command at a time makes, closes or changes its runs.
 
 A lease says who holds it and until when; a random token decides. Whoever commits a change checks its token in the same
-transaction, so a holder that was frozen past its lease changes nothing. A holder that has certainly ended, as a killed
+transaction, so a holder that was frozen past its lease changes nothing. A lease that is over stays over, as workers may
+have leased shards since. A holder that has certainly ended, as a killed
 command of this machine, is replaced before its lease is over: by that token, so only one command does it.
 """
 
@@ -14,12 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
 from campaign.errors import StorageError, UnfinishedError
-from campaign.system.postgres import StoreAddress, connect, store_errors
+from campaign.system.postgres import LimitedConnection, StoreAddress, connect, store_errors
 from campaign.system.process_name import has_ended, placed_name, process_name, short_name
 
 #: Seconds that a lease lasts, and between two renewals.
@@ -35,7 +36,7 @@ SELECT holder, token, greatest(extract(epoch FROM until)::float8 - extract(epoch
 FROM campaign.edition ORDER BY edition FOR UPDATE
 """
 
-StoreConnection = psycopg.Connection[tuple[Any, ...]]
+StoreConnection = LimitedConnection
 
 
 def new_token() -> int:
@@ -87,12 +88,13 @@ class EditionLease:
     def confirm(self, connection: StoreConnection) -> None:
         """Check, inside a transaction, that this process still holds the edition; nobody takes it until the commit."""
         found = connection.execute(
-            "SELECT FROM campaign.edition WHERE edition = %s AND token = %s FOR UPDATE", (self.edition, self.token)
+            "SELECT FROM campaign.edition WHERE edition = %s AND token = %s AND until > clock_timestamp() FOR UPDATE",
+            (self.edition, self.token),
         ).fetchone()
         if found is None:
             raise UnfinishedError(
-                "This process was away for so long that another one took over its edition, so it changes nothing.",
-                next_step="run the same command again; it continues where the other one is",
+                "This process was away for so long that others may have gone on, so nothing is changed.",
+                next_step="run the same command again; it continues where they are",
             )
 
     def release(self, connection: StoreConnection) -> None:
@@ -112,7 +114,7 @@ class EditionLease:
                 connection = connection or connect(self._address)
                 connection.execute(
                     "UPDATE campaign.edition SET until = clock_timestamp() + make_interval(secs => %s) "
-                    "WHERE edition = ANY(%s) AND token = %s",
+                    "WHERE edition = ANY(%s) AND token = %s AND until > clock_timestamp()",
                     (LEASE_SECONDS, self._all, self.token),
                 )
             except (psycopg.Error, StorageError):
@@ -151,6 +153,24 @@ def hold_edition(
     finally:
         with store_errors(address):
             lease.release(connection)
+
+
+def refuse_new_editions(connection: StoreConnection, lease: EditionLease | None) -> None:
+    """Raise UnfinishedError for an edition that ``lease``, of every edition, does not hold.
+
+    None is added until the end of the transaction.
+    """
+    connection.execute("LOCK TABLE campaign.edition IN SHARE ROW EXCLUSIVE MODE")
+    held = [one.edition for one in lease.editions] if lease else []
+    others = connection.execute(
+        "SELECT name, label FROM campaign.edition WHERE edition <> ALL(%s) ORDER BY edition", (held,)
+    ).fetchall()
+    if others:
+        raise UnfinishedError(
+            "Another command has begun an edition meanwhile.",
+            evidence=[" ".join(filter(None, row)) for row in others],
+            next_step="run the same command again when that one is through",
+        )
 
 
 @contextmanager

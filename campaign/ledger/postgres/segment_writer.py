@@ -16,8 +16,9 @@ from typing import Any
 
 import psycopg
 
-from campaign.errors import CampaignError, DamageError, StorageError
+from campaign.errors import CampaignError, StorageError
 from campaign.ledger.postgres.segments import StoredShard, pack
+from campaign.ledger.postgres.session_connection import StoreLostError, refuse_forgetful
 from campaign.system.postgres import STATEMENT_SECONDS, StoreAddress, connect_async
 
 #: Seconds that letters wait for others, so that one statement serves many; and verdicts, while no intent waits.
@@ -37,10 +38,6 @@ class LeaseLostError(StorageError):
     """Another worker has ``shard``, which this process held. What this one knows goes to it as late testimony."""
 
     shard = 0
-
-
-class StoreLostError(DamageError):
-    """The store does not have what it had confirmed: somebody may be served twice, so nothing more is sent."""
 
 
 class ShardLines:
@@ -92,8 +89,8 @@ class ShardLines:
 class SegmentWriter:
     """One per worker: its connection, and the batches. ``run`` is to be a task for as long as anything is appended."""
 
-    def __init__(self, address: StoreAddress, clock: Callable[[], float] = time.monotonic) -> None:
-        self._address, self._clock = address, clock
+    def __init__(self, address: StoreAddress, run: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._address, self._run, self._clock = address, run, clock
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._shards: list[ShardLines] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -149,6 +146,9 @@ class SegmentWriter:
             except CampaignError as error:
                 self._refuse(batch, error)
                 return
+            except asyncio.CancelledError:
+                self._waiting = [*batch, *self._waiting]  # for `fail`, which tells them why
+                raise
             for future in batch:
                 if not future.done():
                     future.set_result(None)
@@ -172,7 +172,7 @@ class SegmentWriter:
             began = self._clock()
             try:
                 await self._append(shard, lines)
-            except CampaignError:
+            except (CampaignError, asyncio.CancelledError):
                 shard.lose(lines)
                 raise
             self.took = self._clock() - began
@@ -221,6 +221,7 @@ class SegmentWriter:
     async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None:
             self._connection = await connect_async(self._address)
+            await refuse_forgetful(self._connection, self._run)
             self._connection.add_notice_handler(self._notice)
         return self._connection
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 
-from campaign.errors import StorageError
+from campaign.errors import DamageError, StorageError
+from campaign.ledger.postgres.runs.check_in import SERVER, failed_over
 from campaign.system.postgres import STATEMENT_SECONDS, StoreAddress, connect_async
 
 
@@ -17,11 +18,29 @@ class StoreAwayError(StorageError):
     """The store does not answer now; it may be asked again."""
 
 
+class StoreLostError(DamageError):
+    """The store does not have what it had confirmed: somebody may be served twice, so nothing more is sent."""
+
+
+async def refuse_forgetful(connection: psycopg.AsyncConnection[tuple[Any, ...]], run: int) -> None:
+    """Raise StoreLostError if the server is one that may lack what had been confirmed of the run."""
+    row = await (
+        await connection.execute(f"SELECT server, {SERVER} FROM campaign.run WHERE run = %s", (run,))  # noqa: S608
+    ).fetchone()
+    if row and failed_over(*row):
+        await connection.close()
+        raise StoreLostError(
+            "The store is another server, or has failed over, and what it had confirmed may be missing in it.",
+            evidence=f"the run began on {row[0]}, and this is {row[1]}",
+            next_step="bring the old server back, or see who may be in doubt: campaign repair FILE --dry-run",
+        )
+
+
 class SessionConnection:
     """Opens itself again when it was lost. Methods raise StoreAwayError, and psycopg's UniqueViolation."""
 
-    def __init__(self, address: StoreAddress) -> None:
-        self._address = address
+    def __init__(self, address: StoreAddress, run: int) -> None:
+        self._address, self._run = address, run
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._turn = asyncio.Lock()
 
@@ -62,6 +81,7 @@ class SessionConnection:
     async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             self._connection = await connect_async(self._address)
+            await refuse_forgetful(self._connection, self._run)
         return self._connection
 
     async def close(self) -> None:

@@ -49,10 +49,17 @@ WHERE s.run = free.run AND s.shard = free.shard
 RETURNING s.shard, s.first, s.beyond, free.canary, extract(epoch FROM clock_timestamp())::float8,
     (SELECT extract(epoch FROM lease)::float8 FROM campaign.meta)
 """
+#: A first segment of a new holder, if the shard has not been taken from it since.
+_TAKE_OVER = """
+INSERT INTO campaign.segment (run, shard, seq, token, data)
+SELECT s.run, s.shard, %(seq)s, s.token, %(data)s FROM campaign.shard s
+WHERE s.run = %(run)s AND s.shard = %(shard)s AND s.token = %(token)s FOR SHARE
+RETURNING seq
+"""
 _RENEW = """
 UPDATE campaign.shard s SET until = clock_timestamp() + (SELECT lease FROM campaign.meta), tally = mine.tally::bigint[]
 FROM unnest(%(shards)s::int[], %(tokens)s::bigint[], %(tallies)s::text[]) mine (shard, token, tally)
-WHERE s.run = %(run)s AND s.shard = mine.shard AND s.token = mine.token RETURNING s.shard
+WHERE s.run = %(run)s AND s.shard = mine.shard AND s.token = mine.token AND s.holder IS NOT NULL RETURNING s.shard
 """
 _BEAT = """
 INSERT INTO campaign.worker (name, run, rate, waiting, append_ms)
@@ -126,11 +133,11 @@ class WorkerSession:
         activity: Callable[[], tuple[int, str]] = lambda: (0, ""),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = SessionConnection(address)
+        self._store = SessionConnection(address, run)
         self._run, self._opened, self._me = run, opened, me
         self._history, self._resend, self._activity, self._clock = history, resend, activity, clock
         self._told: tuple[float, int] | None = None
-        self.writer = SegmentWriter(address, clock)
+        self.writer = SegmentWriter(address, run, clock)
         self._held: dict[int, StoreShard] = {}
         self._left: list[StoreShard] = []
         self._passes, self._lease_seconds = 0, 0.0
@@ -150,6 +157,8 @@ class WorkerSession:
             canary = CanaryMembers(size, self._opened.recipients) if size else None
             self.canary_is_out = canary is not None
             journal = await self._take_over(StoredShard(self._run, shard, first, beyond), token, now)
+            if journal is None:
+                continue
             self._passes += 1
             lease = journal.lease(self._passes, resend=self._resend, canary=canary)
             lines = self.writer.open(journal.span, token, journal.seq, asked + self._lease_seconds)
@@ -216,8 +225,10 @@ class WorkerSession:
                 task.cancel()
             done = await asyncio.gather(*tasks, return_exceptions=True)
         broken = next((one for one in done if isinstance(one, Exception)), None)
-        unforeseen = InternalError(f"The store could not be written to: {broken!r}.") if broken else None
-        self.failure = self.failure or self.writer.failure or unforeseen
+        self.failure = self.failure or self.writer.failure
+        if broken and not self.failure:
+            unforeseen = InternalError(f"The store could not be written to: {broken!r}.")
+            self.failure = broken if isinstance(broken, CampaignError) else unforeseen
         if self.failure:
             self.writer.fail(self.failure)
 
@@ -240,8 +251,11 @@ class WorkerSession:
             await self._store.execute("DELETE FROM campaign.worker WHERE name = %s", (self._me,))
         await self._store.close()
 
-    async def _take_over(self, span: StoredShard, token: int, now: float) -> ShardJournal:
-        """Read a shard's journal, and append to it as the new holder; from then on no earlier holder can."""
+    async def _take_over(self, span: StoredShard, token: int, now: float) -> ShardJournal | None:
+        """Read a shard's journal, and append to it as the new holder; from then on no earlier holder can.
+
+        None if the shard has been taken from this worker meanwhile.
+        """
         while True:
             rows = await self._store.all(
                 "SELECT seq, token, data FROM campaign.segment WHERE run = %s AND shard = %s ORDER BY seq",
@@ -255,10 +269,9 @@ class WorkerSession:
             lines = journal.interrupted(now) + journal.testify([(one[1], one[2]) for one in late]) + journal.leased(now)
             journal.seq += 1
             try:
-                await self._store.execute(
-                    "INSERT INTO campaign.segment (run, shard, seq, token, data) VALUES (%s, %s, %s, %s, %s)",
-                    (span.run, span.shard, journal.seq, token, pack(lines)),
-                )
+                values = {"run": span.run, "shard": span.shard, "seq": journal.seq, "token": token, "data": pack(lines)}
+                if await self._store.one(_TAKE_OVER, values) is None:
+                    return None
             except psycopg.errors.UniqueViolation:
                 continue  # the earlier holder wrote meanwhile
             if late:

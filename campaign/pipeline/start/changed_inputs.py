@@ -6,10 +6,9 @@ from campaign.pipeline.command_context import Job, Options
 from campaign.pipeline.serve.open_run import OpenRun
 from campaign.pipeline.start.choose_run import (
     ChosenRun,
-    refuse_changed_plan,
     refuse_changes,
 )
-from campaign.pipeline.start.past_runs import fingerprints
+from campaign.pipeline.start.past_runs import fingerprints, refuse_changed_plan
 
 
 def refuse_changed_inputs(job: Job, options: Options, chosen: ChosenRun) -> None:

@@ -23,7 +23,6 @@ from campaign.audience.sources.source_factory import template_columns
 from campaign.compose.composer import FIRST_RENDERING, WAY_OF_RENDERING, Composer
 from campaign.errors import ConfigError, UnfinishedError
 from campaign.ledger import checkpoint, recovery, run_folder
-from campaign.ledger.forget_recipient import replacing_was_interrupted
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.state.run_state import RunState
 from campaign.model import Books, Recipient
@@ -261,25 +260,6 @@ def sample(plan: Plan) -> Iterator[Recipient]:
     wanted = set(range(min(FIRST_ROWS, plan.size)))
     wanted.update(range(0, plan.size, max(plan.size // SPREAD_ROWS, 1)))
     return map(plan.recipient, sorted(wanted))
-
-
-def refuse_changed_plan(run: Path, history: RunState, plan: Plan) -> None:
-    """Raise ConfigError if the plan changed, even with ``--accept-changes``: the journal refers to its numbers.
-
-    Raises UnfinishedError if `campaign forget` was killed while it replaced the plan.
-    """
-    if plan.sha256() != history.opened.plan:
-        if replacing_was_interrupted(run):
-            raise UnfinishedError(
-                "A campaign forget was ended while it erased somebody from this run, so nothing is sent yet.",
-                evidence=str(run),
-                next_step="run the same campaign forget again; it completes what it began",
-            )
-        raise ConfigError(
-            "The frozen plan of this run was changed, so nothing is sent.",
-            evidence=str(run / run_folder.PLAN),
-            next_step="restore it from a backup; the journal knows recipients by their number in it",
-        )
 
 
 def refuse_changes(history: RunState, current: Mapping[str, str], again: str, run: Path) -> None:

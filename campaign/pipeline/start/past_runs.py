@@ -13,11 +13,15 @@ from pathlib import Path
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.compose.composer import Composer
+from campaign.errors import ConfigError, UnfinishedError
 from campaign.ledger import recovery, run_folder
+from campaign.ledger.forget_recipient import replacing_was_interrupted
 from campaign.ledger.journal.journal_records import IN_MAILBOX, REHEARSAL
+from campaign.ledger.postgres.runs.copy_mark import is_copy
 from campaign.ledger.state.run_state import RunState
 from campaign.pipeline.command_context import Job
 from campaign.report.live.console import path_text
+from campaign.report.printed_commands import command_text
 
 
 def opened_runs(job: Job) -> list[Path]:
@@ -49,11 +53,37 @@ def newest(job: Job, *, rehearsal: bool | None = None) -> tuple[Path | None, Run
 
 
 def served(job: Job, generation: int) -> Iterator[tuple[RunState, Plan]]:
-    """Every opened run of this edition and generation that counts for this command, with its plan."""
+    """Every opened run of this edition and generation that counts for this command, with its plan.
+
+    Raises as `refuse_changed_plan`: a plan that was changed does not say who was served.
+    """
     for run in reversed(opened_runs(job)):
         history = recovery.read_history(run)
         if history.opened.generation == generation and (job.rehearsal or not history.rehearsal):
-            yield history, Plan.open(run / run_folder.PLAN)
+            plan = Plan.open(run / run_folder.PLAN)
+            refuse_changed_plan(run, history, plan)
+            yield history, plan
+
+
+def refuse_changed_plan(run: Path, history: RunState, plan: Plan) -> None:
+    """Raise ConfigError if the plan changed, even with ``--accept-changes``: the journal refers to its numbers.
+
+    Raises UnfinishedError if `campaign forget` was killed while it replaced the plan.
+    """
+    if plan.sha256() != history.opened.plan:
+        if replacing_was_interrupted(run):
+            raise UnfinishedError(
+                "A campaign forget was ended while it erased somebody from this run, so nothing is sent yet.",
+                evidence=str(run),
+                next_step="run the same campaign forget again; it completes what it began",
+            )
+        raise ConfigError(
+            "The frozen plan of this run was changed, so nothing is sent.",
+            evidence=str(run / run_folder.PLAN),
+            next_step=f"fetch it from the store again: {command_text('repair', path_text(run))}"
+            if is_copy(run)
+            else "restore it from a backup; the journal knows recipients by their number in it",
+        )
 
 
 def current_generation(job: Job) -> int:

@@ -127,7 +127,8 @@ class StoreSender:
             self._heed(await self._session.standing())
             if now - self._counted >= TALLY_SECONDS:
                 self._counted = now
-                await self.count()
+                with contextlib.suppress(CampaignError):  # a session that has failed is for `serve_shards` to tell
+                    await self.count()
 
     async def count(self) -> None:
         """Take the progress of the whole run into the counts on the screen."""

@@ -25,12 +25,11 @@ from campaign.pipeline.start.choose_run import (
     choose,
     continues,
     next_generation,
-    refuse_changed_plan,
     refuse_changes,
     sample,
 )
 from campaign.pipeline.start.nothing_to_retry import nothing_to_retry
-from campaign.pipeline.start.past_runs import fingerprints, newest
+from campaign.pipeline.start.past_runs import fingerprints, newest, refuse_changed_plan
 
 V = Verdict
 AGAIN = "campaign send gazette.toml"

@@ -7,6 +7,7 @@ all editions, and does everything in one transaction.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -101,6 +102,7 @@ def clear_dead_rows(connection: StoreConnection) -> str:
     """Have PostgreSQL remove the rows of before from its tables; returns what it said if it refused."""
     try:
         connection.execute("SET statement_timeout = 0")
+        connection.limit = math.inf
         connection.execute("VACUUM campaign.file, campaign.segment, campaign.late, campaign.feedback_event")
     except psycopg.Error as error:
         return " ".join(str(error).split()) or type(error).__name__

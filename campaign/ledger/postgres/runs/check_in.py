@@ -8,7 +8,7 @@ was frozen can add to it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +29,11 @@ from campaign.ledger.state.run_state import RunState
 
 #: Recipients of a shard at most and at least; a run has about so many shards in between.
 LARGEST_SHARD, SMALLEST_SHARD, SHARDS = 5_000, 100, 64
+#: An expression: which database cluster this is, on which timeline, and whether its commits wait for a standby.
+SERVER = (
+    "(SELECT system_identifier FROM pg_control_system()) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) "
+    "|| '/' || CASE current_setting('synchronous_standby_names') WHEN '' THEN 'alone' ELSE 'synchronous' END"
+)
 #: Octets of a file in one row of the store.
 PART = 1 << 22
 #: How many recipients of a run that comes from its folder go first, by the folder and its state.
@@ -61,6 +66,11 @@ def shard_size(recipients: int) -> int:
 def check_out(connection: StoreConnection, lease: EditionLease) -> None:
     """Take over all shards of the edition's runs. Raises WorkersError if a worker holds one."""
     refuse_held(connection, lease)
+    connection.execute(  # a worker that was frozen before its first append cannot take over, either
+        "UPDATE campaign.shard s SET holder = NULL, token = 0, until = '-infinity' FROM campaign.run r "
+        "WHERE r.run = s.run AND r.edition = %s AND s.until < clock_timestamp() AND NOT s.done AND s.token <> 0",
+        (lease.edition,),
+    )
     rows = connection.execute(
         "SELECT s.run, s.shard, s.first, s.beyond FROM campaign.shard s JOIN campaign.run r USING (run) "
         "WHERE r.edition = %s AND s.shard > 0 AND EXISTS (SELECT FROM campaign.segment g "
@@ -84,6 +94,15 @@ def refuse_held(connection: StoreConnection, lease: EditionLease) -> None:
             "Workers are serving this run.",
             evidence=[str(row[0]) for row in held],
             next_step="campaign stop RUN ends them in good order; then the same command again",
+        )
+
+
+def refuse_stale(connection: StoreConnection, copies: Iterable[RunCopy]) -> None:
+    """Raise UnfinishedError if anything was appended to a run since its copy was made."""
+    if any(last_segment(connection, copy.run) != (copy.segment, copy.segments) for copy in copies):
+        raise UnfinishedError(
+            "A run has gone on while this command worked on its copy, so nothing is changed.",
+            next_step="run the same command again; it continues where the run is",
         )
 
 
@@ -127,6 +146,9 @@ def add_changes(
     A rehearsal, which only a move brings here, is never open to be served.
     """
     changed: dict[Path, RunCopy] = {}
+    connection.execute("SET LOCAL statement_timeout = 0")  # a plan of many millions takes its time
+    refuse_held(connection, lease)
+    refuse_stale(connection, copies.values())
     for run in run_folder.runs(folder):
         journal, before = run / journal_reader.NAME, copies.get(run.name)
         if not run_folder.has_journal(run) or (before is None and (run / COPY).exists()):
@@ -260,12 +282,8 @@ def _set_shards(connection: StoreConnection, run: int, history: RunState, *, res
 
 
 def server_identity(connection: StoreConnection) -> str:
-    """Which database cluster this is, on which timeline, and whether its commits wait for a standby."""
-    row = connection.execute(
-        "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || "
-        "left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || "
-        "CASE current_setting('synchronous_standby_names') WHEN '' THEN 'alone' ELSE 'synchronous' END"
-    ).fetchone()
+    """What `SERVER` is."""
+    row = connection.execute(f"SELECT {SERVER}").fetchone()
     return str(row[0]) if row else ""
 
 

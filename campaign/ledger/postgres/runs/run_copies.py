@@ -113,6 +113,14 @@ def refresh_copy(connection: StoreConnection, run: int, folder: Path, *, heeded:
     return note_copy(folder, RunCopy(run, *last, octets, erased))
 
 
+def renew_copy(connection: StoreConnection, run: int, folder: Path) -> RunCopy:
+    """Make the copy of a run anew, as the one that is here may be damaged. Raises StorageError."""
+    run_folder.make_folder(folder)
+    note_copy(folder, RunCopy(run, 0, 0, UNFINISHED, _erased(connection, run)))
+    fetch_files(connection, run, folder, anew=True)
+    return refresh_copy(connection, run, folder)
+
+
 def is_current_copy(connection: StoreConnection, run: Path) -> bool:
     """Whether a folder is a copy, with the plan that the store has now; its journal may lack what came later."""
     copy = copied(run)

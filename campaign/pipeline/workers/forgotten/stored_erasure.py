@@ -12,7 +12,7 @@ from shutil import rmtree
 
 from campaign.ledger import run_folder
 from campaign.ledger.forget_recipient import masked_record
-from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
+from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection, refuse_new_editions
 from campaign.ledger.postgres.forgotten.forgettings import record_forgetting, was_forgotten
 from campaign.ledger.postgres.forgotten.replace_stored import (
     hold_events,
@@ -22,7 +22,7 @@ from campaign.ledger.postgres.forgotten.replace_stored import (
     replace_files,
     replace_segments,
 )
-from campaign.ledger.postgres.runs.check_in import add_changes
+from campaign.ledger.postgres.runs.check_in import add_changes, refuse_stale
 from campaign.ledger.postgres.runs.copy_mark import COPY
 from campaign.ledger.postgres.runs.run_copies import RunCopy, fetch_files, refresh_copy
 from campaign.pipeline.operate.forget.erase_ledger import withdraw
@@ -92,11 +92,13 @@ class StoredErasure:
                 return False
             for held in lease.editions if lease else ():
                 held.confirm(self._connection)
+            refuse_stale(self._connection, self._copies.values())
             events = replace_events(self._connection, self._eraser(keep_hash=suppressed).erased)
             late = sum(self._mask_late(run) for run in self.runs)
             seals = seals_of(self._store.job, self._person.key_of(self._person.address))
             if events or late or self._changed or not was_forgotten(self._connection, seals):
                 self._put_back(lease, self._record(seals, suppressed=suppressed))
+            refuse_new_editions(self._connection, lease)
         self._count("events", events)
         self._count("journal records", late)
         return True

@@ -33,7 +33,7 @@ from campaign.model import Verdict
 from campaign.pipeline.collect.collect_lock import collecting
 from campaign.pipeline.command_context import Job, prepare
 from campaign.pipeline.serve.canary import stored_canary
-from campaign.pipeline.start.choose_run import refuse_changed_plan
+from campaign.pipeline.start.past_runs import refuse_changed_plan
 from campaign.pipeline.workers.campaign_store import needed_store, refuse_unsuited, store_of
 from campaign.pipeline.workers.feedback.shared_feedback import share_feedback
 from campaign.pipeline.workers.join_run import OpenStore, open_store

@@ -16,7 +16,7 @@ from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.runs.check_in import refuse_held
 from campaign.ledger.postgres.runs.copy_mark import campaign_file, mark_edition, refuse_other_ledgers
 from campaign.ledger.postgres.runs.move_in import stored_stamps
-from campaign.ledger.postgres.runs.run_copies import refresh_copy
+from campaign.ledger.postgres.runs.run_copies import renew_copy
 from campaign.ledger.postgres.runs.stored_files import damaged_files, put_files, refuse_lost_plan
 from campaign.ledger.postgres.runs.stored_runs import newest_stored
 from campaign.ledger.postgres.runs.stored_salvage import StoredSalvage, salvage_stored, save_stored
@@ -85,7 +85,7 @@ def _repair(store: OpenStore, run: int, folder: Path, *, dry_run: bool) -> Repai
 
         put_files(connection, lease, run, folder, files, keep)
         save_stored(connection, lease, found, keep)
-        refresh_copy(connection, run, folder)
+        renew_copy(connection, run, folder)
     return _outcome(folder, found, files)
 
 
