@@ -15,6 +15,7 @@ from campaign.config import load
 from campaign.errors import ConfigError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
+from campaign.ledger.postgres.runs.copy_mark import is_unmade
 from campaign.pipeline.command_context import prepare
 from campaign.report.live.console import path_text
 from campaign.system.user_name import user_name
@@ -77,6 +78,7 @@ def _closed(folder: Path) -> NoReturn:
 
 def _newest_below(place: Path) -> Path | None:
     found = [run.parent for run in place.rglob(journal_reader.NAME)] if place.is_dir() else []
+    found = [run for run in found if not is_unmade(run)]
     return max(found, key=run_folder.birth, default=None)
 
 

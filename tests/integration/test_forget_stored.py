@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -504,3 +505,24 @@ def test_who_is_known_to_the_other_machine_by_an_event_alone_is_erased_there(
         step += 1
     assert named_in(two.runs, "nobody@example.com") == []
     assert stored_names(connection, b"nobody@") == []
+
+
+def test_an_edition_that_another_machine_begins_meanwhile_is_not_missed(
+    machines: tuple[Machine, Machine], connection: StoreConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = machines
+    one.send()
+    commit = stored_erasure.StoredErasure.commit
+
+    def later(erasure: stored_erasure.StoredErasure, *words: Any, **named: Any) -> bool:
+        two.settings(head='edition = "next"\n')
+        two.send()
+        return commit(erasure, *words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored_erasure.StoredErasure, "commit", later)
+        with pytest.raises(UnfinishedError, match="begun an edition"):
+            one.forget()
+    assert stored_names(connection)
+    one.forget()
+    assert stored_names(connection) == []

@@ -9,6 +9,7 @@ below 10^19 keys, so a digest stands for its key. No key can be read back.
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -111,8 +112,18 @@ class KeySet:
         slices = [list(_by_part(high)) for high, _ in self._segments]
         for at in range(PARTS):
             found = [(high[cut[at]], low[cut[at]]) for (high, low), cut in zip(self._segments, slices, strict=True)]
-            self._parts[at : at + 1] = [_merged([*self._parts[at : at + 1], *found])]
+            high, low = _merged([*self._parts[at : at + 1], *found])
+            self._parts[at : at + 1] = [(_own_pages(high), _own_pages(low))]
         self._segments = []
+
+
+def _own_pages(words: Words) -> Words:
+    """A copy that the system has back as soon as it is dropped; malloc would keep arrays of this size for later."""
+    import numpy as np
+
+    copy = np.frombuffer(mmap.mmap(-1, max(words.nbytes, 1)), dtype=np.uint64, count=len(words))
+    copy[:] = words
+    return copy
 
 
 def _size(segments: Sequence[Segment]) -> int:

@@ -32,7 +32,7 @@ async def refuse_forgetful(connection: psycopg.AsyncConnection[tuple[Any, ...]],
         raise StoreLostError(
             "The store is another server, or has failed over, and what it had confirmed may be missing in it.",
             evidence=f"the run began on {row[0]}, and this is {row[1]}",
-            next_step="bring the old server back, or see who may be in doubt: campaign repair FILE --dry-run",
+            next_step="bring the old server back, or take stock as docs/scale.md says",
         )
 
 

@@ -247,7 +247,7 @@ class WorkerSession:
     async def close(self) -> None:
         """Close the connections."""
         await self.writer.close()
-        with suppress(StoreAwayError):
+        with suppress(CampaignError):
             await self._store.execute("DELETE FROM campaign.worker WHERE name = %s", (self._me,))
         await self._store.close()
 

@@ -178,7 +178,7 @@ class StoreSender:
         self._session = None
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-        with contextlib.suppress(StoreAwayError):
+        with contextlib.suppress(CampaignError):
             await session.testify()
         await session.close()
         history = self._ledger.history

@@ -63,6 +63,11 @@ def has_begun(run: Path) -> bool:
         return bool(journal.readline() and journal.readline())
 
 
+def is_unmade(run: Path) -> bool:
+    """Whether a run was made for a store that does not have it yet, or never will: it has served nobody."""
+    return (run.parent / MARK).exists() and not (run / COPY).exists() and not has_begun(run)
+
+
 def refuse_copies(folder: Path) -> None:
     """Raise ConfigError if this edition's runs are copies of a store's: only the store says who has been served."""
     if (folder / MARK).exists():
