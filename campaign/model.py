@@ -140,8 +140,7 @@ class Letter(NamedTuple):
     sound: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unrenderable:
+class Unrenderable(NamedTuple):
     """A row that cannot be rendered, and the reason in words for the owner of the list."""
 
     number: int

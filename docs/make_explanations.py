@@ -9,8 +9,9 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from campaign.explain.explanation import FILE, Explanation
 from campaign.explain.message_match import Fit, fit

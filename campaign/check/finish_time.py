@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.check.findings import Findings
 from campaign.config.delivery import DeliverySection
@@ -19,8 +20,7 @@ from campaign.report import formatting
 DAY = 86_400.0  #: seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """When a run begins (POSIX seconds), how long it takes at least (None: no limit), and the limits in words."""
 
     start: float

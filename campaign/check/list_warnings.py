@@ -10,8 +10,9 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
+
+import msgspec
 
 from campaign.model import Recipient
 
@@ -37,14 +38,13 @@ _TWICE = re.compile(f"[\xc2-\xdf][{_CONTINUATION}]|[\xe0-\xef][{_CONTINUATION}]{
 EXAMPLES = 5  #: kept of each kind
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(msgspec.Struct):
     """The result of a walk over a list. ``twice`` holds (line, column, text, what was meant)."""
 
-    domains: Counter[str] = field(default_factory=Counter)
+    domains: Counter[str] = msgspec.field(default_factory=Counter)
     international: int = 0
     twice_count: int = 0
-    twice: list[tuple[int, str, str, str]] = field(default_factory=list)
+    twice: list[tuple[int, str, str, str]] = msgspec.field(default_factory=list)
 
     def add(self, recipient: Recipient) -> None:
         """Add one recipient."""

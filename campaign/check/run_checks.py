@@ -12,8 +12,10 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.invalid_row_limit import invalid_rows, refuse_useless
@@ -38,8 +40,7 @@ from campaign.report.live.console import Console, path_text
 from campaign.report.telemetry.tracing import refuse_untraceable
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOptions:
+class CheckOptions(msgspec.Struct, frozen=True):
     """What to check besides the letters."""
 
     relay: bool = True
@@ -49,8 +50,7 @@ class CheckOptions:
     probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(msgspec.Struct, frozen=True):
     """The results of a check besides its findings.
 
     ``columns`` are the names that a template may use. ``kinds`` letters were read back in full, ``largest`` is the size

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import msgspec
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.check.findings import ROWS_SHOWN, Finding, Findings
@@ -20,8 +22,7 @@ from campaign.pipeline.start.choose_run import sample
 _MISSING = re.compile(r"(?P<place>\S.*:\d+): (?P<name>[^\W\d]\w*)(?: \((?P<hint>.*)\))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """A variable that no row has: its name, the places that use it, and a hint or ``""``."""
 
     name: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from campaign import __version__
 from campaign.cli.json_output import json_option, json_text
@@ -162,7 +163,9 @@ def for_programs(form: str, findings: Findings, digest: Digest, settings: Settin
         sarif = sarif_log(findings, settings, digest.rendered, __version__)
         yield json_text(sarif, sys.stdout.encoding, indent=2)
     else:
-        yield json_text({**findings.render_json(), "digest": asdict(digest)}, sys.stdout.encoding, indent=2)
+        yield json_text(
+            {**findings.render_json(), "digest": msgspec.to_builtins(digest)}, sys.stdout.encoding, indent=2
+        )
 
 
 def coloured(line: str) -> str:

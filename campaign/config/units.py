@@ -7,9 +7,9 @@ also has the JSON Schema of the written form, for editors; its keyword `x-form` 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from campaign.model import Mailbox
@@ -27,8 +27,7 @@ _CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,253}")
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """At most ``count`` letters in every sliding window of ``per`` seconds."""
 
     count: float
@@ -44,8 +43,7 @@ class Rate:
         return f"{self.count:g}/{units.get(self.per, f'{self.per:g}s')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Ramp:
+class Ramp(msgspec.Struct, frozen=True):
     """A linear rise from ``start`` to ``end`` in ``over`` seconds, and ``end`` from then on."""
 
     start: Rate

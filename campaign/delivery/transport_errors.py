@@ -6,7 +6,7 @@ relay refused is neither: it is an answer, `EnvelopeRefused`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from campaign.delivery.replies.classify import Stage
 from campaign.model import Reply
@@ -41,8 +41,7 @@ class ConnectFailed(Exception):  # noqa: N818 - it says what is, as `ConnectionL
         self.advice = advice
 
 
-@dataclass(frozen=True, slots=True)
-class EnvelopeRefused:
+class EnvelopeRefused(msgspec.Struct, frozen=True):
     """The relay refused the envelope: the refused command, and its reply."""
 
     stage: Stage

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec.structs import asdict
+
 FILE = Path(__file__).with_name("explanations.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """What ``name`` means and what to do about it. What does not apply to its ``kind`` is empty."""
 
     kind: str  #: finding, verdict, screened, exit code, message, symptom, section or key

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from campaign.model import FeedbackOutcome, Reply
 
 NO_REPLY = Reply(0, "", "")
 
 
-@dataclass(frozen=True, slots=True)
-class FeedbackNotice:
+class FeedbackNotice(msgspec.Struct, frozen=True):
     """One statement about one letter.
 
     ``outcome`` is ``None`` for a bounce: the reply rules decide what it means, from ``reply`` (code 0 and
@@ -24,7 +23,7 @@ class FeedbackNotice:
     """
 
     outcome: FeedbackOutcome | None
-    reply: Reply = field(default=NO_REPLY)
+    reply: Reply = msgspec.field(default=NO_REPLY)
     permanent: bool | None = None
     at: float = 0.0
     mta: str = ""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from campaign.feedback.feedback_notice import FeedbackNotice
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """One message, log line or event. ``id`` is the same each time it is read; ``receipt`` is for the source's use.
 
     ``notices`` may be empty if it says nothing relevant. A message about two recipients has two.
@@ -21,8 +21,7 @@ class Received:
     receipt: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Handled:
+class Handled(msgspec.Struct, frozen=True):
     """A received item whose events are durable. ``recognised``: it was about a letter of ours."""
 
     receipt: Any

@@ -8,9 +8,10 @@ names an address but no letter of ours can be forged, so it counts only if the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
+
+import msgspec
 
 from campaign.config.feedback import FeedbackSection
 from campaign.model import FeedbackEvent, FeedbackOutcome
@@ -42,8 +43,7 @@ class SuppressedFor(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
 
 
-@dataclass(frozen=True, slots=True)
-class SuppressionEntry:
+class SuppressionEntry(msgspec.Struct, frozen=True):
     """An address that gets no letters. ``since`` and ``until`` are POSIX seconds; ``None``: permanently.
 
     ``events`` are those that led to it, the deciding one last.
@@ -56,8 +56,7 @@ class SuppressionEntry:
     events: tuple[FeedbackEvent, ...]
 
 
-@dataclass(slots=True)
-class AddressRecord:
+class AddressRecord(msgspec.Struct):
     """The events about one address since its last release. Times are those of `happened`."""
 
     released: float = -inf

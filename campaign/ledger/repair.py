@@ -8,8 +8,9 @@ original is kept beside the repaired journal.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.journal.journal_file import JournalFile, write_whole
@@ -37,8 +38,7 @@ from campaign.model import Verdict
 REASON = "damaged lines of the journal may have been about this letter"
 
 
-@dataclass(slots=True)
-class Salvage:
+class Salvage(msgspec.Struct):
     """The result of a repair: sound lines, the numbers of lost ones (1-based), and who becomes in doubt.
 
     ``doubtful`` maps each of these to the Date that the letter had, so that it can be sent again with the same bytes.
@@ -47,11 +47,11 @@ class Salvage:
     ``lost_in_shards`` are those of journals that sending processes left, as ``FILE:LINE``.
     """
 
-    lines: list[bytes] = field(default_factory=list)
-    lost_lines: list[int] = field(default_factory=list)
-    lost_in_shards: list[str] = field(default_factory=list)
+    lines: list[bytes] = msgspec.field(default_factory=list)
+    lost_lines: list[int] = msgspec.field(default_factory=list)
+    lost_in_shards: list[str] = msgspec.field(default_factory=list)
     torn: bool = False
-    doubtful: dict[int, int] = field(default_factory=dict)
+    doubtful: dict[int, int] = msgspec.field(default_factory=dict)
     last_time: float = 0.0
 
     @property
@@ -60,8 +60,7 @@ class Salvage:
         return [*map(str, self.lost_lines), *self.lost_in_shards]
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(msgspec.Struct, frozen=True):
     """The outcome of a repair, or of a look before it: how many lines are sound, which are lost, who is in doubt.
 
     ``failed_over``: the run is in a store that failed over, so that more may be lost than can be seen.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 #: Refused requests that a network may send a minute, and that all may; what is above is answered 429.
 PER_NETWORK, IN_SUM = 60, 6000
@@ -15,8 +16,7 @@ MINUTE = 60.0
 LONG_TOKEN = 500
 
 
-@dataclass(slots=True)
-class _Bucket:
+class _Bucket(msgspec.Struct):
     left: float
     at: float
 

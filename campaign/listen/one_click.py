@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import email
 import email.policy
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from campaign.feedback.listened.listened_record import RESERVED_TOKEN, is_token
 
@@ -14,8 +15,7 @@ from campaign.feedback.listened.listened_record import RESERVED_TOKEN, is_token
 MOST_FIELDS, LONGEST_FORM = 20, 16 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class ClickAnswer:
+class ClickAnswer(msgspec.Struct, frozen=True):
     """``store``: the token is to be stored before the answer. ``state`` is what the page says."""
 
     status: int

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from campaign.audience.sources.kept_lists.https_list import keep_lists_in
 from campaign.config import Settings, load
 from campaign.config.campaign_secret import load_secret
@@ -31,8 +33,7 @@ if TYPE_CHECKING:  # loaded by the commands that use them
 NO_TRACE = "0" * 32
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """The options of the command line, which add to the campaign file for one command."""
 
     limit: int | None = None

@@ -15,10 +15,11 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from campaign.audience.plan.plan_reader import Plan, freeze
 from campaign.audience.screening.addresses import Refusal, parse_address
@@ -152,11 +153,10 @@ def composed(composer: Composer, recipient: Recipient) -> Letter:
     return letter
 
 
-@dataclass(slots=True)
-class Noted:
+class Noted(msgspec.Struct):
     """A recorder without a ledger: keeps the outcome of each test letter."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = msgspec.field(default_factory=list)
 
     def intent(self, letter: Letter, relay: str) -> None:
         """Nothing to record."""
@@ -166,8 +166,7 @@ class Noted:
         self.outcomes.append(outcome)
 
 
-@dataclass(frozen=True, slots=True)
-class TestLetters:
+class TestLetters(msgspec.Struct, frozen=True):
     """The outcome of each test letter with its row of the list, and the exit code."""
 
     __test__ = False  # not for pytest

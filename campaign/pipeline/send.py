@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from campaign.config import Settings
 from campaign.delivery.pacing.effective_rate import pace_of

@@ -7,7 +7,8 @@ tokens out of ``settings``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.model import Books, Value
 from campaign.report.feedback.feedback_facts import FeedbackFacts
@@ -19,8 +20,7 @@ RELAY_OPTION = "--relay"
 TIME_ZONE = "time zone"
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyTally:
+class ReplyTally(msgspec.Struct, frozen=True):
     """One kind of reply and how often it came.
 
     ``reason`` is the relay's text of one of them, untrusted; ``meaning`` and ``advice`` are ours, without a full stop.
@@ -35,8 +35,7 @@ class ReplyTally:
     meaning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineBucket:
+class TimelineBucket(msgspec.Struct, frozen=True):
     """What ended in the ``RunFacts.bucket_seconds`` from ``at`` (POSIX seconds). Empty buckets may be left out."""
 
     at: float
@@ -45,8 +44,7 @@ class TimelineBucket:
     rejected: int
 
 
-@dataclass(frozen=True, slots=True)
-class DoubtRow:
+class DoubtRow(msgspec.Struct, frozen=True):
     """A letter whose final dot was sent and whose reply was never recorded. ``at`` is POSIX seconds."""
 
     number: int
@@ -56,8 +54,7 @@ class DoubtRow:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class FailedRow:
+class FailedRow(msgspec.Struct, frozen=True):
     """One row for ``failed.csv``: ``values`` in the order of the source's columns, then its outcome."""
 
     values: Sequence[Value]
@@ -67,8 +64,7 @@ class FailedRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SampleLetter:
+class SampleLetter(msgspec.Struct, frozen=True):
     """The run's letter for a made-up recipient, with no value of a real one. ``html`` or ``text`` may be empty."""
 
     subject: str
@@ -77,8 +73,7 @@ class SampleLetter:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(msgspec.Struct, frozen=True):
     """Everything a report says about one run.
 
     ``started`` and ``ended`` are POSIX seconds; ``active`` is how many of the seconds between them a process served the
@@ -101,20 +96,20 @@ class RunFacts:
     ended: float
     books: Books
     verdicts: Mapping[str, int]
-    by_domain: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    by_domain: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict)
     by_reply: Sequence[ReplyTally] = ()
     timeline: Sequence[TimelineBucket] = ()
-    latency: Mapping[str, float] = field(default_factory=dict)
-    relays: Mapping[str, int] = field(default_factory=dict)
+    latency: Mapping[str, float] = msgspec.field(default_factory=dict)
+    relays: Mapping[str, int] = msgspec.field(default_factory=dict)
     passes: int = 1
-    settings: Mapping[str, str] = field(default_factory=dict)
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = msgspec.field(default_factory=dict)
+    fingerprints: Mapping[str, str] = msgspec.field(default_factory=dict)
     exit_code: int = 0
     in_doubt: Sequence[DoubtRow] = ()
     file: str = ""
     notes: Sequence[str] = ()
     trace_id: str = ""
-    latency_buckets: Mapping[float, int] = field(default_factory=dict)
+    latency_buckets: Mapping[float, int] = msgspec.field(default_factory=dict)
     latency_sum: float = 0.0
     bucket_seconds: float = 1.0
     dead: int = 0

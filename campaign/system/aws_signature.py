@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+import msgspec
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 
 
@@ -25,8 +27,7 @@ class AwsCredentials:
     session_token: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SigningScope:
+class SigningScope(msgspec.Struct, frozen=True):
     """The scope of a signature: a region such as ``eu-west-1``, and a service such as ``sqs``."""
 
     region: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from campaign.model import FeedbackOutcome
 from campaign.report.feedback.feedback_facts import BounceTally, FeedbackFacts, ProviderTally

@@ -9,12 +9,12 @@ import re
 import struct
 import threading
 import zlib
-from dataclasses import replace
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from campaign.model import Books
 from campaign.report.facts import DoubtRow, ReplyTally, RunFacts, TimelineBucket

@@ -11,10 +11,10 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from campaign.config import Settings, load
 from campaign.exit_codes import ExitCode

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from campaign.compose.mime.header_values import message_id
 from campaign.compose.tokens.recipient_token import RecipientTokens

@@ -75,7 +75,6 @@ DOORS = {
     "lxml": {"campaign.compose", "campaign.check.letters"},
     "markdown_it": {"campaign.compose.html.markdown_mjml"},
     "msal": {"campaign.delivery.credentials.microsoft"},
-    "msgspec": {"campaign.audience", "campaign.compose", "campaign.feedback", "campaign.ledger", "campaign.listen"},
     "numpy": {"campaign.audience"},
     "opentelemetry": {"campaign.report.telemetry.tracing"},
     "pandas": {"campaign.audience", "campaign.pipeline.operate.edition_stats"},

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from campaign.audience.encodings.encoding_candidates import escape_sequence_at, likeliest, telling_lines, wide
 from campaign.audience.sources.source_file import open_source_file
@@ -119,8 +120,7 @@ def explain(path: Path, compression: str, codec: str) -> InputError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
+class _Fault(msgspec.Struct, frozen=True):
     line: int
     column: int
     reason: str

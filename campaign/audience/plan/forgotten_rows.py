@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import msgspec
@@ -24,8 +23,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-@dataclass(slots=True)
-class PlanErasure:
+class PlanErasure(msgspec.Struct):
     """How many lines of a plan a rewriting changed.
 
     ``forgotten`` are lines of the person, ``masked`` lines of others whose values named the address, ``left`` those

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
@@ -35,8 +34,7 @@ RESTORE = "restore it from a backup: the journal knows recipients by their numbe
 _DECODE = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A complete plan on disk: ``size`` recipients, numbered from 0.
 
     ``types`` is aligned with ``columns``, the columns that a template sees; ``input_columns`` are all of the source's.

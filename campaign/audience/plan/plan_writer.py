@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
@@ -147,7 +146,7 @@ class PlanWriter:
         books = Books(read=self.read, further=self.further, planned=self.planned, **self.counts)
         if self.read + self.further != self.planned + sum(self.counts.values()):
             raise InternalError("The rows read are not those screened and planned.", evidence=repr(books))
-        self._plan.write(self._encoder.encode({"books": asdict(books)}) + b"\n")
+        self._plan.write(self._encoder.encode({"books": books}) + b"\n")
 
     def _chilled(self, values: Sequence[Value]) -> Sequence[Value]:
         encoded_value = list(values)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
@@ -49,8 +48,7 @@ class Address(msgspec.Struct, frozen=True, gc=False):
     smtputf8: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why a text is not an address, in words for the owner of the list."""
 
     reason: str

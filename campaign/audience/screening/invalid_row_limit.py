@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from textwrap import shorten
+
+import msgspec
 
 from campaign.audience.columns.local_dates_and_numbers import format_hint
 from campaign.audience.plan.plan_codec import SCREENED
@@ -31,16 +32,15 @@ MORE_THAN_AN_ADDRESS = re.compile(
 _TYPED = re.compile(r"column '(.+?)': ")
 
 
-@dataclass(slots=True)
-class InvalidRows:
+class InvalidRows(msgspec.Struct):
     """The invalid rows of a plan: the first lines, and for each kind of reason its count and first example.
 
     All unreadable cells of one typed column are one kind.
     """
 
-    lines: list[int] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
+    lines: list[int] = msgspec.field(default_factory=list)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    examples: dict[str, str] = msgspec.field(default_factory=dict)
 
     def add(self, line: int, detail: str) -> None:
         """Count one row."""

@@ -8,8 +8,9 @@ a later one a duplicate. `plan_writer.py` writes the results.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from campaign.audience.columns.column_types import CellError, Typing, base_type, text_cell
 from campaign.audience.screening.addresses import Refusal, address_key, parse_address
@@ -56,12 +57,11 @@ class ScreenedRow(NamedTuple):
     detail: str
 
 
-@dataclass(slots=True)
-class ScreenedChunk:
+class ScreenedChunk(msgspec.Struct):
     """The rows of one chunk, kept or set aside."""
 
-    kept: list[PlannedRow] = field(default_factory=list)
-    aside: list[ScreenedRow] = field(default_factory=list)
+    kept: list[PlannedRow] = msgspec.field(default_factory=list)
+    aside: list[ScreenedRow] = msgspec.field(default_factory=list)
 
 
 class Screener:

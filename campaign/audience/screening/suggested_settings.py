@@ -11,8 +11,9 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.columns.local_dates_and_numbers import BARE_KEY, stated_form
 from campaign.audience.columns.template_names import NamedSource, column_of
@@ -30,12 +31,11 @@ HEADER, SPLIT = "header_row", "split_addresses"
 _TYPED = re.compile(r"column '(.+?)': ")
 
 
-@dataclass(slots=True)
-class Faults:
+class Faults(msgspec.Struct):
     """What is wrong with the first rows: the first detail of each kind, and how many rows have it."""
 
-    details: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    details: dict[str, str] = msgspec.field(default_factory=dict)
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
     header_row: int = 0
 
     def add(self, detail: str) -> None:

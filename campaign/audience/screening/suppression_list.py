@@ -11,10 +11,11 @@ import csv
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from campaign.audience.encodings.text_decoding import blocks, choose_codec, explain
 from campaign.audience.screening.addresses import BLANKS, Address, address_key, domain_key, parse_address
@@ -49,15 +50,14 @@ _BARE_DOMAIN = re.compile(r"[^\s@<>,;]+\.[^\s@<>,;]+")
 _INNER = re.compile(r"<([^<>]+)>")
 
 
-@dataclass(slots=True)
-class _List:
+class _List(msgspec.Struct):
     """One list: its name, its entries by kind, and their reasons if they differ from the name."""
 
     name: str
-    keys: KeySet = field(default_factory=KeySet)
-    sha256: KeySet = field(default_factory=KeySet)
-    md5: KeySet = field(default_factory=KeySet)
-    domains: set[str] = field(default_factory=set)
+    keys: KeySet = msgspec.field(default_factory=KeySet)
+    sha256: KeySet = msgspec.field(default_factory=KeySet)
+    md5: KeySet = msgspec.field(default_factory=KeySet)
+    domains: set[str] = msgspec.field(default_factory=set)
     why: str = ""
 
     def __len__(self) -> int:

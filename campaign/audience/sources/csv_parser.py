@@ -11,9 +11,10 @@ import csv
 import io
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import repeat
 from operator import contains
+
+import msgspec
 
 from campaign.audience.encodings.text_decoding import BLOCK
 from campaign.audience.sources.row_chunks import CHUNK_ROWS, BadRow, Chunk
@@ -26,8 +27,7 @@ REREAD_LIMIT = 5_000_000
 OPEN = "a quote opens here and never closes"
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True):
     """How the fields of a line are separated and quoted."""
 
     delimiter: str = ","
@@ -66,8 +66,7 @@ def _lines(text: str) -> list[str]:
     return io.StringIO(text, newline="").readlines()
 
 
-@dataclass(slots=True)
-class LineBuffer:
+class LineBuffer(msgspec.Struct):
     """Lines with a position that can be moved back; `csv.reader` starts afresh after each record or error."""
 
     lines: list[str]
@@ -83,14 +82,13 @@ class LineBuffer:
         return self.lines[self.at - 1]
 
 
-@dataclass(slots=True)
-class RecordReader:
+class RecordReader(msgspec.Struct):
     """Splits numbered lines into records of ``width`` fields. Keeps the lines of an unfinished record between calls."""
 
     dialect: Dialect
     width: int
     name: str
-    _waiting: list[str] = field(default_factory=list)
+    _waiting: list[str] = msgspec.field(default_factory=list)
     _reread: int = 0
 
     def cut(self, first: int, lines: list[str], final: bool) -> Iterator[Chunk]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.columns.template_names import named_columns
 from campaign.audience.encodings.text_decoding import blocks, choose_codec, explain
@@ -27,8 +28,7 @@ PREFIX = 4096
 DELIMITERS = ",;\t|"
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
+class _Body(msgspec.Struct, frozen=True):
     """The lines after the header, and the number of the first."""
 
     first: int

@@ -9,9 +9,10 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from campaign.audience.sources.row_chunks import Chunk, Source
 from campaign.audience.sources.source_file import bare_suffix, identity, open_source_file

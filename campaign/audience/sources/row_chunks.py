@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from campaign.model import Value
 
@@ -15,8 +16,7 @@ CHUNK_ROWS = 10_000
 HEADER_ROWS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
+class BadRow(msgspec.Struct, frozen=True):
     """A record that cannot be split into columns: its line, the reason, and its raw beginning."""
 
     line: int
@@ -45,16 +45,15 @@ class RowPlace(int):
         return str(self)
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(msgspec.Struct):
     """At most `CHUNK_ROWS` rows, aligned with the source's columns, and the 1-based line each began on.
 
     ``further`` counts the rows that are not the source's own: they stand for the further addresses of a cell.
     """
 
-    rows: list[Sequence[Value]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    bad: list[BadRow] = field(default_factory=list)
+    rows: list[Sequence[Value]] = msgspec.field(default_factory=list)
+    lines: list[int] = msgspec.field(default_factory=list)
+    bad: list[BadRow] = msgspec.field(default_factory=list)
     further: int = 0
 
 

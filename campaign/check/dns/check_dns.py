@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.audience.screening.addresses import domain_key
 from campaign.check.config_checks import domain_of
@@ -20,16 +21,14 @@ from campaign.report.live.console import Console
 from campaign.report.live.step_progress import StepProgress
 
 
-@dataclass(frozen=True, slots=True)
-class DnsWishes:
+class DnsWishes(msgspec.Struct, frozen=True):
     """``resolver``: a DNS server as (host, port), None for this machine's. ``addresses``: letters leave from there."""
 
     resolver: tuple[str, int] | None = None
     addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DnsDigest:
+class DnsDigest(msgspec.Struct, frozen=True):
     """Figures on the list's domains: how many there are and answered, letters to dead ones, letters by provider."""
 
     domains: int

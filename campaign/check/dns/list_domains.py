@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.check.dns.resolver import ConcurrentNames, NoSuchName, Unanswered
 from campaign.check.findings import ROWS_SHOWN, Finding, Findings
@@ -22,17 +23,16 @@ NAMED = 20  #: dead domains that have a finding of their own; the others share o
 SAMPLES = 3
 
 
-@dataclass(slots=True)
-class DomainLookups:
+class DomainLookups(msgspec.Struct):
     """The DNS answers. ``servers``: a domain's mail servers, best first; itself if it has only an address.
 
     ``dead``: domains that accept no mail, each with the reason. ``unanswered``: queried without an answer.
     """
 
     total: int = 0
-    servers: dict[str, list[str]] = field(default_factory=dict)
-    dead: dict[str, str] = field(default_factory=dict)
-    unanswered: list[str] = field(default_factory=list)
+    servers: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    dead: dict[str, str] = msgspec.field(default_factory=dict)
+    unanswered: list[str] = msgspec.field(default_factory=list)
 
     @property
     def answered(self) -> int:

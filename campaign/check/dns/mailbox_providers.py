@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+
+import msgspec
 
 from campaign.check.dns.list_domains import DomainLookups
 from campaign.delivery.pacing.domain_groups import SHIPPED
@@ -14,8 +15,7 @@ from campaign.delivery.pacing.domain_groups import SHIPPED
 OTHERS, UNKNOWN = "others", "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxProvider:
+class MailboxProvider(msgspec.Struct, frozen=True):
     """A provider, by its mail servers. ``demands``: findings that are errors ``above`` so many letters a day."""
 
     title: str
@@ -25,8 +25,7 @@ class MailboxProvider:
     demands: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Volume:
+class Volume(msgspec.Struct):
     """One provider's volume: letters of the whole run, and of its first 24 hours, and the number of domains."""
 
     domains: int = 0

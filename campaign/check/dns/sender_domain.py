@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from campaign.check.dns import spf
 from campaign.check.dns.dmarc import dmarc_remarks, tags
@@ -19,8 +20,7 @@ from campaign.check.dns.resolver import Names, Unanswered
 from campaign.config.compose import DkimSection
 
 
-@dataclass(frozen=True, slots=True)
-class Senders:
+class Senders(msgspec.Struct, frozen=True):
     """The domains that a campaign sends as. ``sender``: domain of From. ``envelope``: domain of the return path.
 
     ``keys``: our own DKIM keys; ``base``: what their files are relative to. ``addresses``: the IP addresses the letters

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.check.dns.remarks import Remark
 from campaign.check.dns.resolver import Names, Unanswered
@@ -19,15 +20,14 @@ MOST_DEPTH = 20
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(slots=True)
-class SpfResult:
+class SpfResult(msgspec.Struct):
     """The result of a walk. ``allowed``: networks with the qualifier of their term. ``end``: qualifier of ``all``."""
 
     lookups: int = 0
     void: int = 0
-    allowed: list[tuple[str, Network]] = field(default_factory=list)
+    allowed: list[tuple[str, Network]] = msgspec.field(default_factory=list)
     end: str = ""
-    broken: list[str] = field(default_factory=list)
+    broken: list[str] = msgspec.field(default_factory=list)
 
 
 def remarks(names: Names, domain: str, addresses: Sequence[str] = ()) -> list[Remark]:

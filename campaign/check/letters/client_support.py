@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from campaign.compose.html.html_parser import parse_html
 
@@ -37,8 +38,7 @@ _GRADIENT = re.compile(r"gradient\(|url\(")
 _EMPTY_WITHOUT = frozenset({"video", "audio", "object", "picture"})  # elements that may hold a fallback
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(msgspec.Struct, frozen=True):
     """A feature of HTML or CSS, the readers that ignore it, and what to do instead."""
 
     title: str

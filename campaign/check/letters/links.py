@@ -16,9 +16,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import quote, urljoin, urlsplit
+
+import msgspec
 
 from campaign.check.findings import Findings
 
@@ -34,8 +35,7 @@ _TRY_GET = frozenset({400, 403, 404, 405, 406, 409, 410, 429, 500, 501, 503})
 _THERE = frozenset({401, 403, 405, 406, 407, 418, 429, 451})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The result for one link: no ``code`` if it is sound, ``why`` in words, ``host`` if it did not answer."""
 
     link: str

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.check.config_checks import check_survey, domain_of
@@ -40,8 +41,7 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _UNDEFINED = re.compile(r"'([^']+)' is undefined")
 
 
-@dataclass(slots=True)
-class Looked:
+class Looked(msgspec.Struct):
     """The results of a walk over all letters, besides findings."""
 
     rendered: int = 0
@@ -49,11 +49,11 @@ class Looked:
     unseen: int = 0
     largest: int = 0
     largest_row: int | None = None
-    samples: list[Letter] = field(default_factory=list)
-    links: dict[str, None] = field(default_factory=dict)
-    survey: Survey = field(default_factory=Survey)
-    international: list[int] = field(default_factory=list)
-    lines: dict[str, list[int]] = field(default_factory=dict)
+    samples: list[Letter] = msgspec.field(default_factory=list)
+    links: dict[str, None] = msgspec.field(default_factory=dict)
+    survey: Survey = msgspec.field(default_factory=Survey)
+    international: list[int] = msgspec.field(default_factory=list)
+    lines: dict[str, list[int]] = msgspec.field(default_factory=dict)
 
 
 def look(

@@ -12,7 +12,8 @@ import json
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.check.findings import Findings
 from campaign.errors import ConfigError
@@ -26,8 +27,7 @@ _SPAMD = re.compile(r"Spam:\s*(?:True|False|Yes|No)\s*;\s*(-?[\d.]+)\s*/\s*(-?[\
 _PLACE = re.compile(r"(?:(rspamd|spamd)://)?(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
 
 
-@dataclass(frozen=True, slots=True)
-class SpamScore:
+class SpamScore(msgspec.Struct, frozen=True):
     """A filter's result for one letter: points, the points from which on it is spam, and the rules with the most."""
 
     score: float

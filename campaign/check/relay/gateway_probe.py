@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.check.findings import Findings
 from campaign.check.relay.relay_probe import Greeting
@@ -23,8 +24,7 @@ from campaign.errors import RelayError
 from campaign.model import Reply
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayGreeting:
+class GatewayGreeting(msgspec.Struct, frozen=True):
     """What a gateway offers, and what it says about the account; ``unknown`` is why it says nothing."""
 
     offers: Greeting

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.relays.relay import Relay
@@ -27,8 +28,7 @@ SOON = 14 * 86400.0
 SMALL = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(msgspec.Struct, frozen=True):
     """A relay's properties. ``size`` in octets, 0 for no limit stated; ``expires`` in POSIX seconds, 0 unknown.
 
     ``own_expires`` is when our own certificate expires. ``took`` is the seconds from dialling to being ready for

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -52,8 +51,7 @@ class HtmlBody(msgspec.Struct, frozen=True, gc=False):
     images: Sequence[Image]
 
 
-@dataclass(slots=True)
-class Shape:
+class Shape(msgspec.Struct):
     """A finished body with slots. ``order``: which slot of the outline each of them takes its value from.
 
     ``pictures``: references with values in them, looked up for each row.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 from typing import Any
+
+import msgspec
 
 from campaign.compose.html.css.css_selectors import attributes_named
 from campaign.compose.html.html_parser import parse_html
@@ -50,8 +51,7 @@ STANDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Placeholders:
+class Placeholders(msgspec.Struct, frozen=True):
     """Words that replace values while HTML is processed; they occur nowhere in the template."""
 
     salt: str
@@ -101,15 +101,14 @@ class Placeholders:
         return re.compile(f"{self.salt}([0-9]+)z")
 
 
-@dataclass(slots=True)
-class ValueContexts:
+class ValueContexts(msgspec.Struct):
     """The context of each value, and the beginnings of all URLs that contain values: text, and the slots in it.
 
     A beginning ends where the scheme is decided; filled with values, it shows the scheme of the URL.
     """
 
     kinds: list[ValueContext]
-    beginnings: list[tuple[list[str], list[int]]] = field(default_factory=list)
+    beginnings: list[tuple[list[str], list[int]]] = msgspec.field(default_factory=list)
 
 
 def places(html: str, tokens: Placeholders, count: int) -> ValueContexts:

@@ -11,9 +11,10 @@ import os
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
+
+import msgspec
 
 from campaign.compose.files.read_under_root import kept_back, read_beneath
 from campaign.compose.lru_cache import LruCache
@@ -32,8 +33,7 @@ class ResourceError(ConfigError):
     """An image or attachment that cannot become part of a letter. ``what`` alone can serve as a row's reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """An image ready for a letter.
 
     ``cid`` is its Content-ID without brackets, derived from the content, so equal images are one part. ``part`` is the

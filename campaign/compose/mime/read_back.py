@@ -15,6 +15,8 @@ from email.headerregistry import AddressHeader
 from email.message import EmailMessage
 from html import unescape
 
+import msgspec
+
 PREHEADER = 160  #: characters of a preheader that an inbox may show
 
 _HIDDEN = re.compile(r"<!--.*?-->|<(head|style|script|title)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
@@ -41,8 +43,7 @@ class Attachment:
     data: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLetter:
+class ReadLetter(msgspec.Struct, frozen=True):
     """A letter as a receiver sees it. ``headers`` are decoded, in order; ``images`` maps Content-IDs to data URIs.
 
     ``to`` are the addresses in To, ``sender`` is the name and the address of From. ``image_names`` maps Content-IDs to
@@ -52,11 +53,11 @@ class ReadLetter:
     headers: list[tuple[str, str]]
     html: str
     text: str
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = msgspec.field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
     to: tuple[str, ...] = ()
-    image_names: Mapping[str, str] = field(default_factory=dict)
-    image_types: Mapping[str, str] = field(default_factory=dict)
+    image_names: Mapping[str, str] = msgspec.field(default_factory=dict)
+    image_types: Mapping[str, str] = msgspec.field(default_factory=dict)
     sender: tuple[str, str] = ("", "")
 
     def header(self, name: str) -> str:

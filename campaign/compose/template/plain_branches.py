@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+import msgspec
 from jinja2 import nodes
 
 Rows = Sequence[Mapping[str, Any]]
@@ -37,8 +37,7 @@ class NotPlainError(Exception):
     """A row, or a template, that is left to Jinja."""
 
 
-@dataclass(slots=True)
-class Loop:
+class Loop(msgspec.Struct):
     """A loop over ``column``. ``fields`` are those it prints of each item, in order; "" is the item itself."""
 
     column: str
@@ -61,8 +60,7 @@ class Loop:
         return [item[name] if name else item for item in items for name in fields]
 
 
-@dataclass(slots=True)
-class Branch:
+class Branch(msgspec.Struct):
     """A condition: ``number`` is its place among those of the template."""
 
     number: int
@@ -70,13 +68,12 @@ class Branch:
     otherwise: list[Branch | Loop]
 
 
-@dataclass(slots=True)
-class PlainBranches:
+class PlainBranches(msgspec.Struct):
     """The conditions and loops of one template."""
 
-    decisions: list[Decide] = field(default_factory=list)
-    loops: list[Loop] = field(default_factory=list)
-    tree: list[Branch | Loop] = field(default_factory=list)
+    decisions: list[Decide] = msgspec.field(default_factory=list)
+    loops: list[Loop] = msgspec.field(default_factory=list)
+    tree: list[Branch | Loop] = msgspec.field(default_factory=list)
 
     def keys(self, rows: Rows) -> list[Key]:
         """The path of each row: equal for those that get the same text. Raises KeyError, TypeError, NotPlainError."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
 from jinja2 import Environment, TemplateNotFound, meta, nodes
 
 from campaign.compose.template.includes import bindings, constants
@@ -24,8 +25,7 @@ _BETWEEN = r"[\W_]+"
 _BINDING = (nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.Import, nodes.FromImport)
 
 
-@dataclass(slots=True)
-class Part:
+class Part(msgspec.Struct):
     """One template of a closure. ``alone``: it is imported without context, so it sees no column."""
 
     name: str

@@ -12,8 +12,9 @@ import hmac
 import re
 from base64 import b32decode, b32encode
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from campaign.compose.tokens.unsubscribe_token import secret_lines
 from campaign.config.units import TOKEN, TOKEN_LENGTH
@@ -32,8 +33,7 @@ _WITHIN = re.compile(rf"(?=({_TOKEN.pattern}))")  # every possible start of a to
 LONGEST = 1_000  #: characters of a text that are searched
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(msgspec.Struct, frozen=True):
     """The three keys of one line of the secret, for one purpose."""
 
     run: bytes

@@ -12,8 +12,9 @@ import hmac
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from campaign.errors import ConfigError
 from campaign.model import Identity
@@ -27,8 +28,7 @@ SHORTEST = -(-(NUMBER + TAG + BLOCK) * 8 // 6)  #: one block in base64 without p
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{SHORTEST},}}")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedToken:
+class OpenedToken(msgspec.Struct, frozen=True):
     """The content of a token; a ``test`` token identifies no recipient and its ``subject`` is empty."""
 
     subject: str

@@ -9,17 +9,17 @@ import shlex
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from campaign.config.delivery import DeliverySection
 from campaign.errors import ConfigError
 from campaign.system.private_file import read_private
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
+class ClientCertificate(msgspec.Struct, frozen=True):
     """A certificate with its key. ``expires`` is in POSIX seconds."""
 
     file: Path

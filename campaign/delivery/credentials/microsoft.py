@@ -11,9 +11,10 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from campaign.config.delivery import OauthSection
 from campaign.delivery.credentials.login import first_line
@@ -62,8 +63,7 @@ def source(
     return _Source(msal, user, settings, file, read_private(file), scope, application_scope).fetch
 
 
-@dataclass(eq=False, slots=True)
-class _Source:
+class _Source(msgspec.Struct, eq=False):
     """``text`` is the file's content. The application is created at the first fetch, because that sends a request."""
 
     msal: Any

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from campaign.delivery.smtp.reply_parser import printable_reply
 
 #: Seconds that a Retry-After is obeyed at most.
@@ -23,8 +25,7 @@ class GatewayRequest:
     body: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayAnswer:
+class GatewayAnswer(msgspec.Struct, frozen=True):
     """A complete answer; the names of ``headers`` are in lower case."""
 
     status: int

@@ -6,9 +6,10 @@ Pure: no connection, no clock of its own, and no decision about a letter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
+
+import msgspec
 
 from campaign.config.units import Rate
 from campaign.delivery.http.exchange import GatewayAnswer, GatewayRequest
@@ -25,8 +26,7 @@ MODULES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayAccount:
+class GatewayAccount(msgspec.Struct, frozen=True):
     """What a gateway says about our account. ``facts`` are for people.
 
     ``obstacles`` stand in the way of letters, ``cautions`` may; each is a sentence and what to do about it. ``left`` is

@@ -15,8 +15,9 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from campaign.delivery.pacing.sliding_window import CELLS, FLUSHED, LAST, PROMISED, SENT, Cells, SlidingWindow
 from campaign.errors import StorageError
@@ -31,13 +32,12 @@ _HEAD_SIZE = 4096
 SIZE = _HEAD_SIZE + CELLS * 8
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True):
     """The clocks needed to carry state from one boot to another: since boot, wall, and the identity of this boot."""
 
     clock: Callable[[], float] = boot_clock
     wall: Callable[[], float] = time.time
-    boot: str = field(default_factory=boot_identity)
+    boot: str = msgspec.field(default_factory=boot_identity)
 
     def head(self) -> bytes:
         """The header of a file written now."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeAlias
+
+import msgspec
 
 from campaign.config.units import Ramp, Rate
 from campaign.delivery.pacing.server_clock import ServerClock
@@ -37,8 +38,7 @@ DOUBTS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2
 Ask: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """One turn, on our clock. ``stops`` are its ends on the server's, by lane, to hand it back if it is not used."""
 
     start: float
@@ -48,8 +48,7 @@ class Turn:
     stops: Mapping[str, float]
 
 
-@dataclass(slots=True)
-class SlotLane:
+class SlotLane(msgspec.Struct):
     """The limits of one lane, and how much of it is wanted here."""
 
     name: str
@@ -65,7 +64,7 @@ class SlotLane:
     cap: float = SOME
     pace: float = 0.0
     spent: int = 0
-    windows: list[tuple[float, float, Rate]] = field(default_factory=list)
+    windows: list[tuple[float, float, Rate]] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.limit(self.limits)

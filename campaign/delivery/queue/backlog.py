@@ -9,8 +9,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from campaign.model import Letter, Recipient
 
@@ -22,8 +23,7 @@ SLOWED = 0.5
 Wait = Callable[[str], float]
 
 
-@dataclass(eq=False, slots=True)
-class QueueItem:
+class QueueItem(msgspec.Struct, eq=False):
     """One recipient under way: its letter once composed, and how often a connection broke during its attempt.
 
     ``data`` is the letter as it goes over the stream, once its content was checked for that. ``group`` is the group its
@@ -43,8 +43,7 @@ class QueueItem:
     postponed: float = 0.0
 
 
-@dataclass(eq=False, slots=True)
-class Backlog:
+class Backlog(msgspec.Struct, eq=False):
     """The recipients left to take. ``recipients`` is advanced one at a time, and only when that one could go.
 
     ``intervals`` are the seconds between letters of each limited group, ``groups`` the group of a domain. A domain that
@@ -53,15 +52,15 @@ class Backlog:
 
     recipients: Iterator[Recipient]
     longest: float
-    intervals: Mapping[str, float] = field(default_factory=dict)
-    groups: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, float] = msgspec.field(default_factory=dict)
+    groups: Mapping[str, str] = msgspec.field(default_factory=dict)
     look_ahead: int = LOOK_AHEAD
     exhausted: bool = False
-    _returned: deque[QueueItem] = field(default_factory=deque)
-    _aside: dict[str, deque[QueueItem]] = field(default_factory=dict)
+    _returned: deque[QueueItem] = msgspec.field(default_factory=deque)
+    _aside: dict[str, deque[QueueItem]] = msgspec.field(default_factory=dict)
     _aside_size: int = 0
-    _due: list[tuple[float, str]] = field(default_factory=list)
-    _drawn: dict[str, int] = field(default_factory=dict)
+    _due: list[tuple[float, str]] = msgspec.field(default_factory=list)
+    _drawn: dict[str, int] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._drawn = dict.fromkeys(self.intervals, 0)

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from campaign.config.units import Rate
 from campaign.delivery.relays import weights
 from campaign.delivery.relays.relay import Relay
@@ -29,8 +31,7 @@ A_WHILE = 0.25
 ADVICE = "check the name and port in delivery.relay, and that the relay runs and lets this machine in"
 
 
-@dataclass(eq=False, slots=True)
-class RelayState:
+class RelayState(msgspec.Struct, eq=False):
     """The state of one relay. ``since`` is when its present series of failures began; ``why`` describes the last one.
 
     ``advice``: what to do about the last failure; ``unreachable``: it was an outage, which may pass. ``left``: its
@@ -55,7 +56,7 @@ class RelayState:
     connections: int = 0
     dialling: int = 0
     enough: tuple[int, float] = (0, 0.0)
-    slowness: Slowness = field(default_factory=lambda: Slowness(0.0))
+    slowness: Slowness = msgspec.field(default_factory=lambda: Slowness(0.0))
     portion: Portion | None = None
     told_limits: tuple[Rate, ...] | None = None
 

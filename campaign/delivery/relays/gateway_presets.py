@@ -10,19 +10,20 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
-from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from campaign.config.units import Rate, rates
 from campaign.delivery.relays.presets import ReturnPath
 from campaign.errors import ConfigError, close_matches
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayPreset:
+class GatewayPreset(msgspec.Struct, frozen=True):
     """A gateway's settings; `gateways.toml` explains them. ``name`` is the kind, such as ``ses-api``.
 
     ``place`` is what stands after the colon: a region, or a domain. ``written`` is the gateway as in a campaign file,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
+
+import msgspec
 
 from campaign.config.units import Rate, rates
 from campaign.errors import ConfigError, close_matches
@@ -20,8 +21,7 @@ from campaign.errors import ConfigError, close_matches
 ReturnPath = Literal["kept", "rewritten", "own"]
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(msgspec.Struct, frozen=True):
     """A relay's settings. ``connections`` and ``letters`` (per connection) are 0 if there is no relevant limit.
 
     ``rate`` is empty if limits differ between accounts. ``return_path`` says whether the relay keeps ours, replaces it,

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from campaign.config.delivery import DeliverySection
 from campaign.config.units import Rate
 from campaign.delivery.credentials.login import Login, find_login
@@ -72,8 +74,7 @@ class Relay:
         return f"{self.login.user if self.login else ''}@{self.host}:{self.port}{place}"
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(msgspec.Struct, frozen=True):
     """A relay as written: scheme, user, host and port (0: the scheme's own); ``gateway`` if it is one."""
 
     scheme: str

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import msgspec
+
 #: Seconds a slow relay is paused at first, and at most; doubled each time it is slow again.
 FIRST_REST = 30.0
 LONGEST_REST = 600.0
@@ -22,8 +24,7 @@ DOT_ENOUGH = 9
 DOT_SECONDS = 10.0
 
 
-@dataclass(slots=True)
-class Median:
+class Median(msgspec.Struct):
     """One relay's response times of one kind, in seconds. ``until`` is the end of its latest rest.
 
     A rest begins with one more slow time once the median of the last ``window``, ``enough`` at least, was above
@@ -36,7 +37,7 @@ class Median:
     again: int
     lasting: float = 0.0
     until: float = 0.0
-    _seen: deque[float] = field(default_factory=deque)
+    _seen: deque[float] = msgspec.field(default_factory=deque)
     _slow_since: float | None = None
     _rests: int = 0
 

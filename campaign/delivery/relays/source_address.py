@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from campaign.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class SourceAddress:
+class SourceAddress(msgspec.Struct, frozen=True):
     """A local address as `socket.bind` takes it, with any free port."""
 
     family: int

@@ -7,15 +7,15 @@ not catch up afterwards, or an outage would end in a burst. `failover` decides w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 #: Letters given to a connection at a time, and how far a relay may be ahead before connections leave it.
 PORTION = 20
 SLACK = 20
 
 
-@dataclass(eq=False, slots=True)
-class Portion:
+class Portion(msgspec.Struct, eq=False):
     """The letters given to one relay, less those taken back from broken connections. ``weight`` is above 0."""
 
     weight: float

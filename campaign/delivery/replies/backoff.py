@@ -6,7 +6,7 @@ letter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from campaign.model import Outcome
 
@@ -16,15 +16,13 @@ LONGEST = 4 * 3600.0
 SPREAD = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True):
     """Try again, not before this time (seconds on the caller's clock)."""
 
     not_before: float
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """Out of attempts or too old; ``reason`` is for the report."""
 
     reason: str

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from campaign.delivery.replies.retry_hint import hint
 from campaign.delivery.replies.rule_parser import (
@@ -34,8 +36,7 @@ TIERS = ("stage", "text", "enhanced", "code", "class")
 BOUNCED = "bounce"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The decision about a reply: what to do, the reason in words, and what it applies to.
 
     ``retry_after``: minimum wait in seconds, None without a hint. ``counted``: the attempt counts against the

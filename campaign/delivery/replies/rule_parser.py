@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args
+
+import msgspec
 
 from campaign.config.units import duration
 from campaign.errors import ConfigError, close_matches
@@ -68,8 +69,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 _PART = re.compile(r"\*|\d{1,3}(-\d{1,3})?")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One rule: conditions (``None`` matches anything) and consequences. ``retry`` is in seconds.
 
     ``enhanced`` and ``text`` are regular expressions, compiled by `pattern` when first used.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from campaign.delivery.interfaces import OpenConnection, Transaction
 from campaign.delivery.queue.admission import RelayAccount
 from campaign.delivery.relays.failover import RelayState
 
 
-@dataclass(eq=False, slots=True)
-class Session:
+class Session(msgspec.Struct, eq=False):
     """One connection with its relay, the account whose limits count there, and its transaction.
 
     ``relay`` is the relay's name, for records and messages.

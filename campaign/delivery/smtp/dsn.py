@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.config.delivery import DsnWish
 from campaign.model import Letter
@@ -34,8 +35,7 @@ def original_recipient(address: str) -> str:
     return "utf-8;" + _NOT_QCHAR.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", address)
 
 
-@dataclass(frozen=True, slots=True)
-class DsnParameters:
+class DsnParameters(msgspec.Struct, frozen=True):
     """The parameters of every letter of a connection; ``""`` for one that would exceed the permitted length."""
 
     notify: str

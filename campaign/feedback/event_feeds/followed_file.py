@@ -19,7 +19,6 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -65,8 +64,7 @@ class SavedPosition(msgspec.Struct, array_like=True):
     state: Any = None
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     """An open file: ``file`` returns the content of ``raw``, and ``size`` is how much of it to read."""
 
     path: Path

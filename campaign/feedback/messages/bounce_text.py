@@ -9,6 +9,8 @@ from email.message import Message
 from functools import cached_property
 from importlib.util import find_spec
 
+import msgspec
+
 from campaign.errors import ConfigError, install_extra
 from campaign.feedback.messages.diagnosis import diagnosis
 from campaign.feedback.messages.message_keys import ADDRESS, addresses_in, first_ones
@@ -68,8 +70,7 @@ _SENDERS = re.compile(r"(?im)^[ \t]*(?:mail )?(?:from|sender|reply-to|contact)\b
 _OURS = re.compile(r"(?i)(mailer-daemon|postmaster|support|abuse|helpdesk|no-?reply)@")
 
 
-@dataclass(frozen=True, slots=True)
-class FailedAddress:
+class FailedAddress(msgspec.Struct, frozen=True):
     """An address that a text mentions; ``""`` if it names none. ``reply``: what it says about the address."""
 
     address: str

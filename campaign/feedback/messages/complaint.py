@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.messages.message_keys import MessageKeys, addressees, addresses_in, first_ones

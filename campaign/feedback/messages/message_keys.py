@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from campaign.feedback.messages.message_parts import (
     HeaderBlock,
@@ -48,8 +50,7 @@ _RETURNED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MessageKeys:
+class MessageKeys(msgspec.Struct, frozen=True):
     """The keys of a `FeedbackNotice`, with the same names, and the header of the returned letter."""
 
     sent_to: tuple[str, ...]

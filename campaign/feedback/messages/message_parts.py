@@ -11,10 +11,11 @@ import codecs
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header
 from itertools import islice
+
+import msgspec
 
 MOST_OCTETS = 1 << 20  #: octets read of a message
 DEEPEST = 10  #: levels of parts within parts
@@ -70,8 +71,7 @@ class HeaderBlock:
 _NONE = [""]
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePart:
+class MessagePart(msgspec.Struct, frozen=True):
     """A part without sub-parts: its header, its lower-case type such as ``text/plain``, its unchanged body."""
 
     head: HeaderBlock
@@ -95,8 +95,7 @@ class MessagePart:
         return html.unescape(_TAG.sub(" ", text)) if self.kind == "text/html" else text
 
 
-@dataclass(frozen=True, slots=True)
-class MessageParts:
+class MessageParts(msgspec.Struct, frozen=True):
     """A message: its header and a flat list of its parts, in order; a message that is not multipart has one part."""
 
     head: HeaderBlock

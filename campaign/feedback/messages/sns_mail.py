@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from campaign.feedback.event_feeds.amazon.ses_event import read_ses_event
 from campaign.feedback.feedback_notice import FeedbackNotice

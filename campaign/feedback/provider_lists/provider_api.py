@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
+
+import msgspec
 
 from campaign.feedback.event_feeds.event_object import EventError
 from campaign.feedback.feedback_notice import FeedbackNotice
@@ -29,8 +30,7 @@ class GetJson(Protocol):
         """The JSON of the answer to GET ``path``; a member of ``query`` is left out if it is empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderApi:
+class ProviderApi(msgspec.Struct, frozen=True):
     """A provider's lists. ``title`` is its name in messages, ``variables`` where its key is in the environment.
 
     ``entries`` gives the entries between two POSIX times, and may give others. ``kept`` is how long the provider keeps

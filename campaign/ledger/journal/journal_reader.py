@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.journal.journal_records import Ended, Leased, Merged, Record, Started, Synced, decode
@@ -24,8 +25,7 @@ _CHUNK = 1 << 20
 _TAIL = 1 << 16
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct):
     """How far a journal could be read: whole octets, records, and what was found after them.
 
     ``merged`` is how many lines of each shard's journal have been merged into this one; ``closed`` are the shards of
@@ -39,8 +39,8 @@ class Reading:
     completed: bool = False
     synced: int = 0
     boot: str = ""
-    merged: dict[int, int] = field(default_factory=dict)
-    closed: set[int] = field(default_factory=set)
+    merged: dict[int, int] = msgspec.field(default_factory=dict)
+    closed: set[int] = msgspec.field(default_factory=set)
     _merging: tuple[Merged, int] | None = None
 
     def take_merge(self, record: Merged) -> None:

@@ -12,13 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
 
 from campaign.errors import DamageError, UnfinishedError
 from campaign.ledger.feedback.feedback_store import FeedbackStore, read_events, stored_end
@@ -45,8 +45,7 @@ INSERT INTO campaign.feedback_event (id, event) SELECT * FROM unnest(%s::bytea[]
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeMark:
+class ExchangeMark(msgspec.Struct, frozen=True):
     """How far file and store were the same: the store, its highest ``seq``, and the file (inode and octets)."""
 
     store: str = ""
@@ -166,7 +165,7 @@ class FeedbackExchange:
         return end if end == before + sum(len(line_of(event)) for event in events) else before
 
     def _note(self, mark: ExchangeMark) -> None:
-        path, data = self._mark_at, msgspec.json.encode(asdict(mark))
+        path, data = self._mark_at, msgspec.json.encode(mark)
         try:
             if not path.exists() or path.read_bytes() != data:
                 write_atomically(path, data)

@@ -10,7 +10,6 @@ import math
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -32,8 +31,7 @@ ZLIB = b"\x78"
 DURABILITY = "store"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredShard:
+class StoredShard(msgspec.Struct, frozen=True):
     """The place of a shard in the plan: recipients ``first`` to ``beyond`` (excluded)."""
 
     run: int

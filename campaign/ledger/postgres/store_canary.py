@@ -6,8 +6,9 @@ statement, so that of several workers one makes it, and any of them can make the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from campaign.ledger.postgres.session_connection import SessionConnection
 from campaign.ledger.state.recipient_states import CODE
@@ -48,8 +49,7 @@ _ACCEPTED = [CODE[Verdict.ACCEPTED] + 1]
 _ANSWERED = [CODE[one] + 1 for one in (Verdict.ACCEPTED, Verdict.REJECTED, Verdict.DEFERRED)]
 
 
-@dataclass(frozen=True, slots=True)
-class CanaryStanding:
+class CanaryStanding(msgspec.Struct, frozen=True):
     """How far a canary is: whether some of it are still to go, whether the others are held, what share was accepted."""
 
     out: bool

@@ -12,8 +12,8 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+import msgspec
 import psycopg
 
 from campaign.errors import CampaignError, InternalError, StorageError
@@ -88,8 +88,7 @@ SELECT array(SELECT sum(tally[n])::bigint FROM campaign.shard, generate_series(1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StoreStanding:
+class StoreStanding(msgspec.Struct, frozen=True):
     """Where a run stands in the store. ``left``: shards not done; ``held``: shards held by a worker.
 
     ``state``, ``rate`` and ``connections`` are an operator's requests, which ``changed`` counts. ``canary`` is how many

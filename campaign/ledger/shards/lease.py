@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Self
+
+import msgspec
 
 from campaign.ledger.journal.journal_records import Opened
 from campaign.ledger.shards.shard_reader import Line, ShardSpan
@@ -18,8 +19,7 @@ from campaign.ledger.state.run_state import RunState
 from campaign.model import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """``numbers`` are the recipients, ascending; the arrays are aligned with them, as in `RecipientStates`.
 
     ``ages`` are seconds since a relay first put them off, as `RunState.age`; -1 if none did: each process measures by a

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from campaign.errors import DamageError, StorageError
 from campaign.ledger.journal import journal_reader
@@ -90,14 +91,13 @@ class ShardReader:
         return lines
 
 
-@dataclass(slots=True)
-class Leftover:
+class Leftover(msgspec.Struct):
     """What a sender that ended left of a shard: the lines not merged yet, and up to whom it may have taken."""
 
     span: ShardSpan
     path: Path
     leased: Leased
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Line] = msgspec.field(default_factory=list)
     frontier: int = 0
 
     def taken(self, history: RunState, boot: str) -> list[int]:

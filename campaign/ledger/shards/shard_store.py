@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+import msgspec
 
 from campaign.errors import StorageError
 from campaign.ledger.checkpoint import Checkpoint
@@ -28,8 +29,7 @@ LARGEST, SMALLEST = 5_000, 200
 SHARE = 0.25
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """A shard that a sender holds: its lease, its journal, how far that is merged, and who has no verdict in it."""
 
     lease: Lease

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class CanaryMembers:
+class CanaryMembers(msgspec.Struct, frozen=True):
     """The ``size`` of so many ``recipients`` who go first; nobody does if it is 0."""
 
     size: int

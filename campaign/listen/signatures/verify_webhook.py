@@ -7,8 +7,10 @@ calls `OpenedWebhook.stored` when it is durable. It may take seconds when a cert
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from campaign.config.listen.listen_webhook import BY_SECRET, ListenWebhookSection
 from campaign.listen.signatures.amazon_fetch import fetch_document

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class WebhookRequest:
+
+class WebhookRequest(msgspec.Struct, frozen=True):
     """A request that comes from the provider.
 
     ``id`` is the same if the provider sends it again. If ``answer`` is not ``None``, nothing is to be stored: it is a

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.sources.kept_lists.https_list import is_web_address
 from campaign.compose.html.markdown_mjml import markdown, mjml
@@ -24,8 +25,7 @@ READABLE = 0o644
 CONVERTERS: Mapping[str, Callable[[], object]] = {"markdown": markdown, "mjml": mjml}
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """The files that were written, the campaign file first, and those that were there and are kept as they are."""
 
     written: tuple[Path, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.audience.columns.local_dates_and_numbers import BARE_KEY
 from campaign.config import SCHEMA
@@ -24,8 +25,7 @@ _COMMENTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NewCampaign:
+class NewCampaign(msgspec.Struct, frozen=True):
     """What a new campaign is to be: the answers, and the list as it was found. ``source`` is the list as written."""
 
     name: str

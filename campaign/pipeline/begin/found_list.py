@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.columns.address_column import means_address
 from campaign.audience.columns.column_types import text_cell
@@ -34,8 +35,7 @@ CHUNKS = 10
 SAMPLE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class FoundList:
+class FoundList(msgspec.Struct, frozen=True):
     """A list as it was found. ``headers`` are its names of the columns, ``columns`` those that templates use.
 
     ``display`` and ``greeting`` are the columns of the name in To and in the greeting, ``invoice`` that of an
@@ -53,7 +53,7 @@ class FoundList:
     greeting: int | None
     invoice: int | None
     planned: int
-    aside: dict[Screened, int] = field(default_factory=dict)
+    aside: dict[Screened, int] = msgspec.field(default_factory=dict)
     more: bool = False
 
 

@@ -6,8 +6,9 @@ Only encodings that decode the whole file are offered, the likeliest first. The 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.encodings.encoding_candidates import likeliest, telling_lines, wide
 from campaign.audience.encodings.text_decoding import blocks, choose_codec, explain
@@ -20,8 +21,7 @@ from campaign.report.formatting import printable
 SHOWN = 60
 
 
-@dataclass(frozen=True, slots=True)
-class EncodingSample:
+class EncodingSample(msgspec.Struct, frozen=True):
     """One encoding of a file, and a line of the file as it reads in it."""
 
     encoding: str

@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
+
+import msgspec
 
 from campaign.config import Settings
 from campaign.config.feedback import FeedbackSourceSection
@@ -41,8 +42,7 @@ SAME_WORDS = 4_096  #: cached judgements of replies, because many recipients get
 PIPE_PATIENCE = 20.0  #: seconds that a message on standard input waits for another collect to end
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(msgspec.Struct, frozen=True):
     """The exit code and the counts of a collect."""
 
     code: ExitCode

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from campaign.errors import CampaignError
 from campaign.pipeline.collect.judge_notice import Judged
@@ -12,8 +13,7 @@ from campaign.pipeline.collect.why_unrecognised import UnrecognisedReason
 from campaign.report.formatting import counted, duration_text
 
 
-@dataclass(slots=True)
-class CollectTally:
+class CollectTally(msgspec.Struct):
     """``received`` items were read from ``sources`` sources; ``new`` of their events were not stored yet.
 
     ``meanings`` counts events by outcome and class; ``reasons`` says why messages were not recognised.
@@ -30,9 +30,9 @@ class CollectTally:
     settled: int = 0
     left_out: int | None = None
     reports: int = 0
-    meanings: Counter[tuple[str, str]] = field(default_factory=Counter)
-    reasons: Counter[UnrecognisedReason] = field(default_factory=Counter)
-    failures: list[CampaignError] = field(default_factory=list)
+    meanings: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    reasons: Counter[UnrecognisedReason] = msgspec.field(default_factory=Counter)
+    failures: list[CampaignError] = msgspec.field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
         """Add one received item."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from campaign.feedback.feedback_notice import FeedbackNotice
 from campaign.feedback.feedback_source import Received
 from campaign.model import FeedbackEvent, FeedbackOutcome, Reply
@@ -53,8 +55,7 @@ Find = Callable[[FeedbackNotice], FoundRecipient | None]
 Meaning = Callable[[Reply, bool | None, str], tuple[FeedbackOutcome, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """The events of one received item. ``recognised``: it was about a letter of ours; ``reason``: why it was not."""
 
     events: tuple[FeedbackEvent, ...]

@@ -6,8 +6,9 @@ After a kill at any point, unacknowledged items are read again, and the ids of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from campaign.errors import CampaignError
 from campaign.feedback.feedback_source import FeedbackSource, Handled, Received
@@ -29,8 +30,7 @@ class KeptEvents(Protocol):
         """Make all of them durable."""
 
 
-@dataclass(slots=True)
-class SourceReader:
+class SourceReader(msgspec.Struct):
     """Reads a source into ``store``. ``judged`` makes events of a received item; ``at`` gets the number read so far."""
 
     store: KeptEvents
@@ -38,8 +38,8 @@ class SourceReader:
     tally: CollectTally
     at: Callable[[int], None] = lambda _: None
     batch: int = BATCH
-    _events: list[FeedbackEvent] = field(default_factory=list)
-    _handled: list[Handled] = field(default_factory=list)
+    _events: list[FeedbackEvent] = msgspec.field(default_factory=list)
+    _handled: list[Handled] = msgspec.field(default_factory=list)
 
     def read(self, source: FeedbackSource) -> None:
         """Read everything. Errors of the source go into the tally's failures, errors of the store are raised."""

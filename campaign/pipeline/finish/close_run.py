@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from campaign.audience.plan.forgotten_rows import is_forgotten
 from campaign.audience.plan.plan_reader import Plan
@@ -45,8 +47,7 @@ from campaign.system.time_zone import time_zone
 TOP_DOMAINS, TOP_REPLIES, LISTED_DOUBTS, TOLD_RESTS = 25, 25, 1000, 5
 
 
-@dataclass(slots=True)
-class Stream:
+class Stream(msgspec.Struct):
     """The totals of one walk through the journal. ``active``: seconds in which a process served the run."""
 
     started: float = 0.0
@@ -54,12 +55,12 @@ class Stream:
     active: float = 0.0
     latest: float = 0.0
     passes: int = 0
-    times: SendTimes = field(default_factory=SendTimes)
-    seconds: dict[int, list[int]] = field(default_factory=dict)
-    relays: Counter[str] = field(default_factory=Counter)
-    refusals: Refusals = field(default_factory=Refusals)
-    last: dict[int, VerdictRecord] = field(default_factory=dict)
-    sent_at: dict[int, tuple[float, str]] = field(default_factory=dict)
+    times: SendTimes = msgspec.field(default_factory=SendTimes)
+    seconds: dict[int, list[int]] = msgspec.field(default_factory=dict)
+    relays: Counter[str] = msgspec.field(default_factory=Counter)
+    refusals: Refusals = msgspec.field(default_factory=Refusals)
+    last: dict[int, VerdictRecord] = msgspec.field(default_factory=dict)
+    sent_at: dict[int, tuple[float, str]] = msgspec.field(default_factory=dict)
 
     def taken_up(self, at: float) -> None:
         """Record that a process began to serve the run; no process did since the record before this one."""

@@ -8,7 +8,8 @@ meaning of a kind. No decision is made here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.delivery.replies.classify import Action, Decision, Rules, Stage
 from campaign.ledger.journal.journal_records import VerdictRecord
@@ -29,19 +30,17 @@ _LATER = "nothing to do: a later pass tries again"
 _OUT_OF_TRIES = "it was tried until its attempts or its time ran out; campaign retry begins anew"
 
 
-@dataclass(slots=True)
-class ReplyKind:
+class ReplyKind(msgspec.Struct):
     """Replies of one kind: the first of them, and how many there were."""
 
     first: VerdictRecord
     count: int = 0
 
 
-@dataclass(slots=True)
-class Refusals:
+class Refusals(msgspec.Struct):
     """Collects every verdict except good ones; `top` returns the commonest kinds."""
 
-    _kinds: dict[tuple[int, str, str, str], ReplyKind] = field(default_factory=dict)
+    _kinds: dict[tuple[int, str, str, str], ReplyKind] = msgspec.field(default_factory=dict)
 
     def add(self, record: VerdictRecord) -> None:
         """Add one verdict and its reply. Costs a few microseconds."""

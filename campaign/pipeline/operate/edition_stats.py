@@ -10,10 +10,10 @@ import json
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from campaign.audience.plan.plan_reader import Plan
@@ -40,8 +40,7 @@ _BY = ["edition", "generation"]
 _COUNTS = ("accepted", "bounced", "complained", "unsubscribed")
 
 
-@dataclass(frozen=True, slots=True)
-class EditionStats:
+class EditionStats(msgspec.Struct, frozen=True):
     """The editions of ``campaign`` in the order of their begin, and the sentences about runs that cannot be read."""
 
     campaign: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from campaign.delivery.control_file import Control, State
 from campaign.ledger.journal import journal_reader
@@ -20,8 +21,7 @@ if TYPE_CHECKING:  # loaded only for runs in a store
     from campaign.ledger.postgres.runs.stored_runs import StoredStanding
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """The state of a run: its history, whether a process is serving it now, and its state in a word with the reason.
 
     ``rate``: letters a second over the last half minute, as reported by who serves it; 0 if nobody does. ``next_due``

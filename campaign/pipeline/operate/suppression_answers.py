@@ -6,9 +6,10 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
+
+import msgspec
 
 from campaign.audience.screening.suppression_list import Suppression, address_hash
 from campaign.errors import InputError
@@ -28,16 +29,14 @@ SOURCE = "operator"
 COLUMNS = ("address", "why", "since", "until", "code", "campaign", "said")
 
 
-@dataclass(frozen=True, slots=True)
-class SuppressionOverview:
+class SuppressionOverview(msgspec.Struct, frozen=True):
     """The number of addresses left out by reason, and the latest entries, newest first."""
 
     counts: dict[str, int]
     newest: list[SuppressionEntry]
 
 
-@dataclass(frozen=True, slots=True)
-class SuppressionAnswer:
+class SuppressionAnswer(msgspec.Struct, frozen=True):
     """Why an address is left out or not: ``entry``, ``None`` if feedback does not; ``listed`` names a list.
 
     ``events`` is all feedback about it, each with how it counts.

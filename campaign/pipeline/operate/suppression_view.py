@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.screening.addresses import address_key
 from campaign.audience.screening.suppression_list import read_entry
@@ -43,8 +44,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DerivedSuppression:
+class DerivedSuppression(msgspec.Struct, frozen=True):
     """Suppressed addresses by key; lines of ``suppressed.csv`` written by hand; and its lines without an address."""
 
     entries: dict[str, SuppressionEntry]

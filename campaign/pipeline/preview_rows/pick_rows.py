@@ -8,9 +8,11 @@ requested. Nothing is written here.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from heapq import nlargest, nsmallest
 from itertools import islice
+
+import msgspec
+from msgspec.structs import replace
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.addresses import Refusal, parse_address
@@ -26,8 +28,7 @@ MOST, FEWEST, RENDERED = 12, 6, 2_000
 TRIED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(msgspec.Struct, frozen=True):
     """A recipient, why it is shown, and how its letter differs from others."""
 
     label: str

@@ -7,7 +7,8 @@ the columns that the templates' conditions and loops use, whatever those conditi
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.model import Recipient
 
@@ -19,8 +20,7 @@ UNKNOWN = "another form"
 Shapes = Mapping[Hashable, Sequence[Recipient]]  #: the recipients of each shape
 
 
-@dataclass(frozen=True, slots=True)
-class Trait:
+class Trait(msgspec.Struct, frozen=True):
     """Something that all rows of a shape have in one column."""
 
     column: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from campaign.config.delivery import DeliverySection
 from campaign.delivery.control_file import Control, State, hold_for_canary, withdraw_canary_hold
@@ -26,8 +27,7 @@ LOOK_SECONDS = 0.25
 RELEASED = "the rest goes out"
 
 
-@dataclass(frozen=True, slots=True)
-class Canary:
+class Canary(msgspec.Struct, frozen=True):
     """The recipients who go first (``size`` of ``recipients``, evenly spread), and what releases the rest."""
 
     size: int

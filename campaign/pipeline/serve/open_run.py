@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.ledger.checkpoint import Checkpoint
@@ -15,8 +16,7 @@ from campaign.pipeline.start.choose_run import ChosenRun
 from campaign.system.own_files import refuse_foreign
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRun:
+class OpenRun(msgspec.Struct, frozen=True):
     """What everything that serves or closes a run starts from."""
 
     job: Job

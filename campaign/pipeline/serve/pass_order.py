@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class PassOrder:
+class PassOrder(msgspec.Struct, frozen=True):
     """Of those who are due, a pass serves whom it ``includes``, by number. ``few``: these are few of many."""
 
     includes: Callable[[int], bool]

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from campaign.delivery.control_file import Control
 from campaign.delivery.send.connection_pool import Rest
@@ -31,11 +32,10 @@ WATCH_SECONDS = 0.25
 IDLE_PASS_SECONDS, IDLE_PASSES = 5.0, 3
 
 
-@dataclass(slots=True)
-class Ending:
+class Ending(msgspec.Struct):
     """Why the passes ended: the exit codes that apply, the error if there was one, and which relays had to rest."""
 
-    codes: set[ExitCode] = field(default_factory=set)
+    codes: set[ExitCode] = msgspec.field(default_factory=set)
     error: CampaignError | None = None
     rests: Sequence[Rest] = ()
 

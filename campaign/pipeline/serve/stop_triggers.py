@@ -6,7 +6,8 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.config import Settings
 from campaign.delivery.control_file import Control
@@ -22,8 +23,7 @@ _SIGNAL_CODES = {
 }
 
 
-@dataclass(slots=True)
-class Stopping:
+class Stopping(msgspec.Struct):
     """How a session ends: ``gently``, with the exit codes that apply, takes no more recipients; ``at_once`` aborts.
 
     ``stopped`` returns whether it is ending already; ``note`` informs the person at the terminal.

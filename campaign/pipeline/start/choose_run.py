@@ -9,11 +9,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 from uuid import uuid4
+
+import msgspec
 
 from campaign.audience.plan.plan_codec import SCREENED
 from campaign.audience.plan.plan_reader import Plan, freeze
@@ -43,8 +45,7 @@ from campaign.system.own_files import refuse_foreign
 FIRST_ROWS, SPREAD_ROWS = 20, 30
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenRun:
+class ChosenRun(msgspec.Struct, frozen=True):
     """A run to serve: its folder, its frozen plan, a composer that fits it, and whether it is continued.
 
     ``history`` is what was read of it while choosing, so that its journal need not be replayed again.

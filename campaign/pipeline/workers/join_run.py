@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from campaign.delivery.control_file import write_control
 from campaign.errors import DamageError, StorageError, UnfinishedError
@@ -61,8 +62,7 @@ from campaign.system.postgres import StoreAddress, connect, store_errors
 FOLDER_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedRun:
+class JoinedRun(msgspec.Struct, frozen=True):
     """A run that this worker serves beside others: its number in the store, and its copy here."""
 
     run: int
@@ -70,8 +70,7 @@ class JoinedRun:
     opened: Opened
 
 
-@dataclass(frozen=True, slots=True)
-class OpenStore:
+class OpenStore(msgspec.Struct, frozen=True):
     """A campaign with its store: what every step of a worker needs. Without a console nothing waits for others."""
 
     job: Job

@@ -7,8 +7,9 @@ relays and receivers restrict a sender. A handful of events proves nothing, what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from campaign.model import FeedbackOutcome
 
@@ -28,8 +29,7 @@ class FeedbackLevel(StrEnum):
     ALARM = "alarm"
 
 
-@dataclass(frozen=True, slots=True)
-class BounceTally:
+class BounceTally(msgspec.Struct, frozen=True):
     """How many recipients' letters bounced with this outcome and of this class, such as ``no_such_user``."""
 
     outcome: FeedbackOutcome
@@ -37,8 +37,7 @@ class BounceTally:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderTally:
+class ProviderTally(msgspec.Struct, frozen=True):
     """What came back from the recipients of one group of domains, or of one domain that is in no group.
 
     ``accepted`` counts the letters to them that a relay accepted; ``outcomes`` counts, as in `FeedbackFacts`, the
@@ -55,8 +54,7 @@ class ProviderTally:
         return sum(self.outcomes.get(one, 0) for one in BOUNCED)
 
 
-@dataclass(frozen=True, slots=True)
-class FeedbackFacts:
+class FeedbackFacts(msgspec.Struct, frozen=True):
     """What came back about the letters of one run.
 
     ``events`` is how many feedback events name the run, ``accepted`` how many of its letters a relay accepted.
@@ -68,7 +66,7 @@ class FeedbackFacts:
 
     events: int
     accepted: int
-    outcomes: Mapping[FeedbackOutcome, int] = field(default_factory=dict)
+    outcomes: Mapping[FeedbackOutcome, int] = msgspec.field(default_factory=dict)
     bounces: Sequence[BounceTally] = ()
     providers: Sequence[ProviderTally] = ()
     provider_count: int = 0
@@ -89,8 +87,7 @@ class FeedbackFacts:
         return min(1.0, count / self.accepted) if self.accepted else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class FeedbackAlarm:
+class FeedbackAlarm(msgspec.Struct, frozen=True):
     """One figure held against its levels.
 
     ``warning`` is the share from which there is a warning, ``alarm`` the share above which there is an alarm; they are

@@ -8,7 +8,8 @@ width and their labels are text beside them; the SVG file has a size of its own 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from campaign.report import formatting
 from campaign.report.feedback.feedback_facts import BOUNCE_LEVELS, COMPLAINT_LEVELS
@@ -19,8 +20,7 @@ FEWEST_COLUMNS, MOST_COLUMNS = 3, 60  #: editions in a chart: the newest of more
 SVG_WIDTH, SVG_HEIGHT, SVG_BETWEEN, SVG_LEFT, SVG_TOP, SVG_WIDEST = 720, 150, 72, 64, 80, 64
 
 
-@dataclass(frozen=True, slots=True)
-class EditionFigures:
+class EditionFigures(msgspec.Struct, frozen=True):
     """One edition, over all its runs through a relay. ``begun`` is POSIX seconds, ``seconds`` how long it was served.
 
     ``generation`` is 1, and one more each time ``--again`` served the edition once more: then it stands for itself.
@@ -54,8 +54,7 @@ class EditionFigures:
         return None if count is None else min(1.0, count / self.accepted) if self.accepted else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(msgspec.Struct, frozen=True):
     """One chart: its title, the share of each edition, its levels, and the CSS class of its columns."""
 
     title: str

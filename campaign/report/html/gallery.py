@@ -9,9 +9,10 @@ share the page's origin. The caller has put data URIs in place of ``cid:`` refer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+import msgspec
 
 from campaign.report import formatting
 from campaign.report.html.html_builder import POLICY, Html, html_document, join, tag
@@ -35,8 +36,7 @@ OWN_RULES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Enclosed:
+class Enclosed(msgspec.Struct, frozen=True):
     """An attachment of a letter; ``size`` in octets. ``href`` leads to its bytes, or is ``""``.
 
     ``saved``: a browser must not open it, as it could run scripts there.
@@ -49,8 +49,7 @@ class Enclosed:
     saved: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(msgspec.Struct, frozen=True):
     """One letter to show. ``size`` is the whole letter in octets; ``eml_name`` is a file beside the page (or ``""``).
 
     ``label`` and ``detail`` say why it is shown and how it differs from others; ``sender`` is a name and an address;

@@ -7,9 +7,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO, TypeVar
+
+import msgspec
 
 from campaign.report.formatting import printable
 from campaign.report.live.terminal_width import fitted, width_of
@@ -34,13 +35,12 @@ def can_repaint(environment: Mapping[str, str]) -> bool:
     return not in_ci and environment.get("TERM") != "dumb"
 
 
-@dataclass(slots=True)
-class Console:
+class Console(msgspec.Struct):
     """Messages for the operator; results go to stdout instead."""
 
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    stream: TextIO = msgspec.field(default_factory=lambda: sys.stderr)
     quiet: bool = False
-    _last: float = field(default_factory=time.monotonic)
+    _last: float = msgspec.field(default_factory=time.monotonic)
 
     @property
     def is_terminal(self) -> bool:

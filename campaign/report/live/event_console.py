@@ -11,9 +11,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TextIO
+
+import msgspec
 
 from campaign.report.formatting import without_addresses
 from campaign.report.live.console import Code, Console
@@ -37,14 +38,13 @@ def error_facts(what: str, evidence: Sequence[str], next_step: str, exit_code: i
     }
 
 
-@dataclass(slots=True)
 class EventConsole(Console):
     """Prints events to ``stream``; `leave` prints the last line. A reader that has gone does not end the run."""
 
-    stream: TextIO = field(default_factory=lambda: sys.stdout)
-    redactor: Redactor = field(default_factory=lambda: Redactor(()))
+    stream: TextIO = msgspec.field(default_factory=lambda: sys.stdout)
+    redactor: Redactor = msgspec.field(default_factory=lambda: Redactor(()))
     clock: Callable[[], float] = time.time
-    _ended: dict[str, Any] = field(default_factory=dict)
+    _ended: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def is_terminal(self) -> bool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 NAME = "live.json"
 
 
-@dataclass(frozen=True, slots=True)
-class LiveState:
+class LiveState(msgspec.Struct, frozen=True):
     """Letters a second over the last half minute, and what holds up all letters, in words; empty if nothing does."""
 
     rate: float = 0.0
@@ -29,8 +29,8 @@ def write_live_state(folder: Path, state: LiveState) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(OSError):
         descriptor = os.open(temporary, flags, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor with its own flags
-            json.dump(asdict(state), file)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor with its own flags
+            file.write(msgspec.json.encode(state))
         temporary.replace(folder / NAME)  # not synced: not needed after a loss of power
 
 

@@ -12,8 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TextIO
+
+import msgspec
 
 from campaign.report import formatting
 from campaign.report.live.terminal_width import USUAL, width_of
@@ -28,8 +29,7 @@ WINDOW = 30.0
 BAR = 10
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct):
     """The present number of recipients in each state, over all processes of the run; the stages add and subtract.
 
     ``total`` is the plan's size; ``done_before`` were settled when this process began to serve the run. ``deferred``

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from campaign.errors import ConfigError, install_extra
 from campaign.model import FINAL, FeedbackOutcome, Verdict
@@ -31,8 +32,7 @@ LEVELS = {FeedbackLevel.WARNING: 1, FeedbackLevel.ALARM: 2}
 SUCCESS = "campaign_last_success_timestamp_seconds"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerFigures:
+class WorkerFigures(msgspec.Struct, frozen=True):
     """How a run that several workers serve stands.
 
     ``shards`` counts its shards by state: open, of these held by a worker, of these silent (their holder has not been
@@ -45,8 +45,7 @@ class WorkerFigures:
     append_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A run's numbers at one moment.
 
     ``at`` and ``started`` are POSIX seconds, ``verdicts`` counts recipients, ``deferrals`` counts the replies that
@@ -64,7 +63,7 @@ class Snapshot:
     planned: int
     verdicts: Mapping[str, int]
     deferrals: int = 0
-    latency_buckets: Mapping[float, int] = field(default_factory=dict)
+    latency_buckets: Mapping[float, int] = msgspec.field(default_factory=dict)
     latency_sum: float = 0.0
     exit_code: int | None = None
     seconds: float | None = None
@@ -96,15 +95,14 @@ class Snapshot:
         return float(self.verdicts.get(verdict, 0))
 
 
-@dataclass(slots=True)
-class Earlier:
+class Earlier(msgspec.Struct):
     """What was written before: totals and this run's own share by outcome, how the last run ended, the last success.
 
     None: unknown, and not written.
     """
 
-    totals: dict[str, float] = field(default_factory=dict)
-    of_run: dict[str, float] = field(default_factory=dict)
+    totals: dict[str, float] = msgspec.field(default_factory=dict)
+    of_run: dict[str, float] = msgspec.field(default_factory=dict)
     last_success: float | None = None
     last_run: float | None = None
     exit_code: float | None = None

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field
+
+import msgspec
 
 #: Upper bounds of the exported buckets, in seconds.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, math.inf)
@@ -16,12 +17,11 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _FINE = 400  # steps of 5 % over nine decades: exact enough for percentiles
 
 
-@dataclass(slots=True)
-class SendTimes:
+class SendTimes(msgspec.Struct):
     """A tally of seconds."""
 
-    steps: Counter[int] = field(default_factory=Counter)
-    bounds: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
+    steps: Counter[int] = msgspec.field(default_factory=Counter)
+    bounds: list[int] = msgspec.field(default_factory=lambda: [0] * len(BOUNDS))
     sum: float = 0.0
     longest: float = 0.0
 

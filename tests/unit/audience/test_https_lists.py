@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import socket
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -258,7 +258,7 @@ def test_a_redirect_into_the_own_network_is_refused(
     def resolve(host: str, port: int) -> list[tuple[str, int]]:
         return [("169.254.169.254", 443)] if host.startswith("inside") else list(open_network.resolve(host, port))
 
-    inside = dataclasses.replace(open_network, resolve=resolve, permitted=lambda one: one == "127.0.0.1")
+    inside = msgspec.structs.replace(open_network, resolve=resolve, permitted=lambda one: one == "127.0.0.1")
     monkeypatch.setattr(public_https, "NETWORK", inside)
     assert "inside.example.com is not on the Internet" in message(tmp_path)
 
@@ -294,7 +294,7 @@ def test_a_list_that_comes_too_slowly_is_given_up(
     server: ListServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([0.0, 1e9])
-    monkeypatch.setattr(public_https, "NETWORK", dataclasses.replace(server.network(), clock=lambda: next(times)))
+    monkeypatch.setattr(public_https, "NETWORK", msgspec.structs.replace(server.network(), clock=lambda: next(times)))
     assert "too long, or comes too slowly" in message(tmp_path)
 
 
@@ -305,7 +305,7 @@ def test_a_server_that_says_nothing_is_left_after_the_time_of_a_step_or_of_all(
     with socket.create_server(("127.0.0.1", 0)) as silent:  # connections wait there, and nobody takes them
         port = silent.getsockname()[1]
         monkeypatch.setattr(public_https, "STEP", step)
-        network = dataclasses.replace(server.network(whole=whole), resolve=lambda *_: [("127.0.0.1", port)])
+        network = msgspec.structs.replace(server.network(whole=whole), resolve=lambda *_: [("127.0.0.1", port)])
         monkeypatch.setattr(public_https, "NETWORK", network)
         assert "cannot be fetched" in message(tmp_path)
 

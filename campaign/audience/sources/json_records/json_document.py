@@ -9,8 +9,9 @@ import json
 import re
 import shlex
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.sources.json_records.json_lines import Record
 from campaign.audience.sources.json_records.strict_json import StrictDecoder
@@ -59,14 +60,13 @@ def records_of_document(pieces: Iterable[str], path: Path) -> Iterator[Record]:
         )
 
 
-@dataclass(slots=True)
-class _Document:
+class _Document(msgspec.Struct):
     """A document's text, and how far it is read."""
 
     text: str
     #: The members that are arrays of objects; an array that is the whole document has no name.
-    arrays: list[str] = field(default_factory=list)
-    _decoder: StrictDecoder = field(default_factory=StrictDecoder)
+    arrays: list[str] = msgspec.field(default_factory=list)
+    _decoder: StrictDecoder = msgspec.field(default_factory=StrictDecoder)
     _line: int = 1
     _counted: int = 0
 

@@ -14,9 +14,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
+
+import msgspec
 
 from campaign.errors import InputError
 
@@ -50,8 +51,7 @@ def resolved(host: str, port: int) -> list[tuple[str, int]]:
     return list(dict.fromkeys((str(one[4][0]), int(one[4][1])) for one in found))
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(msgspec.Struct, frozen=True):
     """How servers are reached. Tests give their own; no setting does."""
 
     resolve: Callable[[str, int], Sequence[tuple[str, int]]] = resolved
@@ -65,13 +65,12 @@ class Network:
 NETWORK = Network()
 
 
-@dataclass(slots=True)
-class HttpsAnswer:
+class HttpsAnswer(msgspec.Struct):
     """The final answer to a request; ``unchanged`` if the server says that the list is the one with the ETag."""
 
     unchanged: bool
-    headers: Mapping[str, str] = field(default_factory=dict)
-    blocks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    blocks: Iterator[bytes] = msgspec.field(default_factory=lambda: iter(()))
 
 
 class _Connection(http.client.HTTPSConnection):

@@ -10,9 +10,10 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
+
+import msgspec
 
 #: The last row and column a sheet can have.
 ROWS, COLUMNS = 1_048_576, 16_384
@@ -36,12 +37,11 @@ def far_cells(path: Path, sheet: str) -> list[str]:
         return []
 
 
-@dataclass(slots=True)
-class Extent:
+class Extent(msgspec.Struct):
     """The rows and columns that are not empty, and the outermost cells."""
 
-    rows: bytearray = field(default_factory=lambda: bytearray(ROWS + 1))
-    columns: bytearray = field(default_factory=lambda: bytearray(COLUMNS + 1))
+    rows: bytearray = msgspec.field(default_factory=lambda: bytearray(ROWS + 1))
+    columns: bytearray = msgspec.field(default_factory=lambda: bytearray(COLUMNS + 1))
     rightmost: tuple[int, int] = (0, 0)
     lowest: tuple[int, int] = (0, 0)
 

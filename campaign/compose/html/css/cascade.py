@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.compose.html.css.css_rules import Declaration, StyleRule
 from campaign.compose.html.css.css_selectors import Selector, Specificity
@@ -24,8 +25,7 @@ Priority = tuple[bool, bool, Specificity, int, int]  #: important; in the style 
 Stronger = dict[int, list[tuple[str, str, Priority]]]  #: element -> condition, property, priority
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """One selector of one rule. ``order`` is its place among all; ``elements`` are those it matches, by number.
 
     ``condition``: the group around it, such as ``@media``, else empty. ``layered``: it is under ``@layer``, so it
@@ -53,8 +53,7 @@ class Entry:
         return not self.selector.beside and not waits
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(msgspec.Struct):
     """One declaration in an element. ``index`` is its place in the author's style attribute, else -1."""
 
     priority: Priority
@@ -63,13 +62,12 @@ class Piece:
     important: bool = False  #: needed against a declaration that stays in a style sheet
 
 
-@dataclass(slots=True)
-class Inlined:
+class Inlined(msgspec.Struct):
     """The declarations of one element in the order of writing, in which a later one wins."""
 
-    below: list[Piece] = field(default_factory=list)
-    own: list[Piece] = field(default_factory=list)
-    above: list[Piece] = field(default_factory=list)
+    below: list[Piece] = msgspec.field(default_factory=list)
+    own: list[Piece] = msgspec.field(default_factory=list)
+    above: list[Piece] = msgspec.field(default_factory=list)
 
     def __iter__(self) -> Iterator[Piece]:
         yield from self.below

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 #: From a reference to the text of a local sheet and the reader for its imports; None for a reference to the network.
 Reader = Callable[[str], "tuple[str, Reader] | None"]
@@ -27,8 +28,7 @@ MOST_DEPTH = 8  #: sheets importing sheets, rules inside rules
 MOST_NESTED = 200  #: selectors of a nested rule, combined with those around it
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(msgspec.Struct, frozen=True):
     """``name: value``. ``text`` is both as written, without ``!important``; only a custom property keeps its case."""
 
     name: str
@@ -41,8 +41,7 @@ class Declaration:
         return f"{self.text} !important" if important else self.text
 
 
-@dataclass(frozen=True, slots=True)
-class StyleRule:
+class StyleRule(msgspec.Struct, frozen=True):
     """A style rule: the selectors of its list, and its declarations; ``block`` is the text between the braces."""
 
     selectors: tuple[str, ...]
@@ -50,8 +49,7 @@ class StyleRule:
     block: str
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """Rules under a condition, such as ``@media``; ``prelude`` is the text before the brace."""
 
     prelude: str
@@ -61,12 +59,11 @@ class Group:
 Node = StyleRule | Group | str  #: a str is an at-rule that stays unchanged
 
 
-@dataclass(slots=True)
-class StyleSheet:
+class StyleSheet(msgspec.Struct):
     """The content of a sheet, in order. ``imports`` are import statements for URLs, which must come first in CSS."""
 
-    nodes: list[Node] = field(default_factory=list)
-    imports: list[str] = field(default_factory=list)
+    nodes: list[Node] = msgspec.field(default_factory=list)
+    imports: list[str] = msgspec.field(default_factory=list)
 
 
 def parse_sheet(css: str, read: Reader, depth: int = 0) -> StyleSheet:

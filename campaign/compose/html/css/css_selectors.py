@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
+
+import msgspec
 
 Specificity = tuple[int, int, int]  #: ids; classes, attributes and pseudo-classes; elements and pseudo-elements
 
@@ -54,8 +55,7 @@ _ATTRIBUTE = re.compile(r"\[\s*([A-Za-z_][\w:.-]*)")
 _OF_TYPE = re.compile(r"(?:^|[\s>+~(,*])(?:[.#\[][^\s>+~:]*)*:(?:nth-|nth-last-|first-|last-|only-)+of-type")
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(msgspec.Struct, frozen=True):
     """One selector of a rule's list.
 
     ``matching`` is the selector for an inliner, None if inliners cannot match it. If ``exact``, it matches exactly what

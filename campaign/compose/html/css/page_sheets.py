@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from campaign.compose.html.css.cascade import Entry
 from campaign.compose.html.css.css_rules import Group, Node, Reader, StyleRule, StyleSheet, parse_sheet
@@ -18,8 +19,7 @@ _EVERYWHERE = ("", "all", "screen")
 _IGNORED = ("data-premailer", "data-css-inline")  #: attributes by which an author excludes a sheet from inlining
 
 
-@dataclass(slots=True)
-class FoundSheet:
+class FoundSheet(msgspec.Struct):
     """One style element or linked sheet of a page: the number of its start tag, its position, and its rules.
 
     ``opening`` is the start tag for the rules that stay.

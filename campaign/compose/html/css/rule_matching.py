@@ -11,9 +11,10 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
+
+import msgspec
 
 from campaign.compose.html.start_tags import start_tags
 from campaign.errors import ConfigError, install_extra
@@ -24,8 +25,7 @@ _NOSCRIPT = re.compile(r"(?<![\w.#\"'-])noscript(?![\w-])", re.IGNORECASE)
 _NUMBER = re.compile(rf"{_RULE}(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(msgspec.Struct, frozen=True):
     """The start tags whose elements a selector matches, by number. ``elsewhere``: it matches other elements too.
 
     Others are elements that the source omits, such as a ``tbody``, and those that a parser duplicates.

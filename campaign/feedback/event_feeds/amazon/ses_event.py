@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -39,8 +38,7 @@ _NO_COMPLAINTS = {"not-spam", "auth-failure"}
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SesEvent:
+class SesEvent(msgspec.Struct, frozen=True):
     """``id`` is the same each time the event is delivered; ``notices`` may be empty (a letter was opened)."""
 
     id: str

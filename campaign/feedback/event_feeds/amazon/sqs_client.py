@@ -6,7 +6,6 @@ import http.client
 import random
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,8 +51,7 @@ class QueueAddress(NamedTuple):
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     status: int
     content: bytes
 

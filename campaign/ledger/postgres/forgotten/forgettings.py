@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.ledger.postgres.edition_lease import StoreConnection
 
 
-@dataclass(frozen=True, slots=True)
-class Forgetting:
+class Forgetting(msgspec.Struct, frozen=True):
     """``seals`` are keyed digests of the person's key under ``provider_rules``; ``lines`` are by the run's number.
 
     ``suppressed``: a hash of the address goes on suppressing it.
@@ -19,7 +19,7 @@ class Forgetting:
     suppressed: bool
     provider_rules: bool
     seals: Sequence[str]
-    lines: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    lines: Mapping[int, Sequence[int]] = msgspec.field(default_factory=dict)
 
 
 def forgettings_after(connection: StoreConnection, number: int) -> list[Forgetting]:

@@ -5,7 +5,6 @@ Until it has, it adds no event to the store and replaces no plan: the plan of be
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,7 @@ from campaign.system.atomic_file import make_folders, write_atomically
 HEEDED = Path("feedback") / "forgotten.json"
 
 
-@dataclass(frozen=True, slots=True)
-class ForgottenMark:
+class ForgottenMark(msgspec.Struct, frozen=True):
     """A store, and the number of a forgetting in it."""
 
     store: str = ""
@@ -54,7 +52,7 @@ def note_heeded(directory: Path, mark: ForgottenMark) -> None:
     """Note that this machine has erased everybody up to ``mark``. Raises StorageError."""
     try:
         make_folders((directory / HEEDED).parent)
-        write_atomically(directory / HEEDED, msgspec.json.encode(asdict(mark)))
+        write_atomically(directory / HEEDED, msgspec.json.encode(mark))
     except OSError as error:
         raise unwritable(directory / HEEDED, error) from error
 

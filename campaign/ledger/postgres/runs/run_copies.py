@@ -7,7 +7,6 @@ which run it is a copy and up to which segment; ``.store`` in an edition's folde
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,8 +28,7 @@ from campaign.system.atomic_file import atomic_file, write_atomically
 UNFINISHED = -1
 
 
-@dataclass(frozen=True, slots=True)
-class RunCopy:
+class RunCopy(msgspec.Struct, frozen=True):
     """A run of the store and its copy here: the store's number, what was copied, and the journal's octets.
 
     ``segment`` is the highest id and ``segments`` how many there were: ids are given out before they are committed, so
@@ -159,7 +157,7 @@ def fetch_files(connection: StoreConnection, run: int, folder: Path, *, anew: bo
 def note_copy(folder: Path, copy: RunCopy) -> RunCopy:
     """Note in a run's folder of what it is a copy."""
     try:
-        write_atomically(folder / COPY, msgspec.json.encode(asdict(copy)))
+        write_atomically(folder / COPY, msgspec.json.encode(copy))
     except OSError as error:
         raise unwritable(folder / COPY, error) from error
     return copy

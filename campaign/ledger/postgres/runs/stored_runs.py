@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from campaign.ledger.postgres.edition_lease import StoreConnection
 from campaign.ledger.postgres.segments import StoredShard, records_of, unpack
@@ -18,8 +19,7 @@ Wanted = Literal["run", "pause", "stop", "cancel"]
 SILENT_SECONDS, GONE_SECONDS = 10, 60
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRun:
+class StoredRun(msgspec.Struct, frozen=True):
     """A run as the store lists it."""
 
     run: int
@@ -81,8 +81,7 @@ def last_segment(connection: StoreConnection, run: int) -> tuple[int, int]:
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Requests:
+class Requests(msgspec.Struct, frozen=True):
     """What an operator asks of a run; None is as in the campaign file. ``changed`` counts the requests."""
 
     state: Wanted
@@ -91,8 +90,7 @@ class Requests:
     changed: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStanding:
+class WorkerStanding(msgspec.Struct, frozen=True):
     """One worker: its name (host, process), letters a second, what it waits for, seconds since it was heard of."""
 
     name: str
@@ -103,8 +101,7 @@ class WorkerStanding:
     append_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class StoredStanding:
+class StoredStanding(msgspec.Struct, frozen=True):
     """Where a run in a store stands: verdicts, shards, an operator's last request, and its workers.
 
     ``canary`` is how many go first, 0 once the rest may go. ``silent`` are shards whose holder has not been heard of;

@@ -12,7 +12,6 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import compress
 
 import msgspec
@@ -32,8 +31,7 @@ STEP = 16
 Keep = Callable[[str, bytes], None]
 
 
-@dataclass(slots=True)
-class ShardSalvage:
+class ShardSalvage(msgspec.Struct):
     """One shard: ``segments`` as they would be after a repair, each with its number and token, and what is lost.
 
     ``replaced`` are the octets of damaged segments by their number, empty for one that is gone. ``late`` are damaged
@@ -42,12 +40,12 @@ class ShardSalvage:
     """
 
     span: StoredShard
-    segments: list[tuple[int, int, bytes]] = field(default_factory=list)
-    replaced: dict[int, bytes] = field(default_factory=dict)
-    late: dict[int, bytes] = field(default_factory=dict)
-    sound_late: list[tuple[int, int, bytes]] = field(default_factory=list)
+    segments: list[tuple[int, int, bytes]] = msgspec.field(default_factory=list)
+    replaced: dict[int, bytes] = msgspec.field(default_factory=dict)
+    late: dict[int, bytes] = msgspec.field(default_factory=dict)
+    sound_late: list[tuple[int, int, bytes]] = msgspec.field(default_factory=list)
     lines: int = 0
-    lost: list[str] = field(default_factory=list)
+    lost: list[str] = msgspec.field(default_factory=list)
     reason: str = ""
 
     @property
@@ -63,14 +61,13 @@ class ShardSalvage:
         return journal, lines + (journal.doubt_open_ones(at, self.reason) if self.reason else b"")
 
 
-@dataclass(slots=True)
-class StoredSalvage:
+class StoredSalvage(msgspec.Struct):
     """One run. ``in_doubt`` is how many recipients become so; ``failed_over``: segments of this run may be missing."""
 
     run: int
     opened: Opened
     failed_over: bool
-    shards: list[ShardSalvage] = field(default_factory=list)
+    shards: list[ShardSalvage] = msgspec.field(default_factory=list)
     lines: int = 0
     in_doubt: int = 0
 

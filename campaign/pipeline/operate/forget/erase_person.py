@@ -11,10 +11,11 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from campaign.audience.plan.forgotten_rows import PlanErasure, kept_digests, write_forgetful
 from campaign.audience.plan.plan_reader import Plan
@@ -36,8 +37,7 @@ from campaign.pipeline.operate.forget.run_secrets import RunSecrets
 Withdraw = Callable[[Path, list[int]], None]
 
 
-@dataclass(slots=True)
-class ForgetResult:
+class ForgetResult(msgspec.Struct):
     """What was or, if ``dry_run``, would be erased.
 
     ``counts`` is by kind of thing, ``stored`` the same of a store, if there is one. ``suppressed``: a hash of the
@@ -48,13 +48,13 @@ class ForgetResult:
 
     address: str
     dry_run: bool
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
     stored: Counter[str] | None = None
     suppressed: bool = False
     in_doubt: int = 0
-    listed: list[str] = field(default_factory=list)
-    left: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    listed: list[str] = msgspec.field(default_factory=list)
+    left: dict[str, str] = msgspec.field(default_factory=dict)
+    notes: list[str] = msgspec.field(default_factory=list)
 
     @property
     def code(self) -> ExitCode:

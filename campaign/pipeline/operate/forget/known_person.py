@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.audience.screening.addresses import BLANKS, Address, address_key, parse_address
@@ -23,14 +24,13 @@ class PlannedLine(NamedTuple):
     address: str
 
 
-@dataclass(slots=True)
-class KnownPerson:
+class KnownPerson(msgspec.Struct):
     """``addresses`` are all spellings that were planned, and the one that was typed; ``lines`` are by run folder."""
 
     address: str
     key_of: Callable[[str], str]
     addresses: set[str]
-    lines: dict[Path, list[PlannedLine]] = field(default_factory=dict)
+    lines: dict[Path, list[PlannedLine]] = msgspec.field(default_factory=dict)
 
     @property
     def mask(self) -> AddressMask:

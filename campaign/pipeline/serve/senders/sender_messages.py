@@ -7,7 +7,8 @@ sender that is within a pass is answered at once, by `Grant` or `NoMore`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from campaign.compose.composer import Brief
 from campaign.compose.html.shape_cache import Inlining
@@ -19,8 +20,7 @@ from campaign.ledger.state.run_clock import RunClock
 from campaign.pipeline.command_context import Job
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Everything a sender needs to know of its run; it is the ``index``-th of ``senders``, from 0."""
 
     job: Job
@@ -35,57 +35,48 @@ class Start:
     connections: int
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """To a sender: a shard to serve."""
 
     lease: Lease
 
 
-@dataclass(frozen=True, slots=True)
-class NoMore:
+class NoMore(msgspec.Struct, frozen=True):
     """To a sender: this pass has no further shard for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
+class Connections(msgspec.Struct, frozen=True):
     """To a sender: how many connections it may have open."""
 
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(msgspec.Struct, frozen=True):
     """To a sender: take no more recipients, finish what is in flight, and end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(msgspec.Struct, frozen=True):
     """To a sender: cut every connection, and end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(msgspec.Struct, frozen=True):
     """From a sender: a shard is wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(msgspec.Struct, frozen=True):
     """From a sender: it has closed the journal of this shard."""
 
     shard: int
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(msgspec.Struct, frozen=True):
     """From a sender: its part of the pass is over, or it ended with an error."""
 
     error: CampaignError | None = None
-    rests: Sequence[Rest] = field(default_factory=tuple)
+    rests: Sequence[Rest] = msgspec.field(default_factory=tuple)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """From a sender: a log record."""
 
     level: int
@@ -93,8 +84,7 @@ class Told:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """From a sender: what holds up all its letters, in words."""
 
     text: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
+
+import msgspec
 
 from campaign.delivery.control_file import Control
 from campaign.delivery.relays.relay import Relay
@@ -40,8 +41,7 @@ class Link(Protocol):
 Launch = Callable[[messages.Start, Callable[[messages.FromSender], None], Callable[[], None]], Link]
 
 
-@dataclass(eq=False, slots=True)
-class Slot:
+class Slot(msgspec.Struct, eq=False):
     """The place of one sender.
 
     ``wants``: it waits for an answer; ``passing``: it takes part in the pass; ``leaving``: it was told to end.
@@ -50,7 +50,7 @@ class Slot:
 
     index: int
     link: Link | None = None
-    shards: set[int] = field(default_factory=set)
+    shards: set[int] = msgspec.field(default_factory=set)
     wants: bool = False
     passing: bool = False
     leaving: bool = False

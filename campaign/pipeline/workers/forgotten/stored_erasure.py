@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
+
+import msgspec
 
 from campaign.ledger import run_folder
 from campaign.ledger.forget_recipient import masked_record
@@ -33,8 +35,7 @@ from campaign.pipeline.workers.forgotten.erase_copies import seals_of
 from campaign.pipeline.workers.join_run import OpenStore
 
 
-@dataclass(frozen=True, slots=True)
-class NamedRun:
+class NamedRun(msgspec.Struct, frozen=True):
     """A run of the store; ``folder`` is that of its copy for the moment. ``name``: CAMPAIGN[/EDITION]/RUN."""
 
     number: int
@@ -125,7 +126,7 @@ class StoredErasure:
                 replace_files(self._connection, run.number, run.folder)
                 octets = replace_segments(self._connection, run.number, run.folder)
                 self._connection.execute("UPDATE campaign.run SET erased = %s WHERE run = %s", (number, run.number))
-            copy = replace(self._copies[run.number], octets=octets)
+            copy = msgspec.structs.replace(self._copies[run.number], octets=octets)
             places.setdefault((run.edition, run.folder.parent), {})[run.folder.name] = copy
         for (edition, folder), copies in places.items():
             if lease:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from campaign.audience.plan.plan_reader import Plan
 from campaign.config import Settings
@@ -42,8 +43,7 @@ from campaign.system.own_files import refuse_foreign
 from campaign.system.postgres import connect, store_errors
 
 
-@dataclass(frozen=True, slots=True)
-class MovedEdition:
+class MovedEdition(msgspec.Struct, frozen=True):
     """An edition's runs that were, or would be, moved: how many, and their recipients by verdict.
 
     ``unfinished`` is the run that the next `send` continues, or ``""``.
@@ -55,15 +55,14 @@ class MovedEdition:
     verdicts: Mapping[str, int]
 
 
-@dataclass(slots=True)
-class MoveResult:
+class MoveResult(msgspec.Struct):
     """What was or, if ``dry_run``, would be moved into ``store``. ``events`` is how many the ledger knows."""
 
     file: Path
     store: str
     dry_run: bool
     events: int = 0
-    editions: list[MovedEdition] = field(default_factory=list)
+    editions: list[MovedEdition] = msgspec.field(default_factory=list)
 
 
 def move(settings: Settings, *, dry_run: bool = False) -> MoveResult:

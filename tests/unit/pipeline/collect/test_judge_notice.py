@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from campaign.delivery.replies.bounce_meaning import bounce_meaning
@@ -39,7 +39,7 @@ def judged(*notices: FeedbackNotice, found: dict[str, FoundRecipient] | None = N
 
 
 def notice(who: str = "ada", outcome: FeedbackOutcome | None = None, **more) -> FeedbackNotice:
-    return dataclasses.replace(FeedbackNotice(outcome, sent_to=(who,)), **more)
+    return msgspec.structs.replace(FeedbackNotice(outcome, sent_to=(who,)), **more)
 
 
 def test_a_bounce_is_judged_by_the_rules_for_replies() -> None:
