@@ -400,6 +400,21 @@ async def test_a_run_that_was_deleted_in_the_store_is_called_so_and_its_copy_sta
     (await machine.campaign("status", machine.file)).tells(78, "There is no run", step="makes the first")
 
 
+async def test_a_run_that_was_being_made_when_its_process_ended_does_not_hide_the_one_that_is_served(
+    machines: list[Stand], shelf: Shelf
+) -> None:
+    machine = machines[0]
+    machine.people(range(3))
+    (await machine.send()).ends(0)
+    made, unmade = machine.run, machine.run.parent / "20991231T235959Z"
+    unmade.mkdir()
+    with (made / "checkpoint.journal").open("rb") as journal:
+        (unmade / "checkpoint.journal").write_bytes(journal.readline())
+    assert (await status(machine))["run"] == str(made)
+    (await machine.send()).ends(0, "Nobody is left")
+    assert len(shelf.recipients) == 3
+
+
 async def test_nobody_is_served_by_the_copy_of_another_store_s_run(
     machines: list[Stand], shelf: Shelf, server: StoreServer
 ) -> None:
