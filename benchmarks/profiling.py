@@ -194,7 +194,8 @@ def _named(place: tuple[str, int, str]) -> str:
     for mark in ("campaign", "site-packages", "asyncio"):
         if mark in parts:
             at = len(parts) - 1 - parts[::-1].index(mark) + (mark == "site-packages")
-            return f"`{'/'.join(parts[at:])}` {name}"
+            own = "/".join(parts[at:])
+            return f"`{own}` {name}" if mark == "campaign" else f"`{own.removesuffix('.py').replace('/', '.')}` {name}"
     return f"`{Path(path).name}` {name}"
 
 

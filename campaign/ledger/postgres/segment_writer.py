@@ -18,7 +18,7 @@ import psycopg
 
 from campaign.errors import CampaignError, StorageError
 from campaign.ledger.postgres.segments import StoredShard, pack
-from campaign.ledger.postgres.session_connection import StoreLostError, refuse_forgetful
+from campaign.ledger.postgres.session_connection import StoreLostError, refuse_lost_store
 from campaign.system.postgres import STATEMENT_SECONDS, StoreAddress, connect_async
 
 #: Seconds that letters wait for others, so that one statement serves many; and verdicts, while no intent waits.
@@ -221,7 +221,7 @@ class SegmentWriter:
     async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None:
             self._connection = await connect_async(self._address)
-            await refuse_forgetful(self._connection, self._run)
+            await refuse_lost_store(self._connection, self._run)
             self._connection.add_notice_handler(self._notice)
         return self._connection
 

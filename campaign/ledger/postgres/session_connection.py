@@ -22,7 +22,7 @@ class StoreLostError(DamageError):
     """The store does not have what it had confirmed: somebody may be served twice, so nothing more is sent."""
 
 
-async def refuse_forgetful(connection: psycopg.AsyncConnection[tuple[Any, ...]], run: int) -> None:
+async def refuse_lost_store(connection: psycopg.AsyncConnection[tuple[Any, ...]], run: int) -> None:
     """Raise StoreLostError if the server is one that may lack what had been confirmed of the run."""
     row = await (
         await connection.execute(f"SELECT server, {SERVER} FROM campaign.run WHERE run = %s", (run,))  # noqa: S608
@@ -81,7 +81,7 @@ class SessionConnection:
     async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             self._connection = await connect_async(self._address)
-            await refuse_forgetful(self._connection, self._run)
+            await refuse_lost_store(self._connection, self._run)
         return self._connection
 
     async def close(self) -> None:

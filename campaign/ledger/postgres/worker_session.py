@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import psycopg
@@ -223,11 +224,10 @@ class WorkerSession:
             for task in tasks:
                 task.cancel()
             done = await asyncio.gather(*tasks, return_exceptions=True)
-        broken = next((one for one in done if isinstance(one, Exception)), None)
-        self.failure = self.failure or self.writer.failure
-        if broken and not self.failure:
-            unforeseen = InternalError(f"The store could not be written to: {broken!r}.")
-            self.failure = broken if isinstance(broken, CampaignError) else unforeseen
+        broken: Any = next((one for one in done if isinstance(one, Exception)), None)
+        if broken and not isinstance(broken, CampaignError):
+            broken = InternalError(f"The store could not be written to: {broken!r}.")
+        self.failure = self.failure or self.writer.failure or broken
         if self.failure:
             self.writer.fail(self.failure)
 
@@ -251,10 +251,7 @@ class WorkerSession:
         await self._store.close()
 
     async def _take_over(self, span: StoredShard, token: int, now: float) -> ShardJournal | None:
-        """Read a shard's journal, and append to it as the new holder; from then on no earlier holder can.
-
-        None if the shard has been taken from this worker meanwhile.
-        """
+        """Read a shard's journal, and append to it as its new holder, so no earlier one can; None if it is lost."""
         while True:
             rows = await self._store.all(
                 "SELECT seq, token, data FROM campaign.segment WHERE run = %s AND shard = %s ORDER BY seq",

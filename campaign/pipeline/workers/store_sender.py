@@ -78,8 +78,7 @@ class StoreSender:
             async with self._watch.working(self._sender.suppression):
                 yield
         finally:
-            with contextlib.suppress(CampaignError):
-                await self.count()
+            await self.count()
             await self._end()
 
     async def serve_shards(self) -> int | None:
@@ -127,13 +126,13 @@ class StoreSender:
             self._heed(await self._session.standing())
             if now - self._counted >= TALLY_SECONDS:
                 self._counted = now
-                with contextlib.suppress(CampaignError):  # a session that has failed is for `serve_shards` to tell
-                    await self.count()
+                await self.count()
 
     async def count(self) -> None:
-        """Take the progress of the whole run into the counts on the screen."""
-        tally = await self.session().tally(len(VERDICTS))
-        self._counts.take(dict(zip((verdict.value for verdict in VERDICTS), tally, strict=True)))
+        """Take the progress of the whole run into the counts on the screen; a session that has failed is told later."""
+        with contextlib.suppress(CampaignError):
+            tally = await self.session().tally(len(VERDICTS))
+            self._counts.take(dict(zip((verdict.value for verdict in VERDICTS), tally, strict=True)))
 
     async def look_again(self) -> StoreStanding:
         """Where the run stands now."""
