@@ -7,7 +7,8 @@ last sync, which the frontier bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar
 
 from campaign.ledger.journal.journal_records import (
     REHEARSAL,
@@ -73,18 +74,6 @@ class RunState(LettersInDoubt):
         self.interrupted: list[int] = []
         #: Size of the journal that this was replayed from, if every line of it was whole; 0 otherwise.
         self.replayed = 0
-        self._apply = {
-            Started: self._started,
-            Changed: self._changed,
-            Pass: self._passed,
-            ReservedUpTo: self._reached,
-            Intent: self._intended,
-            VerdictRecord: self._settled,
-            Synced: self._synced,
-            Ended: self._left,
-            Merged: self._merged,
-            Leased: lambda record: self._passed(Pass(self.passes + 1, record.pass_at)),
-        }
 
     @classmethod
     def replay(cls, records: Iterable[Record]) -> RunState:
@@ -96,14 +85,13 @@ class RunState(LettersInDoubt):
         if opened.version > VERSION:
             raise ValueError(f"it is written in format {opened.version} of a later release; this one knows {VERSION}")
         history = cls(opened)
-        apply = history._apply
         for record in stream:
-            apply[type(record)](record)  # type: ignore[operator] # each handler takes its own kind
+            cls._APPLY[type(record)](history, record)
         return history
 
     def apply(self, record: Record) -> None:
         """Apply one more record. Raises ValueError or LookupError if it is inconsistent."""
-        self._apply[type(record)](record)  # type: ignore[operator] # as above
+        self._APPLY[type(record)](self, record)
 
     def look_at_clock(self, at: float) -> None:
         """Record that the clock reads ``at``. If it was set back, cap all waits at the longest one given before.
@@ -224,3 +212,21 @@ class RunState(LettersInDoubt):
         if record.remembered:
             self.dead.clear()
         self.frontier = 0  # this line exists, so all before it do: no other recipient was taken
+
+    def _leased(self, record: Leased) -> None:
+        self._passed(Pass(self.passes + 1, record.pass_at))
+
+    #: What each kind of record does. Not in the instance, which would then refer to itself: the state of ten million
+    #: recipients takes 140 MB, and goes as soon as nobody has it.
+    _APPLY: ClassVar[dict[type[Record], Callable[[RunState, Any], None]]] = {
+        Started: _started,
+        Changed: _changed,
+        Pass: _passed,
+        ReservedUpTo: _reached,
+        Intent: _intended,
+        VerdictRecord: _settled,
+        Synced: _synced,
+        Ended: _left,
+        Merged: _merged,
+        Leased: _leased,
+    }

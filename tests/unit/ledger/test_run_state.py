@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from campaign.ledger.journal.journal_records import (
@@ -227,3 +230,14 @@ def test_a_doubt_keeps_the_domain_its_message_id_had_when_the_sender_changes() -
     assert RunState.replay([opened, *killed, *after, *again]).domains == {3: "old.example", 4: "new.example"}
     resolved = RunState.replay([opened, *killed, *after, *again, VerdictRecord(3, "accepted", 12.0)])
     assert resolved.domains == {4: "new.example"}
+
+
+def test_a_state_that_nobody_has_any_more_is_gone_at_once() -> None:
+    gc.disable()
+    try:
+        state = replay()
+        gone = weakref.ref(state)
+        del state
+        assert gone() is None
+    finally:
+        gc.enable()
