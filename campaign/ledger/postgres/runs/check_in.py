@@ -122,12 +122,32 @@ def check_in(
     ``to_serve`` is the run that workers are to serve next, with ``resend`` also its doubts. ``canary`` says how many of
     a new run go first. ``states`` holds the state of runs whose journal need not be read for it.
     """
+    states = read_states(folder, copies, to_serve, states)
     with connection.transaction():
         lease.confirm(connection)
         changed = add_changes(
             connection, lease, folder, copies, to_serve=to_serve, resend=resend, canary=canary, states=states
         )
     return {**copies, **{run.name: note_copy(run, copy) for run, copy in changed.items()}}
+
+
+def read_states(
+    folder: Path, copies: Mapping[str, RunCopy], to_serve: str = "", states: States = NO_STATES
+) -> dict[str, RunState]:
+    """The states of all runs that `add_changes` adds to, some of which are known: no transaction waits for reading."""
+    found = [run for run, _ in _changed(folder, copies, to_serve)]
+    return {run.name: states.get(run.name) or read_history(run) for run in found}
+
+
+def _changed(folder: Path, copies: Mapping[str, RunCopy], to_serve: str) -> Iterator[tuple[Path, int]]:
+    """New runs and those with more in their journals than the store has; and the octets of their journals."""
+    for run in run_folder.runs(folder):
+        before = copies.get(run.name)
+        if not run_folder.has_journal(run) or (before is None and (run / COPY).exists()):
+            continue  # the copy of a run that was deleted in the store stays what it is
+        octets = (run / journal_reader.NAME).stat().st_size
+        if before is None or before.octets != octets or run.name == to_serve:
+            yield run, octets
 
 
 def add_changes(
@@ -149,13 +169,8 @@ def add_changes(
     connection.execute("SET LOCAL statement_timeout = 0")  # a plan of many millions takes its time
     refuse_held(connection, lease)
     refuse_stale(connection, copies.values())
-    for run in run_folder.runs(folder):
+    for run, octets in _changed(folder, copies, to_serve):
         journal, before = run / journal_reader.NAME, copies.get(run.name)
-        if not run_folder.has_journal(run) or (before is None and (run / COPY).exists()):
-            continue  # the copy of a run that was deleted in the store stays what it is
-        octets = journal.stat().st_size
-        if before is not None and before.octets == octets and run.name != to_serve:
-            continue
         history = states.get(run.name) or read_history(run)
         number = before.run if before else _new_run(connection, lease, run, history, canary(run, history))
         _add_tail(connection, lease, number, journal, before.octets if before else 0)

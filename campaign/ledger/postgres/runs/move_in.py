@@ -14,7 +14,7 @@ from campaign.errors import ConfigError
 from campaign.ledger import run_folder
 from campaign.ledger.journal import journal_reader
 from campaign.ledger.postgres.edition_lease import EditionLease, StoreConnection
-from campaign.ledger.postgres.runs.check_in import FirstOnes, add_changes
+from campaign.ledger.postgres.runs.check_in import FirstOnes, add_changes, read_states
 from campaign.ledger.postgres.runs.copy_mark import COPY, has_begun
 from campaign.ledger.postgres.runs.run_copies import RunCopy, note_copy
 from campaign.ledger.postgres.runs.stored_runs import Requests, record_request
@@ -60,9 +60,10 @@ def put_runs(
 
     ``canary`` is as for `check_in.check_in`.
     """
+    states = read_states(folder, {})
     with connection.transaction():
         lease.confirm(connection)
-        added = add_changes(connection, lease, folder, {}, canary=canary)
+        added = add_changes(connection, lease, folder, {}, canary=canary, states=states)
         for run, copy in added.items():
             if asked := requests.get(run.name):
                 record_request(connection, copy.run, asked.state, asked.rates, asked.connections)
