@@ -112,8 +112,11 @@ def kind_in_words(job: Job, *, new: bool) -> str:
 
 def _rehearsal_before(job: Job) -> Path | None:
     """The rehearsal just before the newest run; None if that run serves everybody again, whoever was served."""
-    rehearsal, run = newest(job, rehearsal=True)[0], newest(job)[1]
-    if rehearsal is None or (run and run.opened.by == "again"):
+    rehearsal = newest(job, rehearsal=True)[0]
+    if rehearsal is None:  # nearly always: then no other run is read for this
+        return None
+    run = newest(job)[1]
+    if run and run.opened.by == "again":
         return None
     return rehearsal if rehearsal in opened_runs(job)[:2] else None
 
