@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -216,12 +217,14 @@ def _at_report(when: str, passed: _Passages) -> None:
 
 def settle(orders: Mapping[str, Any]) -> None:
     """Everything a launch may be ordered to do, in place before the command runs."""
-    from torture import clocks, recording, refusing, store_points
+    from torture import calls, clocks, recording, refusing, store_points
 
     if "site" in orders:
         from tests.support.servers.sites import enter_site
 
         enter_site(orders["site"])
+    if "end" in orders:
+        calls.END[:] = [signal.Signals(orders["end"])]
     if "hasten" in orders:
         store_points.hasten(**orders["hasten"])
     if orders.get("point") in store_points.ALL:

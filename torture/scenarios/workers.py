@@ -15,7 +15,7 @@ from torture import books, store_books, store_points, stores
 from torture.audit import Tally
 from torture.bench import Bench, dice
 from torture.case import Case
-from torture.crew import CONNECTIONS, LEASE, Crew
+from torture.crew import CONNECTIONS, EDITION, LEASE, Crew
 from torture.scene import number_of
 from torture.stores import Store
 from torture.wire import CUTS, Wire
@@ -23,6 +23,7 @@ from torture.wire import CUTS, Wire
 KILLS = "workers: SIGKILL at random times"
 NAMED = "workers: SIGKILL at each named point"
 FROZEN = "workers: SIGSTOP past the lease"
+OVERTAKEN = "workers: SIGSTOP at a named point past the lease"
 RESTARTS = "workers: the store stopped or killed"
 WIRES = "workers: the wire to the store cut"
 FAILOVER = "workers: a synchronous standby promoted"
@@ -33,6 +34,8 @@ BATCH = 10
 OTHERS = ("content before", "content after", "dot before", "dot after", "reply after", "report before", "report torn",
           "report after", "ended before", "ended torn", "ended after")  # fmt: skip
 POINTS = store_points.ALL + OTHERS
+#: Where a command holds an edition, and a worker a shard that it has not appended to.
+HOLDING = (*store_points.TAKING, *store_points.RUNS, *store_points.SHARDS[:2])
 FREEZES, STOPS, CUT_WIRES, FAILOVERS, ORDERS, HELD = 20, 10, 5, 5, 6, 6
 FIRST = 50  # of SOME
 #: Few are three shards: one of two workers has two of them.
@@ -54,6 +57,7 @@ def cases(kills: int) -> list[Case]:
         *(Case(NAMED, f"workers point {point}", at_point, {"point": point, "repeats": max(kills // 200, 1)}, 12.0)
           for point in POINTS),
         *(Case(FROZEN, f"workers frozen {at}", frozen, {"at": at}, 22.0) for at in so_many(FREEZES / 2)),
+        *(Case(OVERTAKEN, f"workers overtaken {point}", overtaken, {"point": point}, 22.0) for point in HOLDING),
         *(Case(RESTARTS, f"workers store {at}", restarted, {"at": at}, 25.0) for at in so_many(STOPS / 2)),
         *(Case(WIRES, f"workers wire {at}", cut_off, {"at": at}, 22.0) for at in so_many(CUT_WIRES)),
         *(Case(FAILOVER, f"workers failover {at}", failed_over, {"at": at}, 30.0) for at in so_many(FAILOVERS)),
@@ -152,6 +156,33 @@ def frozen(bench: Bench, folder: Path, seed: int, tally: Tally, *, at: int) -> N
         crew.at_work[zombie] = sender
         crew.midway()
         crew.tend()
+    crew.close()
+
+
+def overtaken(bench: Bench, folder: Path, seed: int, tally: Tally, *, point: str) -> None:
+    """Of two, one stands still at ``point`` until its lease is over and the other has gone on; then it goes on, too."""
+    chance = dice(seed, "workers overtaken", point)
+    crew = _crew(bench, folder, tally, chance, FEW, 2)
+    crew.scene(0.0, 0.02)
+    struck = crew.folder / "struck"
+    orders = {"point": point, "nth": 1, "once": str(struck), "end": signal.SIGSTOP}
+    words = ["send", str(crew.scenes[1].file)]
+    if not point.startswith(("close", "takeover")):  # it makes a run in place of an unfinished one
+        crew.command(0, "send", str(crew.scenes[0].file), "--limit", str(chance.randint(20, 100)))
+        words.append("--fresh")
+    zombie = crew.run(1, *words, **orders)
+    end = time.monotonic() + 60.0
+    while zombie.alive() and not struck.exists() and time.monotonic() < end:
+        time.sleep(0.002)
+    tally.must(struck.exists(), f"{point} was not reached")
+    tally.number += 1
+    crew.bound += CONNECTIONS
+    time.sleep(max(LEASE, EDITION) + chance.uniform(0.5, 1.0))
+    crew.start(0)
+    crew.aim(chance.randint(20, 150), seconds=10.0)
+    zombie.signal(signal.SIGCONT)
+    crew.at_work[1] = zombie
+    crew.midway()
     crew.close()
 
 
